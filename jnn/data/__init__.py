@@ -1,0 +1,7 @@
+"""Data sets: `load` what is known by name, or bring your own arrays, table or CSV file to `Dataset`."""
+
+from jnn.data._dataset import Dataset
+from jnn.data._load import Description, data_folder, describe, load, names
+from jnn.data._table import Column, Encoding
+
+__all__ = ["Column", "Dataset", "Description", "Encoding", "data_folder", "describe", "load", "names"]

@@ -1,0 +1,92 @@
+"""What a data set must fulfil before anything is trained on it; each fault is answered in one sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
+    """Rows first, at least one feature, numbers only, all of them finite."""
+    _check_numbers(x, "x")
+    if x.ndim < 2:
+        raise ValueError(f"wanted x of shape [rows, *features], got {x.shape}: for a single feature pass x[:, None]")
+    if x.size == 0:
+        raise ValueError(f"wanted at least one row and one feature, got x of shape {x.shape}: the data are empty")
+    if feature_names and len(feature_names) != x.shape[-1]:
+        raise ValueError(
+            f"wanted a name for each of the {x.shape[-1]} features, got {len(feature_names)}: "
+            "pass as many feature_names or none"
+        )
+    _check_finite(x, "x", feature_names)
+
+
+def check_rows(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> None:
+    """As many targets, and groups if there are any, as rows of x."""
+    for name, values in {"y": y, "groups": groups}.items():
+        if values is not None and (values.ndim == 0 or len(values) != len(x)):
+            raise ValueError(
+                f"wanted one row of {name} for each of the {len(x)} rows of x, got {name} of shape {values.shape}: "
+                "check that both come from the same table and that rows are the first axis"
+            )
+
+
+def check_labels(y: np.ndarray, classes: int) -> None:
+    """Labels are integers from 0 to classes - 1, one per row."""
+    if y.ndim != 1:
+        raise ValueError(f"wanted one label per row, got y of shape {y.shape}: for one-hot rows pass y.argmax(1)")
+    if not np.issubdtype(y.dtype, np.integer):
+        raise ValueError(
+            f"wanted integer labels, got y of type {y.dtype}: name the task 'regression' or cast the labels"
+        )
+    outside = np.flatnonzero((y < 0) | (y >= classes))
+    if outside.size:
+        raise ValueError(
+            f"wanted labels from 0 to {classes - 1}, got {y[outside[0]]} at y[{outside[0]}] ({outside.size} rows in "
+            "all): pass one of target_names per class, or number the labels with np.unique(y, return_inverse=True)[1]"
+        )
+
+
+def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
+    """One finite number per row, or one per row and output."""
+    _check_numbers(y, "y")
+    if y.ndim not in (1, 2) or y.size == 0:
+        raise ValueError(f"wanted y of shape [rows] or [rows, outputs], got {y.shape}: put all outputs on one axis")
+    outputs = 1 if y.ndim == 1 else y.shape[1]
+    if target_names and len(target_names) != outputs:
+        raise ValueError(
+            f"wanted a name for each of the {outputs} outputs, got {len(target_names)}: "
+            "pass as many target_names or none"
+        )
+    _check_finite(y, "y", target_names)
+
+
+def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
+    """No target is the same in all rows: there would be nothing to learn."""
+    columns = y.reshape(len(y), -1)
+    constant = np.flatnonzero((columns == columns[0]).all(0))
+    if constant.size:
+        name = f" {target_names[constant[0]]!r}" if len(target_names) == columns.shape[1] else ""
+        raise ValueError(
+            f"wanted a target that varies, got{name} {columns[0, constant[0]]} in all {len(y)} rows: "
+            "check that the right column is the target and that no filter removed the other rows"
+        )
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool) or np.iscomplexobj(values):
+        raise ValueError(
+            f"wanted real numbers in {name}, got type {values.dtype}: "
+            "for columns of text or categories use Dataset.from_dataframe or Dataset.from_csv"
+        )
+
+
+def _check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) -> None:
+    if np.isfinite(values).all():
+        return
+    places = np.argwhere(~np.isfinite(values))
+    first = tuple(int(i) for i in places[0])
+    column = f" ({column_names[first[-1]]!r})" if column_names and len(first) > 1 else ""
+    raise ValueError(
+        f"wanted finite numbers, got {len(places)} NaN or infinite (or too large for float32) in {name}, the first at "
+        f"{name}[{', '.join(map(str, first))}]{column}: drop these rows or fill the values before"
+    )

@@ -1,0 +1,173 @@
+"""`Dataset`: arrays with their names, task, source and licence, checked once and read-only from then on."""
+
+import dataclasses
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jnn.data._check import check_features, check_rows, check_varies
+from jnn.data._table import Encoding, fit_encoding, read_csv, select, target_values
+from jnn.data._target import Task, checked_target, infer_task, number_by_value, number_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Rows to learn from, as read-only arrays on the host.
+
+    Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows] in
+    0..classes-1 (classification), float32 [rows] or [rows, outputs] (regression); `groups` [rows], any type, for
+    folds that keep a group together; `splits` the published (training rows, test rows) pairs. `target_names` holds
+    the class names, or the names of the outputs. `encoding` says how the columns of a table became `x`.
+
+    Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    task: Task
+    name: str = "arrays"
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    splits: tuple[Split, ...] = ()
+    encoding: Encoding | None = None
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self):
+        x, y = np.asarray(self.x), np.asarray(self.y)
+        groups = None if self.groups is None else np.asarray(self.groups)
+        x = _single_precision(x)
+        check_features(x, self.feature_names)
+        check_rows(x, y, groups)
+        y, target_names = checked_target(y, self.task, self.target_names)
+        arrays = {"x": _read_only(x), "y": _read_only(y), "groups": None if groups is None else _read_only(groups)}
+        names = {"feature_names": tuple(self.feature_names), "target_names": target_names}
+        for field, value in {**arrays, **names}.items():
+            object.__setattr__(self, field, value)
+
+    @classmethod
+    def from_arrays(
+        cls, x: ArrayLike, y: ArrayLike, *, task: Task | None = None, ids: bool = False, **fields: Any
+    ) -> "Dataset":
+        """A data set from anything that NumPy can read; `fields` are the other fields of `Dataset`.
+
+        Text labels become the numbers of their sorted names. Integer labels count from 0 and stay as they are. `x`
+        becomes float32, or int32 if `ids` says that it holds token ids.
+
+        Without `task`, the type of `y` decides as in scikit-learn's `type_of_target`: text, bool and integers are
+        labels, floats a regression. Integers of more than 20 distinct values that are seen less than ten times each
+        on average are taken as amounts, a regression.
+
+        >>> Dataset.from_arrays([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
+        Dataset 'arrays': classification, 3 rows of shape (1,), 2 classes
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        task = task or infer_task(y)
+        if task == "classification":
+            y, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
+        dataset = cls(x if ids else _as_float(x), y, task, **fields)
+        check_varies(dataset.y, dataset.target_names if task == "regression" else ())
+        return dataset
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | PathLike[str],
+        target: str | Sequence[str],
+        *,
+        task: Task | None = None,
+        drop: Sequence[str] = (),
+        separator: str = ",",
+        **fields: Any,
+    ) -> "Dataset":
+        """A data set from a CSV file with a header line; everything else as in `from_dataframe`."""
+        frame, stem = read_csv(path, separator)
+        return cls.from_dataframe(frame, target, task=task, drop=drop, **{"name": stem, "source": stem, **fields})
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        frame: "pd.DataFrame",
+        target: str | Sequence[str],
+        *,
+        task: Task | None = None,
+        drop: Sequence[str] = (),
+        **fields: Any,
+    ) -> "Dataset":
+        """A data set from a pandas table: `target` names its column of targets, or several for a regression.
+
+        Numeric columns are taken as they are; text, category and bool columns become one column `name=value` for each
+        of their sorted values. Labels of any type become the numbers of their sorted values. Missing values, dates
+        and numeric columns that hold text in some rows are refused. The task is inferred as in `from_arrays`.
+        """
+        features, targets = select(frame, [target] if isinstance(target, str) else list(target), drop)
+        columns = [target_values(targets[name]) for name in targets.columns]
+        y = columns[0] if isinstance(target, str) else np.stack(columns, axis=1)
+        task, names = task or infer_task(y), tuple(map(str, targets.columns))
+        if task == "classification":
+            y, names = number_by_value(y)
+        encoding = fit_encoding(features)
+        fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
+        return cls.from_arrays(encoding.encode(features), y, task=task, encoding=encoding, **fields)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.x)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a model needs: one per class, or one per regression target."""
+        if self.task == "classification":
+            return self.classes
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are, also where `take` left none of a class; 0 for a regression."""
+        return len(self.target_names) if self.task == "classification" else 0
+
+    def take(self, rows: ArrayLike | slice) -> "Dataset":
+        """The chosen rows (indices, a mask or a slice) as a data set of the same classes; published splits are left."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        groups = None if self.groups is None else self.groups[rows]
+        return dataclasses.replace(self, x=self.x[rows], y=self.y[rows], groups=groups, splits=())
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __repr__(self) -> str:
+        targets = f"{self.classes} classes" if self.task == "classification" else f"{self.outputs} outputs"
+        targets = "1 output" if targets == "1 outputs" else targets
+        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {self.x.shape[1:]}, {targets}"
+
+
+def _as_float(x: np.ndarray) -> np.ndarray:
+    """Numbers as float32; anything else as it is, for the check to name it."""
+    with np.errstate(over="ignore"):  # the check says it in a sentence
+        return x.astype(np.float32, copy=False) if x.dtype.kind in "biuf" else x
+
+
+def _single_precision(x: np.ndarray) -> np.ndarray:
+    """Floats as float32, integers as int32."""
+    if x.dtype.kind not in "biu":
+        return _as_float(x)
+    if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
+        raise ValueError("wanted token ids that fit into int32, got larger ones: for numbers pass x as floats")
+    return x.astype(np.int32, copy=False)
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    """A view, so that the caller's own array stays writeable."""
+    view = values.view()
+    view.flags.writeable = False
+    return view

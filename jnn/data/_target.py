@@ -1,0 +1,78 @@
+"""From targets as people have them - names, flags, amounts - to the int32 labels or float32 values of a `Dataset`."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from jnn.data._check import check_labels, check_regression_target
+
+Task = Literal["classification", "regression"]
+
+
+def infer_task(y: np.ndarray) -> Task:
+    """The task that a target's type and distinct values speak for; see `Dataset.from_arrays`."""
+    if y.ndim > 1 or np.issubdtype(y.dtype, np.floating):
+        return "regression"
+    distinct = len(np.unique(y))
+    amounts = np.issubdtype(y.dtype, np.integer) and distinct > 20 and len(y) < 10 * distinct
+    return "regression" if amounts else "classification"
+
+
+def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Text and bool labels as the numbers of their names (sorted, unless given); numeric labels as integers."""
+    if y.dtype == bool:
+        return y.astype(np.int32), tuple(target_names) or ("False", "True")
+    if y.dtype.kind in "OUST":
+        return _number_text(y, target_names)
+    if np.issubdtype(y.dtype, np.floating) and (y == np.floor(y)).all():
+        y = y.astype(np.int32)
+    return y, tuple(target_names)
+
+
+def number_by_value(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of any sortable type as the numbers of their sorted values, and these values as names."""
+    values, numbers = np.unique(y, return_inverse=True)
+    return numbers.astype(np.int32), tuple(str(value) for value in values)
+
+
+def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The target in its final type, and its names: "0", "1", ... for classes without names."""
+    if task == "classification":
+        names = tuple(target_names) or _numbers_as_names(y)
+        check_labels(y, len(names))
+        return y.astype(np.int32), names
+    if task == "regression":
+        with np.errstate(over="ignore"):  # the check that follows says it in a sentence
+            y = y.astype(np.float32) if y.dtype.kind in "biuf" else y
+        check_regression_target(y, target_names)
+        return y, tuple(target_names)
+    raise ValueError(f"wanted the task 'classification' or 'regression', got {task!r}")
+
+
+def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    other = next((label for label in y.ravel() if not isinstance(label, str)), None)
+    if other is not None or y.ndim != 1:
+        raise ValueError(
+            f"wanted one label per row, all of them text or all integers, got y of shape {y.shape} with "
+            f"{other!r} among text: turn all labels into text and drop rows without one"
+        )
+    names = tuple(target_names) or tuple(sorted({str(label) for label in y}))
+    unknown = sorted({str(label) for label in y} - set(names))
+    if unknown:
+        raise ValueError(f"wanted labels among target_names {names}, got also {unknown}: add or rename them")
+    number = {name: i for i, name in enumerate(names)}
+    return np.array([number[label] for label in y], np.int32), names
+
+
+def _numbers_as_names(y: np.ndarray) -> tuple[str, ...]:
+    """Names for labels that count from 0; one that is missing in between is a sign of labels that do not."""
+    if not np.issubdtype(y.dtype, np.integer) or y.size == 0 or y.min() < 0:
+        return ("0", "1")  # check_labels says what is wrong
+    absent = np.setdiff1d(np.arange(min(int(y.max()), y.size) + 1), y)
+    if absent.size:
+        raise ValueError(
+            f"wanted integer labels that count 0, 1, 2, ..., got none that is {absent[0]} but some up to {y.max()}: "
+            "number them with np.unique(y, return_inverse=True)[1], or pass target_names if the class is just absent"
+        )
+    return tuple(str(label) for label in range(int(y.max()) + 1))

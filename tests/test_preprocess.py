@@ -1,0 +1,89 @@
+"""preprocess.py against scikit-learn's scalers on the rows that count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from jnn.preprocess import identity, min_max, standardize
+
+SCALERS = [(standardize, StandardScaler), (min_max, MinMaxScaler)]
+
+
+def table(seed: int = 0, rows: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Features of very different size, one of them constant, and a 0/1 weight for each row."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal([0, 1e4, -3, 0], [1, 1, 1e-3, 1e5], (rows, 4)).astype(np.float32)
+    values[:, 2] = 0.1
+    return values, (rng.random(rows) < 0.6).astype(np.float32)
+
+
+@pytest.mark.parametrize(("preprocess", "scaler"), SCALERS)
+def test_equals_scikit_learn_on_the_weighted_rows(preprocess, scaler):
+    values, weights = table()
+    expected = scaler().fit(values[weights > 0].astype(np.float64)).transform(values)
+    ours = preprocess.forward(jax.jit(preprocess.fit)(values, weights), values)
+    np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-3)  # a float32 at 1e4 is 1e-3 wide
+
+
+def test_fractional_weights_equal_sample_weight():
+    values, _ = table()
+    weights = np.random.default_rng(1).uniform(0.1, 2, len(values)).astype(np.float32)
+    expected = StandardScaler().fit(values.astype(np.float64), sample_weight=weights)
+    stats = standardize.fit(jnp.asarray(values), jnp.asarray(weights))
+    np.testing.assert_allclose(stats.shift, expected.mean_, rtol=1e-5, atol=1e-2)
+    np.testing.assert_allclose(stats.scale, expected.scale_, rtol=1e-4)
+
+
+def test_standardize_is_exact_for_a_large_mean_in_float32():
+    values = np.random.default_rng(0).normal(1e4, 1, (20_000, 1)).astype(np.float32)
+    stats = standardize.fit(jnp.asarray(values), jnp.ones(len(values)))
+    np.testing.assert_allclose(stats.shift, values.astype(np.float64).mean(0), atol=1e-3)
+    np.testing.assert_allclose(stats.scale, values.astype(np.float64).std(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("preprocess", [standardize, min_max])
+def test_a_constant_feature_becomes_zero(preprocess):
+    values, weights = table()
+    stats = preprocess.fit(jnp.asarray(values), jnp.asarray(weights))
+    assert stats.scale[2] == 1
+    np.testing.assert_allclose(preprocess.forward(stats, values)[:, 2], 0, atol=1e-7)
+
+
+@pytest.mark.parametrize("preprocess", [standardize, min_max, identity])
+def test_rows_of_weight_zero_change_no_bit(preprocess):
+    values, weights = table()
+    poisoned = np.where(weights[:, None] > 0, values, np.nan)
+    jax.tree.map(np.testing.assert_array_equal, *(preprocess.fit(jnp.asarray(v), weights) for v in (values, poisoned)))
+
+
+@pytest.mark.parametrize("preprocess", [standardize, min_max, identity])
+def test_inverse_undoes_forward_on_images(preprocess):
+    images = jnp.asarray(table(rows=32)[0].reshape(32, 2, 2, 1))
+    stats = preprocess.fit(images, jnp.ones(32))
+    np.testing.assert_allclose(preprocess.inverse(stats, preprocess.forward(stats, images)), images, rtol=1e-5)
+
+
+@pytest.mark.parametrize("preprocess", [standardize, min_max])
+def test_vmap_over_members_equals_each_member_alone(preprocess):
+    values = jnp.asarray(table()[0])
+    weights = jnp.stack([table(seed)[1] for seed in range(3)])
+    together = jax.vmap(preprocess.fit, in_axes=(None, 0))(values, weights)
+    for member in range(3):
+        alone = preprocess.fit(values, weights[member])
+        np.testing.assert_allclose(together.shift[member], alone.shift, rtol=1e-6)
+        np.testing.assert_allclose(together.scale[member], alone.scale, rtol=1e-6)
+
+
+def test_identity_leaves_token_ids_as_they_are():
+    ids = jnp.arange(6).reshape(3, 2)
+    assert identity.forward(identity.fit(ids, jnp.ones(3)), ids) is ids
+
+
+@pytest.mark.parametrize("preprocess", [standardize, min_max])
+def test_a_target_of_one_axis_is_transformed_too(preprocess):
+    target = jnp.asarray([1.0, 2.0, 6.0])
+    stats = preprocess.fit(target, jnp.ones(3))
+    assert stats.shift.shape == ()
+    np.testing.assert_allclose(preprocess.inverse(stats, preprocess.forward(stats, target)), target, rtol=1e-6)
