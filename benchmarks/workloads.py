@@ -1,0 +1,131 @@
+"""What is trained: the rows, the network's shape and the work that one step holds."""
+
+import gzip
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+LEARNING_RATE = 1e-3
+
+
+class Product(NamedTuple):
+    """A kernel of a network: used at `positions` places of an example, it maps `inputs` to `outputs` numbers."""
+
+    positions: int
+    inputs: int
+    outputs: int
+
+
+DIGITS_LAYERS = (Product(1, 64, 32), Product(1, 32, 10))
+WIDE_LAYERS = (Product(1, 784, 256), Product(1, 256, 256), Product(1, 256, 10))
+LENET_LAYERS = (Product(784, 9, 16), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much one job trains: members, epochs for each, rows in a batch."""
+
+    members: int
+    epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Rows with a fixed split, the layers of the network that learns them, and where the rows come from."""
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    layers: tuple[Product, ...]
+    source: str
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths of a fully connected network, input first."""
+        return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
+
+
+def steps_per_epoch(work: Workload, batch_size: int) -> int:
+    """Updates in one epoch, the last short batch included."""
+    return -(-len(work.train_x) // batch_size)
+
+
+def step_flops(layers: tuple[Product, ...], batch_size: int) -> int:
+    """Floating-point operations of one training step: two products backward for each forward, but none to the input."""
+    products = [2 * layer.positions * layer.inputs * layer.outputs for layer in layers]
+    return batch_size * (3 * sum(products) - products[0])
+
+
+def step_bytes(layers: tuple[Product, ...], batch_size: int) -> int:
+    """Least memory traffic of one Adam step in float32: its gradients, moments and parameters, and the input rows.
+
+    Forward and update read the parameters once each and the update writes them; both moments are read and written;
+    the gradient is written and read: nine passes over the parameters.
+    """
+    parameters = sum((layer.inputs + 1) * layer.outputs for layer in layers)
+    inputs = max(layers[0].positions, layers[0].inputs)
+    return 4 * (9 * parameters + batch_size * inputs)
+
+
+def digits() -> Workload:
+    """Scikit-learn's digits, 1797 rows of 64 values in [0, 1], split 80 : 20."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return _split(x / 16, y, DIGITS_LAYERS, "scikit-learn digits")
+
+
+def wide() -> Workload:
+    """Flat 28x28 images for the network 784-256-256-10: 60 batches of 128."""
+    x, y, source = _images(9600)
+    return _split(x.reshape(len(x), -1), y, WIDE_LAYERS, source)
+
+
+def lenet() -> Workload:
+    """28x28x1 images for the LeNet-like network: 30 batches of 64."""
+    x, y, source = _images(2400)
+    return _split(x[..., None], y, LENET_LAYERS, source)
+
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "wide": wide, "lenet": lenet}
+
+
+def _split(x: np.ndarray, y: np.ndarray, layers: tuple[Product, ...], source: str) -> Workload:
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = x[order].astype(np.float32), y[order].astype(np.int32)
+    n = len(x) - round(0.2 * len(x))
+    return Workload(x[:n], y[:n], x[n:], y[n:], layers, source)
+
+
+def _images(n: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """`n` images [n, 28, 28] in [0, 1]: MNIST where `JNN_DATA` holds it, else the digits enlarged."""
+    mnist = Path(os.environ.get("JNN_DATA", "nowhere")) / "mnist"
+    if mnist.is_dir():
+        return *_mnist(mnist, n), "MNIST, first training images"
+    return *_enlarged_digits(n), "scikit-learn digits enlarged to 28x28, rows repeated"
+
+
+def _mnist(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray]:
+    pixels, labels = _idx(folder, "train-images-idx3-ubyte.gz", 16), _idx(folder, "train-labels-idx1-ubyte.gz", 8)
+    return pixels[: n * 784].reshape(n, 28, 28) / 255, labels[:n]
+
+
+def _idx(folder: Path, name: str, header: int) -> np.ndarray:
+    with gzip.open(folder / name) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
+
+
+def _enlarged_digits(n: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.repeat(np.repeat(digits.images / 16, 3, axis=1), 3, axis=2)  # [1797, 24, 24]
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    row = np.arange(n) % len(images)
+    return images[row], digits.target[row]
