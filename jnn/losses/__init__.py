@@ -1,0 +1,28 @@
+"""Losses: `loss(predictions, targets, **options)` gives one value per example; the caller reduces.
+
+One rule for all shapes: the last axis of the predictions holds the outputs (or classes) of one example and is
+reduced - by the mean over outputs, or by the softmax over classes - and every axis before it stays. Predictions of
+rank one hold one output per example and stay as they are. So `[batch, outputs]` gives `[batch]`, a language model's
+`[batch, time, vocab]` gives `[batch, time]`, and `[batch]` gives `[batch]`. A model with one output column,
+`[batch, 1]`, may meet targets `[batch]`; no other broadcasting happens.
+
+Predictions are raw model outputs (logits, log rates), never probabilities. Arithmetic and result are float32 when the
+inputs are bfloat16 or float16, and keep float64. Losses over embeddings or sequences take what their equation takes.
+"""
+
+from jnn.losses import gan as gan
+from jnn.losses._classification import binary_cross_entropy as binary_cross_entropy
+from jnn.losses._classification import focal as focal
+from jnn.losses._classification import hinge as hinge
+from jnn.losses._classification import kl_divergence as kl_divergence
+from jnn.losses._classification import softmax_cross_entropy as softmax_cross_entropy
+from jnn.losses._embedding import contrastive as contrastive
+from jnn.losses._embedding import triplet as triplet
+from jnn.losses._regression import absolute_error as absolute_error
+from jnn.losses._regression import gaussian_nll as gaussian_nll
+from jnn.losses._regression import huber as huber
+from jnn.losses._regression import log_cosh as log_cosh
+from jnn.losses._regression import poisson_nll as poisson_nll
+from jnn.losses._regression import quantile as quantile
+from jnn.losses._regression import squared_error as squared_error
+from jnn.losses._sequence import ctc as ctc

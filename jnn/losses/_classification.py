@@ -1,0 +1,154 @@
+"""Losses for classes: predictions are logits, never probabilities."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from jnn.losses._form import are_class_labels, as_float, mean_over_outputs, one_hot, paired
+
+Scalar = float | Float[Array, ""]
+Labels = Int[Array, "*batch"] | Float[Array, "*batch classes"] | Bool[Array, "*batch classes"]
+
+
+def softmax_cross_entropy(
+    predictions: Float[Array, "*batch classes"],
+    targets: Labels,
+    *,
+    label_smoothing: Scalar = 0.0,
+    class_weights: Float[Array, " classes"] | None = None,
+) -> Float[Array, "*batch"]:
+    """Cross-entropy between the softmax of the logits and the labels.
+
+    -sum_c w_c q_c log softmax(x)_c,  q = (1 - label_smoothing) onehot(t) + label_smoothing / classes
+
+    Integer targets are labels; float (or bool) targets are the shares q themselves, one-hot or soft. An integer label
+    outside 0 .. classes - 1 marks a position to ignore: loss and gradient are 0.
+
+    Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567 (smoothing)
+
+    >>> import jax.numpy as jnp
+    >>> softmax_cross_entropy(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4).tolist()
+    [1.386299967765808, 0.0]
+    """
+    _check_classes(predictions, targets)
+    # A select over the class axis, not a gather: its gradient needs no scatter, and both cost the same forward.
+    log_p = jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
+    share = _smoothed(_shares(targets, log_p), label_smoothing)
+    if class_weights is not None:
+        share = share * class_weights
+    # 0 * log 0 counts as 0, so that a masked class (logit -inf) does no harm.
+    return jnp.sum(jnp.where(share == 0, 0, -share * log_p), -1)
+
+
+def binary_cross_entropy(
+    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, positive_weight: Scalar | None = None
+) -> Float[Array, "..."]:
+    """Cross-entropy of independent yes-or-no outputs, the mean over outputs.
+
+    t softplus(-x) + (1 - t) softplus(x);  `positive_weight` multiplies the first term
+
+    Predictions are logits, targets lie in [0, 1].
+    """
+    logits, targets = paired(predictions, targets)
+    positive = targets if positive_weight is None else targets * positive_weight
+    return mean_over_outputs(positive * jax.nn.softplus(-logits) + (1 - targets) * jax.nn.softplus(logits))
+
+
+def focal(
+    predictions: Float[Array, "..."],
+    targets: Num[Array, "..."],
+    *,
+    gamma: Scalar = 2.0,
+    alpha: Scalar | Float[Array, " classes"] | None = None,
+) -> Float[Array, "..."]:
+    """Focal loss: cross-entropy with the well classified examples weighted down.
+
+    alpha_t (1 - p_t)^gamma (-log p_t),  p_t the probability of the true class
+
+    Integer labels [*batch] with logits [*batch, classes] take the softmax, and alpha holds one weight per class.
+    Targets 0 or 1 of the logits' own shape take the sigmoid, alpha weighs the ones and 1 - alpha the zeros.
+
+    Lin et al., Focal Loss for Dense Object Detection (2017), https://arxiv.org/abs/1708.02002
+    """
+    if are_class_labels(predictions, targets):
+        loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
+        return loss if alpha is None else loss * jnp.asarray(alpha)[targets]
+    logits, targets = paired(predictions, targets)
+    loss = _focused(jax.nn.softplus(jnp.where(targets > 0.5, -logits, logits)), gamma)
+    return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - jnp.asarray(alpha)))
+
+
+def hinge(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+    """Hinge loss: 0 once the right side is a margin of 1 ahead.
+
+    max(0, 1 - s x),  s = 1 for targets > 0, else -1;  for classes  max(0, 1 - x_t + max_{c != t} x_c)
+
+    Integer labels [*batch] with logits [*batch, classes] take the second form.
+
+    Crammer and Singer, Multiclass Kernel-based Vector Machines (2001), https://jmlr.org/papers/v2/crammer01a.html
+    """
+    if are_class_labels(predictions, targets):
+        return jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
+    logits, targets = paired(predictions, targets)
+    return mean_over_outputs(jax.nn.relu(1 - jnp.where(targets > 0, logits, -logits)))
+
+
+def kl_divergence(
+    predictions: Float[Array, "*batch classes"], targets: Float[Array, "*batch classes"]
+) -> Float[Array, "*batch"]:
+    """Kullback-Leibler divergence of the softmax of the logits from target probabilities.
+
+    sum_c q_c (log q_c - log softmax(x)_c),  0 log 0 = 0
+
+    Log probabilities may stand for the logits: log_softmax leaves them as they are.
+    """
+    if predictions.shape != targets.shape:
+        raise ValueError(
+            f"kl_divergence wants one shape, got {predictions.shape} and {targets.shape}; give a probability per class."
+        )
+    log_p, q = jax.nn.log_softmax(as_float(predictions)), as_float(targets)
+    log_q = jnp.log(jnp.where(q > 0, q, 1))
+    return jnp.sum(jnp.where(q > 0, q * (log_q - log_p), 0), -1)
+
+
+def _check_classes(predictions: Num[Array, "..."], targets: Num[Array, "..."]) -> None:
+    if predictions.ndim == 0 or predictions.shape[-1] < 2:
+        raise ValueError(
+            f"softmax_cross_entropy wants logits [*batch, classes] of two classes or more, got {predictions.shape}; "
+            "use binary_cross_entropy for a single logit."
+        )
+    integer = jnp.issubdtype(targets.dtype, jnp.integer)
+    wanted = predictions.shape[:-1] if integer else predictions.shape
+    if targets.shape != wanted:
+        kind = "integer labels" if integer else "shares of the classes"
+        raise ValueError(
+            f"softmax_cross_entropy wants {kind} of shape {wanted} for logits {predictions.shape}, got "
+            f"{targets.shape}; pass labels as integers [*batch] or shares as floats [*batch, classes]."
+        )
+
+
+def _shares(targets: Num[Array, "..."], like: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
+    """Targets as the share of each class."""
+    if jnp.issubdtype(targets.dtype, jnp.integer):
+        targets = one_hot(targets, like.shape[-1])
+    return targets.astype(like.dtype)
+
+
+def _smoothed(share: Float[Array, "*batch classes"], rate: Scalar) -> Float[Array, "*batch classes"]:
+    """A part `rate` of the whole share spread evenly; an ignored position (no share) stays without."""
+    if isinstance(rate, float | int) and rate == 0:
+        return share
+    return (1 - rate) * share + rate * share.mean(-1, keepdims=True)
+
+
+def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:
+    """(1 - p)^gamma CE with p = exp(-CE); the floor keeps the power's gradient finite at p = 1."""
+    miss = jnp.maximum(-jnp.expm1(-cross_entropy), jnp.finfo(cross_entropy.dtype).tiny)
+    return miss**gamma * cross_entropy
+
+
+def _class_margin(logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The true class's logit less the best other one."""
+    is_label = one_hot(labels, logits.shape[-1])
+    own = jnp.sum(jnp.where(is_label, logits, 0), -1)
+    return own - jnp.max(jnp.where(is_label, -jnp.inf, logits), -1)

@@ -1,0 +1,51 @@
+"""Losses over embeddings: they compare distances, so they take the embeddings themselves, `[*batch, dim]`."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Num
+
+from jnn.losses._form import as_float
+
+Scalar = float | Float[Array, ""]
+
+
+def contrastive(
+    first: Float[Array, "*batch dim"],
+    second: Float[Array, "*batch dim"],
+    same: Num[Array, "*batch"],
+    *,
+    margin: Scalar = 1.0,
+) -> Float[Array, "*batch"]:
+    """Contrastive loss: pairs that belong together are pulled together, others pushed `margin` apart.
+
+    s d^2 + (1 - s) max(0, margin - d)^2,  d = ||a - b||,  s = 1 for a pair that belongs together, else 0
+
+    Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (2006),
+    https://doi.org/10.1109/CVPR.2006.100 (without its factor 1/2)
+    """
+    distance, s = _distance(first, second), as_float(same)
+    return s * distance**2 + (1 - s) * jax.nn.relu(margin - distance) ** 2
+
+
+def triplet(
+    anchor: Float[Array, "*batch dim"],
+    positive: Float[Array, "*batch dim"],
+    negative: Float[Array, "*batch dim"],
+    *,
+    margin: Scalar = 1.0,
+) -> Float[Array, "*batch"]:
+    """Triplet loss: the positive shall be nearer to the anchor than the negative, by `margin`.
+
+    max(0, ||a - p|| - ||a - n|| + margin)
+
+    Schroff et al., FaceNet (2015), https://arxiv.org/abs/1503.03832 (here with plain distances)
+    """
+    return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin)
+
+
+def _distance(a: Float[Array, "*batch dim"], b: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+    """Euclidean distance whose gradient at 0 is 0, not NaN; differences are scaled so that squares do not overflow."""
+    difference = as_float(a) - as_float(b)
+    scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(difference), -1, keepdims=True), 1.0))
+    return optax.safe_norm(difference / scale, 0.0, axis=-1) * scale[..., 0]

@@ -1,0 +1,123 @@
+"""Losses for numbers: predictions are the model's outputs, `[batch]` or `[*batch, outputs]`."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float, Num
+
+from jnn.losses._form import as_float, mean_over_outputs, paired
+
+Scalar = float | Float[Array, ""]
+
+
+def squared_error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+    """Squared error, the mean over outputs.
+
+    (y - t)^2
+
+    >>> import jax.numpy as jnp
+    >>> squared_error(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [0.0, 4.0]])).tolist()
+    [2.0, 4.5]
+    """
+    return mean_over_outputs(_error(predictions, targets) ** 2)
+
+
+def absolute_error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+    """Absolute error, the mean over outputs; its gradient at 0 is 0.
+
+    |y - t|
+    """
+    return mean_over_outputs(jnp.abs(_error(predictions, targets)))
+
+
+def huber(predictions: Float[Array, "..."], targets: Num[Array, "..."], *, delta: Scalar = 1.0) -> Float[Array, "..."]:
+    """Huber loss: quadratic up to an error of `delta` (in units of the target), linear beyond.
+
+    e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2),  e = y - t
+
+    Huber, Robust Estimation of a Location Parameter (1964), https://doi.org/10.1214/aoms/1177703732
+    """
+    return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
+
+
+def log_cosh(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+    """The logarithm of the hyperbolic cosine of the error: a smooth absolute error.
+
+    log cosh(y - t)
+    """
+    return mean_over_outputs(optax.losses.log_cosh(_error(predictions, targets)))
+
+
+def quantile(
+    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, q: float | tuple[float, ...] = 0.5
+) -> Float[Array, "..."]:
+    """Pinball loss, smallest where predictions are the q-quantile of the targets.
+
+    max(q e, (q - 1) e),  e = t - y
+
+    A tuple of levels q asks for one output per level: predictions [*batch, levels], targets [*batch].
+
+    Koenker and Bassett, Regression Quantiles (1978), https://doi.org/10.2307/1913643
+
+    >>> import jax.numpy as jnp
+    >>> quantile(jnp.array([[0.0, 0.0]]), jnp.array([1.0]), q=(0.25, 0.75)).tolist()
+    [0.5]
+    """
+    if isinstance(q, tuple):
+        targets = _one_per_level(predictions, targets, len(q))
+    error = -_error(predictions, targets)
+    level = jnp.asarray(q, error.dtype)
+    return mean_over_outputs(jnp.maximum(level * error, (level - 1) * error))
+
+
+def gaussian_nll(
+    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, min_variance: float = 1e-6, full: bool = False
+) -> Float[Array, "..."]:
+    """Negative log-likelihood of a normal distribution whose mean and log variance are predicted.
+
+    (log v + (t - m)^2 / v) / 2,  v = max(exp(s), min_variance);  `full` adds log(2 pi) / 2
+
+    Predictions [*batch, 2 outputs]: the means m, then the log variances s. Targets [*batch, outputs], or [*batch]
+    for one output.
+
+    Nix and Weigend, Estimating the Mean and Variance of the Target (1994), https://doi.org/10.1109/ICNN.1994.374138
+    """
+    if predictions.ndim == 0 or predictions.shape[-1] % 2:
+        raise ValueError(
+            f"gaussian_nll wants an even number of outputs, means then log variances, got {predictions.shape}; "
+            "give the model twice as many outputs as the targets have columns."
+        )
+    mean, log_variance = jnp.split(as_float(predictions), 2, axis=-1)
+    mean, targets = paired(mean, targets)
+    log_variance = jnp.maximum(log_variance, np.log(min_variance).astype(mean.dtype))
+    nll = 0.5 * (log_variance + (targets - mean) ** 2 * jnp.exp(-log_variance))
+    return (nll + 0.5 * np.log(2 * np.pi).astype(nll.dtype) if full else nll).mean(-1)
+
+
+def poisson_nll(
+    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, full: bool = False
+) -> Float[Array, "..."]:
+    """Negative log-likelihood of counts whose log rate is predicted.
+
+    exp(y) - t y;  `full` adds log t!
+    """
+    log_rate, counts = paired(predictions, targets)
+    nll = jnp.exp(log_rate) - counts * log_rate
+    return mean_over_outputs(nll + gammaln(counts + 1) if full else nll)
+
+
+def _error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+    predictions, targets = paired(predictions, targets)
+    return predictions - targets
+
+
+def _one_per_level(predictions: Num[Array, "..."], targets: Num[Array, "..."], levels: int) -> Num[Array, "..."]:
+    """Targets repeated along the axis of levels."""
+    wanted = (*predictions.shape[:-1], 1)
+    if predictions.shape[-1:] != (levels,) or targets.size != np.prod(wanted, dtype=int):
+        raise ValueError(
+            f"{levels} quantile levels want predictions [*batch, {levels}] and targets [*batch], "
+            f"got {predictions.shape} and {targets.shape}; give the model one output per level."
+        )
+    return jnp.broadcast_to(targets.reshape(wanted), predictions.shape)

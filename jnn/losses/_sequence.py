@@ -1,0 +1,41 @@
+"""Losses over sequences whose alignment is unknown."""
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jnn.losses._form import as_float
+
+
+def ctc(
+    predictions: Float[Array, "batch time classes"],
+    targets: Int[Array, "batch labels"],
+    *,
+    lengths: Int[Array, " batch"] | None = None,
+    target_lengths: Int[Array, " batch"] | None = None,
+    blank: int = 0,
+) -> Float[Array, " batch"]:
+    """Connectionist temporal classification: -log of the probability of all alignments that spell the targets.
+
+    -log sum_{paths that collapse to t} prod_time softmax(x)_path
+
+    Time steps from `lengths` on and labels from `target_lengths` on are padding; None means that nothing is. A target
+    that cannot be spelled in its time steps costs about 1e5, a finite stand-in for infinity.
+
+    Graves et al., Connectionist Temporal Classification (2006), https://doi.org/10.1145/1143844.1143891
+    """
+    if predictions.ndim != 3 or targets.ndim != 2 or len(predictions) != len(targets):
+        raise ValueError(
+            f"ctc wants predictions [batch, time, classes] and targets [batch, labels], got {predictions.shape} and "
+            f"{targets.shape}; add the batch axis."
+        )
+    logits = as_float(predictions)
+    padded_time = _padding(logits.shape[:2], lengths)
+    return optax.losses.ctc_loss(logits, padded_time, targets, _padding(targets.shape, target_lengths), blank_id=blank)
+
+
+def _padding(shape: tuple[int, ...], lengths: Int[Array, " batch"] | None) -> Float[Array, "batch time"]:
+    """1 at the positions behind each row's length."""
+    if lengths is None:
+        return jnp.zeros(shape)
+    return (jnp.arange(shape[1]) >= lengths[:, None]).astype(jnp.float32)
