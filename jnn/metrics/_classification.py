@@ -1,0 +1,143 @@
+"""Metrics of predicted classes."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from jnn.losses._form import one_hot
+from jnn.metrics._metric import ClassRows, Metric, class_rows, make_class_mean, weighted_sum
+
+Average = Literal["binary", "micro", "macro", "weighted"]
+
+
+class ClassCounts(NamedTuple):
+    """Weights of the rows per class: predicted rightly, predicted at all, truly there."""
+
+    right: Float[Array, " classes"]
+    predicted: Float[Array, " classes"]
+    actual: Float[Array, " classes"]
+
+
+def top_k(k: int) -> Metric:
+    """The share of rows whose label is among the k highest logits; of equal logits the later class ranks higher.
+
+    >>> import jax.numpy as jnp
+    >>> float(top_k(2)(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2])))
+    0.5
+    """
+    if k < 1:
+        raise ValueError(f"top_k wants k of at least 1, got {k}; use top_k(1) for the best guess alone.")
+    return make_class_mean(lambda logits, labels: _rank(logits, labels) < k, higher_is_better=True)
+
+
+def confusion_matrix(classes: int) -> Metric:
+    """The weight of the rows of true class i that were predicted as class j, at [i, j]."""
+
+    def update(
+        sums: Float[Array, "..."],
+        predictions: Num[Array, "..."],
+        targets: Num[Array, "..."],
+        weights: Num[Array, "..."] | None = None,
+    ) -> Float[Array, "..."]:
+        rows = _rows_of(classes, predictions, targets, weights)
+        actual = one_hot(rows.labels, classes) * rows.weights[:, None]
+        predicted = one_hot(_best(rows.logits), classes).astype(actual.dtype)
+        return sums + jnp.matmul(actual.T, predicted, precision=lax.Precision.HIGHEST)
+
+    return Metric(lambda: jnp.zeros((classes, classes)), update, lambda sums: sums, True, "classification")
+
+
+def precision(classes: int, average: Average = "macro") -> Metric:
+    """The share of the predictions of a class that are right: TP / (TP + FP), 0 where none was predicted.
+
+    `average` joins the classes: "macro" is the plain mean over the classes that occur in labels or predictions,
+    "weighted" the mean by true weight, "micro" counts all classes as one, "binary" is class 1 of two.
+    """
+    return _count_metric(classes, average, lambda counts: _ratio(counts.right, counts.predicted))
+
+
+def recall(classes: int, average: Average = "macro") -> Metric:
+    """The share of the rows of a class that are found: TP / (TP + FN), 0 without such rows; `average` as in precision."""
+    return _count_metric(classes, average, lambda counts: _ratio(counts.right, counts.actual))
+
+
+def f1(classes: int, average: Average = "macro") -> Metric:
+    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); `average` as in precision."""
+    return _count_metric(classes, average, lambda counts: _ratio(2 * counts.right, counts.predicted + counts.actual))
+
+
+def _count_metric(classes: int, average: Average, score: Callable[[ClassCounts], Array]) -> Metric:
+    """A metric whose score per class follows from the class counts."""
+    _check_average(classes, average)
+
+    def update(
+        sums: ClassCounts,
+        predictions: Num[Array, "..."],
+        targets: Num[Array, "..."],
+        weights: Num[Array, "..."] | None = None,
+    ) -> ClassCounts:
+        found = _count(_rows_of(classes, predictions, targets, weights))
+        return ClassCounts(*(old + new for old, new in zip(sums, found, strict=True)))
+
+    def value(sums: ClassCounts) -> Array:
+        if average == "binary":
+            return score(sums)[1]
+        if average == "micro":
+            return score(ClassCounts(*(count.sum() for count in sums)))
+        occurs = (sums.actual + sums.predicted > 0).astype(sums.actual.dtype)
+        weights = sums.actual if average == "weighted" else occurs
+        return jnp.sum(score(sums) * weights) / weights.sum()
+
+    return Metric(lambda: ClassCounts(*jnp.zeros((3, classes))), update, value, True, "classification")
+
+
+def _check_average(classes: int, average: str) -> None:
+    if average not in ("binary", "micro", "macro", "weighted"):
+        raise ValueError(f"average must be 'binary', 'micro', 'macro' or 'weighted', got {average!r}; choose one.")
+    if classes < 2 or (average == "binary" and classes != 2):
+        wanted = "exactly two classes" if average == "binary" else "two classes or more"
+        raise ValueError(f"average={average!r} wants {wanted}, got {classes}; a single logit counts as two classes.")
+
+
+def _rows_of(
+    classes: int, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None
+) -> ClassRows:
+    rows = class_rows(predictions, targets, weights)
+    if rows.logits.shape[1] != classes:
+        raise ValueError(
+            f"the metric was made for {classes} classes, the predictions {predictions.shape} have "
+            f"{rows.logits.shape[1]}; make it with classes={rows.logits.shape[1]}."
+        )
+    return rows
+
+
+def _count(rows: ClassRows) -> ClassCounts:
+    classes = rows.logits.shape[1]
+    predicted, actual = one_hot(_best(rows.logits), classes), one_hot(rows.labels, classes)
+    return ClassCounts(*(weighted_sum(found, rows.weights) for found in (predicted & actual, predicted, actual)))
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """part / whole, 0 where the whole is 0."""
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
+
+
+def _best(logits: Float[Array, "rows classes"]) -> Int[Array, " rows"]:
+    return jnp.argmax(logits, axis=-1)
+
+
+def _is_right(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Bool[Array, " rows"]:
+    return _best(logits) == labels
+
+
+def _rank(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Int[Array, " rows"]:
+    """How many classes stand before the label: those with a higher logit, and the later ones of equal logits."""
+    own = jnp.sum(jnp.where(one_hot(labels, logits.shape[-1]), logits, 0), -1, keepdims=True)
+    later = jnp.arange(logits.shape[-1]) > labels[:, None]
+    return jnp.sum((logits > own) | ((logits == own) & later), axis=-1)
+
+
+accuracy = make_class_mean(_is_right, higher_is_better=True)  # the first of equal logits is the prediction

@@ -1,0 +1,67 @@
+"""Metrics of the order of scores. No sums of parts can give them exactly, so one update must see all rows.
+
+Two classes (or one logit) are ranked by the log odds of class 1. With more classes each is ranked against the rest, and
+the value is the mean over the classes for which it is defined.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Num
+
+from jnn.losses._form import one_hot
+from jnn.metrics._metric import Metric, Sums, class_rows, mean, zero_sums
+
+Scores = Float[Array, " rows"]
+
+
+def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]]) -> Metric:
+    """The metric `area(scores, is_positive, weights)` of class 1, or the mean over classes against the rest."""
+
+    def update(
+        sums: Sums, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
+    ) -> Sums:
+        rows = class_rows(predictions, targets, weights)
+        if rows.logits.shape[1] == 2:
+            result = area(rows.logits[:, 1] - rows.logits[:, 0], rows.labels == 1, rows.weights)
+        else:
+            scores, positive = jax.nn.log_softmax(rows.logits), one_hot(rows.labels, rows.logits.shape[1])
+            result = jnp.nanmean(jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights))
+        return Sums(sums.total + result, sums.weight + 1)
+
+    return Metric(zero_sums, update, mean, higher_is_better=True, task="classification", streams=False)
+
+
+def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
+    """P(score of a positive > score of a negative) + P(equal) / 2; NaN without positives or without negatives."""
+    scores, hits, misses = _sorted(scores, positive, weights)
+    below = _before(misses)[jnp.searchsorted(scores, scores, side="left")]
+    not_above = _before(misses)[jnp.searchsorted(scores, scores, side="right")]
+    return jnp.sum(hits * (below + not_above) / 2) / (hits.sum() * misses.sum())
+
+
+def _precision_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
+    """sum_n (R_n - R_{n-1}) P_n over thresholds: the mean, over positives, of the precision at their own score."""
+    scores, hits, misses = _sorted(scores, positive, weights)
+    lower = jnp.searchsorted(scores, scores, side="left")
+    hits_from, misses_from = (side.sum() - _before(side)[lower] for side in (hits, misses))
+    precision = hits_from / jnp.where(hits > 0, hits_from + misses_from, 1)
+    return jnp.sum(hits * precision) / hits.sum()
+
+
+def _sorted(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> tuple[Scores, Scores, Scores]:
+    """Scores in rising order, the weights of the positives and of the negatives in the same order."""
+    order = jnp.argsort(scores)
+    weights, positive = weights[order], positive[order]
+    return scores[order], jnp.where(positive, weights, 0), jnp.where(positive, 0, weights)
+
+
+def _before(weights: Scores) -> Float[Array, " rows_and_end"]:
+    """The sum of all weights before each position, and at the end of all."""
+    return jnp.concatenate([jnp.zeros(1), jnp.cumsum(weights)])
+
+
+# Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
+roc_auc = _make_ranking(_roc_area)
+average_precision = _make_ranking(_precision_area)

@@ -1,0 +1,103 @@
+"""Metrics of predicted numbers; several outputs are averaged with equal weight."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from jnn.losses._form import paired
+from jnn.metrics._metric import Metric, Sums, mean, row_weights, weighted_sum, zero_sums
+
+
+class Moments(NamedTuple):
+    """What R2 needs of the rows seen so far, per output."""
+
+    weight: Float[Array, ""]
+    mean: Float[Array, "..."]
+    spread: Float[Array, "..."]  # sum of w (t - mean)^2
+    residual: Float[Array, "..."]  # sum of w (t - y)^2
+
+
+def _make_mean(
+    error: Callable[[Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows outputs"]],
+    *,
+    finish: Callable[[Array], Array] = lambda mean: mean,
+) -> Metric:
+    """The metric `finish(weighted mean of error(predictions, targets))`, output by output, then their mean."""
+
+    def update(
+        sums: Sums, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
+    ) -> Sums:
+        outputs, wanted, w = _rows(predictions, targets, weights)
+        total = _per_output(weighted_sum(error(outputs, wanted), w))
+        return Sums(sums.total + total, sums.weight + w.sum())
+
+    return Metric(zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression")
+
+
+def _add_moments(
+    sums: Moments, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
+) -> Moments:
+    """Joins the moments of new rows, each about its own mean: sums of squares about 0 would cancel in float32.
+
+    Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
+    """
+    outputs, wanted, w = _rows(predictions, targets, weights)
+    new = _moments(outputs, wanted, w)
+    weight = sums.weight + new.weight
+    share = new.weight / jnp.where(weight > 0, weight, 1)
+    step = new.mean - sums.mean
+    return Moments(
+        weight,
+        sums.mean + step * share,
+        sums.spread + new.spread + step**2 * sums.weight * share,
+        sums.residual + new.residual,
+    )
+
+
+def _moments(outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"], w: Array) -> Moments:
+    weight = w.sum()
+    whole = jnp.where(weight > 0, weight, 1)
+    rough = weighted_sum(wanted, w) / whole
+    center = rough + weighted_sum(wanted - rough, w) / whole  # a float32 sum of many large targets is off
+    sums = (weighted_sum((wanted - other) ** 2, w) for other in (center, outputs))
+    return Moments(weight, _per_output(center), *map(_per_output, sums))
+
+
+def _r2(sums: Moments) -> Array:
+    """Targets that never vary give 1 if met exactly, else 0, as in scikit-learn."""
+    ratio = sums.residual / jnp.where(sums.spread > 0, sums.spread, 1)
+    constant = jnp.where(sums.residual > 0, 0.0, 1.0)
+    value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, constant))
+    return jnp.where(sums.weight > 0, value, jnp.nan)
+
+
+def _rows(
+    predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None
+) -> tuple[Float[Array, "rows outputs"], Float[Array, "rows outputs"], Float[Array, " rows"]]:
+    """Every position before the outputs' axis as a row, with its weight."""
+    outputs, wanted = paired(predictions, targets)
+    if outputs.ndim < 2:
+        outputs, wanted = outputs.reshape(-1, 1), wanted.reshape(-1, 1)
+    w = row_weights(weights, outputs.shape[:-1])
+    return outputs.reshape(w.size, -1), wanted.reshape(w.size, -1), w
+
+
+def _per_output(values: Float[Array, " outputs"]) -> Float[Array, "..."]:
+    """One output keeps scalar sums, so that they have the shape that init gives."""
+    return values.reshape(()) if values.size == 1 else values
+
+
+def _relative_error(outputs: Float[Array, "..."], wanted: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)
+
+
+mse = _make_mean(lambda outputs, wanted: (wanted - outputs) ** 2)
+rmse = _make_mean(lambda outputs, wanted: (wanted - outputs) ** 2, finish=jnp.sqrt)
+mae = _make_mean(lambda outputs, wanted: jnp.abs(wanted - outputs))
+mape = _make_mean(_relative_error)  # a share, not per cent; a target of 0 makes it huge
+
+# 1 - sum (t - y)^2 / sum (t - mean t)^2. Updates may follow one another, but moments about different means do not add.
+r2 = Metric(lambda: Moments(*(jnp.zeros(()) for _ in range(4))), _add_moments, _r2, True, "regression", streams=False)
