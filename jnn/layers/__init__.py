@@ -1,0 +1,86 @@
+"""Layers as pure functions: arrays in, arrays out, channels last, leading batch axes free.
+
+Nothing here holds parameters (`jnn.modules` does) or knows that it is trained. `key` is a random key and always a
+keyword; without one a layer is deterministic.
+"""
+
+from jax.nn import glu
+
+from jnn.layers._activation import (
+    ACTIVATIONS,
+    celu,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    maxout,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_sign,
+    softmax,
+    softplus,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    swish,
+    tanh,
+)
+from jnn.layers._linear import dense, embedding, lora
+from jnn.layers._norm import batch_norm, batch_norm_train, group_norm, instance_norm, layer_norm, rms_norm
+from jnn.layers._regularize import dropout, elastic_net, l1, l2
+
+__all__ = [
+    "ACTIVATIONS",
+    "batch_norm",
+    "batch_norm_train",
+    "celu",
+    "dense",
+    "dropout",
+    "elastic_net",
+    "elu",
+    "embedding",
+    "gelu",
+    "glu",
+    "group_norm",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "instance_norm",
+    "l1",
+    "l2",
+    "layer_norm",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "lora",
+    "maxout",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "rms_norm",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softmax",
+    "softplus",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh",
+]

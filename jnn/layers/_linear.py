@@ -1,0 +1,69 @@
+"""Linear maps: dense, embedding (a row of a table) and the low-rank update of a frozen kernel."""
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+
+def dense(
+    x: Float[Array, "*batch in"], kernel: Float[Array, "in out"], bias: Float[Array, "out"] | None = None
+) -> Float[Array, "*batch out"]:
+    """Multiply the last axis by a matrix and add a bias.
+
+    y = x @ kernel + bias
+
+    Raises:
+        ValueError: If the last axis of `x` is not the first of `kernel`.
+
+    >>> dense(jnp.array([1.0, 2.0]), jnp.array([[1.0], [10.0]]), jnp.array([0.5]))
+    Array([21.5], dtype=float32)
+    """
+    if x.shape[-1] != kernel.shape[0]:
+        raise ValueError(
+            f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
+            f"but came x {x.shape}"
+        )
+    # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    y = (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    return y if bias is None else y + bias
+
+
+def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -> Float[Array, "*batch dim"]:
+    """Look up one row of the table for each id.
+
+    y[..., :] = table[clip(ids[...], 0, vocab - 1), :]
+
+    Ids below 0 read the first row and ids past the end the last one, because a compiled program cannot raise; check
+    the ids where they are made.
+
+    >>> embedding(jnp.array([1, 0, 9]), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
+    Array([[3., 4.],
+           [1., 2.],
+           [3., 4.]], dtype=float32)
+    """
+    return jnp.take(table, ids, axis=0, mode="clip")
+
+
+def lora(
+    x: Float[Array, "*batch in"],
+    kernel: Float[Array, "in out"],
+    a: Float[Array, "in rank"],
+    b: Float[Array, "rank out"],
+    *,
+    scale: float | int | Float[Array, ""] = 1.0,
+) -> Float[Array, "*batch out"]:
+    """Multiply by a kernel that is updated by a product of two thin matrices.
+
+    y = x @ kernel + scale * (x @ a) @ b    (Hu et al. 2021, https://arxiv.org/abs/2106.09685; scale = alpha / rank)
+
+    With `b` at zero, where training starts, this is `dense(x, kernel)`. `kernel + scale * a @ b` merges the two.
+
+    Raises:
+        ValueError: If the shapes do not chain.
+
+    >>> lora(jnp.ones(2), jnp.eye(2), jnp.array([[1.0], [2.0]]), jnp.array([[10.0, 0.0]]), scale=0.5)
+    Array([16.,  1.], dtype=float32)
+    """
+    return dense(x, kernel) + (scale * dense(dense(x, a), b)).astype(x.dtype)

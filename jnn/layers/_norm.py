@@ -1,0 +1,176 @@
+"""Normalisation: over the batch, over the channels of one row, over groups of channels.
+
+All have one form: `norm(x, ..., scale=None, bias=None, *, eps)`, channels last. Means and variances are made in float32
+at least and in two passes, since `mean(x^2) - mean(x)^2` loses every digit when the mean is large. The result has x's
+dtype.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Scalar = float | Float[Array, ""]
+
+
+def batch_norm(
+    x: Float[Array, "*batch channels"],
+    mean: Float[Array, "channels"],
+    var: Float[Array, "channels"],
+    scale: Float[Array, "channels"] | None = None,
+    bias: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-5,
+) -> Float[Array, "*batch channels"]:
+    """Normalise by given statistics, as at inference.
+
+    y = (x - mean) / sqrt(var + eps) * scale + bias    (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167)
+
+    >>> batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), eps=0.0)
+    Array([[1.]], dtype=float32)
+    """
+    centred = _accumulable(x) - mean
+    return _affine(centred * jax.lax.rsqrt(_accumulable(var) + eps), scale, bias, x.dtype)
+
+
+def batch_norm_train(
+    x: Float[Array, "batch *spatial channels"],
+    scale: Float[Array, "channels"] | None = None,
+    bias: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-5,
+    weights: Float[Array, "batch"] | None = None,
+) -> tuple[Float[Array, "batch *spatial channels"], tuple[Float[Array, "channels"], Float[Array, "channels"]]]:
+    """Normalise by the batch's own statistics and return them, for the caller to average.
+
+    mean = sum(w x) / sum(w),  var = sum(w (x - mean)^2) / sum(w),  over every axis but the last
+    y = (x - mean) / sqrt(var + eps) * scale + bias    (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167)
+
+    Args:
+        x: At least a batch and a channel axis.
+        scale: Factor of each channel.
+        bias: Offset of each channel.
+        eps: Added to the variance.
+        weights: One for each row; padded rows weigh 0 and leave the statistics alone. All 0 gives mean 0, variance 0.
+
+    Returns:
+        y and (mean, var) in float32 at least. `var` is the biased one, divided by n, as in Flax; PyTorch averages
+        the unbiased one, var * n / (n - 1), into its running variance.
+
+    >>> y, (mean, var) = batch_norm_train(jnp.array([[1.0], [3.0], [9.0]]), weights=jnp.array([1.0, 1.0, 0.0]))
+    >>> mean, var
+    (Array([2.], dtype=float32), Array([1.], dtype=float32))
+    """
+    average = _weighted_average(x, weights)
+    high = _accumulable(x)
+    mean = average(high)
+    centred = high - mean
+    var = average(jnp.square(centred))
+    return _affine(centred * jax.lax.rsqrt(var + eps), scale, bias, x.dtype), (mean, var)
+
+
+def layer_norm(
+    x: Float[Array, "*batch channels"],
+    scale: Float[Array, "channels"] | None = None,
+    bias: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-6,
+) -> Float[Array, "*batch channels"]:
+    """Normalise the channels of each row by their mean and variance.
+
+    y = (x - mean(x)) / sqrt(var(x) + eps) * scale + bias    (Ba et al. 2016, https://arxiv.org/abs/1607.06450)
+
+    >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
+    Array([-1.,  1.], dtype=float32)
+    """
+    return _affine(_standardise(_accumulable(x), (-1,), eps), scale, bias, x.dtype)
+
+
+def rms_norm(
+    x: Float[Array, "*batch channels"], scale: Float[Array, "channels"] | None = None, *, eps: Scalar = 1e-6
+) -> Float[Array, "*batch channels"]:
+    """Divide the channels of each row by their root mean square.
+
+    y = x / sqrt(mean(x^2) + eps) * scale    (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467)
+
+    >>> rms_norm(jnp.array([1.0, 7.0]), eps=0.0)
+    Array([0.2, 1.4], dtype=float32)
+    """
+    high = _accumulable(x)
+    mean_square = jnp.square(high).mean(axis=-1, keepdims=True)
+    return _affine(high * jax.lax.rsqrt(mean_square + eps), scale, None, x.dtype)
+
+
+def group_norm(
+    x: Float[Array, "batch *spatial channels"],
+    groups: int,
+    scale: Float[Array, "channels"] | None = None,
+    bias: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-6,
+) -> Float[Array, "batch *spatial channels"]:
+    """Normalise each row over its positions and over groups of neighbouring channels.
+
+    y = (x - mean) / sqrt(var + eps) * scale + bias,  moments over the spatial axes and channels / groups channels
+    (Wu and He 2018, https://arxiv.org/abs/1803.08494)
+
+    Raises:
+        ValueError: If the groups do not divide the channels.
+
+    >>> group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
+    Array([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+    channels = x.shape[-1]
+    if groups < 1 or channels % groups:
+        raise ValueError(f"wanted a number of groups that divides {channels} channels, but came {groups}")
+    positions = math.prod(x.shape[1:-1])
+    grouped = _accumulable(x).reshape(x.shape[0], positions, groups, channels // groups)
+    return _affine(_standardise(grouped, (1, 3), eps).reshape(x.shape), scale, bias, x.dtype)
+
+
+def instance_norm(
+    x: Float[Array, "batch *spatial channels"],
+    scale: Float[Array, "channels"] | None = None,
+    bias: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-6,
+) -> Float[Array, "batch *spatial channels"]:
+    """Normalise each channel of each row over its positions.
+
+    y = (x - mean) / sqrt(var + eps) * scale + bias,  moments over the spatial axes: `group_norm` of single channels
+    (Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022)
+
+    >>> instance_norm(jnp.array([[[1.0, 10.0], [3.0, 30.0]]]), eps=0.0)
+    Array([[[-1., -1.],
+            [ 1.,  1.]]], dtype=float32)
+    """
+    return group_norm(x, x.shape[-1], scale, bias, eps=eps)
+
+
+def _accumulable(x):
+    """Widen half precision to float32, in which sums keep their digits."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _standardise(x, axes: tuple[int, ...], eps: Scalar):
+    """Bring the given axes to mean 0 and variance 1."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=axes, keepdims=True) + eps)
+
+
+def _affine(y, scale, bias, dtype):
+    """Scale and shift each channel where asked to, and return to the input's dtype."""
+    y = y if scale is None else y * scale
+    y = y if bias is None else y + bias
+    return y.astype(dtype)
+
+
+def _weighted_average(x, weights):
+    """Return the function that averages an array of x's shape over all axes but the last."""
+    axes = tuple(range(x.ndim - 1))
+    if weights is None:
+        return lambda values: values.mean(axis=axes)
+    share = _accumulable(weights) / (jnp.where(weights.sum() > 0, weights.sum(), 1) * math.prod(x.shape[1:-1]))
+    share = share.reshape(-1, *[1] * (x.ndim - 1))
+    return lambda values: (share * values).sum(axis=axes)
