@@ -1,5 +1,6 @@
 """The workloads' networks in PyTorch, drawn from the distribution that all contenders start from."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ _TRUNCATION = 0.87962566103423978  # standard deviation of a standard normal cut
 def mlp(sizes: tuple[int, ...]) -> nn.Sequential:
     """Dense layers of the given widths with ReLU between them."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return _lecun(nn.Sequential(*layers[:-1]))
 

@@ -1,5 +1,6 @@
 """What an expert would write without a library: `jit(vmap(scan))` in plain JAX, one device, Adam spelt out."""
 
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -48,7 +49,7 @@ def _make_train(sizes, budget, steps):
 
 def _start(key, sizes):
     lecun = jax.nn.initializers.lecun_normal()
-    pairs = list(zip(sizes, sizes[1:], strict=False))
+    pairs = list(itertools.pairwise(sizes))
     return [
         (lecun(k, pair), jnp.zeros(pair[1])) for k, pair in zip(jax.random.split(key, len(pairs)), pairs, strict=True)
     ]

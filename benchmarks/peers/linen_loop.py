@@ -20,6 +20,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        """[batch, sizes[0]] -> logits."""
         for n in self.sizes[:-1]:
             x = nn.relu(nn.Dense(n)(x))
         return nn.Dense(self.sizes[-1])(x)
@@ -30,6 +31,7 @@ class LeNet(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        """[batch, 28, 28, 1] -> logits."""
         for n in (16, 32):
             x = nn.max_pool(nn.relu(nn.Conv(n, (3, 3))(x)), (2, 2), (2, 2))
         x = nn.relu(nn.Dense(64)(x.reshape(len(x), -1)))

@@ -1,0 +1,95 @@
+"""Runs cases: fresh processes for the first job, then warm-up and interleaved rounds, into records."""
+
+import datetime
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import kernel, machine
+from benchmarks.case import Case
+from benchmarks.ceilings import ceilings
+from benchmarks.contender import Contender, Worker
+from benchmarks.kernel import Round
+from benchmarks.record import Timing
+from benchmarks.workloads import WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
+
+
+def measure(suite: str, cases: Sequence[Case], *, quick: bool) -> Iterator[list[Any]]:
+    """The records of a run, first those of the machine, then of one case after the other."""
+    about = machine.fingerprint()
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = f"{date}-{about['commit'][:10] or 'no-commit'}"
+    yield [{"kind": "run", "run": run, "suite": suite, "quick": quick, "date": date, "precision": "float32", **about}]
+    for case in cases:
+        yield measure_case(run, shortened(case) if quick else case)
+
+
+def shortened(case: Case) -> Case:
+    """The same case on a budget of seconds: it shows that everything runs, its numbers prove nothing."""
+    contenders = tuple(replace(c, members=min(c.members, 2), calls=1) for c in case.contenders)
+    return replace(case, members=2, epochs=1, contenders=contenders, rounds=2, most_warm_ups=2, colds=1)
+
+
+def measure_case(run: str, case: Case) -> list[Any]:
+    """The records of one case: first its own, then one for each contender."""
+    load, ceiling = machine.load(), ceilings()
+    busy: list[float | None] = []
+    with ExitStack() as stack:
+        colds = _first_jobs(case, stack)
+        workers = {name: fresh[-1][0] for name, fresh in colds.items()}
+        _say(f"{case.name}: warm-up")
+        warm = {name: kernel.warm_up(worker.play, at_most=case.most_warm_ups) for name, worker in workers.items()}
+        _say(f"{case.name}: {case.rounds} rounds of {len(workers)} contenders")
+        plays = {name: worker.play for name, worker in workers.items()}
+        steady = kernel.interleave(plays, case.rounds, rest=lambda: busy.append(kernel.busy_share()))
+    timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in case.contenders]
+    return [_about(run, case, load, ceiling, busy), *timings]
+
+
+def _first_jobs(case: Case, stack: ExitStack) -> dict[str, list[tuple[Worker, Round]]]:
+    """Sweeps of fresh processes, each with its first call; those of the last sweep stay alive for the steady rounds."""
+    colds: dict[str, list[tuple[Worker, Round]]] = {c.name: [] for c in case.contenders}
+    for sweep in range(case.colds):
+        for contender in case.contenders:
+            _say(f"{case.name}: first job of {contender.name} ({sweep + 1} of {case.colds})")
+            worker = stack.enter_context(_start(case, contender))
+            colds[contender.name].append((worker, worker.play(calls=1)))
+            if sweep < case.colds - 1:
+                worker.quit()
+    return colds
+
+
+def _start(case: Case, contender: Contender) -> Worker:
+    budget = Budget(contender.members, case.epochs, case.batch_size)
+    steps = case.epochs * steps_per_epoch(WORKLOADS[case.workload](), case.batch_size)
+    return Worker(contender, case.workload, budget, steps)
+
+
+def _timing(run: str, case: Case, contender: Contender, colds, warm: list[Round], steady: list[Round]) -> Timing:
+    scores = [score for played in (colds[-1][1], *warm, *steady) for score in played.scores]
+    return Timing(
+        run, case.name, contender.name, contender.peer, dict(contender.environment), contender.members,
+        contender.calls, colds[-1][1].member_steps,
+        [worker.prepare_seconds for worker, _ in colds], [first.seconds for _, first in colds],
+        [r.microseconds for r in warm], [r.microseconds for r in steady], kernel.interval(scores),
+    )  # fmt: skip
+
+
+def _about(run: str, case: Case, load: list[float], ceiling: dict[str, float], busy: list[float | None]) -> dict:
+    work = WORKLOADS[case.workload]()
+    known = [share for share in busy if share is not None]
+    mean = sum(known) / len(known) if known else None
+    return {
+        "kind": "case", "run": run, "case": case.name, "source": work.source,
+        "members": case.members, "epochs": case.epochs, "batch_size": case.batch_size,
+        "steps": case.epochs * steps_per_epoch(work, case.batch_size),
+        "step_flops": step_flops(work.layers, case.batch_size),
+        "step_bytes": step_bytes(work.layers, case.batch_size),
+        **ceiling, "load": load, "busy": mean, "quiet": mean is not None and mean <= kernel.QUIET,
+    }  # fmt: skip
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

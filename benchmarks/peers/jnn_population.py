@@ -1,0 +1,51 @@
+"""jnn: all members by one call of `jnn.run`, host work included; the scores after every epoch come with it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jnn
+import numpy as np
+import optax
+
+from benchmarks.workloads import LEARNING_RATE, Budget, Workload
+
+
+def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    inputs, *hidden, outputs = work.sizes
+    return _job(partial(jnn.models.MLP, inputs, tuple(hidden), outputs), work, budget)
+
+
+wide = digits
+
+
+def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(partial(jnn.models.LeNet, (28, 28, 1), 10), work, budget)
+
+
+def _job(model, work, budget):
+    jnn.use_cpu_cores()
+    study = jnn.Study(
+        model=model,
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=lambda h: optax.adam(h.learning_rate),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        epochs=budget.epochs,
+        batch_size=budget.batch_size,
+        hyper={"learning_rate": LEARNING_RATE},
+    )
+    data, split = _data(work)
+
+    def job(first_seed):
+        result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split)
+        return np.ravel(result.final()["accuracy"].values).tolist()
+
+    return job
+
+
+def _data(work):
+    """The same rows and the same split as everyone else's."""
+    data = jnn.data.Dataset.from_arrays(
+        np.concatenate([work.train_x, work.test_x]), np.concatenate([work.train_y, work.test_y])
+    )
+    rows = np.arange(data.rows)
+    return data, jnn.folds([tuple(np.split(rows, [len(work.train_x)]))])
