@@ -60,7 +60,7 @@ def precision(classes: int, average: Average = "macro") -> Metric:
 
 
 def recall(classes: int, average: Average = "macro") -> Metric:
-    """The share of the rows of a class that are found: TP / (TP + FN), 0 without such rows; `average` as in precision."""
+    """The share of the rows of a class that are found: TP / (TP + FN), 0 without any; `average` as in precision."""
     return _count_metric(classes, average, lambda counts: _ratio(counts.right, counts.actual))
 
 
