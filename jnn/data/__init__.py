@@ -1,7 +1,20 @@
 """Data sets: `load` what is known by name, or bring your own arrays, table or CSV file to `Dataset`."""
 
 from jnn.data._dataset import Dataset
+from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, load, names
 from jnn.data._table import Column, Encoding
 
-__all__ = ["Column", "Dataset", "Description", "Encoding", "data_folder", "describe", "load", "names"]
+__all__ = [
+    "Column",
+    "Dataset",
+    "Description",
+    "Encoding",
+    "data_folder",
+    "describe",
+    "load",
+    "mnist1d",
+    "names",
+    "sines",
+    "spirals",
+]

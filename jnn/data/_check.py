@@ -35,14 +35,13 @@ def check_labels(y: np.ndarray, classes: int) -> None:
     if y.ndim != 1:
         raise ValueError(f"wanted one label per row, got y of shape {y.shape}: for one-hot rows pass y.argmax(1)")
     if not np.issubdtype(y.dtype, np.integer):
-        raise ValueError(
-            f"wanted integer labels, got y of type {y.dtype}: name the task 'regression' or cast the labels"
-        )
+        raise ValueError(f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them")
     outside = np.flatnonzero((y < 0) | (y >= classes))
     if outside.size:
         raise ValueError(
-            f"wanted labels from 0 to {classes - 1}, got {y[outside[0]]} at y[{outside[0]}] ({outside.size} rows in "
-            "all): pass one of target_names per class, or number the labels with np.unique(y, return_inverse=True)[1]"
+            f"wanted labels from 0 to {classes - 1}, got {y[outside[0]]} at y[{outside[0]}] (rows with such a label: "
+            f"{outside.size}): pass one of target_names per class, or number the labels with "
+            "np.unique(y, return_inverse=True)[1]"
         )
 
 
@@ -65,9 +64,10 @@ def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
     columns = y.reshape(len(y), -1)
     constant = np.flatnonzero((columns == columns[0]).all(0))
     if constant.size:
-        name = f" {target_names[constant[0]]!r}" if len(target_names) == columns.shape[1] else ""
+        column = int(constant[0])
+        name = f" of {target_names[column]!r}" if columns.shape[1] == len(target_names) > 1 else ""
         raise ValueError(
-            f"wanted a target that varies, got{name} {columns[0, constant[0]]} in all {len(y)} rows: "
+            f"wanted a target that varies, got {columns[0, column]!s}{name} in all {len(y)} rows: "
             "check that the right column is the target and that no filter removed the other rows"
         )
 

@@ -3,14 +3,23 @@
 import dataclasses
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jnn.data._check import check_features, check_rows, check_varies
-from jnn.data._table import Encoding, fit_encoding, read_csv, select, target_values
-from jnn.data._target import Task, checked_target, infer_task, number_by_value, number_labels
+from jnn.data._table import (
+    Encoding,
+    columns_by_name,
+    fit_encoding,
+    read_csv,
+    split_columns,
+    target_matrix,
+    target_values,
+)
+from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,10 +81,11 @@ class Dataset:
         """
         x, y = np.asarray(x), np.asarray(y)
         task = task or infer_task(y)
+        target = y
         if task == "classification":
-            y, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
-        dataset = cls(x if ids else _as_float(x), y, task, **fields)
-        check_varies(dataset.y, dataset.target_names if task == "regression" else ())
+            target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
+        dataset = cls(_as_ids(x) if ids else _as_float(x), target, task, **fields)
+        check_varies(y, dataset.target_names)
         return dataset
 
     @classmethod
@@ -90,8 +100,8 @@ class Dataset:
         **fields: Any,
     ) -> "Dataset":
         """A data set from a CSV file with a header line; everything else as in `from_dataframe`."""
-        frame, stem = read_csv(path, separator)
-        return cls.from_dataframe(frame, target, task=task, drop=drop, **{"name": stem, "source": stem, **fields})
+        fields = {"name": Path(path).stem, "source": Path(path).name, **fields}
+        return cls.from_dataframe(read_csv(path, separator), target, task=task, drop=drop, **fields)
 
     @classmethod
     def from_dataframe(
@@ -109,15 +119,15 @@ class Dataset:
         of their sorted values. Labels of any type become the numbers of their sorted values. Missing values, dates
         and numeric columns that hold text in some rows are refused. The task is inferred as in `from_arrays`.
         """
-        features, targets = select(frame, [target] if isinstance(target, str) else list(target), drop)
-        columns = [target_values(targets[name]) for name in targets.columns]
-        y = columns[0] if isinstance(target, str) else np.stack(columns, axis=1)
-        task, names = task or infer_task(y), tuple(map(str, targets.columns))
+        names = (target,) if isinstance(target, str) else tuple(target)
+        features, targets = split_columns(columns_by_name(frame), names, drop)
+        y = target_values(target, targets[target]) if isinstance(target, str) else target_matrix(targets)
+        task = task or infer_task(y)
         if task == "classification":
-            y, names = number_by_value(y)
+            y, names = labels_as_text(y)
         encoding = fit_encoding(features)
         fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
-        return cls.from_arrays(encoding.encode(features), y, task=task, encoding=encoding, **fields)
+        return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
 
     @property
     def rows(self) -> int:
@@ -155,6 +165,12 @@ def _as_float(x: np.ndarray) -> np.ndarray:
     """Numbers as float32; anything else as it is, for the check to name it."""
     with np.errstate(over="ignore"):  # the check says it in a sentence
         return x.astype(np.float32, copy=False) if x.dtype.kind in "biuf" else x
+
+
+def _as_ids(x: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(x.dtype, np.integer):
+        raise ValueError(f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False")
+    return x
 
 
 def _single_precision(x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 import dataclasses
 import os
+import struct
 import sys
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,6 +15,9 @@ from jnn.data._catalog import CATALOG, Entry
 from jnn.data._dataset import Dataset
 
 Split = Literal["train", "test", "all"]
+
+# What the readers meet in a file that is cut short or is not the one it should be.
+_DAMAGED = (OSError, EOFError, LookupError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 
 class Description(NamedTuple):
@@ -41,9 +48,7 @@ def load(name: str, *, split: Split | None = None) -> Dataset:
     if name not in CATALOG:
         raise ValueError(f"wanted one of the data sets {', '.join(CATALOG)}, got {name!r}")
     entry = CATALOG[name]
-    dataset = _part(_read(name, entry), name, split)
-    source = dataset.source or entry.source
-    return dataclasses.replace(dataset, name=name, source=source, licence=entry.licence)
+    return _part(dataclasses.replace(_read(name, entry), name=name, licence=entry.licence), split)
 
 
 def names() -> tuple[str, ...]:
@@ -79,22 +84,32 @@ def _read(name: str, entry: Entry) -> Dataset:
             f"wanted the files {', '.join(absent)} of {name!r} in {data_folder()}, where they are not: get them from "
             f"{entry.source} and put them there, or set JNN_DATA to the folder that holds {Path(absent[0]).parent}/"
         )
-    return entry.read(*(data_folder() / file for file in entry.files))
+    return dataclasses.replace(_read_files(name, entry) if entry.files else entry.read(), source=entry.source)
+
+
+def _read_files(name: str, entry: Entry) -> Dataset:
+    try:
+        return entry.read(*(data_folder() / file for file in entry.files))
+    except _DAMAGED as error:
+        raise ValueError(
+            f"wanted the files of {name!r} as published at {entry.source}, got damaged or other ones in "
+            f"{data_folder()}: {error}; fetch them again"
+        ) from error
 
 
 def _absent(files: Sequence[str]) -> list[str]:
     return [file for file in files if not (data_folder() / file).is_file()]
 
 
-def _part(dataset: Dataset, name: str, split: Split | None) -> Dataset:
+def _part(dataset: Dataset, split: Split | None) -> Dataset:
     if split not in (None, "train", "test", "all"):
         raise ValueError(f"wanted the split 'train', 'test' or 'all', got {split!r}")
     if split == "all" or (split is None and len(dataset.splits) != 1):
         return dataset
     if len(dataset.splits) != 1:
         raise ValueError(
-            f"wanted split='all' or none, got {split!r}: {name!r} has {len(dataset.splits)} published splits "
-            "(Dataset.splits), none of them the standard one"
+            f"wanted no split, got {split!r}: {dataset.name!r} has no standard split, "
+            f"but {len(dataset.splits) or 'no'} published ones in Dataset.splits"
         )
     train, test = dataset.splits[0]
     return dataset.take(test if split == "test" else train)

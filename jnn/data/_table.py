@@ -1,4 +1,4 @@
-"""From a pandas table to arrays, and the `Encoding` that turns later rows into the same features."""
+"""From the columns of a pandas table to arrays, and the `Encoding` that turns later rows into the same features."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -47,11 +47,12 @@ class Encoding:
 
         Raises ValueError for a missing column, a missing value, text among numbers and an unknown category.
         """
-        missing = sorted({column.name for column in self.columns} - set(frame.columns))
-        if missing:
-            raise ValueError(f"wanted the columns the data set was made from, got none named {missing}: add them")
-        check_complete(frame[[column.name for column in self.columns]])
-        return np.concatenate([_encode_column(column, frame[column.name]) for column in self.columns], axis=1)
+        columns = columns_by_name(frame)
+        absent = sorted({column.name for column in self.columns} - set(columns))
+        if absent:
+            raise ValueError(f"wanted all columns that the features were made from, got none named {absent}: add them")
+        check_complete({column.name: columns[column.name] for column in self.columns})
+        return np.concatenate([_encode_column(column, columns[column.name]) for column in self.columns], axis=1)
 
     def to_json(self) -> str:
         """The encoding as JSON; `Encoding.from_json` reads it back."""
@@ -60,130 +61,168 @@ class Encoding:
     @classmethod
     def from_json(cls, text: str) -> "Encoding":
         """The encoding that `to_json` wrote."""
-        names = ((column["name"], column["categories"]) for column in json.loads(text))
-        return cls(tuple(Column(name, None if cats is None else tuple(cats)) for name, cats in names))
+        pairs = ((column["name"], column["categories"]) for column in json.loads(text))
+        return cls(tuple(Column(name, None if cats is None else tuple(cats)) for name, cats in pairs))
 
 
-def read_csv(path: str | PathLike[str], separator: str) -> tuple["pd.DataFrame", str]:
-    """The table in a CSV file and the file's name without its ending; one sentence where it cannot be read."""
+def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
+    """The encoding of columns without missing values."""
+    return Encoding(tuple(Column(name, _categories(name, values)) for name, values in features.items()))
+
+
+def read_csv(path: str | PathLike[str], separator: str) -> "pd.DataFrame":
+    """The table in a CSV file; one sentence where it cannot be read."""
     import pandas as pd
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"wanted a CSV file, got {str(path)!r}, which is no file: check the path")
     try:
-        return pd.read_csv(path, sep=separator, low_memory=False), path.stem
+        return pd.read_csv(path, sep=separator, low_memory=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"wanted a CSV table in UTF-8 with a header line, got {str(path)!r}: {error}") from error
+        reason = str(error).strip()
+        raise ValueError(f"wanted a CSV table in UTF-8 with a header line, got {str(path)!r}: {reason}") from error
 
 
-def fit_encoding(features: "pd.DataFrame") -> Encoding:
-    """The encoding of a table without missing values."""
-    return Encoding(tuple(_fit_column(str(name), features[name]) for name in features.columns))
-
-
-def select(frame: "pd.DataFrame", targets: Sequence[str], drop: Sequence[str]) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The columns of features and those of targets, all complete; every name must be there, once."""
-    repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
-    if repeated:
+def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
+    """The columns of a table under their names as text, each of which must be there once."""
+    columns = {str(name): values for name, values in frame.items()}
+    if len(columns) < frame.shape[1]:
+        repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
         raise ValueError(f"wanted columns of different names, got {repeated} more than once: rename them")
-    unknown = sorted({*targets, *drop} - set(frame.columns))
+    return columns
+
+
+def split_columns(
+    columns: "dict[str, pd.Series]", targets: Sequence[str], drop: Sequence[str]
+) -> "tuple[dict[str, pd.Series], dict[str, pd.Series]]":
+    """The columns of features and those of targets, all of them complete and of at least one row."""
+    unknown = sorted({*targets, *drop} - set(columns))
     if unknown:
         raise ValueError(
-            f"wanted columns among {[str(name) for name in frame.columns]}, got {unknown}: "
+            f"wanted columns among {list(columns)}, got {unknown}: "
             "check the spelling, and the separator if several names stand in one"
         )
-    features = frame.drop(columns=[*targets, *drop])
-    if not len(frame) or not len(features.columns):
+    features = {name: values for name, values in columns.items() if name not in {*targets, *drop}}
+    rows = len(next(iter(columns.values()), ()))
+    if not (features and targets and rows):
         raise ValueError(
-            f"wanted at least one row and one column of features, got {len(frame)} rows and {len(features.columns)} "
-            "columns beside the target: check the file and the columns that are dropped"
+            f"wanted rows, features and a target, got {rows} rows, {len(features)} columns of features and "
+            f"{len(targets)} targets: check the table and the columns that are dropped"
         )
-    check_complete(frame[[*features.columns, *targets]])
-    return features, frame[list(targets)]
+    chosen = {name: columns[name] for name in targets}
+    check_complete({**features, **chosen})
+    return features, chosen
 
 
-def target_values(column: "pd.Series") -> np.ndarray:
+def target_values(name: str, column: "pd.Series") -> np.ndarray:
     """A complete target column as numbers, bools or text; dates and text among numbers are refused."""
-    if _fit_column(str(column.name), column, as_target=True).categories is None:
+    if _is_number(column):
         return column.to_numpy(np.float64 if column.dtype.kind == "f" else np.int64)
-    return column.to_numpy(bool) if column.dtype.name in ("bool", "boolean") else _as_text(column).to_numpy(object)
+    if column.dtype.name in ("bool", "boolean"):
+        return column.to_numpy(bool)
+    return _text(name, column).to_numpy(object)
 
 
-def check_complete(frame: "pd.DataFrame") -> None:
+def target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
+    """Several complete target columns, [rows, outputs]; a target of several columns is a regression."""
+    for name, values in columns.items():
+        if not _is_number(values):
+            raise ValueError(
+                f"wanted numbers in each of the targets {list(columns)}, got {values.iloc[0]!r} in {name!r}: "
+                "correct the column, or pass a single target for labels"
+            )
+    return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
+
+
+def check_complete(columns: "dict[str, pd.Series]") -> None:
     """No value is missing."""
-    counts = frame.isna().sum()
-    holes = [f"{count} in {str(name)!r}" for name, count in counts.items() if count]
+    counts = {name: int(values.isna().sum()) for name, values in columns.items()}
+    holes = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if holes:
         raise ValueError(
-            f"wanted a value in every row, got missing values: {', '.join(holes)} (of {len(frame)} rows): "
+            f"wanted a value in every row, got missing values: {', '.join(holes)}: "
             "fill them, or drop these rows or columns, before"
         )
 
 
-def _fit_column(name: str, column: "pd.Series", as_target: bool = False) -> Column:
-    from pandas.api import types
-
-    if types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and not types.is_complex_dtype(column):
-        return Column(name, None)
-    if not (
-        types.is_bool_dtype(column) or types.is_string_dtype(column) or column.dtype.name in ("category", "object")
-    ):
-        raise ValueError(_not_a_feature(name, f"type {column.dtype}"))
-    text = _as_text(column)
-    if column.dtype.name != "category":  # whoever says category means it
-        _check_text(name, text)
-    categories = tuple(sorted(text.unique()))
-    if not as_target and len(categories) > max(20, len(text) / 2):
+def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
+    """The sorted categories of a column of features, None for numbers."""
+    if _is_number(column):
+        return None
+    categories = tuple(sorted(set(_text(name, column))))
+    if len(categories) > max(20, len(column) / 2):
         raise ValueError(
-            f"wanted categories that come again, got {len(categories)} different texts in the {len(text)} rows of "
+            f"wanted categories that come again, got {len(categories)} different texts in the {len(column)} rows of "
             f"column {name!r}: leave the column out with drop=[{name!r}]"
         )
-    return Column(name, categories)
+    return categories
+
+
+def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
+    import pandas as pd
+
+    if column.categories is None:
+        if not _is_number(values):
+            _refuse_text(column.name, values.astype(object).map(str))
+        with np.errstate(over="ignore"):  # Dataset says it in a sentence
+            return values.to_numpy(np.float32)[:, None]
+    text = values.astype(object).map(str)
+    number = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(text, dtype=object))
+    if (number < 0).any():
+        unknown = sorted(set(text) - set(column.categories))
+        raise ValueError(
+            f"wanted one of {list(column.categories)} in column {column.name!r}, got {unknown}: "
+            "no row that the encoding was made from has such a category"
+        )
+    return np.eye(len(column.categories), dtype=np.float32)[number]
+
+
+def _is_number(column: "pd.Series") -> bool:
+    return column.dtype.kind in "iuf"
+
+
+def _text(name: str, column: "pd.Series") -> "pd.Series":
+    """A column of text, categories or bools as text; what is neither is refused."""
+    if column.dtype.kind not in "bO":
+        _refuse_type(name, f"type {column.dtype}")
+    text = column.astype(object).map(str)
+    if column.dtype.name != "category":  # whoever says category means it
+        _check_text(name, text)
+    return text
 
 
 def _check_text(name: str, text: "pd.Series") -> None:
     """Text is text: not dates, and not numbers with a slip in some row."""
-    import pandas as pd
-
     if text.str.fullmatch(_DATE).mean() > 0.5:
-        raise ValueError(_not_a_feature(name, f"dates such as {text.iloc[0]!r}"))
-    is_number = pd.to_numeric(text, errors="coerce").notna().to_numpy()
+        _refuse_type(name, f"dates such as {text.iloc[0]!r}")
+    is_number = _parses(text)
     if is_number.all():
         raise ValueError(
             f"wanted numbers or categories in column {name!r}, got numbers written as text: "
-            f"convert the column, with .astype(float) or .astype('category')"
+            "convert the column, with .astype(float) or .astype('category')"
         )
     if is_number.mean() > 0.5:
-        row = int(np.argmin(is_number))
-        raise ValueError(
-            f"wanted a number in every row of column {name!r}, got {text.iloc[row]!r} in row {row + 1} "
-            f"({(~is_number).sum()} such rows, the first row after the header is row 1): correct or drop these rows"
-        )
+        _refuse_text(name, text)
 
 
-def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
-    if column.categories is None:
-        if _fit_column(column.name, values, as_target=True).categories is not None:
-            raise ValueError(f"wanted numbers in column {column.name!r}, got {values.iloc[0]!r}: correct these rows")
-        with np.errstate(over="ignore"):  # Dataset says it in a sentence
-            return values.to_numpy(np.float32)[:, None]
-    text = _as_text(values).to_numpy(object)
-    unknown = sorted(set(text) - set(column.categories))
-    if unknown:
-        raise ValueError(
-            f"wanted one of {list(column.categories)} in column {column.name!r}, got {unknown}: "
-            "the data set that was trained on has no such category"
-        )
-    return (text[:, None] == np.array(column.categories, object)).astype(np.float32)
-
-
-def _as_text(column: "pd.Series") -> "pd.Series":
-    return column.astype(object).map(str)
-
-
-def _not_a_feature(name: str, what: str) -> str:
-    return (
-        f"wanted numbers, text, categories or bools in column {name!r}, got {what}: leave it out with "
-        f"drop=[{name!r}] or turn it into numbers before, such as the month or the days since the first"
+def _refuse_text(name: str, text: "pd.Series") -> NoReturn:
+    slips = np.flatnonzero(~_parses(text))
+    row = int(slips[0]) if slips.size else 0
+    raise ValueError(
+        f"wanted a number in every row of column {name!r}, got {text.iloc[row]!r} in row {row + 1} "
+        f"(row 1 follows the header; such rows: {slips.size or len(text)}): correct or drop these rows"
     )
+
+
+def _refuse_type(name: str, what: str) -> NoReturn:
+    raise ValueError(
+        f"wanted numbers, text, categories or bools in column {name!r}, got {what}: leave it out with "
+        f"drop=[{name!r}], or turn it into numbers before, such as the month or the days since the first"
+    )
+
+
+def _parses(text: "pd.Series") -> np.ndarray:
+    import pandas as pd
+
+    return pd.Series(pd.to_numeric(text, errors="coerce")).notna().to_numpy()

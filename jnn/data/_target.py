@@ -14,9 +14,8 @@ def infer_task(y: np.ndarray) -> Task:
     """The task that a target's type and distinct values speak for; see `Dataset.from_arrays`."""
     if y.ndim > 1 or np.issubdtype(y.dtype, np.floating):
         return "regression"
-    distinct = len(np.unique(y))
-    amounts = np.issubdtype(y.dtype, np.integer) and distinct > 20 and len(y) < 10 * distinct
-    return "regression" if amounts else "classification"
+    distinct = len(np.unique(y)) if np.issubdtype(y.dtype, np.integer) else 0
+    return "regression" if distinct > 20 and y.size < 10 * distinct else "classification"
 
 
 def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -30,10 +29,11 @@ def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarra
     return y, tuple(target_names)
 
 
-def number_by_value(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of any sortable type as the numbers of their sorted values, and these values as names."""
+def labels_as_text(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of one type, whatever it is, as text, and their names in the order of the values (2 before 10)."""
     values, numbers = np.unique(y, return_inverse=True)
-    return numbers.astype(np.int32), tuple(str(value) for value in values)
+    names = np.array([str(value) for value in values], object)
+    return names[numbers], tuple(names)
 
 
 def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -51,12 +51,14 @@ def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tu
 
 
 def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    other = next((label for label in y.ravel() if not isinstance(label, str)), None)
-    if other is not None or y.ndim != 1:
+    others = [label for label in y.ravel() if not isinstance(label, str)]
+    if others:
         raise ValueError(
-            f"wanted one label per row, all of them text or all integers, got y of shape {y.shape} with "
-            f"{other!r} among text: turn all labels into text and drop rows without one"
+            f"wanted labels that are all text or all integers, got {others[0]!r} ({type(others[0]).__name__}) among "
+            "them: turn all labels into text and drop the rows without one"
         )
+    if y.ndim != 1:
+        raise ValueError(f"wanted one label per row, got y of shape {y.shape}: choose one column of it")
     names = tuple(target_names) or tuple(sorted({str(label) for label in y}))
     unknown = sorted({str(label) for label in y} - set(names))
     if unknown:
