@@ -84,7 +84,9 @@ class Worker:
         if self._process.poll() is None:
             self._send({"do": "quit"})
             self._process.wait(timeout=30)
-        self._errors.close()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -96,5 +98,7 @@ class Worker:
         if not line:
             self._process.wait()
             self._errors.seek(0)
-            raise RuntimeError(f"the process of {self.contender.name!r} ended: {self._errors.read()[-2000:]}")
+            last_words = self._errors.read()[-2000:]
+            self.quit()
+            raise RuntimeError(f"the process of {self.contender.name!r} ended: {last_words}")
         return json.loads(line)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-import jnn
 import numpy as np
 import optax
 
+import jnn
 from benchmarks.workloads import LEARNING_RATE, Budget, Workload
 
 

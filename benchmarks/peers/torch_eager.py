@@ -13,7 +13,7 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 
 
 def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
-    return _job(lambda: torch_nets.lenet().to(memory_format=torch.channels_last), work, budget)  # type: ignore[call-overload]
+    return _job(lambda: torch_nets.lenet().to(memory_format=torch.channels_last), work, budget)
 
 
 def _job(make_net, work, budget):

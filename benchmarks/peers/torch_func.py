@@ -17,7 +17,7 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     def job(first_seed):
         torch.manual_seed(first_seed)
         nets = [torch_nets.mlp(work.sizes) for _ in range(budget.members)]
-        params, _ = func.stack_module_state(nets)  # type: ignore[arg-type]
+        params, _ = func.stack_module_state(nets)
         optimizer = torch.optim.Adam(params.values(), lr=LEARNING_RATE, fused=True)
         for _ in range(budget.epochs):
             order = torch.rand(budget.members, len(x)).argsort(1)
