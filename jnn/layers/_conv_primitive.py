@@ -1,0 +1,92 @@
+"""The convolution as JAX sees it: three primitives, each bilinear, each other's derivatives.
+
+A primitive, where a function with a custom derivative would be shorter, because it keeps every transformation: reverse
+and forward mode to any order, `vmap` that knows which operand carries the members, and a lowering that is chosen for
+the platform that the program is compiled for, not for the one it is traced on.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from jnn.layers._lowering import ROLES, Geometry, Role, compute
+
+PRIMITIVES: dict[Role, Primitive] = {role: Primitive(f"conv_{role}") for role in ROLES}
+
+
+def bind(role: Role, geometry: Geometry, a: Array, b: Array, *, members: bool = False) -> Array:
+    """Apply one of the three maps; `members`: both operands are stacks along a leading axis."""
+    return PRIMITIVES[role].bind(a, b, geometry=geometry, members=members)
+
+
+# What each map is linear in, and the map that its transpose is: role -> ((role, operands), (role, operands)), where an
+# operand is the cotangent "ct", or the map's own first or second operand.
+TRANSPOSES: dict[Role, tuple[tuple[Role, str, str], tuple[Role, str, str]]] = {
+    "output": (("input_grad", "ct", "second"), ("kernel_grad", "first", "ct")),
+    "input_grad": (("output", "ct", "second"), ("kernel_grad", "ct", "first")),
+    "kernel_grad": (("input_grad", "second", "ct"), ("output", "first", "ct")),
+}
+
+
+def transpose(role: Role, argument: int, ct: Array, first: Any, second: Any, **params: Any) -> Array:
+    """Transpose the map in one argument."""
+    other, *operands = TRANSPOSES[role][argument]
+    values = {"ct": ct, "first": first, "second": second}
+    return PRIMITIVES[other].bind(*(values[name] for name in operands), **params)
+
+
+def batch(role: Role, operands: Any, axes: Any, *, geometry: Geometry, members: bool) -> tuple[Array, int]:
+    """Fold a batched axis into the batch or the output channels where one operand lacks it; else it is the members'."""
+    a, b = (x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(operands, axes, strict=True))
+    size = next(x.shape[0] for x, axis in zip((a, b), axes, strict=True) if axis is not None)
+    a_alone, b_alone = axes[1] is None, axes[0] is None
+    if a_alone and role != "kernel_grad" and not members:
+        y = bind(role, geometry, a.reshape(-1, *a.shape[2:]), b)
+        return y.reshape(size, -1, *y.shape[1:]), 0
+    if b_alone and role != "input_grad" and not members and geometry.groups == 1:
+        y = bind(role, geometry, a, jnp.moveaxis(b, 0, -2).reshape(*b.shape[1:-1], -1))
+        return y.reshape(*y.shape[:-1], size, -1), y.ndim - 1
+    a, b = (jnp.broadcast_to(x, (size, *x.shape)) if axis is None else x for x, axis in zip((a, b), axes, strict=True))
+    return batch_both(role, geometry, a, b, members)
+
+
+def batch_both(role: Role, geometry: Geometry, a: Array, b: Array, members: bool) -> tuple[Array, int]:
+    """Make the leading axis the members' axis, or merge it with the one that is there."""
+    if not members:
+        return bind(role, geometry, a, b, members=True), 0
+    y = bind(role, geometry, *(x.reshape(-1, *x.shape[2:]) for x in (a, b)), members=True)
+    return y.reshape(*a.shape[:2], *y.shape[1:]), 0
+
+
+def infer(role: Role, a: Any, b: Any, *, geometry: Geometry, members: bool) -> Any:
+    """Infer shape, type and sharding from XLA's own convolution."""
+    function = functools.partial(compute, role, geometry, platform="any", members=members)
+    return jax.make_jaxpr(function)(a, b).out_avals[0]
+
+
+def lower(role: Role, platform: str) -> Any:
+    """Return the lowering for a platform."""
+
+    def lowered(a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
+        return compute(role, geometry, a, b, platform=platform, members=members)
+
+    return mlir.lower_fun(lowered, multiple_results=False)
+
+
+def register(role: Role, primitive: Primitive) -> None:
+    """Give a primitive its rules."""
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("geometry", "members")))
+    primitive.def_abstract_eval(functools.partial(infer, role))
+    ad.defbilinear(primitive, functools.partial(transpose, role, 0), functools.partial(transpose, role, 1))
+    batching.primitive_batchers[primitive] = functools.partial(batch, role)
+    mlir.register_lowering(primitive, lower(role, "any"))
+    mlir.register_lowering(primitive, lower(role, "cpu"), platform="cpu")
+
+
+for _role, _primitive in PRIMITIVES.items():
+    register(_role, _primitive)

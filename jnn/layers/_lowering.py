@@ -1,0 +1,206 @@
+"""How a convolution is computed: three bilinear maps, the algorithms for each, and the one rule that chooses.
+
+With y = conv(x, kernel), every derivative of every order is again one of three maps of the same geometry:
+
+    output       (x, kernel)  -> y
+    input_grad   (dy, kernel) -> dx
+    kernel_grad  (x, dy)      -> dkernel
+
+XLA computes the first well anywhere. The other two, as JAX differentiates them, carry dimension numbers that XLA:CPU
+rewrites only outside of loops; in a scanned training step they fall to a naive kernel, 30 times slower. The algorithms
+below use only convolutions in the canonical layout, matrix products and shifted slices, and keep nothing for the
+backward pass.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jnn.layers._window import Window, shifts, taps, unshift
+
+Lowering = Literal["auto", "lax", "direct"]
+Role = Literal["output", "input_grad", "kernel_grad"]
+ROLES: tuple[Role, ...] = ("output", "input_grad", "kernel_grad")
+
+
+@dataclass(frozen=True)
+class Geometry(Window):
+    """All that fixes a convolution but the batch and the channels."""
+
+    groups: int = 1
+    precision: lax.PrecisionLike = None
+    lowering: Lowering = "auto"
+
+
+class Plan(NamedTuple):
+    """The algorithm of each of the three maps, and what becomes of a population's member axis."""
+
+    output: str
+    input_grad: str
+    kernel_grad: str
+    members: str
+
+
+def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
+    """Choose the algorithms; this function is the only place where that is done.
+
+    The measurements behind it are XLA's on CPU. On GPU and TPU one model is left to XLA (cuDNN), and a population
+    becomes batched matrix products, because a convolution grouped over members has no fast kernel there.
+    """
+    g = geometry
+    lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
+    if lowering == "lax":
+        return Plan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
+    if g.groups > 1 or math.prod(g.window) == 1:
+        return Plan("taps", "taps", "taps", members="loop")
+    return Plan(
+        output="taps" if in_channels == 1 else "lax",
+        input_grad="scatter",
+        kernel_grad="exchange" if set(g.strides) == {1} else "taps",
+        members="loop",
+    )
+
+
+def compute(role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str, members: bool) -> Array:
+    """Compute one of the three maps, for one pair of operands or for a stack of pairs along a leading member axis."""
+    in_channels = a.shape[-1] if role == "kernel_grad" else b.shape[-2]
+    chosen = plan(geometry, in_channels, platform)
+    batched_taps = members and chosen.members == "batched taps"
+    algorithm = ALGORITHMS[role, "taps" if batched_taps else getattr(chosen, role)]
+
+    def one(a: Array, b: Array) -> Array:
+        return algorithm(geometry, a, b).astype(a.dtype)
+
+    if not members:
+        return one(a, b)
+    return lax.map(lambda pair: one(*pair), (a, b)) if chosen.members == "loop" else jax.vmap(one)(a, b)
+
+
+# Algorithms: (geometry, a, b) -> result
+
+
+def output_lax(g: Geometry, x: Array, kernel: Array) -> Array:
+    """XLA's own convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        g.strides,
+        g.padding,
+        rhs_dilation=g.dilation,
+        dimension_numbers=canonical(len(g.window)),
+        feature_group_count=g.groups,
+        precision=g.precision,
+    )
+
+
+def input_grad_lax(g: Geometry, dy: Array, kernel: Array) -> Array:
+    """XLA's own input gradient."""
+    x = jax.ShapeDtypeStruct((dy.shape[0], *g.spatial, kernel.shape[-2] * g.groups), dy.dtype)
+    return jax.linear_transpose(lambda x: output_lax(g, x, kernel), x)(dy)[0]
+
+
+def kernel_grad_lax(g: Geometry, x: Array, dy: Array) -> Array:
+    """XLA's own kernel gradient."""
+    kernel = jax.ShapeDtypeStruct((*g.window, x.shape[-1] // g.groups, dy.shape[-1]), x.dtype)
+    return jax.linear_transpose(lambda kernel: output_lax(g, x, kernel), kernel)(dy)[0]
+
+
+def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
+    """y = sum over the window's taps t of x shifted by t, times kernel[t]."""
+    kernel = split_groups(g, kernel)
+    terms = (product("rgi,gio->rgo", rows(g, seen), kernel[tap]) for tap, seen in shifts(g, x))
+    return sum_of(terms).reshape(x.shape[0], *g.out_spatial, -1)
+
+
+def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
+    """dx = sum over taps t of (dy kernel[t]^T), shifted back by t."""
+    kernel = split_groups(g, kernel)
+    shape = (dy.shape[0], *g.out_spatial, -1)
+    terms = ((tap, product("rgo,gio->rgi", rows(g, dy), kernel[tap])) for tap in taps(g))
+    return sum_of(unshift(g, tap, term.reshape(shape)) for tap, term in terms)
+
+
+def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
+    """dkernel[t] = (x shifted by t)^T dy."""
+    parts = jnp.stack([product("rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)])
+    return jnp.swapaxes(parts, 1, 2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
+
+
+def input_grad_scatter(g: Geometry, dy: Array, kernel: Array) -> Array:
+    """As `input_grad_taps`, with one matrix product for all taps."""
+    *_, i, o = kernel.shape
+    columns = jnp.matmul(dy.reshape(-1, o), kernel.reshape(-1, o).T, preferred_element_type=wide(dy))
+    columns = columns.reshape(dy.shape[0], *g.out_spatial, -1)  # [batch, *out_spatial, taps * in]
+    return sum_of(unshift(g, tap, columns[..., n * i : (n + 1) * i]) for n, tap in enumerate(taps(g)))
+
+
+def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
+    """At stride 1 dkernel = conv(x, dy) with the roles of batch and channels exchanged, in the canonical layout."""
+    batch_last = (*range(1, x.ndim - 1), 0, x.ndim - 1)
+    exchanged = Geometry(g.spatial, g.out_spatial, g.dilation, g.padding, g.strides, precision=g.precision)
+    y = output_lax(exchanged, jnp.swapaxes(x, 0, -1), dy.transpose(batch_last))  # [in, *window, out]
+    return y.transpose(batch_last)
+
+
+ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = {
+    ("output", "lax"): output_lax,
+    ("output", "taps"): output_taps,
+    ("input_grad", "lax"): input_grad_lax,
+    ("input_grad", "taps"): input_grad_taps,
+    ("input_grad", "scatter"): input_grad_scatter,
+    ("kernel_grad", "lax"): kernel_grad_lax,
+    ("kernel_grad", "taps"): kernel_grad_taps,
+    ("kernel_grad", "exchange"): kernel_grad_exchange,
+}
+
+
+def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:
+    """Return the dimension numbers of channels-last arrays and `(*window, in, out)` kernels."""
+    space = tuple(range(1, spatial_rank + 1))
+    image = (0, spatial_rank + 1, *space)
+    kernel = (spatial_rank + 1, spatial_rank, *range(spatial_rank))
+    return lax.ConvDimensionNumbers(image, kernel, image)
+
+
+# Products of small matrices, one per group; the axes are r = batch and space, g = groups, i = in, o = out
+
+
+def rows(g: Geometry, x: Array) -> Array:
+    """Return x as `[r, g, channels / groups]`."""
+    return x.reshape(-1, g.groups, x.shape[-1] // g.groups)
+
+
+def split_groups(g: Geometry, kernel: Array) -> Array:
+    """Return the kernel as `[*window, g, i, o]`."""
+    return jnp.swapaxes(kernel.reshape(*g.window, kernel.shape[-2], g.groups, -1), -3, -2)
+
+
+def product(equation: str, a: Array, b: Array) -> Array:
+    """Compute an einsum, or multiply and add where a group's matrices are vectors, which XLA fuses."""
+    names_a, names_b, result = equation.replace("->", ",").split(",")
+    size = dict(zip(names_a + names_b, a.shape + b.shape, strict=True))
+    summed = next(name for name in "rio" if name not in result)
+    if size[summed] > 1 and (size["g"] == 1 or min(size["i"], size["o"]) > 1):
+        return jnp.einsum(equation, a, b, preferred_element_type=wide(a))
+    return (spread(names_a, a) * spread(names_b, b)).sum("rgio".index(summed))
+
+
+def spread(names: str, x: Array) -> Array:
+    """Return x with all four axes."""
+    return jnp.expand_dims(x.astype(wide(x)), [axis for axis, name in enumerate("rgio") if name not in names])
+
+
+def wide(x: Array) -> jnp.dtype:
+    """Return the type to add in: at least float32."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def sum_of(terms: Iterator[Array]) -> Array:
+    """Sum arrays without the zero that `sum` starts from."""
+    return functools.reduce(jnp.add, terms)

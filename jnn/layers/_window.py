@@ -1,0 +1,109 @@
+"""Sliding windows, what convolution and pooling share: geometry, padding, and the shifted views of an array."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+Sizes = int | Sequence[int]
+Padding = str | Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that slides over space, one number (or pair) for each axis of it."""
+
+    spatial: tuple[int, ...]  # the space that it slides over
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def out_spatial(self) -> tuple[int, ...]:
+        """Return how many places it takes: floor((size + padding - reach) / stride) + 1."""
+        reach = [d * (w - 1) + 1 for w, d in zip(self.window, self.dilation, strict=True)]
+        sizes = [n + lo + hi for n, (lo, hi) in zip(self.spatial, self.padding, strict=True)]
+        return tuple(max(0, (n - r) // s + 1) for n, r, s in zip(sizes, reach, self.strides, strict=True))
+
+
+def make_window(
+    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
+) -> Window:
+    """Resolve sizes given as one number and padding given by name; raise `ValueError` for what does not fit."""
+    rank = len(spatial)
+    if len(window) != rank:
+        raise ValueError(
+            f"wanted a window with one size for each of the {rank} axes of space, but came {tuple(window)}; "
+            "x is (batch, *spatial, channels)"
+        )
+    steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
+    pairs = resolve_padding(padding, spatial, window, steps, gaps)
+    made = Window(tuple(spatial), tuple(window), steps, pairs, gaps)
+    if 0 in made.out_spatial:
+        raise ValueError(
+            f"wanted a window that fits into the padded input, but came window {made.window} with dilation {gaps} "
+            f"over {made.spatial} padded by {pairs}; use a smaller window or padding 'SAME'"
+        )
+    return made
+
+
+def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
+    """Return one positive number for each axis of space."""
+    each = (sizes,) * rank if isinstance(sizes, int | np.integer) else tuple(sizes)
+    if len(each) != rank or min(each) < 1:
+        raise ValueError(f"wanted {name} of 1 or more, one number or {rank} of them, but came {sizes}")
+    return tuple(int(n) for n in each)
+
+
+def resolve_padding(
+    padding: Padding, spatial: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """Return the padding as a pair (before, after) for each axis of space."""
+    reach = [d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True)]
+    if isinstance(padding, str):
+        name = padding.upper()
+        if name == "CAUSAL" and len(window) == 1:
+            return ((reach[0] - 1, 0),)
+        if name not in ("SAME", "SAME_LOWER", "VALID"):
+            raise ValueError(
+                f"wanted padding 'SAME', 'SAME_LOWER', 'VALID', 'CAUSAL' (1-D only) or pairs, "
+                f"but came {padding!r} for a window of {len(window)} axes"
+            )
+        return tuple((int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name))
+    pairs = tuple(padding)
+    if len(pairs) != len(window) or any(isinstance(pair, int) or len(pair) != 2 for pair in pairs):
+        raise ValueError(
+            f"wanted padding as a pair (before, after) for each of the {len(window)} axes of space, but came {padding}"
+        )
+    return tuple((int(lo), int(hi)) for lo, hi in pairs)
+
+
+def taps(g: Window) -> Iterator[tuple[int, ...]]:
+    """Yield the positions inside the window, last axis fastest."""
+    yield from np.ndindex(g.window)
+
+
+def shifts(g: Window, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """Yield, for each tap, what it sees of x in all places of the window: `[batch, *out_spatial, channels]`."""
+    pads = [(0, 0, 0), *((lo, hi, 0) for lo, hi in g.padding), (0, 0, 0)]
+    padded = lax.pad(x, jnp.asarray(fill, x.dtype), pads)
+    for tap in taps(g):
+        first = [t * d for t, d in zip(tap, g.dilation, strict=True)]
+        last = [a + (n - 1) * s + 1 for a, n, s in zip(first, g.out_spatial, g.strides, strict=True)]
+        start, stop = (0, *first, 0), (x.shape[0], *last, x.shape[-1])
+        yield tap, lax.slice(padded, start, stop, (1, *g.strides, 1))
+
+
+def unshift(g: Window, tap: tuple[int, ...], y: Array) -> Array:
+    """Put y where the tap saw x and zero elsewhere: the transpose of one of `shifts`."""
+    pads = []
+    for axis, (t, d, s, (lo, _)) in enumerate(zip(tap, g.dilation, g.strides, g.padding, strict=True)):
+        before = t * d - lo
+        width = (g.out_spatial[axis] - 1) * s + 1
+        pads.append((before, g.spatial[axis] - before - width, s - 1))
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
