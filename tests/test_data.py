@@ -142,7 +142,7 @@ def test_csv_equals_its_table(tmp_path):
 def test_labels_of_a_table_are_names_in_the_order_of_their_values(tmp_path):
     path = tmp_path / "grades.csv"
     path.write_text("x,note,grade\n1,a,10\n2,b,9\n3,c,10\n")
-    data = Dataset.from_csv(path, "grade", drop=["note"])
+    data = Dataset.from_csv(path, "grade", drop="note")
     assert (data.target_names, list(data.y), data.feature_names) == (("9", "10"), [1, 0, 1], ("x",))
 
 
@@ -232,6 +232,11 @@ def test_a_fault_in_a_table_is_one_sentence(fault):
     assert_one_sentence(error)
 
 
+def test_fractions_are_no_labels_of_a_table():
+    with pytest.raises(ValueError, match=r"got fractions such as 40\.5: pass task='regression'"):
+        Dataset.from_dataframe(TABLE, "age", task="classification")
+
+
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n1,2,3\n", b"a,b\n\xff\xfe,1\n"])
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path, content):
     path = tmp_path / "bad.csv"
@@ -279,7 +284,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_a_split_must_exist():
-    with pytest.raises(ValueError, match="'iris' has no standard split"):
+    with pytest.raises(ValueError, match="one published split to take its 'test' part, got 'iris' with 0"):
         load("iris", split="test")
     with pytest.raises(ValueError, match="wanted the split 'train', 'test' or 'all', got 'dev'"):
         load("iris", split="dev")
@@ -344,7 +349,7 @@ def test_uci_sets_come_with_their_splits(folder):
     data = load("yacht")
     np.testing.assert_array_equal(data.splits[1][0], [1, 2])
     assert (data.rows, len(data.splits), data.task) == (6, 2, "regression")
-    with pytest.raises(ValueError, match="but 2 published ones"):
+    with pytest.raises(ValueError, match="got 'yacht' with 2"):
         load("yacht", split="train")
 
 

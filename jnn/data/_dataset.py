@@ -95,7 +95,7 @@ class Dataset:
         target: str | Sequence[str],
         *,
         task: Task | None = None,
-        drop: Sequence[str] = (),
+        drop: str | Sequence[str] = (),
         separator: str = ",",
         **fields: Any,
     ) -> "Dataset":
@@ -110,17 +110,18 @@ class Dataset:
         target: str | Sequence[str],
         *,
         task: Task | None = None,
-        drop: Sequence[str] = (),
+        drop: str | Sequence[str] = (),
         **fields: Any,
     ) -> "Dataset":
         """A data set from a pandas table: `target` names its column of targets, or several for a regression.
 
         Numeric columns are taken as they are; text, category and bool columns become one column `name=value` for each
-        of their sorted values. Labels of any type become the numbers of their sorted values. Missing values, dates
-        and numeric columns that hold text in some rows are refused. The task is inferred as in `from_arrays`.
+        of their sorted values; columns named in `drop` are left out. Labels of any type become the numbers of their
+        sorted values. Missing values, dates and numeric columns that hold text in some rows are refused. The task is
+        inferred as in `from_arrays`.
         """
-        names = (target,) if isinstance(target, str) else tuple(target)
-        features, targets = split_columns(columns_by_name(frame), names, drop)
+        names = _as_tuple(target)
+        features, targets = split_columns(columns_by_name(frame), names, _as_tuple(drop))
         y = target_values(target, targets[target]) if isinstance(target, str) else target_matrix(targets)
         task = task or infer_task(y)
         if task == "classification":
@@ -159,6 +160,10 @@ class Dataset:
         targets = f"{self.classes} classes" if self.task == "classification" else f"{self.outputs} outputs"
         targets = "1 output" if targets == "1 outputs" else targets
         return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {self.x.shape[1:]}, {targets}"
+
+
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _as_float(x: np.ndarray) -> np.ndarray:

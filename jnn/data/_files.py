@@ -64,7 +64,9 @@ def read_adult(train: Path, test: Path) -> Dataset:
 
 def read_wine_quality(path: Path) -> Dataset:
     """The graders' score, 0..10, from 11 chemical measurements."""
-    return Dataset.from_csv(path, "quality", task="regression", separator=";")
+    import pandas as pd
+
+    return Dataset.from_dataframe(pd.read_csv(path, sep=";"), "quality", task="regression")
 
 
 def read_california_housing(path: Path) -> Dataset:

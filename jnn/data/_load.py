@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from jnn.data._catalog import CATALOG, Entry
 from jnn.data._dataset import Dataset
 
-Split = Literal["train", "test", "all"]
+Part = Literal["train", "test", "all"]
 
 # What the readers meet in a file that is cut short or is not the one it should be.
 _DAMAGED = (OSError, EOFError, LookupError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)
@@ -32,7 +32,7 @@ class Description(NamedTuple):
     is_available: bool
 
 
-def load(name: str, *, split: Split | None = None) -> Dataset:
+def load(name: str, *, split: Part | None = None) -> Dataset:
     """The data set of this name, complete and checked.
 
     Without `split` these are the rows that a study may look at: the training rows where a standard split exists, else
@@ -48,7 +48,9 @@ def load(name: str, *, split: Split | None = None) -> Dataset:
     if name not in CATALOG:
         raise ValueError(f"wanted one of the data sets {', '.join(CATALOG)}, got {name!r}")
     entry = CATALOG[name]
-    return _part(dataclasses.replace(_read(name, entry), name=name, licence=entry.licence), split)
+    dataset = _read(name, entry)
+    facts = {"name": name, "source": dataset.source or entry.source, "licence": entry.licence}
+    return _part(dataclasses.replace(dataset, **facts), split)
 
 
 def names() -> tuple[str, ...]:
@@ -84,10 +86,8 @@ def _read(name: str, entry: Entry) -> Dataset:
             f"wanted the files {', '.join(absent)} of {name!r} in {data_folder()}, where they are not: get them from "
             f"{entry.source} and put them there, or set JNN_DATA to the folder that holds {Path(absent[0]).parent}/"
         )
-    return dataclasses.replace(_read_files(name, entry) if entry.files else entry.read(), source=entry.source)
-
-
-def _read_files(name: str, entry: Entry) -> Dataset:
+    if not entry.files:
+        return entry.read()
     try:
         return entry.read(*(data_folder() / file for file in entry.files))
     except _DAMAGED as error:
@@ -101,15 +101,15 @@ def _absent(files: Sequence[str]) -> list[str]:
     return [file for file in files if not (data_folder() / file).is_file()]
 
 
-def _part(dataset: Dataset, split: Split | None) -> Dataset:
+def _part(dataset: Dataset, split: Part | None) -> Dataset:
     if split not in (None, "train", "test", "all"):
         raise ValueError(f"wanted the split 'train', 'test' or 'all', got {split!r}")
     if split == "all" or (split is None and len(dataset.splits) != 1):
         return dataset
     if len(dataset.splits) != 1:
         raise ValueError(
-            f"wanted no split, got {split!r}: {dataset.name!r} has no standard split, "
-            f"but {len(dataset.splits) or 'no'} published ones in Dataset.splits"
+            f"wanted a data set of one published split to take its {split!r} part, got {dataset.name!r} with "
+            f"{len(dataset.splits)}: load it without split (Dataset.splits holds what was published)"
         )
     train, test = dataset.splits[0]
     return dataset.take(test if split == "test" else train)

@@ -24,13 +24,14 @@ def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarra
         return y.astype(np.int32), tuple(target_names) or ("False", "True")
     if y.dtype.kind in "OUST":
         return _number_text(y, target_names)
-    if np.issubdtype(y.dtype, np.floating) and (y == np.floor(y)).all():
-        y = y.astype(np.int32)
-    return y, tuple(target_names)
+    return _whole(y), tuple(target_names)
 
 
 def labels_as_text(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of one type, whatever it is, as text, and their names in the order of the values (2 before 10)."""
+    """Text, bools or whole numbers as text, and their names in the order of the values (2 before 10)."""
+    y = _whole(y)
+    if np.issubdtype(y.dtype, np.floating):
+        raise ValueError(f"wanted labels, got fractions such as {y[y != np.floor(y)][0]}: pass task='regression'")
     values, numbers = np.unique(y, return_inverse=True)
     names = np.array([str(value) for value in values], object)
     return names[numbers], tuple(names)
@@ -48,6 +49,12 @@ def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tu
         check_regression_target(y, target_names)
         return y, tuple(target_names)
     raise ValueError(f"wanted the task 'classification' or 'regression', got {task!r}")
+
+
+def _whole(y: np.ndarray) -> np.ndarray:
+    """Floats without a fraction as integers; anything else as it is."""
+    is_whole = np.issubdtype(y.dtype, np.floating) and ((y == np.floor(y)) & (np.abs(y) < 2**31)).all()
+    return y.astype(np.int64) if is_whole else y
 
 
 def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
