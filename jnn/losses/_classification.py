@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jnn.losses._form import are_class_labels, as_float, mean_over_outputs, one_hot, paired
 
@@ -41,7 +41,7 @@ def softmax_cross_entropy(
 
 
 def binary_cross_entropy(
-    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, positive_weight: Scalar | None = None
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, positive_weight: Scalar | None = None
 ) -> Float[Array, "..."]:
     """Cross-entropy of independent yes-or-no outputs, the mean over outputs.
 
@@ -56,7 +56,7 @@ def binary_cross_entropy(
 
 def focal(
     predictions: Float[Array, "..."],
-    targets: Num[Array, "..."],
+    targets: Shaped[Array, "..."],
     *,
     gamma: Scalar = 2.0,
     alpha: Scalar | Float[Array, " classes"] | None = None,
@@ -78,7 +78,7 @@ def focal(
     return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - jnp.asarray(alpha)))
 
 
-def hinge(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """Hinge loss: 0 once the right side is a margin of 1 ahead.
 
     max(0, 1 - s x),  s = 1 for targets > 0, else -1;  for classes  max(0, 1 - x_t + max_{c != t} x_c)
@@ -111,7 +111,7 @@ def kl_divergence(
     return jnp.sum(jnp.where(q > 0, q * (log_q - log_p), 0), -1)
 
 
-def _check_classes(predictions: Num[Array, "..."], targets: Num[Array, "..."]) -> None:
+def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> None:
     if predictions.ndim == 0 or predictions.shape[-1] < 2:
         raise ValueError(
             f"softmax_cross_entropy wants logits [*batch, classes] of two classes or more, got {predictions.shape}; "
@@ -127,7 +127,7 @@ def _check_classes(predictions: Num[Array, "..."], targets: Num[Array, "..."]) -
         )
 
 
-def _shares(targets: Num[Array, "..."], like: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
+def _shares(targets: Shaped[Array, "..."], like: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
     """Targets as the share of each class."""
     if jnp.issubdtype(targets.dtype, jnp.integer):
         targets = one_hot(targets, like.shape[-1])

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Shaped
 
 from jnn.losses._form import as_float
 
@@ -13,7 +13,7 @@ Scalar = float | Float[Array, ""]
 def contrastive(
     first: Float[Array, "*batch dim"],
     second: Float[Array, "*batch dim"],
-    same: Num[Array, "*batch"],
+    same: Shaped[Array, "*batch"],
     *,
     margin: Scalar = 1.0,
 ) -> Float[Array, "*batch"]:

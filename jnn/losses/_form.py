@@ -1,16 +1,16 @@
 """What every loss and metric shares: the float type, the pairing of shapes, the mean over outputs."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Shaped
 
 
-def as_float(x: Num[Array, "..."]) -> Float[Array, "..."]:
+def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """At least float32, so that bfloat16 outputs are summed without losing bits."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def paired(
-    predictions: Num[Array, "..."], targets: Num[Array, "..."]
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Predictions and targets as floats of one shape; targets `[*batch]` may meet predictions `[*batch, 1]`."""
     if predictions.shape == (*targets.shape, 1):
@@ -28,12 +28,12 @@ def mean_over_outputs(values: Float[Array, "..."]) -> Float[Array, "..."]:
     return values.mean(-1) if values.ndim > 1 else values
 
 
-def are_class_labels(predictions: Num[Array, "..."], targets: Num[Array, "..."]) -> bool:
+def are_class_labels(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> bool:
     """Whether the targets are integer labels `[*batch]` of the classes in predictions `[*batch, classes]`."""
     has_class_axis = predictions.shape[:-1] == targets.shape and predictions.shape[-1] > 1
     return has_class_axis and predictions.ndim > 0 and jnp.issubdtype(targets.dtype, jnp.integer)
 
 
-def one_hot(labels: Num[Array, "*batch"], classes: int) -> Num[Array, "*batch {classes}"]:
+def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batch {classes}"]:
     """True at the label's class; all False for a label outside 0 .. classes - 1."""
     return labels[..., None] == jnp.arange(classes, dtype=labels.dtype)

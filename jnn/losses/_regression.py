@@ -4,14 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Shaped
 
 from jnn.losses._form import as_float, mean_over_outputs, paired
 
 Scalar = float | Float[Array, ""]
 
 
-def squared_error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def squared_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """Squared error, the mean over outputs.
 
     (y - t)^2
@@ -23,7 +23,7 @@ def squared_error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) 
     return mean_over_outputs(_error(predictions, targets) ** 2)
 
 
-def absolute_error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def absolute_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """Absolute error, the mean over outputs; its gradient at 0 is 0.
 
     |y - t|
@@ -31,7 +31,9 @@ def absolute_error(predictions: Float[Array, "..."], targets: Num[Array, "..."])
     return mean_over_outputs(jnp.abs(_error(predictions, targets)))
 
 
-def huber(predictions: Float[Array, "..."], targets: Num[Array, "..."], *, delta: Scalar = 1.0) -> Float[Array, "..."]:
+def huber(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, delta: Scalar = 1.0
+) -> Float[Array, "..."]:
     """Huber loss: quadratic up to an error of `delta` (in units of the target), linear beyond.
 
     e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2),  e = y - t
@@ -41,7 +43,7 @@ def huber(predictions: Float[Array, "..."], targets: Num[Array, "..."], *, delta
     return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
 
-def log_cosh(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def log_cosh(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """The logarithm of the hyperbolic cosine of the error: a smooth absolute error.
 
     log cosh(y - t)
@@ -50,7 +52,7 @@ def log_cosh(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Fl
 
 
 def quantile(
-    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, q: float | tuple[float, ...] = 0.5
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, q: float | tuple[float, ...] = 0.5
 ) -> Float[Array, "..."]:
     """Pinball loss, smallest where predictions are the q-quantile of the targets.
 
@@ -72,7 +74,7 @@ def quantile(
 
 
 def gaussian_nll(
-    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, min_variance: float = 1e-6, full: bool = False
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, min_variance: float = 1e-6, full: bool = False
 ) -> Float[Array, "..."]:
     """Negative log-likelihood of a normal distribution whose mean and log variance are predicted.
 
@@ -91,12 +93,13 @@ def gaussian_nll(
     mean, log_variance = jnp.split(as_float(predictions), 2, axis=-1)
     mean, targets = paired(mean, targets)
     log_variance = jnp.maximum(log_variance, np.log(min_variance).astype(mean.dtype))
-    nll = 0.5 * (log_variance + (targets - mean) ** 2 * jnp.exp(-log_variance))
+    scaled_error = (targets - mean) * jnp.exp(-log_variance / 2)  # squared after scaling, so as not to overflow
+    nll = 0.5 * (log_variance + scaled_error**2)
     return (nll + 0.5 * np.log(2 * np.pi).astype(nll.dtype) if full else nll).mean(-1)
 
 
 def poisson_nll(
-    predictions: Float[Array, "..."], targets: Num[Array, "..."], *, full: bool = False
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, full: bool = False
 ) -> Float[Array, "..."]:
     """Negative log-likelihood of counts whose log rate is predicted.
 
@@ -107,12 +110,14 @@ def poisson_nll(
     return mean_over_outputs(nll + gammaln(counts + 1) if full else nll)
 
 
-def _error(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def _error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     predictions, targets = paired(predictions, targets)
     return predictions - targets
 
 
-def _one_per_level(predictions: Num[Array, "..."], targets: Num[Array, "..."], levels: int) -> Num[Array, "..."]:
+def _one_per_level(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], levels: int
+) -> Shaped[Array, "..."]:
     """Targets repeated along the axis of levels."""
     wanted = (*predictions.shape[:-1], 1)
     if predictions.shape[-1:] != (levels,) or targets.size != np.prod(wanted, dtype=int):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jnn.losses._classification import binary_cross_entropy
 from jnn.losses._classification import hinge as margin_hinge
@@ -27,7 +27,7 @@ from jnn.losses._regression import squared_error
 class Adversarial(NamedTuple):
     """The two sides of one game."""
 
-    discriminator: Callable[[Float[Array, "..."], Num[Array, "..."]], Float[Array, "..."]]
+    discriminator: Callable[[Float[Array, "..."], Shaped[Array, "..."]], Float[Array, "..."]]
     generator: Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -56,7 +56,7 @@ def _negative(predictions: Float[Array, "..."]) -> Float[Array, "..."]:
     return mean_over_outputs(-as_float(predictions))
 
 
-def _wasserstein_critic(predictions: Float[Array, "..."], targets: Num[Array, "..."]) -> Float[Array, "..."]:
+def _wasserstein_critic(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """D(fake) - D(real), one side at a time."""
     outputs = as_float(predictions)
     return mean_over_outputs(jnp.where(targets.reshape(outputs.shape) > 0, -outputs, outputs))

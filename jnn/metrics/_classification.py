@@ -5,10 +5,19 @@ from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int
 
 from jnn.losses._form import one_hot
-from jnn.metrics._metric import ClassRows, Metric, class_rows, make_class_mean, weighted_sum
+from jnn.metrics._metric import (
+    ClassRows,
+    Metric,
+    Predictions,
+    Targets,
+    Weights,
+    class_rows,
+    make_class_mean,
+    weighted_sum,
+)
 
 Average = Literal["binary", "micro", "macro", "weighted"]
 
@@ -38,9 +47,9 @@ def confusion_matrix(classes: int) -> Metric:
 
     def update(
         sums: Float[Array, "..."],
-        predictions: Num[Array, "..."],
-        targets: Num[Array, "..."],
-        weights: Num[Array, "..."] | None = None,
+        predictions: Predictions,
+        targets: Targets,
+        weights: Weights = None,
     ) -> Float[Array, "..."]:
         rows = _rows_of(classes, predictions, targets, weights)
         actual = one_hot(rows.labels, classes) * rows.weights[:, None]
@@ -75,9 +84,9 @@ def _count_metric(classes: int, average: Average, score: Callable[[ClassCounts],
 
     def update(
         sums: ClassCounts,
-        predictions: Num[Array, "..."],
-        targets: Num[Array, "..."],
-        weights: Num[Array, "..."] | None = None,
+        predictions: Predictions,
+        targets: Targets,
+        weights: Weights = None,
     ) -> ClassCounts:
         found = _count(_rows_of(classes, predictions, targets, weights))
         return ClassCounts(*(old + new for old, new in zip(sums, found, strict=True)))
@@ -102,9 +111,7 @@ def _check_average(classes: int, average: str) -> None:
         raise ValueError(f"average={average!r} wants {wanted}, got {classes}; a single logit counts as two classes.")
 
 
-def _rows_of(
-    classes: int, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None
-) -> ClassRows:
+def _rows_of(classes: int, predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
     rows = class_rows(predictions, targets, weights)
     if rows.logits.shape[1] != classes:
         raise ValueError(

@@ -5,9 +5,13 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jnn.losses._form import as_float
+
+Predictions = Float[Array, "..."]
+Targets = Shaped[Array, "..."]
+Weights = Shaped[Array, "..."] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Metric:
     task: Literal["classification", "regression"] | None
     streams: bool = True
 
-    def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> Array:
+    def __call__(self, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
         """The score of these rows alone."""
         return self.value(self.update(self.init(), predictions, targets, weights))
 
@@ -77,9 +81,7 @@ def make_class_mean(
 ) -> Metric:
     """The metric `finish(weighted mean of score(logits, labels))`."""
 
-    def update(
-        sums: Sums, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
-    ) -> Sums:
+    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
         rows = class_rows(predictions, targets, weights)
         scores = score(rows.logits, rows.labels)
         return Sums(sums.total + weighted_sum(scores, rows.weights), sums.weight + rows.weights.sum())
@@ -87,15 +89,13 @@ def make_class_mean(
     return Metric(zero_sums, update, lambda sums: finish(mean(sums)), higher_is_better, "classification")
 
 
-def weighted_sum(values: Num[Array, "rows *rest"], weights: Float[Array, " rows"]) -> Float[Array, "*rest"]:
+def weighted_sum(values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]) -> Float[Array, "*rest"]:
     """sum_i w_i v_i, where a row of weight 0 adds nothing even if its value is inf or NaN."""
     column = weights.reshape(-1, *(1,) * (values.ndim - 1))
     return jnp.sum(jnp.where(column > 0, values * column, 0), axis=0)
 
 
-def class_rows(
-    predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None
-) -> ClassRows:
+def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
     """Logits, labels and weights as rows; one logit x becomes the two logits (0, x)."""
     _check_labels(predictions, targets)
     labels, logits = targets.astype(jnp.int32).reshape(-1), as_float(predictions)
@@ -105,7 +105,7 @@ def class_rows(
     return ClassRows(logits, labels, row_weights(weights, targets.shape) * (labels >= 0))
 
 
-def row_weights(weights: Num[Array, "..."] | None, shape: tuple[int, ...]) -> Float[Array, " rows"]:
+def row_weights(weights: Weights, shape: tuple[int, ...]) -> Float[Array, " rows"]:
     """Weights of the leading axes, repeated over the further axes of `shape`, as one row."""
     if weights is None:
         return jnp.ones(shape).reshape(-1)
@@ -117,7 +117,7 @@ def row_weights(weights: Num[Array, "..."] | None, shape: tuple[int, ...]) -> Fl
     return jnp.broadcast_to(weights, shape).reshape(-1)
 
 
-def _check_labels(predictions: Num[Array, "..."], targets: Num[Array, "..."]) -> None:
+def _check_labels(predictions: Predictions, targets: Targets) -> None:
     if jnp.issubdtype(targets.dtype, jnp.floating):
         raise ValueError(
             f"classification metrics want integer labels, got {targets.dtype}{list(targets.shape)}; "

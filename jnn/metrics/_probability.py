@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Int
 
 from jnn.losses import softmax_cross_entropy
 from jnn.losses._form import one_hot
-from jnn.metrics._metric import Metric, class_rows, make_class_mean, weighted_sum
+from jnn.metrics._metric import Metric, Predictions, Targets, Weights, class_rows, make_class_mean, weighted_sum
 
 
 class Bins(NamedTuple):
@@ -30,9 +30,7 @@ def expected_calibration_error(bins: int = 15) -> Metric:
     if bins < 1:
         raise ValueError(f"expected_calibration_error wants at least one bin, got {bins}; 15 is usual.")
 
-    def update(
-        sums: Bins, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
-    ) -> Bins:
+    def update(sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None) -> Bins:
         rows = class_rows(predictions, targets, weights)
         confidence = jax.nn.softmax(rows.logits).max(-1)
         right = rows.logits.argmax(-1) == rows.labels

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float
 
 from jnn.losses._form import one_hot
-from jnn.metrics._metric import Metric, Sums, class_rows, mean, zero_sums
+from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, class_rows, mean, zero_sums
 
 Scores = Float[Array, " rows"]
 
@@ -19,9 +19,7 @@ Scores = Float[Array, " rows"]
 def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]]) -> Metric:
     """The metric `area(scores, is_positive, weights)` of class 1, or the mean over classes against the rest."""
 
-    def update(
-        sums: Sums, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
-    ) -> Sums:
+    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
         rows = class_rows(predictions, targets, weights)
         if rows.logits.shape[1] == 2:
             result = area(rows.logits[:, 1] - rows.logits[:, 0], rows.labels == 1, rows.weights)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
 from jnn.losses._form import paired
-from jnn.metrics._metric import Metric, Sums, mean, row_weights, weighted_sum, zero_sums
+from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, mean, row_weights, weighted_sum, zero_sums
 
 
 class Moments(NamedTuple):
@@ -27,9 +27,7 @@ def _make_mean(
 ) -> Metric:
     """The metric `finish(weighted mean of error(predictions, targets))`, output by output, then their mean."""
 
-    def update(
-        sums: Sums, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
-    ) -> Sums:
+    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
         outputs, wanted, w = _rows(predictions, targets, weights)
         total = _per_output(weighted_sum(error(outputs, wanted), w))
         return Sums(sums.total + total, sums.weight + w.sum())
@@ -37,9 +35,7 @@ def _make_mean(
     return Metric(zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression")
 
 
-def _add_moments(
-    sums: Moments, predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None = None
-) -> Moments:
+def _add_moments(sums: Moments, predictions: Predictions, targets: Targets, weights: Weights = None) -> Moments:
     """Joins the moments of new rows, each about its own mean: sums of squares about 0 would cancel in float32.
 
     Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
@@ -75,7 +71,7 @@ def _r2(sums: Moments) -> Array:
 
 
 def _rows(
-    predictions: Num[Array, "..."], targets: Num[Array, "..."], weights: Num[Array, "..."] | None
+    predictions: Predictions, targets: Targets, weights: Weights
 ) -> tuple[Float[Array, "rows outputs"], Float[Array, "rows outputs"], Float[Array, " rows"]]:
     """Every position before the outputs' axis as a row, with its weight."""
     outputs, wanted = paired(predictions, targets)

@@ -1,0 +1,286 @@
+"""Losses against scipy, scikit-learn and closed forms, and what all of them have in common."""
+
+import inspect
+import itertools
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from jnn import losses
+
+rng = np.random.default_rng(0)
+LOGITS = 3 * rng.normal(size=(6, 4)).astype(np.float32)
+LABELS = rng.integers(0, 4, 6)
+NUMBERS = rng.normal(size=(6, 4)).astype(np.float32)
+BITS = rng.integers(0, 2, (6, 4))
+SHARES = rng.dirichlet(np.ones(4), 6).astype(np.float32)
+COUNTS = rng.poisson(3.0, (6, 4))
+
+# name, loss, predictions, targets: every property below holds for every row.
+TABLE = [
+    ("squared_error", losses.squared_error, LOGITS, NUMBERS),
+    ("absolute_error", losses.absolute_error, LOGITS, NUMBERS),
+    ("huber", losses.huber, LOGITS, NUMBERS),
+    ("log_cosh", losses.log_cosh, LOGITS, NUMBERS),
+    ("quantile", losses.quantile, LOGITS, NUMBERS),
+    ("gaussian_nll", losses.gaussian_nll, LOGITS, NUMBERS[:, :2]),
+    ("poisson_nll", losses.poisson_nll, LOGITS, COUNTS),
+    ("binary_cross_entropy", losses.binary_cross_entropy, LOGITS, BITS),
+    ("softmax_cross_entropy", losses.softmax_cross_entropy, LOGITS, LABELS),
+    ("softmax_cross_entropy of shares", losses.softmax_cross_entropy, LOGITS, SHARES),
+    ("focal", losses.focal, LOGITS, BITS),
+    ("focal of classes", losses.focal, LOGITS, LABELS),
+    ("hinge", losses.hinge, LOGITS, BITS),
+    ("hinge of classes", losses.hinge, LOGITS, LABELS),
+    ("kl_divergence", losses.kl_divergence, LOGITS, SHARES),
+    ("gan.non_saturating", losses.gan.non_saturating.discriminator, LOGITS, BITS),
+    ("gan.least_squares", losses.gan.least_squares.discriminator, LOGITS, BITS),
+    ("gan.hinge", losses.gan.hinge.discriminator, LOGITS, BITS),
+    ("gan.wasserstein", losses.gan.wasserstein.discriminator, LOGITS, BITS),
+]
+BY_NAME = {name: rest for name, *rest in TABLE}
+every_loss = pytest.mark.parametrize("name", BY_NAME)
+EXTREMES = np.array([0.0, 1e30, -1e30, 88.0], np.float32)
+
+
+def call(loss, *arrays, **options):
+    """The loss as one compiled program: faster than operation by operation."""
+    return np.asarray(jax.jit(partial(loss, **options))(*map(jnp.asarray, arrays)))
+
+
+def refuse(loss, *arrays, match, **options):
+    """The loss's own sentence, not that of the type checker which may wrap it."""
+    with pytest.raises(ValueError, match=match):
+        inspect.unwrap(loss)(*map(jnp.asarray, arrays), **options)
+
+
+@cache
+def results(name):
+    """What the shared properties compare, in one program per loss."""
+    loss, predictions, targets = BY_NAME[name]
+    half = jnp.asarray(predictions, jnp.bfloat16)
+
+    def program(predictions, targets):
+        pair = jnp.stack([predictions, predictions[::-1]]), jnp.stack([targets, targets[::-1]])
+        return {
+            "values": loss(predictions, targets),
+            "of a pair of batches": loss(*pair),
+            "of bfloat16": loss(half, targets),
+            "of the same as float32": loss(half.astype(jnp.float32), targets),
+        }
+
+    return jax.jit(program)(jnp.asarray(predictions), jnp.asarray(targets))
+
+
+@every_loss
+def test_gives_one_float_per_example_under_jit_as_without(name):
+    loss, predictions, targets = BY_NAME[name]
+    values = loss(jnp.asarray(predictions), jnp.asarray(targets))
+    assert values.shape == (6,) and values.dtype == jnp.float32
+    np.testing.assert_allclose(results(name)["values"], values, rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+def test_examples_do_not_see_each_other(name):
+    values, pair = results(name)["values"], results(name)["of a pair of batches"]
+    np.testing.assert_allclose(pair, [values, values[::-1]], rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+def test_bfloat16_predictions_are_summed_in_float32(name):
+    half = results(name)["of bfloat16"]
+    assert half.dtype == jnp.float32
+    np.testing.assert_allclose(half, results(name)["of the same as float32"], rtol=1e-6)
+
+
+@every_loss
+def test_gradients_are_numbers_at_zero_and_at_extreme_predictions(name):
+    loss, predictions, targets = BY_NAME[name]
+    gradient = jax.jit(jax.grad(lambda x: loss(x, jnp.asarray(targets)).sum()))
+    for shift in range(4):
+        assert not np.isnan(gradient(np.tile(np.roll(EXTREMES, shift), (6, 1)))).any()
+    assert np.isfinite(gradient(np.zeros_like(predictions))).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (losses.squared_error, lambda y, t: (y - t) ** 2),
+        (losses.absolute_error, lambda y, t: np.abs(y - t)),
+        (losses.huber, lambda y, t: scipy.special.huber(1.0, y - t)),
+        (losses.log_cosh, lambda y, t: np.log(np.cosh(y - t))),
+        (losses.binary_cross_entropy, lambda y, t: -scipy.special.xlog1py(1 - t, -scipy.special.expit(y))
+         - scipy.special.xlogy(t, scipy.special.expit(y))),
+    ],
+)  # fmt: skip
+def test_elementwise_losses_are_the_mean_over_outputs(loss, expected):
+    targets = SHARES if loss is losses.binary_cross_entropy else NUMBERS
+    values = expected(LOGITS.astype(np.float64), targets.astype(np.float64))
+    np.testing.assert_allclose(call(loss, LOGITS, targets), values.mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(call(loss, LOGITS[:, 0], targets[:, 0]), values[:, 0], rtol=1e-5, atol=1e-6)
+
+
+def test_one_output_column_meets_targets_without_that_axis():
+    assert call(losses.squared_error, LOGITS[:, :1], NUMBERS[:, 0]).shape == (6,)
+    sequences = call(losses.squared_error, LOGITS[..., None], NUMBERS)
+    np.testing.assert_allclose(sequences, (LOGITS - NUMBERS) ** 2, rtol=1e-6)
+
+
+def test_shapes_that_would_broadcast_are_refused():
+    refuse(losses.squared_error, LOGITS[:, :1], NUMBERS, match="must have one shape")
+    refuse(losses.binary_cross_entropy, LOGITS, BITS[:, 0], match="must have one shape")
+    refuse(losses.softmax_cross_entropy, LOGITS, BITS, match="integer labels of shape")
+    refuse(losses.softmax_cross_entropy, LOGITS, NUMBERS[:, 0], match="shares of the classes")
+    refuse(losses.softmax_cross_entropy, LOGITS[:, :1], LABELS, match="binary_cross_entropy")
+    refuse(losses.kl_divergence, LOGITS, SHARES[:1], match="one shape")
+    refuse(losses.gaussian_nll, LOGITS[:, :3], NUMBERS[:, 0], match="even number of outputs")
+    refuse(losses.quantile, LOGITS, NUMBERS, q=(0.1, 0.9), match="2 quantile levels")
+    refuse(losses.ctc, LOGITS, LABELS, match="add the batch axis")
+
+
+def test_quantile_is_scikit_learns_pinball_loss_for_one_level_and_for_several():
+    from sklearn.metrics import mean_pinball_loss
+
+    for q in (0.1, 0.5, 0.9):
+        ours = call(losses.quantile, LOGITS, NUMBERS, q=q).mean()
+        np.testing.assert_allclose(ours, mean_pinball_loss(NUMBERS, LOGITS, alpha=q), rtol=1e-5)
+    levels = (0.1, 0.5, 0.6, 0.9)
+    each = [mean_pinball_loss(NUMBERS[:, 0], LOGITS[:, i], alpha=q) for i, q in enumerate(levels)]
+    np.testing.assert_allclose(call(losses.quantile, LOGITS, NUMBERS[:, 0], q=levels).mean(), np.mean(each), rtol=1e-5)
+
+
+def test_likelihoods_are_scipys():
+    deviation = np.exp(LOGITS[:, 2:] / 2)
+    normal = -scipy.stats.norm.logpdf(NUMBERS[:, :2], LOGITS[:, :2], deviation).mean(-1)
+    np.testing.assert_allclose(call(losses.gaussian_nll, LOGITS, NUMBERS[:, :2], full=True), normal, rtol=1e-4)
+    poisson = -scipy.stats.poisson.logpmf(COUNTS, np.exp(NUMBERS)).mean(-1)
+    np.testing.assert_allclose(call(losses.poisson_nll, NUMBERS, COUNTS, full=True), poisson, rtol=1e-4)
+
+
+def test_softmax_cross_entropy_is_the_negative_log_softmax_for_labels_and_for_shares():
+    log_p = scipy.special.log_softmax(LOGITS.astype(np.float64), axis=-1)
+    own = -log_p[np.arange(6), LABELS]
+    np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, LABELS), own, rtol=1e-5)
+    np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, np.eye(4)[LABELS] > 0), own, rtol=1e-5)
+    np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, SHARES), -(SHARES * log_p).sum(-1), rtol=1e-5)
+    smooth = call(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=0.2)
+    np.testing.assert_allclose(smooth, 0.8 * own - 0.2 * log_p.mean(-1), rtol=1e-5)
+
+
+def test_a_label_out_of_range_is_ignored_and_a_masked_class_does_no_harm():
+    gradient = jax.grad(lambda x: losses.softmax_cross_entropy(x, jnp.array([-1, 2]), label_smoothing=0.1).sum())
+    assert not np.asarray(gradient(jnp.asarray(LOGITS[:2])))[0].any()
+    masked = np.where(np.arange(4) == 1, -np.inf, LOGITS[:1])
+    ours = call(losses.softmax_cross_entropy, masked, np.array([2]))
+    expected = call(losses.softmax_cross_entropy, LOGITS[:1, [0, 2, 3]], np.array([1]))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    finite = jax.grad(lambda x: losses.softmax_cross_entropy(x, jnp.array([2])).sum())(jnp.asarray(masked))
+    assert np.isfinite(finite).all()
+
+
+def test_class_weights_scale_each_class():
+    weights = jnp.array([1.0, 2.0, 0.0, 4.0])
+    ours = call(losses.softmax_cross_entropy, LOGITS, LABELS, class_weights=weights)
+    np.testing.assert_allclose(ours, call(losses.softmax_cross_entropy, LOGITS, LABELS) * weights[LABELS], rtol=1e-6)
+
+
+def test_rare_probabilities_keep_their_digits():
+    tail = call(losses.binary_cross_entropy, np.array([30.0, -30.0], np.float32), np.array([1, 0]))
+    np.testing.assert_allclose(tail, np.exp(-30.0), rtol=1e-5)
+
+
+def test_focal_is_the_cross_entropy_times_the_power_of_the_miss():
+    p = scipy.special.expit(LOGITS.astype(np.float64))
+    hit = np.where(BITS == 1, p, 1 - p)
+    binary = (np.where(BITS == 1, 0.25, 0.75) * (1 - hit) ** 2 * -np.log(hit)).mean(-1)
+    np.testing.assert_allclose(call(losses.focal, LOGITS, BITS, alpha=0.25), binary, rtol=1e-4)
+    hit = scipy.special.softmax(LOGITS.astype(np.float64), -1)[np.arange(6), LABELS]
+    np.testing.assert_allclose(
+        call(losses.focal, LOGITS, LABELS, gamma=1.5), (1 - hit) ** 1.5 * -np.log(hit), rtol=1e-4
+    )
+    np.testing.assert_allclose(call(losses.focal, LOGITS, LABELS, gamma=0.0), -np.log(hit), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:::sklearn")
+def test_hinge_is_scikit_learns():
+    from sklearn.metrics import hinge_loss
+
+    binary = call(losses.hinge, LOGITS[:, 0], BITS[:, 0])
+    np.testing.assert_allclose(binary.mean(), hinge_loss(BITS[:, 0], LOGITS[:, 0]), rtol=1e-6)
+    np.testing.assert_array_equal(binary, call(losses.hinge, LOGITS[:, 0], 2 * BITS[:, 0] - 1))
+    classes = call(losses.hinge, LOGITS, LABELS).mean()
+    np.testing.assert_allclose(classes, hinge_loss(LABELS, LOGITS, labels=np.arange(4)), rtol=1e-6)
+
+
+def test_kl_divergence_is_scipys_and_takes_log_probabilities_too():
+    shares = SHARES.copy()
+    shares[0] = [0, 0.5, 0.5, 0]
+    expected = scipy.special.rel_entr(shares, scipy.special.softmax(LOGITS, -1)).sum(-1)
+    np.testing.assert_allclose(call(losses.kl_divergence, LOGITS, shares), expected, rtol=1e-4)
+    logged = scipy.special.log_softmax(LOGITS, -1)
+    np.testing.assert_allclose(call(losses.kl_divergence, logged, shares), expected, rtol=1e-4)
+
+
+def test_embedding_losses_are_their_equations_and_smooth_where_points_coincide():
+    a, b, c = (rng.normal(size=(5, 3)).astype(np.float32) for _ in range(3))
+    same = np.array([1, 0, 1, 0, 0])
+    near, far = np.linalg.norm(a - b, axis=-1), np.linalg.norm(a - c, axis=-1)
+    expected = np.where(same, near**2, np.maximum(0, 2 - near) ** 2)
+    np.testing.assert_allclose(call(losses.contrastive, a, b, same, margin=2.0), expected, rtol=1e-5)
+    triplets = np.maximum(0, near - far + 0.5)
+    np.testing.assert_allclose(call(losses.triplet, a, b, c, margin=0.5), triplets, rtol=1e-5, atol=1e-6)
+
+    def both(x):
+        return jnp.sum(losses.triplet(x, x, 0 * x) + losses.contrastive(x, x, jnp.zeros(5)))
+
+    gradient = jax.jit(jax.grad(both))
+    for scale in (0.0, 1.0, 1e30):
+        assert np.isfinite(gradient(jnp.full((5, 3), scale))).all()
+
+
+def test_ctc_sums_over_all_alignments_within_the_lengths():
+    logits = rng.normal(size=(2, 4, 3)).astype(np.float32)
+    p = scipy.special.softmax(logits.astype(np.float64), -1)
+    lengths, targets = [4, 3], [(1, 2), (2,)]
+
+    def spells(path, target):
+        return tuple(c for c, _ in itertools.groupby(path) if c != 0) == target
+
+    expected = [
+        -np.log(sum(np.prod(p[i, range(n), path]) for path in itertools.product(range(3), repeat=n) if spells(path, t)))
+        for i, (n, t) in enumerate(zip(lengths, targets, strict=True))
+    ]
+    padded, limits = np.array([[1, 2], [2, 1]]), {"lengths": jnp.array(lengths), "target_lengths": jnp.array([2, 1])}
+    ours = call(losses.ctc, logits, padded, **limits)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
+def test_adversarial_losses_are_their_papers_equations():
+    x, real = LOGITS[:, 0], BITS[:, 0]
+    sign, sigmoid = 2 * real - 1, scipy.special.expit
+    equations = {
+        "non_saturating": (-np.log(sigmoid(sign * x)), -np.log(sigmoid(x))),
+        "least_squares": ((x - real) ** 2, (x - 1) ** 2),
+        "hinge": (np.maximum(0, 1 - sign * x), -x),
+        "wasserstein": (-sign * x, -x),
+    }
+    for name, (discriminator, generator) in equations.items():
+        game = getattr(losses.gan, name)
+        np.testing.assert_allclose(call(game.discriminator, x, real), discriminator, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(game.generator(jnp.asarray(x)), generator, rtol=1e-5, err_msg=name)
+
+
+def test_gradient_penalty_measures_the_slope_between_real_and_fake():
+    @jax.jit
+    def penalty(slope):
+        real, fake = jnp.asarray(LOGITS), jnp.asarray(NUMBERS)
+        return losses.gan.gradient_penalty(lambda z: z @ slope, real, fake, key=jax.random.key(0))
+
+    np.testing.assert_allclose(penalty(jnp.array([3.0, 0.0, 4.0, 0.0])), np.full(6, (5.0 - 1.0) ** 2), rtol=1e-5)
+    flat = jax.jit(jax.grad(lambda slope: penalty(slope).sum()))(jnp.zeros(4))
+    assert np.isfinite(flat).all()
