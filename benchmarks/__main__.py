@@ -47,7 +47,10 @@ def run(suite: Suite, quick: bool = False, case: tuple[str, ...] = (), output: P
 
 def show(suite: Suite = "core", path: Path | None = None) -> None:
     """Print the tables of the committed records, or of those in `path`."""
-    print(report(record.load(path or _results(suite)), _cases(suite, ())))
+    path = path or _results(suite)
+    if not path.exists():
+        raise ValueError(f"wanted records in {path.name}, but there are none; `run {suite}` makes them")
+    print(report(record.load(path), _cases(suite, ())))
 
 
 def main() -> None:
