@@ -8,10 +8,13 @@ nothing of a validation fold can reach the numbers that a member trains on.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 Stats = Any  # a pytree of arrays with the shape of one row
+
+_COLUMNS = 8  # fitted at a time: enough to fill the vector units, few enough to stay in the cache
 
 
 class Preprocess(NamedTuple):
@@ -33,20 +36,44 @@ class Affine(NamedTuple):
     scale: Array
 
 
-def _fit_standardize(values: Array, weights: Array) -> Affine:
-    values, weights = _present(values, weights)
+def _mean_and_deviation(column: Array, weights: Array) -> Affine:
     share = weights / weights.sum()
-    guess = (share * values).sum(0)
-    centred = values - guess
-    error = (share * centred).sum(0)  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
-    variance = (share * (centred - error) ** 2).sum(0)
-    return Affine(guess + error, jnp.where(_is_constant(values, weights), 1.0, jnp.sqrt(variance)))
+    guess = (share * column).sum()
+    centred = column - guess
+    error = (share * centred).sum()  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
+    variance = (share * (centred - error) ** 2).sum()
+    low, high = _range(column, weights)  # exact, where a threshold on the variance would depend on the mean
+    return Affine(guess + error, jnp.where(low == high, 1.0, jnp.sqrt(variance)))
 
 
-def _fit_min_max(values: Array, weights: Array) -> Affine:
-    values, weights = _present(values, weights)
-    low, high = _range(values, weights)
-    return Affine(low, jnp.where(_is_constant(values, weights), 1.0, high - low))
+def _low_and_range(column: Array, weights: Array) -> Affine:
+    low, high = _range(column, weights)
+    return Affine(low, jnp.where(low == high, 1.0, high - low))
+
+
+def _range(column: Array, weights: Array) -> tuple[Array, Array]:
+    return jnp.where(weights > 0, column, jnp.inf).min(), jnp.where(weights > 0, column, -jnp.inf).max()
+
+
+def _make_fit(fit_column: Callable[[Array, Array], Affine]) -> Callable[[Array, Array], Affine]:
+    """Makes `fit(values, weights)` that takes a few columns at a time.
+
+    All at once, `vmap` over members would write the whole table for each of them: 6 to 18 times the memory and 4 to 12
+    times the time (measured on 2 CPU cores: 60 members on digits, 8 members on 20000 x 784).
+    """
+
+    def fit(values: Array, weights: Array) -> Affine:
+        columns = values.reshape(values.shape[0], -1).T.astype(jnp.promote_types(values.dtype, jnp.float32))
+        weights = weights.astype(columns.dtype)
+        stats = jax.lax.map(lambda column: fit_column(_present(column, weights), weights), columns, batch_size=_COLUMNS)
+        return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), stats)
+
+    return fit
+
+
+def _present(column: Array, weights: Array) -> Array:
+    """0 in absent rows, which may hold NaN: 0 * NaN is NaN."""
+    return jnp.where(weights > 0, column, 0)
 
 
 def _forward(stats: Affine, values: Array) -> Array:
@@ -57,29 +84,10 @@ def _inverse(stats: Affine, values: Array) -> Array:
     return values * stats.scale + stats.shift
 
 
-def _present(values: Array, weights: Array) -> tuple[Array, Array]:
-    """Values in at least float32, 0 where absent (0 * NaN is NaN), and weights that broadcast over them."""
-    weights = weights.reshape(-1, *(1,) * (values.ndim - 1))
-    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
-    return jnp.where(weights > 0, values, 0), weights.astype(values.dtype)
-
-
-def _range(values: Array, weights: Array) -> tuple[Array, Array]:
-    low = jnp.where(weights > 0, values, jnp.inf).min(0)
-    high = jnp.where(weights > 0, values, -jnp.inf).max(0)
-    return low, high
-
-
-def _is_constant(values: Array, weights: Array) -> Array:
-    """Exact, where a threshold on the variance would depend on the size of the mean."""
-    low, high = _range(values, weights)
-    return low == high
-
-
-standardize = Preprocess(_fit_standardize, _forward, _inverse)
+standardize = Preprocess(_make_fit(_mean_and_deviation), _forward, _inverse)
 """(value - mean) / deviation per feature; deviation 1 where a feature is constant. As StandardScaler."""
 
-min_max = Preprocess(_fit_min_max, _forward, _inverse)
+min_max = Preprocess(_make_fit(_low_and_range), _forward, _inverse)
 """(value - low) / (high - low) per feature; range 1 where a feature is constant. As MinMaxScaler."""
 
 identity = Preprocess(lambda values, weights: (), lambda stats, values: values, lambda stats, values: values)

@@ -53,11 +53,17 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def test_importing_jnn_starts_no_backend_and_no_heavy_package():
-    """A backend that runs takes its devices for good; the packages are imported where they are used."""
-    print_state = "import sys, jnn, jax._src.xla_bridge as bridge; print(sorted(bridge._backends)); "
-    heavy = "{'sklearn', 'pandas', 'xarray', 'matplotlib', 'torch', 'tyro', 'rich', 'scipy.stats'}"
-    assert run_python(f"{print_state} print(sorted({heavy} & set(sys.modules)))").split("\n")[:2] == ["[]", "[]"]
+def test_importing_jnn_starts_no_backend():
+    """A backend that runs has taken its devices for good, and settings that come later have no effect."""
+    code = "import jnn, jnn.data, jnn.preprocess, jax._src.xla_bridge as bridge; print(sorted(bridge._backends))"
+    assert run_python(code).strip() == "[]"
+
+
+def test_importing_jnn_imports_no_heavy_package():
+    """These are imported inside the functions that need them."""
+    heavy = {"sklearn", "pandas", "xarray", "matplotlib", "torch", "keras", "tyro", "scipy.stats"}
+    code = "import sys, jax, flax, optax; before = set(sys.modules); import jnn; print(*set(sys.modules) - before)"
+    assert not heavy & set(run_python(code).split())
 
 
 @pytest.mark.slow
