@@ -66,6 +66,36 @@ def _all_activations(x):
     return {name: activation(x) for name, activation in layers.ACTIVATIONS.items()}
 
 
+def recurrent(gates: int, *carry: tuple[int, ...]) -> Callable[[jax.Array], tuple]:
+    """Make example arguments (x, params, carry) of a recurrent layer with 3 features and 2 hidden units."""
+    columns = 2 * gates
+    params = dict_of(input_kernel=(3, columns), recurrent_kernel=(2, columns), bias=(columns,))
+
+    def arguments(key):
+        x_key, params_key, carry_key = jax.random.split(key, 3)
+        first = shaped(*carry)(carry_key)
+        return *shaped((BATCH, 4, 3))(x_key), params(params_key), first if len(first) > 1 else first[0]
+
+    return arguments
+
+
+def _one_step(cell):
+    return lambda x, params, carry: cell(carry, x[..., 0, :], params)
+
+
+def _two_ways(x, params, lengths):
+    return layers.bidirectional(layers.gru, x, params, params, lengths=lengths)
+
+
+def _sequences_of_lengths(key):
+    return *recurrent(3, (BATCH, 2))(key)[:2], jnp.array([4, 3, 0, 1, 2, 4])
+
+
+def _cached_attention(q, k, v):
+    cache, mask = layers.extend_cache(layers.empty_cache((), 5, 2, 4, k.dtype), k, v)
+    return layers.attention(q, cache.k, cache.v, mask=mask)
+
+
 ACTIVATION = [
     Row("activations", _all_activations, shaped((BATCH, 4)), free_batch=(0,)),
     Row("glu", layers.glu, shaped((BATCH, 4)), free_batch=(0,)),
@@ -124,4 +154,39 @@ REGULARIZE = [
     ),
 ]
 
-ROWS = [*ACTIVATION, *LINEAR, *NORM, *REGULARIZE]
+RECURRENT = [
+    Row("rnn", layers.rnn, recurrent(1, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row("gru", layers.gru, recurrent(3, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row(
+        "gru reset before the product",
+        lambda x, params, carry: layers.gru(x, params, carry, reset_after=False, reverse=True),
+        recurrent(3, (BATCH, 2)),
+        params=(1,),
+        free_batch=(0, 2),
+    ),
+    Row("lstm", layers.lstm, recurrent(4, (BATCH, 2), (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row("rnn_cell", _one_step(layers.rnn_cell), recurrent(1, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row("gru_cell", _one_step(layers.gru_cell), recurrent(3, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row("lstm_cell", _one_step(layers.lstm_cell), recurrent(4, (BATCH, 2), (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row("bidirectional", _two_ways, _sequences_of_lengths, params=(1,), free_batch=(0, 2)),
+]
+
+ATTENTION = [
+    Row("attention", layers.attention, shaped(*[(BATCH, 3, 2, 4)] * 3), params=(1, 2), free_batch=(0, 1, 2)),
+    Row(
+        "attention of grouped heads, masked",
+        lambda q, k, v, bias, key: layers.attention(
+            q, k, v, mask=jnp.arange(3) < 2, bias=bias, causal=True, key=key, dropout_rate=0.5
+        ),
+        shaped((2, 3, 4, 4), (2, 3, 2, 4), (2, 3, 2, 4), (4, 3, 3)),
+        params=(3,),
+        random=True,
+    ),
+    Row("causal_mask", lambda offset: layers.causal_mask(2, 3, offset=offset), lambda key: (jnp.array(1),)),
+    Row("rotary", lambda x: layers.rotary(x, jnp.arange(3)), shaped((BATCH, 3, 2, 4)), free_batch=(0,)),
+    Row("sinusoidal_positions", lambda x: x + layers.sinusoidal_positions(3, 4).astype(x.dtype), shaped((3, 4))),
+    Row("empty_cache", lambda x: layers.empty_cache((), 2, 1, 4, x.dtype)._replace(v=x), shaped((2, 1, 4))),
+    Row("extend_cache", _cached_attention, shaped((3, 2, 4), (3, 2, 4), (3, 2, 4))),
+]
+
+ROWS = [*ACTIVATION, *LINEAR, *NORM, *REGULARIZE, *RECURRENT, *ATTENTION]

@@ -40,7 +40,7 @@ def dropout(
     >>> dropout(jnp.ones(3), 0.5)
     Array([1., 1., 1.], dtype=float32)
     >>> dropout(jnp.ones(6), 0.5, key=jax.random.key(0))
-    Array([0., 2., 2., 2., 0., 2.], dtype=float32)
+    Array([2., 0., 2., 2., 2., 0.], dtype=float32)
     """
     if isinstance(rate, (int, float)) and not 0 <= rate <= 1:
         raise ValueError(f"wanted a dropout rate between 0 and 1 (the share dropped), but came {rate}")

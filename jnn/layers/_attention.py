@@ -1,0 +1,242 @@
+"""Attention, the positions it knows and the cache it generates from.
+
+Time stands before heads: q is (*batch, time, heads, dim), k and v are (*batch, source, kv_heads, dim). A mask is True
+where a query may look and broadcasts to (*batch, heads, time, source).
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
+
+from jnn.layers._regularize import dropout
+
+Scalar = float | int | Float[Array, ""]
+
+
+def attention(
+    q: Float[Array, "*batch time heads dim"],
+    k: Float[Array, "*batch source kv_heads dim"],
+    v: Float[Array, "*batch source kv_heads value_dim"],
+    *,
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    scale: Scalar | None = None,
+    causal: bool = False,
+    key: PRNGKeyArray | None = None,
+    dropout_rate: Scalar = 0.0,
+) -> Float[Array, "*batch time heads value_dim"]:
+    """Average the values, weighted by how well each key answers the query.
+
+    y = softmax(scale * q k^T + bias) v    (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762)
+
+    Args:
+        q: Queries.
+        k: Keys; fewer heads than q's are shared by groups of neighbouring query heads (Ainslie et al. 2023,
+            https://arxiv.org/abs/2305.13245).
+        v: Values.
+        mask: True where a query may look; a query that may look nowhere gets 0.
+        bias: Added to the scores, broadcasts to (*batch, heads, time, source); -inf masks.
+        scale: 1 / sqrt(dim) if not given.
+        causal: Query i looks at the keys 0 to i only.
+        key: Random key of the dropout; without one no weight is dropped.
+        dropout_rate: The share of the weights dropped.
+
+    Raises:
+        ValueError: If the query heads are no multiple of the key heads, or a mask or bias does not broadcast.
+
+    The softmax is made in float32 at least. Half precision without mask, bias and dropout runs on cuDNN's fused kernel
+    where there is one.
+
+    >>> q, k = jnp.ones((2, 1, 1)), jnp.zeros((2, 1, 1))
+    >>> attention(q, k, jnp.array([1.0, 3.0]).reshape(2, 1, 1), causal=True).ravel()
+    Array([1., 2.], dtype=float32)
+    """
+    heads, kv_heads = q.shape[-2], k.shape[-2]
+    if kv_heads == 0 or heads % kv_heads:
+        raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but came {heads}")
+    shape = (*q.shape[:-3], heads, q.shape[-3], k.shape[-3])
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    drops = key is not None and not (isinstance(dropout_rate, (int, float)) and dropout_rate == 0)
+    if mask is None and bias is None and not drops and _has_fused_kernel(q, k, v) and isinstance(factor, float):
+        return _fused(q, k, v, factor, causal)
+    if causal:
+        below = causal_mask(shape[-2], shape[-1])
+        mask = below if mask is None else mask & below
+    mask, bias = (_grouped(array, shape, kv_heads) for array in (mask, bias))
+    scores = _scores(q, k, factor, bias)
+    weights, total = _unnormalised_softmax(scores, mask)
+    weights = dropout(weights, dropout_rate, key=key) if drops else weights
+    return _average(weights.astype(v.dtype), total, v).reshape(*q.shape[:-1], v.shape[-1]).astype(q.dtype)
+
+
+def causal_mask(
+    length: int, source: int | None = None, *, offset: int | Integer[Array, ""] = 0
+) -> Bool[Array, "time source"]:
+    """Let each query look at the keys up to its own position.
+
+    mask[i, j] = j <= i + offset,  offset = the position of the first query; it may be traced
+
+    >>> causal_mask(2, 3, offset=1).astype(int)
+    Array([[1, 1, 0],
+           [1, 1, 1]], dtype=int32)
+    """
+    positions = jnp.arange(length)[:, None] + offset
+    return jnp.arange(length if source is None else source) <= positions
+
+
+def rotary(
+    x: Float[Array, "*batch time heads dim"], positions: Shaped[Array, "*#batch time"], *, base: Scalar = 10000.0
+) -> Float[Array, "*batch time heads dim"]:
+    """Turn pairs of channels by an angle that grows with the position, so that q k^T depends on distances.
+
+    y[i] = x[i] cos(a) - x[i + dim/2] sin(a),  y[i + dim/2] = x[i + dim/2] cos(a) + x[i] sin(a)
+    with a = position * base^(-2i / dim)    (Su et al. 2021, https://arxiv.org/abs/2104.09864)
+
+    The halves are the pairs, as in GPT-NeoX, Llama and Hugging Face; the paper pairs neighbours, which is a permutation
+    of the channels.
+
+    Raises:
+        ValueError: If dim is odd.
+
+    >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
+    Array([0, 2], dtype=int32)
+    """
+    angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
+    sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
+    first, second = jnp.split(x.astype(jnp.promote_types(x.dtype, jnp.float32)), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
+
+
+def sinusoidal_positions(length: int, dim: int, *, base: Scalar = 10000.0) -> Float[Array, "length dim"]:
+    """Write each position as sines and cosines of slower and slower waves.
+
+    p[t, 2i] = sin(t * base^(-2i / dim)),  p[t, 2i + 1] = cos(t * base^(-2i / dim))
+    (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5)
+
+    Raises:
+        ValueError: If dim is odd.
+
+    >>> sinusoidal_positions(1, 4)
+    Array([[0., 1., 0., 1.]], dtype=float32)
+    """
+    angles = jnp.arange(length)[:, None] * _frequencies(dim, base)
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, dim)
+
+
+class KVCache(NamedTuple):
+    """The keys and values that a generation has seen so far."""
+
+    k: Array  # (*batch, capacity, kv_heads, dim)
+    v: Array  # (*batch, capacity, kv_heads, dim)
+    length: Array  # how many of the capacity are filled, one number for all rows
+
+
+def empty_cache(batch: tuple[int, ...], capacity: int, kv_heads: int, dim: int, dtype=jnp.float32) -> KVCache:
+    """Make room for the keys and values of `capacity` steps.
+
+    >>> empty_cache((2,), 5, 1, 4).k.shape
+    (2, 5, 1, 4)
+    """
+    room = jnp.zeros((*batch, capacity, kv_heads, dim), dtype)
+    return KVCache(room, room, jnp.zeros((), jnp.int32))
+
+
+def extend_cache(
+    cache: KVCache,
+    k: Float[Array, "*batch time kv_heads dim"],
+    v: Float[Array, "*batch time kv_heads dim"],
+) -> tuple[KVCache, Bool[Array, "time capacity"]]:
+    """Write the new steps behind the old ones, and return the mask that the new queries look through.
+
+    cache, mask = extend_cache(cache, k, v)
+    y = attention(q, cache.k, cache.v, mask=mask)      equals the last rows of causal attention over the whole sequence
+
+    Positions for `rotary` are `cache.length + arange(time)`, with the cache as it was before. Steps beyond the capacity
+    overwrite the last ones, because a compiled program cannot raise; count the steps where the loop is written.
+
+    Raises:
+        ValueError: If more steps come at once than the cache holds.
+
+    >>> cache, mask = extend_cache(empty_cache((), 3, 1, 1), jnp.ones((2, 1, 1)), jnp.ones((2, 1, 1)))
+    >>> cache.length, mask.astype(int)
+    (Array(2, dtype=int32), Array([[1, 0, 0],
+           [1, 1, 0]], dtype=int32))
+    """
+    time, capacity = k.shape[-3], cache.k.shape[-3]
+    if time > capacity:
+        raise ValueError(f"wanted at most {capacity} steps, the capacity of the cache, but came {time}")
+    all_k, all_v = (
+        lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), cache.length, axis=room.ndim - 3)
+        for room, new in ((cache.k, k), (cache.v, v))
+    )
+    return KVCache(all_k, all_v, cache.length + time), causal_mask(time, capacity, offset=cache.length)
+
+
+def _frequencies(dim: int, base: Scalar):
+    """Return base^(-2i / dim) for i below dim / 2."""
+    if dim % 2:
+        raise ValueError(f"wanted an even number of channels, which turn in pairs, but came {dim}")
+    return base ** (-jnp.arange(0, dim, 2) / dim)
+
+
+def _grouped(array, shape: tuple[int, ...], kv_heads: int):
+    """Split the heads axis of a mask or bias into (kv_heads, group)."""
+    if array is None:
+        return None
+    try:
+        fits = jnp.broadcast_shapes(array.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but came {array.shape}"
+        )
+    if array.ndim < 3:
+        return array
+    heads = array.shape[-3]
+    split = (kv_heads, heads // kv_heads) if heads > 1 else (1, 1)
+    return array.reshape(*array.shape[:-3], *split, *array.shape[-2:])
+
+
+def _scores(q, k, scale: Scalar, bias):
+    """Compare each query with each key: (*batch, kv_heads, group, time, source)."""
+    kv_heads = k.shape[-2]
+    high = jnp.promote_types(q.dtype, jnp.float32)
+    grouped = (q * scale).astype(q.dtype).reshape(*q.shape[:-2], kv_heads, q.shape[-2] // kv_heads, q.shape[-1])
+    scores = jnp.einsum("...tkgd,...skd->...kgts", grouped, k, preferred_element_type=high)
+    return scores if bias is None else scores + bias
+
+
+def _unnormalised_softmax(scores, mask):
+    """Return exp(score - highest) and its sum, which is 1 where nothing may be seen, so that 0 / 1 comes out."""
+    scores = scores if mask is None else jnp.where(mask, scores, -jnp.inf)
+    lowest = jnp.finfo(scores.dtype).min  # for rows without any key: -inf - lowest is -inf, not NaN
+    highest = lax.stop_gradient(scores.max(axis=-1, keepdims=True, initial=lowest))
+    weights = jnp.exp(scores - highest)
+    total = weights.sum(axis=-1)
+    return weights, jnp.where(total > 0, total, 1)
+
+
+def _average(weights, total, v):
+    """Sum the values by their weights and normalise after the product, on fewer numbers: (*batch, time, heads, dim)."""
+    sums = jnp.einsum("...kgts,...skd->...tkgd", weights, v, preferred_element_type=total.dtype)
+    return sums / jnp.moveaxis(total, -1, -3)[..., None]
+
+
+def _has_fused_kernel(q, k, v) -> bool:
+    """Tell whether cuDNN's flash attention takes these arrays."""
+    half = q.dtype in (jnp.bfloat16, jnp.float16) and q.dtype == k.dtype == v.dtype
+    fits = q.shape[-1] == v.shape[-1] and q.shape[-1] <= 128 and q.shape[-1] % 8 == 0 and k.shape[-3] > 0
+    return half and fits and jax.default_backend() == "gpu"
+
+
+def _fused(q, k, v, scale: float, causal: bool):
+    """Call cuDNN's flash attention, which wants exactly one batch axis."""
+    rows = math.prod(q.shape[:-3])
+    q4, k4, v4 = (array.reshape(rows, *array.shape[-3:]) for array in (q, k, v))
+    y = jax.nn.dot_product_attention(q4, k4, v4, scale=scale, is_causal=causal, implementation="cudnn")
+    return y.reshape(q.shape)

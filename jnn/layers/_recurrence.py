@@ -1,0 +1,100 @@
+"""The loop under rnn, gru and lstm: one matrix product and one cell a step, with a gradient that suits the machine.
+
+Reverse mode through a plain `lax.scan` adds `h[t-1].T @ d_product[t]` to the recurrent kernel's gradient at every
+step, in the loop, where a product of this size keeps one core busy. Here the loop backwards only finds d_product, and
+the sum over time becomes one large product after it. All else is left to `jax.vjp` of the cell, so that a new cell
+needs no gradient of its own.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+Carry = tuple[Array, ...]  # the hidden state first
+Cell = Callable[[Carry, Array, Any], Carry]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def recur(
+    cell: Cell,
+    reverse: bool,
+    carry: Carry,
+    added: Float[Array, "time batch gates"],
+    aside: Float[Array, "time batch hidden"] | None,
+    kernel: Float[Array, "hidden gates"],
+    inside: Bool[Array, "time batch 1"] | None,
+) -> tuple[Carry, Float[Array, "time batch hidden"]]:
+    """Step the cell through time.
+
+    carry[t] = cell(carry[t-1], added[t] + hidden[t-1] @ kernel, aside[t])  where inside[t], else carry[t-1]
+    y[t] = hidden[t]  where inside[t], else 0
+
+    Args:
+        cell: Elementwise: (carry, product, aside) -> carry. It may not close over traced values.
+        reverse: Start at the last step.
+        carry: The first carry, the hidden state before the other parts.
+        added: What the inputs add to the recurrent product.
+        aside: What the cell takes from the inputs beside the product.
+        kernel: The recurrent kernel.
+        inside: False at the steps that a shorter row does not have.
+    """
+
+    def step(carry, inputs):
+        added, aside, inside = inputs
+        return _masked(cell, inside)(carry, added + carry[0] @ kernel, aside)
+
+    return lax.scan(step, carry, (added, aside, inside), reverse=reverse)
+
+
+def _masked(cell: Cell, inside):
+    """Return (carry, product, aside) -> (carry, y) that holds the carry and gives 0 outside the row."""
+
+    def step(carry, product, aside):
+        new = cell(carry, product, aside)
+        if inside is None:
+            return new, new[0]
+        held = jax.tree.map(lambda after, before: jnp.where(inside, after, before), new, carry)
+        return held, jnp.where(inside, new[0], 0)
+
+    return step
+
+
+def _recur_forward(cell, reverse, carry, added, aside, kernel, inside):
+    """Run the loop and keep, for each step, the hidden state before it and the cell's pullback."""
+
+    def step(carry, inputs):
+        added, aside, inside = inputs
+        result, pullback = jax.vjp(_masked(cell, inside), carry, added + carry[0] @ kernel, aside)
+        new, y = result
+        return new, (y, carry[0], pullback)
+
+    last, (ys, before, pullbacks) = lax.scan(step, carry, (added, aside, inside), reverse=reverse)
+    return (last, ys), (before, pullbacks, kernel)
+
+
+def _recur_backward(cell, reverse, residuals, cotangents):
+    """Walk back through time; form the kernel's gradient in one product at the end."""
+    before, pullbacks, kernel = residuals
+    d_last, d_ys = cotangents
+
+    def step(d_carry, inputs):
+        pullback, d_y = inputs
+        (d_hidden, *d_others), d_product, d_aside = pullback((d_carry, d_y))
+        return (d_hidden + d_product @ kernel.T, *d_others), (d_product, d_aside)
+
+    d_first, (d_added, d_aside) = lax.scan(step, d_last, (pullbacks, d_ys), reverse=not reverse)
+    d_kernel = jnp.einsum("tbh,tbg->hg", before, d_added, preferred_element_type=_accumulator(kernel.dtype))
+    return d_first, d_added, d_aside, d_kernel.astype(kernel.dtype), None
+
+
+def _accumulator(dtype):
+    """Return the dtype in which a sum over time keeps its digits."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+recur.defvjp(_recur_forward, _recur_backward)

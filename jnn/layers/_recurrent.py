@@ -1,0 +1,300 @@
+"""Recurrent layers over whole sequences, and their single steps.
+
+All have one form: `layer(x, params, carry=None, *, reverse=False, lengths=None) -> (carry, ys)`. The gates lie side by
+side in the columns of the kernels, each `hidden` wide, in the order that the docstring names:
+
+    params = {"input_kernel": (in, gates * hidden), "recurrent_kernel": (hidden, gates * hidden),
+              "bias": (gates * hidden), "recurrent_bias": (gates * hidden)}       the biases may be left out
+
+A carry that is not given is zero. With `lengths`, row b ends after lengths[b] steps: the carry stays what it was there
+and ys is 0 beyond; with `reverse` the loop starts at the row's own last step. `ys[t]` always belongs to `x[t]`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Integer
+
+from jnn.layers._linear import dense
+from jnn.layers._recurrence import recur
+
+Params = Mapping[str, Float[Array, "..."]]
+
+
+class LSTMState(NamedTuple):
+    """What an LSTM carries, each (*batch, hidden), in PyTorch's order; Flax has the cell first."""
+
+    hidden: Array
+    cell: Array
+
+
+def rnn(
+    x: Float[Array, "*batch time in"],
+    params: Params,
+    carry: Float[Array, "*batch hidden"] | None = None,
+    *,
+    activation: Callable = jnp.tanh,
+    reverse: bool = False,
+    lengths: Integer[Array, "*batch"] | None = None,
+) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch time hidden"]]:
+    """Run a simple recurrent layer.
+
+    h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias)
+    (Elman 1990, https://doi.org/10.1207/s15516709cog1402_1)
+
+    Raises:
+        ValueError: If a parameter is missing or the shapes do not fit each other.
+
+    >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
+    >>> rnn(jnp.ones((3, 1)), params, activation=lambda a: a)[1].ravel()
+    Array([1., 2., 3.], dtype=float32)
+    """
+    loop = partial(_loop, partial(_rnn_gates, activation), _all_added)
+    (hidden,), ys = _over_time(loop, x, _read(params, x.shape[-1], gates=1), (carry,), reverse, lengths)
+    return hidden, ys
+
+
+def gru(
+    x: Float[Array, "*batch time in"],
+    params: Params,
+    carry: Float[Array, "*batch hidden"] | None = None,
+    *,
+    reset_after: bool = True,
+    reverse: bool = False,
+    lengths: Integer[Array, "*batch"] | None = None,
+) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch time hidden"]]:
+    """Run a gated recurrent unit; gates r, z, n.
+
+    r = sigmoid(x W_r + b_r + h U_r + c_r)            reset
+    z = sigmoid(x W_z + b_z + h U_z + c_z)            update
+    n = tanh(x W_n + b_n + r * (h U_n + c_n))         new;  (r * h) U_n + c_n  if not reset_after
+    h = (1 - z) * n + z * h                           with W, U the kernels, b the bias, c the recurrent bias
+
+    (Cho et al. 2014, https://arxiv.org/abs/1406.1078, resets before; PyTorch, cuDNN and Flax reset after the product.)
+
+    Raises:
+        ValueError: If a parameter is missing or the shapes do not fit each other.
+
+    >>> params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
+    >>> gru(jnp.ones((2, 1)), params, jnp.ones(1))[1].ravel()
+    Array([0.5 , 0.25], dtype=float32)
+    """
+    loop = partial(_loop, _gru_gates, _new_aside) if reset_after else _loop_reset_before
+    (hidden,), ys = _over_time(loop, x, _read(params, x.shape[-1], gates=3), (carry,), reverse, lengths)
+    return hidden, ys
+
+
+def lstm(
+    x: Float[Array, "*batch time in"],
+    params: Params,
+    carry: tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]] | None = None,
+    *,
+    reverse: bool = False,
+    lengths: Integer[Array, "*batch"] | None = None,
+) -> tuple[LSTMState, Float[Array, "*batch time hidden"]]:
+    """Run a long short-term memory; gates i, f, g, o; carry (hidden, cell).
+
+    i, f, o = sigmoid(x W + h U + b)                  input, forget and output gate, each with its own columns
+    g = tanh(x W_g + h U_g + b_g)
+    c = f * c + i * g
+    h = o * tanh(c)
+
+    (Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000. The
+    order of PyTorch, Keras and Flax.) `initializers.forget_bias` starts it remembering.
+
+    Raises:
+        ValueError: If a parameter is missing or the shapes do not fit each other.
+
+    >>> params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
+    >>> lstm(jnp.ones((2, 1)), params, (jnp.zeros(1), jnp.ones(1)))[0].cell
+    Array([0.25], dtype=float32)
+    """
+    loop = partial(_loop, _lstm_gates, _all_added)
+    carries = (None, None) if carry is None else tuple(carry)
+    state, ys = _over_time(loop, x, _read(params, x.shape[-1], gates=4), carries, reverse, lengths)
+    return LSTMState(*state), ys
+
+
+def rnn_cell(
+    carry: Float[Array, "*batch hidden"],
+    x: Float[Array, "*batch in"],
+    params: Params,
+    *,
+    activation: Callable = jnp.tanh,
+) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
+    """Take one step of `rnn`.
+
+    >>> rnn_cell(jnp.ones(1), jnp.ones(1), {"input_kernel": jnp.eye(1), "recurrent_kernel": jnp.eye(1)})[1].round(2)
+    Array([0.96], dtype=float32)
+    """
+    hidden, ys = rnn(x[..., None, :], params, carry, activation=activation)
+    return hidden, ys[..., 0, :]
+
+
+def gru_cell(
+    carry: Float[Array, "*batch hidden"], x: Float[Array, "*batch in"], params: Params, *, reset_after: bool = True
+) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
+    """Take one step of `gru`.
+
+    >>> params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
+    >>> gru_cell(jnp.ones(1), jnp.ones(1), params)[1]
+    Array([0.5], dtype=float32)
+    """
+    hidden, ys = gru(x[..., None, :], params, carry, reset_after=reset_after)
+    return hidden, ys[..., 0, :]
+
+
+def lstm_cell(
+    carry: tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]],
+    x: Float[Array, "*batch in"],
+    params: Params,
+) -> tuple[LSTMState, Float[Array, "*batch hidden"]]:
+    """Take one step of `lstm`.
+
+    >>> params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
+    >>> lstm_cell((jnp.zeros(1), jnp.ones(1)), jnp.ones(1), params)[0].cell
+    Array([0.5], dtype=float32)
+    """
+    state, ys = lstm(x[..., None, :], params, carry)
+    return state, ys[..., 0, :]
+
+
+def bidirectional(
+    layer: Callable,
+    x: Float[Array, "*batch time in"],
+    forward_params: Params,
+    backward_params: Params,
+    carry: tuple[Any, Any] = (None, None),
+    *,
+    lengths: Integer[Array, "*batch"] | None = None,
+) -> tuple[tuple[Any, Any], Float[Array, "*batch time both"]]:
+    """Run a recurrent layer in both directions and put the outputs side by side.
+
+    ys[t] = [forward[t], backward[t]]    (Schuster and Paliwal 1997, https://doi.org/10.1109/78.650093)
+
+    `layer` is `rnn`, `gru` or `lstm`, or a `functools.partial` of one; the carries are (forward, backward).
+
+    >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
+    >>> summing = partial(rnn, activation=lambda a: a)
+    >>> bidirectional(summing, jnp.ones((3, 1)), params, params)[1]
+    Array([[1., 3.],
+           [2., 2.],
+           [3., 1.]], dtype=float32)
+    """
+    forward, ys = layer(x, forward_params, carry[0], lengths=lengths)
+    backward, reversed_ys = layer(x, backward_params, carry[1], reverse=True, lengths=lengths)
+    return (forward, backward), jnp.concatenate([ys, reversed_ys], axis=-1)
+
+
+class _Kernels(NamedTuple):
+    """The parameters after the checks, with zero for a bias that was left out."""
+
+    input_kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    recurrent_bias: Array
+
+
+def _read(params: Params, features: int, gates: int) -> _Kernels:
+    """Check the names and shapes of the parameters."""
+    known = {"input_kernel", "recurrent_kernel", "bias", "recurrent_bias"}
+    missing, unknown = {"input_kernel", "recurrent_kernel"} - set(params), set(params) - known
+    if missing or unknown:
+        raise ValueError(
+            f"wanted the parameters {sorted(known)}; missing: {sorted(missing)}, unknown: {sorted(unknown)}"
+        )
+    hidden = params["recurrent_kernel"].shape[0]
+    columns = gates * hidden
+    wanted = {"input_kernel": (features, columns), "recurrent_kernel": (hidden, columns)}
+    wanted |= {"bias": (columns,), "recurrent_bias": (columns,)}
+    wrong = {name: leaf.shape for name, leaf in params.items() if leaf.shape != wanted[name]}
+    if wrong:
+        raise ValueError(
+            f"wanted {', '.join(f'{name} {wanted[name]}' for name in wrong)} for {features} features, {hidden} hidden "
+            f"units and {gates} gates, but came {', '.join(f'{name} {shape}' for name, shape in wrong.items())}"
+        )
+    zero = jnp.zeros(columns, params["recurrent_kernel"].dtype)
+    return _Kernels(*(params.get(name, zero) for name in _Kernels._fields))
+
+
+def _over_time(loop: Callable, x, kernels: _Kernels, carry: tuple, reverse: bool, lengths):
+    """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
+    *batch, time, features = x.shape
+    rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
+    dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
+    kernels = _Kernels(*(kernel.astype(dtype) for kernel in kernels))
+    first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
+    inside = None if lengths is None else jnp.arange(time)[:, None, None] < lengths.reshape(rows, 1)
+    time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
+    last, ys = loop(time_major, kernels, first, reverse, inside)
+    return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)
+
+
+def _first_carry(part, shape: tuple[int, ...]):
+    """Return zeros for a carry that was not given."""
+    if part is None:
+        return jnp.zeros(shape)
+    if part.shape != shape:
+        raise ValueError(
+            f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but came {part.shape}"
+        )
+    return part
+
+
+def _loop(cell: Callable, separate: Callable, x, kernels: _Kernels, carry: tuple, reverse: bool, inside):
+    """Multiply all inputs at once, then step through time."""
+    added, aside = separate(dense(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
+    return recur(cell, reverse, carry, added, aside, kernels.recurrent_kernel, inside)
+
+
+def _all_added(inputs, recurrent_bias):
+    """Let the inputs meet the recurrent product in a sum at every gate."""
+    return inputs + recurrent_bias, None
+
+
+def _new_aside(inputs, recurrent_bias):
+    """Keep the inputs of a GRU's new gate apart from the recurrent product, which is reset first."""
+    hidden = inputs.shape[-1] // 3
+    return inputs.at[..., 2 * hidden :].set(0) + recurrent_bias, inputs[..., 2 * hidden :]
+
+
+def _rnn_gates(activation: Callable, carry, product, aside):
+    return (activation(product),)
+
+
+def _gru_gates(carry, product, aside):
+    (hidden,) = carry
+    reset, update, product_new = jnp.split(product, 3, axis=-1)
+    update = jax.nn.sigmoid(update)
+    new = jnp.tanh(aside + jax.nn.sigmoid(reset) * product_new)
+    return ((1 - update) * new + update * hidden,)
+
+
+def _lstm_gates(carry, product, aside):
+    _, cell = carry
+    i, f, g, o = jnp.split(product, 4, axis=-1)
+    cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+
+
+def _loop_reset_before(x, kernels: _Kernels, carry: tuple, reverse: bool, inside):
+    """Run the GRU whose reset comes before the product: two products a step, one after the other."""
+    inputs = dense(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
+    width = kernels.recurrent_kernel.shape[0]
+    gate_kernel, new_kernel = kernels.recurrent_kernel[:, : 2 * width], kernels.recurrent_kernel[:, 2 * width :]
+
+    def step(carry, inputs):
+        (hidden,), (added, inside) = carry, inputs
+        reset, update = jnp.split(jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel), 2, axis=-1)
+        new = jnp.tanh(added[..., 2 * width :] + (reset * hidden) @ new_kernel)
+        after = (1 - update) * new + update * hidden
+        if inside is None:
+            return (after,), after
+        return (jnp.where(inside, after, hidden),), jnp.where(inside, after, 0)
+
+    return lax.scan(step, carry, (inputs, inside), reverse=reverse)
