@@ -1,5 +1,6 @@
 """A contender and the handle on its process."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ class Contender:
         members: Trained by one call of the job; a peer that trains one after the other may train fewer.
         calls: Of the job in one steady round, so that short jobs are timed over a longer stretch.
         environment: Added to the process's environment.
+        needs: Module that the peer imports; without it the contender is left out.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Contender:
     members: int = 32
     calls: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    needs: str = "jax"
+
+    def is_installed(self) -> bool:
+        """Whether the module that it needs can be found."""
+        return importlib.util.find_spec(self.needs) is not None
 
 
 def threads(n: int) -> dict[str, str]:

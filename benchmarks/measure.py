@@ -34,6 +34,8 @@ def shortened(case: Case) -> Case:
 
 def measure_case(run: str, case: Case) -> list[Any]:
     """The records of one case: first its own, then one for each contender."""
+    absent = [c.name for c in case.contenders if not c.is_installed()]
+    case = replace(case, contenders=tuple(c for c in case.contenders if c.is_installed()))
     load, ceiling = machine.load(), ceilings()
     busy: list[float | None] = []
     with ExitStack() as stack:
@@ -45,7 +47,7 @@ def measure_case(run: str, case: Case) -> list[Any]:
         plays = {name: worker.play for name, worker in workers.items()}
         steady = kernel.interleave(plays, case.rounds, rest=lambda: busy.append(kernel.busy_share()))
     timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in case.contenders]
-    return [_about(run, case, load, ceiling, busy), *timings]
+    return [{**_about(run, case, load, ceiling, busy), "not_run": absent}, *timings]
 
 
 def _first_jobs(case: Case, stack: ExitStack) -> dict[str, list[tuple[Worker, Round]]]:

@@ -48,8 +48,12 @@ def _machine(run: dict[str, Any], about: dict[str, Any]) -> str:
         f"{run['precision']}; {quiet} (others used {busy} while the contenders rested; load {about['load']}). "
         f"Ceilings in the same run: matmul {about['matmul_gflops']:.0f} GFLOP/s, copy {about['copy_gbps']:.0f} GB/s. "
         f"A member-step is {about['step_flops'] / 1e6:.3g} MFLOP and at least {about['step_bytes'] / 1e6:.3g} MB. "
-        f"Rows: {about['source']}. {versions}."
+        f"Rows: {about['source']}. {versions}.{_not_run(about['not_run'])}"
     )
+
+
+def _not_run(names: Sequence[str]) -> str:
+    return f" Not installed, so not run: {', '.join(names)}." if names else ""
 
 
 def _row(found: dict[str, Timing], timing: Timing, about: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import importlib.util
 import statistics
 from pathlib import Path
 
@@ -153,8 +152,9 @@ def test_a_case_is_measured_in_two_processes(monkeypatch):
     """From fresh processes to the table, with the cheapest contender."""
     monkeypatch.setattr(measure, "ceilings", lambda: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
     twin = dataclasses.replace(_SKLEARN, name="twin", calls=2)
+    ghost = Contender("ghost", "ghost", needs="no_such_library")
     case = dataclasses.replace(
-        _CASE, contenders=(_SKLEARN, twin), epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0
+        _CASE, contenders=(_SKLEARN, twin, ghost), epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0
     )
     records = record.as_dicts([_RUN, *measure.measure_case("r", case)])
     about, found = records[1], record.timings(records, "r", "small")
@@ -162,7 +162,8 @@ def test_a_case_is_measured_in_two_processes(monkeypatch):
     assert [len(t.first_seconds) for t in found.values()] == [1, 1]
     assert [t.accuracy.n for t in found.values()] == [2 * (1 + 2 + 2), 2 * (1 + 4 + 4)]  # no member twice
     assert found["twin"].member_steps == 2 * 45 and min(found["twin"].steady) > 0
-    assert "| twin | 2 x 1 epochs |" in report.report(records, [case])
+    table = report.report(records, [case])
+    assert "| twin | 2 x 1 epochs |" in table and "not run: ghost." in table
 
 
 def test_the_death_of_a_process_is_told_with_its_last_words():
@@ -180,8 +181,8 @@ def test_the_death_of_a_process_is_told_with_its_last_words():
     ],
 )
 def test_every_contender_plays_a_round(case, contender):
-    if missing := [name for name in ("torch", "keras", "equinox") if importlib.util.find_spec(name) is None]:
-        pytest.skip(f"needs the extra 'peers': {missing} absent")
+    if not contender.is_installed():
+        pytest.skip(f"needs {contender.needs}, of the extra 'peers'")
     with Worker(contender, case.workload, Budget(2, 1, case.batch_size), steps=1) as worker:
         played = worker.play()
     assert played.seconds > 0 and len(played.scores) == 2
@@ -201,7 +202,7 @@ _RUN = {
 _ABOUT = {
     "kind": "case", "run": "r", "case": "small", "source": "rows", "members": 10, "epochs": 1, "steps": 100,
     "step_flops": 1000, "step_bytes": 1000, "matmul_gflops": 100.0, "copy_gbps": 10.0, "load": [0.1], "busy": 0.0,
-    "quiet": True,
+    "quiet": True, "not_run": [],
 }  # fmt: skip
 
 
