@@ -45,8 +45,17 @@ from jnn.layers._attention import (
     rotary,
     sinusoidal_positions,
 )
+from jnn.layers._conv import conv, conv_general_dilated, conv_plan, conv_transpose
 from jnn.layers._linear import dense, embedding, lora
 from jnn.layers._norm import batch_norm, batch_norm_train, group_norm, instance_norm, layer_norm, rms_norm
+from jnn.layers._pool import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    global_avg_pool,
+    global_max_pool,
+    max_pool,
+)
 from jnn.layers._recurrent import LSTMState, bidirectional, gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from jnn.layers._regularize import dropout, elastic_net, l1, l2
 
@@ -54,12 +63,19 @@ __all__ = [
     "ACTIVATIONS",
     "KVCache",
     "LSTMState",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "attention",
+    "avg_pool",
     "batch_norm",
     "batch_norm_train",
     "bidirectional",
     "causal_mask",
     "celu",
+    "conv",
+    "conv_general_dilated",
+    "conv_plan",
+    "conv_transpose",
     "dense",
     "dropout",
     "elastic_net",
@@ -68,6 +84,8 @@ __all__ = [
     "empty_cache",
     "extend_cache",
     "gelu",
+    "global_avg_pool",
+    "global_max_pool",
     "glu",
     "group_norm",
     "gru",
@@ -86,6 +104,7 @@ __all__ = [
     "lora",
     "lstm",
     "lstm_cell",
+    "max_pool",
     "maxout",
     "mish",
     "prelu",
