@@ -92,15 +92,19 @@ def _count_metric(classes: int, average: Average, score: Callable[[ClassCounts],
         return ClassCounts(*(old + new for old, new in zip(sums, found, strict=True)))
 
     def value(sums: ClassCounts) -> Array:
-        if average == "binary":
-            return score(sums)[1]
-        if average == "micro":
-            return score(ClassCounts(*(count.sum() for count in sums)))
-        occurs = (sums.actual + sums.predicted > 0).astype(sums.actual.dtype)
-        weights = sums.actual if average == "weighted" else occurs
-        return jnp.sum(score(sums) * weights) / weights.sum()
+        return jnp.where(sums.actual.sum() > 0, _averaged(score, sums, average), jnp.nan)
 
     return Metric(lambda: ClassCounts(*jnp.zeros((3, classes))), update, value, True, "classification")
+
+
+def _averaged(score: Callable[[ClassCounts], Array], counts: ClassCounts, average: Average) -> Array:
+    if average == "binary":
+        return score(counts)[1]
+    if average == "micro":
+        return score(ClassCounts(*(count.sum() for count in counts)))
+    occurs = (counts.actual + counts.predicted > 0).astype(counts.actual.dtype)
+    weights = counts.actual if average == "weighted" else occurs
+    return jnp.sum(score(counts) * weights) / weights.sum()
 
 
 def _check_average(classes: int, average: str) -> None:

@@ -40,7 +40,10 @@ def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -
 
 
 def _precision_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
-    """sum_n (R_n - R_{n-1}) P_n over thresholds: the mean, over positives, of the precision at their own score."""
+    """sum_n (R_n - R_{n-1}) P_n over thresholds: the mean, over positives, of the precision at their own score.
+
+    NaN without positives (scikit-learn warns and gives 0).
+    """
     scores, hits, misses = _sorted(scores, positive, weights)
     lower = jnp.searchsorted(scores, scores, side="left")
     hits_from, misses_from = (side.sum() - _before(side)[lower] for side in (hits, misses))
