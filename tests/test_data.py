@@ -394,6 +394,16 @@ def test_adult_has_its_published_shares():
     np.testing.assert_allclose(shares, [0.241, 0.236], atol=5e-4)
 
 
+@pytest.mark.data
+def test_generated_mnist1d_is_distributed_as_the_published_file():
+    if not (data_folder() / "mnist1d" / "mnist1d.npz").is_file():
+        pytest.skip(f"mnist1d is not in {data_folder()}")
+    published, made = load("mnist1d", split="all"), mnist1d()
+    np.testing.assert_allclose(made.x.std(0), published.x.std(0), atol=0.06)
+    shapes = [[np.abs(data.x[data.y == digit]).mean(0) for digit in range(10)] for data in (published, made)]
+    np.testing.assert_allclose(*shapes, atol=0.2)
+
+
 # Generators
 
 
