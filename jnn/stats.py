@@ -83,7 +83,7 @@ def corrected_interval(
     mean ± t_{k-1} s sqrt(1 / k + test_rows / train_rows)
 
     Scores of repeated cross-validation, [repeats, folds], count as k = repeats x folds. For ridge regression on 40 rows
-    (tests) the 95 % interval covers 96 % with 5 folds and 91 % with 10 x 5, where s / sqrt(k) covers 90 % and 40 %; for
+    (tests) the 95 % interval covers 97 % with 5 folds and 92 % with 10 x 5, where s / sqrt(k) covers 91 % and 40 %; for
     models that nearly interpolate their training rows it covers less.
 
     Nadeau and Bengio, Inference for the Generalization Error (2003), https://doi.org/10.1023/A:1024068626366;

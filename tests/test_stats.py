@@ -47,11 +47,11 @@ def test_t_interval_is_scipys_and_covers_as_it_says():
 
 
 def test_corrected_interval_covers_cross_validation_where_the_plain_one_does_not():
-    scores, truth = ridge_scores(n=40, repeats=1, folds=5, trials=1500)
+    scores, truth = ridge_scores(n=40, repeats=1, folds=5, trials=4000)
     corrected = np.mean([covers(stats.corrected_interval(row, 32, 8), truth) for row in scores])
     plain = np.mean([covers(stats.t_interval(row), truth) for row in scores])
-    assert 0.95 - noise_of(0.95, 1500) < corrected < 0.985
-    assert plain < 0.95 - noise_of(0.95, 1500)
+    assert 0.95 - noise_of(0.95, 4000) < corrected < 0.985
+    assert plain < 0.95 - noise_of(0.95, 4000)
 
 
 def test_corrected_interval_stays_honest_for_repeated_folds_where_the_plain_one_collapses():
