@@ -15,8 +15,13 @@ from benchmarks.kernel import Round
 from benchmarks.workloads import Budget
 
 _ROOT = Path(__file__).parents[1]
-_LEAKS = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "OMP_NUM_THREADS")
-_COMMON = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_DEFAULT_MATMUL_PRECISION": "float32"}
+_LEAKS = ("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "OMP_NUM_THREADS")
+_COMMON = {
+    "XLA_FLAGS": "",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "JAX_DEFAULT_MATMUL_PRECISION": "float32",
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,15 @@ def threads(n: int) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n))
 
 
+def settings(contender: Contender) -> dict[str, str]:
+    """What we set in the contender's environment: what all share, then its own."""
+    return {**_COMMON, **contender.environment}
+
+
 def environment(contender: Contender) -> dict[str, str]:
-    """The contender's environment: ours without what would leak into it, then what all share, then its own."""
+    """The contender's environment: ours without what would leak into it, then its settings."""
     ours = {name: value for name, value in os.environ.items() if name not in _LEAKS}
-    return {**ours, **_COMMON, **contender.environment}
+    return {**ours, **settings(contender)}
 
 
 class Worker:

@@ -17,7 +17,6 @@ def fingerprint() -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "jnn", "benchmarks")),
         "versions": {"python": platform.python_version(), **_versions()},
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "device": "cpu",
         "cpu": cpu(),
         "system": f"{platform.system()} {platform.release()}",

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import kernel, machine
 from benchmarks.case import Case
 from benchmarks.ceilings import ceilings
-from benchmarks.contender import Contender, Worker
+from benchmarks.contender import Contender, Worker, settings
 from benchmarks.kernel import Round
 from benchmarks.record import Timing
 from benchmarks.workloads import WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
@@ -72,7 +72,7 @@ def _start(case: Case, contender: Contender) -> Worker:
 def _timing(run: str, case: Case, contender: Contender, colds, warm: list[Round], steady: list[Round]) -> Timing:
     scores = [score for played in (colds[-1][1], *warm, *steady) for score in played.scores]
     return Timing(
-        run, case.name, contender.name, contender.peer, dict(contender.environment), contender.members,
+        run, case.name, contender.name, contender.peer, settings(contender), contender.members,
         contender.calls, colds[-1][1].member_steps,
         [worker.prepare_seconds for worker, _ in colds], [first.seconds for _, first in colds],
         [r.microseconds for r in warm], [r.microseconds for r in steady], kernel.interval(scores),

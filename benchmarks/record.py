@@ -24,7 +24,7 @@ class Timing:
         case: Name of the case.
         contender: Name of the contender.
         peer: Its file.
-        environment: What its process was given beyond what all share.
+        environment: What was set in its process's environment: XLA flags, precision, threads.
         members: Trained by one call of its job.
         calls: Of the job in a steady round.
         member_steps: In one call.

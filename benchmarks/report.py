@@ -110,7 +110,12 @@ def _verdict(holds: bool) -> str:
 
 
 def _spread(s: Spread) -> str:
-    return f"{s.median:.3g} ({s.lower:.3g}-{s.upper:.3g}; {s.n})"
+    return f"{_number(s.median)} ({_number(s.lower)}-{_number(s.upper)}; {s.n})"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, never an exponent for what is large."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
