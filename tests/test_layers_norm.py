@@ -1,0 +1,118 @@
+"""Norms equal Flax with equal weights, leave padded rows out and survive hard numbers."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jnn import layers
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def assert_close(got, wanted, tolerance=1e-5):
+    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+
+
+SCALE, BIAS = normal(8, 4), normal(9, 4)
+
+
+@pytest.mark.parametrize(
+    ("ours", "module"),
+    [
+        (layers.layer_norm, nnx.LayerNorm(4, rngs=nnx.Rngs(0))),
+        (lambda x, scale, bias: layers.rms_norm(x, scale), nnx.RMSNorm(4, rngs=nnx.Rngs(0))),
+        (lambda x, *affine: layers.group_norm(x, 2, *affine), nnx.GroupNorm(4, num_groups=2, rngs=nnx.Rngs(0))),
+        (layers.instance_norm, nnx.InstanceNorm(4, rngs=nnx.Rngs(0))),
+    ],
+    ids=["layer", "rms", "group", "instance"],
+)
+def test_a_norm_is_flax_own(ours, module):
+    module.scale[...] = SCALE
+    if hasattr(module, "bias"):
+        module.bias[...] = BIAS
+    x = 3 * normal(0, 2, 5, 3, 4) + 1
+    assert_close(ours(x, SCALE, BIAS), module(x))
+
+
+def test_batch_norm_is_flax_own_in_training_and_at_inference():
+    module = nnx.BatchNorm(4, momentum=0.0, epsilon=1e-5, rngs=nnx.Rngs(0))
+    module.scale[...], module.bias[...] = SCALE, BIAS
+    x = 3 * normal(0, 6, 5, 4) + 1
+    y, (mean, var) = layers.batch_norm_train(x, SCALE, BIAS)
+    assert_close(y, module(x, use_running_average=False))
+    assert_close(mean, module.mean[...])
+    assert_close(var, module.var[...])
+    assert_close(layers.batch_norm(x, mean, var, SCALE, BIAS), module(x, use_running_average=True))
+
+
+def test_rows_that_weigh_nothing_change_neither_statistics_nor_gradients():
+    x, padding = normal(0, 5, 3, 4), 100 * normal(1, 2, 3, 4)
+    weights = jnp.array([1.0] * 5 + [0.0] * 2)
+
+    def loss(rows, weights=None):
+        y, statistics = layers.batch_norm_train(rows, SCALE, BIAS, weights=weights)
+        return jnp.sin(y[:5]).sum(), statistics
+
+    gradient_and_statistics = jax.jit(jax.grad(loss, has_aux=True))
+    gradient, statistics = gradient_and_statistics(jnp.concatenate([x, padding]), weights)
+    wanted_gradient, wanted_statistics = gradient_and_statistics(x)
+    jax.tree.map(assert_close, statistics, wanted_statistics)
+    assert_close(gradient[:5], wanted_gradient, 1e-4)
+    assert_close(gradient[5:], np.zeros((2, 3, 4)))
+
+
+def test_a_row_of_weight_two_counts_as_two_rows():
+    x = normal(0, 3, 4)
+    doubled = layers.batch_norm_train(x[jnp.array([0, 1, 1, 2])])[1]
+    jax.tree.map(assert_close, layers.batch_norm_train(x, weights=jnp.array([1.0, 2.0, 1.0]))[1], doubled)
+
+
+def test_weights_that_are_all_zero_give_finite_numbers():
+    def total(x):
+        y, (mean, var) = layers.batch_norm_train(x, weights=jnp.zeros(3))
+        return (y + mean + var).sum()
+
+    value, gradient = jax.jit(jax.value_and_grad(total))(normal(0, 3, 4))
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+ROW_NORMS = {
+    "layer": layers.layer_norm,
+    "rms": layers.rms_norm,
+    "group": lambda x: layers.group_norm(x, 2),
+    "batch": lambda x: layers.batch_norm_train(x)[0],
+}
+
+
+@pytest.mark.parametrize("norm", ROW_NORMS.values(), ids=ROW_NORMS)
+@pytest.mark.parametrize("value", [0.0, 1e-30, 1e30, -1e30])
+def test_constant_and_extreme_rows_stay_finite(norm, value):
+    x = jnp.full((3, 4), value).at[0, 0].multiply(2)
+    assert np.isfinite(norm(x)).all()
+
+
+@pytest.mark.parametrize("name", ["layer", "group", "batch"])
+def test_a_large_mean_costs_no_digits(name):
+    x = normal(0, 8, 4)
+    assert_close(ROW_NORMS[name](x + 4096.0), ROW_NORMS[name](x), 3e-3)
+
+
+def test_half_precision_is_summed_in_single():
+    x = (normal(0, 2, 4096) + 8).astype(jnp.bfloat16)
+    wanted = layers.layer_norm(x.astype(jnp.float32))
+    got = layers.layer_norm(x)
+    assert got.dtype == jnp.bfloat16
+    assert_close(got.astype(jnp.float32), wanted, 8e-3)
+    assert layers.batch_norm_train(x)[1][0].dtype == jnp.float32
+
+
+def test_groups_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(ValueError, match="divides 4 channels, but came 3"):
+        inspect.unwrap(layers.group_norm)(jnp.ones((2, 4)), 3)
