@@ -174,7 +174,7 @@ def conv_plan(
     one that JAX runs on.
 
     >>> conv_plan((64, 28, 28, 8), (3, 3, 8, 16), platform="cpu")
-    Plan(output='lax', input_grad='scatter', kernel_grad='exchange', members='loop')
+    Plan(output='lax', input_grad='flip', kernel_grad='exchange', members='loop')
     """
     geometry = _geometry(x_shape, kernel_shape, strides, padding, dilation, groups, lowering=lowering)
     return plan(geometry, kernel_shape[-2], platform or jax.default_backend())

@@ -14,7 +14,7 @@ backward pass.
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jnn.layers._window import Window, shifts, taps, unshift
+from jnn.layers._window import Window, pad_space, shifts, taps, unshift
 
 Lowering = Literal["auto", "lax", "direct"]
 Role = Literal["output", "input_grad", "kernel_grad"]
@@ -57,12 +57,12 @@ def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
     lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
     if lowering == "lax":
         return Plan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
-    if g.groups > 1 or math.prod(g.window) == 1:
+    if g.groups > 1:
         return Plan("taps", "taps", "taps", members="loop")
     return Plan(
         output="taps" if in_channels == 1 else "lax",
-        input_grad="scatter",
-        kernel_grad="exchange" if set(g.strides) == {1} else "taps",
+        input_grad="flip",
+        kernel_grad="taps" if math.prod(g.window) == 1 else "exchange",
         members="loop",
     )
 
@@ -132,20 +132,28 @@ def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
     return jnp.swapaxes(parts, 1, 2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
 
-def input_grad_scatter(g: Geometry, dy: Array, kernel: Array) -> Array:
-    """As `input_grad_taps`, with one matrix product for all taps."""
-    *_, i, o = kernel.shape
-    columns = jnp.matmul(dy.reshape(-1, o), kernel.reshape(-1, o).T, preferred_element_type=wide(dy))
-    columns = columns.reshape(dy.shape[0], *g.out_spatial, -1)  # [batch, *out_spatial, taps * in]
-    return sum_of(unshift(g, tap, columns[..., n * i : (n + 1) * i]) for n, tap in enumerate(taps(g)))
+def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
+    """dx = conv(dy with strides - 1 zeros between its elements, kernel turned round with in and out exchanged)."""
+    pads = []
+    for n, w, places, s, d, (lo, _) in zip(
+        g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
+    ):
+        pads.append((d * (w - 1) - lo, n + lo - 1 - (places - 1) * s, s - 1))
+    flipped = jnp.flip(kernel, range(len(g.window))).swapaxes(-1, -2)
+    return plain_conv(g, pad_space(dy, pads), flipped, dilation=g.dilation)
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
-    """At stride 1 dkernel = conv(x, dy) with the roles of batch and channels exchanged, in the canonical layout."""
+    """dkernel = conv(x, dy) with batch and channels exchanged: dy is the window, `strides` its dilation."""
+    pads = []
+    for n, w, places, s, d, (lo, _) in zip(
+        g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
+    ):
+        pads.append((lo, d * (w - 1) + (places - 1) * s + 1 - n - lo, 0))
     batch_last = (*range(1, x.ndim - 1), 0, x.ndim - 1)
-    exchanged = Geometry(g.spatial, g.out_spatial, g.dilation, g.padding, g.strides, precision=g.precision)
-    y = output_lax(exchanged, jnp.swapaxes(x, 0, -1), dy.transpose(batch_last))  # [in, *window, out]
-    return y.transpose(batch_last)
+    images = jnp.swapaxes(pad_space(x, pads), 0, -1)  # [in, *spatial, batch]
+    y = plain_conv(g, images, dy.transpose(batch_last), strides=g.dilation, dilation=g.strides)
+    return y.transpose(batch_last)  # from [in, *window, out]
 
 
 ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = {
@@ -153,11 +161,27 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
     ("output", "taps"): output_taps,
     ("input_grad", "lax"): input_grad_lax,
     ("input_grad", "taps"): input_grad_taps,
-    ("input_grad", "scatter"): input_grad_scatter,
+    ("input_grad", "flip"): input_grad_flip,
     ("kernel_grad", "lax"): kernel_grad_lax,
     ("kernel_grad", "taps"): kernel_grad_taps,
     ("kernel_grad", "exchange"): kernel_grad_exchange,
 }
+
+
+def plain_conv(
+    g: Geometry, x: Array, kernel: Array, *, strides: Sequence[int] = (), dilation: Sequence[int] = ()
+) -> Array:
+    """Convolve without padding or groups, in the canonical layout."""
+    rank = len(g.window)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides or (1,) * rank,
+        "VALID",
+        rhs_dilation=dilation or None,
+        dimension_numbers=canonical(rank),
+        precision=g.precision,
+    )
 
 
 def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:

@@ -90,8 +90,7 @@ def taps(g: Window) -> Iterator[tuple[int, ...]]:
 
 def shifts(g: Window, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int, ...], Array]]:
     """Yield, for each tap, what it sees of x in all places of the window: `[batch, *out_spatial, channels]`."""
-    pads = [(0, 0, 0), *((lo, hi, 0) for lo, hi in g.padding), (0, 0, 0)]
-    padded = lax.pad(x, jnp.asarray(fill, x.dtype), pads)
+    padded = pad_space(x, [(lo, hi, 0) for lo, hi in g.padding], fill)
     for tap in taps(g):
         first = [t * d for t, d in zip(tap, g.dilation, strict=True)]
         last = [a + (n - 1) * s + 1 for a, n, s in zip(first, g.out_spatial, g.strides, strict=True)]
@@ -102,8 +101,14 @@ def shifts(g: Window, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int
 def unshift(g: Window, tap: tuple[int, ...], y: Array) -> Array:
     """Put y where the tap saw x and zero elsewhere: the transpose of one of `shifts`."""
     pads = []
-    for axis, (t, d, s, (lo, _)) in enumerate(zip(tap, g.dilation, g.strides, g.padding, strict=True)):
+    for n, places, t, d, s, (lo, _) in zip(
+        g.spatial, g.out_spatial, tap, g.dilation, g.strides, g.padding, strict=True
+    ):
         before = t * d - lo
-        width = (g.out_spatial[axis] - 1) * s + 1
-        pads.append((before, g.spatial[axis] - before - width, s - 1))
-    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+        pads.append((before, n - before - (places - 1) * s - 1, s - 1))
+    return pad_space(y, pads)
+
+
+def pad_space(x: Array, pads: Sequence[tuple[int, int, int]], fill: ArrayLike = 0) -> Array:
+    """Pad the axes of space by (before, after, between); negative numbers crop."""
+    return lax.pad(x, jnp.asarray(fill, x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
