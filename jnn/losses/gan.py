@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jnn.losses._classification import binary_cross_entropy
 from jnn.losses._classification import hinge as margin_hinge
-from jnn.losses._form import as_float, mean_over_outputs
+from jnn.losses._form import as_float, mean_over_outputs, paired
 from jnn.losses._regression import squared_error
 
 
@@ -58,8 +58,8 @@ def _negative(predictions: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def _wasserstein_critic(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """D(fake) - D(real), one side at a time."""
-    outputs = as_float(predictions)
-    return mean_over_outputs(jnp.where(targets.reshape(outputs.shape) > 0, -outputs, outputs))
+    outputs, is_real = paired(predictions, targets)
+    return mean_over_outputs(jnp.where(is_real > 0, -outputs, outputs))
 
 
 def _as_real(loss: Callable[..., Float[Array, "..."]]) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:

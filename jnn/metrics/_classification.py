@@ -45,12 +45,7 @@ def top_k(k: int) -> Metric:
 def confusion_matrix(classes: int) -> Metric:
     """The weight of the rows of true class i that were predicted as class j, at [i, j]."""
 
-    def update(
-        sums: Float[Array, "..."],
-        predictions: Predictions,
-        targets: Targets,
-        weights: Weights = None,
-    ) -> Float[Array, "..."]:
+    def update(sums: Array, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
         rows = _rows_of(classes, predictions, targets, weights)
         actual = one_hot(rows.labels, classes) * rows.weights[:, None]
         predicted = one_hot(_best(rows.logits), classes).astype(actual.dtype)
@@ -82,12 +77,7 @@ def _count_metric(classes: int, average: Average, score: Callable[[ClassCounts],
     """A metric whose score per class follows from the class counts."""
     _check_average(classes, average)
 
-    def update(
-        sums: ClassCounts,
-        predictions: Predictions,
-        targets: Targets,
-        weights: Weights = None,
-    ) -> ClassCounts:
+    def update(sums: ClassCounts, predictions: Predictions, targets: Targets, weights: Weights = None) -> ClassCounts:
         found = _count(_rows_of(classes, predictions, targets, weights))
         return ClassCounts(*(old + new for old, new in zip(sums, found, strict=True)))
 

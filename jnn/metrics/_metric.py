@@ -18,8 +18,8 @@ Weights = Shaped[Array, "..."] | None
 class Metric:
     """A score of predictions against targets, as three pure functions over sums.
 
-    Sums of separate updates are merged by adding them, leaf by leaf, unless `streams` is False. `init()` holds scalar
-    zeros; a metric that keeps one sum per output takes their shape at its first update.
+    Sums of separate updates are merged by adding them, leaf by leaf, unless `streams` is False. Where a metric keeps
+    one sum per output (`rmse`, `r2`), `init()` holds a scalar zero, and the first update gives the sums their shape.
 
     Attributes:
         init: `init() -> sums`, all zero.

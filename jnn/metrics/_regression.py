@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jnn.losses import absolute_error, squared_error
 from jnn.losses._form import paired
 from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, mean, row_weights, weighted_sum, zero_sums
 
@@ -21,11 +22,11 @@ class Moments(NamedTuple):
 
 
 def _make_mean(
-    error: Callable[[Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows outputs"]],
+    error: Callable[[Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]],
     *,
     finish: Callable[[Array], Array] = lambda mean: mean,
 ) -> Metric:
-    """The metric `finish(weighted mean of error(predictions, targets))`, output by output, then their mean."""
+    """The metric `finish(weighted mean of error(predictions, targets))`, averaged over the outputs that error keeps."""
 
     def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
         outputs, wanted, w = _rows(predictions, targets, weights)
@@ -81,18 +82,26 @@ def _rows(
     return outputs.reshape(w.size, -1), wanted.reshape(w.size, -1), w
 
 
-def _per_output(values: Float[Array, " outputs"]) -> Float[Array, "..."]:
+def _per_output(values: Float[Array, "..."]) -> Float[Array, "..."]:
     """One output keeps scalar sums, so that they have the shape that init gives."""
     return values.reshape(()) if values.size == 1 else values
 
 
-def _relative_error(outputs: Float[Array, "..."], wanted: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)
+def _squares(
+    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"]
+) -> Float[Array, "rows outputs"]:
+    return (wanted - outputs) ** 2
 
 
-mse = _make_mean(lambda outputs, wanted: (wanted - outputs) ** 2)
-rmse = _make_mean(lambda outputs, wanted: (wanted - outputs) ** 2, finish=jnp.sqrt)
-mae = _make_mean(lambda outputs, wanted: jnp.abs(wanted - outputs))
+def _relative_error(
+    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"]
+) -> Float[Array, " rows"]:
+    return (jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)).mean(-1)
+
+
+mse = _make_mean(squared_error)
+rmse = _make_mean(_squares, finish=jnp.sqrt)  # the mean over outputs of their roots
+mae = _make_mean(absolute_error)
 mape = _make_mean(_relative_error)  # a share, not per cent; a target of 0 makes it huge
 
 # 1 - sum (t - y)^2 / sum (t - mean t)^2. Updates may follow one another, but moments about different means do not add.
