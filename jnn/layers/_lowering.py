@@ -60,7 +60,7 @@ def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
     if g.groups > 1:
         return Plan("taps", "taps", "taps", members="loop")
     return Plan(
-        output="taps" if in_channels == 1 else "lax",
+        output="patches" if in_channels == 1 else "lax",
         input_grad="flip",
         kernel_grad="taps" if math.prod(g.window) == 1 else "exchange",
         members="loop",
@@ -111,6 +111,14 @@ def kernel_grad_lax(g: Geometry, x: Array, dy: Array) -> Array:
     return jax.linear_transpose(lambda kernel: output_lax(g, x, kernel), kernel)(dy)[0]
 
 
+def output_patches(g: Geometry, x: Array, kernel: Array) -> Array:
+    """y = patches of x, one row for each place of the window, times the kernel as a matrix."""
+    patches = jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1)  # [batch, *out_spatial, taps * in]
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    y = jnp.matmul(patches.reshape(-1, len(matrix)), matrix, precision=g.precision, preferred_element_type=wide(x))
+    return y.reshape(x.shape[0], *g.out_spatial, -1)
+
+
 def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
     """y = sum over the window's taps t of x shifted by t, times kernel[t]."""
     kernel = split_groups(g, kernel)
@@ -158,6 +166,7 @@ def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
 
 ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = {
     ("output", "lax"): output_lax,
+    ("output", "patches"): output_patches,
     ("output", "taps"): output_taps,
     ("input_grad", "lax"): input_grad_lax,
     ("input_grad", "taps"): input_grad_taps,
