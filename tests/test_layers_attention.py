@@ -1,0 +1,182 @@
+"""Attention equals its definition in NumPy and Flax's; masks, groups, positions and the cache keep their promises."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jnn import layers
+
+BATCH, TIME, SOURCE, HEADS, DIM = 2, 3, 5, 4, 6
+
+attention = jax.jit(layers.attention, static_argnames=("causal", "dropout_rate"))
+rotary = jax.jit(layers.rotary)
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def qkv(kv_heads=HEADS, time=TIME):
+    return (
+        normal(0, BATCH, time, HEADS, DIM),
+        normal(1, BATCH, SOURCE, kv_heads, DIM),
+        normal(2, BATCH, SOURCE, kv_heads, 7),
+    )
+
+
+def assert_close(got, wanted, tolerance=1e-5):
+    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+
+
+def by_definition(q, k, v, mask=None, bias=0.0):
+    """Loop over heads, in float64, with one exponential of each score."""
+    q, k, v = (np.asarray(array, np.float64) for array in (q, k, v))
+    out = np.zeros((*q.shape[:3], v.shape[-1]))
+    group = q.shape[2] // k.shape[2]
+    seen = np.broadcast_to(True if mask is None else mask, (BATCH, HEADS, q.shape[1], SOURCE))
+    bias = np.broadcast_to(bias, seen.shape)
+    for b in range(BATCH):
+        for h in range(HEADS):
+            weights = np.exp(q[b, :, h] @ k[b, :, h // group].T / np.sqrt(DIM) + bias[b, h]) * seen[b, h]
+            total = weights.sum(-1, keepdims=True)
+            out[b, :, h] = weights @ v[b, :, h // group] / np.where(total > 0, total, 1)
+    return out
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+def test_attention_with_grouped_heads_is_its_definition(kv_heads):
+    q, k, v = qkv(kv_heads)
+    assert_close(attention(q, k, v), by_definition(q, k, v))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 3, 5), (4, 3, 5), (2, 1, 1, 5), (2, 4, 3, 1), (2, 4, 3, 5)])
+def test_masks_and_biases_of_every_broadcastable_shape(shape):
+    q, k, v = qkv(2)
+    mask, bias = normal(3, *shape) > 0, normal(4, *shape)
+    y = attention(q, k, v, mask=mask, bias=bias)
+    assert_close(y, by_definition(q, k, v, np.asarray(mask), np.asarray(bias, np.float64)))
+
+
+def test_attention_is_flax_own():
+    q, k, _ = qkv()
+    mask = normal(3, BATCH, HEADS, TIME, SOURCE) > -1
+    assert_close(attention(q, k, k, mask=mask), nnx.dot_product_attention(q, k, k, mask=mask))
+
+
+def test_causal_queries_see_their_own_past_only():
+    q, k, v = qkv()
+    y = attention(q, k, v, causal=True)
+    assert_close(y, by_definition(q, k, v, np.tril(np.ones((TIME, SOURCE), bool))))
+    assert_close(y, attention(q, k.at[:, TIME:].set(9), v.at[:, TIME:].set(9), causal=True))
+
+
+@pytest.mark.parametrize("how", ["mask", "bias"])
+def test_a_query_that_sees_nothing_gets_zero_and_a_zero_gradient(how):
+    seen = jnp.arange(TIME)[:, None] * jnp.ones((1, SOURCE)) > 0  # the first query sees nothing
+    hidden = {"mask": seen} if how == "mask" else {"bias": jnp.where(seen, 0, -jnp.inf)}
+
+    def total(q, k, v):
+        y = attention(q, k, v, **hidden)
+        return (y**2).sum(), y
+
+    gradients, y = jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))(*qkv())
+    assert not y[:, 0].any()
+    assert y[:, 1:].all()
+    assert all(np.isfinite(g).all() for g in gradients)
+    assert not gradients[0][:, 0].any()
+
+
+def test_no_keys_give_zero():
+    q, k, v = qkv()
+    assert not attention(q, k[:, :0], v[:, :0]).any()
+    assert attention(q[:, :0], k, v).shape == (BATCH, 0, HEADS, 7)
+
+
+def test_huge_scores_pick_one_value():
+    q = jnp.full((1, 1, 1, 1), 1e18)
+    k = jnp.array([1.0, 2.0, -3.0]).reshape(1, 3, 1, 1) * 1e12
+    v = jnp.array([5.0, 6.0, 7.0]).reshape(1, 3, 1, 1)
+    value, gradient = jax.jit(jax.value_and_grad(lambda q: attention(q, k, v).sum()))(q)
+    assert value == 6
+    assert np.isfinite(gradient).all()
+
+
+def test_half_precision_keeps_a_single_precision_softmax():
+    q, k, v = (array.astype(jnp.bfloat16) for array in qkv())
+    wide = attention(*(array.astype(jnp.float32) for array in (q, k, v)))
+    assert_close(attention(q, k, v).astype(jnp.float32), wide, 2e-2)
+
+
+def test_dropout_of_the_weights_keeps_the_mean():
+    q, k, v = qkv()
+    keys = jax.random.split(jax.random.key(0), 2000)
+    draws = jax.jit(jax.vmap(lambda key: attention(q, k, v, key=key, dropout_rate=0.3)))(keys)
+    wanted, spread = attention(q, k, v), draws.std(axis=0) / np.sqrt(len(keys))
+    assert np.abs((draws.mean(axis=0) - wanted) / spread).max() < 6  # 336 values: a false alarm in 10^6 runs
+
+
+def test_scale_replaces_the_root_of_the_dimension():
+    q, k, v = qkv()
+    assert_close(attention(q, k, v, scale=0.5), attention(q * 0.5 * np.sqrt(DIM), k, v))
+
+
+def test_rotary_scores_depend_on_distances_only():
+    q, k = normal(0, 8, 1, 6), normal(1, 8, 1, 6)
+    positions = jnp.arange(8)
+
+    def scores(shift):
+        turned_q, turned_k = (rotary(a, positions + shift) for a in (q, k))
+        return jnp.einsum("tnd,snd->ts", turned_q, turned_k)
+
+    assert_close(scores(0), scores(5), 1e-4)
+    assert_close(rotary(q, 0 * positions), q)
+
+
+def test_rotary_turns_complex_numbers():
+    x, positions = normal(0, BATCH, TIME, HEADS, DIM), jnp.array([[0, 1, 2], [7, 8, 9]])
+    pairs = np.asarray(x[..., : DIM // 2]) + 1j * np.asarray(x[..., DIM // 2 :])
+    angles = np.asarray(positions)[..., None, None] * 10000.0 ** (-np.arange(DIM // 2) * 2 / DIM)
+    turned = pairs * np.exp(1j * angles)
+    assert_close(rotary(x, positions), np.concatenate([turned.real, turned.imag], -1))
+
+
+def test_sinusoidal_positions_are_the_published_formula():
+    table = layers.sinusoidal_positions(50, 8)
+    for t, i in [(0, 0), (3, 1), (49, 3)]:
+        angle = t / 10000 ** (2 * i / 8)
+        assert_close(table[t, 2 * i : 2 * i + 2], [np.sin(angle), np.cos(angle)], 1e-4)
+
+
+def test_generating_with_a_cache_is_causal_attention_over_the_whole():
+    q, k, v = (normal(seed, BATCH, 6, heads, DIM) for seed, heads in [(0, 4), (1, 2), (2, 2)])
+    wanted = attention(q, k, v, causal=True)
+    prompt, cache = 3, layers.empty_cache((BATCH,), 8, 2, DIM)
+    cache, mask = layers.extend_cache(cache, k[:, :prompt], v[:, :prompt])
+    assert_close(attention(q[:, :prompt], cache.k, cache.v, mask=mask), wanted[:, :prompt])
+
+    def generate(cache, step):
+        new_q, new_k, new_v = (array[:, None] for array in step)
+        cache, mask = layers.extend_cache(cache, new_k, new_v)
+        return cache, attention(new_q, cache.k, cache.v, mask=mask)[:, 0]
+
+    steps = tuple(jnp.moveaxis(array[:, prompt:], 1, 0) for array in (q, k, v))
+    cache, ys = jax.lax.scan(generate, cache, steps)
+    assert_close(jnp.moveaxis(ys, 0, 1), wanted[:, prompt:])
+    assert cache.length == 6
+
+
+def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
+    unchecked = inspect.unwrap(layers.attention)
+    q, k, v = qkv(3)
+    with pytest.raises(ValueError, match="multiple of the 3 key heads, but came 4"):
+        unchecked(q, k, v)
+    with pytest.raises(ValueError, match=r"broadcasts to .* \(2, 4, 3, 5\), but came \(3, 4\)"):
+        unchecked(*qkv(), mask=jnp.ones((3, 4), bool))
+    with pytest.raises(ValueError, match="even number of channels"):
+        inspect.unwrap(layers.rotary)(jnp.ones((2, 1, 3)), jnp.arange(2))
+    with pytest.raises(ValueError, match="at most 2 steps"):
+        inspect.unwrap(layers.extend_cache)(layers.empty_cache((), 2, 1, 1), jnp.ones((3, 1, 1)), jnp.ones((3, 1, 1)))
