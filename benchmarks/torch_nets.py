@@ -62,5 +62,6 @@ def _lecun(net: nn.Sequential) -> nn.Sequential:
         if isinstance(layer, nn.Linear | nn.Conv2d):
             std = math.sqrt(1 / layer.weight[0].numel()) / _TRUNCATION
             nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
     return net

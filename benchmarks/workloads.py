@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,8 +77,8 @@ def digits() -> Workload:
     """Scikit-learn's digits, 1797 rows of 64 values in [0, 1], split 80 : 20."""
     from sklearn.datasets import load_digits
 
-    x, y = load_digits(return_X_y=True)
-    return _split(x / 16, y, DIGITS_LAYERS, "scikit-learn digits")
+    bunch: Any = load_digits()
+    return _split(bunch.data / 16, bunch.target, DIGITS_LAYERS, "scikit-learn digits")
 
 
 def wide() -> Workload:
@@ -124,8 +124,8 @@ def _idx(folder: Path, name: str, header: int) -> np.ndarray:
 def _enlarged_digits(n: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    images = np.repeat(np.repeat(digits.images / 16, 3, axis=1), 3, axis=2)  # [1797, 24, 24]
+    bunch: Any = load_digits()
+    images = np.repeat(np.repeat(bunch.images / 16, 3, axis=1), 3, axis=2)  # [1797, 24, 24]
     images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
     row = np.arange(n) % len(images)
-    return images[row], digits.target[row]
+    return images[row], bunch.target[row]

@@ -177,6 +177,14 @@ def test_the_death_of_a_process_is_told_with_its_last_words():
         Worker(Contender("ghost", "ghost"), "digits", Budget(1, 1, 32), steps=45)
 
 
+def test_jnn_plays_a_round_on_members_that_no_round_has_seen():
+    with Worker(core.DIGITS.contenders[0], "digits", Budget(32, 1, 32), steps=45) as worker:
+        first, second = worker.play(), worker.play()
+    assert first.member_steps == 32 * 45 and len(first.scores) == 32
+    assert first.scores != second.scores
+    assert second.seconds < first.seconds / 2  # the second call compiles nothing
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize(
     ("case", "contender"),
