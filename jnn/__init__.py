@@ -1,3 +1,48 @@
-"""jnn trains a whole study as one compiled program."""
+"""jnn trains a whole study - seeds, folds, settings - as one compiled JAX program.
+
+study = jnn.Study(model, loss, optimizer, metrics=..., epochs=..., batch_size=...)   # what shapes the program
+members = jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])        # what only changes numbers
+result = jnn.run(study, data, members)                                               # one program, all trainings
+print(result.summary())                                                              # means with intervals
+"""
+
+from jnn import data as data
+from jnn import initializers as initializers
+from jnn import layers as layers
+from jnn import losses as losses
+from jnn import metrics as metrics
+from jnn import models as models
+from jnn import modules as modules
+from jnn import preprocess as preprocess
+from jnn import stats as stats
+from jnn.data import Dataset as Dataset
+from jnn.engine import Batch as Batch
+from jnn.engine import Data as Data
+from jnn.engine import Member as Member
+from jnn.engine import Rows as Rows
+from jnn.engine import State as State
+from jnn.engine import make_epoch as make_epoch
+from jnn.engine import make_start as make_start
+from jnn.engine import make_step as make_step
+from jnn.hyper import Hyper as Hyper
+from jnn.members import Members as Members
+from jnn.members import choice as choice
+from jnn.members import folds as folds
+from jnn.members import grid as grid
+from jnn.members import holdout as holdout
+from jnn.members import log_uniform as log_uniform
+from jnn.members import sample as sample
+from jnn.members import seeds as seeds
+from jnn.members import uniform as uniform
+from jnn.model import Model as Model
+from jnn.model import as_model as as_model
+from jnn.plan import Plan as Plan
+from jnn.plan import use_cpu_cores as use_cpu_cores
+from jnn.program import make_evaluate as make_evaluate
+from jnn.program import make_predict as make_predict
+from jnn.program import make_train as make_train
+from jnn.result import Result as Result
+from jnn.run import run as run
+from jnn.study import Study as Study
 
 __version__ = "0.1.0"

@@ -1,0 +1,128 @@
+"""Whether a study, its data and its members fit together: looked at by shapes, before anything is compiled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn.engine import Batch, Data, State, make_forward, make_start, make_step
+from jnn.plan import bytes_of
+from jnn.population import member_of
+from jnn.study import Study
+
+
+def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.ndarray]) -> tuple[Data, int, int]:
+    """Raises one clear `ValueError` if the parts do not fit.
+
+    Returns:
+        The arrays, with y given a last axis of 1 if the model's output has one; the bytes that one member touches in
+        a step; the bytes that one member keeps between epochs.
+    """
+    _check_sizes(study, data, arrays)
+    _check_metrics(study, data)
+    read: set[str] = set()
+    one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)
+    start = make_start(study, read=read)
+    state = jax.eval_shape(lambda c, d: start(member_of(c), d), one, shapes)
+    batch = _batch(study, shapes)
+    outputs, activations = _outputs(study, state, batch, read)
+    arrays = _match_targets(data, arrays, outputs)
+    _check_step(study, state, _batch(study, arrays), read)
+    _check_read(read, one)
+    touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
+    return arrays, touched, 2 * bytes_of((state.params, state.model_state, state.opt_state))
+
+
+def _check_sizes(study: Study, data: Any, arrays: Data) -> None:
+    fewest = int(np.min(arrays.train.count))
+    if study.batch_size > fewest:
+        raise ValueError(
+            f"wanted batches no larger than the training rows, but got batch_size={study.batch_size} for {fewest} "
+            f"rows of {data.name}; use batch_size={fewest} or less"
+        )
+
+
+def _check_metrics(study: Study, data: Any) -> None:
+    for name, metric in study.metrics.items():
+        if metric.task not in (None, data.task):
+            raise ValueError(
+                f"wanted metrics for {data.task}, but {name!r} is for {metric.task}; "
+                f"choose one that fits, or load the data with task={metric.task!r}"
+            )
+
+
+def _batch(study: Study, arrays: Data) -> Batch:
+    rows = study.batch_size
+    x, y = (jax.ShapeDtypeStruct((rows, *a.shape[1:]), jnp.result_type(a.dtype)) for a in (arrays.x, arrays.y))
+    return Batch(x, y, jax.ShapeDtypeStruct((rows,), jnp.float32))
+
+
+def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[Any, int]:
+    """The model's outputs as shapes, and the bytes of everything it computes on the way."""
+    forward = make_forward(study.model, study.inputs, study.precision, read=read)
+
+    def train(state, x):
+        return forward(state, x, key=state.key, train=True)
+
+    try:
+        jaxpr, outputs = jax.make_jaxpr(train, return_shape=True)(state, batch.x)
+    except (TypeError, ValueError) as error:
+        if "hyper-parameter" in str(error):
+            raise
+        raise ValueError(
+            f"wanted a model that takes x of shape {batch.x.shape}, but {study.model.name} answered: "
+            f"{str(error).splitlines()[0]}; give the model the data's sizes"
+        ) from error
+    steps = [v.aval for eqn in jaxpr.jaxpr.eqns for v in eqn.outvars]
+    return outputs[0], sum(a.size * a.dtype.itemsize for a in steps if hasattr(a, "size"))
+
+
+def _match_targets(data: Any, arrays: Data, outputs: Any) -> Data:
+    """`arrays` with y shaped as the regression outputs are, or an error if they can not be matched."""
+    if not hasattr(outputs, "shape"):
+        return arrays
+    wanted, found = arrays.y.shape[1:], outputs.shape[1:]
+    if data.task == "regression":
+        if found == (*wanted, 1):
+            return arrays._replace(y=arrays.y[..., None])
+        fits = found == wanted or (found[-1:] != wanted[-1:] and found[:-1] == wanted)  # e.g. a mean and a variance
+        size = wanted[-1] if wanted else 1
+    else:
+        fits = found[len(wanted) :] == (data.classes,) or (data.classes == 2 and found in ((1,), wanted, (*wanted, 1)))
+        size = data.classes
+    if not fits:
+        raise ValueError(
+            f"wanted a model with an output of size {size} for {data.name}, but it gives {tuple(found)} per row; "
+            f"set its last size to {size}"
+        )
+    return arrays
+
+
+def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> None:
+    step = make_step(
+        study.model,
+        study.loss,
+        study.optimizer,
+        penalty=study.penalty,
+        inputs=study.inputs,
+        targets=study.targets,
+        precision=study.precision,
+        read=read,
+    )
+    after, _ = jax.eval_shape(step, state, batch)
+    before, after = (jax.tree.map(lambda a: (a.shape, a.dtype), s) for s in (state, after))
+    if before != after:
+        raise ValueError(
+            "wanted a step that keeps the shapes and dtypes of its state, but they change; check the model"
+        )
+
+
+def _check_read(read: set[str], columns: Mapping[str, Any]) -> None:
+    if idle := sorted(columns.keys() - read - {"seed", "fold"}):
+        raise ValueError(
+            f"wanted every number of the members to be used, but nothing reads {idle}; "
+            f"read it in the optimizer, penalty or model, or leave it out (read are {sorted(read) or 'none'})"
+        )

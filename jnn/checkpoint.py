@@ -1,0 +1,179 @@
+"""Trees of arrays on disk, as safetensors, and the state of a run that may be killed at any moment."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn.plan import Plan
+
+_EVERY = 20.0  # seconds of training that a kill may cost
+
+
+def save(path: Any, tree: Any, **notes: Any) -> None:
+    """Writes a tree of arrays to a safetensors file, under a temporary name first: the file is whole or not there.
+
+    Args:
+        path: File to write.
+        tree: Any tree of arrays; random keys are written as their words.
+        notes: Kept as JSON in the file's metadata.
+    """
+    from safetensors.numpy import save_file
+
+    path = pathlib.Path(path)
+    leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
+    partial = path.with_name(path.name + ".partial")
+    save_file({_name(p): np.ascontiguousarray(a) for p, a in leaves}, partial, {"notes": json.dumps(notes)})
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(path: Any, like: Any) -> Any:
+    """Reads a tree written by `save`.
+
+    Args:
+        path: The file.
+        like: A tree of arrays or shapes with the structure to fill; its leaves' first axis may differ.
+
+    Raises:
+        ValueError: If the names in the file and in `like` differ; lists both differences.
+    """
+    from safetensors.numpy import load_file
+
+    found = load_file(path)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    wanted = {_name(p) for p, _ in leaves}
+    if wanted != found.keys():
+        raise ValueError(
+            f"wanted the arrays of this study in {path}, but missing are {sorted(wanted - found.keys())} and "
+            f"left over are {sorted(found.keys() - wanted)}; load it with the study that it was saved from"
+        )
+    return structure.unflatten(_as(found[_name(p)], leaf) for p, leaf in leaves)
+
+
+def load_nested(path: Any) -> dict[str, Any]:
+    """Reads a file written by `save` as nested dicts, without knowing its structure."""
+    from safetensors.numpy import load_file
+
+    tree: dict[str, Any] = {}
+    for name, array in load_file(path).items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = array
+    return tree
+
+
+def notes(path: Any) -> dict[str, Any]:
+    """The notes that `save` was given."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return json.loads((file.metadata() or {}).get("notes", "{}"))
+
+
+def to_host(tree: Any) -> Any:
+    """The tree as NumPy arrays; random keys become their words, uint32 [..., 2]."""
+    return jax.tree.map(lambda a: np.asarray(jax.random.key_data(a) if _is_key(a) else a), tree)
+
+
+class Keeper:
+    """Keeps the parts of a run in a folder; what was kept is found again by a run of the same study and data.
+
+    Args:
+        directory: The folder; made if it is not there.
+        study: What is trained.
+        columns: The members' numbers.
+        arrays: The resident data.
+
+    Raises:
+        ValueError: If the folder holds the unfinished run of something else.
+    """
+
+    def __init__(self, directory: Any, study: Any, columns: Mapping[str, np.ndarray], arrays: Any):
+        self.folder = pathlib.Path(directory) / "unfinished"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.saved = time.monotonic()
+        digest = _digest(study, columns, arrays)
+        known = self._read("run.json").get("digest", digest)
+        if known != digest:
+            raise ValueError(
+                f"wanted to go on with the run in {self.folder}, but it trains another study, other members or other "
+                "data; choose another directory or delete that folder"
+            )
+        self._write("run.json", {**self._read("run.json"), "digest": digest})
+
+    def plan(self, devices: int) -> Plan | None:
+        """The layout that the kept run had, spread over what devices there are now; None for a new run."""
+        kept = self._read("run.json").get("plan")
+        if not kept:
+            return None
+        plan = Plan(**kept)
+        return plan if plan.devices <= devices else Plan(1, plan.chunks * plan.devices, plan.width)
+
+    def load(self, start: int, plan: Plan, like: Any) -> tuple[int, Any] | None:
+        """The epoch and progress of the part that begins with member `start`, or None."""
+        path = self.folder / f"{start}-{plan.size}.safetensors"
+        return (notes(path)["epoch"], load(path, like)) if path.exists() else None
+
+    def save(self, start: int, plan: Plan, epoch: int, progress: Any, *, last: bool) -> None:
+        """Keeps a part's progress, if it is its last or enough time has passed."""
+        if not last and time.monotonic() - self.saved < _EVERY:
+            return
+        layout = {"devices": plan.devices, "chunks": plan.chunks, "width": plan.width}
+        self._write("run.json", {**self._read("run.json"), "plan": layout})
+        save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch)
+        self.saved = time.monotonic()
+
+    def clear(self) -> None:
+        """Removes what was kept; called when the result is safe."""
+        shutil.rmtree(self.folder)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        write_text(self.folder / name, json.dumps(content))
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text file that is whole or not there."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _digest(study: Any, columns: Mapping[str, np.ndarray], arrays: Any) -> str:
+    """What makes two runs the same: settings by value, functions by name, members and data by their bytes."""
+    code = hashlib.sha256()
+    for name in ("epochs", "batch_size", "hyper", "order", "keep", "validation", "monitor", "precision"):
+        code.update(f"{name}={getattr(study, name)!r};".encode())
+    code.update(f"{study.model.name};{sorted(study.metrics)};{getattr(study.loss, '__name__', '')}".encode())
+    for leaf in jax.tree.leaves((dict(columns), arrays)):
+        leaf = np.ascontiguousarray(leaf)
+        code.update(f"{leaf.shape}{leaf.dtype}".encode())
+        code.update(leaf.tobytes())
+    return code.hexdigest()
+
+
+def _is_key(a: Any) -> bool:
+    return jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
+
+
+def _as(found: np.ndarray, like: Any) -> Any:
+    return jax.random.wrap_key_data(jnp.asarray(found), impl="threefry2x32") if _is_key(like) else found
+
+
+def _name(path: Any) -> str:
+    return "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)

@@ -1,0 +1,181 @@
+"""The command line: `jnn run`, `jnn resume`, `jnn info`, `jnn data list`."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jnn import recipe
+from jnn.recipe import Run
+
+_Positional = tyro.conf.Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was interrupted."""
+
+    folder: _Positional[pathlib.Path]
+    """The folder of the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """Show versions, devices and folders."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """List the known data sets."""
+
+    action: _Positional[Literal["list"]]
+    """What to do."""
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Resume, tyro.conf.subcommand("resume")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; what is wrong with the input is told in one sentence, with exit code 2."""
+    command: Any = tyro.cli(Command, prog="jnn", description="Train whole studies in one program.", args=arguments)  # type: ignore[arg-type]
+    actions = {Run: run, Resume: resume, Info: info, Data: list_data}
+    try:
+        actions[type(command)](command)
+    except (ValueError, OSError) as error:
+        if os.environ.get("JNN_TRACEBACK"):
+            raise
+        print(f"jnn: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("jnn: interrupted; `jnn resume FOLDER` goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+def run(command: Run) -> None:
+    """Trains what the command describes; see `Run`."""
+    from rich.console import Console
+
+    begun = time.perf_counter()
+    _configure_jax()
+    folder = _new_folder(command)
+    job = recipe.prepare(command)
+    folder.mkdir(parents=True, exist_ok=True)
+    fields = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in dataclasses.asdict(command).items()}
+    (folder / "command.json").write_text(json.dumps(fields, indent=1))
+    _train(job, folder, Console(), begun)
+
+
+def resume(command: Resume) -> None:
+    """Goes on with the run in a folder; a finished one is shown again."""
+    from rich.console import Console
+
+    begun, path = time.perf_counter(), command.folder / "command.json"
+    if not path.exists():
+        raise ValueError(f"wanted the folder of a run, but {command.folder} has no command.json; see results/")
+    if (command.folder / "result.json").exists():
+        from jnn.result import Result
+
+        Console().print(Result.load(command.folder).summary().table())
+        return
+    _configure_jax()
+    fields = json.loads(path.read_text())
+    made = Run(**{**fields, "grid": tuple(fields["grid"]), "out": command.folder})
+    _train(recipe.prepare(made), command.folder, Console(), begun)
+
+
+def info(command: Info) -> None:
+    """Prints what a report of a problem should hold."""
+    import importlib.metadata
+    import platform
+
+    import jax
+
+    from jnn import __version__
+    from jnn.data import data_folder
+
+    _configure_jax()
+    print(f"jnn {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(
+        ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "flax", "optax", "numpy"))
+    )
+    print(f"devices: {', '.join(map(str, jax.devices()))}")
+    print(f"compiled programs: {_cache_folder()}")
+    print(f"data files: {data_folder()}")
+
+
+def list_data(command: Data) -> None:
+    """Prints a table of the known data sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from jnn.data import describe
+
+    table = Table("name", "task", "rows", "shape", "licence", "here")
+    for d in describe():
+        shape = "x".join(map(str, d.shape))
+        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, "yes" if d.is_available else "no")
+    Console().print(table)
+
+
+def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) -> None:
+    from jnn import plots
+    from jnn.progress import show
+    from jnn.run import run as train
+
+    study, data, members = job
+    console.print(f"{data!r}")
+    console.print(f"{study.model.name}, {members!r}, {study.epochs} epochs, batches of {study.batch_size}")
+    with show(console) as watch:
+        result = train(study, data, members, directory=folder, watch=watch)
+    console.print(result.summary().table())
+    choice = result.best()
+    if choice.setting:
+        named = ", ".join(f"{k}={v:g}" for k, v in choice.setting.items())
+        console.print(f"best: {named}: {choice.interval}; {choice.method}")
+    plots.save(plots.learning_curves(result), folder / "curves.png")
+    seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
+    console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")
+    console.print(f"result: {folder}{os.sep} (scores.nc, members.safetensors, curves.png)", soft_wrap=True)
+
+
+def _configure_jax() -> None:
+    """Every core a device, and compiled programs kept between processes."""
+    import jax
+
+    from jnn.plan import use_cpu_cores
+
+    use_cpu_cores()
+    folder = _cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _cache_folder() -> pathlib.Path:
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "jnn" / "compiled"
+
+
+def _new_folder(command: Run) -> pathlib.Path:
+    if command.out is not None:
+        if (command.out / "result.json").exists() or (command.out / "command.json").exists():
+            raise ValueError(
+                f"wanted a new folder, but {command.out} holds a run already; choose another, "
+                f"or go on with it by `jnn resume {command.out}`"
+            )
+        return command.out
+    stem = f"{pathlib.Path(command.data).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    taken = sum(1 for _ in pathlib.Path("results").glob(stem + "*"))
+    return pathlib.Path("results") / (f"{stem}-{taken + 1}" if taken else stem)

@@ -1,0 +1,190 @@
+"""Members: what differs between the trainings of a study, as a table of numbers with named axes.
+
+    jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])     # 100 members on three axes
+
+`*` crosses axes, `+` puts two populations one after the other. A member's key depends on its own seed alone, and its
+rows on its own fold alone, so a member is the same training in whatever company it runs.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jnn.splits import Split, cross_validation, hold_out
+
+_COUNTING = {"seed", "fold", "sample", "member"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
+    """A population: the product of named axes.
+
+    Attributes:
+        axes: Axis name -> its columns (column name -> array [length of the axis, ...]).
+        split: What the column `fold` counts, or None.
+    """
+
+    axes: Mapping[str, Mapping[str, np.ndarray]]
+    split: Split | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(_length(columns) for columns in self.axes.values())
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    def __mul__(self, other: "Members") -> "Members":
+        mine, theirs = self._names(), other._names()
+        if both := sorted(mine & theirs):
+            raise ValueError(
+                f"wanted axes with different names, but {both} stand on both sides of *; "
+                "use + to put populations one after the other"
+            )
+        return Members({**self.axes, **other.axes}, self.split or other.split)
+
+    def __add__(self, other: "Members") -> "Members":
+        mine, theirs = self.columns(), other.columns()
+        if mine.keys() != theirs.keys():
+            raise ValueError(
+                "wanted two populations with the same columns, but only the left has "
+                f"{sorted(mine.keys() - theirs.keys())} and only the right has {sorted(theirs.keys() - mine.keys())}; "
+                "give both every column"
+            )
+        if self.split != other.split:
+            raise ValueError(f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds")
+        mine, theirs = ({k: v for k, v in side.items() if k != "member"} for side in (mine, theirs))
+        columns = {k: np.concatenate([mine[k], theirs[k]]) for k in mine}
+        return Members({"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "Members":
+        """The chosen members, on one axis `member` that counts them as they were numbered here."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        columns = {k: v[chosen] for k, v in self.columns().items() if k != "member"}
+        return Members({"member": {"member": chosen, **columns}}, self.split)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column with one entry per member [members, ...], the last axis running fastest."""
+        places = np.unravel_index(np.arange(len(self)), self.shape) if self.axes else ()
+        return {
+            name: column[place]
+            for columns, place in zip(self.axes.values(), places, strict=True)
+            for name, column in columns.items()
+        }
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """The hyper-parameters: every column but the seed, the fold and those that only count."""
+        return {k: v for k, v in self.columns().items() if k not in _COUNTING and not k.endswith("_index")}
+
+    def _names(self) -> set[str]:
+        return {*self.axes, *(name for columns in self.axes.values() for name in columns)}
+
+    def __repr__(self) -> str:
+        parts = " x ".join(f"{name} {_length(columns)}" for name, columns in self.axes.items())
+        return f"Members({len(self)} = {parts})"
+
+
+def seeds(count: int, *, first: int = 0) -> Members:
+    """`count` members that differ in their key `jax.random.key(seed)`, for seed = first, first + 1, ..."""
+    _check_count("seeds", count)
+    return Members({"seed": {"seed": np.arange(first, first + count)}})
+
+
+def grid(**settings: Sequence[float]) -> Members:
+    """Every combination of the given settings; one axis for each name.
+
+    Entries may be arrays (masks of equal shape), then the axis is numbered 0, 1, ...
+    """
+    if not settings:
+        raise ValueError("wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])")
+    axes = {}
+    for name, values in settings.items():
+        column = _numeric(name, values)
+        axes[name] = {name: column} if column.ndim == 1 else {name + "_index": np.arange(len(column)), name: column}
+    return Members(axes)
+
+
+def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Generator, int], Any]) -> Members:
+    """`count` random settings on one axis `sample`, each drawn from `log_uniform`, `uniform` or `choice`.
+
+    A name's draws depend on `seed` and the name alone; asking for more members keeps the first ones.
+    """
+    _check_count("sample", count)
+    if not distributions:
+        raise ValueError(
+            "wanted at least one distribution, but got none; use sample(20, learning_rate=log_uniform(1e-4, 1))"
+        )
+    columns: dict[str, np.ndarray] = {"sample": np.arange(count)}
+    for name, draw in distributions.items():
+        if not callable(draw):
+            raise ValueError(
+                f"wanted a distribution for {name!r}, but got {draw!r}; use jnn.uniform, log_uniform or choice"
+            )
+        columns[name] = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
+    return Members({"sample": columns})
+
+
+def log_uniform(low: float, high: float) -> Callable:
+    """Numbers in [low, high] whose logarithm is uniform."""
+    if not 0 < low <= high:
+        raise ValueError(f"wanted 0 < low <= high, but got low={low}, high={high}; a logarithm needs positive bounds")
+    return lambda random, count: np.exp(random.uniform(np.log(low), np.log(high), count))
+
+
+def uniform(low: float, high: float) -> Callable:
+    """Numbers uniform in [low, high]."""
+    if not low <= high:
+        raise ValueError(f"wanted low <= high, but got low={low}, high={high}; swap them")
+    return lambda random, count: random.uniform(low, high, count)
+
+
+def choice(options: Sequence[float]) -> Callable:
+    """One of `options`, each equally likely."""
+    if not len(options):
+        raise ValueError("wanted at least one option, but got none; name the numbers to choose from")
+    return lambda random, count: np.asarray(options)[random.integers(len(options), size=count)]
+
+
+def folds(count: Any = 5, **options: Any) -> Members:
+    """One member per fold of a cross-validation; see `jnn.splits.cross_validation` for the kinds of folds."""
+    split = cross_validation(count, **options)
+    return Members({"fold": {"fold": np.arange(len(split))}}, split)
+
+
+def holdout(share: float = 0.2, *, kind: str = "auto", seed: int = 0) -> Members:
+    """One fold whose test part is `share` of the rows (the last ones for kind="time")."""
+    return Members({"fold": {"fold": np.arange(1)}}, hold_out(share, kind=kind, seed=seed))
+
+
+def narrow(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns as a device takes them: float32, int32 or bool."""
+    kinds = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.bool_}
+    return {k: v.astype(kinds[v.dtype.kind]) for k, v in columns.items()}
+
+
+def _length(columns: Mapping[str, np.ndarray]) -> int:
+    return len(next(iter(columns.values())))
+
+
+def _check_count(name: str, count: int) -> None:
+    if not isinstance(count, int | np.integer) or count < 1:
+        raise ValueError(f"wanted {name}(n) with n of at least 1, but got {count!r}; ask for one or more members")
+
+
+def _numeric(name: str, values: Any) -> np.ndarray:
+    if np.isscalar(values):
+        values = [values]
+    column = np.asarray(values)
+    if column.size == 0:
+        raise ValueError(f"wanted at least one value for {name!r}, but got an empty list; name the values to try")
+    if column.dtype.kind not in "fiub":
+        raise ValueError(f"wanted numbers for {name!r}, but got {values!r}; what is no number belongs to the Study")
+    if not np.all(np.isfinite(column)):
+        raise ValueError(f"wanted finite numbers for {name!r}, but got {column.tolist()}; remove NaN and infinity")
+    if "rate" in name and np.any(column < 0):
+        raise ValueError(f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative")
+    return column

@@ -1,0 +1,119 @@
+"""How a population is laid out on the machine: devices x chunks x width.
+
+The members of a population are shared out over the devices; on each device a `lax.map` walks over chunks, and inside a
+chunk `vmap` trains `width` members at once. Width pays while the work per step is so small that the time goes into
+starting operations; it costs once the members' working sets together no longer fit the cache. So the width is the
+number of members whose working set fits a budget per device (`_CACHE`), see `benchmarks` for the measurements.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The layout of `devices * chunks * width` members that are trained by one call of the compiled program.
+
+    Attributes:
+        devices: Devices (on a CPU: cores, see `jnn.use_cpu_cores`) that the members are shared out over.
+        chunks: How many chunks each device trains one after the other.
+        width: Members that a chunk trains at once by `vmap`.
+    """
+
+    devices: int = 1
+    chunks: int = 1
+    width: int = 1
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"wanted {field.name} of at least 1, but got {value!r}; a plan counts from 1")
+
+    @property
+    def size(self) -> int:
+        """Members per call."""
+        return self.devices * self.chunks * self.width
+
+    def halved(self) -> "Plan | None":
+        """About half the members at once: narrower first, then fewer chunks; None if that is impossible."""
+        if self.width > 1:
+            return dataclasses.replace(self, width=self.width // 2)
+        if self.chunks > 1:
+            return dataclasses.replace(self, chunks=self.chunks // 2)
+        return None
+
+    def __str__(self) -> str:
+        devices = f"{self.devices} device{'s' * (self.devices > 1)}"
+        return f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}"
+
+
+def make_plan(members: int, working_set: int, resident: int, devices: Sequence[Any]) -> Plan:
+    """Chooses the layout for a population.
+
+    Args:
+        members: Number of members.
+        working_set: Bytes that one member touches in a step: parameters, gradients, optimizer state, activations.
+        resident: Bytes that one member keeps between epochs.
+        devices: The devices to use.
+    """
+    count = min(len(devices), members)
+    per_device = -(-members // count)
+    width = max(1, min(per_device, _widest(devices[0], working_set)))
+    width = -(-per_device // -(-per_device // width))  # equally full chunks
+    fitting = max(1, int(_memory(devices[0], count) * _MEMORY_SHARE / max(1, resident * width)))
+    chunks = -(-per_device // width)
+    calls = -(-chunks // fitting)
+    return Plan(count, -(-chunks // calls), width)
+
+
+def use_cpu_cores(count: int | None = None) -> int:
+    """Makes each CPU core a JAX device, so that the members of a study are spread over the cores; returns the number.
+
+    Call it before anything else has used JAX. With `count=None` all cores are used that this process may run on.
+
+    Raises:
+        ValueError: If JAX has already started with another number of CPU devices.
+    """
+    wanted = (
+        count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (count or os.cpu_count() or 1)
+    )
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted)
+    except RuntimeError:
+        if (found := jax.local_device_count("cpu")) != wanted:
+            raise ValueError(
+                f"wanted {wanted} CPU devices, but JAX has already started with {found}; "
+                "call jnn.use_cpu_cores() before the first use of JAX"
+            ) from None
+    return wanted
+
+
+def bytes_of(tree: Any) -> int:
+    """Bytes of all arrays (or shapes) in a tree."""
+    return sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(tree))
+
+
+_CACHE = {"cpu": 1 << 20}  # bytes of working set per device that a chunk may have
+_WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}
+_MEMORY_SHARE = 0.5
+
+
+def _widest(device: Any, working_set: int) -> int:
+    most = _WIDEST.get(device.platform, 4096)
+    if device.platform not in _CACHE:
+        return most
+    return min(most, _CACHE[device.platform] // max(1, working_set))
+
+
+def _memory(device: Any, sharing: int) -> float:
+    """Bytes that one device may use."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / sharing

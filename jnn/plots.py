@@ -1,0 +1,60 @@
+"""Figures of a result, drawn without a display."""
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jnn.summary import make_summary, metric_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jnn.result import Result
+
+
+def learning_curves(result: "Result", metric: str | None = None, *, most: int = 8) -> "Figure":
+    """The metric after each epoch: a line for the mean and a band for its interval, one of each per setting.
+
+    Args:
+        result: Of `jnn.run`.
+        metric: By default the first of the study's metrics.
+        most: Settings to draw; those that end best.
+    """
+    from matplotlib.figure import Figure
+
+    metric = metric_of(result.final(), metric)
+    epochs, title = result.scores["epoch"].values, ""
+    curves: dict[tuple, list] = {}
+    for epoch in epochs:
+        summary = make_summary(result.scores.drop_vars("best_epoch", errors="ignore").sel(epoch=epoch), metric)
+        title = f"{result.scores.attrs['data']}: {summary.title}"
+        for row in summary.rows:
+            interval = row.intervals[metric]
+            curves.setdefault(tuple(row.setting.items()), []).append((interval.mean, interval.low, interval.high))
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for setting, points in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
+        mean, low, high = np.transpose(points)
+        (line,) = axes.plot(epochs, mean, label=", ".join(f"{k}={v:g}" for k, v in setting) or metric)
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set(xlabel="epoch", ylabel=metric, title=title)
+    axes.title.set_fontsize("small")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def save(figure: "Figure", path: Any) -> pathlib.Path:
+    """Writes a figure to a file whose ending says the format."""
+    path = pathlib.Path(path)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _best_first(curves: dict, *, higher: bool) -> list:
+    def last(item):
+        value = item[1][-1][0]
+        return (not np.isfinite(value), -value if higher else value)
+
+    return sorted(curves.items(), key=last)

@@ -1,0 +1,113 @@
+"""One member's functions made into those of a whole population: shard over devices, map over chunks, vmap inside."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jnn.engine import Data, Member
+from jnn.plan import Plan
+from jnn.program import Program, make_program
+from jnn.study import Study
+
+Columns = Mapping[str, Any]
+
+
+class Compiled(NamedTuple):
+    """The two compiled programs of a study on one layout, and how long compiling took in seconds.
+
+    Attributes:
+        begin: `begin(columns, data) -> progress` of all members, [members, ...].
+        advance: `advance(progress, columns, data, first, stop) -> progress`; the argument's memory is reused.
+        split: `split(tree)` puts arrays [members, ...] where the programs want them.
+        share: `share(data)` gives every device the resident arrays.
+        seconds: Tracing and compiling; 0 when everything was there already.
+    """
+
+    begin: Callable
+    advance: Callable
+    split: Callable
+    share: Callable
+    seconds: float
+
+
+def member_of(columns: Columns) -> Member:
+    """One row of the table of members as the engine's `Member`."""
+    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold")}
+    return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
+
+
+def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns: Columns, data: Data) -> Compiled:
+    """Compiles `study` for the layout, once for each study, plan and shape of the arguments."""
+    ragged = is_ragged(study, data)
+    signature = (plan, ragged, tuple(devices[: plan.devices]), _shapes((columns, data)))
+    if signature in study.compiled:
+        return study.compiled[signature]._replace(seconds=0.0)
+    start = time.perf_counter()
+    mesh = Mesh(np.asarray(devices[: plan.devices]), ("member",))
+    program = make_program(study, ragged=ragged)
+    begin, advance = _population(program, plan, mesh)
+    per_member, everywhere = NamedSharding(mesh, P("member")), NamedSharding(mesh, P())
+    columns, data = _abstract(columns, per_member), _abstract(data, everywhere)
+    progress = _abstract(jax.eval_shape(begin, columns, data), per_member)
+    first = jax.ShapeDtypeStruct((), np.int32)
+    lowered = begin.lower(columns, data), advance.lower(progress, columns, data, first, first)
+    quick = {"xla_backend_optimization_level": 1} if mesh.devices.flat[0].platform == "cpu" else {}
+    with ThreadPoolExecutor(2) as pool:  # `begin` runs once: it need not be fast, and compiles 6 times sooner
+        begin, advance = pool.map(lambda low, options: low.compile(options), lowered, (quick, {}))
+    split = functools.partial(jax.device_put, device=per_member)
+    share = functools.partial(jax.device_put, device=everywhere)
+    study.compiled[signature] = Compiled(begin, advance, split, share, time.perf_counter() - start)
+    return study.compiled[signature]
+
+
+def is_ragged(study: Study, data: Data) -> bool:
+    """Whether some folds have fewer batches than others, so that their surplus steps must be switched off."""
+    steps = -(-np.asarray(data.train.count) // study.batch_size)
+    return bool((steps != steps.max()).any())
+
+
+def _population(program: Program, plan: Plan, mesh: Mesh) -> tuple[Any, Any]:
+    def begin_one(columns, data):
+        return program.begin(member_of(columns), data)
+
+    def advance_one(batched, data, first, stop):
+        progress, columns = batched
+        return program.advance(progress, member_of(columns), data, first, stop)
+
+    def advance_all(progress, columns, data, first, stop):
+        return on_devices(advance_one, 3)((progress, columns), data, first, stop)
+
+    def on_devices(function, shared):
+        specs = (P("member"), *[P()] * shared)
+        local = functools.partial(_over_members, function, plan)
+        return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P("member"), check_vma=False)
+
+    return jax.jit(on_devices(begin_one, 1)), jax.jit(advance_all, donate_argnums=0)
+
+
+def _over_members(function: Callable, plan: Plan, batched: Any, *shared: Any) -> Any:
+    """`function(member's part, *shared)` for all members of one device: a map over chunks of a vmap."""
+    if plan.width == 1:
+        return jax.lax.map(lambda part: function(part, *shared), batched)
+    wide = jax.vmap(function, in_axes=(0, *[None] * len(shared)))
+    if plan.chunks == 1:
+        return wide(batched, *shared)
+    chunked = jax.tree.map(lambda a: a.reshape(plan.chunks, plan.width, *a.shape[1:]), batched)
+    done = jax.lax.map(lambda part: wide(part, *shared), chunked)
+    return jax.tree.map(lambda a: a.reshape(plan.chunks * plan.width, *a.shape[2:]), done)
+
+
+def _abstract(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
+
+
+def _shapes(tree: Any) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((a.shape, np.dtype(a.dtype)) for a in leaves)

@@ -1,0 +1,197 @@
+"""`run`: trains a population of members of a study and hands back a `Result`."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jnn.check import check_study
+from jnn.checkpoint import Keeper, to_host
+from jnn.data import Dataset
+from jnn.engine import Data, Rows
+from jnn.members import Members, narrow, seeds
+from jnn.plan import Plan, make_plan
+from jnn.population import compile_population
+from jnn.program import Progress
+from jnn.result import Result
+from jnn.splits import part_off
+from jnn.study import Study
+
+_SEGMENT = 0.5  # seconds between two looks of the host; a look costs about a millisecond
+
+
+class Status(NamedTuple):
+    """What `run` tells its watcher: after planning, after compiling and every so many epochs.
+
+    Attributes:
+        stage: "planned", "compiled" or "training".
+        plan: The layout.
+        done: Share of all training done, 0..1.
+        seconds: Since the run began.
+    """
+
+    stage: str
+    plan: Plan
+    done: float
+    seconds: float
+
+
+def run(
+    study: Study,
+    data: Dataset,
+    members: Members | None = None,
+    *,
+    test: Dataset | None = None,
+    plan: Plan | None = None,
+    devices: Sequence[Any] | None = None,
+    directory: Any = None,
+    watch: Callable[[Status], None] | None = None,
+) -> Result:
+    """Trains every member of a study as one compiled program.
+
+    Args:
+        study: What is trained.
+        data: The rows that train and, by the members' folds, test.
+        members: The population; one member with seed 0 by default.
+        test: A separate test set to score on; the members may then have no folds.
+        plan: The layout; chosen by `make_plan` by default. If memory does not suffice it is halved, again and again.
+        devices: All local devices by default.
+        directory: Where to keep the state of the run, so that the same call, after the process was killed, goes on
+            where it was; and the result. Nothing is written by default.
+        watch: Called with a `Status` now and then.
+
+    Returns:
+        The scores after each epoch with the members' named axes, and the trained parameters.
+
+    Raises:
+        ValueError: If study, data and members do not fit together; always before anything is compiled.
+    """
+    members = seeds(1) if members is None else members
+    begun = time.perf_counter()
+    arrays = resident(study, data, members, test)
+    columns = _columns(members)
+    arrays, working_set, kept = check_study(study, data, arrays, columns)
+    devices = jax.local_devices() if devices is None else list(devices)
+    keeper = Keeper(directory, study, columns, arrays) if directory else None
+    plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), working_set, kept, devices)
+    job = _Job(study, arrays, columns, devices, keeper, watch, begun)
+    progress, seconds = _train_all(job, plan)
+    timing = {"compile": seconds, "total": time.perf_counter() - begun}
+    timing["run"] = timing["total"] - seconds
+    result = Result.of(study, data, members, arrays, progress, timing, plan)
+    if keeper:
+        result.save(directory)
+        keeper.clear()
+    return result
+
+
+def resident(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
+    """The arrays that all members share, with every fold's rows as index lists."""
+    if test is not None and members.split is not None:
+        raise ValueError("wanted either folds or a separate test set, but got both; leave one out")
+    x, y = data.x, data.y
+    if test is not None:
+        folds = [(np.arange(data.rows), data.rows + np.arange(test.rows))]
+        _check_alike(data, test)
+        x, y = np.concatenate([x, test.x]), np.concatenate([y, test.y])
+    elif members.split is not None:
+        folds = members.split.rows(data)
+    else:
+        folds = [(np.arange(data.rows), None)]
+    validation = None
+    if study.validation:
+        kind = "stratified" if data.task == "classification" else "plain"
+        pairs = [part_off(train, study.validation, data, kind=kind, seed=0) for train, _ in folds]
+        validation = _rows([b for _, b in pairs])
+        folds = [(a, test) for (a, _), (_, test) in zip(pairs, folds, strict=True)]
+    tests = [b for _, b in folds if b is not None]
+    tested = _rows(tests) if tests else None
+    return Data(x, y, _rows([a for a, _ in folds]), validation, tested)
+
+
+def _rows(lists: Sequence[np.ndarray]) -> Rows:
+    most = max(map(len, lists))
+    index = np.stack([np.pad(rows, (0, most - len(rows)), mode="wrap") for rows in lists])
+    return Rows(index.astype(np.int32), np.asarray([len(rows) for rows in lists], np.int32))
+
+
+def _check_alike(data: Dataset, test: Dataset) -> None:
+    if data.x.shape[1:] != test.x.shape[1:] or data.y.shape[1:] != test.y.shape[1:]:
+        raise ValueError(
+            f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "
+            f"but got {test.x.shape[1:]} -> {test.y.shape[1:]}; prepare both in the same way"
+        )
+
+
+def _columns(members: Members) -> dict[str, np.ndarray]:
+    """The members' numbers as the device takes them; `seed` is 0 where the members name none."""
+    table = members.columns()
+    columns = {"seed": table.get("seed", np.zeros(len(members)))}
+    columns |= {"fold": table["fold"]} if "fold" in table else {}
+    return {k: v.astype(np.int32) for k, v in columns.items()} | narrow(members.numbers())
+
+
+class _Job(NamedTuple):
+    """What stays the same while a population is trained part by part."""
+
+    study: Study
+    arrays: Data
+    columns: Mapping[str, np.ndarray]
+    devices: Sequence[Any]
+    keeper: Keeper | None
+    watch: Callable[[Status], None] | None
+    begun: float
+
+    def tell(self, stage: str, plan: Plan, done: float) -> None:
+        if self.watch:
+            self.watch(Status(stage, plan, done, time.perf_counter() - self.begun))
+
+
+def _train_all(job: _Job, plan: Plan) -> tuple[Progress, float]:
+    """Trains the members, as many at a time as the plan holds; halves the plan when memory runs out."""
+    total, done, seconds, parts = len(job.columns["seed"]), 0, 0.0, []
+    job.tell("planned", plan, 0.0)
+    while done < total:
+        try:
+            part, compiling = _train_part(job, plan, done, total)
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            smaller = plan.halved() if is_out_of_memory(error) else None
+            if smaller is None:
+                raise
+            plan = smaller
+            job.tell("planned", plan, done / total)
+            continue
+        parts.append(part)
+        done, seconds = done + plan.size, seconds + compiling
+    return jax.tree.map(lambda *a: np.concatenate(a), *parts), seconds
+
+
+def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress, float]:
+    """Trains the members start, start + 1, ... that one call of the program holds; gives NumPy arrays."""
+    study, real = job.study, min(plan.size, total - start)
+    chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
+    columns = {k: v[chosen] for k, v in job.columns.items()}
+    compiled = compile_population(study, plan, job.devices, columns, job.arrays)
+    job.tell("compiled", plan, start / total)
+    columns, arrays = compiled.split(columns), compiled.share(job.arrays)
+    epoch, progress = 0, compiled.begin(columns, arrays)
+    if job.keeper and (found := job.keeper.load(start, plan, progress)):
+        epoch, progress = found[0], compiled.split(found[1])
+    stride = 1
+    while epoch < study.epochs:
+        began, stop = time.perf_counter(), min(epoch + stride, study.epochs)
+        progress = compiled.advance(progress, columns, arrays, np.int32(epoch), np.int32(stop))
+        jax.block_until_ready(progress)
+        stride = max(1, int((stop - epoch) * _SEGMENT / (time.perf_counter() - began)))
+        epoch = stop
+        if job.keeper:
+            job.keeper.save(start, plan, epoch, progress, last=epoch == study.epochs)
+        job.tell("training", plan, (start + real * epoch / study.epochs) / total)
+    return jax.tree.map(lambda a: a[:real], to_host(progress)), compiled.seconds
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's or the host's memory did not suffice."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()

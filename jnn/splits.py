@@ -1,0 +1,152 @@
+"""Folds: which rows train and which rows test, by scikit-learn's splitters, as lists of row numbers.
+
+A split is a rule, not yet applied to data: `rows(data)` applies it. All folds index one resident array; no data is
+copied.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+_KINDS = ("auto", "plain", "stratified", "grouped", "time")
+
+Fold = tuple[np.ndarray, np.ndarray]  # rows that train, rows that test
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A rule that makes folds from data.
+
+    Attributes:
+        describe: What stands in tables and records, e.g. "5 stratified folds".
+        count: Number of folds.
+        make: `make(data) -> [(train rows, test rows), ...]`.
+    """
+
+    describe: str
+    count: int
+    make: Callable[[Any], Sequence[Fold]] = dataclasses.field(compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def rows(self, data: Any) -> list[Fold]:
+        """The folds of a `Dataset`, each (train, test) as int32 row numbers, none of them empty."""
+        made = [(np.asarray(a, np.int32), np.asarray(b, np.int32)) for a, b in self.make(data)]
+        for i, (train, test) in enumerate(made):
+            for part, rows in (("train", train), ("test", test)):
+                if not len(rows):
+                    raise ValueError(f"wanted rows in every fold, but fold {i} has none to {part} on; use fewer folds")
+                if rows.min() < 0 or rows.max() >= data.rows:
+                    raise ValueError(
+                        f"wanted row numbers in 0..{data.rows - 1}, but fold {i} has {rows.min()}..{rows.max()}; "
+                        "make the splits from this data"
+                    )
+        return made
+
+
+def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0) -> Split:
+    """Folds of a cross-validation.
+
+    Args:
+        folds: Number of folds; or a list of (train rows, test rows); or any scikit-learn splitter.
+        kind: "plain"; "stratified" keeps the shares of the classes; "grouped" keeps rows of one `Dataset.groups`
+            entry together; "time" trains on the past and tests on what follows; "auto" is stratified for
+            classification, grouped where the data has groups, else plain.
+        repeats: Whole cross-validations with newly shuffled rows (not for "time").
+        seed: Of the shuffling.
+    """
+    if isinstance(folds, int | np.integer):
+        folds = int(folds)
+        if folds < 2:
+            raise ValueError(f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split")
+        if kind not in _KINDS:
+            raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
+        if kind == "time" and repeats > 1:
+            raise ValueError("wanted repeats=1 for folds in time, but got more; time can be split in one order only")
+
+        def make(data: Any) -> list[Fold]:
+            chosen = _kind_for(kind, data)
+            _check_rows(folds, data, chosen)
+            splitters = [_splitter(chosen, folds, seed + r) for r in range(repeats)]
+            return [fold for s in splitters for fold in _apply(s, data)]
+
+        label = f"{folds} {kind} folds" if kind != "auto" else f"{folds} folds"
+        label += f" x {repeats}" if repeats > 1 else ""
+        return Split(f"{label} (seed {seed})", folds * repeats, make)
+    if hasattr(folds, "split") and hasattr(folds, "get_n_splits"):
+        return Split(repr(folds), folds.get_n_splits(), lambda data: _apply(folds, data))
+    given = list(folds)
+    if not given:
+        raise ValueError("wanted a list of (train rows, test rows), but got an empty one; give at least one pair")
+    return Split(f"{len(given)} given splits", len(given), lambda data: given)
+
+
+def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
+    """A single split with `share` of the rows as test part; kinds as in `cross_validation`, without "grouped"."""
+    if not 0 < share < 1:
+        raise ValueError(f"wanted the held-out share between 0 and 1, but got {share}; use e.g. 0.2")
+    if kind not in ("auto", "plain", "stratified", "time"):
+        raise ValueError(f"wanted kind to be 'auto', 'plain', 'stratified' or 'time', but got {kind!r}; choose one")
+
+    def make(data: Any) -> list[Fold]:
+        return [part_off(np.arange(data.rows), share, data, kind=_kind_for(kind, data, grouped=False), seed=seed)]
+
+    return Split(f"hold-out of {share:g} (seed {seed})", 1, make)
+
+
+def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> Fold:
+    """Splits `rows` in two by `share`; the second part is the smaller one that is set aside."""
+    from sklearn.model_selection import train_test_split
+
+    if len(rows) < 2:
+        raise ValueError(f"wanted at least 2 rows to split, but got {len(rows)}; give more data")
+    if kind == "time":
+        size = max(1, round(share * len(rows)))
+        return rows[:-size], rows[-size:]
+    labels = data.y[rows] if kind == "stratified" else None
+    try:
+        train, test = train_test_split(rows, test_size=share, random_state=seed, stratify=labels)
+    except ValueError as error:
+        raise ValueError(
+            f"wanted to set aside {share:g} of {len(rows)} rows with every class in both parts, but {error} "
+            "Use kind='plain' or more data."
+        ) from None
+    return np.asarray(train), np.asarray(test)
+
+
+def _kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
+    if kind != "auto":
+        return kind
+    if grouped and data.groups is not None:
+        return "grouped"
+    return "stratified" if data.task == "classification" else "plain"
+
+
+def _splitter(kind: str, folds: int, seed: int) -> Any:
+    from sklearn import model_selection as sk
+
+    if kind == "time":
+        return sk.TimeSeriesSplit(folds)
+    made = {"plain": sk.KFold, "stratified": sk.StratifiedKFold, "grouped": sk.GroupKFold}[kind]
+    return made(folds, shuffle=True, random_state=seed)
+
+
+def _apply(splitter: Any, data: Any) -> list[Fold]:
+    return list(splitter.split(np.zeros((data.rows, 1)), data.y, data.groups))
+
+
+def _check_rows(folds: int, data: Any, kind: str) -> None:
+    if folds > data.rows:
+        raise ValueError(f"wanted at most as many folds as rows, but got {folds} folds of {data.rows} rows; use fewer")
+    if kind == "grouped" and data.groups is None:
+        raise ValueError("wanted groups to keep together, but the data has none; give Dataset(groups=...)")
+    if kind == "stratified":
+        fewest = int(np.bincount(data.y)[np.unique(data.y)].min())
+        if fewest < folds:
+            raise ValueError(
+                f"wanted at least {folds} rows of every class for {folds} folds, but the rarest has {fewest}; "
+                "use fewer folds or kind='plain'"
+            )

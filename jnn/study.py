@@ -1,0 +1,111 @@
+"""A study: all that shapes the compiled program."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+from jnn.model import as_model
+from jnn.preprocess import Preprocess, identity
+
+_ORDERS, _KEEPS, _PRECISIONS = ("member", "shared", "sequential"), ("last", "best"), ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """What is trained and how; everything here is compiled in, everything that differs between members is not.
+
+    Two runs of the same `Study` object on data of the same shape share one compiled program.
+
+    Attributes:
+        model: A plain pair, a Linen module or an NNX factory, see `jnn.as_model`.
+        loss: `loss(outputs, targets) -> per-example losses`, e.g. `jnn.losses.softmax_cross_entropy`.
+        optimizer: An `optax.GradientTransformation`, or a function of the member's numbers that returns one:
+            `lambda h: optax.adamw(h.learning_rate, weight_decay=h.weight_decay)`.
+        metrics: Name -> `jnn.metrics.Metric`, computed after each epoch on the held-out rows.
+        epochs: Passes over the training rows.
+        batch_size: Rows per step; the last batch of an epoch is filled up with rows that weigh nothing.
+        hyper: Default numbers for names that the members do not set.
+        penalty: `penalty(params, h) -> scalar` added to the loss, e.g. `lambda p, h: h.l2 * jnn.layers.l2(p)`.
+        inputs: Preprocessing of x, fitted on each member's own training rows inside the program.
+        targets: The same for y; predictions and metrics are in the original units.
+        order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
+            gather serves all), "sequential" (as the rows stand).
+        keep: Which parameters a member ends with: "last" epoch, or the "best" epoch by `monitor` on an inner split.
+        validation: Share of each member's training rows set aside as that inner split; needed by keep="best".
+        monitor: "loss" or the name of a metric.
+        precision: "float32", or "bfloat16" for the network's computations with float32 parameters.
+        evaluation_batch: Rows per batch when scoring.
+        compiled: The programs compiled so far, by layout and shapes.
+    """
+
+    model: Any
+    loss: Callable
+    optimizer: optax.GradientTransformation | Callable[[Any], optax.GradientTransformation]
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int = 10
+    batch_size: int = 32
+    hyper: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    penalty: Callable | None = None
+    inputs: Preprocess = identity
+    targets: Preprocess = identity
+    order: str = "member"
+    keep: str = "last"
+    validation: float = 0.0
+    monitor: str = "loss"
+    precision: str = "float32"
+    evaluation_batch: int = 512
+    compiled: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "model", as_model(self.model))
+        for name in ("epochs", "batch_size", "evaluation_batch"):
+            _check_positive(name, getattr(self, name))
+        for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
+        if not callable(self.loss):
+            raise ValueError(f"wanted loss(outputs, targets), but got {self.loss!r}; pass a function of jnn.losses")
+        for name, metric in self.metrics.items():
+            if not hasattr(metric, "update"):
+                raise ValueError(
+                    f"wanted metric {name!r} to be a jnn.metrics.Metric, but got {metric!r}; "
+                    "a metric with settings is made by a call, such as jnn.metrics.top_k(5)"
+                )
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation}; use e.g. 0.1")
+        if self.keep == "best" and self.validation == 0:
+            raise ValueError(
+                "wanted an inner split for keep='best', but got validation=0; set e.g. validation=0.1, because a "
+                "score on the rows that chose the epoch would be too good"
+            )
+        if self.monitor not in ("loss", *self.metrics):
+            raise ValueError(
+                f"wanted monitor to be 'loss' or one of the metrics {sorted(self.metrics)}, but got {self.monitor!r}"
+            )
+
+    @property
+    def monitor_sign(self) -> int:
+        """-1 if a higher value of the monitored quantity is better, else 1."""
+        return -1 if self.monitor != "loss" and self.metrics[self.monitor].higher_is_better else 1
+
+    def higher_is_better(self, name: str) -> bool:
+        """Whether a higher value of the metric `name` (or of "loss") is better."""
+        bare = name.removeprefix("train_").removeprefix("validation_")
+        return bare in self.metrics and self.metrics[bare].higher_is_better
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as plain text and numbers, for records."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "compiled"}
+        fields |= {"model": self.model.name, "metrics": list(self.metrics), "hyper": dict(self.hyper)}
+        return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
+
+
+def _name(thing: Any) -> str:
+    return "none" if thing is None else getattr(thing, "__qualname__", repr(thing))
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"wanted {name} to be a whole number of at least 1, but got {value!r}; set {name}=1 or more")

@@ -1,0 +1,169 @@
+"""The compiled training equals a plain Python loop, and an MLP's gradient equals backpropagation written by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn.engine import shuffled
+from tests.networks import Nnx
+
+DATA = jnn.data.load("iris")
+ADAM = lambda h: optax.adam(h.learning_rate)  # noqa: E731
+
+
+def study(**settings):
+    defaults = {
+        "model": functools.partial(Nnx, 4),
+        "loss": jnn.losses.softmax_cross_entropy,
+        "optimizer": ADAM,
+        "metrics": {"accuracy": jnn.metrics.accuracy},
+        "epochs": 2,
+        "batch_size": 16,
+        "hyper": {"learning_rate": 0.01},
+    }
+    return jnn.Study(**(defaults | settings))
+
+
+def resident(train, test):
+    rows = lambda index: jnn.Rows(np.asarray([index], np.int32), np.asarray([len(index)], np.int32))  # noqa: E731
+    return jnn.Data(DATA.x, DATA.y, rows(train), None, rows(test))
+
+
+def python_loop(made, member, data):
+    """What the compiled program must equal: loops over epochs and batches, one jitted step at a time."""
+    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    state = jax.jit(jnn.make_start(made))(member, data)
+    train = np.asarray(data.train.index[0])
+    losses = []
+    for epoch in range(made.epochs):
+        key = jax.random.fold_in(jax.random.fold_in(member.key, 1), epoch)
+        order = train[np.argsort(np.asarray(jax.random.bits(key, (len(train),))), kind="stable")]
+        total = 0.0
+        for start in range(0, len(order), made.batch_size):
+            rows = order[start : start + made.batch_size]
+            missing = made.batch_size - len(rows)
+            weights = np.r_[np.ones(len(rows)), np.zeros(missing)].astype(np.float32)
+            rows = np.r_[rows, order[:missing]]
+            state, loss = step(state, jnn.Batch(DATA.x[rows], DATA.y[rows], weights))
+            total += float(loss) * weights.sum()
+        losses.append(total / len(order))
+    return state, losses
+
+
+def test_a_compiled_training_equals_the_python_loop():
+    made, data = study(), resident(np.arange(0, 150, 2)[:70], np.arange(1, 150, 2))
+    member = jnn.Member(jax.random.key(5), 0, {"learning_rate": jnp.float32(0.02)})
+    progress = jax.jit(jnn.make_train(made))(member, data)
+    state, losses = python_loop(made, member, data)
+    np.testing.assert_allclose(progress.history["train_loss"], losses, rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), progress.state.params, state.params
+    )
+    outputs = made.model.apply(state.params, state.model_state, DATA.x[1::2])[0]
+    accuracy = np.mean(np.argmax(outputs, -1) == DATA.y[1::2])
+    np.testing.assert_allclose(progress.history["accuracy"][-1], accuracy, atol=1e-6)
+
+
+def test_the_gradient_of_an_mlp_is_backpropagation():
+    model = jnn.as_model(functools.partial(jnn.models.MLP, 4, (6, 5), 3, activation=jnp.tanh))
+    x, y = jnp.asarray(DATA.x[:12]), jnp.asarray(DATA.y[:12])
+    params, state = model.init(jax.random.key(0), x)
+    loss = lambda p: jnn.losses.softmax_cross_entropy(model.apply(p, state, x)[0], y).mean()  # noqa: E731
+    got = jax.jit(jax.grad(loss))(params)
+    wanted = backpropagation(jax.tree.map(np.float64, params), np.float64(x), np.asarray(y))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), got, wanted)
+
+
+def backpropagation(params, x, y):
+    """d/dW, d/db of the mean cross-entropy of softmax(tanh(tanh(x W0 + b0) W1 + b1) W2 + b2), written by hand."""
+    layers = [params["hidden"]["0"], params["hidden"]["1"], params["output"]]
+    inputs, h = [], x
+    for i, layer in enumerate(layers):  # forward
+        inputs.append(h)
+        z = h @ layer["kernel"] + layer["bias"]
+        h = np.tanh(z) if i < 2 else z
+    e = np.exp(h - h.max(axis=1, keepdims=True))
+    delta = e / e.sum(axis=1, keepdims=True)  # softmax
+    delta[np.arange(len(y)), y] -= 1  # its gradient with the cross-entropy
+    delta /= len(y)
+    gradients = []
+    for i in reversed(range(3)):  # backward
+        gradients.append({"kernel": inputs[i].T @ delta, "bias": delta.sum(axis=0)})
+        delta = (delta @ layers[i]["kernel"].T) * (1 - inputs[i] ** 2)  # tanh' = 1 - tanh^2
+    second, first, zeroth = gradients
+    return {"hidden": {"0": zeroth, "1": first}, "output": second}
+
+
+@pytest.mark.parametrize("count", [1, 5, 8])
+def test_a_shuffle_moves_only_the_real_rows(count):
+    orders = {tuple(np.asarray(shuffled(jax.random.key(i), 8, jnp.int32(count)))) for i in range(20)}
+    assert all(sorted(o) == list(range(8)) and o[count:] == tuple(range(count, 8)) for o in orders)
+    assert len(orders) > 1 or count == 1
+
+
+def test_shuffles_are_uniform():
+    from scipy import stats
+
+    orders = jax.jit(jax.vmap(lambda key: shuffled(key, 4, 3)))(jax.random.split(jax.random.key(0), 6000))
+    _, counts = np.unique(np.asarray(orders), axis=0, return_counts=True)
+    assert len(counts) == 6 and stats.chisquare(counts).pvalue > 1e-3  # the key is fixed: no false alarms
+
+
+def test_an_epoch_uses_every_row_once_and_in_members_own_order():
+    seen = []
+
+    def step(state, batch):
+        jax.debug.callback(lambda x, w: seen.extend(np.asarray(x[:, 0])[np.asarray(w) > 0]), batch.x, batch.weights)
+        return state, jnp.sum(batch.weights)
+
+    rows = jnn.Rows(np.arange(10, dtype=np.int32)[None], np.array([10], np.int32))
+    data = jnn.Data(np.arange(10.0, dtype=np.float32)[:, None], np.zeros(10, np.int32), rows)
+    state = jnn.State({}, {}, {}, (), {}, jax.random.key(0), jnp.int32(0))
+    jax.block_until_ready(jnn.make_epoch(step, 4)(state, data, 0, 0))
+    jax.effects_barrier()
+    assert sorted(seen) == list(range(10)) and seen != sorted(seen)
+
+
+def test_padded_rows_weigh_nothing():
+    made = study(model=functools.partial(jnn.models.MLP, 4, (6,), 3))
+    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150)))
+    weights = np.r_[np.ones(5), np.zeros(3)].astype(np.float32)
+    one, _ = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], weights))
+    other, _ = step(state, jnn.Batch(np.r_[DATA.x[:5], DATA.x[50:53] * 9], DATA.y[:8], weights))
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+
+
+def test_a_penalty_adds_its_gradient():
+    made = {
+        l2: study(penalty=lambda p, h: h.l2 * jnn.layers.l2(p), hyper={"learning_rate": 0.1, "l2": l2})
+        for l2 in (0.0, 2.0)
+    }
+    data, steps = resident(np.arange(100), np.arange(100, 150)), {}
+    for l2, one in made.items():
+        state = jnn.make_start(one)(jnn.Member(jax.random.key(0), 0, {}), data)
+        step = jax.jit(jnn.make_step(one.model, one.loss, optax.sgd(0.1), penalty=one.penalty))
+        batch = jnn.Batch(DATA.x[:16], DATA.y[:16], np.ones(16, np.float32))
+        steps[l2] = (state.params, step(state, batch)[0].params)
+    before, plain = steps[0.0]
+    wanted = jax.tree.map(lambda p, w: p - 0.1 * jax.grad(lambda w: 2.0 * jnn.layers.l2({"w": w}))(w), plain, before)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), steps[2.0][1], wanted)
+
+
+def test_bfloat16_computes_the_network_only():
+    seen = []
+
+    def apply(params, x):
+        seen.append((params["w"].dtype, x.dtype))
+        return x @ params["w"]
+
+    made = study(model=(lambda key, x: {"w": jnp.zeros((4, 3))}, apply), precision="bfloat16")
+    data = resident(np.arange(100), np.arange(100, 150))
+    progress = jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data)
+    assert seen[0] == (jnp.bfloat16, jnp.bfloat16)
+    assert progress.state.params["w"].dtype == jnp.float32 and np.isfinite(progress.history["loss"]).all()

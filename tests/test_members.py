@@ -1,0 +1,132 @@
+"""Members: named axes, their product and concatenation; folds as scikit-learn makes them."""
+
+import numpy as np
+import pytest
+from sklearn import model_selection
+
+import jnn
+from jnn.splits import cross_validation
+
+DIGITS = jnn.data.load("digits")
+
+
+def test_a_product_has_the_axes_of_its_factors_in_order():
+    members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.1, 0.2], width=[1, 2, 3])
+    assert list(members.axes) == ["seed", "fold", "learning_rate", "width"] and members.shape == (3, 2, 2, 3)
+    table = members.columns()
+    index = np.ravel_multi_index((2, 1, 0, 1), members.shape)
+    assert [table[k][index] for k in members.axes] == [2, 1, 0.1, 2]
+
+
+def test_one_member_keeps_its_numbers():
+    members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.1, 0.2])
+    for i in (0, 5, 11):
+        assert {k: v[0] for k, v in members[i].columns().items() if k != "member"} == {
+            k: v[i] for k, v in members.columns().items()
+        }
+        assert members[i].split == members.split
+
+
+def test_concatenation_puts_one_population_after_the_other():
+    both = jnn.seeds(2) * jnn.grid(a=[1.0, 2.0]) + jnn.seeds(1, first=7) * jnn.grid(a=[5.0])
+    assert both.columns()["seed"].tolist() == [0, 0, 1, 1, 7] and both.columns()["a"].tolist() == [1, 2, 1, 2, 5]
+    assert both.shape == (5,) and set(both.numbers()) == {"a"}
+
+
+def test_a_sample_keeps_its_first_members_when_it_grows():
+    draws = {"learning_rate": jnn.log_uniform(1e-4, 1e-1), "width": jnn.choice([8, 16])}
+    few, many = jnn.sample(4, **draws).columns(), jnn.sample(9, **draws).columns()
+    for name in draws:
+        assert np.array_equal(few[name], many[name][:4])
+    assert set(many["width"]) == {8, 16} and 1e-4 <= many["learning_rate"].min() <= many["learning_rate"].max() <= 1e-1
+
+
+def test_log_uniform_draws_are_uniform_in_the_logarithm():
+    from scipy import stats
+
+    draws = np.log10(jnn.log_uniform(1e-4, 1e-1)(np.random.default_rng(0), 2000))
+    assert (
+        stats.kstest(draws, "uniform", args=(-4, 3)).pvalue > 1e-3
+    )  # false alarm: one seed in 1000; this one is fixed
+
+
+def test_masks_are_members_too():
+    masks = np.eye(3, dtype=bool)
+    members = jnn.grid(mask=masks) * jnn.seeds(2)
+    assert members.numbers()["mask"].shape == (6, 3) and members.axes["mask"]["mask_index"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "splitter"),
+    [
+        ("plain", model_selection.KFold(5, shuffle=True, random_state=0)),
+        ("stratified", model_selection.StratifiedKFold(5, shuffle=True, random_state=0)),
+        ("time", model_selection.TimeSeriesSplit(5)),
+    ],
+)
+def test_folds_are_those_of_scikit_learn(kind, splitter):
+    wanted = list(splitter.split(DIGITS.x, DIGITS.y))
+    for (train, test), (a, b) in zip(cross_validation(5, kind=kind).rows(DIGITS), wanted, strict=True):
+        assert np.array_equal(train, a) and np.array_equal(test, b)
+
+
+def test_automatic_folds_are_stratified_for_labels_plain_for_amounts_and_grouped_for_groups():
+    rows = lambda data, kind: cross_validation(3, kind=kind).rows(data)  # noqa: E731
+    amounts = jnn.data.load("diabetes")
+    grouped = jnn.Dataset.from_arrays(DIGITS.x[:90], DIGITS.y[:90], groups=np.arange(90) // 3)
+    for data, kind in ((DIGITS, "stratified"), (amounts, "plain"), (grouped, "grouped")):
+        for (a, _), (b, _) in zip(rows(data, "auto"), rows(data, kind), strict=True):
+            assert np.array_equal(a, b)
+    for train, test in rows(grouped, "auto"):
+        assert not set(grouped.groups[train]) & set(grouped.groups[test])
+
+
+def test_repeated_folds_cover_every_row_once_a_repeat():
+    split = cross_validation(4, repeats=3)
+    parts = split.rows(DIGITS)
+    assert len(parts) == len(split) == 12
+    for r in range(3):
+        tested = np.sort(np.concatenate([test for _, test in parts[4 * r : 4 * r + 4]]))
+        assert np.array_equal(tested, np.arange(DIGITS.rows))
+
+
+def test_given_splits_and_splitters_are_taken_as_they_are():
+    given = [(np.arange(10), np.arange(10, 14)), (np.arange(4, 14), np.arange(4))]
+    assert [len(t) for _, t in jnn.folds(given).split.rows(DIGITS)] == [4, 4]
+    shuffled = model_selection.ShuffleSplit(3, test_size=0.1, random_state=0)
+    assert len(jnn.folds(shuffled)) == 3
+
+
+def test_a_hold_out_in_time_tests_on_the_last_rows():
+    ((train, test),) = jnn.holdout(0.25, kind="time").split.rows(DIGITS.take(slice(0, 100)))
+    assert train.tolist() == list(range(75)) and test.tolist() == list(range(75, 100))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: jnn.seeds(0), "at least 1"),
+        (lambda: jnn.grid(), "empty grid"),
+        (lambda: jnn.grid(a=[]), "empty list"),
+        (lambda: jnn.grid(a=["x"]), "wanted numbers"),
+        (lambda: jnn.grid(a=[float("nan")]), "finite"),
+        (lambda: jnn.grid(learning_rate=[-1.0]), "never negative"),
+        (lambda: jnn.sample(3), "at least one distribution"),
+        (lambda: jnn.sample(3, a=2.0), "distribution for 'a'"),
+        (lambda: jnn.log_uniform(0, 1), "positive bounds"),
+        (lambda: jnn.uniform(2, 1), "swap"),
+        (lambda: jnn.choice([]), "at least one option"),
+        (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] stand on both sides"),
+        (lambda: jnn.seeds(2) + jnn.grid(a=[1.0]), r"only the right has \['a'\]"),
+        (lambda: jnn.folds(1), "at least 2 folds"),
+        (lambda: jnn.folds(3, kind="blocked"), "wanted kind"),
+        (lambda: jnn.folds([]), "at least one pair"),
+        (lambda: jnn.holdout(1.5), "between 0 and 1"),
+        (lambda: jnn.folds(11).split.rows(DIGITS.take(slice(0, 10))), "11 folds of 10 rows"),
+        (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest has 174"),
+        (lambda: jnn.folds([(np.arange(3), np.array([5000]))]).split.rows(DIGITS), "row numbers in 0..1796"),
+    ],
+)
+def test_wrong_members_get_one_sentence(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

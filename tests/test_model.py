@@ -1,0 +1,124 @@
+"""Plain pairs, Linen modules and NNX factories become the same model."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import jnn
+from tests.networks import Linen, Nnx, pair_apply, pair_init
+
+FORMS = {"pair": (pair_init, pair_apply), "linen": Linen(), "nnx": functools.partial(Nnx, 5)}
+X = jnp.asarray(np.random.default_rng(0).normal(size=(7, 5)), jnp.float32)
+
+
+def variables_of(form):
+    """The pair's parameters and statistics, in the structure that `form` keeps them in."""
+    model = jnn.as_model(FORMS[form])
+    params, state = model.init(jax.random.key(3), X)
+    wanted, statistics = pair_init(jax.random.key(0), X)
+    params = jax.tree.map(lambda old, new: new.reshape(old.shape), params, wanted)
+    if form == "linen":
+        state = {**state, "batch_stats": statistics}
+    elif form == "nnx":
+        state = {**state, "norm": statistics["norm"]}
+    else:
+        state = statistics
+    return model, params, state
+
+
+def statistics_of(form, state):
+    return state["batch_stats"]["norm"] if form == "linen" else state["norm"]
+
+
+@pytest.mark.parametrize("form", ["linen", "nnx"])
+@pytest.mark.parametrize("train", [False, True])
+def test_three_forms_give_the_same_numbers(form, train):
+    wanted_model, params, state = variables_of("pair")
+    wanted, wanted_state = wanted_model.apply(params, state, X, train=train, hyper={"dropout_rate": 0.0})
+    model, params, state = variables_of(form)
+    key = jax.random.key(1) if form == "linen" else None
+    got, got_state = model.apply(params, state, X, key=key, train=train, hyper={"dropout_rate": 0.0})
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(
+            statistics_of(form, got_state)[name], wanted_state["norm"][name], rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_dropout_follows_the_key_and_the_members_number(form):
+    model, params, state = variables_of(form)
+    apply = jax.jit(
+        lambda key, rate: model.apply(params, state, X, key=key, train=True, hyper={"dropout_rate": rate})[0]
+    )
+    one, same, other = apply(jax.random.key(1), 0.5), apply(jax.random.key(1), 0.5), apply(jax.random.key(2), 0.5)
+    none, again = apply(jax.random.key(1), 0.0), apply(jax.random.key(2), 0.0)
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+    np.testing.assert_allclose(none, again)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_default_number_stays_after_a_member_set_its_own(form):
+    model, params, state = variables_of(form)
+    _, after = model.apply(params, state, X, key=jax.random.key(0), train=True, hyper={"dropout_rate": 0.9})
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    kept = [a for p, a in jax.tree_util.tree_leaves_with_path(after) if "dropout_rate" in str(p)]
+    assert all(float(a) == 0.25 for a in kept) and len(kept) == (form != "pair")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_initial_parameters_under_vmap_are_those_of_single_calls(form):
+    model = jnn.as_model(FORMS[form])
+    keys = jax.random.split(jax.random.key(0), 3)
+    together = jax.jit(jax.vmap(lambda key: model.init(key, X)))(keys)
+    alone = jax.jit(lambda key: model.init(key, X))(keys[1])
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda a: a[1], together), alone)
+    kernels = together[0]["first"]["kernel"]
+    assert not np.array_equal(kernels[0], kernels[1])
+
+
+def test_a_pair_without_state_and_keywords_is_enough():
+    model = jnn.as_model((lambda key: {"w": jnp.ones(2)}, lambda params, x: x @ params["w"]))
+    params, state = model.init(jax.random.key(0), np.ones((3, 2)))
+    y, after = model.apply(params, state, np.ones((3, 2)), key=None, train=True, hyper={})
+    assert y.tolist() == [2, 2, 2] and after == state
+
+
+@pytest.mark.parametrize("keyword", ["train", "training", "is_training", "deterministic", "use_running_average"])
+def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
+    import flax.linen as nn
+
+    body = f"def __call__(self, x, {keyword}): return x + (10 if {keyword} else 0)"
+    space = {}
+    exec(body, space)
+    model = jnn.as_model(type("Module", (nn.Module,), {"__call__": space["__call__"], "__module__": __name__})())
+    y_train, _ = model.apply({}, {}, jnp.zeros(1), train=True)
+    y_test, _ = model.apply({}, {}, jnp.zeros(1), train=False)
+    is_inverse = keyword in ("deterministic", "use_running_average")
+    assert (y_train.item(), y_test.item()) == ((0, 10) if is_inverse else (10, 0))
+
+
+def test_nnx_numbers_and_streams_are_taken_out_of_the_state():
+    _, state = jnn.as_model(functools.partial(Nnx, 5)).init(jax.random.key(0), X)
+    names = {str(p[-1].key) for p, _ in jax.tree_util.tree_leaves_with_path(state)}
+    assert names == {"mean", "var", "dropout_rate"}
+
+
+def test_an_nnx_instance_is_refused_with_the_fix():
+    with pytest.raises(ValueError, match=r"functools\.partial\(Nnx, \.\.\.\)"):
+        jnn.as_model(Nnx(5, rngs=nnx.Rngs(0)))
+
+
+@pytest.mark.parametrize("wrong", [3, "mlp", lambda x: x, (1, 2)])
+def test_what_is_no_model_is_refused(wrong):
+    with pytest.raises(ValueError, match="wanted a pair"):
+        jnn.as_model(wrong)
+
+
+def test_a_pair_of_wrong_arity_is_refused():
+    with pytest.raises(ValueError, match="two or three positional"):
+        jnn.as_model((lambda key, x: {}, lambda x: x))
