@@ -97,8 +97,8 @@ def test_no_keys_give_zero():
 
 
 def test_huge_scores_pick_one_value():
-    q = jnp.full((1, 1, 1, 1), 1e18)
-    k = jnp.array([1.0, 2.0, -3.0]).reshape(1, 3, 1, 1) * 1e12
+    q = jnp.full((1, 1, 1, DIM), 1e18)
+    k = jnp.array([1.0, 2.0, -3.0]).reshape(1, 3, 1, 1) * jnp.full((1, 1, 1, DIM), 1e12)
     v = jnp.array([5.0, 6.0, 7.0]).reshape(1, 3, 1, 1)
     value, gradient = jax.jit(jax.value_and_grad(lambda q: attention(q, k, v).sum()))(q)
     assert value == 6
