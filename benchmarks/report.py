@@ -29,11 +29,11 @@ def _case(records: Sequence[dict[str, Any]], case: Case, about: dict[str, Any]) 
     rows = [_row(found, timing, about) for timing in found.values()]
     head = [name.format(first=next(iter(found))) for name in _HEAD]
     parts = [f"### {case.name}: {case.title}", _machine(run, about), _table(head, rows)]
-    low = [] if run["quick"] else [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
-    bars = [_bar_row(bar, found, about, low) for bar in case.bars if {*bar.over, bar.under} <= found.keys()]
-    bars += [] if run["quick"] else _quality_rows(case, found, low)
-    if bars:
-        parts.append(_table(["bar", "wanted", "measured (quartiles; n)", ""], bars))
+    if not run["quick"]:
+        low = [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
+        bars = [_bar_row(bar, found, about, low) for bar in case.bars if {*bar.over, bar.under} <= found.keys()]
+        rows = [*bars, *_quality_rows(case, found, low)]
+        parts.append(_table(["bar", "wanted", "measured (quartiles; n)", ""], rows))
     return "\n\n".join(parts)
 
 

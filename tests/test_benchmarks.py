@@ -149,6 +149,12 @@ def test_a_report_shows_the_latest_run_of_a_case():
     assert "| 10 (10-10; 1) |" in report.report(records, [_CASE])
 
 
+def test_a_quick_run_judges_nothing():
+    records = record.as_dicts([{**_RUN, "quick": True}, _ABOUT, _timing("jnn", [10.0])])
+    table = report.report(records, [_CASE])
+    assert "QUICK RUN" in table and "bar" not in table
+
+
 def test_large_numbers_are_printed_without_exponent():
     records = record.as_dicts([_RUN, _ABOUT, _timing("jnn", [12345.6])])
     assert "| 12346 (12346-12346; 1) |" in report.report(records, [_CASE])
