@@ -2,11 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jnn.losses._form import are_class_labels, as_float, mean_over_outputs, one_hot, paired
 
 Scalar = float | Float[Array, ""]
+PerClass = Float[Array | np.ndarray, " classes"]
 Labels = Int[Array, "*batch"] | Float[Array, "*batch classes"] | Bool[Array, "*batch classes"]
 
 
@@ -15,7 +17,7 @@ def softmax_cross_entropy(
     targets: Labels,
     *,
     label_smoothing: Scalar = 0.0,
-    class_weights: Float[Array, " classes"] | None = None,
+    class_weights: PerClass | None = None,
 ) -> Float[Array, "*batch"]:
     """Cross-entropy between the softmax of the logits and the labels.
 
@@ -31,13 +33,13 @@ def softmax_cross_entropy(
     [1.386299967765808, 0.0]
     """
     _check_classes(predictions, targets)
-    # A select over the class axis, not a gather: its gradient needs no scatter, and both cost the same forward.
-    log_p = jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
-    share = _smoothed(_shares(targets, log_p), label_smoothing)
+    cost = -jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
     if class_weights is not None:
-        share = share * class_weights
-    # 0 * log 0 counts as 0, so that a masked class (logit -inf) does no harm.
-    return jnp.sum(jnp.where(share == 0, 0, -share * log_p), -1)
+        cost = jnp.where(class_weights == 0, 0, cost * class_weights)
+    loss = _expected(cost, targets)
+    if isinstance(label_smoothing, float | int) and label_smoothing == 0:
+        return loss
+    return (1 - label_smoothing) * loss + label_smoothing * cost.mean(-1) * _expected(jnp.ones_like(cost), targets)
 
 
 def binary_cross_entropy(
@@ -59,7 +61,7 @@ def focal(
     targets: Shaped[Array, "..."],
     *,
     gamma: Scalar = 2.0,
-    alpha: Scalar | Float[Array, " classes"] | None = None,
+    alpha: Scalar | PerClass | None = None,
 ) -> Float[Array, "..."]:
     """Focal loss: cross-entropy with the well classified examples weighted down.
 
@@ -127,18 +129,13 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
         )
 
 
-def _shares(targets: Shaped[Array, "..."], like: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
-    """Targets as the share of each class."""
+def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
+    """sum_c q_c cost_c with the shares q that the targets give; 0 inf = 0, so that a masked class does no harm."""
     if jnp.issubdtype(targets.dtype, jnp.integer):
-        targets = one_hot(targets, like.shape[-1])
-    return targets.astype(like.dtype)
-
-
-def _smoothed(share: Float[Array, "*batch classes"], rate: Scalar) -> Float[Array, "*batch classes"]:
-    """A part `rate` of the whole share spread evenly; an ignored position (no share) stays without."""
-    if isinstance(rate, float | int) and rate == 0:
-        return share
-    return (1 - rate) * share + rate * share.mean(-1, keepdims=True)
+        # A select, not a gather: its gradient needs no scatter, and with few classes both cost the same forward.
+        return jnp.sum(jnp.where(one_hot(targets, cost.shape[-1]), cost, 0), -1)
+    share = targets.astype(cost.dtype)
+    return jnp.sum(jnp.where(share == 0, 0, share * cost), -1)
 
 
 def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:
