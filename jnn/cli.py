@@ -131,7 +131,7 @@ def list_data(command: Data) -> None:
 def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) -> None:
     from jnn import plots
     from jnn.progress import show
-    from jnn.run import run as train
+    from jnn.training import run as train
 
     study, data, members = job
     console.print(f"{data!r}")

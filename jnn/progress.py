@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jnn.run import Status
+from jnn.training import Status
 
 if TYPE_CHECKING:
     from rich.console import Console

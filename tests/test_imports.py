@@ -12,7 +12,7 @@ FLOORS = {
     "0 mathematics": "initializers layers losses metrics stats hyper",
     "1a networks": "modules models",
     "1b machinery": "data preprocess model study splits members engine plan checkpoint",
-    "2 studies": "program population check summary result run",
+    "2 studies": "program population check summary result training",
     "3 on top of run": "evaluate search",
     "4 faces": "progress plots recipe report cli",
 }

@@ -8,7 +8,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jnn.layers._conv_primitive import bind
+from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._lowering import Geometry, Lowering, Plan, canonical, plan
 from jnn.layers._window import Padding, Sizes, make_window, per_axis
 
@@ -187,7 +187,7 @@ def _output(g: Geometry, x: Array, kernel: Array) -> Array:
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *cropped, (0, 0, 0)])
     padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding)
     g = Geometry(x.shape[1:-1], g.window, g.strides, padding, g.dilation, g.groups, g.precision, g.lowering)
-    return bind("output", g, x, kernel)
+    return convolve(g, x, kernel)
 
 
 def _transposed(
@@ -207,7 +207,7 @@ def _transposed(
         (n - 1) * s + 1 + r - lo - hi for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
     flipped = jnp.flip(kernel, range(len(window))).swapaxes(-1, -2)
-    y = bind("input_grad", Geometry(spatial, window, strides, forward, dilation, lowering=lowering), x, flipped)
+    y = convolve_transposed(Geometry(spatial, window, strides, forward, dilation, lowering=lowering), x, flipped)
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
     return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *beyond, (0, 0, 0)])
 

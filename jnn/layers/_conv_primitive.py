@@ -14,7 +14,7 @@ from jax import Array
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jnn.layers._lowering import ROLES, Geometry, Role, compute
+from jnn.layers._lowering import ROLES, Geometry, Role, compute, vary_alike
 
 PRIMITIVES: dict[Role, Primitive] = {role: Primitive(f"conv_{role}") for role in ROLES}
 
@@ -22,6 +22,16 @@ PRIMITIVES: dict[Role, Primitive] = {role: Primitive(f"conv_{role}") for role in
 def bind(role: Role, geometry: Geometry, a: Array, b: Array, *, members: bool = False) -> Array:
     """Apply one of the three maps; `members`: both operands are stacks along a leading axis."""
     return PRIMITIVES[role].bind(a, b, geometry=geometry, members=members)
+
+
+def convolve(geometry: Geometry, x: Array, kernel: Array) -> Array:
+    """Compute y = conv(x, kernel)."""
+    return bind("output", geometry, *vary_alike(x, kernel))
+
+
+def convolve_transposed(geometry: Geometry, y: Array, kernel: Array) -> Array:
+    """Compute the input gradient of a convolution as a map in its own right."""
+    return bind("input_grad", geometry, *vary_alike(y, kernel))
 
 
 # What each map is linear in, and the map that its transpose is: role -> ((role, operands), (role, operands)), where an
@@ -64,8 +74,8 @@ def batch_both(role: Role, geometry: Geometry, a: Array, b: Array, members: bool
 
 
 def infer(role: Role, a: Any, b: Any, *, geometry: Geometry, members: bool) -> Any:
-    """Infer shape, type and sharding from XLA's own convolution."""
-    function = functools.partial(compute, role, geometry, platform="any", members=members)
+    """Infer shape, type and sharding by tracing the algorithm that CPU takes: it is made of plain array functions."""
+    function = functools.partial(compute, role, geometry, platform="cpu", members=members)
     return jax.make_jaxpr(function)(a, b).out_avals[0]
 
 

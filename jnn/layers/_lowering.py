@@ -101,14 +101,14 @@ def output_lax(g: Geometry, x: Array, kernel: Array) -> Array:
 
 def input_grad_lax(g: Geometry, dy: Array, kernel: Array) -> Array:
     """XLA's own input gradient."""
-    x = jax.ShapeDtypeStruct((dy.shape[0], *g.spatial, kernel.shape[-2] * g.groups), dy.dtype)
-    return jax.linear_transpose(lambda x: output_lax(g, x, kernel), x)(dy)[0]
+    x = jnp.zeros((dy.shape[0], *g.spatial, kernel.shape[-2] * g.groups), dy.dtype)
+    return jax.vjp(lambda x: output_lax(g, x, kernel), vary_alike(x, dy)[0])[1](dy)[0]
 
 
 def kernel_grad_lax(g: Geometry, x: Array, dy: Array) -> Array:
     """XLA's own kernel gradient."""
-    kernel = jax.ShapeDtypeStruct((*g.window, x.shape[-1] // g.groups, dy.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda kernel: output_lax(g, x, kernel), kernel)(dy)[0]
+    kernel = jnp.zeros((*g.window, x.shape[-1] // g.groups, dy.shape[-1]), x.dtype)
+    return jax.vjp(lambda kernel: output_lax(g, x, kernel), vary_alike(kernel, dy)[0])[1](dy)[0]
 
 
 def output_patches(g: Geometry, x: Array, kernel: Array) -> Array:
@@ -191,6 +191,17 @@ def plain_conv(
         dimension_numbers=canonical(rank),
         precision=g.precision,
     )
+
+
+def vary_alike(a: Array, b: Array) -> tuple[Array, Array]:
+    """Inside `shard_map`, let both vary over the same mesh axes, so that gradients are summed over them.
+
+    JAX's own functions do this by themselves, so a selection that always takes its first operand is enough.
+    """
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return a, b
+    first = [x.ravel()[0] for x in (a, b)]
+    return jnp.where(True, a, first[1].astype(a.dtype)), jnp.where(True, b, first[0].astype(b.dtype))
 
 
 def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:

@@ -1,0 +1,258 @@
+"""`run` on real data: roles of the rows, wrong input, memory that does not suffice, and runs that are killed."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn.checkpoint import Keeper
+from jnn.training import is_out_of_memory, resident
+
+IRIS = jnn.data.load("iris")
+DIABETES = jnn.data.load("diabetes")
+MLP = functools.partial(jnn.models.MLP, 4, (8,), 3)
+
+
+def study(**settings):
+    defaults = {
+        "model": MLP,
+        "loss": jnn.losses.softmax_cross_entropy,
+        "optimizer": lambda h: optax.adam(h.learning_rate),
+        "metrics": {"accuracy": jnn.metrics.accuracy},
+        "epochs": 3,
+        "batch_size": 16,
+        "hyper": {"learning_rate": 0.01},
+        "inputs": jnn.preprocess.standardize,
+    }
+    return jnn.Study(**(defaults | settings))
+
+
+def test_an_mlp_learns_iris_and_its_scores_are_those_of_its_predictions():
+    result = jnn.run(study(epochs=40), IRIS, jnn.seeds(2) * jnn.folds(3))
+    final = result.final()["accuracy"].values
+    assert final.mean() > 0.93
+    folds = jnn.folds(3).split.rows(IRIS)
+    for i, (_, test) in enumerate(folds):
+        probabilities = result.member(i).predict(IRIS.x[test]).mean
+        np.testing.assert_allclose(np.mean(probabilities.argmax(-1) == IRIS.y[test]), final[0, i], atol=1e-6)
+        np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+
+
+def test_a_regression_on_standardised_targets_scores_in_their_own_units():
+    made = study(
+        model=functools.partial(jnn.models.MLP, 10, (), 1),
+        loss=jnn.losses.squared_error,
+        metrics={"rmse": jnn.metrics.rmse, "r2": jnn.metrics.r2},
+        targets=jnn.preprocess.standardize,
+        epochs=60,
+    )
+    result = jnn.run(made, DIABETES, jnn.holdout(0.25))
+    ((train, test),) = jnn.holdout(0.25).split.rows(DIABETES)
+    predicted = result.predict(DIABETES.x[test]).mean.reshape(-1)
+    rmse = np.sqrt(np.mean((predicted - DIABETES.y[test]) ** 2))
+    np.testing.assert_allclose(result.final()["rmse"].item(), rmse, rtol=1e-4)
+    from sklearn.linear_model import LinearRegression
+
+    best = LinearRegression().fit(DIABETES.x[train], DIABETES.y[train]).predict(DIABETES.x[test])
+    assert rmse < 1.03 * np.sqrt(np.mean((best - DIABETES.y[test]) ** 2))  # a linear model by Adam nearly finds it
+
+
+def test_several_outputs_are_one_regression():
+    y = np.stack([DIABETES.y, -2 * DIABETES.y + 5], axis=1)
+    data = jnn.Dataset.from_arrays(DIABETES.x, y)
+    made = study(
+        model=functools.partial(jnn.models.MLP, 10, (), 2),
+        loss=jnn.losses.squared_error,
+        metrics={"r2": jnn.metrics.r2},
+        targets=jnn.preprocess.standardize,
+        epochs=40,
+    )
+    assert jnn.run(made, data, jnn.holdout(0.2)).final()["r2"].item() > 0.3
+
+
+def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
+    made = study(keep="best", validation=0.25, monitor="accuracy", optimizer=lambda h: optax.sgd(h.learning_rate), epochs=6)
+    members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.5, 3.0])
+    result = jnn.run(made, IRIS, members)
+    inner = result.scores["validation_accuracy"].values
+    chosen = result.scores["best_epoch"].values
+    assert np.array_equal(chosen, 1 + inner.argmax(axis=-1)) and len(np.unique(chosen)) > 1
+    final = result.final()["accuracy"].values.ravel()
+    folds = jnn.folds(2).split.rows(IRIS)
+    for i in (0, 5, 11):
+        test = folds[int(members.columns()["fold"][i])][1]
+        predicted = result.member(i).predict(IRIS.x[test]).mean.argmax(-1)
+        np.testing.assert_allclose(np.mean(predicted == IRIS.y[test]), final[i], atol=1e-6)
+
+
+def test_inner_rows_are_neither_trained_nor_tested_on():
+    arrays = resident(study(validation=0.2), IRIS, jnn.folds(3))
+    for fold, (train, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
+        parts = [set(r.index[fold][: r.count[fold]].tolist()) for r in (arrays.train, arrays.validation, arrays.test)]
+        assert parts[0] | parts[1] == set(train.tolist()) and parts[2] == set(test.tolist())
+        assert not parts[0] & parts[1] and len(parts[1]) == 20
+
+
+def test_preprocessing_sees_a_members_training_rows_only():
+    result = jnn.run(study(epochs=1), IRIS, jnn.folds(3))
+    for fold, (train, _) in enumerate(jnn.folds(3).split.rows(IRIS)):
+        scale = jax.tree.map(lambda a, fold=fold: a[fold], result.trained.scale[0])
+        np.testing.assert_allclose(scale.shift, IRIS.x[train].mean(axis=0), rtol=1e-5)
+
+
+def test_without_held_out_rows_the_scores_are_named_for_the_training_rows():
+    result = jnn.run(study(), IRIS, jnn.seeds(2))
+    assert set(result.scores) == {"train_loss", "train_accuracy"} and "TRAINING" in str(result.summary())
+
+
+def test_a_separate_test_set_gives_the_score():
+    train, test = IRIS.take(slice(0, None, 2)), IRIS.take(slice(1, None, 2))
+    result = jnn.run(study(), train, jnn.seeds(1), test=test)
+    predicted = result.predict(test.x).mean.argmax(-1)
+    np.testing.assert_allclose(result.final()["accuracy"].item(), np.mean(predicted == test.y), atol=1e-6)
+
+
+def test_rank_metrics_see_all_rows_at_once():
+    from sklearn.metrics import roc_auc_score
+
+    data = jnn.data.load("breast_cancer")
+    made = study(
+        model=functools.partial(jnn.models.MLP, 30, (4,), 2),
+        metrics={"auc": jnn.metrics.roc_auc, "accuracy": jnn.metrics.accuracy},
+        epochs=1,
+        evaluation_batch=50,
+    )
+    result = jnn.run(made, data, jnn.holdout(0.3))
+    ((_, test),) = jnn.holdout(0.3).split.rows(data)
+    wanted = roc_auc_score(data.y[test], result.predict(data.x[test]).mean[:, 1])
+    np.testing.assert_allclose(result.final()["auc"].item(), wanted, atol=1e-5)
+
+
+WRONG = [
+    ({"batch_size": 500}, {}, "batch_size=500 for 120 rows"),
+    ({"model": functools.partial(jnn.models.MLP, 4, (8,), 5)}, {}, "output of size 3 .* gives \\(5,\\)"),
+    ({"model": functools.partial(jnn.models.MLP, 7, (8,), 3)}, {}, "x of shape \\(16, 4\\)"),
+    ({"metrics": {"rmse": jnn.metrics.rmse}}, {}, "'rmse' is for regression"),
+    ({}, {"members": jnn.holdout(0.2) * jnn.grid(momentum=[0.9])}, "nothing reads \\['momentum'\\]"),
+    ({"hyper": {}}, {}, "wanted the hyper-parameter 'learning_rate'"),
+    ({}, {"members": jnn.folds(2), "test": IRIS}, "either folds or a separate test set"),
+]
+
+
+@pytest.mark.parametrize(("settings", "arguments", "words"), WRONG, ids=[w[2][:20] for w in WRONG])
+def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        jnn.run(study(**settings), IRIS, **({"members": jnn.holdout(0.2)} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epochs": 0}, "wanted epochs"),
+        ({"batch_size": 2.5}, "wanted batch_size"),
+        ({"order": "random"}, "wanted order"),
+        ({"keep": "best"}, "inner split"),
+        ({"validation": 1.0}, "share in"),
+        ({"monitor": "f1"}, "wanted monitor"),
+        ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
+        ({"loss": None}, "wanted loss"),
+    ],
+)
+def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
+    with pytest.raises(ValueError, match=words):
+        study(**settings)
+
+
+def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
+    from jnn import training as module
+
+    original, plans = module.compile_population, []
+
+    def small_machine(made, plan, *rest):
+        plans.append(plan)
+        if plan.size > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        return original(made, plan, *rest)
+
+    made, members = study(), jnn.seeds(5)
+    wanted = jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 5))
+    monkeypatch.setattr(module, "compile_population", small_machine)
+    got = jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 8))
+    assert [p.width for p in plans][:3] == [8, 4, 2]
+    np.testing.assert_allclose(got.scores["train_loss"], wanted.scores["train_loss"], rtol=1e-4)
+    assert not is_out_of_memory(ValueError("shapes"))
+
+
+def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+    made, members = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)), jnn.seeds(4)
+    plan = jnn.Plan(1, 1, 2)
+    wanted = jnn.run(made, IRIS, members, plan=plan)
+    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
+    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+
+    def die(status):
+        if status.stage == "training" and status.done > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jnn.run(made, IRIS, members, plan=plan, directory=tmp_path, watch=die)
+    assert any((tmp_path / "unfinished").glob("*.safetensors"))
+    begun = []
+    got = jnn.run(made, IRIS, members, directory=tmp_path, watch=lambda s: begun.append(s))
+    assert begun[0].plan == plan and next(s.done for s in begun if s.stage == "training") > 0.6
+    for name in wanted.scores:
+        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+    assert not (tmp_path / "unfinished").exists() and (tmp_path / "result.json").exists()
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path):
+    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    Keeper(tmp_path, study(), columns, arrays)
+    Keeper(tmp_path, study(), columns, arrays)
+    with pytest.raises(ValueError, match="another study, other members or other data"):
+        Keeper(tmp_path, study(epochs=9), columns, arrays)
+
+
+KILLED = """
+import sys, functools, optax, numpy as np, jnn, jnn.training, jnn.checkpoint
+jnn.checkpoint._EVERY = jnn.training._SEGMENT = 0.0
+study = jnn.Study(functools.partial(jnn.models.MLP, 4, (8,), 3), jnn.losses.softmax_cross_entropy, optax.adam(0.01),
+                  {"accuracy": jnn.metrics.accuracy}, epochs=int(sys.argv[2]), batch_size=16)
+watch = lambda status: print(status.done, flush=True)
+result = jnn.run(study, jnn.data.load("iris"), jnn.seeds(3), directory=sys.argv[1], watch=watch)
+np.save(sys.argv[1] + "/losses.npy", result.scores["train_loss"].values)
+"""
+
+
+def test_a_killed_process_loses_nothing(tmp_path):
+    epochs = "400"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    start = functools.partial(subprocess.Popen, env=environment, stdout=subprocess.PIPE, text=True)
+    killed = start([sys.executable, "-c", KILLED, str(tmp_path / "a"), epochs])
+    for line in killed.stdout:
+        if float(line) > 0.05:
+            break
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    killed.stdout.close()
+    unfinished = list((tmp_path / "a" / "unfinished").glob("*.safetensors"))
+    assert unfinished and not (tmp_path / "a" / "result.json").exists()
+    again, whole = (start([sys.executable, "-c", KILLED, str(tmp_path / d), epochs]) for d in "ab")
+    shares = [float(line) for line in again.communicate()[0].split()]
+    whole.communicate()
+    assert again.returncode == whole.returncode == 0 and min(s for s in shares if s) > 0.05
+    np.testing.assert_array_equal(*(np.load(tmp_path / d / "losses.npy") for d in "ab"))
+
+
+def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
+    jnn.checkpoint.save(tmp_path / "a.safetensors", {"w": np.ones(2)}, epoch=3)
+    assert jnn.checkpoint.notes(tmp_path / "a.safetensors") == {"epoch": 3}
+    assert jnn.checkpoint.load_nested(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
