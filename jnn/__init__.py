@@ -42,7 +42,7 @@ from jnn.program import make_evaluate as make_evaluate
 from jnn.program import make_predict as make_predict
 from jnn.program import make_train as make_train
 from jnn.result import Result as Result
-from jnn.training import run as run
 from jnn.study import Study as Study
+from jnn.training import run as run
 
 __version__ = "0.1.0"

@@ -8,35 +8,44 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine import Batch, Data, State, make_forward, make_start, make_step
-from jnn.plan import bytes_of
+from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.study import Study
 
 
-def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.ndarray]) -> tuple[Data, int, int]:
+def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.ndarray]) -> tuple[Data, Sizes]:
     """Raises one clear `ValueError` if the parts do not fit.
 
     Returns:
-        The arrays, with y given a last axis of 1 if the model's output has one; the bytes that one member touches in
-        a step; the bytes that one member keeps between epochs.
+        The arrays, with y given a last axis of 1 if the model's output has one; the sizes of a member.
     """
-    _check_sizes(study, data, arrays)
+    _check_batches(study, data, arrays)
     _check_metrics(study, data)
-    read: set[str] = set()
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)
+    signature = ("check", data.task, data.classes, repr(one), repr(shapes))
+    if signature not in study.compiled:  # tracing takes a tenth of a second
+        study.compiled[signature] = _look(study, data, one, shapes)
+    y_shape, sizes = study.compiled[signature]
+    return arrays._replace(y=arrays.y.reshape(-1, *y_shape)), sizes
+
+
+def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tuple[tuple[int, ...], Sizes]:
+    """The shape that a row of y must have, and the sizes of a member, by tracing a start and a step."""
+    read: set[str] = set()
     start = make_start(study, read=read)
-    state = jax.eval_shape(lambda c, d: start(member_of(c), d), one, shapes)
+    state = jax.eval_shape(lambda columns, data: start(member_of(columns), data), one, shapes)
     batch = _batch(study, shapes)
     outputs, activations = _outputs(study, state, batch, read)
-    arrays = _match_targets(data, arrays, outputs)
-    _check_step(study, state, _batch(study, arrays), read)
+    y_shape = _target_shape(data, shapes.y.shape[1:], outputs)
+    y = jax.ShapeDtypeStruct((study.batch_size, *y_shape), batch.y.dtype)
+    _check_step(study, state, batch._replace(y=y), read)
     _check_read(read, one)
     touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
-    return arrays, touched, 2 * bytes_of((state.params, state.model_state, state.opt_state))
+    return y_shape, Sizes(touched, 2 * bytes_of((state.params, state.model_state, state.opt_state)))
 
 
-def _check_sizes(study: Study, data: Any, arrays: Data) -> None:
+def _check_batches(study: Study, data: Any, arrays: Data) -> None:
     fewest = int(np.min(arrays.train.count))
     if study.batch_size > fewest:
         raise ValueError(
@@ -80,14 +89,15 @@ def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[
     return outputs[0], sum(a.size * a.dtype.itemsize for a in steps if hasattr(a, "size"))
 
 
-def _match_targets(data: Any, arrays: Data, outputs: Any) -> Data:
-    """`arrays` with y shaped as the regression outputs are, or an error if they can not be matched."""
-    if not hasattr(outputs, "shape"):
-        return arrays
-    wanted, found = arrays.y.shape[1:], outputs.shape[1:]
+def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int, ...]:
+    """The shape of a row of y that goes with the outputs: a last axis of 1 is added where a regression has one."""
+    found = getattr(outputs, "shape", None)
+    if found is None:
+        return wanted
+    found = found[1:]
     if data.task == "regression":
         if found == (*wanted, 1):
-            return arrays._replace(y=arrays.y[..., None])
+            return found
         fits = found == wanted or (found[-1:] != wanted[-1:] and found[:-1] == wanted)  # e.g. a mean and a variance
         size = wanted[-1] if wanted else 1
     else:
@@ -98,7 +108,7 @@ def _match_targets(data: Any, arrays: Data, outputs: Any) -> Data:
             f"wanted a model with an output of size {size} for {data.name}, but it gives {tuple(found)} per row; "
             f"set its last size to {size}"
         )
-    return arrays
+    return wanted
 
 
 def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> None:

@@ -10,9 +10,21 @@ import dataclasses
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+
+
+class Sizes(NamedTuple):
+    """What the planner knows of a member, in bytes.
+
+    Attributes:
+        step: What it touches in a step: parameters, gradients, optimizer state, activations.
+        kept: What it keeps between epochs.
+    """
+
+    step: int
+    kept: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,20 +65,19 @@ class Plan:
         return f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}"
 
 
-def make_plan(members: int, working_set: int, resident: int, devices: Sequence[Any]) -> Plan:
+def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:
     """Chooses the layout for a population.
 
     Args:
         members: Number of members.
-        working_set: Bytes that one member touches in a step: parameters, gradients, optimizer state, activations.
-        resident: Bytes that one member keeps between epochs.
+        sizes: Of one member.
         devices: The devices to use.
     """
     count = min(len(devices), members)
     per_device = -(-members // count)
-    width = max(1, min(per_device, _widest(devices[0], working_set)))
+    width = max(1, min(per_device, _widest(devices[0], sizes.step)))
     width = -(-per_device // -(-per_device // width))  # equally full chunks
-    fitting = max(1, int(_memory(devices[0], count) * _MEMORY_SHARE / max(1, resident * width)))
+    fitting = max(1, int(_memory(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)))
     chunks = -(-per_device // width)
     calls = -(-chunks // fitting)
     return Plan(count, -(-chunks // calls), width)

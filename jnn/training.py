@@ -72,10 +72,10 @@ def run(
     begun = time.perf_counter()
     arrays = resident(study, data, members, test)
     columns = _columns(members)
-    arrays, working_set, kept = check_study(study, data, arrays, columns)
+    arrays, sizes = check_study(study, data, arrays, columns)
     devices = jax.local_devices() if devices is None else list(devices)
     keeper = Keeper(directory, study, columns, arrays) if directory else None
-    plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), working_set, kept, devices)
+    plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), sizes, devices)
     job = _Job(study, arrays, columns, devices, keeper, watch, begun)
     progress, seconds = _train_all(job, plan)
     timing = {"compile": seconds, "total": time.perf_counter() - begun}
