@@ -203,7 +203,9 @@ def test_focal_is_the_cross_entropy_times_the_power_of_the_miss():
     np.testing.assert_allclose(
         call(losses.focal, LOGITS, LABELS, gamma=1.5), (1 - hit) ** 1.5 * -np.log(hit), rtol=1e-4
     )
-    np.testing.assert_allclose(call(losses.focal, LOGITS, LABELS, gamma=0.0), -np.log(hit), rtol=1e-4)
+    weights = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+    weighted = call(losses.focal, LOGITS, LABELS, gamma=0.0, alpha=weights)
+    np.testing.assert_allclose(weighted, -weights[LABELS] * np.log(hit), rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:::sklearn")

@@ -220,6 +220,13 @@ def test_no_rows_have_no_score(name):
     assert (value == 0).all() if name == "confusion_matrix" else np.isnan(value)
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_a_nan_prediction_is_never_mistaken_for_a_score(name):
+    predictions, targets, weights = example(name)
+    predictions[7] = np.nan
+    assert np.isnan(ours(EVERY[name], predictions, targets, weights)).any()
+
+
 def test_r2_of_constant_targets_is_scikit_learns():
     targets = np.full(ROWS, 3.0, np.float32)
     for predictions in (targets, targets + rng.normal(size=ROWS).astype(np.float32)):

@@ -7,7 +7,7 @@ Predictions are raw model outputs. Classification: logits [*batch, classes] with
 [*batch, 1] or [*batch], is the binary case with threshold 0; a negative label marks a position to ignore.
 Regression: [batch] or [*batch, outputs], targets alike. Weights [batch] hold for all positions of an example; a row of
 weight 0 counts as absent. Where scikit-learn has the metric, the value is scikit-learn's on the rows that weigh more
-than 0. The metric of no rows is NaN.
+than 0. The metric of no rows is NaN, and so is that of a NaN prediction.
 """
 
 from jnn.metrics._classification import accuracy as accuracy

@@ -92,17 +92,21 @@ def make_class_mean(
 def weighted_sum(values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]) -> Float[Array, "*rest"]:
     """sum_i w_i v_i, where a row of weight 0 adds nothing even if its value is inf or NaN."""
     column = weights.reshape(-1, *(1,) * (values.ndim - 1))
-    return jnp.sum(jnp.where(column > 0, values * column, 0), axis=0)
+    return jnp.sum(jnp.where(column == 0, 0, values * column), axis=0)
 
 
 def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
-    """Logits, labels and weights as rows; one logit x becomes the two logits (0, x)."""
+    """Logits, labels and weights as rows; one logit x becomes the two logits (0, x).
+
+    A row with a NaN logit weighs NaN, because its argmax would still look like a prediction; padding keeps its 0.
+    """
     _check_labels(predictions, targets)
     labels, logits = targets.astype(jnp.int32).reshape(-1), as_float(predictions)
     logits = logits.reshape(labels.size, 1 if targets.shape == predictions.shape else predictions.shape[-1])
     if logits.shape[1] == 1:
         logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
-    return ClassRows(logits, labels, row_weights(weights, targets.shape) * (labels >= 0))
+    w = row_weights(weights, targets.shape) * (labels >= 0)
+    return ClassRows(logits, labels, jnp.where((w > 0) & jnp.isnan(logits).any(-1), jnp.nan, w))
 
 
 def row_weights(weights: Weights, shape: tuple[int, ...]) -> Float[Array, " rows"]:

@@ -66,7 +66,7 @@ def _moments(outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows o
 def _r2(sums: Moments) -> Array:
     """Targets that never vary give 1 if met exactly, else 0, as in scikit-learn."""
     ratio = sums.residual / jnp.where(sums.spread > 0, sums.spread, 1)
-    constant = jnp.where(sums.residual > 0, 0.0, 1.0)
+    constant = jnp.where(sums.residual == 0, 1, 0 * sums.residual)  # NaN stays NaN
     value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, constant))
     return jnp.where(sums.weight > 0, value, jnp.nan)
 
