@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jnn import layers
+from jnn.layers import _attention
 
 BATCH, TIME, SOURCE, HEADS, DIM = 2, 3, 5, 4, 6
 
@@ -90,10 +91,27 @@ def test_a_query_that_sees_nothing_gets_zero_and_a_zero_gradient(how):
     assert not gradients[0][:, 0].any()
 
 
+@pytest.mark.parametrize("shared_mask", [True, False])
+def test_heads_one_by_one_equal_all_together_with_gradients_and_dropout(monkeypatch, shared_mask):
+    mask = normal(3, *((TIME, SOURCE) if shared_mask else (BATCH, HEADS, TIME, SOURCE))) > -1
+
+    def value_and_gradients(first):
+        monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", first)
+
+        def total(q, k, v, bias):
+            y = layers.attention(q, k, v, mask=mask, bias=bias, key=jax.random.key(0), dropout_rate=0.3)
+            return jnp.sin(y).sum()
+
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(*qkv(2), normal(4, HEADS, 1, SOURCE))
+
+    jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(TIME * SOURCE + 1))
+
+
 def test_no_keys_give_zero():
     q, k, v = qkv()
     assert not attention(q, k[:, :0], v[:, :0]).any()
     assert attention(q[:, :0], k, v).shape == (BATCH, 0, HEADS, 7)
+    assert attention(q[:0], k[:0], v[:0]).shape == (0, TIME, HEADS, 7)
 
 
 def test_huge_scores_pick_one_value():

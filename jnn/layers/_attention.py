@@ -5,6 +5,7 @@ where a query may look and broadcasts to (*batch, heads, time, source).
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 from jnn.layers._regularize import dropout
 
 Scalar = float | int | Float[Array, ""]
+
+ONE_BY_ONE_FROM = 1 << 15  # scores of one head; measured: 128 x 128 costs the same in both ways, 512 x 512 0.7 of it
 
 
 def attention(
@@ -48,8 +51,8 @@ def attention(
     Raises:
         ValueError: If the query heads are no multiple of the key heads, or a mask or bias does not broadcast.
 
-    The softmax is made in float32 at least. Half precision without mask, bias and dropout runs on cuDNN's fused kernel
-    where there is one.
+    The softmax is made in float32 at least. On a CPU long rows go one by one, head after head, and are made again for
+    the gradient: the scores of one head stay in the cache and those of all heads are never held together.
 
     >>> q, k = jnp.ones((2, 1, 1)), jnp.zeros((2, 1, 1))
     >>> attention(q, k, jnp.array([1.0, 3.0]).reshape(2, 1, 1), causal=True).ravel()
@@ -59,18 +62,18 @@ def attention(
     if kv_heads == 0 or heads % kv_heads:
         raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but came {heads}")
     shape = (*q.shape[:-3], heads, q.shape[-3], k.shape[-3])
-    factor = q.shape[-1] ** -0.5 if scale is None else scale
-    drops = key is not None and not (isinstance(dropout_rate, (int, float)) and dropout_rate == 0)
-    if mask is None and bias is None and not drops and _has_fused_kernel(q, k, v) and isinstance(factor, float):
-        return _fused(q, k, v, factor, causal)
     if causal:
-        below = causal_mask(shape[-2], shape[-1])
+        below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
-    mask, bias = (_grouped(array, shape, kv_heads) for array in (mask, bias))
-    scores = _scores(q, k, factor, bias)
-    weights, total = _unnormalised_softmax(scores, mask)
-    weights = dropout(weights, dropout_rate, key=key) if drops else weights
-    return _average(weights.astype(v.dtype), total, v).reshape(*q.shape[:-1], v.shape[-1]).astype(q.dtype)
+    rows = (
+        _head_rows(q, kv_heads) * jnp.asarray(q.shape[-1] ** -0.5 if scale is None else scale, q.dtype),
+        *(_head_rows(array, kv_heads)[:, 0] for array in (k, v)),
+        *(_mask_rows(array, shape, kv_heads) for array in (mask, bias)),
+        None if key is None else jax.random.split(key, math.prod(shape[:-3]) * kv_heads),
+    )
+    y = _for_each_row(partial(_attend, dropout_rate), rows, one_by_one=_wants_one_by_one(shape))
+    y = y.reshape(*shape[:-1], v.shape[-1])  # *batch heads time value_dim
+    return jnp.moveaxis(y, -3, -2).astype(q.dtype)
 
 
 def causal_mask(
@@ -183,8 +186,14 @@ def _frequencies(dim: int, base: Scalar):
     return base ** (-jnp.arange(0, dim, 2) / dim)
 
 
-def _grouped(array, shape: tuple[int, ...], kv_heads: int):
-    """Split the heads axis of a mask or bias into (kv_heads, group)."""
+def _head_rows(array, kv_heads: int):
+    """Put the heads that share keys into one row: (*batch, time, heads, dim) -> (rows, group, time, dim)."""
+    *batch, time, heads, dim = array.shape
+    return jnp.moveaxis(array, -2, -3).reshape(math.prod(batch) * kv_heads, heads // kv_heads, time, dim)
+
+
+def _mask_rows(array, shape: tuple[int, ...], kv_heads: int):
+    """Bring a mask or bias into rows, or into a single row that serves all: (rows or 1, group or 1, time, source)."""
     if array is None:
         return None
     try:
@@ -195,20 +204,42 @@ def _grouped(array, shape: tuple[int, ...], kv_heads: int):
         raise ValueError(
             f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but came {array.shape}"
         )
-    if array.ndim < 3:
-        return array
-    heads = array.shape[-3]
-    split = (kv_heads, heads // kv_heads) if heads > 1 else (1, 1)
-    return array.reshape(*array.shape[:-3], *split, *array.shape[-2:])
+    tail = (1, 1, *array.shape)[-2:]
+    if math.prod(array.shape[:-2]) == 1:
+        return array.reshape(1, 1, *tail)
+    each_head = jnp.broadcast_to(array, (*shape[:-2], *tail))
+    return each_head.reshape(math.prod(shape[:-3]) * kv_heads, shape[-3] // kv_heads, *tail)
 
 
-def _scores(q, k, scale: Scalar, bias):
-    """Compare each query with each key: (*batch, kv_heads, group, time, source)."""
-    kv_heads = k.shape[-2]
+def _for_each_row(function, arrays: tuple, *, one_by_one: bool):
+    """Apply the function to each row of the arrays; an array of a single row serves all."""
+    count = arrays[0].shape[0]
+    own = [array is not None and array.shape[0] == count for array in arrays]
+    shared = [array if array is None or mine else array[0] for array, mine in zip(arrays, own, strict=True)]
+    if not one_by_one:
+        return jax.vmap(function, in_axes=tuple(0 if mine else None for mine in own))(*shared)
+
+    def on_row(slices):
+        filled = iter(slices)
+        return function(*(next(filled) if mine else array for array, mine in zip(shared, own, strict=True)))
+
+    return lax.map(jax.checkpoint(on_row), tuple(array for array, mine in zip(shared, own, strict=True) if mine))
+
+
+def _wants_one_by_one(shape: tuple[int, ...]) -> bool:
+    """Tell whether the scores of all heads together would leave a CPU's cache while those of one head stay."""
+    scores_of_one_head = shape[-2] * shape[-1]
+    return scores_of_one_head >= ONE_BY_ONE_FROM and jax.default_backend() == "cpu"
+
+
+def _attend(dropout_rate: Scalar, q, k, v, mask, bias, key):
+    """Attend in one row: q (group, time, dim), already scaled, to k (source, dim) and v (source, value_dim)."""
     high = jnp.promote_types(q.dtype, jnp.float32)
-    grouped = (q * scale).astype(q.dtype).reshape(*q.shape[:-2], kv_heads, q.shape[-2] // kv_heads, q.shape[-1])
-    scores = jnp.einsum("...tkgd,...skd->...kgts", grouped, k, preferred_element_type=high)
-    return scores if bias is None else scores + bias
+    scores = jnp.einsum("gtd,sd->gts", q, k, preferred_element_type=high)
+    weights, total = _unnormalised_softmax(scores if bias is None else scores + bias, mask)
+    weights = dropout(weights, dropout_rate, key=key).astype(v.dtype)
+    sums = jnp.einsum("gts,sd->gtd", weights, v, preferred_element_type=high)
+    return sums / total[..., None]  # normalised after the product, where the numbers are fewer
 
 
 def _unnormalised_softmax(scores, mask):
@@ -219,24 +250,3 @@ def _unnormalised_softmax(scores, mask):
     weights = jnp.exp(scores - highest)
     total = weights.sum(axis=-1)
     return weights, jnp.where(total > 0, total, 1)
-
-
-def _average(weights, total, v):
-    """Sum the values by their weights and normalise after the product, on fewer numbers: (*batch, time, heads, dim)."""
-    sums = jnp.einsum("...kgts,...skd->...tkgd", weights, v, preferred_element_type=total.dtype)
-    return sums / jnp.moveaxis(total, -1, -3)[..., None]
-
-
-def _has_fused_kernel(q, k, v) -> bool:
-    """Tell whether cuDNN's flash attention takes these arrays."""
-    half = q.dtype in (jnp.bfloat16, jnp.float16) and q.dtype == k.dtype == v.dtype
-    fits = q.shape[-1] == v.shape[-1] and q.shape[-1] <= 128 and q.shape[-1] % 8 == 0 and k.shape[-3] > 0
-    return half and fits and jax.default_backend() == "gpu"
-
-
-def _fused(q, k, v, scale: float, causal: bool):
-    """Call cuDNN's flash attention, which wants exactly one batch axis."""
-    rows = math.prod(q.shape[:-3])
-    q4, k4, v4 = (array.reshape(rows, *array.shape[-3:]) for array in (q, k, v))
-    y = jax.nn.dot_product_attention(q4, k4, v4, scale=scale, is_causal=causal, implementation="cudnn")
-    return y.reshape(q.shape)
