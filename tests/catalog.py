@@ -189,4 +189,44 @@ ATTENTION = [
     Row("extend_cache", _cached_attention, shaped((3, 2, 4), (3, 2, 4), (3, 2, 4))),
 ]
 
-ROWS = [*ACTIVATION, *LINEAR, *NORM, *REGULARIZE, *RECURRENT, *ATTENTION]
+CONV = [
+    Row(
+        "conv",
+        lambda x, kernel, bias: layers.conv(x, kernel, bias, strides=2),
+        shaped((2, 5, 4, 3), (3, 2, 3, 4), (4,)),
+        params=(1, 2),
+    ),
+    Row("conv of one channel", layers.conv, shaped((2, 5, 4, 1), (3, 3, 1, 2)), params=(1,)),
+    Row(
+        "conv by lax",
+        lambda x, kernel: layers.conv(x, kernel, lowering="lax"),
+        shaped((2, 6, 3), (3, 3, 4)),
+        params=(1,),
+    ),
+    Row(
+        "conv causal",
+        lambda x, kernel: layers.conv(x, kernel, padding="CAUSAL", dilation=2),
+        shaped((2, 6, 3), (3, 3, 4)),
+        params=(1,),
+    ),
+    Row(
+        "conv depthwise", lambda x, kernel: layers.conv(x, kernel, groups=4), shaped((2, 5, 4), (3, 1, 4)), params=(1,)
+    ),
+    Row(
+        "conv_transpose",
+        lambda x, kernel, bias: layers.conv_transpose(x, kernel, bias, strides=2),
+        shaped((2, 3, 2), (3, 2, 4), (4,)),
+        params=(1, 2),
+    ),
+]
+
+POOL = [
+    Row("max_pool", lambda x: layers.max_pool(x, 2, padding="SAME"), shaped((2, 5, 4, 3))),
+    Row("avg_pool", lambda x: layers.avg_pool(x, 2, padding="SAME"), shaped((2, 5, 4, 3))),
+    Row("global_max_pool", layers.global_max_pool, shaped((2, 5, 4, 3))),
+    Row("global_avg_pool", layers.global_avg_pool, shaped((2, 5, 4, 3))),
+    Row("adaptive_max_pool", lambda x: layers.adaptive_max_pool(x, 2), shaped((2, 5, 3))),
+    Row("adaptive_avg_pool", lambda x: layers.adaptive_avg_pool(x, 2), shaped((2, 5, 3))),
+]
+
+ROWS = [*ACTIVATION, *LINEAR, *NORM, *REGULARIZE, *RECURRENT, *ATTENTION, *CONV, *POOL]

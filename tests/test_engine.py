@@ -42,7 +42,7 @@ def python_loop(made, member, data):
     losses = []
     for epoch in range(made.epochs):
         key = jax.random.fold_in(jax.random.fold_in(member.key, 1), epoch)
-        order = train[np.argsort(np.asarray(jax.random.bits(key, (len(train),))), kind="stable")]
+        order = train[np.asarray(shuffled(key, len(train), len(train)))]
         total = 0.0
         for start in range(0, len(order), made.batch_size):
             rows = order[start : start + made.batch_size]
@@ -104,6 +104,18 @@ def test_a_shuffle_moves_only_the_real_rows(count):
     orders = {tuple(np.asarray(shuffled(jax.random.key(i), 8, jnp.int32(count)))) for i in range(20)}
     assert all(sorted(o) == list(range(8)) and o[count:] == tuple(range(count, 8)) for o in orders)
     assert len(orders) > 1 or count == 1
+
+
+def test_a_shuffle_of_many_rows_is_uniform():
+    from scipy import stats
+
+    order = np.asarray(jax.jit(shuffled, static_argnums=1)(jax.random.key(0), 70_000, 70_000))
+    assert np.array_equal(np.sort(order), np.arange(70_000))
+    ascending = int((np.diff(order) > 0).sum())  # in a random order half of the steps go up, with variance (n + 1) / 12
+    assert (
+        abs(stats.norm.cdf((ascending - 69_999 / 2) / np.sqrt(70_001 / 12)) - 0.5) < 0.4995
+    )  # key fixed: no false alarm
+    assert abs(stats.spearmanr(order, np.arange(70_000)).statistic) < 0.02
 
 
 def test_shuffles_are_uniform():
