@@ -86,7 +86,7 @@ def resume(command: Resume) -> None:
     if (command.folder / "result.json").exists():
         from jnn.result import Result
 
-        Console().print(Result.load(command.folder).summary().table())
+        print(Result.load(command.folder).summary())
         return
     _configure_jax()
     fields = json.loads(path.read_text())
@@ -138,11 +138,11 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) ->
     console.print(f"{study.model.name}, {members!r}, {study.epochs} epochs, batches of {study.batch_size}")
     with show(console) as watch:
         result = train(study, data, members, directory=folder, watch=watch)
-    console.print(result.summary().table())
+    console.print(str(result.summary()), highlight=False, soft_wrap=True)
     choice = result.best()
     if choice.setting:
         named = ", ".join(f"{k}={v:g}" for k, v in choice.setting.items())
-        console.print(f"best: {named}: {choice.interval}; {choice.method}")
+        console.print(f"best: {named}: {choice.interval}; {choice.method}", highlight=False, soft_wrap=True)
     plots.save(plots.learning_curves(result), folder / "curves.png")
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")

@@ -207,7 +207,8 @@ def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Data
 
     axes = tuple(members.axes)
     variables = {}
-    for name, values in progress.history.items():
+    for name in _in_order(progress.history, study):
+        values = progress.history[name]
         shaped = np.asarray(values).reshape(*members.shape, *values.shape[1:])
         extra = [f"{name}_axis{i}" for i in range(values.ndim - 2)]
         variables[name] = ((*axes, "epoch", *extra), shaped)
@@ -215,6 +216,12 @@ def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Data
         variables["best_epoch"] = (axes, np.asarray(progress.best[1]).reshape(members.shape) + 1)
     coordinates = {**_coordinates(members), "epoch": np.arange(1, study.epochs + 1)}
     return xarray.Dataset(variables, coordinates)
+
+
+def _in_order(history: Mapping[str, Any], study: Study) -> list[str]:
+    """The scores' names: as the study names its metrics, on held-out rows first (a traced dict comes sorted)."""
+    names = [prefix + name for prefix in ("", "validation_", "train_") for name in (*study.metrics, "loss")]
+    return [name for name in names if name in history]
 
 
 def _coordinates(members: Members) -> dict[str, Any]:

@@ -62,11 +62,11 @@ class Summary:
     confidence: float
 
     def table(self) -> "Table":
-        """The summary as a `rich` table."""
+        """The settings and their scores as a `rich` table, without title and caption."""
         from rich.table import Table
 
         first = self.rows[0]
-        table = Table(title=self.title, caption=self.caption, title_justify="left", caption_justify="left")
+        table = Table()
         for name in (*first.setting, *first.intervals):
             table.add_column(name, justify="right", no_wrap=True)
         if any(row.diverged for row in self.rows):
@@ -109,7 +109,7 @@ class Summary:
 
         text = io.StringIO()
         Console(file=text, width=120).print(self.table())
-        return text.getvalue().rstrip()
+        return f"{self.title}\n{text.getvalue()}{self.caption}"
 
 
 class Choice(NamedTuple):

@@ -14,7 +14,7 @@ FLOORS = {
     "1b machinery": "data preprocess model study splits members engine plan checkpoint",
     "2 studies": "program population check summary result training",
     "3 on top of run": "evaluate search",
-    "4 faces": "progress plots recipe report cli",
+    "4 faces": "progress plots recipe report cli __main__",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 MODULES = sorted(p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -12,6 +12,7 @@ below use only convolutions in the canonical layout, matrix products and shifted
 backward pass.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +49,7 @@ class Plan(NamedTuple):
 
 
 def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
-    """Choose the algorithms; this function is the only place where that is done.
+    """Choose the algorithms, given the input channels of a group; this function is the only place where that is done.
 
     The measurements behind it are XLA's on CPU. On GPU and TPU one model is left to XLA (cuDNN), and a population
     becomes batched matrix products, because a convolution grouped over members has no fast kernel there.
@@ -57,19 +58,18 @@ def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
     lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
     if lowering == "lax":
         return Plan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
-    if g.groups > 1:
-        return Plan("taps", "taps", "taps", members="loop")
+    is_depthwise = g.groups > 1 and in_channels == 1
     return Plan(
-        output="patches" if in_channels == 1 else "lax",
-        input_grad="flip",
-        kernel_grad="taps" if math.prod(g.window) == 1 else "exchange",
+        output="taps" if is_depthwise else "patches" if in_channels == 1 else "lax",
+        input_grad="taps" if is_depthwise else "flip",
+        kernel_grad="by group" if g.groups > 1 else "taps" if math.prod(g.window) == 1 else "exchange",
         members="loop",
     )
 
 
 def compute(role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str, members: bool) -> Array:
     """Compute one of the three maps, for one pair of operands or for a stack of pairs along a leading member axis."""
-    in_channels = a.shape[-1] if role == "kernel_grad" else b.shape[-2]
+    in_channels = a.shape[-1] // geometry.groups if role == "kernel_grad" else b.shape[-2]
     chosen = plan(geometry, in_channels, platform)
     batched_taps = members and chosen.members == "batched taps"
     algorithm = ALGORITHMS[role, "taps" if batched_taps else getattr(chosen, role)]
@@ -147,8 +147,9 @@ def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
         g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
     ):
         pads.append((d * (w - 1) - lo, n + lo - 1 - (places - 1) * s, s - 1))
-    flipped = jnp.flip(kernel, range(len(g.window))).swapaxes(-1, -2)
-    return plain_conv(g, pad_space(dy, pads), flipped, dilation=g.dilation)
+    flipped = split_groups(g, jnp.flip(kernel, range(len(g.window))))  # [*window, g, i, o]
+    exchanged = jnp.moveaxis(flipped, -1, -3).reshape(*g.window, flipped.shape[-1], -1)  # [*window, o, g * i]
+    return plain_conv(g, pad_space(dy, pads), exchanged, dilation=g.dilation, groups=g.groups)
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
@@ -164,6 +165,14 @@ def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
     return y.transpose(batch_last)  # from [in, *window, out]
 
 
+def kernel_grad_by_group(g: Geometry, x: Array, dy: Array) -> Array:
+    """As `kernel_grad_exchange`, one group after the other."""
+    alone = dataclasses.replace(g, groups=1)
+    pairs = tuple(jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, -1), -2, 0) for a in (x, dy))
+    parts = lax.map(lambda pair: kernel_grad_exchange(alone, *pair), pairs)  # [g, *window, i, o]
+    return jnp.moveaxis(parts, 0, -2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
+
+
 ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = {
     ("output", "lax"): output_lax,
     ("output", "patches"): output_patches,
@@ -174,13 +183,14 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
     ("kernel_grad", "lax"): kernel_grad_lax,
     ("kernel_grad", "taps"): kernel_grad_taps,
     ("kernel_grad", "exchange"): kernel_grad_exchange,
+    ("kernel_grad", "by group"): kernel_grad_by_group,
 }
 
 
 def plain_conv(
-    g: Geometry, x: Array, kernel: Array, *, strides: Sequence[int] = (), dilation: Sequence[int] = ()
+    g: Geometry, x: Array, kernel: Array, *, strides: Sequence[int] = (), dilation: Sequence[int] = (), groups: int = 1
 ) -> Array:
-    """Convolve without padding or groups, in the canonical layout."""
+    """Convolve without padding, in the canonical layout."""
     rank = len(g.window)
     return lax.conv_general_dilated(
         x,
@@ -189,6 +199,7 @@ def plain_conv(
         "VALID",
         rhs_dilation=dilation or None,
         dimension_numbers=canonical(rank),
+        feature_group_count=groups,
         precision=g.precision,
     )
 

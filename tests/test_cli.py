@@ -1,0 +1,144 @@
+"""The command line as a user meets it: tables, folders, and one sentence for whatever is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import jnn
+from jnn import recipe
+from jnn.cli import main
+
+QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jnn.cli._configure_jax", lambda: None)  # the tests have set it up already
+
+
+def wrong(arguments, capsys):
+    """The one sentence that a failing command prints."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    told = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and told.startswith("jnn: ") and len(told.splitlines()) == 1, told
+    return told
+
+
+def test_a_run_prints_a_table_and_leaves_a_result(tmp_path, capsys):
+    main(["run", "iris", *QUICK, "--grid", "learning_rate=0.01,0.1", "dropout_rate=0,0.2", "--out", "here"])
+    told = capsys.readouterr().out
+    for words in (
+        "plan:",
+        "Members(16",
+        "accuracy",
+        "± 95 % interval",
+        "2 seeds x 2 folds",
+        "Nadeau-Bengio",
+        "compile",
+    ):
+        assert words in told, words
+    assert {p.name for p in (tmp_path / "here").iterdir()} == {
+        "command.json", "result.json", "scores.nc", "members.safetensors", "curves.png",
+    }  # fmt: skip
+    assert jnn.Result.load("here").scores.sizes["dropout_rate"] == 2
+
+
+def test_results_get_a_new_folder_each(tmp_path):
+    for _ in range(2):
+        main(["run", "iris", "--seeds", "1", "--folds", "1", "--epochs", "1", "--model", "mlp:"])
+    assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    size, town = random.normal(1e4, 1e3, 120), random.choice(["north", "south"], 120)
+    price = 3 * size + np.where(town == "north", 5e3, 0) + random.normal(0, 100, 120)
+    rows = [f"{s},{t},{p}" for s, t, p in zip(size, town, price, strict=True)]
+    (tmp_path / "my.csv").write_text("\n".join(["size,town,price", *rows]))
+    main(["run", "my.csv", "--target", "price", *QUICK, "--model", "mlp:", "--epochs", "60",
+          "--grid", "learning_rate=0.05", "--out", "own"])  # fmt: skip
+    result = jnn.Result.load("own")
+    best = result.final()["rmse"].min().item()
+    assert best < 200 and "rmse" in capsys.readouterr().out  # noise 100, price spread 3000
+
+
+def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
+    from jnn import training
+
+    original = training._train_part
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_train_part", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "iris", *QUICK, "--out", "here"])
+    assert stop.value.code == 130 and "jnn resume" in capsys.readouterr().err
+    monkeypatch.setattr(training, "_train_part", original)
+    main(["resume", "here"])
+    assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "result.json").exists()
+    main(["resume", "here"])
+    assert "accuracy" in capsys.readouterr().out
+    assert "holds a run already" in wrong(["run", "iris", *QUICK, "--out", "here"], capsys)
+
+
+def test_info_and_data_list(capsys):
+    main(["info"])
+    told = capsys.readouterr().out
+    assert "jax" in told and "devices" in told
+    main(["data", "list"])
+    told = capsys.readouterr().out
+    assert "digits" in told and "classification" in told
+
+
+WRONG = [
+    (["run", "nothing"], "wanted one of the data sets"),
+    (["run", "absent.csv", "--target", "y"], "wanted a CSV file"),
+    (["run", "good.csv"], "--target"),
+    (["run", "good.csv", "--target", "z"], "z"),
+    (["run", "nan.csv", "--target", "y"], "missing"),
+    (["run", "text.csv", "--target", "y"], "abc"),
+    (["run", "iris", "--epochs", "0"], "epochs"),
+    (["run", "iris", "--seeds", "0"], "seeds"),
+    (["run", "iris", "--folds", "400"], "400 folds"),
+    (["run", "iris", "--batch-size", "1000"], "batch_size=1000"),
+    (["run", "iris", "--grid", "learning_rate=-1"], "never negative"),
+    (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
+    (["run", "iris", "--grid", "speed=1"], "nothing reads"),
+    (["run", "iris", "--model", "tree"], "wanted one of the models"),
+    (["run", "iris", "--model", "mlp:x"], "whole numbers"),
+    (["run", "iris", "--model", "lenet"], "images"),
+    (["resume", "nowhere"], "no command.json"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_wrong_input_gets_one_sentence(arguments, words, tmp_path, capsys):
+    table = ["a,y", *(f"{i},{i % 2}.5" for i in range(40))]
+    (tmp_path / "good.csv").write_text("\n".join(table))
+    (tmp_path / "nan.csv").write_text("\n".join([*table, ",1"]))
+    (tmp_path / "text.csv").write_text("\n".join([*table, "abc,1"]))
+    assert words in wrong(arguments, capsys)
+
+
+def test_a_recipe_says_what_it_makes():
+    made = recipe.prepare(recipe.Run("diabetes", grid=("weight_decay=0,0.1",), folds=1, seeds=2))
+    assert made.members.shape == (2, 1, 2) and set(made.study.metrics) == {"rmse", "mae", "r2"}
+    assert made.study.targets is jnn.preprocess.standardize
+
+
+def test_the_installed_command_uses_every_core(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    done = subprocess.run(
+        [sys.executable, "-m", "jnn", "run", "iris", *QUICK, "--out", "x"],
+        env=environment | {"JAX_PLATFORMS": "cpu"}, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"plan: {min(12, len(os.sched_getaffinity(0)))} device" in done.stdout and done.stderr == ""
+    assert json.loads((tmp_path / "x" / "command.json").read_text())["seeds"] == 2

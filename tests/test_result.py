@@ -1,0 +1,165 @@
+"""Results: named axes, tables with honest intervals, choices that do not flatter, and folders that give them back."""
+
+import functools
+
+import numpy as np
+import optax
+import pytest
+import xarray
+
+import jnn
+from jnn import plots, stats, summary
+
+IRIS = jnn.data.load("iris")
+MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
+
+
+def study():
+    return jnn.Study(
+        model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.1),
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=lambda h: optax.adam(h.learning_rate),
+        metrics={"accuracy": jnn.metrics.accuracy, "log_loss": jnn.metrics.log_loss},
+        epochs=3,
+        batch_size=16,
+        inputs=jnn.preprocess.standardize,
+    )
+
+
+@pytest.fixture(scope="module")
+def result():
+    return jnn.run(study(), IRIS, MEMBERS)
+
+
+def scores(values, *, test_rows=20.0, higher=("accuracy",), **more):
+    """Final scores [seed, fold, setting] as a result would hold them."""
+    values = np.asarray(values, float)
+    coordinates = {name: np.arange(n) for name, n in zip(("seed", "fold", "rate"), values.shape, strict=True)}
+    data = {"accuracy": (("seed", "fold", "rate"), values)} | more
+    attrs = {"train_rows": 80.0, "test_rows": test_rows, "data": "made", "split": "folds"}
+    import json
+
+    return xarray.Dataset(data, coordinates, attrs | {"higher_is_better": json.dumps(list(higher))})
+
+
+def test_axes_and_coordinates_are_the_members(result):
+    assert dict(result.scores.sizes) == {"seed": 3, "fold": 4, "learning_rate": 2, "epoch": 3}
+    assert result.scores["learning_rate"].values.tolist() == [0.003, 0.1]
+    assert np.isfinite(result.scores["accuracy"]).all()
+
+
+def test_a_member_is_the_entry_at_its_coordinates(result):
+    member = result.member(2 * 8 + 3 * 2 + 1)
+    wanted = result.scores.sel(seed=2, fold=3, learning_rate=0.1)
+    np.testing.assert_array_equal(member.scores["log_loss"].values[0], wanted["log_loss"].values)
+    assert float(member.scores["learning_rate"][0]) == 0.1 and len(member.members) == 1
+    x = IRIS.x[:7]
+    np.testing.assert_allclose(member.outputs(x)[0], result.outputs(x)[23], rtol=1e-5, atol=1e-6)
+
+
+def test_the_summary_is_the_statistics_of_the_final_scores(result):
+    table = result.summary()
+    final = result.scores["accuracy"].isel(epoch=-1)
+    for row, rate in zip(table.rows, (0.003, 0.1), strict=True):
+        assert row.setting == {"learning_rate": rate} and row.members == 12
+        values = final.sel(learning_rate=rate).transpose("seed", "fold").values
+        wanted = stats.seed_fold_interval(values, 112.5, 37.5)
+        np.testing.assert_allclose(row.intervals["accuracy"][:3], wanted[:3], rtol=1e-6)
+    text = str(table)
+    assert "Nadeau-Bengio" in text and "3 seeds x 4 folds" in text and "iris" in text
+    frame = table.to_dataframe()
+    assert len(frame) == 4 and set(frame["metric"]) == {"accuracy", "log_loss"}
+
+
+def test_seeds_alone_get_a_t_interval_and_one_member_gets_none():
+    values = np.random.default_rng(0).normal(size=(6, 1, 1))
+    row = summary.make_summary(scores(values)).rows[0]
+    assert row.intervals["accuracy"] == stats.t_interval(values.ravel())
+    lone = summary.make_summary(scores([[[0.5]]]))
+    assert np.isnan(lone.rows[0].intervals["accuracy"].low) and "none (n=1)" in str(lone)
+
+
+def test_diverged_members_are_counted_and_told():
+    values = np.full((4, 3, 1), 0.9) + np.random.default_rng(0).normal(size=(4, 3, 1)) / 100
+    values[1, 2, 0] = np.nan
+    table = summary.make_summary(scores(values))
+    row = table.rows[0]
+    assert row.diverged == 1 and "1 of 12" in str(table) and row.intervals["accuracy"].n == 9
+    np.testing.assert_allclose(row.intervals["accuracy"].mean, values[[0, 2, 3]].mean())
+    nothing = summary.make_summary(scores(values * np.nan)).rows[0]
+    assert nothing.diverged == 12 and nothing.intervals["accuracy"].n == 0
+
+
+def test_the_score_of_the_best_setting_is_not_flattered():
+    noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))  # 30 settings that are all the same
+    naive, honest = [], []
+    for values in noise:
+        choice = summary.choose(scores(values))
+        naive.append(values.mean(axis=(0, 1)).max())
+        honest.append(choice.interval.mean)
+    error = np.std(honest) / np.sqrt(len(honest))
+    assert np.mean(naive) > 0.58 and abs(np.mean(honest) - 0.5) < 4 * error  # false alarm: 1 in 15 000
+
+
+def test_a_setting_is_chosen_by_inner_rows_where_there_are_some():
+    test = np.stack([np.full((2, 1), 0.9), np.full((2, 1), 0.7)], axis=-1)
+    inner = {"validation_accuracy": (("seed", "fold", "rate"), 1 - test)}
+    choice = summary.choose(scores(test, **inner))
+    assert choice.setting == {"rate": 1.0} and choice.interval.mean == 0.7 and "inner" in choice.method
+
+
+def test_without_folds_or_inner_rows_the_choice_has_no_score():
+    choice = summary.choose(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
+    assert choice.setting == {"rate": 1.0} and np.isnan(choice.interval.mean) and "add folds" in choice.method
+
+
+def test_lower_is_better_for_a_loss(result):
+    final = result.final()["log_loss"].mean(("seed", "fold"))
+    assert result.best("log_loss").setting["learning_rate"] == [0.003, 0.1][int(final.values.argmin())]
+
+
+def test_two_settings_are_compared_by_paired_differences(result):
+    got = result.compare({"learning_rate": 0.1}, {"learning_rate": 0.003}, "log_loss")
+    final = result.final()["log_loss"].transpose("seed", "fold", "learning_rate").values
+    wanted = stats.paired_comparison(final[..., 1], final[..., 0], 112.5, 37.5)
+    np.testing.assert_allclose(got.difference[:3], wanted.difference[:3])
+    with pytest.raises(ValueError, match="wanted a setting with"):
+        result.compare({"learning_rate": 5.0}, {"learning_rate": 0.1})
+
+
+def test_a_saved_result_is_the_same_again(result, tmp_path):
+    made = study()
+    folder = result.save(tmp_path / "result")
+    again = jnn.Result.load(folder, made)
+    xarray.testing.assert_identical(again.scores, result.scores)
+    np.testing.assert_array_equal(again.outputs(IRIS.x[:9]), result.outputs(IRIS.x[:9]))
+    assert str(again.summary()) == str(result.summary()) and again.members.shape == result.members.shape
+    with pytest.raises(ValueError, match="loaded without"):
+        jnn.Result.load(folder).predict(IRIS.x)
+    assert jnn.Result.load(folder).trained.params["output"]["kernel"].shape == (24, 8, 3)
+
+
+def test_a_result_is_not_loaded_with_another_study(result, tmp_path):
+    folder = result.save(tmp_path)
+    other = jnn.Study(functools.partial(jnn.models.MLP, 4, (), 3), jnn.losses.softmax_cross_entropy, optax.sgd(0.1))
+    with pytest.raises(ValueError, match="left over are"):
+        jnn.Result.load(folder, other)
+    with pytest.raises(ValueError, match="has no result"):
+        jnn.Result.load(tmp_path / "nothing")
+
+
+def test_predictions_in_batches_are_those_of_one(result):
+    one, batched = result.predict(IRIS.x), result.predict(IRIS.x, batch=64)
+    np.testing.assert_allclose(one.members, batched.members, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one.mean, one.members.mean(axis=0))
+    assert one.mean.shape == one.std.shape == (150, 3)
+
+
+def test_learning_curves_have_a_line_and_a_band_for_each_setting(result, tmp_path):
+    figure = plots.learning_curves(result, "log_loss")
+    (axes,) = figure.axes
+    assert len(axes.lines) == len(axes.collections) == 2
+    drawn = {line.get_label(): line.get_ydata()[-1] for line in axes.lines}
+    final = result.final()["log_loss"].mean(("seed", "fold"))
+    np.testing.assert_allclose(drawn["learning_rate=0.1"], final.sel(learning_rate=0.1), rtol=1e-6)
+    assert plots.save(figure, tmp_path / "curves.png").stat().st_size > 5000
