@@ -12,6 +12,8 @@ import jax.numpy as jnp
 
 from jnn import layers
 
+NOT_OF_ARRAYS = {"conv_plan", "empty_cache", "sinusoidal_positions"}  # public functions of sizes alone need no row
+
 BATCH = 6  # shared out as (2, 3) where leading batch axes are free
 
 
@@ -184,8 +186,6 @@ ATTENTION = [
     ),
     Row("causal_mask", lambda offset: layers.causal_mask(2, 3, offset=offset), lambda key: (jnp.array(1),)),
     Row("rotary", lambda x: layers.rotary(x, jnp.arange(3)), shaped((BATCH, 3, 2, 4)), free_batch=(0,)),
-    Row("sinusoidal_positions", lambda x: x + layers.sinusoidal_positions(3, 4).astype(x.dtype), shaped((3, 4))),
-    Row("empty_cache", lambda x: layers.empty_cache((), 2, 1, 4, x.dtype)._replace(v=x), shaped((2, 1, 4))),
     Row("extend_cache", _cached_attention, shaped((3, 2, 4), (3, 2, 4), (3, 2, 4))),
 ]
 
@@ -221,6 +221,14 @@ CONV = [
 ]
 
 POOL = [
+    Row(
+        "conv_general_dilated",
+        lambda x, kernel: layers.conv_general_dilated(
+            x, kernel, (2, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        shaped((2, 5, 4, 3), (3, 3, 3, 2)),
+        params=(1,),
+    ),
     Row("max_pool", lambda x: layers.max_pool(x, 2, padding="SAME"), shaped((2, 5, 4, 3))),
     Row("avg_pool", lambda x: layers.avg_pool(x, 2, padding="SAME"), shaped((2, 5, 4, 3))),
     Row("global_max_pool", layers.global_max_pool, shaped((2, 5, 4, 3))),
