@@ -47,6 +47,8 @@ def rnn(
     h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias)
     (Elman 1990, https://doi.org/10.1207/s15516709cog1402_1)
 
+    The activation works on each value and may not close over traced numbers.
+
     Raises:
         ValueError: If a parameter is missing or the shapes do not fit each other.
 
@@ -210,8 +212,8 @@ def _read(params: Params, features: int, gates: int) -> _Kernels:
         )
     hidden = params["recurrent_kernel"].shape[0]
     columns = gates * hidden
-    wanted = {"input_kernel": (features, columns), "recurrent_kernel": (hidden, columns)}
-    wanted |= {"bias": (columns,), "recurrent_bias": (columns,)}
+    wanted = dict.fromkeys(known, (columns,))
+    wanted |= {"input_kernel": (features, columns), "recurrent_kernel": (hidden, columns)}
     wrong = {name: leaf.shape for name, leaf in params.items() if leaf.shape != wanted[name]}
     if wrong:
         raise ValueError(
