@@ -141,8 +141,7 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) ->
     console.print(str(result.summary()), highlight=False, soft_wrap=True)
     choice = result.best()
     if choice.setting:
-        named = ", ".join(f"{k}={v:g}" for k, v in choice.setting.items())
-        console.print(f"best: {named}: {choice.interval}; {choice.method}", highlight=False, soft_wrap=True)
+        console.print(f"best: {choice}", highlight=False, soft_wrap=True)
     plots.save(plots.learning_curves(result), folder / "curves.png")
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")

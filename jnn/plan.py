@@ -110,7 +110,7 @@ def bytes_of(tree: Any) -> int:
     return sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
-_CACHE = {"cpu": 1 << 20}  # bytes of working set per device that a chunk may have
+_CACHE = {"cpu": 3 << 19}  # bytes of working set per device that a chunk may have
 _WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}
 _MEMORY_SHARE = 0.5
 

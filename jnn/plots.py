@@ -22,13 +22,14 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         most: Settings to draw; those that end best.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
     epochs, title = result.scores["epoch"].values, ""
     curves: dict[tuple, list] = {}
     for epoch in epochs:
         summary = make_summary(result.scores.drop_vars("best_epoch", errors="ignore").sel(epoch=epoch), metric)
-        title = f"{result.scores.attrs['data']}: {summary.title}"
+        title = summary.title
         for row in summary.rows:
             interval = row.intervals[metric]
             curves.setdefault(tuple(row.setting.items()), []).append((interval.mean, interval.low, interval.high))
@@ -40,6 +41,7 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set(xlabel="epoch", ylabel=metric, title=title)
     axes.title.set_fontsize("small")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure

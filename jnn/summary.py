@@ -125,6 +125,10 @@ class Choice(NamedTuple):
     interval: stats.Interval
     method: str
 
+    def __str__(self) -> str:
+        named = ", ".join(f"{k}={v:g}" for k, v in self.setting.items())
+        return f"{named or 'no setting'}: {self.interval}; {self.method}"
+
 
 def make_summary(scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95) -> Summary:
     """Summarises the final scores of a study.

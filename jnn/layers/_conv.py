@@ -1,5 +1,6 @@
 """Convolutions in one, two and three dimensions, by the lowering that is fastest where the program runs."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -9,8 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
-from jnn.layers._lowering import Geometry, Lowering, Plan, canonical, plan
-from jnn.layers._window import Padding, Sizes, make_window, per_axis
+from jnn.layers._lowering import Plan, canonical, plan
+from jnn.layers._window import Geometry, Lowering, Padding, Sizes, make_geometry, pad_space, per_axis
 
 
 def conv(
@@ -184,10 +185,9 @@ def _output(g: Geometry, x: Array, kernel: Array) -> Array:
     """Compute y; negative padding, which no algorithm here has to know, becomes a crop."""
     cropped = [(min(lo, 0), min(hi, 0), 0) for lo, hi in g.padding]
     if any(lo or hi for lo, hi, _ in cropped):
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *cropped, (0, 0, 0)])
+        x = pad_space(x, cropped)
     padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding)
-    g = Geometry(x.shape[1:-1], g.window, g.strides, padding, g.dilation, g.groups, g.precision, g.lowering)
-    return convolve(g, x, kernel)
+    return convolve(dataclasses.replace(g, spatial=x.shape[1:-1], padding=padding), x, kernel)
 
 
 def _transposed(
@@ -209,7 +209,7 @@ def _transposed(
     flipped = jnp.flip(kernel, range(len(window))).swapaxes(-1, -2)
     y = convolve_transposed(Geometry(spatial, window, strides, forward, dilation, lowering=lowering), x, flipped)
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
-    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *beyond, (0, 0, 0)])
+    return pad_space(y, beyond)
 
 
 def _check_operands(x: Array, kernel: Array, groups: int) -> None:
@@ -230,8 +230,8 @@ def _geometry(
     precision: lax.PrecisionLike = None,
     lowering: Lowering = "auto",
 ) -> Geometry:
-    made = make_window(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation)
-    return Geometry(made.spatial, made.window, made.strides, made.padding, made.dilation, groups, precision, lowering)
+    made = make_geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation)
+    return dataclasses.replace(made, groups=groups, precision=precision, lowering=lowering)
 
 
 def _transposed_padding(

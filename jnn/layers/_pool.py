@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnn.layers._window import Padding, Sizes, Window, make_window, per_axis, shifts
+from jnn.layers._window import Padding, Sizes, Geometry, make_geometry, per_axis, shifts
 
 # Windows with more taps than this are left to XLA's reduce_window: one slice for each tap would be a long program.
 MOST_TAPS = 32
@@ -129,13 +129,13 @@ def adaptive_avg_pool(
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _max_of_taps(x: Array, g: Window) -> Array:
+def _max_of_taps(x: Array, g: Geometry) -> Array:
     """Take the maximum of shifted slices, which XLA fuses with what made x; reduce_window would make x again."""
     return functools.reduce(jnp.maximum, (seen for _, seen in shifts(g, x, -jnp.inf)))
 
 
 @_max_of_taps.defjvp
-def _max_of_taps_jvp(g: Window, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+def _max_of_taps_jvp(g: Geometry, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """Differentiate by masks of shifted slices: XLA's own transpose (select-and-scatter) is slow on CPU."""
     (x,), (dx,) = primals, tangents
     y = _max_of_taps(x, g)
@@ -147,13 +147,13 @@ def _max_of_taps_jvp(g: Window, primals: tuple[Array], tangents: tuple[Array]) -
     return y, dy
 
 
-def _reduce(x: Array, g: Window, start: float, combine: Callable[..., Any]) -> Array:
+def _reduce(x: Array, g: Geometry, start: float, combine: Callable[..., Any]) -> Array:
     """Reduce each place of the window by XLA's reduce_window."""
     pads = [(0, 0), *g.padding, (0, 0)]
     return lax.reduce_window(x, np.asarray(start, x.dtype), combine, (1, *g.window, 1), (1, *g.strides, 1), pads)
 
 
-def _counts(g: Window) -> np.ndarray:
+def _counts(g: Geometry) -> np.ndarray:
     """Count the taps inside of x for each place of the window: `[*out_spatial, 1]`."""
     counts = np.ones((), np.float32)
     for n, w, s, (lo, _), places in zip(g.spatial, g.window, g.strides, g.padding, g.out_spatial, strict=True):
@@ -172,9 +172,9 @@ def _adaptive(name: str, x: Array, size: Sizes, reduce: Callable[..., Array]) ->
     return x
 
 
-def _window(name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding) -> Window:
+def _window(name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding) -> Geometry:
     sizes = per_axis("window", window, len(_space(name, x)))
-    g = make_window(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
+    g = make_geometry(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
     if any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True)) or min(min(g.padding)) < 0:
         raise ValueError(f"wanted padding of 0 or more, and less than the window {g.window}, but came {g.padding}")
     return g

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,17 +12,21 @@ from jaxtyping import Array
 
 Sizes = int | Sequence[int]
 Padding = str | Sequence[tuple[int, int]]
+Lowering = Literal["auto", "lax", "direct"]
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window that slides over space, one number (or pair) for each axis of it."""
+class Geometry:
+    """A window that slides over space, one number (or pair) for each axis of it; the rest is for convolutions."""
 
     spatial: tuple[int, ...]  # the space that it slides over
     window: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
+    groups: int = 1
+    precision: lax.PrecisionLike = None
+    lowering: Lowering = "auto"
 
     @property
     def out_spatial(self) -> tuple[int, ...]:
@@ -31,9 +36,9 @@ class Window:
         return tuple(max(0, (n - r) // s + 1) for n, r, s in zip(sizes, reach, self.strides, strict=True))
 
 
-def make_window(
+def make_geometry(
     spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
-) -> Window:
+) -> Geometry:
     """Resolve sizes given as one number and padding given by name; raise `ValueError` for what does not fit."""
     rank = len(spatial)
     if len(window) != rank:
@@ -43,7 +48,7 @@ def make_window(
         )
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = resolve_padding(padding, spatial, window, steps, gaps)
-    made = Window(tuple(spatial), tuple(window), steps, pairs, gaps)
+    made = Geometry(tuple(spatial), tuple(window), steps, pairs, gaps)
     if 0 in made.out_spatial:
         raise ValueError(
             f"wanted a window that fits into the padded input, but came window {made.window} with dilation {gaps} "
@@ -83,12 +88,12 @@ def resolve_padding(
     return tuple((int(lo), int(hi)) for lo, hi in pairs)
 
 
-def taps(g: Window) -> Iterator[tuple[int, ...]]:
+def taps(g: Geometry) -> Iterator[tuple[int, ...]]:
     """Yield the positions inside the window, last axis fastest."""
     yield from np.ndindex(g.window)
 
 
-def shifts(g: Window, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int, ...], Array]]:
+def shifts(g: Geometry, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int, ...], Array]]:
     """Yield, for each tap, what it sees of x in all places of the window: `[batch, *out_spatial, channels]`."""
     padded = pad_space(x, [(lo, hi, 0) for lo, hi in g.padding], fill)
     for tap in taps(g):
@@ -98,7 +103,7 @@ def shifts(g: Window, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int
         yield tap, lax.slice(padded, start, stop, (1, *g.strides, 1))
 
 
-def unshift(g: Window, tap: tuple[int, ...], y: Array) -> Array:
+def unshift(g: Geometry, tap: tuple[int, ...], y: Array) -> Array:
     """Put y where the tap saw x and zero elsewhere: the transpose of one of `shifts`."""
     pads = []
     for n, places, t, d, s, (lo, _) in zip(
