@@ -15,8 +15,8 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jnn.layers._conv import conv, conv_general_dilated, conv_plan, conv_transpose
-from jnn.layers._lowering import ALGORITHMS, Geometry, compute
-from jnn.layers._window import resolve_padding
+from jnn.layers._lowering import ALGORITHMS, compute
+from jnn.layers._window import Geometry, resolve_padding
 
 # x, kernel, and how the window moves: one line for each algorithm and each odd case
 CASES = {

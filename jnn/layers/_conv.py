@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._lowering import Plan, canonical, plan
-from jnn.layers._window import Geometry, Lowering, Padding, Sizes, make_geometry, pad_space, per_axis
+from jnn.layers._window import Geometry, Lowering, Padding, Sizes, make_geometry, pad_space, per_axis, resolve_padding
 
 
 def conv(
@@ -182,7 +182,7 @@ def conv_plan(
 
 
 def _output(g: Geometry, x: Array, kernel: Array) -> Array:
-    """Compute y; negative padding, which no algorithm here has to know, becomes a crop."""
+    """Compute y; negative padding becomes a crop, because XLA:CPU computes wrong gradients of it (jax 0.10)."""
     cropped = [(min(lo, 0), min(hi, 0), 0) for lo, hi in g.padding]
     if any(lo or hi for lo, hi, _ in cropped):
         x = pad_space(x, cropped)
@@ -239,7 +239,7 @@ def _transposed_padding(
 ) -> Sequence[tuple[int, int]]:
     """Return the padding of the dilated input, as `jax.lax.conv_transpose` has it."""
     if not isinstance(padding, str):
-        return padding
+        return resolve_padding(padding, window, window, strides, dilation)
     if padding.upper() not in ("SAME", "VALID"):
         raise ValueError(f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but came {padding!r}")
     pairs = []

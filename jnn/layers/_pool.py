@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnn.layers._window import Padding, Sizes, Geometry, make_geometry, per_axis, shifts
+from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
 
 # Windows with more taps than this are left to XLA's reduce_window: one slice for each tap would be a long program.
 MOST_TAPS = 32
