@@ -247,12 +247,13 @@ def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
     that draw the same bits, one pair in a million, keep their order.
     """
     place_bits = max(1, (length - 1).bit_length())
+    mask = jnp.uint32((1 << place_bits) - 1)
     place = jnp.arange(length, dtype=jnp.uint32)
     order = jnp.arange(length, dtype=jnp.int32)
     for i in range(-(-20 // (32 - place_bits))):
         drawn = jax.random.bits(jax.random.fold_in(key, i), (length,))
-        words = jnp.where(order < count, drawn, jnp.uint32(0xFFFFFFFF)) << place_bits | place
-        order = order[(jnp.sort(words) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)]
+        words = jnp.where(order < count, drawn, jnp.uint32(0xFFFFFFFF)) & ~mask | place
+        order = order[(jnp.sort(words) & mask).astype(jnp.int32)]
     return order
 
 
