@@ -54,7 +54,7 @@ within = jnn.metrics.Metric(
 
 
 def make_data(rows: int) -> jnn.Dataset:
-    """Rows whose targets carry noise with the heavy tails of a t distribution with one and a half degrees of freedom."""
+    """Rows whose targets carry heavy-tailed noise: a t distribution with one and a half degrees of freedom."""
     random = np.random.default_rng(0)
     x = random.uniform(-1, 1, (rows, 3))
     y = np.abs(x[:, 0]) + x[:, 1] * x[:, 2] + 0.05 * random.standard_t(1.5, rows)

@@ -218,7 +218,7 @@ def make_epoch(
         steps = -(-rows.shape[0] // batch_size)
         position = jnp.arange(steps * batch_size)
         if order != "sequential":
-            key = jax.random.key(0) if order == "shared" else state.key
+            key = jax.random.key(0, impl="threefry2x32") if order == "shared" else state.key
             key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), number)
             rows = rows[shuffled(key, rows.shape[0], count)]
         rows = rows[position % count].reshape(steps, batch_size)

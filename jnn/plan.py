@@ -77,7 +77,7 @@ def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:
     per_device = -(-members // count)
     width = max(1, min(per_device, _widest(devices[0], sizes.step)))
     width = -(-per_device // -(-per_device // width))  # equally full chunks
-    fitting = max(1, int(_memory(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)))
+    fitting = max(1, int(memory_of(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)))
     chunks = -(-per_device // width)
     calls = -(-chunks // fitting)
     return Plan(count, -(-chunks // calls), width)
@@ -110,6 +110,14 @@ def bytes_of(tree: Any) -> int:
     return sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
+def memory_of(device: Any, sharing: int = 1) -> float:
+    """Bytes that a device has left; on a CPU its part where so many devices share the host's memory."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / sharing
+
+
 _CACHE = {"cpu": 3 << 19}  # bytes of working set per device that a chunk may have
 _WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}
 _MEMORY_SHARE = 0.5
@@ -120,11 +128,3 @@ def _widest(device: Any, working_set: int) -> int:
     if device.platform not in _CACHE:
         return most
     return min(most, _CACHE[device.platform] // max(1, working_set))
-
-
-def _memory(device: Any, sharing: int) -> float:
-    """Bytes that one device may use."""
-    stats = device.memory_stats() if device.platform != "cpu" else None
-    if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / sharing

@@ -27,13 +27,15 @@ class Compiled(NamedTuple):
         advance: `advance(progress, columns, data, first, stop) -> progress`; the argument's memory is reused.
         split: `split(tree)` puts arrays [members, ...] where the programs want them.
         share: `share(data)` gives every device the resident arrays.
+        is_host: Whether the devices are cores that share the host's memory.
         seconds: Tracing and compiling; 0 when everything was there already.
     """
 
     begin: Callable
-    advance: Callable
+    advance: Any
     split: Callable
     share: Callable
+    is_host: bool
     seconds: float
 
 
@@ -58,13 +60,24 @@ def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns
     progress = _abstract(jax.eval_shape(begin, columns, data), per_member)
     first = jax.ShapeDtypeStruct((), np.int32)
     lowered = begin.lower(columns, data), advance.lower(progress, columns, data, first, first)
-    quick = {"xla_backend_optimization_level": 1} if mesh.devices.flat[0].platform == "cpu" else {}
-    with ThreadPoolExecutor(2) as pool:  # `begin` runs once: it need not be fast, and compiles 6 times sooner
-        begin, advance = pool.map(lambda low, options: low.compile(options), lowered, (quick, {}))
+    is_host = mesh.devices.flat[0].platform == "cpu"
+    options = {"xla_backend_optimization_level": 1} if is_host else {}  # LLVM's level 3 is slower to compile and to run
+    with ThreadPoolExecutor(2) as pool:
+        begin, advance = pool.map(lambda low: low.compile(options), lowered)
     split = functools.partial(jax.device_put, device=per_member)
     share = functools.partial(jax.device_put, device=everywhere)
-    study.compiled[signature] = Compiled(begin, advance, split, share, time.perf_counter() - start)
+    study.compiled[signature] = Compiled(begin, advance, split, share, is_host, time.perf_counter() - start)
     return study.compiled[signature]
+
+
+def bytes_needed(compiled: Compiled, plan: Plan) -> int:
+    """Bytes that training by this program takes of a device; of the host, where the devices are its cores."""
+    found = compiled.advance.memory_analysis()
+    if found is None:
+        return 0
+    whole = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    sharing = plan.devices if compiled.is_host else 1
+    return sharing * (whole - found.alias_size_in_bytes)
 
 
 def is_ragged(study: Study, data: Data) -> bool:

@@ -12,8 +12,8 @@ from jnn.checkpoint import Keeper, to_host
 from jnn.data import Dataset
 from jnn.engine import Data, Rows
 from jnn.members import Members, narrow, seeds
-from jnn.plan import Plan, make_plan
-from jnn.population import compile_population
+from jnn.plan import Plan, make_plan, memory_of
+from jnn.population import bytes_needed, compile_population
 from jnn.program import Progress
 from jnn.result import Result
 from jnn.splits import part_off
@@ -157,10 +157,9 @@ def _train_all(job: _Job, plan: Plan) -> tuple[Progress, float]:
         try:
             part, compiling = _train_part(job, plan, done, total)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
-            smaller = plan.halved() if is_out_of_memory(error) else None
-            if smaller is None:
+            if not is_out_of_memory(error):
                 raise
-            plan = smaller
+            plan = _smaller(plan, error)
             job.tell("planned", plan, done / total)
             continue
         parts.append(part)
@@ -174,6 +173,11 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
     chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
     columns = {k: v[chosen] for k, v in job.columns.items()}
     compiled = compile_population(study, plan, job.devices, columns, job.arrays)
+    needed, left = bytes_needed(compiled, plan), memory_of(job.devices[0])
+    if needed > left:
+        raise MemoryError(
+            f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} GB are left"
+        )
     job.tell("compiled", plan, start / total)
     columns, arrays = compiled.split(columns), compiled.share(job.arrays)
     epoch, progress = 0, compiled.begin(columns, arrays)
@@ -190,6 +194,16 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
             job.keeper.save(start, plan, epoch, progress, last=epoch == study.epochs)
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
     return jax.tree.map(lambda a: a[:real], to_host(progress)), compiled.seconds
+
+
+def _smaller(plan: Plan, error: BaseException) -> Plan:
+    smaller = plan.halved()
+    if smaller is None:
+        raise ValueError(
+            f"wanted memory for one member per device, but {str(error).splitlines()[0]}; "
+            "use a smaller batch_size, evaluation_batch or model, or fewer devices"
+        ) from error
+    return smaller
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -385,3 +385,10 @@ def test_a_transposed_kernel_with_swapped_channels_is_one_sentence():
 def test_padding_as_one_number_for_each_axis_is_one_sentence():
     with pytest.raises(ValueError, match="a pair"):
         inspect.unwrap(resolve_padding)((1, 1), (6, 6), (3, 3), (1, 1), (1, 1))
+
+
+def test_a_convolution_works_with_jit_disabled():
+    x, kernel = jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 4))
+    wanted = conv(x, kernel)
+    with jax.disable_jit():
+        np.testing.assert_allclose(conv(x, kernel), wanted)

@@ -62,7 +62,7 @@ def test_a_member_equals_its_solo_run(name, index):
 
 
 LAYOUTS = [
-    ("mlp with dropout", (1, 1, 16)),
+    ("mlp with dropout", (1, 1, 32)),
     ("mlp with dropout", (1, 3, 7)),
     ("mlp with dropout", (4, 1, 4)),
     ("batch norm and dropout", (1, 16, 1)),

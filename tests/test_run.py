@@ -196,6 +196,33 @@ def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
     assert not is_out_of_memory(ValueError("shapes"))
 
 
+def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
+    from jnn import training as module
+
+    made, members, wanted = study(), jnn.seeds(4), []
+    monkeypatch.setattr(module, "bytes_needed", lambda compiled, plan: wanted.append(plan.size) or plan.size * 10)
+    monkeypatch.setattr(module, "memory_of", lambda device: 25)
+    assert np.isfinite(jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 4)).scores["train_loss"]).all()
+    assert wanted == [4, 2, 2]
+    monkeypatch.setattr(module, "memory_of", lambda device: 5)
+    with pytest.raises(ValueError, match="wanted memory for one member"):
+        jnn.run(made, IRIS, members)
+
+
+def test_the_memory_of_a_program_grows_with_its_members():
+    from jnn.population import bytes_needed, compile_population
+    from jnn.training import _columns
+
+    made, arrays = study(), resident(study(), IRIS, jnn.seeds(1))
+    sizes = []
+    for width in (2, 64):
+        plan = jnn.Plan(1, 1, width)
+        compiled = compile_population(made, plan, jax.devices(), _columns(jnn.seeds(width)), arrays)
+        sizes.append(bytes_needed(compiled, plan))
+    params = 4 * (4 * 8 + 8 + 8 * 3 + 3)
+    assert sizes[1] - sizes[0] > 62 * 3 * params  # parameters and Adam's two moments of 62 members more
+
+
 def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     made, members = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)), jnn.seeds(4)
     plan = jnn.Plan(1, 1, 2)

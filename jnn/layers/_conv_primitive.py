@@ -80,6 +80,11 @@ def infer(role: Role, a: Any, b: Any, *, geometry: Geometry, members: bool) -> A
     return jax.make_jaxpr(function)(a, b).out_avals[0]
 
 
+def evaluate(role: Role, a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
+    """Compute the map outside of a program, where the platform is the one that JAX runs on."""
+    return compute(role, geometry, a, b, platform=jax.default_backend(), members=members)
+
+
 def lower(role: Role, platform: str) -> Any:
     """Return the lowering for a platform."""
 
@@ -91,7 +96,7 @@ def lower(role: Role, platform: str) -> Any:
 
 def register(role: Role, primitive: Primitive) -> None:
     """Give a primitive its rules."""
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("geometry", "members")))
+    primitive.def_impl(jax.jit(functools.partial(evaluate, role), static_argnames=("geometry", "members")))
     primitive.def_abstract_eval(functools.partial(infer, role))
     ad.defbilinear(primitive, functools.partial(transpose, role, 0), functools.partial(transpose, role, 1))
     batching.primitive_batchers[primitive] = functools.partial(batch, role)
