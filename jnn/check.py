@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import Batch, Data, State, make_forward, make_start, make_step
+from jnn.engine import Batch, Data, State, make_forward, make_start, make_step_of
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.study import Study
@@ -112,17 +112,7 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
 
 
 def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> None:
-    step = make_step(
-        study.model,
-        study.loss,
-        study.optimizer,
-        penalty=study.penalty,
-        inputs=study.inputs,
-        targets=study.targets,
-        precision=study.precision,
-        read=read,
-    )
-    after, _ = jax.eval_shape(step, state, batch)
+    after, _ = jax.eval_shape(make_step_of(study, read=read), state, batch)
     before, after = (jax.tree.map(lambda a: (a.shape, a.dtype), s) for s in (state, after))
     if before != after:
         raise ValueError(

@@ -174,6 +174,20 @@ def make_step(
     return step
 
 
+def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+    """Makes the step that a study trains with."""
+    return make_step(
+        study.model,
+        study.loss,
+        study.optimizer,
+        penalty=study.penalty,
+        inputs=study.inputs,
+        targets=study.targets,
+        precision=study.precision,
+        read=read,
+    )
+
+
 def make_forward(
     model: Any, inputs: Preprocess | None = None, precision: str = "float32", *, read: set[str] | None = None
 ) -> Callable:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jnn.engine import Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step, per_row
+from jnn.engine import Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step_of, per_row
 from jnn.study import Study
 
 
@@ -39,16 +39,7 @@ class Program(NamedTuple):
 def make_program(study: Study, *, ragged: bool = False) -> Program:
     """Makes the pure functions that train one member, cut at epochs so that a host can look in between."""
     start = make_start(study)
-    step = make_step(
-        study.model,
-        study.loss,
-        study.optimizer,
-        penalty=study.penalty,
-        inputs=study.inputs,
-        targets=study.targets,
-        precision=study.precision,
-    )
-    epoch = make_epoch(step, study.batch_size, order=study.order, ragged=ragged)
+    epoch = make_epoch(make_step_of(study), study.batch_size, order=study.order, ragged=ragged)
     evaluate = make_evaluate(study)
 
     def scores(state, data: Data, fold):

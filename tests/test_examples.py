@@ -37,8 +37,7 @@ def test_the_readmes_study_runs_as_printed(capsys, monkeypatch):
 
 
 def test_the_readmes_snippets_are_python():
-    for code in blocks("python"):
-        compile(code, "README.md", "exec")
+    assert [compile(code, "README.md", "exec") for code in blocks("python")]
 
 
 def test_the_readme_names_files_that_are_there():
