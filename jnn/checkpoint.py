@@ -1,5 +1,6 @@
 """Trees of arrays on disk, as safetensors, and the state of a run that may be killed at any moment."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -130,8 +131,7 @@ class Keeper:
         """Keeps a part's progress, if it is its last or enough time has passed."""
         if not last and time.monotonic() - self.saved < _EVERY:
             return
-        layout = {"devices": plan.devices, "chunks": plan.chunks, "width": plan.width}
-        self._write("run.json", {**self._read("run.json"), "plan": layout})
+        self._write("run.json", {**self._read("run.json"), "plan": dataclasses.asdict(plan)})
         save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch)
         self.saved = time.monotonic()
 

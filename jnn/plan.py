@@ -9,6 +9,7 @@ number of members whose working set fits a budget per device (`_CACHE`), see `be
 import dataclasses
 import math
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -77,8 +78,9 @@ def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:
     per_device = -(-members // count)
     width = max(1, min(per_device, _widest(devices[0], sizes.step)))
     width = -(-per_device // -(-per_device // width))  # equally full chunks
-    fitting = max(1, int(memory_of(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)))
     chunks = -(-per_device // width)
+    most = memory_of(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)
+    fitting = max(1, int(min(most, chunks)))
     calls = -(-chunks // fitting)
     return Plan(count, -(-chunks // calls), width)
 
@@ -91,9 +93,7 @@ def use_cpu_cores(count: int | None = None) -> int:
     Raises:
         ValueError: If JAX has already started with another number of CPU devices.
     """
-    wanted = (
-        count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (count or os.cpu_count() or 1)
-    )
+    wanted = count or _cores()
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:
@@ -115,7 +115,7 @@ def memory_of(device: Any, sharing: int = 1) -> float:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / sharing
+    return _host_memory() / sharing
 
 
 _CACHE = {"cpu": 3 << 19}  # bytes of working set per device that a chunk may have
@@ -128,3 +128,23 @@ def _widest(device: Any, working_set: int) -> int:
     if device.platform not in _CACHE:
         return most
     return min(most, _CACHE[device.platform] // max(1, working_set))
+
+
+def _cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _host_memory() -> float:
+    """Bytes that the host can still give, with what it would take back from its file cache; all where it tells no more.
+
+    The count of free pages will not do: a host that has read many files has few of them, and memory enough.
+    """
+    table = pathlib.Path("/proc/meminfo")
+    if table.exists():
+        for line in table.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return math.inf

@@ -209,6 +209,18 @@ def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
         jnn.run(made, IRIS, members)
 
 
+def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch, tmp_path):
+    from jnn import plan
+
+    table = tmp_path / "meminfo"
+    table.write_text("MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\nCached: 3990 kB\n")
+    monkeypatch.setattr(plan.pathlib, "Path", lambda name: table)
+    (cpu, *_) = jax.devices("cpu")
+    assert plan.memory_of(cpu) == 4000 * 1024 and plan.memory_of(cpu, 4) == 1000 * 1024
+    table.unlink()
+    assert plan.memory_of(cpu) > 4000 * 1024  # no such table: the host's whole memory
+
+
 def test_the_memory_of_a_program_grows_with_its_members():
     from jnn.population import bytes_needed, compile_population
     from jnn.training import _columns
