@@ -27,7 +27,9 @@ def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.
     if signature not in study.compiled:  # tracing takes a tenth of a second
         study.compiled[signature] = _look(study, data, one, shapes)
     y_shape, sizes = study.compiled[signature]
-    return arrays._replace(y=arrays.y.reshape(-1, *y_shape)), sizes
+    if arrays.y.shape[1:] != y_shape:
+        arrays = arrays._replace(y=arrays.y.reshape(-1, *y_shape))
+    return arrays, sizes
 
 
 def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tuple[tuple[int, ...], Sizes]:
@@ -47,7 +49,7 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
 
 def _check_batches(study: Study, data: Any, arrays: Data) -> None:
     fewest = int(np.min(arrays.train.count))
-    if study.batch_size > fewest:
+    if study.steps_per_epoch is None and study.batch_size > fewest:
         raise ValueError(
             f"wanted batches no larger than the training rows, but got batch_size={study.batch_size} for {fewest} "
             f"rows of {data.name}; use batch_size={fewest} or less"

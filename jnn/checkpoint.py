@@ -93,7 +93,7 @@ class Keeper:
 
     Args:
         directory: The folder; made if it is not there.
-        study: What is trained.
+        program: The text of the program that is trained, see `jnn.program.text_of`.
         columns: The members' numbers.
         arrays: The resident data.
 
@@ -101,11 +101,11 @@ class Keeper:
         ValueError: If the folder holds the unfinished run of something else.
     """
 
-    def __init__(self, directory: Any, study: Any, columns: Mapping[str, np.ndarray], arrays: Any):
+    def __init__(self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any):
         self.folder = pathlib.Path(directory) / "unfinished"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.saved = time.monotonic()
-        digest = _digest(study, columns, arrays)
+        digest = _digest(program, columns, arrays)
         known = self._read("run.json").get("digest", digest)
         if known != digest:
             raise ValueError(
@@ -154,12 +154,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
     partial.replace(path)
 
 
-def _digest(study: Any, columns: Mapping[str, np.ndarray], arrays: Any) -> str:
-    """What makes two runs the same: settings by value, functions by name, members and data by their bytes."""
-    code = hashlib.sha256()
-    for name in ("epochs", "batch_size", "hyper", "order", "keep", "validation", "monitor", "precision"):
-        code.update(f"{name}={getattr(study, name)!r};".encode())
-    code.update(f"{study.model.name};{sorted(study.metrics)};{getattr(study.loss, '__name__', '')}".encode())
+def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Any) -> str:
+    """What makes two runs the same: the program, and the bytes of members and data."""
+    code = hashlib.sha256(program.encode())
     for leaf in jax.tree.leaves((dict(columns), arrays)):
         leaf = np.ascontiguousarray(leaf)
         code.update(f"{leaf.shape}{leaf.dtype}".encode())

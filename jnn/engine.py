@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jnn.data import Windows
 from jnn.model import as_model
 from jnn.preprocess import Preprocess
 from jnn.study import Study
@@ -19,6 +20,7 @@ from jnn.study import Study
 Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
 
 _INIT, _ORDER, _STEP = range(3)  # streams of random numbers that a member's key is folded into
+_AUGMENT = 0xA06  # folded into a step's key; layers fold in small numbers
 
 
 class Rows(NamedTuple):
@@ -37,8 +39,8 @@ class Data(NamedTuple):
     """The resident arrays that all members read, and the rows that each fold trains and is scored on.
 
     Attributes:
-        x: [rows, *features].
-        y: [rows] or [rows, outputs].
+        x: [rows, *features], or `jnn.data.Windows` of a series.
+        y: [rows] or [rows, outputs], or `Windows`.
         train: Rows whose gradient is taken.
         validation: Rows that choose the best epoch (`Study.keep="best"`), else None.
         test: Rows that give the score, else None.
@@ -136,6 +138,8 @@ def make_step(
     optimizer: Any,
     *,
     penalty: Callable | None = None,
+    augment: Callable | None = None,
+    objective: Callable | None = None,
     inputs: Preprocess | None = None,
     targets: Preprocess | None = None,
     precision: str = "float32",
@@ -148,6 +152,8 @@ def make_step(
         loss: `loss(outputs, targets) -> per-example losses`.
         optimizer: An `optax.GradientTransformation` or a function of the member's numbers that returns one.
         penalty: `penalty(params, hyper) -> scalar`, added to the mean loss.
+        augment: `augment(batch, *, key) -> batch`, applied to the raw batch.
+        objective: `objective(forward, batch) -> (losses per row, model_state)` instead of the loss of the outputs.
         inputs: Applied to `batch.x` with `state.scale[0]` before the model.
         targets: Applied to `batch.y` with `state.scale[1]` before the loss.
         precision: "bfloat16" computes the network in bfloat16; parameters, loss and update stay float32.
@@ -155,17 +161,24 @@ def make_step(
     """
     model, optimizer = as_model(model), as_optimizer(optimizer)
     forward = make_forward(model, inputs, precision, read=read)
+    objective = objective or _plain(loss)
 
-    def objective(params, state: State, batch: Batch):
-        key = jax.random.fold_in(jax.random.fold_in(state.key, _STEP), state.step)
-        outputs, model_state = forward(state._replace(params=params), batch.x, key=key, train=True)
-        wanted = batch.y if targets is None else targets.forward(state.scale[1], batch.y)
-        mean = weighted_mean(loss(outputs, wanted), batch.weights)
-        total = mean if penalty is None else mean + penalty(params, Hypers(state.hyper, read))
-        return total, (mean, model_state)
+    def total(params, state: State, batch: Batch, key):
+        def train(x):
+            return forward(state._replace(params=params), x, key=key, train=True)
+
+        losses, model_state = objective(train, batch)
+        mean = weighted_mean(losses, batch.weights)
+        whole = mean if penalty is None else mean + penalty(params, Hypers(state.hyper, read))
+        return whole, (mean, model_state)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
-        gradients, (mean, model_state) = jax.grad(objective, has_aux=True)(state.params, state, batch)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, _STEP), state.step)
+        if augment is not None:
+            batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
+        if targets is not None:
+            batch = batch._replace(y=targets.forward(state.scale[1], batch.y))
+        gradients, (mean, model_state) = jax.grad(total, has_aux=True)(state.params, state, batch, key)
         update = optimizer(Hypers(state.hyper, read)).update
         updates, opt_state = update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -181,6 +194,8 @@ def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[Sta
         study.loss,
         study.optimizer,
         penalty=study.penalty,
+        augment=study.augment,
+        objective=study.objective,
         inputs=study.inputs,
         targets=study.targets,
         precision=study.precision,
@@ -211,7 +226,7 @@ def make_forward(
 
 
 def make_epoch(
-    step: Callable, batch_size: int, *, order: str = "member", ragged: bool = False
+    step: Callable, batch_size: int, *, order: str = "member", steps: int | None = None, ragged: bool = False
 ) -> Callable[[State, Data, jax.Array, jax.Array], tuple[State, jax.Array]]:
     """Makes `epoch(state, data, fold, number) -> (state, mean loss)`: every training row once, in batches, by a scan.
 
@@ -223,34 +238,48 @@ def make_epoch(
         batch_size: Rows per step.
         order: "member" draws a new order each epoch from the member's key; "shared" from a key that all members
             share, so that members of one fold read the same batches; "sequential" keeps the order of the rows.
+        steps: So many batches drawn with replacement, or going round the rows if sequential, instead of every row once.
         ragged: True if some folds have fewer batches than others: their surplus steps then change nothing.
     """
 
     def epoch(state: State, data: Data, fold, number) -> tuple[State, jax.Array]:
         data = jax.tree.map(jnp.asarray, data)
         rows, count = data.train.index[fold], data.train.count[fold]
-        steps = -(-rows.shape[0] // batch_size)
-        position = jnp.arange(steps * batch_size)
-        if order != "sequential":
-            key = jax.random.key(0, impl="threefry2x32") if order == "shared" else state.key
-            key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), number)
-            rows = rows[shuffled(key, rows.shape[0], count)]
-        rows = rows[position % count].reshape(steps, batch_size)
-        weights = (position < count).astype(jnp.float32).reshape(steps, batch_size)
+        key = jax.random.key(0, impl="threefry2x32") if order == "shared" else state.key
+        key = None if order == "sequential" else jax.random.fold_in(jax.random.fold_in(key, _ORDER), number)
+        if steps is None:
+            place, weights = _every_row_once(key, rows.shape[0], count, batch_size)
+        else:
+            place, weights = _drawn(key, number, steps * batch_size, count)
+        rows, weights = (a.reshape(-1, batch_size) for a in (rows[place], weights))
 
         def body(state, inputs):
             index, weights = inputs
             new, loss = step(state, Batch(data.x[index], data.y[index], weights))
             total = jnp.sum(weights)
-            if ragged:
+            if ragged:  # the surplus steps of a smaller fold
                 new = jax.tree.map(lambda a, b: jnp.where(total > 0, a, b), new, state)
                 loss = jnp.where(total > 0, loss, 0)
             return new, loss * total
 
         state, losses = jax.lax.scan(body, state, (rows, weights))
-        return state, jnp.sum(losses) / count
+        return state, jnp.sum(losses) / jnp.sum(weights)
 
     return epoch
+
+
+def _every_row_once(key: jax.Array | None, length: int, count: jax.Array, batch_size: int) -> tuple[Leaf, Leaf]:
+    """Places in a list of rows, a whole number of batches, and weights: 0 on those that only fill up the last one."""
+    position = jnp.arange(-(-length // batch_size) * batch_size)
+    weights = (position < count).astype(jnp.float32)
+    return (position % count if key is None else shuffled(key, length, count)[position % count]), weights
+
+
+def _drawn(key: jax.Array | None, number: jax.Array, total: int, count: jax.Array) -> tuple[Leaf, Leaf]:
+    """`total` places drawn with replacement; without a key the next ones, going round and round."""
+    if key is None:
+        return (number * total + jnp.arange(total)) % count, jnp.ones(total)
+    return jax.random.randint(key, (total,), 0, count), jnp.ones(total)
 
 
 def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
@@ -293,7 +322,23 @@ def _fit(study: Study, data: Data, fold) -> tuple[Any, Any]:
     index, count = data.train.index[fold], data.train.count[fold]
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
     weights = jnp.zeros(data.x.shape[0]).at[index].add(real)
-    return study.inputs.fit(data.x, weights), study.targets.fit(data.y, weights)
+
+    def fit(preprocess: Preprocess, values):
+        if isinstance(values, Windows):  # each step of the series counts once, in however many windows it is
+            return preprocess.fit(values.values, values.covered(weights))
+        return preprocess.fit(values, weights)
+
+    return fit(study.inputs, data.x), fit(study.targets, data.y)
+
+
+def _plain(loss: Callable) -> Callable:
+    """The objective that takes nothing but the loss of the outputs."""
+
+    def objective(forward: Callable, batch: Batch):
+        outputs, model_state = forward(batch.x)
+        return loss(outputs, batch.y), model_state
+
+    return objective
 
 
 def _to_bfloat16(a: jax.Array) -> jax.Array:

@@ -1,12 +1,16 @@
 """The training of one member from first to last epoch, scored after each, as pure functions."""
 
 import functools
+import hashlib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jnn.checkpoint import to_host
 from jnn.engine import Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step_of, per_row
 from jnn.study import Study
 
@@ -39,7 +43,8 @@ class Program(NamedTuple):
 def make_program(study: Study, *, ragged: bool = False) -> Program:
     """Makes the pure functions that train one member, cut at epochs so that a host can look in between."""
     start = make_start(study)
-    epoch = make_epoch(make_step_of(study), study.batch_size, order=study.order, ragged=ragged)
+    steps = study.steps_per_epoch
+    epoch = make_epoch(make_step_of(study), study.batch_size, order=study.order, steps=steps, ragged=ragged)
     evaluate = make_evaluate(study)
 
     def scores(state, data: Data, fold):
@@ -64,12 +69,14 @@ def make_program(study: Study, *, ragged: bool = False) -> Program:
     def one_epoch(number, progress: Progress, member: Member, data: Data) -> Progress:
         state, train_loss = epoch(progress.state, data, member.fold, number)
         found = {"train_loss": train_loss, **scores(state, data, member.fold)}
-        history = {k: progress.history[k].at[number].set(v.astype(jnp.float32)) for k, v in found.items()}
-        best = progress.best
+        goes_on, best = True, progress.best
         if best is not None:
+            goes_on = True if study.patience is None else number - best[1] <= study.patience
             score = found["validation_" + study.monitor] * study.monitor_sign
             candidate = (score, jnp.int32(number), state.params, state.model_state)
-            best = jax.tree.map(lambda new, old: jnp.where(score < best[0], new, old), candidate, best)
+            better = goes_on & (score < best[0])
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
+        history = {k: progress.history[k].at[number].set(jnp.where(goes_on, v, jnp.nan)) for k, v in found.items()}
         return Progress(state, history, best)
 
     def advance(progress: Progress, member: Member, data: Data, first, stop) -> Progress:
@@ -87,6 +94,21 @@ def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data]
         return program.advance(program.begin(member, data), member, data, 0, study.epochs)
 
     return train
+
+
+def text_of(study: Study, member: Member, data: Data, *, ragged: bool = False) -> str:
+    """The training of one member as text that is the same in every process: its jaxpr and the constants in it.
+
+    Args:
+        study: What is trained.
+        member: As shapes.
+        data: Arrays or shapes.
+        ragged: As in `make_program`.
+    """
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), data)
+    traced = jax.make_jaxpr(make_train(study, ragged=ragged))(member, shapes)
+    constants = [hashlib.sha256(np.asarray(c).tobytes()).hexdigest() for c in to_host(traced.consts)]
+    return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(constants)
 
 
 def make_evaluate(study: Study) -> Callable[[State, Data, Rows, jax.Array], dict[str, jax.Array]]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import checkpoint
+from jnn.data import Windows
 from jnn.engine import Data, Rows, State, make_start
 from jnn.members import Members, narrow
 from jnn.plan import Plan
@@ -85,7 +86,7 @@ class Result:
             "data": data.name,
             "task": data.task,
             "classes": data.classes,
-            "row": json.dumps({k: [a.shape[1:], str(a.dtype)] for k, a in (("x", arrays.x), ("y", arrays.y))}),
+            "row": json.dumps({"x": _kind_of(arrays.x), "y": _kind_of(arrays.y)}),
             "model": study.model.name,
             "split": members.split.describe if members.split else "none",
             "train_rows": float(np.mean(arrays.train.count)),
@@ -100,7 +101,7 @@ class Result:
         """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis."""
         if "best_epoch" not in self.scores:
             return self.scores.isel(epoch=-1)
-        return self.scores.sel(epoch=self.scores["best_epoch"].clip(min=1)).drop_vars(["best_epoch"])
+        return self.scores.sel(epoch=self.scores["best_epoch"].clip(min=1)).drop_vars(["best_epoch", "epoch"])
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
         """Mean and interval per setting; see `jnn.summary.make_summary` for the statistics."""
@@ -241,9 +242,23 @@ def _probabilities(outputs: np.ndarray, classes: int) -> jax.Array:
     return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], axis=-1)
 
 
+def _kind_of(rows: Any) -> list[Any]:
+    """What `_of_kind` makes rows of this shape and type from."""
+    if isinstance(rows, Windows):
+        return [rows.values.shape[1:], str(rows.dtype), rows.length, rows.offset, rows.span]
+    return [rows.shape[1:], str(rows.dtype)]
+
+
+def _of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
+    """Two rows, as shapes."""
+    if window:
+        return Windows(jax.ShapeDtypeStruct((window[-1] + 1, *shape), dtype), *window)
+    return jax.ShapeDtypeStruct((2, *shape), dtype)
+
+
 def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
     """The shapes of one trained member of `study` on data with such rows."""
-    x, y = (jax.ShapeDtypeStruct((2, *row[k][0]), row[k][1]) for k in ("x", "y"))
+    x, y = (_of_kind(*row[k]) for k in ("x", "y"))
     rows = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
     columns = {"seed": np.int32(0), **{k: v[0] for k, v in narrow(members.numbers()).items()}}
     state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, rows))

@@ -6,13 +6,25 @@ copied.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _KINDS = ("auto", "plain", "stratified", "grouped", "time")
 
-Fold = tuple[np.ndarray, np.ndarray]  # rows that train, rows that test
+
+class Fold(NamedTuple):
+    """Row numbers of one fold.
+
+    Attributes:
+        train: Rows whose gradient is taken.
+        validation: Rows that choose the best epoch, or None.
+        test: Rows that give the score, or None.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray | None
+    test: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,39 +34,30 @@ class Split:
     Attributes:
         describe: What stands in tables and records, e.g. "5 stratified folds".
         count: Number of folds.
-        make: `make(data) -> [(train rows, test rows), ...]`.
+        make: `make(data) -> [(train rows, test rows) or (train rows, validation rows, test rows), ...]`.
     """
 
     describe: str
     count: int
-    make: Callable[[Any], Sequence[Fold]] = dataclasses.field(compare=False, repr=False)
+    make: Callable[[Any], Sequence[tuple]] = dataclasses.field(compare=False, repr=False)
 
     def __len__(self) -> int:
         return self.count
 
     def rows(self, data: Any) -> list[Fold]:
-        """The folds of a `Dataset`, each (train, test) as int32 row numbers, none of them empty."""
-        made = [(np.asarray(a, np.int32), np.asarray(b, np.int32)) for a, b in self.make(data)]
-        for i, (train, test) in enumerate(made):
-            for part, rows in (("train", train), ("test", test)):
-                if not len(rows):
-                    raise ValueError(f"wanted rows in every fold, but fold {i} has none to {part} on; use fewer folds")
-                if rows.min() < 0 or rows.max() >= data.rows:
-                    raise ValueError(
-                        f"wanted row numbers in 0..{data.rows - 1}, but fold {i} has {rows.min()}..{rows.max()}; "
-                        "make the splits from this data"
-                    )
-        return made
+        """The folds of a `Dataset` as int32 row numbers, no part of them empty."""
+        return [_checked(i, fold, data.rows) for i, fold in enumerate(self.make(data))]
 
 
 def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0) -> Split:
     """Folds of a cross-validation.
 
     Args:
-        folds: Number of folds; or a list of (train rows, test rows); or any scikit-learn splitter.
+        folds: Number of folds; or a list of (train rows, test rows) or (train rows, validation rows, test rows); or
+            any scikit-learn splitter.
         kind: "plain"; "stratified" keeps the shares of the classes; "grouped" keeps rows of one `Dataset.groups`
             entry together; "time" trains on the past and tests on what follows; "auto" is stratified for
-            classification, grouped where the data has groups, else plain.
+            classification, grouped where the data has groups, in time for windows of a series, else plain.
         repeats: Whole cross-validations with newly shuffled rows (not for "time").
         seed: Of the shuffling.
     """
@@ -64,13 +67,15 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
             raise ValueError(f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split")
         if kind not in _KINDS:
             raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
-        if kind == "time" and repeats > 1:
-            raise ValueError("wanted repeats=1 for folds in time, but got more; time can be split in one order only")
 
-        def make(data: Any) -> list[Fold]:
+        def make(data: Any) -> list[tuple]:
             chosen = _kind_for(kind, data)
             _check_rows(folds, data, chosen)
-            splitters = [_splitter(chosen, folds, seed + r) for r in range(repeats)]
+            if chosen == "time" and repeats > 1:
+                raise ValueError(
+                    "wanted repeats=1 for folds in time, but got more; time can be split in one order only"
+                )
+            splitters = [_splitter(chosen, folds, seed + r, data.gap) for r in range(repeats)]
             return [fold for s in splitters for fold in _apply(s, data)]
 
         label = f"{folds} {kind} folds" if kind != "auto" else f"{folds} folds"
@@ -91,13 +96,13 @@ def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
     if kind not in ("auto", "plain", "stratified", "time"):
         raise ValueError(f"wanted kind to be 'auto', 'plain', 'stratified' or 'time', but got {kind!r}; choose one")
 
-    def make(data: Any) -> list[Fold]:
+    def make(data: Any) -> list[tuple]:
         return [part_off(np.arange(data.rows), share, data, kind=_kind_for(kind, data, grouped=False), seed=seed)]
 
     return Split(f"hold-out of {share:g} (seed {seed})", 1, make)
 
 
-def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> Fold:
+def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits `rows` in two by `share`; the second part is the smaller one that is set aside."""
     from sklearn.model_selection import train_test_split
 
@@ -105,7 +110,7 @@ def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int)
         raise ValueError(f"wanted at least 2 rows to split, but got {len(rows)}; give more data")
     if kind == "time":
         size = max(1, round(share * len(rows)))
-        return rows[:-size], rows[-size:]
+        return rows[: max(0, len(rows) - size - data.gap)], rows[-size:]
     labels = data.y[rows] if kind == "stratified" else None
     try:
         train, test = train_test_split(rows, test_size=share, random_state=seed, stratify=labels)
@@ -118,6 +123,13 @@ def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int)
 
 
 def _kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
+    if data.is_series and kind not in ("auto", "time"):
+        raise ValueError(
+            f"wanted folds in time for windows of a series, but got kind={kind!r}; windows that overlap would stand on "
+            "both sides, use kind='time' or give the rows"
+        )
+    if data.is_series:
+        return "time"
     if kind != "auto":
         return kind
     if grouped and data.groups is not None:
@@ -125,17 +137,34 @@ def _kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
     return "stratified" if data.task == "classification" else "plain"
 
 
-def _splitter(kind: str, folds: int, seed: int) -> Any:
+def _splitter(kind: str, folds: int, seed: int, gap: int) -> Any:
     from sklearn import model_selection as sk
 
     if kind == "time":
-        return sk.TimeSeriesSplit(folds)
+        return sk.TimeSeriesSplit(folds, gap=gap)
     made = {"plain": sk.KFold, "stratified": sk.StratifiedKFold, "grouped": sk.GroupKFold}[kind]
     return made(folds, shuffle=True, random_state=seed)
 
 
-def _apply(splitter: Any, data: Any) -> list[Fold]:
-    return list(splitter.split(np.zeros((data.rows, 1)), data.y, data.groups))
+def _apply(splitter: Any, data: Any) -> list[tuple]:
+    labels = None if data.is_series else data.y
+    return list(splitter.split(np.zeros((data.rows, 1)), labels, data.groups))
+
+
+def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
+    train, *validation, test = (np.asarray(part, np.int32) for part in fold)
+    made = Fold(train, validation[0] if validation else None, test)
+    for name, part in made._asdict().items():
+        if part is None:
+            continue
+        if not len(part):
+            raise ValueError(f"wanted rows in every fold, but fold {number} has none to {name} on; use fewer folds")
+        if part.min() < 0 or part.max() >= rows:
+            raise ValueError(
+                f"wanted row numbers in 0..{rows - 1}, but fold {number} has {part.min()}..{part.max()}; "
+                "make the splits from this data"
+            )
+    return made
 
 
 def _check_rows(folds: int, data: Any, kind: str) -> None:

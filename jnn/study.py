@@ -28,13 +28,23 @@ class Study:
         batch_size: Rows per step; the last batch of an epoch is filled up with rows that weigh nothing.
         hyper: Default numbers for names that the members do not set.
         penalty: `penalty(params, h) -> scalar` added to the loss, e.g. `lambda p, h: h.l2 * jnn.layers.l2(p)`.
+        augment: `augment(batch, *, key) -> batch`, applied to each training batch before preprocessing, e.g.
+            `lambda batch, *, key: batch._replace(x=jnn.augment.flip(batch.x, key=key))`.
+        objective: `objective(forward, batch) -> (losses per row, model_state)` with
+            `forward(x) -> (outputs, model_state)`, where training takes more than `loss(outputs, batch.y)`, such as
+            the network's gradient by its input. Scoring still takes `loss`.
         inputs: Preprocessing of x, fitted on each member's own training rows inside the program.
         targets: The same for y; predictions and metrics are in the original units.
         order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
             gather serves all), "sequential" (as the rows stand).
+        steps_per_epoch: Batches of an epoch, drawn with replacement (or going round, if sequential); by default an
+            epoch takes every training row once.
         keep: Which parameters a member ends with: "last" epoch, or the "best" epoch by `monitor` on an inner split.
-        validation: Share of each member's training rows set aside as that inner split; needed by keep="best".
+        validation: Share of each member's training rows set aside as that inner split, for keep="best"; or give the
+            rows themselves, `jnn.folds([(train, validation, test), ...])`.
         monitor: "loss" or the name of a metric.
+        patience: With keep="best": a member ends when so many epochs have brought no better one. Its later scores are
+            NaN; the run ends with its last member.
         precision: "float32", or "bfloat16" for the network's computations with float32 parameters.
         evaluation_batch: Rows per batch when scoring.
         compiled: The programs compiled so far, by layout and shapes.
@@ -48,12 +58,16 @@ class Study:
     batch_size: int = 32
     hyper: Mapping[str, float] = dataclasses.field(default_factory=dict)
     penalty: Callable | None = None
+    augment: Callable | None = None
+    objective: Callable | None = None
     inputs: Preprocess = identity
     targets: Preprocess = identity
     order: str = "member"
+    steps_per_epoch: int | None = None
     keep: str = "last"
     validation: float = 0.0
     monitor: str = "loss"
+    patience: int | None = None
     precision: str = "float32"
     evaluation_batch: int = 512
     compiled: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
@@ -62,6 +76,8 @@ class Study:
         object.__setattr__(self, "model", as_model(self.model))
         for name in ("epochs", "batch_size", "evaluation_batch"):
             _check_positive(name, getattr(self, name))
+        for name in ("steps_per_epoch", "patience"):
+            _check_positive(name, 1 if getattr(self, name) is None else getattr(self, name))
         for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
@@ -75,11 +91,8 @@ class Study:
                 )
         if not 0 <= self.validation < 1:
             raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation}; use e.g. 0.1")
-        if self.keep == "best" and self.validation == 0:
-            raise ValueError(
-                "wanted an inner split for keep='best', but got validation=0; set e.g. validation=0.1, because a "
-                "score on the rows that chose the epoch would be too good"
-            )
+        if self.patience is not None and self.keep != "best":
+            raise ValueError("wanted keep='best' with patience, but got keep='last'; without it no epoch is better")
         if self.monitor not in ("loss", *self.metrics):
             raise ValueError(
                 f"wanted monitor to be 'loss' or one of the metrics {sorted(self.metrics)}, but got {self.monitor!r}"

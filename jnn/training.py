@@ -9,16 +9,20 @@ import numpy as np
 
 from jnn.check import check_study
 from jnn.checkpoint import Keeper, to_host
-from jnn.data import Dataset
+from jnn.data import Dataset, Windows
 from jnn.engine import Data, Rows
 from jnn.members import Members, narrow, seeds
 from jnn.plan import Plan, make_plan, memory_of
-from jnn.population import bytes_needed, compile_population
-from jnn.program import Progress
+from jnn.population import bytes_needed, compile_population, is_ragged, member_of
+from jnn.program import Progress, text_of
 from jnn.result import Result
-from jnn.splits import part_off
+from jnn.splits import Fold, part_off
 from jnn.study import Study
 
+_ONE_SERIES = (
+    "wanted rows of one series, but got a test set of its own; name its windows by "
+    "jnn.folds([(train rows, test rows)]) of one data set"
+)
 _SEGMENT = 0.5  # seconds between two looks of the host; a look costs about a millisecond
 
 
@@ -71,10 +75,11 @@ def run(
     members = seeds(1) if members is None else members
     begun = time.perf_counter()
     arrays = resident(study, data, members, test)
+    _check_inner_split(study, arrays)
     columns = _columns(members)
     arrays, sizes = check_study(study, data, arrays, columns)
     devices = jax.local_devices() if devices is None else list(devices)
-    keeper = Keeper(directory, study, columns, arrays) if directory else None
+    keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
     plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), sizes, devices)
     job = _Job(study, arrays, columns, devices, keeper, watch, begun)
     progress, seconds = _train_all(job, plan)
@@ -93,36 +98,57 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
         raise ValueError("wanted either folds or a separate test set, but got both; leave one out")
     x, y = data.x, data.y
     if test is not None:
-        folds = [(np.arange(data.rows), data.rows + np.arange(test.rows))]
-        _check_alike(data, test)
-        x, y = np.concatenate([x, test.x]), np.concatenate([y, test.y])
+        x, y = _joined(data, test)
+        folds = [Fold(np.arange(data.rows), None, data.rows + np.arange(test.rows))]
     elif members.split is not None:
         folds = members.split.rows(data)
     else:
-        folds = [(np.arange(data.rows), None)]
-    validation = None
+        folds = [Fold(np.arange(data.rows), None, None)]
     if study.validation:
-        kind = "stratified" if data.task == "classification" else "plain"
-        pairs = [part_off(train, study.validation, data, kind=kind, seed=0) for train, _ in folds]
-        validation = _rows([b for _, b in pairs])
-        folds = [(a, test) for (a, _), (_, test) in zip(pairs, folds, strict=True)]
-    tests = [b for _, b in folds if b is not None]
-    tested = _rows(tests) if tests else None
-    return Data(x, y, _rows([a for a, _ in folds]), validation, tested)
+        folds = [_with_inner_split(fold, study.validation, data) for fold in folds]
+    train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
+    assert train is not None
+    return Data(x, y, train, validation, test_rows)
 
 
-def _rows(lists: Sequence[np.ndarray]) -> Rows:
+def _with_inner_split(fold: Fold, share: float, data: Dataset) -> Fold:
+    if fold.validation is not None:
+        raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
+    kind = "time" if data.is_series else "stratified" if data.task == "classification" else "plain"
+    train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
+    return Fold(train, validation, fold.test)
+
+
+def _check_inner_split(study: Study, arrays: Data) -> None:
+    if study.keep == "best" and arrays.validation is None:
+        raise ValueError(
+            "wanted an inner split for keep='best', but got none; set e.g. Study(validation=0.1) or give the rows, "
+            "jnn.folds([(train, validation, test)]), because a score on the rows that chose the epoch would be too good"
+        )
+
+
+def _rows(parts: Sequence[np.ndarray | None]) -> Rows | None:
+    """The same part of every fold as equally long lists; None if some fold has none."""
+    lists = [rows for rows in parts if rows is not None]
+    if len(lists) < len(parts):
+        return None
     most = max(map(len, lists))
     index = np.stack([np.pad(rows, (0, most - len(rows)), mode="wrap") for rows in lists])
     return Rows(index.astype(np.int32), np.asarray([len(rows) for rows in lists], np.int32))
 
 
-def _check_alike(data: Dataset, test: Dataset) -> None:
+def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of both, x and y."""
+    if isinstance(data.x, Windows) or isinstance(data.y, Windows):
+        raise ValueError(_ONE_SERIES)
+    if isinstance(test.x, Windows) or isinstance(test.y, Windows):
+        raise ValueError(_ONE_SERIES)
     if data.x.shape[1:] != test.x.shape[1:] or data.y.shape[1:] != test.y.shape[1:]:
         raise ValueError(
             f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "
             f"but got {test.x.shape[1:]} -> {test.y.shape[1:]}; prepare both in the same way"
         )
+    return np.concatenate([data.x, test.x]), np.concatenate([data.y, test.y])
 
 
 def _columns(members: Members) -> dict[str, np.ndarray]:
@@ -131,6 +157,12 @@ def _columns(members: Members) -> dict[str, np.ndarray]:
     columns = {"seed": table.get("seed", np.zeros(len(members)))}
     columns |= {"fold": table["fold"]} if "fold" in table else {}
     return {k: v.astype(np.int32) for k, v in columns.items()} | narrow(members.numbers())
+
+
+def _text(study: Study, columns: Mapping[str, np.ndarray], arrays: Data) -> str:
+    """The program of one member, by which a kept run is known again; a changed loss or optimizer is another program."""
+    one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
+    return text_of(study, jax.eval_shape(member_of, one), arrays, ragged=is_ragged(study, arrays))
 
 
 class _Job(NamedTuple):
@@ -189,11 +221,16 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
         progress = compiled.advance(progress, columns, arrays, np.int32(epoch), np.int32(stop))
         jax.block_until_ready(progress)
         stride = max(1, int((stop - epoch) * _SEGMENT / (time.perf_counter() - began)))
-        epoch = stop
+        epoch = study.epochs if _all_ended(study, progress, stop) else stop
         if job.keeper:
             job.keeper.save(start, plan, epoch, progress, last=epoch == study.epochs)
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
     return jax.tree.map(lambda a: a[:real], to_host(progress)), compiled.seconds
+
+
+def _all_ended(study: Study, progress: Progress, epochs: int) -> bool:
+    """Whether every member's patience is at its end, so that no later epoch can change its best one or its scores."""
+    return study.patience is not None and bool(np.all(epochs - np.asarray(progress.best[1]) > study.patience))
 
 
 def _smaller(plan: Plan, error: BaseException) -> Plan:

@@ -167,6 +167,94 @@ def test_a_penalty_adds_its_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), steps[2.0][1], wanted)
 
 
+def test_an_epoch_of_drawn_batches_takes_its_rows_with_replacement():
+    seen = []
+
+    def step(state, batch):
+        jax.debug.callback(lambda x: seen.append(np.asarray(x[:, 0])), batch.x)
+        return state, jnp.ones(())
+
+    rows = jnn.Rows(np.arange(2, 12, dtype=np.int32)[None], np.array([8], np.int32))  # the last two are padding
+    data = jnn.Data(np.arange(12.0, dtype=np.float32)[:, None], np.zeros(12, np.int32), rows)
+    state = jnn.State({}, {}, {}, (), {}, jax.random.key(0), jnp.int32(0))
+    for order, number in (("member", 0), ("sequential", 1)):
+        jax.block_until_ready(jnn.make_epoch(step, 4, order=order, steps=50)(state, data, 0, number))
+    jax.effects_barrier()
+    drawn, walked = np.ravel(seen[:50]), np.ravel(seen[50:])
+    counts = np.bincount(drawn.astype(int), minlength=12)
+    assert counts[:2].sum() == counts[10:].sum() == 0 and counts[2:10].min() > 10  # 25 expected, deviation 4.7
+    assert np.array_equal(walked, 2 + (200 + np.arange(200)) % 8)
+
+
+def test_augmentation_changes_training_batches_by_the_members_key_and_no_others():
+    def halve(batch, *, key):
+        return batch._replace(x=batch.x * jax.random.bernoulli(key, 0.5, (batch.x.shape[0], 1)))
+
+    seen = []
+
+    def apply(params, x, *, train):
+        jax.debug.callback(lambda x: seen.append((train, np.asarray(x))), x)
+        return x @ params["w"]
+
+    made = study(model=(lambda key, x: {"w": jnp.zeros((4, 3))}, apply), augment=halve, epochs=1, batch_size=50)
+    data = resident(np.arange(100), np.arange(100, 150))
+    jax.block_until_ready(jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data))
+    jax.effects_barrier()
+    trained = np.concatenate([x for train, x in seen if train])
+    scored = np.concatenate([x for train, x in seen if not train])
+    zero = (trained == 0).all(axis=1)
+    assert 25 < zero.sum() < 75 and len({tuple(z) for z in zero.reshape(2, 50)}) == 2
+    assert np.array_equal(np.sort(scored, axis=0), np.sort(DATA.x[100:], axis=0))
+
+
+def test_an_objective_may_take_the_gradient_by_the_input():
+    """The mean loss at x and at x + eps sign(dloss/dx), against the same written out for a linear model."""
+
+    def adversarial(forward, batch):
+        loss = lambda x: jnn.losses.squared_error(forward(x)[0], batch.y)  # noqa: E731
+        direction = jnp.sign(jax.grad(lambda x: loss(x).sum())(batch.x))
+        return 0.5 * (loss(batch.x) + loss(batch.x + 0.1 * direction)), forward(batch.x)[1]
+
+    w, x, y = jnp.array([[1.0], [-2.0]]), jnp.array([[1.0, 0.0], [0.5, 3.0]]), jnp.array([[0.0], [1.0]])
+    model = (lambda key, x: {"w": w}, lambda params, x: x @ params["w"])
+    step = jnn.make_step(model, jnn.losses.squared_error, optax.sgd(1.0), objective=adversarial)
+    state = jnn.State({"w": w}, {}, optax.sgd(1.0).init({"w": w}), (), {}, jax.random.key(0), jnp.int32(0))
+    after, loss = jax.jit(step)(state, jnn.Batch(x, y, jnp.ones(2)))
+    moved = x + 0.1 * np.sign(2 * (x @ w - y) @ w.T)
+    both = np.concatenate([x, moved])
+    errors = both @ w - np.concatenate([y, y])
+    np.testing.assert_allclose(loss, np.mean(errors**2), rtol=1e-6)
+    np.testing.assert_allclose(after.params["w"], w - 2 * both.T @ errors / 4, rtol=1e-5)
+
+
+def test_patience_ends_a_member_where_early_stopping_would():
+    made = lambda **more: study(  # noqa: E731
+        keep="best",
+        monitor="accuracy",
+        epochs=12,
+        optimizer=optax.sgd(1.0),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        **more,
+    )
+    fold = jnn.folds([(np.arange(0, 150, 3), np.arange(1, 150, 3), np.arange(2, 150, 3))])
+    whole = jnn.run(made(), DATA, jnn.seeds(6) * fold).scores
+    short = jnn.run(made(patience=2), DATA, jnn.seeds(6) * fold).scores
+    ends = []
+    for member in range(6):
+        validation = whole["validation_accuracy"].values[member, 0]
+        best, end = 0, 12
+        for epoch in range(12):
+            best = epoch if validation[epoch] > validation[best] else best
+            if epoch - best >= 2:
+                end = epoch + 1
+                break
+        ends.append(end)
+        assert short["best_epoch"].values[member, 0] == best + 1
+        np.testing.assert_array_equal(short["validation_accuracy"].values[member, 0, :end], validation[:end])
+        assert np.isnan(short["accuracy"].values[member, 0, end:]).all()
+    assert len(set(ends)) > 1 and min(ends) < 12
+
+
 def test_bfloat16_computes_the_network_only():
     seen = []
 

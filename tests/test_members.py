@@ -66,7 +66,7 @@ def test_masks_are_members_too():
 )
 def test_folds_are_those_of_scikit_learn(kind, splitter):
     wanted = list(splitter.split(DIGITS.x, DIGITS.y))
-    for (train, test), (a, b) in zip(cross_validation(5, kind=kind).rows(DIGITS), wanted, strict=True):
+    for (train, _, test), (a, b) in zip(cross_validation(5, kind=kind).rows(DIGITS), wanted, strict=True):
         assert np.array_equal(train, a) and np.array_equal(test, b)
 
 
@@ -75,9 +75,9 @@ def test_automatic_folds_are_stratified_for_labels_plain_for_amounts_and_grouped
     amounts = jnn.data.load("diabetes")
     grouped = jnn.Dataset.from_arrays(DIGITS.x[:90], DIGITS.y[:90], groups=np.arange(90) // 3)
     for data, kind in ((DIGITS, "stratified"), (amounts, "plain"), (grouped, "grouped")):
-        for (a, _), (b, _) in zip(rows(data, "auto"), rows(data, kind), strict=True):
-            assert np.array_equal(a, b)
-    for train, test in rows(grouped, "auto"):
+        for a, b in zip(rows(data, "auto"), rows(data, kind), strict=True):
+            assert np.array_equal(a.train, b.train) and np.array_equal(a.test, b.test)
+    for train, _, test in rows(grouped, "auto"):
         assert not set(grouped.groups[train]) & set(grouped.groups[test])
 
 
@@ -86,19 +86,19 @@ def test_repeated_folds_cover_every_row_once_a_repeat():
     parts = split.rows(DIGITS)
     assert len(parts) == len(split) == 12
     for r in range(3):
-        tested = np.sort(np.concatenate([test for _, test in parts[4 * r : 4 * r + 4]]))
+        tested = np.sort(np.concatenate([fold.test for fold in parts[4 * r : 4 * r + 4]]))
         assert np.array_equal(tested, np.arange(DIGITS.rows))
 
 
 def test_given_splits_and_splitters_are_taken_as_they_are():
     given = [(np.arange(10), np.arange(10, 14)), (np.arange(4, 14), np.arange(4))]
-    assert [len(t) for _, t in jnn.folds(given).split.rows(DIGITS)] == [4, 4]
+    assert [len(fold.test) for fold in jnn.folds(given).split.rows(DIGITS)] == [4, 4]
     shuffled = model_selection.ShuffleSplit(3, test_size=0.1, random_state=0)
     assert len(jnn.folds(shuffled)) == 3
 
 
 def test_a_hold_out_in_time_tests_on_the_last_rows():
-    ((train, test),) = jnn.holdout(0.25, kind="time").split.rows(DIGITS.take(slice(0, 100)))
+    ((train, _, test),) = jnn.holdout(0.25, kind="time").split.rows(DIGITS.take(slice(0, 100)))
     assert train.tolist() == list(range(75)) and test.tolist() == list(range(75, 100))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import jnn
 from jnn.checkpoint import Keeper
-from jnn.training import is_out_of_memory, resident
+from jnn.training import _text, is_out_of_memory, resident
 
 IRIS = jnn.data.load("iris")
 DIABETES = jnn.data.load("diabetes")
@@ -39,7 +39,7 @@ def test_an_mlp_learns_iris_and_its_scores_are_those_of_its_predictions():
     final = result.final()["accuracy"].values
     assert final.mean() > 0.93
     folds = jnn.folds(3).split.rows(IRIS)
-    for i, (_, test) in enumerate(folds):
+    for i, (_, _, test) in enumerate(folds):
         probabilities = result.member(i).predict(IRIS.x[test]).mean
         np.testing.assert_allclose(np.mean(probabilities.argmax(-1) == IRIS.y[test]), final[0, i], atol=1e-6)
         np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
@@ -54,7 +54,7 @@ def test_a_regression_on_standardised_targets_scores_in_their_own_units():
         epochs=60,
     )
     result = jnn.run(made, DIABETES, jnn.holdout(0.25))
-    ((train, test),) = jnn.holdout(0.25).split.rows(DIABETES)
+    ((train, _, test),) = jnn.holdout(0.25).split.rows(DIABETES)
     predicted = result.predict(DIABETES.x[test]).mean.reshape(-1)
     rmse = np.sqrt(np.mean((predicted - DIABETES.y[test]) ** 2))
     np.testing.assert_allclose(result.final()["rmse"].item(), rmse, rtol=1e-4)
@@ -76,7 +76,7 @@ def test_several_outputs_are_one_regression():
     )
     from sklearn.linear_model import LinearRegression
 
-    ((train, test),) = jnn.holdout(0.2).split.rows(data)
+    ((train, _, test),) = jnn.holdout(0.2).split.rows(data)
     best = LinearRegression().fit(data.x[train], data.y[train]).score(data.x[test], data.y[test])
     np.testing.assert_allclose(jnn.run(made, data, jnn.holdout(0.2)).final()["r2"].item(), best, atol=0.02)
 
@@ -90,17 +90,18 @@ def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
     inner = result.scores["validation_accuracy"].values
     chosen = result.scores["best_epoch"].values
     assert np.array_equal(chosen, 1 + inner.argmax(axis=-1)) and len(np.unique(chosen)) > 1
+    assert "3 seeds x 2 folds" in str(result.summary())  # one row per setting, whatever the epochs chosen
     final = result.final()["accuracy"].values.ravel()
     folds = jnn.folds(2).split.rows(IRIS)
     for i in (0, 5, 11):
-        test = folds[int(members.columns()["fold"][i])][1]
+        test = folds[int(members.columns()["fold"][i])].test
         predicted = result.member(i).predict(IRIS.x[test]).mean.argmax(-1)
         np.testing.assert_allclose(np.mean(predicted == IRIS.y[test]), final[i], atol=1e-6)
 
 
 def test_inner_rows_are_neither_trained_nor_tested_on():
     arrays = resident(study(validation=0.2), IRIS, jnn.folds(3))
-    for fold, (train, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
+    for fold, (train, _, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
         parts = [set(r.index[fold][: r.count[fold]].tolist()) for r in (arrays.train, arrays.validation, arrays.test)]
         assert parts[0] | parts[1] == set(train.tolist()) and parts[2] == set(test.tolist())
         assert not parts[0] & parts[1] and len(parts[1]) == 20
@@ -108,7 +109,7 @@ def test_inner_rows_are_neither_trained_nor_tested_on():
 
 def test_preprocessing_sees_a_members_training_rows_only():
     result = jnn.run(study(epochs=1), IRIS, jnn.folds(3))
-    for fold, (train, _) in enumerate(jnn.folds(3).split.rows(IRIS)):
+    for fold, (train, _, _) in enumerate(jnn.folds(3).split.rows(IRIS)):
         scale = jax.tree.map(lambda a, fold=fold: a[fold], result.trained.scale[0])
         np.testing.assert_allclose(scale.shift, IRIS.x[train].mean(axis=0), rtol=1e-5)
 
@@ -136,7 +137,7 @@ def test_rank_metrics_see_all_rows_at_once():
         evaluation_batch=50,
     )
     result = jnn.run(made, data, jnn.holdout(0.3))
-    ((_, test),) = jnn.holdout(0.3).split.rows(data)
+    ((_, _, test),) = jnn.holdout(0.3).split.rows(data)
     wanted = roc_auc_score(data.y[test], result.predict(data.x[test]).mean[:, 1])
     np.testing.assert_allclose(result.final()["auc"].item(), wanted, atol=1e-5)
 
@@ -148,6 +149,12 @@ WRONG = [
     ({"metrics": {"rmse": jnn.metrics.rmse}}, {}, "'rmse' is for regression"),
     ({}, {"members": jnn.holdout(0.2) * jnn.grid(momentum=[0.9])}, "nothing reads \\['momentum'\\]"),
     ({"hyper": {}}, {}, "wanted the hyper-parameter 'learning_rate'"),
+    ({"keep": "best"}, {}, "inner split"),
+    (
+        {"validation": 0.2},
+        {"members": jnn.folds([(np.arange(50), np.arange(50, 60), np.arange(60, 90))])},
+        "one inner split",
+    ),
     ({}, {"members": jnn.folds(2), "test": IRIS}, "either folds or a separate test set"),
 ]
 
@@ -164,7 +171,8 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
         ({"epochs": 0}, "wanted epochs"),
         ({"batch_size": 2.5}, "wanted batch_size"),
         ({"order": "random"}, "wanted order"),
-        ({"keep": "best"}, "inner split"),
+        ({"patience": 2}, "keep='best' with patience"),
+        ({"steps_per_epoch": 0}, "wanted steps_per_epoch"),
         ({"validation": 1.0}, "share in"),
         ({"monitor": "f1"}, "wanted monitor"),
         ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
@@ -260,10 +268,13 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
 
 def test_a_folder_with_another_run_is_refused(tmp_path):
     columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
-    Keeper(tmp_path, study(), columns, arrays)
-    Keeper(tmp_path, study(), columns, arrays)
-    with pytest.raises(ValueError, match="another study, other members or other data"):
-        Keeper(tmp_path, study(epochs=9), columns, arrays)
+    keep = lambda made: Keeper(tmp_path, _text(made, columns, arrays), columns, arrays)  # noqa: E731
+    keep(study())
+    keep(study())
+    other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
+    for other in (study(epochs=9), study(loss=other_loss), study(optimizer=lambda h: optax.sgd(h.learning_rate))):
+        with pytest.raises(ValueError, match="another study, other members or other data"):
+            keep(other)
 
 
 KILLED = """

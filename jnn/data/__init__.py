@@ -4,12 +4,14 @@ from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, load, names
 from jnn.data._table import Column, Encoding
+from jnn.data._windows import Windows
 
 __all__ = [
     "Column",
     "Dataset",
     "Description",
     "Encoding",
+    "Windows",
     "data_folder",
     "describe",
     "load",

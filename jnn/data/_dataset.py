@@ -1,6 +1,7 @@
 """`Dataset`: arrays with their names, task, source and licence, checked once and read-only from then on."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,7 @@ from jnn.data._table import (
     target_values,
 )
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
+from jnn.data._windows import Windows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +36,14 @@ class Dataset:
     Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows] in
     0..classes-1 (classification), float32 [rows] or [rows, outputs] (regression); `groups` [rows], any type, for
     folds that keep a group together; `splits` the published (training rows, test rows) pairs. `target_names` holds
-    the class names, or the names of the outputs. `encoding` says how the columns of a table became `x`.
+    the class names, or the names of the outputs. `encoding` says how the columns of a table became `x`. Of a series,
+    `x` and `y` are `Windows`, see `from_series` and `from_tokens`.
 
     Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: np.ndarray | Windows
+    y: np.ndarray | Windows
     task: Task
     name: str = "arrays"
     feature_names: tuple[str, ...] = ()
@@ -52,13 +55,15 @@ class Dataset:
     licence: str = ""
 
     def __post_init__(self):
-        x, y = np.asarray(self.x), np.asarray(self.y)
+        x, y = (np.asarray(a.values if isinstance(a, Windows) else a) for a in (self.x, self.y))
         groups = None if self.groups is None else np.asarray(self.groups)
         x = _single_precision(x)
-        check_features(x, self.feature_names)
+        check_features(x[:, None] if self.is_series and x.ndim == 1 else x, self.feature_names)
         check_rows(x, y, groups)
         y, target_names = checked_target(y, self.task, self.target_names)
         arrays = {"x": _read_only(x), "y": _read_only(y), "groups": None if groups is None else _read_only(groups)}
+        for name, a in (("x", self.x), ("y", self.y)):
+            arrays[name] = dataclasses.replace(a, values=arrays[name]) if isinstance(a, Windows) else arrays[name]
         names = {"feature_names": tuple(self.feature_names), "target_names": target_names}
         for field, value in {**arrays, **names}.items():
             object.__setattr__(self, field, value)
@@ -130,6 +135,51 @@ class Dataset:
         fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
         return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
 
+    @classmethod
+    def from_series(cls, values: ArrayLike, length: int, horizon: int, **fields: Any) -> "Dataset":
+        """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
+
+        x is [rows, length, channels], y [rows, horizon, channels], rows = time - length - horizon + 1; the series is
+        kept once. Folds are in time, with a gap that keeps a training row's target out of the test rows' targets.
+
+        >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
+        Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
+        """
+        values = _as_float(np.asarray(values))
+        if values.ndim != 2:
+            raise ValueError(f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]")
+        span = _checked_span(len(values), length, horizon)
+        x, y = Windows(values, length, 0, span), Windows(values, horizon, length, span)
+        return cls(x, y, "regression", **{"name": "series", **fields})
+
+    @classmethod
+    def from_tokens(cls, ids: ArrayLike, length: int, *, classes: int | None = None, **fields: Any) -> "Dataset":
+        """Language modelling: from `length` token ids of a text [time] to the ids one step later, from every step on.
+
+        x and y are [rows, length], rows = time - length. The classes are the ids 0..classes-1, or those of
+        `target_names`.
+
+        >>> Dataset.from_tokens([0, 2, 1, 0, 2], 2).x[np.array([1])]
+        array([[2, 1]], dtype=int32)
+        """
+        ids = _single_precision(_as_ids(np.asarray(ids)))
+        if ids.ndim != 1:
+            raise ValueError(f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first")
+        span = _checked_span(len(ids), length, 1)
+        names = tuple(map(str, range(classes or int(ids.max()) + 1)))
+        x, y = Windows(ids, length, 0, span), Windows(ids, length, 1, span)
+        return cls(x, y, "classification", **{"name": "tokens", "target_names": names, **fields})
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the rows are windows of a series."""
+        return isinstance(self.x, Windows)
+
+    @property
+    def gap(self) -> int:
+        """Rows between training and test in time whose targets would overlap: 0 unless the rows are windows."""
+        return self.y.length - 1 if isinstance(self.y, Windows) else 0
+
     @property
     def rows(self) -> int:
         """How many rows there are."""
@@ -140,7 +190,7 @@ class Dataset:
         """How many outputs a model needs: one per class, or one per regression target."""
         if self.task == "classification":
             return self.classes
-        return 1 if self.y.ndim == 1 else self.y.shape[1]
+        return math.prod(self.y.shape[1:])
 
     @property
     def classes(self) -> int:
@@ -185,6 +235,16 @@ def _single_precision(x: np.ndarray) -> np.ndarray:
     if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
         raise ValueError("wanted token ids that fit into int32, got larger ones: for numbers pass x as floats")
     return x.astype(np.int32, copy=False)
+
+
+def _checked_span(time: int, length: int, horizon: int) -> int:
+    span = length + horizon
+    if length < 1 or horizon < 1 or span > time:
+        raise ValueError(
+            f"wanted windows of at least one step that fit the series, got {length} steps and {horizon} after them of "
+            f"{time}: choose shorter windows"
+        )
+    return span
 
 
 def _read_only(values: np.ndarray) -> np.ndarray:
