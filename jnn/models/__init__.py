@@ -1,4 +1,15 @@
 """Networks as Flax NNX modules; each is a factory for a study when its sizes are bound with `functools.partial`."""
 
+from jnn.models._dcgan import DCGANDiscriminator as DCGANDiscriminator
+from jnn.models._dcgan import DCGANGenerator as DCGANGenerator
+from jnn.models._forecast_linear import DLinear as DLinear
+from jnn.models._forecast_linear import NLinear as NLinear
 from jnn.models._lenet import LeNet as LeNet
 from jnn.models._mlp import MLP as MLP
+from jnn.models._resnet import ResNet as ResNet
+from jnn.models._speednet import SpeedNet as SpeedNet
+from jnn.models._speednet import whitening_kernel as whitening_kernel
+from jnn.models._super import SuperCNN as SuperCNN
+from jnn.models._super import SuperMLP as SuperMLP
+from jnn.models._text_cnn import CNN1D as CNN1D
+from jnn.models._text_cnn import TextCNN as TextCNN

@@ -1,0 +1,103 @@
+"""Linear maps from the past of a series to its future, which many deep forecasters do not beat."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class NLinear(nnx.Module):
+    """One linear map over time of what the series is above its last value: y = (x - x_last) W + b + x_last.
+
+    Zeng et al. (2023), arXiv:2205.13504. `NLinear(336, 96)` has 32 352 parameters.
+
+    Args:
+        length: Time steps of the input.
+        horizon: Time steps of the output.
+        channels: Of the series; asked for only if `individual`.
+        individual: Whether each channel has a map of its own rather than all one.
+        rngs: Stream `params`.
+    """
+
+    def __init__(self, length: int, horizon: int, channels: int = 1, *, individual: bool = False, rngs: nnx.Rngs):
+        copies = channels if individual else None
+        self.kernel, self.bias = _kernel(length, horizon, copies, rngs), _bias(length, horizon, copies, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[batch, length, channels] -> [batch, horizon, channels]."""
+        last = x[:, -1:]
+        return _over_time(x - last, self.kernel[...], self.bias[...]) + last
+
+
+class DLinear(nnx.Module):
+    """A linear map over time of the trend and another one of the rest: y = t W_t + b_t + (x - t) W_r + b_r, t = A x.
+
+    A is the moving average over `window` steps, the series' ends repeated outside. Zeng et al. (2023),
+    arXiv:2205.13504. `DLinear(336, 96)` has 64 704 parameters.
+
+    The moving average is linear, so the two maps are one, W = W_r + A^T (W_t - W_r), and the average is taken of the
+    kernels instead of the data.
+
+    Args:
+        length: Time steps of the input.
+        horizon: Time steps of the output.
+        channels: Of the series; asked for only if `individual`.
+        individual: Whether each channel has maps of its own rather than all one pair.
+        window: Time steps of the moving average; odd.
+        rngs: Stream `params`.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        horizon: int,
+        channels: int = 1,
+        *,
+        individual: bool = False,
+        window: int = 25,
+        rngs: nnx.Rngs,
+    ):
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"wanted an odd window of the moving average, but got {window}; use e.g. 25")
+        copies, self.window = channels if individual else None, window
+        self.trend_kernel = _kernel(length, horizon, copies, rngs)
+        self.trend_bias = _bias(length, horizon, copies, rngs)
+        self.rest_kernel = _kernel(length, horizon, copies, rngs)
+        self.rest_bias = _bias(length, horizon, copies, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[batch, length, channels] -> [batch, horizon, channels]."""
+        trend, rest = self.trend_kernel[...], self.rest_kernel[...]
+        kernel = rest + _averaging_transposed(trend - rest, self.window)
+        return _over_time(x, kernel, self.trend_bias[...] + self.rest_bias[...])
+
+
+def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """y[b, h, c] = sum over t of x[b, t, c] kernel[t, h, c] + bias[h, c]; a kernel without c serves all channels."""
+    if kernel.ndim == 2:
+        return jnp.swapaxes(jnp.swapaxes(x, 1, 2) @ kernel + bias, 1, 2)
+    return jnp.einsum("btc,cth->bhc", x, kernel) + bias.T
+
+
+def _averaging_transposed(kernel: jax.Array, window: int) -> jax.Array:
+    """A^T kernel over the second-last axis: each row's share goes to the rows that its average was made of."""
+    reach, length = window // 2, kernel.shape[-2]
+    space = [(0, 0)] * (kernel.ndim - 2)
+    sums = jnp.cumsum(jnp.pad(kernel, [*space, (window, window - 1), (0, 0)]), axis=-2)
+    spread = (sums[..., window:, :] - sums[..., :-window, :]) / window  # [..., length + 2 reach, horizon]
+    first, middle, last = jnp.split(spread, [reach, reach + length], axis=-2)
+    ends = first.sum(axis=-2), last.sum(axis=-2)  # what would fall outside belongs to the repeated ends
+    return middle.at[..., 0, :].add(ends[0]).at[..., -1, :].add(ends[1])
+
+
+def _kernel(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
+    return _drawn((length, horizon), length, copies, rngs)
+
+
+def _bias(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
+    return _drawn((horizon,), length, copies, rngs)
+
+
+def _drawn(shape: tuple[int, ...], length: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
+    """Uniform within 1 / sqrt(length), as the authors' code has it."""
+    whole = shape if copies is None else (copies, *shape)
+    return nnx.Param(jax.random.uniform(rngs.params(), whole, jnp.float32, -1, 1) / length**0.5)
