@@ -6,6 +6,7 @@ result = jnn.run(study, data, members)                                          
 print(result.summary())                                                              # means with intervals
 """
 
+from jnn import augment as augment
 from jnn import data as data
 from jnn import initializers as initializers
 from jnn import layers as layers

@@ -11,6 +11,6 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")  # comp
 
 import jaxtyping
 
-FLOOR_0 = ["jnn.initializers", "jnn.layers", "jnn.losses", "jnn.metrics"]
+FLOOR_0 = ["jnn.augment", "jnn.initializers", "jnn.layers", "jnn.losses", "jnn.metrics"]
 with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
     import jnn  # noqa: F401  (what is imported later stays checked)

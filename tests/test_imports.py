@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jnn"
 FLOORS = {
-    "0 mathematics": "initializers layers losses metrics stats hyper",
+    "0 mathematics": "augment initializers layers losses metrics stats hyper",
     "1a networks": "modules models",
     "1b machinery": "data preprocess model study splits members engine plan checkpoint",
     "2 studies": "program population check summary result training",
