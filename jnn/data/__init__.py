@@ -3,6 +3,7 @@
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, load, names
+from jnn.data._stream import Stream
 from jnn.data._table import Column, Encoding
 from jnn.data._windows import Windows
 
@@ -11,6 +12,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Encoding",
+    "Stream",
     "Windows",
     "data_folder",
     "describe",
