@@ -19,7 +19,7 @@ from jnn.study import Study
 
 Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
 
-_INIT, _ORDER, _STEP = range(3)  # streams of random numbers that a member's key is folded into
+_INIT, _ORDER, _STEP = range(3)  # streams of random numbers that a member's key is folded into, see `_key`
 _AUGMENT = 0xA06  # folded into a step's key; layers fold in small numbers
 
 
@@ -124,7 +124,7 @@ def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Membe
         hyper = Hypers({**study.hyper, **member.hyper}, read)
         scale = _fit(study, data, member.fold)
         x = study.inputs.forward(scale[0], data.x[:2])
-        params, model_state = model.init(jax.random.fold_in(member.key, _INIT), x)
+        params, model_state = model.init(_key(member.key, _INIT), x)
         opt_state = as_optimizer(study.optimizer)(hyper).init(params)
         numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
         return State(params, model_state, opt_state, scale, numbers, member.key, jnp.zeros((), jnp.int32))
@@ -173,7 +173,7 @@ def make_step(
         return whole, (mean, model_state)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, _STEP), state.step)
+        key = _key(state.key, _STEP, state.step)
         if augment is not None:
             batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
         if targets is not None:
@@ -246,7 +246,7 @@ def make_epoch(
         data = jax.tree.map(jnp.asarray, data)
         rows, count = data.train.index[fold], data.train.count[fold]
         key = jax.random.key(0, impl="threefry2x32") if order == "shared" else state.key
-        key = None if order == "sequential" else jax.random.fold_in(jax.random.fold_in(key, _ORDER), number)
+        key = None if order == "sequential" else _key(key, _ORDER, number)
         if steps is None:
             place, weights = _every_row_once(key, rows.shape[0], count, batch_size)
         else:
@@ -293,11 +293,15 @@ def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
     mask = jnp.uint32((1 << place_bits) - 1)
     place = jnp.arange(length, dtype=jnp.uint32)
     order = jnp.arange(length, dtype=jnp.int32)
-    for i in range(-(-20 // (32 - place_bits))):
-        drawn = jax.random.bits(jax.random.fold_in(key, i), (length,))
+    for drawn in jax.random.bits(key, (-(-20 // (32 - place_bits)), length)):
         words = jnp.where(order < count, drawn, jnp.uint32(0xFFFFFFFF)) & ~mask | place
         order = order[(jnp.sort(words) & mask).astype(jnp.int32)]
     return order
+
+
+def _key(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
+    """The key of a stream's number-th use; one fold for both, because each is a loop of its own to compile and to run."""
+    return jax.random.fold_in(key, 3 * number + stream)
 
 
 def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformation]:
