@@ -25,6 +25,8 @@ from jnn.engine import State as State
 from jnn.engine import make_epoch as make_epoch
 from jnn.engine import make_start as make_start
 from jnn.engine import make_step as make_step
+from jnn.generation import generate as generate
+from jnn.generation import generate_sliding as generate_sliding
 from jnn.hyper import Hyper as Hyper
 from jnn.members import Members as Members
 from jnn.members import choice as choice
@@ -37,6 +39,7 @@ from jnn.members import seeds as seeds
 from jnn.members import uniform as uniform
 from jnn.model import Model as Model
 from jnn.model import as_model as as_model
+from jnn.model import as_module as as_module
 from jnn.plan import Plan as Plan
 from jnn.plan import use_cpu_cores as use_cpu_cores
 from jnn.program import make_evaluate as make_evaluate

@@ -72,6 +72,19 @@ def as_model(network: Any) -> Model:
     )
 
 
+def as_module(factory: Callable, params: Params, state: State) -> Any:
+    """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
+
+    Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
+
+    Args:
+        factory: The NNX factory that `as_model` took.
+        params: As `Model.init` made them, or a study trained them.
+        state: Likewise.
+    """
+    return _merged(_structure(factory), params, state, None, False, None)
+
+
 def _from_pair(init: Callable, apply: Callable) -> Model:
     positional = [
         p
@@ -148,44 +161,57 @@ def _filled(declared: Any, hyper: Mapping[str, Any] | None) -> Any:
     return jax.tree_util.tree_map_with_path(fill, declared)
 
 
+_KINDS = (nnx.Param, nnx.RngState, ...)
+
+
 def _from_nnx(factory: Callable) -> Model:
-    kinds = (nnx.Param, nnx.RngState, ...)
     seen: list = []  # the graph of the network, read once, when it is first needed
 
     def structure():
         if not seen:
-            abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
-            if not isinstance(abstract, nnx.Module):
-                raise ValueError(
-                    f"wanted a factory that returns an nnx.Module, but {_name(factory)} returned "
-                    f"{type(abstract).__name__}; return the module itself"
-                )
-            seen.append(nnx.split(abstract, *kinds))
+            seen.append(_structure(factory))
         return seen[0]
 
     def init(key, x):
         del x  # an NNX module knows its sizes
-        _, params, _, rest = nnx.split(factory(rngs=nnx.Rngs(key)), *kinds)
+        _, params, _, rest = nnx.split(factory(rngs=nnx.Rngs(key)), *_KINDS)
         return _to_dict(params), _to_dict(rest)
 
     def apply(params, state, x, *, key=None, train=False, hyper=None):
-        graph, abstract_params, abstract_rngs, abstract_rest = structure()
-        module = nnx.merge(
-            graph,
-            _from_dict(abstract_params, params),
-            _fresh_rngs(abstract_rngs, jax.random.key(0) if key is None else key),
-            _from_dict(abstract_rest, state, hyper),
-        )
-        module.set_attributes(
-            deterministic=not train or key is None, use_running_average=not train, raise_if_not_found=False
-        )
+        module = _merged(structure(), params, state, key, train, hyper)
         y = module(x, **({"train": train} if _accepts(module.__call__, "train") else {}))
         if not train:
             return y, state
-        after = nnx.split(module, *kinds)[3]
-        return y, _keep_hyper(abstract_rest, state, _to_dict(after))
+        after = nnx.split(module, *_KINDS)[3]
+        return y, _keep_hyper(structure()[3], state, _to_dict(after))
 
     return Model(init, apply, _name(factory))
+
+
+def _structure(factory: Callable) -> tuple:
+    """The graph of the network and its variables as shapes: parameters, random streams and the rest."""
+    abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
+    if not isinstance(abstract, nnx.Module):
+        raise ValueError(
+            f"wanted a factory that returns an nnx.Module, but {_name(factory)} returned "
+            f"{type(abstract).__name__}; return the module itself"
+        )
+    return nnx.split(abstract, *_KINDS)
+
+
+def _merged(structure: tuple, params: Params, state: State, key: Any, train: bool, hyper: Any) -> Any:
+    """The network with these variables, training or not."""
+    graph, abstract_params, abstract_rngs, abstract_rest = structure
+    module = nnx.merge(
+        graph,
+        _from_dict(abstract_params, params),
+        _fresh_rngs(abstract_rngs, jax.random.key(0) if key is None else key),
+        _from_dict(abstract_rest, state, hyper),
+    )
+    module.set_attributes(
+        deterministic=not train or key is None, use_running_average=not train, raise_if_not_found=False
+    )
+    return module
 
 
 def _to_dict(variables: Any) -> dict:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "jnn"
 FLOORS = {
     "0 mathematics": "augment initializers layers losses metrics stats hyper",
-    "1a networks": "modules models",
+    "1a networks": "modules models generation",
     "1b machinery": "data preprocess model study splits members engine plan checkpoint",
     "2 studies": "program population check summary result training",
     "3 on top of run": "evaluate search",

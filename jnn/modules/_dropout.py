@@ -1,0 +1,43 @@
+"""Dropout whose rate is a member's number."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jnn.hyper import Hyper
+from jnn.layers import dropout
+
+
+class Dropout(nnx.Module):
+    """`jnn.layers.dropout` whose rate is a number that members may set by the name `dropout_rate`.
+
+    Args:
+        rate: Share dropped, 0 to 1.
+        broadcast_axes: Axes along which one decision holds.
+        rngs: Gives the stream `dropout`.
+    """
+
+    def __init__(self, rate: float, *, broadcast_axes: Sequence[int] = (), rngs: nnx.Rngs):
+        self.dropout_rate = rate_of(rate)
+        self.broadcast_axes = tuple(broadcast_axes)
+        self.deterministic = False
+        self.rngs = stream_of(rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x -> x with a share of its entries 0 and the others scaled up, the same shape."""
+        key = None if self.deterministic else self.rngs()
+        return dropout(x, self.dropout_rate[...], key=key, broadcast_axes=self.broadcast_axes)
+
+
+def rate_of(rate: float) -> Hyper:
+    """The rate as a number that members may set."""
+    if not 0 <= rate <= 1:
+        raise ValueError(f"wanted a dropout rate in [0, 1], but got {rate}; it is the share that is dropped")
+    return Hyper(jnp.float32(rate))
+
+
+def stream_of(rngs: nnx.Rngs) -> nnx.RngStream:
+    """A stream of keys of its own for one module."""
+    return rngs["dropout"].fork() if "dropout" in rngs else rngs["default"].fork()
