@@ -5,20 +5,26 @@ from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, load, names
 from jnn.data._stream import Stream
 from jnn.data._table import Column, Encoding
+from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
 from jnn.data._windows import Windows
 
 __all__ = [
+    "BytePairTokenizer",
+    "CharTokenizer",
     "Column",
     "Dataset",
     "Description",
     "Encoding",
     "Stream",
+    "Tokenizer",
     "Windows",
+    "WordTokenizer",
     "data_folder",
     "describe",
     "load",
     "mnist1d",
     "names",
+    "pad",
     "sines",
     "spirals",
 ]

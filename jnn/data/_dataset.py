@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jnn.data._check import check_features, check_rows, check_varies
+from jnn.data._huggingface import read_columns
 from jnn.data._table import (
     Encoding,
     columns_by_name,
@@ -21,12 +22,13 @@ from jnn.data._table import (
     target_values,
 )
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
+from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._windows import Windows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Split = tuple[np.ndarray, np.ndarray]
+Split = tuple[np.ndarray, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -35,9 +37,10 @@ class Dataset:
 
     Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows] in
     0..classes-1 (classification), float32 [rows] or [rows, outputs] (regression); `groups` [rows], any type, for
-    folds that keep a group together; `splits` the published (training rows, test rows) pairs. `target_names` holds
-    the class names, or the names of the outputs. `encoding` says how the columns of a table became `x`. Of a series,
-    `x` and `y` are `Windows`, see `from_series` and `from_tokens`.
+    folds that keep a group together; `splits` the published (training rows, test rows) or (training rows, validation
+    rows, test rows). `target_names` holds the class names, or the names of the outputs. `encoding` says how the
+    columns of a table became `x`, `tokenizer` how the `texts` did. Of a series, `x` and `y` are `Windows`, see
+    `from_series` and `from_tokens`.
 
     Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
     """
@@ -51,6 +54,8 @@ class Dataset:
     groups: np.ndarray | None = None
     splits: tuple[Split, ...] = ()
     encoding: Encoding | None = None
+    tokenizer: Tokenizer | None = None
+    texts: np.ndarray | None = None
     source: str = ""
     licence: str = ""
 
@@ -136,6 +141,42 @@ class Dataset:
         return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
 
     @classmethod
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        labels: ArrayLike,
+        *,
+        tokenizer: Tokenizer | None = None,
+        length: int | None = None,
+        **fields: Any,
+    ) -> "Dataset":
+        """A data set of texts as rows of token ids, filled up with 0 or cut off to `length`, by default the longest.
+
+        Without a `tokenizer`, ids are those of the words between spaces, of all texts. The texts themselves are kept.
+
+        >>> Dataset.from_texts(["good film", "so bad"], [1, 0]).x
+        array([[4, 3],
+               [5, 2]], dtype=int32)
+        """
+        tokenizer = tokenizer or WordTokenizer.fit(texts)
+        ids = pad([tokenizer.encode(text) for text in texts], length)
+        kept = {"tokenizer": tokenizer, "texts": np.array(list(texts), object)}
+        return cls.from_arrays(ids, labels, ids=True, **{"name": "texts", **kept, **fields})
+
+    @classmethod
+    def from_huggingface(cls, rows: Any, x: str | Sequence[str], y: str, **fields: Any) -> "Dataset":
+        """A data set from columns of a Hugging Face data set (one split of it), by their names.
+
+        A column of text becomes token ids as in `from_texts`; images become [rows, height, width, channels] in 0..1;
+        several columns of numbers become features. The names of a `ClassLabel` are kept.
+        """
+        values, targets, names = read_columns(rows, x, y)
+        fields = {"name": "huggingface", **names, **fields}
+        if isinstance(values, list):
+            return cls.from_texts(values, targets, **fields)
+        return cls.from_arrays(values, targets, **fields)
+
+    @classmethod
     def from_series(cls, values: ArrayLike, length: int, horizon: int, **fields: Any) -> "Dataset":
         """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
 
@@ -201,7 +242,8 @@ class Dataset:
         """The chosen rows (indices, a mask or a slice) as a data set of the same classes; published splits are left."""
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
         groups = None if self.groups is None else self.groups[rows]
-        return dataclasses.replace(self, x=self.x[rows], y=self.y[rows], groups=groups, splits=())
+        texts = None if self.texts is None else self.texts[rows]
+        return dataclasses.replace(self, x=self.x[rows], y=self.y[rows], groups=groups, texts=texts, splits=())
 
     def __len__(self) -> int:
         return self.rows
