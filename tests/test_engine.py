@@ -232,7 +232,7 @@ def test_patience_ends_a_member_where_early_stopping_would():
         keep="best",
         monitor="accuracy",
         epochs=12,
-        optimizer=optax.sgd(1.0),
+        optimizer=optax.sgd(0.05),
         metrics={"accuracy": jnn.metrics.accuracy},
         **more,
     )
