@@ -3,20 +3,28 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checkpoint
-from jnn.data import Windows
-from jnn.engine import Data, Rows, State, make_start
+from jnn import checkpoint, rows
+from jnn.engine import Data, Rows, make_start
 from jnn.members import Members, narrow
 from jnn.plan import Plan
 from jnn.population import member_of
-from jnn.program import Progress, make_predict
+from jnn.predict import (
+    Prediction,
+    Trained,
+    ensemble,
+    in_batches,
+    make_answer,
+    make_outputs,
+    write_program,
+)
+from jnn.program import Progress
 from jnn.splits import Split
 from jnn.stats import Comparison
 from jnn.study import Study
@@ -24,29 +32,6 @@ from jnn.summary import Choice, Summary, choose, compare, make_summary
 
 if TYPE_CHECKING:
     import xarray
-
-
-class Trained(NamedTuple):
-    """The trained members' arrays, each with a first axis [members]."""
-
-    params: Any
-    model_state: Any
-    scale: Any
-    hyper: dict[str, Any]
-
-
-class Prediction(NamedTuple):
-    """What the members say of some rows.
-
-    Attributes:
-        members: [members, rows, ...], each member's own prediction.
-        mean: [rows, ...], the ensemble's.
-        std: [rows, ...], the members' disagreement.
-    """
-
-    members: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,10 +68,7 @@ class Result:
         params, model_state = (state.params, state.model_state) if best is None else best[2:]
         scores = _dataset(study, members, progress)
         scores.attrs |= {
-            "data": data.name,
-            "task": data.task,
-            "classes": data.classes,
-            "row": json.dumps({"x": _kind_of(arrays.x), "y": _kind_of(arrays.y)}),
+            **rows.describe(data, arrays),
             "model": study.model.name,
             "split": members.split.describe if members.split else "none",
             "train_rows": float(np.mean(arrays.train.count)),
@@ -113,44 +95,72 @@ class Result:
 
     def member(self, index: int) -> "Result":
         """Member `index` alone, as the result of a population of one."""
-        members = self.members[index]
-        flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
-        scores = flat.isel(all_members=[index]).drop_vars(["all_members", *self.members.axes], errors="ignore")
-        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
-        trained = jax.tree.map(lambda a: a[index : index + 1], self.trained)
-        return dataclasses.replace(self, scores=scores, trained=trained, members=members)
+        if not -len(self.members) <= index < len(self.members):
+            raise ValueError(f"wanted one of {len(self.members)} members, but got {index}; they count from 0")
+        return self._take(np.asarray([index]) % len(self.members))
+
+    def select(self, **numbers: float) -> "Result":
+        """The members whose numbers, or `seed` and `fold`, are these: `result.select(**result.best().setting)`.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        columns = self.members.columns()
+        if unknown := sorted(numbers.keys() - columns.keys()):
+            raise ValueError(f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members")
+        chosen = np.ones(len(self.members), bool)
+        for name, value in numbers.items():
+            chosen &= np.isclose(columns[name], value, rtol=1e-6, atol=0)
+        if not chosen.any():
+            raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
+        return self._take(np.flatnonzero(chosen))
 
     def outputs(self, x: Any, *, batch: int = 1024) -> np.ndarray:
         """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
-        if self.study is None:
-            raise ValueError("wanted a result with its study, but it was loaded without; use Result.load(path, study)")
-        states = State(
-            self.trained.params, self.trained.model_state, None, self.trained.scale, self.trained.hyper, None, None
-        )
-        predict = self.study.compiled.get("predict")
-        if predict is None:
-            one = make_predict(self.study)
-            predict = jax.jit(lambda states, x: jax.lax.map(lambda state: one(state, x), states))
-            self.study.compiled["predict"] = predict
-        x = np.asarray(x)
-        if len(x) == 0:
-            raise ValueError("wanted at least one row to predict, but got none")
-        pieces = []
-        for start in range(0, len(x), batch):
-            rows = x[start : start + batch]
-            padded = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows), axis=0)]) if len(x) > batch else rows
-            pieces.append(np.asarray(predict(states, padded))[:, : len(rows)])
-        return np.concatenate(pieces, axis=1)
+        outputs, x = make_outputs(self._study()), rows.checked_rows(x, self.scores.attrs)
+        pieces = in_batches(self._study(), "outputs", outputs, self.trained, x, batch)
+        return np.concatenate(list(pieces), axis=1)
 
-    def predict(self, x: Any, *, batch: int = 1024) -> Prediction:
+    def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
         """Each member's prediction and the ensemble's mean and spread for rows x.
 
         For classification these are probabilities [rows, classes]; for regression values in the targets' units.
+
+        Args:
+            x: [rows, *features], `jnn.data.Windows`, or a table with the columns that the members were trained on. An
+                `np.memmap` may be larger than memory.
+            batch: Rows at a time.
+            each: Whether to keep every member's prediction, [members, rows, ...], beside mean and spread.
         """
-        outputs = self.outputs(x, batch=batch)
-        if self.scores.attrs["task"] == "classification":
-            outputs = np.asarray(_probabilities(outputs, self.scores.attrs["classes"]))
-        return Prediction(outputs, outputs.mean(axis=0), outputs.std(axis=0))
+        parts = [p if each else p._replace(members=None) for p in self.predictions(x, batch=batch)]
+        members = np.concatenate([p.members for p in parts], axis=1) if each else None
+        return Prediction(members, *(np.concatenate([getattr(p, k) for p in parts]) for k in ("mean", "std")))
+
+    def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
+        """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
+        answer, x = make_answer(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
+        for values in in_batches(self._study(), "answers", answer, self.trained, x, batch):
+            yield Prediction(values, values.mean(axis=0), values.std(axis=0))
+
+    def export(
+        self, path: Any, *, member: int | None = None, platforms: Sequence[str] = ("cpu", "cuda", "tpu")
+    ) -> pathlib.Path:
+        """Writes the trained network as one file that runs without jnn, Flax or this study: StableHLO.
+
+            jax.export.deserialize(pathlib.Path(path).read_bytes()).call(x)
+
+        takes any number of rows x, untransformed, in the type of the training rows: preprocessing is in the file.
+
+        Args:
+            path: The file.
+            member: Its predictions, as `predict` gives them; by default the pair (mean, std) over all members.
+            platforms: On which the file is to run.
+        """
+        answer = make_answer(self._study(), self.scores.attrs)
+        if member is None:
+            return write_program(path, ensemble(answer, self.trained), self.scores.attrs, platforms)
+        one = jax.tree.map(lambda a: jnp.asarray(a[0]), self.member(member).trained)
+        return write_program(path, lambda x: answer(one, x), self.scores.attrs, platforms)
 
     def best(self, metric: str | None = None) -> Choice:
         """The best setting, with a score that its choice has not made too good; see `jnn.summary.choose`."""
@@ -159,6 +169,20 @@ class Result:
     def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
         """Compares two settings by their paired differences; see `jnn.summary.compare`."""
         return compare(self.final(), a, b, metric)
+
+    def _take(self, indices: np.ndarray) -> "Result":
+        """The members at these places, on one axis `member`."""
+        members = self.members[indices]
+        flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
+        scores = flat.isel(all_members=indices).drop_vars(["all_members", *self.members.axes], errors="ignore")
+        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
+        trained = jax.tree.map(lambda a: a[indices], self.trained)
+        return dataclasses.replace(self, scores=scores, trained=trained, members=members)
+
+    def _study(self) -> Study:
+        if self.study is None:
+            raise ValueError("wanted a result with its study, but it was loaded without; use Result.load(path, study)")
+        return self.study
 
     def save(self, directory: Any) -> pathlib.Path:
         """Writes scores.nc (netCDF), members.safetensors and result.json to a folder; makes it if it is not there."""
@@ -184,16 +208,8 @@ class Result:
         Raises:
             ValueError: If there is no result, or the study's arrays are not those of the result.
         """
-        import xarray
-
-        folder = pathlib.Path(directory)
-        if not (folder / "result.json").exists():
-            raise ValueError(
-                f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run"
-            )
+        folder, scores = pathlib.Path(directory), read_scores(directory)
         notes = json.loads((folder / "result.json").read_text())
-        with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
-            scores = opened.load()
         path, members = folder / "members.safetensors", _members_from_json(notes["members"])
         if study is None:
             arrays = checkpoint.load_nested(path)
@@ -201,6 +217,17 @@ class Result:
         else:
             trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])))
         return cls(scores, trained, members, study, notes["timing"])
+
+
+def read_scores(directory: Any) -> "xarray.Dataset":
+    """The scores of a saved result alone, without the members' parameters."""
+    import xarray
+
+    folder = pathlib.Path(directory)
+    if not (folder / "result.json").exists():
+        raise ValueError(f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run")
+    with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
+        return opened.load()
 
 
 def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Dataset":
@@ -234,34 +261,12 @@ def _coordinates(members: Members) -> dict[str, Any]:
     }
 
 
-def _probabilities(outputs: np.ndarray, classes: int) -> jax.Array:
-    """Softmax over the last axis if it counts the classes; else the sigmoid of a single logit, as two classes."""
-    if outputs.ndim > 2 and outputs.shape[-1] == classes:
-        return jax.nn.softmax(outputs, axis=-1)
-    logits = outputs[..., 0] if outputs.ndim > 2 else outputs
-    return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], axis=-1)
-
-
-def _kind_of(rows: Any) -> list[Any]:
-    """What `_of_kind` makes rows of this shape and type from."""
-    if isinstance(rows, Windows):
-        return [rows.values.shape[1:], str(rows.dtype), rows.length, rows.offset, rows.span]
-    return [rows.shape[1:], str(rows.dtype)]
-
-
-def _of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
-    """Two rows, as shapes."""
-    if window:
-        return Windows(jax.ShapeDtypeStruct((window[-1] + 1, *shape), dtype), *window)
-    return jax.ShapeDtypeStruct((2, *shape), dtype)
-
-
 def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
     """The shapes of one trained member of `study` on data with such rows."""
-    x, y = (_of_kind(*row[k]) for k in ("x", "y"))
-    rows = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
+    x, y = (rows.of_kind(*row[k]) for k in ("x", "y"))
+    index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
     columns = {"seed": np.int32(0), **{k: v[0] for k, v in narrow(members.numbers()).items()}}
-    state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, rows))
+    state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, index))
     return Trained(state.params, state.model_state, state.scale, state.hyper)
 
 

@@ -12,7 +12,7 @@ FLOORS = {
     "0 mathematics": "augment initializers layers losses metrics stats hyper",
     "1a networks": "modules models generation",
     "1b machinery": "data preprocess model study splits members engine plan checkpoint",
-    "2 studies": "program population check summary result training",
+    "2 studies": "program population check summary rows predict result training",
     "3 on top of run": "evaluate search",
     "4 faces": "progress plots recipe report cli __main__",
 }

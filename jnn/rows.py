@@ -1,0 +1,104 @@
+"""What a result remembers of the rows that trained it, and how new rows are made to fit."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jnn.data import Column, Encoding, Windows
+from jnn.engine import Data
+
+
+def describe(data: Any, arrays: Data) -> dict[str, Any]:
+    """What is kept in the attributes of a result's scores: text and numbers."""
+    return {
+        "data": data.name,
+        "task": data.task,
+        "classes": data.classes,
+        "row": json.dumps({"x": _kind_of(arrays.x), "y": _kind_of(arrays.y)}),
+        "vocabulary": _vocabulary(arrays.x),
+        "encoding": data.encoding.to_json() if data.encoding else "",
+        "feature_names": json.dumps(data.feature_names),
+        "target_names": json.dumps(data.target_names),
+    }
+
+
+def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
+    """Rows as the members take them, not yet read where they lie on disk; one `ValueError` where they do not fit.
+
+    Args:
+        x: [rows, *features] or `jnn.data.Windows`; or a pandas table, if the members were trained on one.
+        about: The attributes of a result's scores.
+    """
+    if hasattr(x, "columns"):
+        x = encoding_of(about, [str(c) for c in x.columns]).encode(x)
+    x = x if isinstance(x, Windows) else np.asarray(x)
+    shape, dtype = row_of(about, "x")
+    free = 1 if len(json.loads(about["row"])["x"]) > 2 else 0  # windows of a series may be longer or shorter
+    if x.ndim != len(shape) + 1 or x.shape[1 + free :] != shape[free:]:
+        raise ValueError(
+            f"wanted rows of shape {shape}, but got x of shape {x.shape}; give [rows, *features] as in training"
+        )
+    if len(x) == 0:
+        raise ValueError("wanted at least one row to predict, but got none")
+    if x.dtype.kind not in ("iu" if np.dtype(dtype).kind in "iu" else "biuf"):
+        raise ValueError(f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers")
+    return x if x.dtype == dtype else _Cast(x, dtype)
+
+
+def row_of(about: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], str]:
+    """Shape and type of a row of x or y, from a result's attributes."""
+    shape, dtype, *window = json.loads(about["row"])[name]
+    return (*window[:1], *shape), dtype
+
+
+def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding:
+    """How a table becomes rows: as in training; without an encoding by the names of the features, or in their order."""
+    if about["encoding"]:
+        return Encoding.from_json(about["encoding"])
+    (shape, _), names = row_of(about, "x"), json.loads(about["feature_names"])
+    if len(shape) == 1 and names:
+        return Encoding(tuple(Column(name, None) for name in names))
+    if shape != (len(columns),):
+        raise ValueError(
+            f"wanted a table whose columns are rows of shape {shape}, but got {len(columns)} columns; "
+            "save the rows as an array, in a .npy file"
+        )
+    return Encoding(tuple(Column(name, None) for name in columns))
+
+
+def of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
+    """Two rows, as shapes."""
+    if window:
+        return Windows(jax.ShapeDtypeStruct((window[-1] + 1, *shape), dtype), *window)
+    return jax.ShapeDtypeStruct((2, *shape), dtype)
+
+
+def _kind_of(rows: Any) -> list[Any]:
+    """What `of_kind` makes rows of this shape and type from."""
+    if isinstance(rows, Windows):
+        return [rows.values.shape[1:], str(rows.dtype), rows.length, rows.offset, rows.span]
+    return [rows.shape[1:], str(rows.dtype)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cast:
+    """Rows that are cast as they are read."""
+
+    rows: Any
+    dtype: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        return np.asarray(self.rows[chosen], self.dtype)
+
+
+def _vocabulary(rows: Any) -> int:
+    """How many token ids there are; 0 where rows hold numbers."""
+    values = rows.values if isinstance(rows, Windows) else rows
+    return int(np.max(values)) + 1 if np.issubdtype(values.dtype, np.integer) else 0

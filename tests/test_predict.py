@@ -1,0 +1,180 @@
+"""Predictions of new rows: in batches, from tables and files, and by a program that needs neither jnn nor Flax."""
+
+import functools
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+import pandas
+import pytest
+from flax import nnx
+
+import jnn
+
+IRIS = jnn.data.load("iris")
+
+
+def study(model, task="classification", **settings):
+    loss = jnn.losses.softmax_cross_entropy if task == "classification" else jnn.losses.squared_error
+    return jnn.Study(
+        model, loss, lambda h: optax.adam(h.learning_rate), hyper={"learning_rate": 0.01}, epochs=2, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def iris():
+    made = study(functools.partial(jnn.models.MLP, 4, (8,), 3), inputs=jnn.preprocess.standardize)
+    return jnn.run(made, IRIS, jnn.seeds(2) * jnn.folds(2) * jnn.grid(learning_rate=[0.01, 0.1]))
+
+
+@pytest.fixture(scope="module")
+def table():
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame({"size": random.normal(1e3, 1e2, 64), "town": random.choice(["north", "south"], 64)})
+    frame["price"] = 3 * frame["size"] + 500 * (frame["town"] == "north")
+    made = study(
+        functools.partial(jnn.models.MLP, 3, (), 1),
+        "regression",
+        inputs=jnn.preprocess.standardize,
+        targets=jnn.preprocess.standardize,
+    )
+    return jnn.run(made, jnn.Dataset.from_dataframe(frame, "price"), jnn.seeds(3)), frame
+
+
+def by_numpy(result, index, x):
+    """What member `index` says of rows x of iris, from its arrays alone."""
+    params, scale = jax.tree.map(
+        lambda a: np.asarray(a[index], np.float64), (result.trained.params, result.trained.scale)
+    )
+    h = (x - scale[0].shift) / scale[0].scale
+    h = np.maximum(h @ params["hidden"]["0"]["kernel"] + params["hidden"]["0"]["bias"], 0)
+    logits = h @ params["output"]["kernel"] + params["output"]["bias"]
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def test_predictions_are_those_of_the_members_arrays(iris):
+    got = iris.predict(IRIS.x)
+    wanted = np.stack([by_numpy(iris, i, IRIS.x) for i in range(8)])
+    np.testing.assert_allclose(got.members, wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.mean, wanted.mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.std, wanted.std(axis=0), rtol=1e-3, atol=1e-6)
+
+
+def test_a_file_larger_than_memory_is_read_batch_by_batch(iris, tmp_path):
+    np.save(tmp_path / "rows.npy", IRIS.x.astype(np.float64))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    wanted = iris.predict(IRIS.x)
+    pieces = list(iris.predictions(rows, batch=64))
+    assert [len(p.mean) for p in pieces] == [64, 64, 22]
+    np.testing.assert_allclose(np.concatenate([p.mean for p in pieces]), wanted.mean, rtol=1e-5, atol=1e-6)
+    lean = iris.predict(rows, batch=64, each=False)
+    assert lean.members is None
+    np.testing.assert_allclose(lean.std, wanted.std, rtol=1e-4, atol=1e-6)
+
+
+def test_members_are_selected_by_their_numbers(iris):
+    chosen = iris.select(learning_rate=0.1, fold=1)
+    assert chosen.members.columns()["seed"].tolist() == [0, 1] and chosen.scores.sizes["member"] == 2
+    np.testing.assert_array_equal(chosen.outputs(IRIS.x[:5]), iris.outputs(IRIS.x[:5])[[3, 7]])
+    wanted = iris.scores["loss"].sel(learning_rate=0.1, fold=1).values
+    np.testing.assert_array_equal(chosen.scores["loss"].values, wanted)
+    for numbers, words in (({"learning_rate": 3.0}, "there are none"), ({"speed": 1}, "speed")):
+        with pytest.raises(ValueError, match=words):
+            iris.select(**numbers)
+    with pytest.raises(ValueError, match="8 members"):
+        iris.member(8)
+
+
+def test_a_table_is_encoded_as_in_training_also_after_saving(table, tmp_path):
+    result, frame = table
+    new = frame.drop(columns="price")[["town", "size"]].iloc[
+        :5
+    ]  # other order of columns, one of two towns may be absent
+    x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(np.float32)
+    wanted = result.predict(x).mean
+    np.testing.assert_array_equal(result.predict(new).mean, wanted)
+    again = jnn.Result.load(result.save(tmp_path), result.study)
+    np.testing.assert_array_equal(again.predict(new).mean, wanted)
+    with pytest.raises(ValueError, match="'east'"):
+        result.predict(new.assign(town="east"))
+    with pytest.raises(ValueError, match="'town'"):
+        result.predict(new.drop(columns="town"))
+
+
+def test_rows_that_do_not_fit_get_one_sentence(iris):
+    for x, words in (
+        (np.zeros((3, 1)), r"shape \(4,\)"),  # would be broadcast
+        (np.zeros(4), "as in training"),
+        (np.zeros((0, 4)), "at least one row"),
+        (np.full((2, 4), "a"), "type float32"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            iris.predict(x)
+    with pytest.raises(ValueError, match="at least 1 row"):
+        iris.predict(IRIS.x, batch=0)
+
+
+FRESH = """
+import sys
+for name in ("jnn", "flax", "optax"):
+    sys.modules[name] = None  # importing it fails
+import pathlib, jax, numpy as np
+program = jax.export.deserialize(pathlib.Path(sys.argv[1]).read_bytes())
+x = np.load(sys.argv[2])
+np.savez(sys.argv[3], *[y for rows in (x, x[:1]) for y in jax.tree.leaves(program.call(rows))])
+"""
+
+
+def in_a_fresh_process(program, x, folder):
+    """What the file says of all rows and of the first one alone."""
+    np.save(folder / "x.npy", x)
+    done = subprocess.run(
+        [sys.executable, "-c", "import jax.export\n" + FRESH, program, folder / "x.npy", folder / "y.npz"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(np.load(folder / "y.npz").values())
+
+
+class Network(nnx.Module):
+    """Convolution, batch norm, pooling, dropout, dense."""
+
+    def __init__(self, outputs, *, rngs):
+        self.conv, self.norm = jnn.modules.Conv(1, 4, (3, 3), rngs=rngs), jnn.modules.BatchNorm(4, rngs=rngs)
+        self.dropout, self.output = jnn.modules.Dropout(0.5, rngs=rngs), jnn.modules.Dense(64, outputs, rngs=rngs)
+
+    def __call__(self, x):
+        x = jnn.layers.max_pool(jax.nn.relu(self.norm(self.conv(x))), 2)
+        return self.output(self.dropout(x.reshape(x.shape[0], -1)))
+
+
+def test_an_exported_member_needs_neither_jnn_nor_flax(tmp_path):
+    random = np.random.default_rng(0)
+    data = jnn.Dataset.from_arrays(random.normal(size=(48, 8, 8, 1)), random.integers(0, 3, 48))
+    made = study(functools.partial(Network, 3), inputs=jnn.preprocess.standardize)
+    result = jnn.run(made, data, jnn.seeds(2))
+    wanted = result.predict(data.x[:7])
+    got = in_a_fresh_process(result.export(tmp_path / "member", member=1), data.x[:7], tmp_path)
+    np.testing.assert_allclose(got[0], wanted.members[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got[1], wanted.members[1][:1], rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_ensemble_gives_mean_and_spread_in_the_targets_units(table, tmp_path):
+    result, frame = table
+    x = jnn.Dataset.from_dataframe(frame, "price").x[:6]
+    mean, std, *_ = in_a_fresh_process(result.export(tmp_path / "all"), x, tmp_path)
+    wanted = result.predict(x)
+    np.testing.assert_allclose(mean, wanted.mean, rtol=1e-5)
+    np.testing.assert_allclose(std, wanted.std, rtol=1e-3)
+    assert std.min() > 0 and mean.mean() > 1000
+
+
+def test_what_cannot_be_exported_says_so(iris, tmp_path):
+    with pytest.raises(ValueError, match="8 members"):
+        iris.export(tmp_path / "x", member=9)
+    with pytest.raises(ValueError, match="loaded without"):
+        jnn.Result.load(iris.save(tmp_path)).export(tmp_path / "x")
