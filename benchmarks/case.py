@@ -1,7 +1,12 @@
-"""What a case and a bar are."""
+"""What a case, a task and a bar are.
 
-from dataclasses import dataclass
-from typing import Literal
+A case is a whole job, trained by processes of its own, compilation and accuracy included. A task is one call - a layer,
+a step, a prediction - timed in processes that serve all tasks of a suite.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from benchmarks.contender import Contender
 
@@ -16,7 +21,8 @@ class Bar:
         under: Name of one contender.
         at_least: The ratio wanted, or
         at_most: its limit.
-        of: "step" compares steady time per member-step, "job" the whole job with its compilation.
+        of: "step" compares steady time per member-step, "job" the whole job with its compilation; "difference" takes
+            over - under in microseconds instead of the ratio.
     """
 
     claim: str
@@ -24,11 +30,17 @@ class Bar:
     under: str
     at_least: float | None = None
     at_most: float | None = None
-    of: Literal["step", "job"] = "step"
+    of: Literal["step", "job", "difference"] = "step"
 
     def holds(self, ratio: float) -> bool:
         """Whether a measured ratio passes."""
         return (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
+
+    @property
+    def limit(self) -> str:
+        """What is wanted, as the table prints it."""
+        unit = " us" if self.of == "difference" else ""
+        return f">= {self.at_least:g}{unit}" if self.at_least is not None else f"<= {self.at_most:g}{unit}"
 
 
 @dataclass(frozen=True)
@@ -64,3 +76,56 @@ class Case:
     rounds: int = 7
     most_warm_ups: int = 8
     colds: int = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of a function of the peers' files, the contenders that make it, and what the table checks.
+
+    Attributes:
+        name: On the command line and in the records.
+        function: Of every peer's file.
+        arguments: Given to the function's preparation, as JSON; a contender's own are merged in.
+        contenders: The first one is the reference. `Contender.members` are what one call does at once.
+        bars: Ratios wanted.
+        flops: Floating-point operations of one member's call, counted on paper.
+        bytes: Least memory traffic of one member's call: what is read and written once.
+        agree: Relative difference to the reference's score up to which a timing counts; None asks for no agreement.
+        most: Score above which a timing does not count.
+        size: The number that a scaling suite takes the slope against.
+        rounds: Steady rounds of each contender.
+        seconds: Length of a round that the number of calls is chosen for.
+    """
+
+    name: str
+    function: str
+    arguments: Mapping[str, Any]
+    contenders: tuple[Contender, ...]
+    bars: tuple[Bar, ...] = ()
+    flops: float = 0.0
+    bytes: float = 0.0
+    agree: float | None = None
+    most: float | None = None
+    size: float | None = None
+    rounds: int = 7
+    seconds: float = field(default=0.03)
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A program of which everything is counted that must not grow unseen.
+
+    Attributes:
+        name: On the command line and in the records.
+        function: Of `counters.py`.
+        arguments: Given to the function.
+        most: For names of counts, the limit.
+    """
+
+    name: str
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
+
+
+Entry = Case | Task | Counter

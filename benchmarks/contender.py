@@ -1,20 +1,15 @@
-"""A contender and the handle on its process."""
+"""A contender and the handle on the process that trains its jobs."""
 
 import importlib.util
-import json
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from benchmarks.channel import Channel
 from benchmarks.kernel import Round
 from benchmarks.workloads import Budget
 
-_ROOT = Path(__file__).parents[1]
 _LEAKS = ("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "OMP_NUM_THREADS")
 _COMMON = {
     "XLA_FLAGS": "",
@@ -22,6 +17,7 @@ _COMMON = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_DEFAULT_MATMUL_PRECISION": "float32",
 }
+DEVICES = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}  # as `--device` and as JAX and PyTorch say it
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class Contender:
         calls: Of the job in one steady round, so that short jobs are timed over a longer stretch.
         environment: Added to the process's environment.
         needs: Module that the peer imports; without it the contender is left out.
+        arguments: Of a task, where this contender's differ.
     """
 
     name: str
@@ -43,6 +40,7 @@ class Contender:
     calls: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: str = "jax"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def is_installed(self) -> bool:
         """Whether the module that it needs can be found."""
@@ -52,6 +50,11 @@ class Contender:
 def threads(n: int) -> dict[str, str]:
     """Environment that gives PyTorch and BLAS `n` threads."""
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n))
+
+
+def on(device: str) -> dict[str, str]:
+    """Environment that puts JAX's and PyTorch's work on a device."""
+    return {"JAX_PLATFORMS": DEVICES[device], "BENCHMARKS_DEVICE": DEVICES[device]}
 
 
 def settings(contender: Contender) -> dict[str, str]:
@@ -66,19 +69,14 @@ def environment(contender: Contender) -> dict[str, str]:
 
 
 class Worker:
-    """A contender's running process. Use it in a `with` block: it ends the process."""
+    """A contender's running process, prepared for one job. Use it in a `with` block: it ends the process."""
 
     def __init__(self, contender: Contender, workload: str, budget: Budget, steps: int):
         """Starts the process and waits until it is prepared. `steps` are those of one member."""
         self.contender, self.steps, self.next_seed = contender, steps, 0
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  open as long as the process
         arguments = [contender.peer, workload, budget.members, budget.epochs, budget.batch_size]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", *map(str, arguments)],
-            cwd=_ROOT, env=environment(contender), text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-        )  # fmt: skip
-        self.prepare_seconds: float = self._answer()["prepare_seconds"]
+        self._channel = Channel(contender.name, "benchmarks.worker", arguments, environment(contender))
+        self.prepare_seconds: float = self._channel.answer()["prepare_seconds"]
 
     def __enter__(self) -> "Worker":
         return self
@@ -92,30 +90,9 @@ class Worker:
         members = self.contender.members
         seeds = [self.next_seed + i * members for i in range(calls)]
         self.next_seed += calls * members
-        self._send({"do": "round", "seeds": seeds})
-        answer = self._answer()
+        answer = self._channel.ask({"do": "round", "seeds": seeds})
         return Round(answer["seconds"], calls * members * self.steps, tuple(answer["scores"]))
 
     def quit(self) -> None:
         """Ends the process; a second call does nothing."""
-        if self._process.poll() is None:
-            self._send({"do": "quit"})
-            self._process.wait(timeout=30)
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                stream.close()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait()
-            self._errors.seek(0)
-            last_words = self._errors.read()[-2000:]
-            self.quit()
-            raise RuntimeError(f"the process of {self.contender.name!r} ended: {last_words}")
-        return json.loads(line)
+        self._channel.quit()

@@ -73,6 +73,11 @@ def paired_ratio(over: Sequence[float], under: Sequence[float]) -> Spread:
     return spread([a / b for a, b in zip(over, under, strict=True)])
 
 
+def paired_difference(over: Sequence[float], under: Sequence[float]) -> Spread:
+    """Spread of over_i - under_i."""
+    return spread([a - b for a, b in zip(over, under, strict=True)])
+
+
 def warm_up(play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, within: float = 0.1) -> list[Round]:
     """Rounds until the last two differ by at most the share `within`; at least and at most as many as said."""
     rounds: list[Round] = []

@@ -1,8 +1,6 @@
 """Runs cases: fresh processes for the first job, then warm-up and interleaved rounds, into records."""
 
-import datetime
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -14,16 +12,6 @@ from benchmarks.contender import Contender, Worker, settings
 from benchmarks.kernel import Round
 from benchmarks.record import Timing
 from benchmarks.workloads import WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
-
-
-def measure(suite: str, cases: Sequence[Case], *, quick: bool) -> Iterator[list[Any]]:
-    """The records of a run, first those of the machine, then of one case after the other."""
-    about = machine.fingerprint()
-    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    run = f"{date}-{about['commit'][:10] or 'no-commit'}"
-    yield [{"kind": "run", "run": run, "suite": suite, "quick": quick, "date": date, "precision": "float32", **about}]
-    for case in cases:
-        yield measure_case(run, shortened(case) if quick else case)
 
 
 def shortened(case: Case) -> Case:
@@ -41,9 +29,9 @@ def measure_case(run: str, case: Case) -> list[Any]:
     with ExitStack() as stack:
         colds = _first_jobs(case, stack)
         workers = {name: fresh[-1][0] for name, fresh in colds.items()}
-        _say(f"{case.name}: warm-up")
+        say(f"{case.name}: warm-up")
         warm = {name: kernel.warm_up(worker.play, at_most=case.most_warm_ups) for name, worker in workers.items()}
-        _say(f"{case.name}: {case.rounds} rounds of {len(workers)} contenders")
+        say(f"{case.name}: {case.rounds} rounds of {len(workers)} contenders")
         plays = {name: worker.play for name, worker in workers.items()}
         steady = kernel.interleave(plays, case.rounds, rest=lambda: busy.append(kernel.busy_share()))
     timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in case.contenders]
@@ -55,7 +43,7 @@ def _first_jobs(case: Case, stack: ExitStack) -> dict[str, list[tuple[Worker, Ro
     colds: dict[str, list[tuple[Worker, Round]]] = {c.name: [] for c in case.contenders}
     for sweep in range(case.colds):
         for contender in case.contenders:
-            _say(f"{case.name}: first job of {contender.name} ({sweep + 1} of {case.colds})")
+            say(f"{case.name}: first job of {contender.name} ({sweep + 1} of {case.colds})")
             worker = stack.enter_context(_start(case, contender))
             colds[contender.name].append((worker, worker.play(calls=1)))
             if sweep < case.colds - 1:
@@ -93,5 +81,6 @@ def _about(run: str, case: Case, load: list[float], ceiling: dict[str, float], b
     }  # fmt: skip
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tells the person who waits how far we are."""
     print(message, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Records: JSON lines, one object each, that hold everything a table is made from.
 
-Three kinds: `run` (machine and checkout), `case` (workload, ceilings, load) and `timing` (one contender's raw rounds);
-the later ones name the run that they belong to.
+Kinds: `run` (machine and checkout); of a case `case` (workload, ceilings, load) and `timing` (one contender's raw
+rounds); of a task `task` and `sample`; `counter` (a number that must not change unseen). All name their run.
 """
 
 import json
@@ -64,8 +64,41 @@ class Timing:
         return [max(0.0, first - self.member_steps * steady / 1e6) for first in self.first_seconds]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What one contender did in one task.
+
+    Attributes:
+        run: Name of the run.
+        case: Name of the task.
+        contender: Name of the contender.
+        peer: Its file.
+        environment: What was set in its process's environment.
+        members: Served by one call.
+        calls: In a steady round.
+        stages: Seconds of preparing the task, by stage where the library tells them apart, and of the first call.
+        warm_up: Microseconds per member and call of the rounds before the steady ones.
+        steady: Microseconds per member and call of the steady rounds.
+        score: What the last call reached, by which a timing counts or not.
+        kind: "sample".
+    """
+
+    run: str
+    case: str
+    contender: str
+    peer: str
+    environment: dict[str, str]
+    members: int
+    calls: int
+    stages: dict[str, float]
+    warm_up: list[float]
+    steady: list[float]
+    score: float
+    kind: str = field(default="sample")
+
+
 def append(path: Path, records: Iterable[Any]) -> None:
-    """Writes records, dictionaries or `Timing`, at the end of a file."""
+    """Writes records, dictionaries, `Timing` or `Sample`, at the end of a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         for record in records:
@@ -74,7 +107,7 @@ def append(path: Path, records: Iterable[Any]) -> None:
 
 def dumps(record: Any) -> str:
     """One line of JSON; numbers with six significant digits."""
-    return json.dumps(_rounded(asdict(record) if isinstance(record, Timing) else record))
+    return json.dumps(_rounded(record if isinstance(record, dict) else asdict(record)))
 
 
 def as_dicts(records: Iterable[Any]) -> list[dict[str, Any]]:
@@ -87,10 +120,26 @@ def load(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
+def latest(records: Sequence[dict[str, Any]], kind: str, case: str) -> dict[str, Any] | None:
+    """The last record of a kind that names the case; None if there is none."""
+    return next((r for r in reversed(records) if r["kind"] == kind and r.get("case") == case), None)
+
+
+def run_of(records: Sequence[dict[str, Any]], about: dict[str, Any]) -> dict[str, Any]:
+    """The record of the run that another record belongs to."""
+    return next(r for r in records if r["kind"] == "run" and r["run"] == about["run"])
+
+
 def timings(records: Sequence[dict[str, Any]], run: str, case: str) -> dict[str, Timing]:
     """The contenders of one case in one run, by name."""
     mine = [r for r in records if r["kind"] == "timing" and (r["run"], r["case"]) == (run, case)]
     return {r["contender"]: Timing(**{**r, "accuracy": Interval(**r["accuracy"])}) for r in mine}
+
+
+def samples(records: Sequence[dict[str, Any]], run: str, task: str) -> dict[str, Sample]:
+    """The contenders of one task in one run, by name."""
+    mine = [r for r in records if r["kind"] == "sample" and (r["run"], r["case"]) == (run, task)]
+    return {r["contender"]: Sample(**r) for r in mine}
 
 
 def _rounded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A contender's own process: `python -m benchmarks.worker PEER WORKLOAD MEMBERS EPOCHS BATCH_SIZE`.
+"""A contender's own process for a job: `python -m benchmarks.worker PEER WORKLOAD MEMBERS EPOCHS BATCH_SIZE`.
 
 One JSON object a line. The parent writes `{"do": "round", "seeds": [...]}` or `{"do": "quit"}` to our input; we answer
 on our output, first once when prepared, then once a round. Whatever a library prints goes to standard error instead.
@@ -17,7 +17,7 @@ from benchmarks.workloads import WORKLOADS, Budget
 
 def main(peer: str, workload: str, budget: Budget) -> None:
     """Prepares the job, then plays rounds until told to quit."""
-    reply = _take_output()
+    reply = take_output()
     started = time.perf_counter()
     module = importlib.import_module(f"benchmarks.peers.{peer}")
     job = getattr(module, workload)(WORKLOADS[workload](), budget)
@@ -36,7 +36,7 @@ def play(job: Callable[[int], list[float]], seeds: list[int]) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "scores": scores}
 
 
-def _take_output() -> Callable[[dict[str, Any]], None]:
+def take_output() -> Callable[[dict[str, Any]], None]:
     """Keeps the pipe to the parent for us and points standard output at standard error."""
     pipe = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

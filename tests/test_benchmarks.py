@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from benchmarks import core, kernel, measure, record, report, workloads
+from benchmarks import kernel, measure, record, report, workloads
 from benchmarks.case import Bar, Case
 from benchmarks.contender import Contender, Worker, environment, threads
 from benchmarks.kernel import Round
+from benchmarks.suites import core
 from benchmarks.workloads import Budget, Product
 
 _PEERS = Path(measure.__file__).parent / "peers"

@@ -1,0 +1,109 @@
+"""How a layer is called in JAX: inside a compiled loop, as a training step calls it, or once per call of the host.
+
+A call of the backward kind takes the gradient of sum(y w) by parameters and input and moves the parameters against it,
+at a rate that is 0 when the program runs: so the compiler may leave nothing out, and every call sees the same numbers.
+"""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import layer_data
+from benchmarks.layer_data import INPUTS, Shape
+from benchmarks.server import Prepared
+
+
+def layer(
+    function: Callable,
+    *,
+    x: Shape,
+    params: Mapping[str, Shape] | None = None,
+    options: Mapping[str, Any] | None = None,
+    vocabulary: int = 0,
+    backward: bool = False,
+    members: int = 1,
+    loop: bool = True,
+    compiler: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Prepares calls of `function(params, x, key, **options) -> y`, of one member or of a vmapped population."""
+    function = functools.partial(function, **(options or {}))
+    values = jax.tree.map(jnp.asarray, layer_data.params(params or {}, members))
+    inputs = jnp.asarray(layer_data.inputs(x, vocabulary, members))
+    one = _make_call(function, backward, differentiable=not vocabulary, members=members)
+    made = _in_loop(one, values, inputs, compiler) if loop else _by_the_host(one, values, inputs, compiler)
+    run, stages = made
+
+    def play(calls):
+        loss, out = (a if members == 1 else a[0] for a in run(calls))
+        return layer_data.score(loss, np.asarray(out))
+
+    return Prepared(play, stages)
+
+
+def staged(function: Any, *arguments: Any, compiler: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, float]]:
+    """Compiles a jitted function; with the seconds of tracing, lowering and compiling."""
+    times = [time.perf_counter()]
+    traced = function.trace(*arguments)
+    times.append(time.perf_counter())
+    lowered = traced.lower()
+    times.append(time.perf_counter())
+    compiled = lowered.compile(dict(compiler or {}))
+    times.append(time.perf_counter())
+    seconds = [b - a for a, b in itertools.pairwise(times)]
+    return compiled, dict(zip(("trace", "lower", "compile"), seconds, strict=True))
+
+
+def _make_call(function: Callable, backward: bool, differentiable: bool, members: int) -> Callable:
+    """`call(params, x, key, rate) -> (params, loss, out)` with out = y, or the gradient by x of a call backward."""
+
+    def forward_call(params, x, key, rate):
+        return params, jnp.zeros(()), function(params, x, key)
+
+    def loss(params, x, key):
+        y = function(params, x, key)
+        return jnp.sum(y * layer_data.cotangent(y.shape))
+
+    def backward_call(params, x, key, rate):
+        by = (0, 1) if differentiable else (0,)
+        value, gradients = jax.value_and_grad(loss, by)(params, x, key)
+        params = jax.tree.map(lambda p, g: p - rate * g, params, gradients[0])
+        return params, value, gradients[1] if differentiable else jnp.zeros(1)
+
+    call = backward_call if backward else forward_call
+    return call if members == 1 else jax.vmap(call, in_axes=(0, 0, None, None))
+
+
+def _in_loop(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:
+    key = jax.random.key(0)
+
+    def program(calls, params, inputs, rate):
+        def body(i, carry):
+            x = inputs[(calls - 1 - i) % INPUTS]
+            return call(carry[0], x, jax.random.fold_in(key, i), rate)
+
+        shapes = jax.eval_shape(call, params, inputs[0], key, rate)
+        start = params, *jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes[1:])
+        return jax.lax.fori_loop(0, calls, body, start)[1:]
+
+    arguments = params, inputs, jnp.float32(0)
+    compiled, stages = staged(jax.jit(program), jnp.int32(1), *arguments, compiler=compiler)
+    return lambda calls: jax.block_until_ready(compiled(jnp.int32(calls), *arguments)), stages
+
+
+def _by_the_host(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:
+    xs, key, rate = list(inputs), jax.random.key(0), jnp.float32(0)
+    compiled, stages = staged(jax.jit(call), params, xs[0], key, rate, compiler=compiler)
+
+    def run(calls):
+        now = params
+        for i in range(calls):
+            now, loss, out = compiled(now, xs[(calls - 1 - i) % INPUTS], key, rate)
+        return jax.block_until_ready((loss, out))
+
+    return run, stages

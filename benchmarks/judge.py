@@ -1,0 +1,78 @@
+"""Whether bars hold and whether a timing counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from benchmarks.case import Bar, Case, Task
+from benchmarks.kernel import Spread, paired_difference, paired_ratio, spread
+from benchmarks.record import Sample, Timing
+
+
+class Judged(NamedTuple):
+    """A bar with what was measured.
+
+    Attributes:
+        bar: What is wanted.
+        fastest: The contender of `bar.over` that counts.
+        ratio: Paired over the rounds.
+        counts: Whether the quality of both timings holds.
+    """
+
+    bar: Bar
+    fastest: str
+    ratio: Spread
+    counts: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is passed by timings that count."""
+        return self.counts and self.bar.holds(self.ratio.median)
+
+
+def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
+    """Every bar of a case whose contenders were all run."""
+    low = too_low(case, found)
+    return [_judge(bar, _values(bar, found, about), low) for bar in case.bars if _is_there(bar, found)]
+
+
+def judge_task(task: Task, found: Mapping[str, Sample]) -> list[Judged]:
+    """Every bar of a task whose own contender and at least one peer were run."""
+    wrong = not_counting(task, found)
+    values = {name: sample.steady for name, sample in found.items()}
+    bars = [bar for bar in task.bars if bar.under in found and set(bar.over) & found.keys()]
+    return [_judge(bar, values, wrong) for bar in bars]
+
+
+def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
+    """Contenders whose mean accuracy is too low for their timing to count."""
+    return [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
+
+
+def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
+    """Contenders whose score is too high, or differs from the reference's by more than the task allows."""
+    first = next(iter(found.values())).score
+
+    def is_wrong(sample: Sample) -> bool:
+        apart = task.agree is not None and not abs(sample.score - first) <= task.agree * abs(first)
+        return apart or (task.most is not None and not sample.score <= task.most)
+
+    return [s.contender for s in found.values() if is_wrong(s)]
+
+
+def jobs(timing: Timing, about: Mapping[str, Any]) -> list[float]:
+    """Seconds of the whole job with compilation."""
+    return timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
+
+
+def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
+    fastest = min((name for name in bar.over if name in values), key=lambda name: spread(values[name]).median)
+    pair = paired_difference if bar.of == "difference" else paired_ratio
+    return Judged(bar, fastest, pair(values[fastest], values[bar.under]), not {fastest, bar.under} & set(wrong))
+
+
+def _values(bar: Bar, found: Mapping[str, Timing], about: Mapping[str, Any]) -> dict[str, list[float]]:
+    return {name: t.steady if bar.of == "step" else jobs(t, about) for name, t in found.items()}
+
+
+def _is_there(bar: Bar, found: Mapping[str, Timing]) -> bool:
+    return {*bar.over, bar.under} <= found.keys()
