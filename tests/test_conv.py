@@ -262,6 +262,33 @@ def test_a_residual_block_trains_in_the_memory_of_lax():
     assert bytes_of(conv) <= 1.5 * bytes_of(truth("plain"))
 
 
+@pytest.mark.parametrize(
+    ("padding", "pairs"), [(1, [(1, 1), (1, 1)]), ((0, 2), [(0, 0), (2, 2)]), ((1, (0, 2)), [(1, 1), (0, 2)])]
+)
+def test_padding_by_numbers_is_padding_by_equal_pairs(padding, pairs):
+    x, kernel, _ = operands("plain")
+    for function in (conv, conv_transpose):
+        np.testing.assert_array_equal(function(x, kernel, padding=padding), function(x, kernel, padding=pairs))
+
+
+@pytest.mark.parametrize("case", ["plain", "one channel", "depthwise", "groups", "causal", "volume"])
+def test_no_rows_give_no_rows_and_a_zero_gradient(case):
+    x, kernel, weight = (a[:0] if i != 1 else a for i, a in enumerate(operands(case)))
+    y, dx, dkernel = jax.jit(with_gradients(ours(case)))(x, kernel, weight)
+    assert y.shape == weight.shape and dx.shape == x.shape
+    assert not dkernel.any()
+
+
+def test_a_grouped_transposed_convolution_is_one_for_each_group():
+    random = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(random.normal(size=s), jnp.float32) for s in ((2, 5, 4, 6), (3, 2, 2, 9)))
+    function = functools.partial(conv_transpose, strides=2, dilation=(1, 2))
+    each = [function(x[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3]) for i in range(3)]
+    assert_close(function(x, kernel, groups=3), jnp.concatenate(each, -1))
+    with pytest.raises(ValueError, match="outputs that 3 groups divide"):
+        inspect.unwrap(conv_transpose)(x, kernel[..., :4], groups=3)
+
+
 TRANSPOSED = {
     "plain": ((2, 5, 4, 3), (3, 3, 3, 4), {}),
     "twice the size": ((2, 5, 4, 3), (3, 3, 3, 4), {"strides": 2}),
@@ -382,9 +409,10 @@ def test_a_transposed_kernel_with_swapped_channels_is_one_sentence():
         inspect.unwrap(conv_transpose)(jnp.zeros((2, 6, 3)), jnp.zeros((3, 4, 3)))
 
 
-def test_padding_as_one_number_for_each_axis_is_one_sentence():
+@pytest.mark.parametrize("padding", [(1, 1, 1), ((1, 1),), ((1, 1, 1), (0, 0))])
+def test_padding_of_another_rank_is_one_sentence(padding):
     with pytest.raises(ValueError, match="a pair"):
-        inspect.unwrap(resolve_padding)((1, 1), (6, 6), (3, 3), (1, 1), (1, 1))
+        inspect.unwrap(resolve_padding)(padding, (6, 6), (3, 3), (1, 1), (1, 1))
 
 
 def test_a_convolution_works_with_jit_disabled():

@@ -77,15 +77,19 @@ def test_conv_transpose_is_pytorchs_with_the_kernel_turned_round(seed, dtype):
     reach = [d * (w - 1) for w, d in zip(window, dilation, strict=True)]
     padding = tuple(int(random.integers(0, r + 1)) for r in reach)
     more = tuple(int(random.integers(0, s)) for s in strides)
-    x = random.normal(size=(2, *draw(random, rank, 3, 6), 3)).astype(dtype)
-    kernel = random.normal(size=(*window, 3, 2)).astype(dtype)
+    groups = int(random.choice([1, 1, 2, 3]))
+    x = random.normal(size=(2, *draw(random, rank, 3, 6), 2 * groups)).astype(dtype)
+    kernel = random.normal(size=(*window, 2, 3 * groups)).astype(dtype)
     pairs = [(r - p, r - p + q) for r, p, q in zip(reach, padding, more, strict=True)]
     torch_conv = getattr(torch.nn.functional, f"conv_transpose{rank}d")
-    theirs = functools.partial(torch_conv, stride=strides, padding=padding, output_padding=more, dilation=dilation)
-    ours = functools.partial(conv_transpose, strides=strides, padding=pairs, dilation=dilation)
+    theirs = functools.partial(
+        torch_conv, stride=strides, padding=padding, output_padding=more, dilation=dilation, groups=groups
+    )
+    ours = functools.partial(conv_transpose, strides=strides, padding=pairs, dilation=dilation, groups=groups)
 
-    def turned(kernel):
-        return np.moveaxis(np.flip(kernel, range(rank)), (-2, -1), (0, 1))
+    def turned(kernel):  # PyTorch has the groups in the inputs' axis: [in, out / groups, *window]
+        flipped = np.flip(kernel, range(rank)).reshape(*window, 2, groups, 3)
+        return np.moveaxis(flipped, (-2, -3, -1), (0, 1, 2)).reshape(2 * groups, 3, *window)
 
     with jax.enable_x64(dtype == np.float64):
         both_ways(ours, theirs, (x, kernel), (channels_first, turned), dtype)

@@ -190,9 +190,9 @@ def test_generating_with_a_cache_is_causal_attention_over_the_whole():
 def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
     unchecked = inspect.unwrap(layers.attention)
     q, k, v = qkv(3)
-    with pytest.raises(ValueError, match="multiple of the 3 key heads, but came 4"):
+    with pytest.raises(ValueError, match="multiple of the 3 key heads, but got 4"):
         unchecked(q, k, v)
-    with pytest.raises(ValueError, match=r"broadcasts to .* \(2, 4, 3, 5\), but came \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"broadcasts to .* \(2, 4, 3, 5\), but got \(3, 4\)"):
         unchecked(*qkv(), mask=jnp.ones((3, 4), bool))
     with pytest.raises(ValueError, match="even number of channels"):
         inspect.unwrap(layers.rotary)(jnp.ones((2, 1, 3)), jnp.arange(2))

@@ -73,6 +73,14 @@ def test_a_row_of_weight_two_counts_as_two_rows():
     jax.tree.map(assert_close, layers.batch_norm_train(x, weights=jnp.array([1.0, 2.0, 1.0]))[1], doubled)
 
 
+def test_positions_that_weigh_nothing_leave_the_statistics_of_the_others():
+    x, weights = normal(0, 3, 5, 4), jnp.arange(5) < jnp.array([[5], [2], [0]])
+    alone = layers.batch_norm_train(x[np.asarray(weights)])[1]
+    jax.tree.map(assert_close, layers.batch_norm_train(x, weights=weights)[1], alone)
+    with pytest.raises(ValueError, match="leading axes of x"):
+        inspect.unwrap(layers.batch_norm_train)(x, weights=jnp.ones(5))
+
+
 def test_weights_that_are_all_zero_give_finite_numbers():
     def total(x):
         y, (mean, var) = layers.batch_norm_train(x, weights=jnp.zeros(3))
@@ -116,5 +124,5 @@ def test_half_precision_is_summed_in_single():
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match="divides 4 channels, but came 3"):
+    with pytest.raises(ValueError, match="divides 4 channels, but got 3"):
         inspect.unwrap(layers.group_norm)(jnp.ones((2, 4)), 3)

@@ -134,7 +134,7 @@ def test_one_output_column_meets_targets_without_that_axis():
 def test_shapes_that_would_broadcast_are_refused():
     refuse(losses.squared_error, LOGITS[:, :1], NUMBERS, match="must have one shape")
     refuse(losses.binary_cross_entropy, LOGITS, BITS[:, 0], match="must have one shape")
-    refuse(losses.softmax_cross_entropy, LOGITS, BITS, match="integer labels of shape")
+    refuse(losses.softmax_cross_entropy, LOGITS, BITS[:, :2], match="wants integer labels")
     refuse(losses.softmax_cross_entropy, LOGITS, NUMBERS[:, 0], match="shares of the classes")
     refuse(losses.softmax_cross_entropy, LOGITS[:, :1], LABELS, match="binary_cross_entropy")
     refuse(losses.kl_divergence, LOGITS, SHARES[:1], match="one shape")
@@ -166,7 +166,9 @@ def test_softmax_cross_entropy_is_the_negative_log_softmax_for_labels_and_for_sh
     log_p = scipy.special.log_softmax(LOGITS.astype(np.float64), axis=-1)
     own = -log_p[np.arange(6), LABELS]
     np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, LABELS), own, rtol=1e-5)
-    np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, np.eye(4)[LABELS] > 0), own, rtol=1e-5)
+    for dtype in (bool, int, float):
+        one_hot = np.eye(4)[LABELS].astype(dtype)
+        np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, one_hot), own, rtol=1e-5)
     np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, SHARES), -(SHARES * log_p).sum(-1), rtol=1e-5)
     smooth = call(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=0.2)
     np.testing.assert_allclose(smooth, 0.8 * own - 0.2 * log_p.mean(-1), rtol=1e-5)

@@ -12,6 +12,7 @@ from jax.nn import (
     hard_sigmoid,
     hard_silu,
     hard_tanh,
+    identity,
     leaky_relu,
     log_sigmoid,
     log_softmax,
@@ -42,6 +43,7 @@ ACTIVATIONS = {
     "hard_silu": hard_silu,
     "hard_swish": hard_swish,
     "hard_tanh": hard_tanh,
+    "identity": identity,
     "leaky_relu": leaky_relu,
     "log_sigmoid": log_sigmoid,
     "log_softmax": log_softmax,
@@ -73,6 +75,7 @@ def prelu(
     >>> prelu(jnp.array([-2.0, 3.0]), 0.25)
     Array([-0.5,  3. ], dtype=float32)
     """
+    x = jnp.asarray(x)
     return jnp.where(x > 0, x, slope * x).astype(x.dtype)
 
 
@@ -90,7 +93,7 @@ def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*
     """
     channels = x.shape[-1]
     if features < 1 or channels % features:
-        raise ValueError(f"wanted a number of features that divides {channels} channels, but came {features}")
+        raise ValueError(f"wanted a number of features that divides {channels} channels, but got {features}")
     return x.reshape(*x.shape[:-1], features, channels // features).max(axis=-1)
 
 
@@ -105,6 +108,7 @@ def sparsemax(x: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes
     >>> sparsemax(jnp.array([2.0, 1.5, -1.0]))
     Array([0.75, 0.25, 0.  ], dtype=float32)
     """
+    x = jnp.asarray(x)
     z = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     z = z - jax.lax.stop_gradient(z.max(axis=-1, keepdims=True))
     support = _sparsemax_support(jax.lax.stop_gradient(z))

@@ -58,9 +58,10 @@ def attention(
     >>> attention(q, k, jnp.array([1.0, 3.0]).reshape(2, 1, 1), causal=True).ravel()
     Array([1., 2.], dtype=float32)
     """
+    q, k, v = (jnp.asarray(array) for array in (q, k, v))
     heads, kv_heads = q.shape[-2], k.shape[-2]
     if kv_heads == 0 or heads % kv_heads:
-        raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but came {heads}")
+        raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but got {heads}")
     shape = (*q.shape[:-3], heads, q.shape[-3], k.shape[-3])
     if causal:
         below = causal_mask(*shape[-2:])
@@ -108,6 +109,7 @@ def rotary(
     >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
     Array([0, 2], dtype=int32)
     """
+    x = jnp.asarray(x)
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
     sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
     first, second = jnp.split(x.astype(jnp.promote_types(x.dtype, jnp.float32)), 2, axis=-1)
@@ -171,7 +173,7 @@ def extend_cache(
     """
     time, capacity = k.shape[-3], cache.k.shape[-3]
     if time > capacity:
-        raise ValueError(f"wanted at most {capacity} steps, the capacity of the cache, but came {time}")
+        raise ValueError(f"wanted at most {capacity} steps, the capacity of the cache, but got {time}")
     all_k, all_v = (
         lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), cache.length, axis=room.ndim - 3)
         for room, new in ((cache.k, k), (cache.v, v))
@@ -182,7 +184,7 @@ def extend_cache(
 def _frequencies(dim: int, base: Scalar):
     """Return base^(-2i / dim) for i below dim / 2."""
     if dim % 2:
-        raise ValueError(f"wanted an even number of channels, which turn in pairs, but came {dim}")
+        raise ValueError(f"wanted an even number of channels, which turn in pairs, but got {dim}")
     return base ** (-jnp.arange(0, dim, 2) / dim)
 
 
@@ -202,7 +204,7 @@ def _mask_rows(array, shape: tuple[int, ...], kv_heads: int):
         fits = False
     if not fits:
         raise ValueError(
-            f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but came {array.shape}"
+            f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but got {array.shape}"
         )
     tail = (1, 1, *array.shape)[-2:]
     if math.prod(array.shape[:-2]) == 1:

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
-from jnn.layers._lowering import Plan, canonical, plan
+from jnn.layers._lowering import Plan, canonical, exchange_channels, plan
 from jnn.layers._window import Geometry, Lowering, Padding, Sizes, make_geometry, pad_space, per_axis, resolve_padding
 
 
@@ -38,7 +38,7 @@ def conv(
         bias: Added to each output channel.
         strides: Steps of the window, one number or one for each axis of space.
         padding: "SAME" (output size = ceil(size / strides)), "VALID" (none), "CAUSAL" (1-D: the output at a time sees
-            nothing later), or a pair (before, after) for each axis of space.
+            nothing later), or a pair (before, after) for each axis of space; one number stands for equal sides.
         dilation: Distance between the window's taps.
         groups: Divides both the input's and the output's channels.
         lowering: "auto" chooses by platform, shape and whether the kernel carries a vmapped axis; "lax" leaves all to
@@ -54,22 +54,23 @@ def conv(
     if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
             f"wanted x with {kernel.shape[-2]} * {groups} channels and a kernel with outputs that {groups} groups "
-            f"divide, but came x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
+            f"divide, but got x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
         )
-    dtype = jnp.promote_types(x.dtype, kernel.dtype)
+    dtype = jnp.result_type(x, kernel)
     geometry = _geometry(x.shape, kernel.shape, strides, padding, dilation, groups, lowering=lowering)
-    y = _output(geometry, x.astype(dtype), kernel.astype(dtype))
+    y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
     return y if bias is None else y + bias
 
 
 def conv_transpose(
     x: Float[Array, "batch *spatial in"],
-    kernel: Float[Array, "*window in out"],
+    kernel: Float[Array, "*window group_in out"],
     bias: Float[Array, "out"] | None = None,
     *,
     strides: Sizes = 1,
     padding: Padding = "SAME",
     dilation: Sizes = 1,
+    groups: int = 1,
     lowering: Lowering = "auto",
 ) -> Float[Array, "batch *out_spatial out"]:
     """Spread each input over a window of the output: a convolution of x with `strides - 1` zeros between its elements.
@@ -79,24 +80,26 @@ def conv_transpose(
     The same numbers as `jax.lax.conv_transpose` and `flax.nnx.ConvTranspose`: the kernel is not flipped, and "SAME"
     gives `size * strides`. PyTorch's `ConvTranspose(padding=p, output_padding=q)` with weight `[in, out, *window]` is
     this one with the window's axes flipped and the pairs `(r - p, r - p + q)`, where r = dilation * (window - 1).
+    `groups` splits the channels as in `conv`: the kernel has `in / groups` inputs, group n of the output sees group n.
 
     Raises:
-        ValueError: If ranks or channels do not match.
+        ValueError: If ranks, channels or groups do not match.
 
     >>> conv_transpose(jnp.array([[[1.0], [2.0]]]), jnp.array([[[1.0]], [[10.0]]]), strides=2).ravel()
     Array([10.,  1., 20.,  2.], dtype=float32)
     """
-    _check_operands(x, kernel, 1)
-    if kernel.shape[-2] != x.shape[-1]:
+    _check_operands(x, kernel, groups)
+    if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
-            f"wanted a kernel (*window, in, out) with in = {x.shape[-1]}, the channels of x {x.shape}, "
-            f"but came {kernel.shape}; swap its last two axes if it is stored the other way round"
+            f"wanted a kernel (*window, in / groups, out) with in = {x.shape[-1]}, the channels of x {x.shape}, and "
+            f"outputs that {groups} groups divide, but got {kernel.shape}; swap its last two axes if it is stored the "
+            f"other way round"
         )
-    dtype = jnp.promote_types(x.dtype, kernel.dtype)
+    dtype = jnp.result_type(x, kernel)
     rank = x.ndim - 2
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = _transposed_padding(padding, kernel.shape[:-2], steps, gaps)
-    y = _transposed(x.astype(dtype), kernel.astype(dtype), steps, pairs, gaps, lowering)
+    y = _transposed(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering)
     return y if bias is None else y + bias
 
 
@@ -196,6 +199,7 @@ def _transposed(
     strides: tuple[int, ...],
     padding: Sequence[tuple[int, int]],
     dilation: tuple[int, ...],
+    groups: int,
     lowering: Lowering,
 ) -> Array:
     """Compute the input gradient of the convolution that leads from y to x; what lies outside of its window is zero."""
@@ -206,8 +210,8 @@ def _transposed(
     spatial = tuple(
         (n - 1) * s + 1 + r - lo - hi for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
-    flipped = jnp.flip(kernel, range(len(window))).swapaxes(-1, -2)
-    y = convolve_transposed(Geometry(spatial, window, strides, forward, dilation, lowering=lowering), x, flipped)
+    g = Geometry(spatial, window, strides, forward, dilation, groups, lowering=lowering)
+    y = convolve_transposed(g, x, exchange_channels(g, jnp.flip(kernel, range(len(window)))))
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
     return pad_space(y, beyond)
 
@@ -216,7 +220,7 @@ def _check_operands(x: Array, kernel: Array, groups: int) -> None:
     if x.ndim < 3 or kernel.ndim != x.ndim or groups < 1:
         raise ValueError(
             f"wanted x (batch, *spatial, in) and kernel (*window, in, out) of equal rank, 3 or more, and groups >= 1, "
-            f"but came x {x.shape}, kernel {kernel.shape}, groups {groups}; reshape x to one batch axis"
+            f"but got x {x.shape}, kernel {kernel.shape}, groups {groups}; reshape x to one batch axis"
         )
 
 
@@ -241,7 +245,7 @@ def _transposed_padding(
     if not isinstance(padding, str):
         return resolve_padding(padding, window, window, strides, dilation)
     if padding.upper() not in ("SAME", "VALID"):
-        raise ValueError(f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but came {padding!r}")
+        raise ValueError(f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but got {padding!r}")
     pairs = []
     for w, s, d in zip(window, strides, dilation, strict=True):
         r = d * (w - 1)  # the reach of the window beyond its first tap

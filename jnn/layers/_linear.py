@@ -22,7 +22,7 @@ def dense(
     if x.shape[-1] != kernel.shape[0]:
         raise ValueError(
             f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
-            f"but came x {x.shape}"
+            f"but got x {x.shape}"
         )
     # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -109,20 +109,20 @@ def output_patches(g: Geometry, x: Array, kernel: Array) -> Array:
     patches = jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1)  # [batch, *out_spatial, taps * in]
     matrix = kernel.reshape(-1, kernel.shape[-1])
     y = jnp.matmul(patches.reshape(-1, len(matrix)), matrix, precision=g.precision, preferred_element_type=wide(x))
-    return y.reshape(x.shape[0], *g.out_spatial, -1)
+    return y.reshape(x.shape[0], *g.out_spatial, kernel.shape[-1])
 
 
 def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
     """y = sum over the window's taps t of x shifted by t, times kernel[t]."""
-    kernel = split_groups(g, kernel)
+    out, kernel = kernel.shape[-1], split_groups(g, kernel)
     terms = (product("rgi,gio->rgo", rows(g, seen), kernel[tap]) for tap, seen in shifts(g, x))
-    return sum_of(terms).reshape(x.shape[0], *g.out_spatial, -1)
+    return sum_of(terms).reshape(x.shape[0], *g.out_spatial, out)
 
 
 def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
     """dx = sum over taps t of (dy kernel[t]^T), shifted back by t."""
+    shape = (dy.shape[0], *g.out_spatial, kernel.shape[-2] * g.groups)
     kernel = split_groups(g, kernel)
-    shape = (dy.shape[0], *g.out_spatial, -1)
     terms = ((tap, product("rgo,gio->rgi", rows(g, dy), kernel[tap])) for tap in taps(g))
     return sum_of(unshift(g, tap, term.reshape(shape)) for tap, term in terms)
 
@@ -140,9 +140,8 @@ def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
         g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
     ):
         pads.append((d * (w - 1) - lo, n + lo - 1 - (places - 1) * s, s - 1))
-    flipped = split_groups(g, jnp.flip(kernel, range(len(g.window))))  # [*window, g, i, o]
-    exchanged = jnp.moveaxis(flipped, -1, -3).reshape(*g.window, flipped.shape[-1], -1)  # [*window, o, g * i]
-    return plain_conv(g, pad_space(dy, pads), exchanged, dilation=g.dilation, groups=g.groups)
+    flipped = exchange_channels(g, jnp.flip(kernel, range(len(g.window))))
+    return plain_conv(g, pad_space(dy, pads), flipped, dilation=g.dilation, groups=g.groups)
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
@@ -171,7 +170,7 @@ def exchange(g: Geometry, x: Array, dy: Array) -> Array:
 def kernel_grad_by_group(g: Geometry, x: Array, dy: Array) -> Array:
     """As `kernel_grad_exchange`, one group after the other."""
     alone = dataclasses.replace(g, groups=1)
-    pairs = tuple(jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, -1), -2, 0) for a in (x, dy))
+    pairs = tuple(jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, a.shape[-1] // g.groups), -2, 0) for a in (x, dy))
     parts = lax.map(lambda pair: kernel_grad_exchange(alone, *pair), pairs)  # [g, *window, i, o]
     return jnp.moveaxis(parts, 0, -2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
@@ -232,12 +231,19 @@ def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:
 
 def rows(g: Geometry, x: Array) -> Array:
     """Return x as `[r, g, channels / groups]`."""
-    return x.reshape(-1, g.groups, x.shape[-1] // g.groups)
+    return x.reshape(math.prod(x.shape[:-1]), g.groups, x.shape[-1] // g.groups)
 
 
 def split_groups(g: Geometry, kernel: Array) -> Array:
     """Return the kernel as `[*window, g, i, o]`."""
-    return jnp.swapaxes(kernel.reshape(*g.window, kernel.shape[-2], g.groups, -1), -3, -2)
+    *rest, out = kernel.shape
+    return jnp.swapaxes(kernel.reshape(*rest, g.groups, out // g.groups), -3, -2)
+
+
+def exchange_channels(g: Geometry, kernel: Array) -> Array:
+    """Turn `[*window, in / groups, out]` into `[*window, out / groups, in]`."""
+    grouped = split_groups(g, kernel)  # [*window, g, i, o]
+    return jnp.moveaxis(grouped, -1, -3).reshape(*g.window, kernel.shape[-1] // g.groups, kernel.shape[-2] * g.groups)
 
 
 def product(equation: str, a: Array, b: Array) -> Array:

@@ -9,7 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 Scalar = float | Float[Array, ""]
 
@@ -40,7 +40,7 @@ def batch_norm_train(
     bias: Float[Array, "channels"] | None = None,
     *,
     eps: Scalar = 1e-5,
-    weights: Float[Array, "batch"] | None = None,
+    weights: Shaped[Array, "batch *positions"] | None = None,
 ) -> tuple[Float[Array, "batch *spatial channels"], tuple[Float[Array, "channels"], Float[Array, "channels"]]]:
     """Normalise by the batch's own statistics and return them, for the caller to average.
 
@@ -52,11 +52,15 @@ def batch_norm_train(
         scale: Factor of each channel.
         bias: Offset of each channel.
         eps: Added to the variance.
-        weights: One for each row; padded rows weigh 0 and leave the statistics alone. All 0 gives mean 0, variance 0.
+        weights: One for each row, or for each position of it: a leading part of x's shape. What is padding weighs 0
+            and leaves the statistics alone. All 0 gives mean 0, variance 0.
 
     Returns:
         y and (mean, var) in float32 at least. `var` is the biased one, divided by n, as in Flax; PyTorch averages
         the unbiased one, var * n / (n - 1), into its running variance.
+
+    Raises:
+        ValueError: If the weights do not have leading axes of x.
 
     >>> y, (mean, var) = batch_norm_train(jnp.array([[1.0], [3.0], [9.0]]), weights=jnp.array([1.0, 1.0, 0.0]))
     >>> mean, var
@@ -126,7 +130,7 @@ def group_norm(
     """
     channels = x.shape[-1]
     if groups < 1 or channels % groups:
-        raise ValueError(f"wanted a number of groups that divides {channels} channels, but came {groups}")
+        raise ValueError(f"wanted a number of groups that divides {channels} channels, but got {groups}")
     high = _accumulable(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     centred = high - _group_average(high, groups)
     y = centred * jax.lax.rsqrt(_group_average(jnp.square(centred), groups) + eps)
@@ -154,6 +158,7 @@ def instance_norm(
 
 def _accumulable(x):
     """Widen half precision to float32, in which sums keep their digits."""
+    x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -171,7 +176,7 @@ def _affine(y, scale, bias, dtype):
     """Scale and shift each channel where asked to, and return to the input's dtype."""
     y = y if scale is None else y * scale
     y = y if bias is None else y + bias
-    return y.astype(dtype)
+    return y.astype(jax.dtypes.canonicalize_dtype(dtype))
 
 
 def _weighted_average(x, weights):
@@ -179,6 +184,10 @@ def _weighted_average(x, weights):
     axes = tuple(range(x.ndim - 1))
     if weights is None:
         return lambda values: values.mean(axis=axes)
-    share = _accumulable(weights) / (jnp.where(weights.sum() > 0, weights.sum(), 1) * math.prod(x.shape[1:-1]))
-    share = share.reshape(-1, *[1] * (x.ndim - 1))
+    rank = jnp.ndim(weights)
+    if rank == x.ndim or jnp.shape(weights) != x.shape[:rank]:
+        raise ValueError(f"wanted weights of leading axes of x {x.shape}, but got {weights.shape}; give one each row")
+    high = _accumulable(weights)
+    total = high.sum() * math.prod(x.shape[rank:-1])
+    share = (high / jnp.where(total > 0, total, 1)).reshape(*high.shape, *[1] * (x.ndim - rank))
     return lambda values: (share * values).sum(axis=axes)

@@ -67,6 +67,7 @@ def avg_pool(
     Array([2., 2.], dtype=float32)
     """
     g = _window("avg_pool", x, window, strides, padding)
+    x = jnp.asarray(x)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if math.prod(g.window) <= MOST_TAPS:
         total = functools.reduce(jnp.add, (seen for _, seen in shifts(g, wide)))
@@ -176,12 +177,12 @@ def _window(name: str, x: Array, window: Sizes, strides: Sizes | None, padding: 
     sizes = per_axis("window", window, len(_space(name, x)))
     g = make_geometry(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
     if any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True)) or min(min(g.padding)) < 0:
-        raise ValueError(f"wanted padding of 0 or more, and less than the window {g.window}, but came {g.padding}")
+        raise ValueError(f"wanted padding of 0 or more, and less than the window {g.window}, but got {g.padding}")
     return g
 
 
 def _space(name: str, x: Array) -> tuple[int, ...]:
     """Return the axes of space."""
     if x.ndim < 3:
-        raise ValueError(f"wanted x (batch, *spatial, channels) of rank 3 or more for {name}, but came {x.shape}")
+        raise ValueError(f"wanted x (batch, *spatial, channels) of rank 3 or more for {name}, but got {x.shape}")
     return tuple(range(1, x.ndim - 1))

@@ -167,19 +167,19 @@ def lstm_cell(
 
 
 def bidirectional(
-    layer: Callable,
+    f: Callable,
     x: Float[Array, "*batch time in"],
     forward_params: Params,
     backward_params: Params,
-    carry: tuple[Any, Any] = (None, None),
-    *,
     lengths: Integer[Array, "*batch"] | None = None,
+    *,
+    carry: tuple[Any, Any] = (None, None),
 ) -> tuple[tuple[Any, Any], Float[Array, "*batch time both"]]:
     """Run a recurrent layer in both directions and put the outputs side by side.
 
     ys[t] = [forward[t], backward[t]]    (Schuster and Paliwal 1997, https://doi.org/10.1109/78.650093)
 
-    `layer` is `rnn`, `gru` or `lstm`, or a `functools.partial` of one; the carries are (forward, backward).
+    `f` is `rnn`, `gru` or `lstm`, or a `functools.partial` of one; the carries are (forward, backward).
 
     >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> summing = partial(rnn, activation=lambda a: a)
@@ -188,8 +188,8 @@ def bidirectional(
            [2., 2.],
            [3., 1.]], dtype=float32)
     """
-    forward, ys = layer(x, forward_params, carry[0], lengths=lengths)
-    backward, reversed_ys = layer(x, backward_params, carry[1], reverse=True, lengths=lengths)
+    forward, ys = f(x, forward_params, carry[0], lengths=lengths)
+    backward, reversed_ys = f(x, backward_params, carry[1], reverse=True, lengths=lengths)
     return (forward, backward), jnp.concatenate([ys, reversed_ys], axis=-1)
 
 
@@ -205,6 +205,7 @@ class _Kernels(NamedTuple):
 def _read(params: Params, features: int, gates: int) -> _Kernels:
     """Check the names and shapes of the parameters."""
     known = {"input_kernel", "recurrent_kernel", "bias", "recurrent_bias"}
+    params = {name: jnp.asarray(leaf) for name, leaf in params.items()}
     missing, unknown = {"input_kernel", "recurrent_kernel"} - set(params), set(params) - known
     if missing or unknown:
         raise ValueError(
@@ -218,7 +219,7 @@ def _read(params: Params, features: int, gates: int) -> _Kernels:
     if wrong:
         raise ValueError(
             f"wanted {', '.join(f'{name} {wanted[name]}' for name in wrong)} for {features} features, {hidden} hidden "
-            f"units and {gates} gates, but came {', '.join(f'{name} {shape}' for name, shape in wrong.items())}"
+            f"units and {gates} gates, but got {', '.join(f'{name} {shape}' for name, shape in wrong.items())}"
         )
     zero = jnp.zeros(columns, params["recurrent_kernel"].dtype)
     return _Kernels(*(params.get(name, zero) for name in _Kernels._fields))
@@ -226,12 +227,13 @@ def _read(params: Params, features: int, gates: int) -> _Kernels:
 
 def _over_time(loop: Callable, x, kernels: _Kernels, carry: tuple, reverse: bool, lengths):
     """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
+    x, carry = jnp.asarray(x), tuple(part if part is None else jnp.asarray(part) for part in carry)
     *batch, time, features = x.shape
     rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
     dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
     kernels = _Kernels(*(kernel.astype(dtype) for kernel in kernels))
     first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
-    inside = None if lengths is None else jnp.arange(time)[:, None, None] < lengths.reshape(rows, 1)
+    inside = None if lengths is None else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
     last, ys = loop(time_major, kernels, first, reverse, inside)
     return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)
@@ -242,9 +244,7 @@ def _first_carry(part, shape: tuple[int, ...]):
     if part is None:
         return jnp.zeros(shape)
     if part.shape != shape:
-        raise ValueError(
-            f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but came {part.shape}"
-        )
+        raise ValueError(f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but got {part.shape}")
     return part
 
 

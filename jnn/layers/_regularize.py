@@ -43,9 +43,10 @@ def dropout(
     Array([2., 0., 2., 2., 2., 0.], dtype=float32)
     """
     if isinstance(rate, (int, float)) and not 0 <= rate <= 1:
-        raise ValueError(f"wanted a dropout rate between 0 and 1 (the share dropped), but came {rate}")
+        raise ValueError(f"wanted a dropout rate between 0 and 1 (the share dropped), but got {rate}")
     if key is None:
         return x
+    x = jnp.asarray(x)
     axes = {axis % x.ndim for axis in broadcast_axes}
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     share_kept = 1 - jnp.asarray(jax.lax.stop_gradient(rate), float)
@@ -77,7 +78,7 @@ def l2(params: PyTree) -> Float[Array, ""]:
     return _sum_over_leaves(jnp.square, params)
 
 
-def elastic_net(params: PyTree, l1_ratio: Rate) -> Float[Array, ""]:
+def elastic_net(params: PyTree, l1_ratio: Rate = 0.5) -> Float[Array, ""]:
     """Mix the two penalties, as scikit-learn's `ElasticNet` does.
 
     elastic_net = l1_ratio * l1 + (1 - l1_ratio) / 2 * l2
@@ -105,7 +106,7 @@ def _threefry_words(key: PRNGKeyArray, count: int) -> Integer[Array, "count"]:
     key_data = jax.random.key_data(key)
     if key_data.shape != (2,):
         raise ValueError(
-            f"wanted a threefry key of 2 words, but came one of shape {key_data.shape}; "
+            f"wanted a threefry key of 2 words, but got one of shape {key_data.shape}; "
             'make it with jax.random.key(seed, impl="threefry2x32")'
         )
     even = count + count % 2

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 Sizes = int | Sequence[int]
-Padding = str | Sequence[tuple[int, int]]
+Padding = str | int | Sequence[int | tuple[int, int]]
 Lowering = Literal["auto", "lax", "direct"]
 
 
@@ -43,7 +43,7 @@ def make_geometry(
     rank = len(spatial)
     if len(window) != rank:
         raise ValueError(
-            f"wanted a window with one size for each of the {rank} axes of space, but came {tuple(window)}; "
+            f"wanted a window with one size for each of the {rank} axes of space, but got {tuple(window)}; "
             "x is (batch, *spatial, channels)"
         )
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
@@ -51,7 +51,7 @@ def make_geometry(
     made = Geometry(tuple(spatial), tuple(window), steps, pairs, gaps)
     if 0 in made.out_spatial:
         raise ValueError(
-            f"wanted a window that fits into the padded input, but came window {made.window} with dilation {gaps} "
+            f"wanted a window that fits into the padded input, but got window {made.window} with dilation {gaps} "
             f"over {made.spatial} padded by {pairs}; use a smaller window or padding 'SAME'"
         )
     return made
@@ -61,7 +61,7 @@ def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
     """Return one positive number for each axis of space."""
     each = (sizes,) * rank if isinstance(sizes, int | np.integer) else tuple(sizes)
     if len(each) != rank or min(each) < 1:
-        raise ValueError(f"wanted {name} of 1 or more, one number or {rank} of them, but came {sizes}")
+        raise ValueError(f"wanted {name} of 1 or more, one number or {rank} of them, but got {sizes}")
     return tuple(int(n) for n in each)
 
 
@@ -77,13 +77,15 @@ def resolve_padding(
         if name not in ("SAME", "SAME_LOWER", "VALID"):
             raise ValueError(
                 f"wanted padding 'SAME', 'SAME_LOWER', 'VALID', 'CAUSAL' (1-D only) or pairs, "
-                f"but came {padding!r} for a window of {len(window)} axes"
+                f"but got {padding!r} for a window of {len(window)} axes"
             )
         return tuple((int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name))
-    pairs = tuple(padding)
-    if len(pairs) != len(window) or any(isinstance(pair, int) or len(pair) != 2 for pair in pairs):
+    sides = (padding,) * len(window) if isinstance(padding, int | np.integer) else tuple(padding)
+    pairs = [(side, side) if isinstance(side, int | np.integer) else tuple(side) for side in sides]
+    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs):
         raise ValueError(
-            f"wanted padding as a pair (before, after) for each of the {len(window)} axes of space, but came {padding}"
+            f"wanted padding as one number, or a number or a pair (before, after) for each of the {len(window)} axes "
+            f"of space, but got {padding}"
         )
     return tuple((int(lo), int(hi)) for lo, hi in pairs)
 

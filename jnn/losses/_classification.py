@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from jnn.losses._form import are_class_labels, as_float, mean_over_outputs, one_hot, paired
 
 Scalar = float | Float[Array, ""]
 PerClass = Float[Array | np.ndarray, " classes"]
-Labels = Int[Array, "*batch"] | Float[Array, "*batch classes"] | Bool[Array, "*batch classes"]
+Labels = Int[Array, "*batch"] | Shaped[Array, "*batch classes"]
 
 
 def softmax_cross_entropy(
@@ -23,8 +23,8 @@ def softmax_cross_entropy(
 
     -sum_c w_c q_c log softmax(x)_c,  q = (1 - label_smoothing) onehot(t) + label_smoothing / classes
 
-    Integer targets are labels; float (or bool) targets are the shares q themselves, one-hot or soft. An integer label
-    outside 0 .. classes - 1 marks a position to ignore: loss and gradient are 0.
+    Integer targets [*batch] are labels; targets [*batch, classes] of any type are the shares q themselves, one-hot or
+    soft. A label outside 0 .. classes - 1 marks a position to ignore: loss and gradient are 0.
 
     Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567 (smoothing)
 
@@ -119,19 +119,18 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
             f"softmax_cross_entropy wants logits [*batch, classes] of two classes or more, got {predictions.shape}; "
             "use binary_cross_entropy for a single logit."
         )
-    integer = jnp.issubdtype(targets.dtype, jnp.integer)
-    wanted = predictions.shape[:-1] if integer else predictions.shape
-    if targets.shape != wanted:
-        kind = "integer labels" if integer else "shares of the classes"
+    are_labels = targets.shape == predictions.shape[:-1] and jnp.issubdtype(targets.dtype, jnp.integer)
+    if not are_labels and targets.shape != predictions.shape:
         raise ValueError(
-            f"softmax_cross_entropy wants {kind} of shape {wanted} for logits {predictions.shape}, got "
-            f"{targets.shape}; pass labels as integers [*batch] or shares as floats [*batch, classes]."
+            f"softmax_cross_entropy wants integer labels {predictions.shape[:-1]} or shares of the classes "
+            f"{predictions.shape} for logits {predictions.shape}, got {targets.dtype} {targets.shape}; "
+            "pass labels as integers [*batch] or shares as floats [*batch, classes]."
         )
 
 
 def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
     """sum_c q_c cost_c with the shares q that the targets give; 0 inf = 0, so that a masked class does no harm."""
-    if jnp.issubdtype(targets.dtype, jnp.integer):
+    if targets.ndim < cost.ndim:
         # A select, not a gather: its gradient needs no scatter, and with few classes both cost the same forward.
         return jnp.sum(jnp.where(one_hot(targets, cost.shape[-1]), cost, 0), -1)
     share = targets.astype(cost.dtype)

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """At least float32, so that bfloat16 outputs are summed without losing bits."""
+    x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -36,4 +37,5 @@ def are_class_labels(predictions: Float[Array, "..."], targets: Shaped[Array, ".
 
 def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batch {classes}"]:
     """True at the label's class; all False for a label outside 0 .. classes - 1."""
+    labels = jnp.asarray(labels)
     return labels[..., None] == jnp.arange(classes, dtype=labels.dtype)

@@ -10,6 +10,7 @@
 [2.0]
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def gradient_penalty(
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
     slope = jax.grad(lambda z: as_float(critic(z)).sum())(between)  # [batch, *shape]
-    norm = optax.safe_norm(as_float(slope).reshape(len(real), -1), 0.0, axis=1)
+    norm = optax.safe_norm(as_float(slope).reshape(len(real), math.prod(real.shape[1:])), 0.0, axis=1)
     return (norm - 1) ** 2
 
 
