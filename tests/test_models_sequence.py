@@ -1,0 +1,227 @@
+"""Recurrent and attention networks: as large as published, causal, blind to padding, the same alone as in company."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import jnn
+from jnn import models
+from jnn.modules import GRU, RNN
+
+PUBLISHED = {  # parameters as in the papers, their authors' code or the sum written out in the docstring
+    "GPT-2": (functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768), 124_439_808),
+    "GPT-2 untied": (
+        functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768, tied=False),
+        124_439_808 + 50257 * 768,
+    ),
+    "nanoGPT on a CPU": (
+        functools.partial(models.GPT, 65, 64, layers=4, num_heads=4, features=128, use_bias=False),
+        804_096,
+    ),
+    "ViT-B/16": (
+        functools.partial(models.ViT, (224, 224, 3), 1000, patch=16, layers=12, num_heads=12, features=768),
+        86_567_656,
+    ),
+    "ViT-L/16": (
+        functools.partial(models.ViT, (224, 224, 3), 1000, patch=16, layers=24, num_heads=16, features=1024),
+        304_326_632,
+    ),
+    "BERT-base": (
+        functools.partial(models.TextEncoder, 30522, 512, layers=12, num_heads=12, features=768),
+        109_482_240,
+    ),
+    "PatchTST/42 for ETTh1": (functools.partial(models.PatchTST, 336, 96), 81_728),
+    "GRU of MNIST-1D": (
+        functools.partial(
+            models.SequenceClassifier,
+            (40,),
+            6,
+            10,
+            layer=functools.partial(GRU, biases="ih"),
+            bidirectional=True,
+            read="all",
+        ),
+        5_134,
+    ),
+    "LSTM over characters": (functools.partial(models.LanguageModel, 65, 128), 148_289),
+    "LSTM forecaster": (functools.partial(models.Forecaster, 7, 96, 64), 62_112),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_network_has_as_many_parameters_as_published(name):
+    factory, wanted = PUBLISHED[name]
+    abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(abstract, nnx.Param))) == wanted
+
+
+IDS = jnp.asarray(np.random.default_rng(0).integers(1, 7, (2, 6)))
+SERIES = jnp.asarray(np.random.default_rng(1).normal(size=(2, 24, 3)), jnp.float32)
+IMAGES = jnp.asarray(np.random.default_rng(2).normal(size=(2, 8, 4, 3)), jnp.float32)
+TINY_GPT = functools.partial(models.GPT, 7, 8, layers=2, num_heads=2, features=8)
+TINY = {
+    "classifier of numbers": (
+        functools.partial(models.SequenceClassifier, (24, 3), 4, 5, bidirectional=True, read="mean"),
+        SERIES,
+        (2, 5),
+    ),
+    "classifier of ids": (
+        functools.partial(models.SequenceClassifier, (6,), 4, 5, layer=GRU, layers=2, vocabulary=7, padding_id=0),
+        IDS,
+        (2, 5),
+    ),
+    "recurrent language model": (functools.partial(models.LanguageModel, 7, 4, layer=RNN), IDS, (2, 6, 7)),
+    "forecaster": (functools.partial(models.Forecaster, 3, 4, 5, from_last=True), SERIES, (2, 4, 3)),
+    "GPT": (TINY_GPT, IDS, (2, 6, 7)),
+    "ViT": (functools.partial(models.ViT, (8, 4, 3), 5, patch=4, layers=1, num_heads=2, features=8), IMAGES, (2, 5)),
+    "text encoder": (
+        functools.partial(models.TextEncoder, 7, 6, 5, layers=1, num_heads=2, features=8),
+        IDS,
+        (2, 5),
+    ),
+    "PatchTST": (
+        functools.partial(models.PatchTST, 24, 4, patch=8, stride=4, num_heads=2, features=4, layers=2, hidden=8),
+        SERIES,
+        (2, 4, 3),
+    ),
+}
+
+
+@functools.cache
+def tiny(name):
+    model = jnn.as_model(TINY[name][0])
+    params, state = jax.jit(lambda key: model.init(key, 0))(jax.random.key(0))
+    return params, state, jax.jit(lambda params, x: model.apply(params, state, x)[0])
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_outputs_have_the_promised_shape(name):
+    params, _, apply = tiny(name)
+    y = apply(params, TINY[name][1])
+    assert y.shape == TINY[name][2] and np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("name", ["recurrent language model", "GPT"])
+def test_a_language_model_sees_nothing_later(name):
+    params, _, apply = tiny(name)
+    changed = IDS.at[:, 3:].set((IDS[:, 3:] + 1) % 7)
+    before, after = apply(params, IDS), apply(params, changed)
+    np.testing.assert_allclose(after[:, :3], before[:, :3], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(after[:, 3:], before[:, 3:], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["classifier of ids", "text encoder"])
+def test_padding_at_the_end_changes_nothing(name):
+    params, state, apply = tiny(name)
+    short = jnn.as_module(TINY[name][0], params, state)(IDS[:, :4])
+    np.testing.assert_allclose(apply(params, IDS.at[:, 4:].set(0)), short, rtol=1e-5, atol=1e-6)
+
+
+def test_a_forecast_moves_and_grows_with_its_series():
+    params, _, apply = tiny("PatchTST")
+    np.testing.assert_allclose(apply(params, 10 * SERIES + 3), 10 * apply(params, SERIES) + 3, rtol=1e-3, atol=1e-2)
+    params, _, apply = tiny("forecaster")
+    np.testing.assert_allclose(apply(params, SERIES + 3), apply(params, SERIES) + 3, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_of_a_patched_series_do_not_see_each_other():
+    params, _, apply = tiny("PatchTST")
+    got = apply(params, SERIES.at[..., 0].set(0))
+    np.testing.assert_allclose(got[..., 1:], apply(params, SERIES)[..., 1:], rtol=1e-5, atol=1e-5)
+
+
+def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
+    module = TINY["ViT"][0](rngs=nnx.Rngs(0))
+    conv = nnx.Conv(3, 8, (4, 4), strides=4, padding="VALID", rngs=nnx.Rngs(0))
+    conv.kernel[...] = module.embedding.kernel[...].reshape(4, 4, 3, 8)
+    from jnn.models._vit import _patches
+
+    got = module.embedding(_patches(IMAGES, 4))
+    np.testing.assert_allclose(got, conv(IMAGES).reshape(2, 2, 8), rtol=1e-5, atol=1e-5)
+
+
+def test_gpt_starts_near_the_uniform_distribution():
+    """GPT-2's initial values: logits of little spread, so that the first loss is log(vocabulary)."""
+    model = functools.partial(models.GPT, 65, 16, layers=4, num_heads=2, features=32)(rngs=nnx.Rngs(0))
+    ids = jax.random.randint(jax.random.key(0), (8, 16), 0, 65)
+    loss = jnn.losses.softmax_cross_entropy(model(ids), jnp.roll(ids, -1, axis=1)).mean()
+    assert abs(loss - math.log(65)) < 0.05
+    spread = model.blocks[0].linear2.kernel[...].std()
+    assert abs(spread - 0.02 / math.sqrt(8)) < 0.001
+
+
+MEMBERS = {
+    "recurrent": functools.partial(models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, layers=2, dropout_rate=0.3),
+    "attention": functools.partial(
+        models.ViT, (4, 2, 1), 2, patch=2, layers=1, num_heads=2, features=8, dropout_rate=0.3
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
+    x = np.random.default_rng(0).normal(size=(60, 8, 1)).astype(np.float32)
+    y = (x.sum(axis=(1, 2)) > 0).astype(np.int32)
+    data = jnn.Dataset.from_arrays(x if name == "recurrent" else x.reshape(60, 4, 2, 1), y)
+    study = jnn.Study(
+        model=MEMBERS[name],
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=optax.sgd(0.1, momentum=0.9),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        epochs=2,
+        batch_size=10,
+    )
+    members = jnn.seeds(2) * jnn.grid(dropout_rate=[0.1, 0.5])
+    together, alone = jnn.run(study, data, members), jnn.run(study, data, members[3])
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
+    jax.tree.map(close, together.member(3).trained.params, alone.trained.params)
+    kernels = [together.member(i).trained.params["output"]["kernel"] for i in range(4)]
+    assert not any(np.allclose(kernels[3], other, atol=1e-3) for other in kernels[:3])
+
+
+@pytest.mark.peers
+def test_patchtst_is_a_pytorch_reference_written_from_the_paper():
+    torch = pytest.importorskip("torch")
+    params, _, apply = tiny("PatchTST")
+    w = jax.tree.map(lambda a: torch.tensor(np.array(a)), params)
+
+    def linear(x, layer):
+        return x @ layer["kernel"].reshape(x.shape[-1], -1) + layer["bias"].reshape(-1)
+
+    def norm(x, layer):  # running mean 0 and variance 1, as before any training
+        return x / math.sqrt(1 + 1e-5) * layer["scale"] + layer["bias"]
+
+    x = torch.tensor(np.array(SERIES))
+    mean, std = x.mean(1, keepdim=True), torch.sqrt(x.var(1, keepdim=True, unbiased=False) + 1e-5)
+    z = ((x - mean) / std).permute(0, 2, 1)
+    z = torch.nn.functional.pad(z, (0, 4), mode="replicate").unfold(-1, 8, 4).flatten(0, 1)  # [rows, 6 patches, 8]
+    z = linear(z, w["embedding"]) + w["positions"]
+    scores = 0.0
+    for i in range(2):
+        block, split = w["blocks"][str(i)], lambda a: a.reshape(6, 6, 2, 2).transpose(1, 2)
+        q, k, v = (split(linear(z, block["attention"][name])) for name in ("query", "key", "value"))
+        scores = scores + q @ k.transpose(-1, -2) / math.sqrt(2)
+        y = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        z = norm(
+            z + y @ block["attention"]["out"]["kernel"].reshape(4, 4) + block["attention"]["out"]["bias"],
+            block["norm1"],
+        )
+        hidden = torch.nn.functional.gelu(linear(z, block["linear1"]))
+        z = norm(z + linear(hidden, block["linear2"]), block["norm2"])
+    wanted = linear(z.reshape(2, 3, -1), w["output"]).permute(0, 2, 1) * std + mean
+    np.testing.assert_allclose(apply(params, SERIES), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(ValueError, match="patch that divides"):
+        models.ViT((9, 8, 3), 2, patch=4, layers=1, num_heads=1, features=4, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="at most 8 positions, but got 9"):
+        TINY_GPT(rngs=nnx.Rngs(0))(jnp.zeros((1, 9), int))
+    with pytest.raises(ValueError, match="'last', 'mean' or 'all'"):
+        models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0))
