@@ -1,4 +1,4 @@
-"""The command line: `jnn run`, `jnn resume`, `jnn info`, `jnn data list`."""
+"""The command line: `jnn run`, `resume`, `predict`, `models`, `info` and `data list`."""
 
 import dataclasses
 import json
@@ -26,21 +26,46 @@ class Resume:
 
 
 @dataclasses.dataclass(frozen=True)
+class Predict:
+    """Predict rows in a file by the trained members of a run, with their spread."""
+
+    folder: _Positional[pathlib.Path]
+    """The folder of the run."""
+    rows: _Positional[pathlib.Path]
+    """A table (.csv, .tsv), with or without the target, or an array of rows (.npy)."""
+    out: pathlib.Path = pathlib.Path("predictions.csv")
+    """The file to write."""
+    members: Literal["best", "all"] = "best"
+    """The members of the best setting, or those of all settings."""
+    batch: int = 1024
+    """Rows at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """List the families of models for `jnn run --model`."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Info:
     """Show versions, devices and folders."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """List the known data sets."""
+    """List the known data sets, or fetch the files of one."""
 
-    action: _Positional[Literal["list"]]
+    action: _Positional[Literal["list", "fetch"]]
     """What to do."""
+    name: _Positional[str] = ""
+    """The data set to fetch."""
 
 
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Resume, tyro.conf.subcommand("resume")]
+    | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Data, tyro.conf.subcommand("data")]
 )
@@ -49,7 +74,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; what is wrong with the input is told in one sentence, with exit code 2."""
     command: Any = tyro.cli(Command, prog="jnn", description="Train whole studies in one program.", args=arguments)  # type: ignore[arg-type]
-    actions = {Run: run, Resume: resume, Info: info, Data: list_data}
+    actions = {Run: run, Resume: resume, Predict: predict, Models: list_models, Info: info, Data: manage_data}
     try:
         actions[type(command)](command)
     except (ValueError, OSError) as error:
@@ -80,18 +105,30 @@ def resume(command: Resume) -> None:
     """Goes on with the run in a folder; a finished one is shown again."""
     from rich.console import Console
 
-    begun, path = time.perf_counter(), command.folder / "command.json"
-    if not path.exists():
-        raise ValueError(f"wanted the folder of a run, but {command.folder} has no command.json; see results/")
+    begun, made = time.perf_counter(), _command_of(command.folder)
     if (command.folder / "result.json").exists():
         from jnn.result import Result
 
         print(Result.load(command.folder).summary())
         return
     _configure_jax()
-    fields = json.loads(path.read_text())
-    made = Run(**{**fields, "grid": tuple(fields["grid"]), "out": command.folder})
     _train(recipe.prepare(made), command.folder, Console(), begun)
+
+
+def predict(command: Predict) -> None:
+    """Writes a table of predictions; see `Predict`."""
+    from jnn.inference import predict_file, usable
+    from jnn.result import Result, read_scores
+
+    _configure_jax()
+    study = recipe.study_of(_command_of(command.folder), read_scores(command.folder).attrs)
+    result = Result.load(command.folder, study)
+    chosen, diverged = usable(result.select(**result.best().setting) if command.members == "best" else result)
+    count = predict_file(chosen, command.rows, command.out, batch=command.batch)
+    setting = ", ".join(f"{k}={v:g}" for k, v in result.best().setting.items()) if command.members == "best" else ""
+    print(f"{count} rows by {len(chosen.members)} members{' of ' + setting if setting else ''}: {command.out}")
+    if diverged:
+        print(f"{diverged} members whose training diverged are left out")
 
 
 def info(command: Info) -> None:
@@ -114,7 +151,41 @@ def info(command: Info) -> None:
     print(f"data files: {data_folder()}")
 
 
-def list_data(command: Data) -> None:
+def list_models(command: Models) -> None:
+    """Prints a table of the families of models."""
+    from jnn import families
+
+    print(families.describe())
+
+
+def manage_data(command: Data) -> None:
+    """Lists data sets, or fetches one."""
+    if command.action == "list":
+        list_data()
+    else:
+        fetch_data(command.name)
+
+
+def fetch_data(name: str) -> None:
+    """Downloads what is absent of a data set, with a bar for each file."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jnn.data import fetch
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns) as bars:
+        tasks: dict[pathlib.Path, Any] = {}
+
+        def show(path: pathlib.Path, done: int, total: int | None) -> None:
+            if path not in tasks:
+                tasks[path] = bars.add_task(path.name)
+            bars.update(tasks[path], completed=done, total=total)
+
+        folder = fetch(name, progress=show)
+    print(f"{name} is in {folder}")
+
+
+def list_data() -> None:
     """Prints a table of the known data sets."""
     from rich.console import Console
     from rich.table import Table
@@ -124,7 +195,7 @@ def list_data(command: Data) -> None:
     table = Table("name", "task", "rows", "shape", "licence", "here")
     for d in describe():
         shape = "x".join(map(str, d.shape))
-        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, "yes" if d.is_available else "no")
+        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, "yes" if d.is_available else "to fetch" if d.can_be_fetched else "no")
     Console().print(table)
 
 
@@ -146,6 +217,15 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) ->
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")
     console.print(f"result: {folder}{os.sep} (scores.nc, members.safetensors, curves.png)", soft_wrap=True)
+
+
+def _command_of(folder: pathlib.Path) -> Run:
+    """The command that a run was started by."""
+    path = folder / "command.json"
+    if not path.exists():
+        raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
+    fields = json.loads(path.read_text())
+    return Run(**{**fields, "grid": tuple(fields["grid"]), "out": folder})
 
 
 def _configure_jax() -> None:

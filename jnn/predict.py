@@ -69,8 +69,7 @@ def in_batches(
         x: Rows that are read as they are needed.
         batch: Rows at a time; the last batch is filled up, so that it needs no program of its own.
     """
-    if batch < 1:
-        raise ValueError(f"wanted batches of at least 1 row, but got batch={batch}; use e.g. 1024")
+    check_batch(batch)
     if name not in study.compiled:
         study.compiled[name] = jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained))
     trained, apply = jax.device_put(trained), study.compiled[name]
@@ -79,6 +78,12 @@ def in_batches(
         missing = batch - len(rows) if len(x) > batch else 0
         padded = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
         yield np.asarray(apply(trained, padded))[:, : len(rows)]
+
+
+def check_batch(batch: int) -> None:
+    """Raises a `ValueError` for a number of rows that is none."""
+    if batch < 1:
+        raise ValueError(f"wanted batches of at least 1 row, but got batch={batch}; use e.g. 1024")
 
 
 def write_program(path: Any, function: Callable, about: Mapping[str, Any], platforms: Sequence[str]) -> pathlib.Path:

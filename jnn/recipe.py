@@ -1,18 +1,21 @@
 """From the words of the command line to a study: `jnn run my.csv --target price --model mlp:128,64`."""
 
 import dataclasses
-import functools
+import json
+import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import optax
 import tyro
 
-from jnn import losses, metrics, models
+from jnn import families, losses, metrics
+from jnn.channels import standardize_channels
 from jnn.data import Dataset, load
 from jnn.members import Members, folds, grid, holdout, seeds
 from jnn.preprocess import identity, standardize
+from jnn.rows import row_of, vocabulary_of
 from jnn.study import Study
 
 _Positional = tyro.conf.Positional
@@ -30,7 +33,8 @@ class Run:
     task: Literal["classification", "regression"] | None = None
     """Told from the target by default."""
     model: str = "mlp:64"
-    """mlp:128,64 is an MLP with those hidden layers, mlp: a linear model, lenet a small network for images."""
+    """A family and its numbers: mlp:128,64 is an MLP with those hidden layers, resnet:18 a residual network for images;
+    `jnn models` lists them all."""
     seeds: int = 20
     """Random seeds per setting."""
     folds: int = 5
@@ -41,6 +45,8 @@ class Run:
     """Passes over the training rows."""
     batch_size: int = 32
     """Rows per step."""
+    steps_per_epoch: int | None = None
+    """So many batches of rows drawn anew make an epoch, instead of all rows once."""
     out: pathlib.Path | None = None
     """Folder of the result; by default a new one under results/."""
 
@@ -55,27 +61,53 @@ class Job(NamedTuple):
 
 def prepare(command: Run) -> Job:
     """Makes study, data and members from a command; one clear `ValueError` for whatever does not fit."""
-    settings = parse_grid(command.grid) or {"learning_rate": list(_LEARNING_RATES)}
-    data = _load(command)
-    members = seeds(command.seeds) * (holdout(0.2) if command.folds == 1 else folds(command.folds)) * grid(**settings)
-    is_labels = data.task == "classification"
-    study = Study(
-        model=_model(command.model, data, "dropout_rate" in settings),
+    settings, data = _settings(command), _load(command)
+    split = holdout(0.2) if command.folds == 1 else folds(command.folds)
+    members = seeds(command.seeds) * split * grid(**settings)
+    return Job(make_study(command, about_data(data), data.task), data, members)
+
+
+def make_study(command: Run, about: families.About, task: str) -> Study:
+    """The study of a command, from what is known of its data: so also for a saved result without its data."""
+    settings, is_labels = _settings(command), task == "classification"
+    dropout = {"dropout_rate": 0.0} if "dropout_rate" in settings else {}
+    return Study(
+        model=families.make_factory(command.model, about, dropout),
         loss=losses.softmax_cross_entropy if is_labels else losses.squared_error,
         optimizer=_optimizer(settings),
         metrics=_CLASSIFICATION if is_labels else _REGRESSION,
         epochs=command.epochs,
         batch_size=command.batch_size,
+        steps_per_epoch=command.steps_per_epoch,
         hyper={"learning_rate": 1e-3},
-        inputs=standardize if data.x.ndim == 2 else identity,
+        inputs=_INPUTS[about.kind],
         targets=identity if is_labels else standardize,
     )
-    return Job(study, data, members)
+
+
+def study_of(command: Run, attributes: Mapping[str, Any]) -> Study:
+    """The study that a saved result was made by, from its command and the attributes of its scores."""
+    (shape, _), (target, _) = (row_of(attributes, name) for name in ("x", "y"))
+    windowed = len(json.loads(attributes["row"])["x"]) > 2
+    is_labels = attributes["task"] == "classification"
+    outputs = int(attributes["classes"]) if is_labels else math.prod(target)
+    vocabulary = int(attributes["vocabulary"])
+    kind = _kind(shape, vocabulary > 0, windowed)
+    about = families.About(str(attributes["data"]), kind, shape, target, outputs, vocabulary)
+    return make_study(command, about, attributes["task"])
+
+
+def about_data(data: Dataset) -> families.About:
+    """What a model family may know of a data set."""
+    shape, target = tuple(data.x.shape[1:]), tuple(data.y.shape[1:])
+    vocabulary = vocabulary_of(data)
+    kind = _kind(shape, vocabulary > 0, data.is_series)
+    return families.About(data.name, kind, shape, target, data.outputs, vocabulary)
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:
     """("learning_rate=1e-3,1e-2", ...) -> {"learning_rate": [0.001, 0.01], ...}."""
-    settings = {}
+    settings: dict[str, list[float]] = {}
     for word in words:
         name, equals, values = word.partition("=")
         try:
@@ -110,28 +142,23 @@ def _optimizer(settings: dict[str, list[float]]) -> Callable[[Any], optax.Gradie
     return lambda h: optax.adam(h.learning_rate)
 
 
-def _model(text: str, data: Dataset, with_dropout: bool) -> Callable:
-    family, _, sizes = text.partition(":")
-    if family not in _FAMILIES:
-        raise ValueError(f"wanted one of the models {sorted(_FAMILIES)}, but got {text!r}; e.g. mlp:128,64")
-    try:
-        numbers = tuple(int(s) for s in sizes.split(",") if s.strip())
-    except ValueError:
-        raise ValueError(f"wanted whole numbers after the colon, but got {text!r}; e.g. mlp:128,64") from None
-    if any(n < 1 for n in numbers):
-        raise ValueError(f"wanted sizes of at least 1, but got {text!r}; e.g. mlp:128,64")
-    return _FAMILIES[family](numbers, data, {"dropout_rate": 0.0} if with_dropout else {})
+def _settings(command: Run) -> dict[str, list[float]]:
+    return parse_grid(command.grid) or {"learning_rate": list(_LEARNING_RATES)}
 
 
-def _mlp(sizes: tuple[int, ...], data: Dataset, options: dict) -> Callable:
-    return functools.partial(models.MLP, data.x[0].size, sizes, data.outputs, **options)
+def _kind(shape: tuple[int, ...], is_ids: bool, is_windows: bool) -> str:
+    if is_ids:
+        return "tokens" if is_windows else "texts"
+    return "series" if is_windows else {1: "vectors", 2: "signals", 3: "images"}.get(len(shape), "arrays")
 
 
-def _lenet(sizes: tuple[int, ...], data: Dataset, options: dict) -> Callable:
-    if data.x.ndim != 4:
-        raise ValueError(f"wanted images [rows, height, width, channels] for lenet, but {data!r}; use --model mlp:128")
-    options |= {"maps": sizes} if sizes else {}
-    return functools.partial(models.LeNet, data.x.shape[1:], data.outputs, **options)
-
-
-_FAMILIES = {"mlp": _mlp, "lenet": _lenet}
+# A pixel's place in an image says little, its channel much; so does a step's place in a series.
+_INPUTS = {
+    "vectors": standardize,
+    "images": standardize_channels,
+    "signals": standardize_channels,
+    "series": standardize,  # its rows are the steps of the series
+    "arrays": standardize_channels,
+    "texts": identity,
+    "tokens": identity,
+}

@@ -97,7 +97,16 @@ class Result:
         """Member `index` alone, as the result of a population of one."""
         if not -len(self.members) <= index < len(self.members):
             raise ValueError(f"wanted one of {len(self.members)} members, but got {index}; they count from 0")
-        return self._take(np.asarray([index]) % len(self.members))
+        return self.take(np.asarray([index]) % len(self.members))
+
+    def take(self, indices: np.ndarray) -> "Result":
+        """The members at these places, on one axis `member`."""
+        members = self.members[indices]
+        flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
+        scores = flat.isel(all_members=indices).drop_vars(["all_members", *self.members.axes], errors="ignore")
+        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
+        trained = jax.tree.map(lambda a: a[indices], self.trained)
+        return dataclasses.replace(self, scores=scores, trained=trained, members=members)
 
     def select(self, **numbers: float) -> "Result":
         """The members whose numbers, or `seed` and `fold`, are these: `result.select(**result.best().setting)`.
@@ -113,7 +122,7 @@ class Result:
             chosen &= np.isclose(columns[name], value, rtol=1e-6, atol=0)
         if not chosen.any():
             raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
-        return self._take(np.flatnonzero(chosen))
+        return self.take(np.flatnonzero(chosen))
 
     def outputs(self, x: Any, *, batch: int = 1024) -> np.ndarray:
         """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
@@ -169,15 +178,6 @@ class Result:
     def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
         """Compares two settings by their paired differences; see `jnn.summary.compare`."""
         return compare(self.final(), a, b, metric)
-
-    def _take(self, indices: np.ndarray) -> "Result":
-        """The members at these places, on one axis `member`."""
-        members = self.members[indices]
-        flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
-        scores = flat.isel(all_members=indices).drop_vars(["all_members", *self.members.axes], errors="ignore")
-        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
-        trained = jax.tree.map(lambda a: a[indices], self.trained)
-        return dataclasses.replace(self, scores=scores, trained=trained, members=members)
 
     def _study(self) -> Study:
         if self.study is None:

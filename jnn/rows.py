@@ -19,7 +19,7 @@ def describe(data: Any, arrays: Data) -> dict[str, Any]:
         "task": data.task,
         "classes": data.classes,
         "row": json.dumps({"x": _kind_of(arrays.x), "y": _kind_of(arrays.y)}),
-        "vocabulary": _vocabulary(arrays.x),
+        "vocabulary": vocabulary_of(data),
         "encoding": data.encoding.to_json() if data.encoding else "",
         "feature_names": json.dumps(data.feature_names),
         "target_names": json.dumps(data.target_names),
@@ -70,6 +70,17 @@ def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding:
     return Encoding(tuple(Column(name, None) for name in columns))
 
 
+def vocabulary_of(data: Any) -> int:
+    """How many token ids there are; 0 where rows hold numbers."""
+    if not np.issubdtype(data.x.dtype, np.integer):
+        return 0
+    if data.tokenizer is not None:
+        return data.tokenizer.size
+    if data.is_series:
+        return data.classes
+    return int(np.max(data.x)) + 1
+
+
 def of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
     """Two rows, as shapes."""
     if window:
@@ -96,9 +107,3 @@ class _Cast:
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
         return np.asarray(self.rows[chosen], self.dtype)
-
-
-def _vocabulary(rows: Any) -> int:
-    """How many token ids there are; 0 where rows hold numbers."""
-    values = rows.values if isinstance(rows, Windows) else rows
-    return int(np.max(values)) + 1 if np.issubdtype(values.dtype, np.integer) else 0

@@ -114,8 +114,8 @@ def test_dcgan_is_pytorchs(side):
     z = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
     x = torch.tensor(z) @ tensor(generator.project.kernel)
     x = x.reshape(5, generator.base, generator.base, -1).permute(0, 3, 1, 2)
-    for layer, kernel in zip([generator.first_norm, *generator.norms], generator.kernels, strict=True):
-        flipped = tensor(kernel).permute(2, 3, 0, 1).flip(2, 3)
+    for layer, after in zip([generator.first_norm, *generator.norms], generator.convs, strict=True):
+        flipped = tensor(after.kernel).permute(2, 3, 0, 1).flip(2, 3)
         x = F.conv_transpose2d(torch.relu(norm(x, layer, True)), flipped, stride=2, padding=1)
     fakes = generator(jnp.asarray(z))
     np.testing.assert_allclose(fakes, torch.tanh(x).permute(0, 2, 3, 1).numpy(), rtol=1e-3, atol=1e-4)

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.layers import conv_transpose
-from jnn.modules import BatchNorm, Conv, Dense
+from jnn.modules import BatchNorm, Conv, ConvTranspose, Dense
 
 _NORMAL = nnx.initializers.normal(0.02)
 
@@ -32,15 +31,15 @@ class DCGANGenerator(nnx.Module):
         self.first_norm = _norm(maps[-1], rngs=rngs)
         inner = list(reversed(maps))
         sizes = zip(inner, [*inner[1:], shape[-1]], strict=True)
-        self.kernels = nnx.List([nnx.Param(_NORMAL(rngs.params(), (4, 4, a, b))) for a, b in sizes])
+        options: dict[str, Any] = {"strides": 2, "use_bias": False, "kernel_init": _NORMAL, "rngs": rngs}
+        self.convs = nnx.List([ConvTranspose(a, b, (4, 4), **options) for a, b in sizes])
         self.norms = nnx.List([_norm(m, rngs=rngs) for m in inner[1:]])
 
     def __call__(self, z: jax.Array) -> jax.Array:
         """[batch, noise] -> [batch, height, width, channels] in -1..1."""
         x = self.project(z).reshape(z.shape[0], self.base, self.base, -1)
-        for norm, kernel in zip([self.first_norm, *self.norms], self.kernels, strict=True):
-            x = jax.nn.relu(norm(x))
-            x = conv_transpose(x, kernel[...].astype(x.dtype), strides=2)
+        for norm, conv in zip([self.first_norm, *self.norms], self.convs, strict=True):
+            x = conv(jax.nn.relu(norm(x)))
         return jnp.tanh(x)
 
 
