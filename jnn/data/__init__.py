@@ -2,7 +2,7 @@
 
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
-from jnn.data._load import Description, data_folder, describe, load, names
+from jnn.data._load import Description, data_folder, describe, fetch, load, names
 from jnn.data._stream import Stream
 from jnn.data._table import Column, Encoding
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
@@ -21,6 +21,7 @@ __all__ = [
     "WordTokenizer",
     "data_folder",
     "describe",
+    "fetch",
     "load",
     "mnist1d",
     "names",

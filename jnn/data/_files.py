@@ -1,8 +1,6 @@
-"""Readers of published files: each takes paths and gives all rows, training rows first, with the published splits."""
+"""Readers of published tables: each takes paths and gives all rows, training rows first, with the published splits."""
 
-import gzip
-import struct
-from collections.abc import Sequence
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +11,6 @@ _ADULT_COLUMNS = (
     *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
     *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
 )
-
-
-def read_idx(
-    train_images: Path, train_labels: Path, test_images: Path, test_labels: Path, target_names: Sequence[str] = ()
-) -> Dataset:
-    """Grey images in the idx format of MNIST: x [rows, height, width, 1] scaled from 0..255 to 0..1."""
-    images = [_read_idx_array(path) for path in (train_images, test_images)]
-    labels = np.concatenate([_read_idx_array(path) for path in (train_labels, test_labels)])
-    pixels = np.concatenate(images)[..., None].astype(np.float32)
-    pixels /= 255
-    splits = (_first_and_rest(len(images[0]), len(labels)),)
-    return Dataset(pixels, labels, "classification", target_names=tuple(target_names), splits=splits)
 
 
 def read_mnist1d(path: Path) -> Dataset:
@@ -41,6 +27,17 @@ def read_uci(path: Path) -> Dataset:
         count = sum(name.startswith("train_") for name in file.files)
         splits = tuple((file[f"train_{i}"], file[f"test_{i}"]) for i in range(count))
         return Dataset.from_arrays(file["x"], file["y"], task="regression", splits=splits)
+
+
+def read_uci_text(sha256: str, data: Path, features: Path, target: Path, *indices: Path) -> Dataset:
+    """The same from the text files that are published: a table, the columns to take of it, and rows of each split."""
+    table = np.loadtxt(data)
+    columns, output, *rows = (np.loadtxt(path, ndmin=1).astype(np.int32) for path in (features, target, *indices))
+    x, y = table[:, columns].astype(np.float32), table[:, output[0]]
+    found = hashlib.sha256(b"".join(a.tobytes() for a in (x, y, *rows))).hexdigest()
+    if found != sha256:
+        raise ValueError(f"the table and its splits have the sha256 {found}, not {sha256}")
+    return Dataset.from_arrays(x, y, task="regression", splits=tuple(zip(rows[::2], rows[1::2], strict=True)))
 
 
 def read_optdigits(train: Path, test: Path) -> Dataset:
@@ -88,16 +85,6 @@ def read_airline_passengers(path: Path, lags: int = 12) -> Dataset:
     return Dataset.from_arrays(
         windows[:, :-1], windows[:, -1], feature_names=names, target_names=("passengers",), splits=splits
     )
-
-
-def _read_idx_array(path: Path) -> np.ndarray:
-    """The bytes of an idx file: two zeros, type 8 (unsigned byte), the number of axes, their sizes, the values."""
-    content = gzip.decompress(path.read_bytes())
-    if content[:3] != b"\x00\x00\x08":
-        raise ValueError(f"an idx file of bytes starts with 0, 0, 8, not with {tuple(content[:3])}")
-    axes = content[3]
-    shape = struct.unpack_from(f">{axes}I", content, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
 def _first_and_rest(train: int, rows: int) -> Split:

@@ -1,0 +1,149 @@
+"""Downloads from a server of our own: fresh, resumed, wrong, missing, unreachable, and several at once."""
+
+import hashlib
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from jnn.data._download import download, fits
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Gives CONTENT; /cut ends the first answer in the middle, /whole knows no ranges, /other gives other bytes."""
+
+    def do_GET(self):
+        self.server.requests.append((self.path, self.headers.get("Range")))
+        begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        begin = 0 if begin is None or self.path == "/whole" else int(begin[1])
+        if self.path == "/missing":
+            return self.send_error(404)
+        if begin >= len(CONTENT):
+            return self.send_error(416)
+        body = CONTENT[::-1] if self.path == "/other" else CONTENT[begin:]
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        is_cut = self.path == "/cut" and len(self.server.requests) == 1
+        time.sleep(0.3 if self.path == "/slow" else 0)
+        self.wfile.write(body[: 1_200_000 if is_cut else None])
+        return None
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "set" / "file.bin"
+
+
+def files(path) -> list[str]:
+    return sorted(p.name for p in path.parent.iterdir())
+
+
+def fails(urls, path, digest=SHA256) -> str:
+    """The one sentence of a failed download, that leaves no file."""
+    with pytest.raises(FileNotFoundError) as error:
+        download(urls, path, digest)
+    assert not path.exists() and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"wanted the file file.bin ({digest}), but ")
+    assert f"put it at {path}, or set JNN_DATA to a folder that holds set/file.bin" in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("digest", [SHA256, MD5, ""])
+def test_a_file_arrives_whole_and_leaves_nothing_else(server, path, digest):
+    heard = []
+    assert download([f"{server.url}/file"], path, digest, progress=lambda *told: heard.append(told)) == path
+    assert path.read_bytes() == CONTENT and files(path) == ["file.bin"]
+    assert heard[-1] == (path, len(CONTENT), len(CONTENT))
+
+
+def test_a_good_file_is_not_fetched_again_and_a_bad_one_is(server, path):
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    download([f"{server.url}/file"], path, SHA256)
+    assert server.requests == []
+    path.write_bytes(CONTENT[:-1])
+    download([f"{server.url}/file"], path, SHA256)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_cut_connection_is_resumed_where_it_ended(server, path):
+    download([f"{server.url}/cut"], path, SHA256)
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [("/cut", None), ("/cut", "bytes=1200000-")]
+
+
+def test_what_another_process_left_is_resumed(server, path):
+    path.parent.mkdir()
+    (path.parent / "file.bin.partial").write_bytes(CONTENT[:2_000_000])
+    download([f"{server.url}/file"], path, SHA256)
+    assert path.read_bytes() == CONTENT and files(path) == ["file.bin"]
+    assert server.requests == [("/file", "bytes=2000000-")]
+
+
+@pytest.mark.parametrize(
+    ("left", "url"), [(b"rubbish", "/file"), (CONTENT + b"more", "/file"), (CONTENT[:1000], "/whole")]
+)
+def test_a_partial_file_that_leads_nowhere_is_begun_anew(server, path, left, url):
+    path.parent.mkdir()
+    (path.parent / "file.bin.partial").write_bytes(left)
+    download([server.url + url], path, SHA256)
+    assert path.read_bytes() == CONTENT and files(path) == ["file.bin"]
+
+
+def test_wrong_bytes_are_not_kept(server, path):
+    assert f"{server.url}/other gave other bytes, which were not kept" in fails([f"{server.url}/other"], path)
+    assert files(path) == []
+
+
+def test_a_mirror_is_asked_where_an_address_fails(server, path):
+    download([f"{server.url}/missing", f"{server.url}/other", f"{server.url}/file"], path, SHA256)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_missing_file_is_one_sentence(server, path):
+    assert f"{server.url}/missing answered 404 Not Found" in fails([f"{server.url}/missing"], path)
+    assert len(server.requests) == 1
+
+
+def test_no_network_is_one_sentence(path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/file"
+        assert f"{url} failed (" in fails([url], path)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "set").write_text("a file where the folder should be")
+    assert "exists" in fails(["http://127.0.0.1:9/file"], tmp_path / "set" / "file.bin")
+
+
+def test_several_that_want_the_same_file_fetch_it_once(server, path):
+    with ThreadPoolExecutor(4) as pool:  # the lock is one of open files: threads contend for it as processes do
+        list(pool.map(lambda _: download([f"{server.url}/slow"], path, SHA256), range(4)))
+    assert fits(path, SHA256) and files(path) == ["file.bin"] and len(server.requests) == 1
