@@ -21,8 +21,6 @@ from jnn.data._read_series import read_ett
 from jnn.data._read_text import clean
 from jnn.data._sources import SOURCES, UCI_FILES, Source
 
-WORDS = ("a fine film", "dull , dull", "it 's good")
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -223,7 +221,7 @@ def rt_polarity_files() -> dict[str, bytes]:
 
 def test_cleaning_is_kims():
     assert clean("It's good-ish, isn't it?") == "it 's good ish , is n't it ?"
-    assert clean("THEY'LL they've we're (he'd)\\ `so` 1.5!") == "they 'll they 've we 're ( he 'd ) `so` 1 5 !"
+    assert clean("They'll, they've; we're (he'd)\\ `so` 1.5!") == "they 'll , they 've we 're ( he 'd ) `so` 1 5 !"
 
 
 def test_rt_polarity_is_the_same_from_files_and_as_published(folder):
@@ -286,12 +284,13 @@ def test_sst2_phrases_are_the_same_from_files_and_as_published(folder):
 
 def test_news_are_words_and_marks_in_lower_case(folder):
     put(folder / "ag_news" / "train.csv", b'"3","Oil\\falls","Prices ""sank"" today."\n"1","A summit","talks"\n')
-    put(folder / "ag_news" / "test.csv", b'"4","New chip","fast, small"\n')
+    put(folder / "ag_news" / "test.csv", b'"4","New chip","fast, small"\n"2","Cup","won"\n')
     data, test = load("ag_news", split="all", length=8), load("ag_news_test")
-    assert list(data.texts) == ['oil falls prices "sank" today.', "a summit talks", "new chip fast, small"]
+    assert list(data.texts) == ['oil falls prices "sank" today.', "a summit talks", "new chip fast, small", "cup won"]
     assert data.tokenizer.decode(data.x[0]) == 'oil falls prices " sank " today .'
-    assert ([data.target_names[i] for i in data.y], data.x.shape) == (["Business", "World", "Sci/Tech"], (3, 8))
-    assert (test.rows, test.splits, test.x.shape) == (1, (), (1, 128)) and "chip" in test.tokenizer.words
+    assert [data.target_names[i] for i in data.y] == ["Business", "World", "Sci/Tech", "Sports"]
+    assert data.x.shape == (4, 8)
+    assert (test.rows, test.splits, test.x.shape) == (2, (), (2, 128)) and "chip" in test.tokenizer.words
 
 
 # Series
