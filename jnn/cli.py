@@ -195,7 +195,8 @@ def list_data() -> None:
     table = Table("name", "task", "rows", "shape", "licence", "here")
     for d in describe():
         shape = "x".join(map(str, d.shape))
-        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, "yes" if d.is_available else "to fetch" if d.can_be_fetched else "no")
+        place = "yes" if d.is_available else "to fetch" if d.can_be_fetched else "no"
+        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, place)
     Console().print(table)
 
 

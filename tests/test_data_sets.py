@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jnn.cli import main
 from jnn.data import WordTokenizer, data_folder, describe, fetch, load
 from jnn.data._catalog import CATALOG
 from jnn.data._files import read_uci_text
@@ -89,6 +90,13 @@ def test_the_published_form_is_fetched_where_another_lies_in_the_folder_of_other
     assert fetch("rt_polarity", progress=lambda path, done, total: heard.append(path.name)) == folder
     assert set(heard) == {"rt-polaritydata.tar.gz"}
     assert load("rt_polarity").rows == 4
+
+
+def test_the_command_line_fetches(published, folder, capsys):
+    put(published / "winequality-red.csv", b"a;quality\n1;2\n3;4\n")
+    main(["data", "fetch", "wine_quality_red"])
+    assert f"wine_quality_red is in {folder}" in capsys.readouterr().out
+    assert (folder / "wine_quality" / "winequality-red.csv").is_file()
 
 
 def test_a_digest_that_does_not_fit_leaves_no_file(published, folder, monkeypatch):
