@@ -187,15 +187,16 @@ def fetch_data(name: str) -> None:
 
 def list_data() -> None:
     """Prints a table of the known data sets."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from jnn.data import describe
 
-    table = Table("name", "task", "rows", "shape", "licence", "here")
+    table = Table("name", "task", "rows", "shape", "licence", "here", box=box.SIMPLE, padding=(0, 0), pad_edge=False)
     for d in describe():
         shape = "x".join(map(str, d.shape))
-        place = "yes" if d.is_available else "to fetch" if d.can_be_fetched else "no"
+        place = "yes" if d.is_available else "fetch" if d.can_be_fetched else "no"
         table.add_row(d.name, d.task, str(d.rows), shape, d.licence, place)
     Console().print(table)
 
