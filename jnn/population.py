@@ -28,6 +28,7 @@ class Compiled(NamedTuple):
         split: `split(tree)` puts arrays [members, ...] where the programs want them.
         share: `share(data)` gives every device the resident arrays.
         is_host: Whether the devices are cores that share the host's memory.
+        memory: What the compiler says of the memory that training takes of a device, or None.
         seconds: Tracing and compiling; 0 when everything was there already.
     """
 
@@ -36,6 +37,7 @@ class Compiled(NamedTuple):
     split: Callable
     share: Callable
     is_host: bool
+    memory: Any
     seconds: float
 
 
@@ -52,27 +54,64 @@ def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns
     if signature in study.compiled:
         return study.compiled[signature]._replace(seconds=0.0)
     start = time.perf_counter()
-    mesh = Mesh(np.asarray(devices[: plan.devices]), ("member",))
-    program = make_program(study, ragged=ragged)
-    begin, advance = _population(program, plan, mesh)
-    per_member, everywhere = NamedSharding(mesh, P("member")), NamedSharding(mesh, P())
-    columns, data = _abstract(columns, per_member), _abstract(data, everywhere)
-    progress = _abstract(jax.eval_shape(begin, columns, data), per_member)
+    layout = make_layout(plan, devices)
+    begin, advance = _population(make_program(study, ragged=ragged), layout)
+    columns, data = layout.abstract(columns), layout.abstract(data, shared=True)
+    progress = layout.abstract(jax.eval_shape(begin, columns, data))
     first = jax.ShapeDtypeStruct((), np.int32)
     lowered = begin.lower(columns, data), advance.lower(progress, columns, data, first, first)
-    is_host = mesh.devices.flat[0].platform == "cpu"
-    options = {"xla_backend_optimization_level": 1} if is_host else {}  # LLVM's level 3 is slower to compile and to run
-    with ThreadPoolExecutor(2) as pool:
-        begin, advance = pool.map(lambda low: low.compile(options), lowered)
-    split = functools.partial(jax.device_put, device=per_member)
-    share = functools.partial(jax.device_put, device=everywhere)
-    study.compiled[signature] = Compiled(begin, advance, split, share, is_host, time.perf_counter() - start)
-    return study.compiled[signature]
+    begin, advance = layout.compile(*lowered)
+    seconds, memory = time.perf_counter() - start, advance.memory_analysis()
+    made = Compiled(begin, advance, layout.split, layout.share, layout.is_host, memory, seconds)
+    study.compiled[signature] = made
+    return made
+
+
+class Layout(NamedTuple):
+    """Where a population's arrays lie and how a function of one member becomes one of all."""
+
+    plan: Plan
+    mesh: Mesh
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the devices are cores that share the host's memory."""
+        return self.mesh.devices.flat[0].platform == "cpu"
+
+    def over_members(self, function: Callable, shared: int) -> Callable:
+        """`function(member's part, *shared)` for all members [members, ...]; the last `shared` arguments are theirs."""
+        specs = (P("member"), *[P()] * shared)
+        local = functools.partial(_over_members, function, self.plan)
+        return jax.shard_map(local, mesh=self.mesh, in_specs=specs, out_specs=P("member"), check_vma=False)
+
+    def split(self, tree: Any) -> Any:
+        """Arrays [members, ...], each device its part."""
+        return jax.device_put(tree, NamedSharding(self.mesh, P("member")))
+
+    def share(self, tree: Any) -> Any:
+        """The same arrays on every device."""
+        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+
+    def abstract(self, tree: Any, *, shared: bool = False) -> Any:
+        """The shapes of arrays laid out so."""
+        sharding = NamedSharding(self.mesh, P() if shared else P("member"))
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
+
+    def compile(self, *lowered: Any) -> list[Any]:
+        """Compiles programs beside each other; on a CPU by LLVM's level 1, for 3 is slower to compile and to run."""
+        options = {"xla_backend_optimization_level": 1} if self.is_host else {}
+        with ThreadPoolExecutor(len(lowered)) as pool:
+            return list(pool.map(lambda low: low.compile(options), lowered))
+
+
+def make_layout(plan: Plan, devices: Sequence[Any]) -> Layout:
+    """The layout of a plan on the first devices."""
+    return Layout(plan, Mesh(np.asarray(devices[: plan.devices]), ("member",)))
 
 
 def bytes_needed(compiled: Compiled, plan: Plan) -> int:
     """Bytes that training by this program takes of a device; of the host, where the devices are its cores."""
-    found = compiled.advance.memory_analysis()
+    found = compiled.memory
     if found is None:
         return 0
     whole = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
@@ -86,7 +125,7 @@ def is_ragged(study: Study, data: Data) -> bool:
     return bool((steps != steps.max()).any())
 
 
-def _population(program: Program, plan: Plan, mesh: Mesh) -> tuple[Any, Any]:
+def _population(program: Program, layout: Layout) -> tuple[Any, Any]:
     def begin_one(columns, data):
         return program.begin(member_of(columns), data)
 
@@ -95,14 +134,9 @@ def _population(program: Program, plan: Plan, mesh: Mesh) -> tuple[Any, Any]:
         return program.advance(progress, member_of(columns), data, first, stop)
 
     def advance_all(progress, columns, data, first, stop):
-        return on_devices(advance_one, 3)((progress, columns), data, first, stop)
+        return layout.over_members(advance_one, 3)((progress, columns), data, first, stop)
 
-    def on_devices(function, shared):
-        specs = (P("member"), *[P()] * shared)
-        local = functools.partial(_over_members, function, plan)
-        return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P("member"), check_vma=False)
-
-    return jax.jit(on_devices(begin_one, 1)), jax.jit(advance_all, donate_argnums=0)
+    return jax.jit(layout.over_members(begin_one, 1)), jax.jit(advance_all, donate_argnums=0)
 
 
 def _over_members(function: Callable, plan: Plan, batched: Any, *shared: Any) -> Any:
@@ -115,10 +149,6 @@ def _over_members(function: Callable, plan: Plan, batched: Any, *shared: Any) ->
     chunked = jax.tree.map(lambda a: a.reshape(plan.chunks, plan.width, *a.shape[1:]), batched)
     done = jax.lax.map(lambda part: wide(part, *shared), chunked)
     return jax.tree.map(lambda a: a.reshape(plan.chunks * plan.width, *a.shape[2:]), done)
-
-
-def _abstract(tree: Any, sharding: NamedSharding) -> Any:
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
 def _shapes(tree: Any) -> tuple:

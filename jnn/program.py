@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.checkpoint import to_host
-from jnn.engine import Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step_of, per_row
+from jnn.engine import Batch, Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step_of, per_row
 from jnn.study import Study
 
 
@@ -34,17 +34,21 @@ class Program(NamedTuple):
     Attributes:
         begin: `begin(member, data) -> Progress`.
         advance: `advance(progress, member, data, first, stop) -> Progress`, epochs first..stop-1 (traced numbers).
+        learn: `learn(state, batches) -> (state, losses)`, a step for each of the batches [steps, rows, ...], and
+        close: `close(progress, member, data, number, state, train_loss) -> Progress`, the scores after an epoch: what
+            `advance` is made of, where the batches come from elsewhere.
     """
 
     begin: Callable[[Member, Data], Progress]
     advance: Callable[[Progress, Member, Data, Any, Any], Progress]
+    learn: Callable[[State, Batch], tuple[State, jax.Array]]
+    close: Callable[[Progress, Member, Data, Any, State, Any], Progress]
 
 
 def make_program(study: Study, *, ragged: bool = False) -> Program:
     """Makes the pure functions that train one member, cut at epochs so that a host can look in between."""
-    start = make_start(study)
-    steps = study.steps_per_epoch
-    epoch = make_epoch(make_step_of(study), study.batch_size, order=study.order, steps=steps, ragged=ragged)
+    start, step = make_start(study), make_step_of(study)
+    epoch = make_epoch(step, study.batch_size, order=study.order, steps=study.steps_per_epoch, ragged=ragged)
     evaluate = make_evaluate(study)
 
     def scores(state, data: Data, fold):
@@ -66,8 +70,7 @@ def make_program(study: Study, *, ragged: bool = False) -> Program:
             best = (jnp.float32(jnp.inf), jnp.int32(-1), state.params, state.model_state)
         return Progress(state, history, best)
 
-    def one_epoch(number, progress: Progress, member: Member, data: Data) -> Progress:
-        state, train_loss = epoch(progress.state, data, member.fold, number)
+    def close(progress: Progress, member: Member, data: Data, number, state: State, train_loss) -> Progress:
         found = {"train_loss": train_loss, **scores(state, data, member.fold)}
         goes_on, best = True, progress.best
         if best is not None:
@@ -80,10 +83,15 @@ def make_program(study: Study, *, ragged: bool = False) -> Program:
         return Progress(state, history, best)
 
     def advance(progress: Progress, member: Member, data: Data, first, stop) -> Progress:
-        body = functools.partial(one_epoch, member=member, data=data)
-        return jax.lax.fori_loop(first, stop, body, progress)
+        def one_epoch(number, progress):
+            return close(progress, member, data, number, *epoch(progress.state, data, member.fold, number))
 
-    return Program(begin, advance)
+        return jax.lax.fori_loop(first, stop, one_epoch, progress)
+
+    def learn(state: State, batches: Batch) -> tuple[State, jax.Array]:
+        return jax.lax.scan(step, state, batches)
+
+    return Program(begin, advance, learn, close)
 
 
 def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data], Progress]:

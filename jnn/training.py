@@ -1,5 +1,6 @@
 """`run`: trains a population of members of a study and hands back a `Result`."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,14 +10,15 @@ import numpy as np
 
 from jnn.check import check_study
 from jnn.checkpoint import Keeper, to_host
-from jnn.data import Dataset, Windows
+from jnn.data import Dataset, Stream, Windows
 from jnn.engine import Data, Rows
 from jnn.members import Members, narrow, seeds
 from jnn.plan import Plan, make_plan, memory_of
-from jnn.population import bytes_needed, compile_population, is_ragged, member_of
+from jnn.population import Compiled, bytes_needed, compile_population, is_ragged, member_of
 from jnn.program import Progress, text_of
 from jnn.result import Result
 from jnn.splits import Fold, part_off
+from jnn.streaming import compile_stream, sample_of
 from jnn.study import Study
 
 _ONE_SERIES = (
@@ -44,7 +46,7 @@ class Status(NamedTuple):
 
 def run(
     study: Study,
-    data: Dataset,
+    data: Dataset | Stream,
     members: Members | None = None,
     *,
     test: Dataset | None = None,
@@ -57,7 +59,8 @@ def run(
 
     Args:
         study: What is trained.
-        data: The rows that train and, by the members' folds, test.
+        data: The rows that train and, by the members' folds, test; or a `jnn.data.Stream` of rows too many for the
+            device, whose batches all members share.
         members: The population; one member with seed 0 by default.
         test: A separate test set to score on; the members may then have no folds.
         plan: The layout; chosen by `make_plan` by default. If memory does not suffice it is halved, again and again.
@@ -74,6 +77,10 @@ def run(
     """
     members = seeds(1) if members is None else members
     begun = time.perf_counter()
+    make, rows = compile_population, None
+    if isinstance(data, Stream):
+        make, rows = functools.partial(compile_stream, data), data.rows
+        data = sample_of(data, study, test)
     arrays = resident(study, data, members, test)
     _check_inner_split(study, arrays)
     columns = _columns(members)
@@ -81,11 +88,13 @@ def run(
     devices = jax.local_devices() if devices is None else list(devices)
     keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
     plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), sizes, devices)
-    job = _Job(study, arrays, columns, devices, keeper, watch, begun)
+    job = _Job(study, arrays, columns, devices, make, keeper, watch, begun)
     progress, seconds = _train_all(job, plan)
     timing = {"compile": seconds, "total": time.perf_counter() - begun}
     timing["run"] = timing["total"] - seconds
     result = Result.of(study, data, members, arrays, progress, timing, plan)
+    if rows is not None:
+        result.scores.attrs["train_rows"] = float(rows)
     if keeper:
         result.save(directory)
         keeper.clear()
@@ -172,6 +181,7 @@ class _Job(NamedTuple):
     arrays: Data
     columns: Mapping[str, np.ndarray]
     devices: Sequence[Any]
+    make: Callable[..., Compiled]
     keeper: Keeper | None
     watch: Callable[[Status], None] | None
     begun: float
@@ -204,7 +214,7 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
     study, real = job.study, min(plan.size, total - start)
     chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
     columns = {k: v[chosen] for k, v in job.columns.items()}
-    compiled = compile_population(study, plan, job.devices, columns, job.arrays)
+    compiled = job.make(study, plan, job.devices, columns, job.arrays)
     needed, left = bytes_needed(compiled, plan), memory_of(job.devices[0])
     if needed > left:
         raise MemoryError(

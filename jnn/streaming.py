@@ -1,0 +1,105 @@
+"""Training on a stream: the host reads batches that would not fit the device, and every member learns from each.
+
+A stream takes the place of the resident rows; all else, chunks and devices, segments, keeping and resuming, is as in
+`jnn.training`. A member's batches are those of the stream, whatever its key.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnn.data import Dataset, Stream
+from jnn.engine import Batch, Data
+from jnn.plan import Plan, bytes_of
+from jnn.population import Compiled, make_layout, member_of
+from jnn.program import make_program
+from jnn.study import Study
+
+_SAMPLE = 4096  # rows that preprocessing is fitted on
+_STACK = 64 << 20  # bytes of batches that are sent to the device at once, while it works on those before
+_STEPS = 64  # and steps: enough that calling the program costs nothing beside them
+
+
+def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
+    """The stream's first rows, on which preprocessing is fitted, checked like any data set.
+
+    Raises:
+        ValueError: If study, stream and test set do not fit together.
+    """
+    if test is None:
+        raise ValueError("wanted a test set to score on, but got a stream alone; pass jnn.run(..., test=dataset)")
+    if study.batch_size != stream.batch_size:
+        raise ValueError(
+            f"wanted one batch size, but the study has {study.batch_size} and the stream {stream.batch_size}; "
+            "set Study(batch_size=...) to the stream's"
+        )
+    if study.keep == "best" or study.validation:
+        raise ValueError("wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside")
+    count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
+    x, y = (np.concatenate(part) for part in zip(*itertools.islice(iter(stream), count), strict=True))
+    x = x.astype(test.x.dtype, copy=False)
+    return Dataset(x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names)
+
+
+def compile_stream(
+    stream: Stream, study: Study, plan: Plan, devices: Sequence[Any], columns: Mapping[str, Any], data: Data
+) -> Compiled:
+    """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches."""
+    begun, layout, program = time.perf_counter(), make_layout(plan, devices), make_program(study)
+    sizes = _stack_sizes(study.steps_per_epoch or stream.steps_per_epoch, data, study.batch_size)
+
+    def close_one(batched, data, number):
+        progress, columns, state, loss = batched
+        return program.close(progress, member_of(columns), data, number, state, loss)
+
+    begin = jax.jit(layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1))
+    learn = jax.jit(layout.over_members(program.learn, 1), donate_argnums=0)
+    close = jax.jit(layout.over_members(close_one, 2), donate_argnums=0)
+    columns, shared = layout.abstract(columns), layout.abstract(data, shared=True)
+    progress = layout.abstract(jax.eval_shape(begin, columns, shared))
+    loss = layout.abstract(jax.ShapeDtypeStruct((plan.size,), jnp.float32))
+    ending = (progress._replace(state=None), columns, progress.state, loss)
+    begin, close, *learns = layout.compile(
+        begin.lower(columns, shared),
+        close.lower(ending, shared, jax.ShapeDtypeStruct((), np.int32)),
+        *(learn.lower(progress.state, layout.abstract(_like(data, n, study), shared=True)) for n in set(sizes)),
+    )
+    learn_of = dict(zip(set(sizes), learns, strict=True))
+
+    def advance(progress, columns, data, first, stop):
+        batches = stream.start(int(first) * sum(sizes))
+        for number in range(int(first), int(stop)):
+            state, losses = progress.state, []
+            for size in sizes:
+                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data)))
+                losses.append(loss)
+            loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
+            progress = close((progress._replace(state=None), columns, state, loss), data, np.int32(number))
+        return progress
+
+    memory, seconds = learns[0].memory_analysis(), time.perf_counter() - begun
+    return Compiled(begin, advance, layout.split, layout.share, layout.is_host, memory, seconds)
+
+
+def _stack_sizes(steps: int, data: Data, rows: int) -> list[int]:
+    """The steps of an epoch, in as few calls as memory allows; all of one size but the last."""
+    bytes_of_row = (bytes_of(data.x) + bytes_of(data.y)) / data.x.shape[0]
+    most = int(max(1, min(steps, _STEPS, _STACK // max(1, bytes_of_row * rows))))
+    return [most] * (steps // most) + [steps % most] * bool(steps % most)
+
+
+def _like(data: Data, steps: int, study: Study) -> Batch:
+    x, y = (jax.ShapeDtypeStruct((steps, study.batch_size, *a.shape[1:]), a.dtype) for a in (data.x, data.y))
+    return Batch(x, y, jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32))
+
+
+def _stacked(batches: Iterator[Any], count: int, data: Data) -> Batch:
+    """The stream's next batches, [count, rows, ...], in the types and shapes of the resident rows."""
+    parts = zip(*itertools.islice(batches, count), strict=True)
+    x, y = (np.stack(part).astype(a.dtype, copy=False) for part, a in zip(parts, (data.x, data.y), strict=True))
+    return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), np.ones(x.shape[:2], np.float32))

@@ -1,0 +1,84 @@
+"""A study on a stream trains each member by the stream's batches, as a plain loop would, and goes on when killed."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn.data import Stream
+from tests.networks import Nnx
+
+pytest.importorskip("grain", reason="needs the extra 'stream'")
+
+IRIS = jnn.data.load("iris")
+TRAIN, TEST = IRIS.take(np.arange(0, 150, 2)), IRIS.take(np.arange(1, 150, 2))
+STREAM = Stream((TRAIN.x, TRAIN.y), 10, seed=3)
+
+
+def study(**settings):
+    defaults = {
+        "metrics": {"accuracy": jnn.metrics.accuracy},
+        "epochs": 3,
+        "batch_size": 10,
+        "inputs": jnn.preprocess.standardize,
+        "hyper": {"learning_rate": 0.1},
+    }
+    optimizer = lambda h: optax.sgd(h.learning_rate)  # noqa: E731
+    return jnn.Study(functools.partial(Nnx, 4), jnn.losses.softmax_cross_entropy, optimizer, **(defaults | settings))
+
+
+def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
+    monkeypatch.setattr("jnn.streaming._STEPS", 3)  # 7 steps an epoch: two stacks of 3 and one of 1
+    made, members = study(), jnn.seeds(3) * jnn.grid(learning_rate=[0.1, 0.2])
+    result = jnn.run(made, STREAM, members, test=TEST)
+    sample = np.concatenate([STREAM[i][0] for i in range(STREAM.steps_per_epoch)])  # what preprocessing is fitted on
+    rows = jnn.Rows(np.arange(len(sample))[None], np.array([len(sample)]))
+    member = jnn.Member(jax.random.key(2), 0, {"learning_rate": np.float32(0.2)})
+    state = jnn.make_start(made)(member, jnn.Data(sample, np.zeros(len(sample), np.int32), rows))
+    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer, inputs=made.inputs))
+    losses = []
+    for number in range(3 * STREAM.steps_per_epoch):
+        state, loss = step(state, jnn.Batch(*STREAM[number], np.ones(10, np.float32)))
+        losses.append(float(loss))
+    got = result.member(5)
+    np.testing.assert_allclose(got.scores["train_loss"][0], np.reshape(losses, (3, 7)).mean(axis=1), rtol=1e-4)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-3, atol=1e-5), got.trained.params, state.params
+    )
+    predicted = got.predict(TEST.x).mean.argmax(-1)
+    np.testing.assert_allclose(got.final()["accuracy"].item(), np.mean(predicted == TEST.y), atol=1e-6)
+    assert result.scores.attrs["train_rows"] == 75
+
+
+def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
+    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+    made = study(steps_per_epoch=4)
+    wanted = jnn.run(made, STREAM, jnn.seeds(2), test=TEST)
+
+    def die(status):
+        if status.stage == "training" and status.done > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jnn.run(made, STREAM, jnn.seeds(2), test=TEST, directory=tmp_path, watch=die)
+    got = jnn.run(made, STREAM, jnn.seeds(2), test=TEST, directory=tmp_path)
+    for name in wanted.scores:
+        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
+
+
+WRONG = [
+    ({}, {}, "wanted a test set"),
+    ({"batch_size": 9}, {"test": TEST}, "wanted one batch size"),
+    ({"validation": 0.1}, {"test": TEST}, "cannot be set aside"),
+    ({}, {"test": TEST, "members": jnn.folds(2)}, "either folds or a separate test set"),
+]
+
+
+@pytest.mark.parametrize(("settings", "arguments", "words"), WRONG, ids=[w[-1] for w in WRONG])
+def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        jnn.run(study(**settings), STREAM, **arguments)
