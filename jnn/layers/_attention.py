@@ -133,7 +133,11 @@ def sinusoidal_positions(length: int, dim: int, *, base: Scalar = 10000.0) -> Fl
 
 
 class KVCache(NamedTuple):
-    """The keys and values that a generation has seen so far."""
+    """The keys and values that a generation has seen so far.
+
+    >>> KVCache(jnp.zeros((5, 1, 4)), jnp.zeros((5, 1, 4)), jnp.array(0)).k.shape
+    (5, 1, 4)
+    """
 
     k: Array  # (*batch, capacity, kv_heads, dim)
     v: Array  # (*batch, capacity, kv_heads, dim)

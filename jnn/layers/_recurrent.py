@@ -11,7 +11,7 @@ and ys is 0 beyond; with `reverse` the loop starts at the row's own last step. `
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,12 +22,15 @@ from jaxtyping import Array, Float, Integer
 
 from jnn.layers._linear import dense
 from jnn.layers._recurrence import recur
-
-Params = Mapping[str, Float[Array, "..."]]
+from jnn.layers._recurrent_params import Kernels, Params, read
 
 
 class LSTMState(NamedTuple):
-    """What an LSTM carries, each (*batch, hidden), in PyTorch's order; Flax has the cell first."""
+    """What an LSTM carries, each (*batch, hidden), in PyTorch's order; Flax has the cell first.
+
+    >>> LSTMState(hidden=jnp.zeros(2), cell=jnp.ones(2)).cell
+    Array([1., 1.], dtype=float32)
+    """
 
     hidden: Array
     cell: Array
@@ -57,7 +60,7 @@ def rnn(
     Array([1., 2., 3.], dtype=float32)
     """
     loop = partial(_loop, partial(_rnn_gates, activation), _all_added)
-    (hidden,), ys = _over_time(loop, x, _read(params, x.shape[-1], gates=1), (carry,), reverse, lengths)
+    (hidden,), ys = _over_time(loop, x, read(params, x.shape[-1], gates=1), (carry,), reverse, lengths)
     return hidden, ys
 
 
@@ -87,7 +90,7 @@ def gru(
     Array([0.5 , 0.25], dtype=float32)
     """
     loop = partial(_loop, _gru_gates, _new_aside) if reset_after else _loop_reset_before
-    (hidden,), ys = _over_time(loop, x, _read(params, x.shape[-1], gates=3), (carry,), reverse, lengths)
+    (hidden,), ys = _over_time(loop, x, read(params, x.shape[-1], gates=3), (carry,), reverse, lengths)
     return hidden, ys
 
 
@@ -118,7 +121,7 @@ def lstm(
     """
     loop = partial(_loop, _lstm_gates, _all_added)
     carries = (None, None) if carry is None else tuple(carry)
-    state, ys = _over_time(loop, x, _read(params, x.shape[-1], gates=4), carries, reverse, lengths)
+    state, ys = _over_time(loop, x, read(params, x.shape[-1], gates=4), carries, reverse, lengths)
     return LSTMState(*state), ys
 
 
@@ -193,45 +196,13 @@ def bidirectional(
     return (forward, backward), jnp.concatenate([ys, reversed_ys], axis=-1)
 
 
-class _Kernels(NamedTuple):
-    """The parameters after the checks, with zero for a bias that was left out."""
-
-    input_kernel: Array
-    recurrent_kernel: Array
-    bias: Array
-    recurrent_bias: Array
-
-
-def _read(params: Params, features: int, gates: int) -> _Kernels:
-    """Check the names and shapes of the parameters."""
-    known = {"input_kernel", "recurrent_kernel", "bias", "recurrent_bias"}
-    params = {name: jnp.asarray(leaf) for name, leaf in params.items()}
-    missing, unknown = {"input_kernel", "recurrent_kernel"} - set(params), set(params) - known
-    if missing or unknown:
-        raise ValueError(
-            f"wanted the parameters {sorted(known)}; missing: {sorted(missing)}, unknown: {sorted(unknown)}"
-        )
-    hidden = params["recurrent_kernel"].shape[0]
-    columns = gates * hidden
-    wanted = dict.fromkeys(known, (columns,))
-    wanted |= {"input_kernel": (features, columns), "recurrent_kernel": (hidden, columns)}
-    wrong = {name: leaf.shape for name, leaf in params.items() if leaf.shape != wanted[name]}
-    if wrong:
-        raise ValueError(
-            f"wanted {', '.join(f'{name} {wanted[name]}' for name in wrong)} for {features} features, {hidden} hidden "
-            f"units and {gates} gates, but got {', '.join(f'{name} {shape}' for name, shape in wrong.items())}"
-        )
-    zero = jnp.zeros(columns, params["recurrent_kernel"].dtype)
-    return _Kernels(*(params.get(name, zero) for name in _Kernels._fields))
-
-
-def _over_time(loop: Callable, x, kernels: _Kernels, carry: tuple, reverse: bool, lengths):
+def _over_time(loop: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, lengths):
     """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
     x, carry = jnp.asarray(x), tuple(part if part is None else jnp.asarray(part) for part in carry)
     *batch, time, features = x.shape
     rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
     dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
-    kernels = _Kernels(*(kernel.astype(dtype) for kernel in kernels))
+    kernels = Kernels(*(kernel.astype(dtype) for kernel in kernels))
     first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
     inside = None if lengths is None else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
@@ -248,7 +219,7 @@ def _first_carry(part, shape: tuple[int, ...]):
     return part
 
 
-def _loop(cell: Callable, separate: Callable, x, kernels: _Kernels, carry: tuple, reverse: bool, inside):
+def _loop(cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside):
     """Multiply all inputs at once, then step through time."""
     added, aside = separate(dense(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
     return recur(cell, reverse, carry, added, aside, kernels.recurrent_kernel, inside)
@@ -284,7 +255,7 @@ def _lstm_gates(carry, product, aside):
     return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
 
 
-def _loop_reset_before(x, kernels: _Kernels, carry: tuple, reverse: bool, inside):
+def _loop_reset_before(x, kernels: Kernels, carry: tuple, reverse: bool, inside):
     """Run the GRU whose reset comes before the product: two products a step, one after the other."""
     inputs = dense(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
     width = kernels.recurrent_kernel.shape[0]

@@ -28,7 +28,6 @@ def softmax_cross_entropy(
 
     Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567 (smoothing)
 
-    >>> import jax.numpy as jnp
     >>> softmax_cross_entropy(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4).tolist()
     [1.386299967765808, 0.0]
     """
@@ -49,7 +48,10 @@ def binary_cross_entropy(
 
     t softplus(-x) + (1 - t) softplus(x);  `positive_weight` multiplies the first term
 
-    Predictions are logits, targets lie in [0, 1].
+    Predictions are logits, targets lie in [0, 1]. Good, Rational Decisions (1952).
+
+    >>> binary_cross_entropy(jnp.array([0.0, 9.0, 9.0]), jnp.array([1, 1, 0])).round(2)
+    Array([0.69, 0.  , 9.  ], dtype=float32)
     """
     logits, targets = paired(predictions, targets)
     positive = targets if positive_weight is None else targets * positive_weight
@@ -71,6 +73,9 @@ def focal(
     Targets 0 or 1 of the logits' own shape take the sigmoid, alpha weighs the ones and 1 - alpha the zeros.
 
     Lin et al., Focal Loss for Dense Object Detection (2017), https://arxiv.org/abs/1708.02002
+
+    >>> focal(jnp.array([0.0, 9.0]), jnp.array([1, 1]), gamma=1.0).round(4)
+    Array([0.3466, 0.    ], dtype=float32)
     """
     if are_class_labels(predictions, targets):
         loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
@@ -88,6 +93,11 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
     Integer labels [*batch] with logits [*batch, classes] take the second form.
 
     Crammer and Singer, Multiclass Kernel-based Vector Machines (2001), https://jmlr.org/papers/v2/crammer01a.html
+
+    >>> hinge(jnp.array([0.5, -2.0]), jnp.array([1, 0]))
+    Array([0.5, 0. ], dtype=float32)
+    >>> hinge(jnp.array([[1.0, 1.5, 0.0]]), jnp.array([0]))
+    Array([1.5], dtype=float32)
     """
     if are_class_labels(predictions, targets):
         return jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
@@ -103,6 +113,11 @@ def kl_divergence(
     sum_c q_c (log q_c - log softmax(x)_c),  0 log 0 = 0
 
     Log probabilities may stand for the logits: log_softmax leaves them as they are.
+
+    Kullback and Leibler, On Information and Sufficiency (1951), https://doi.org/10.1214/aoms/1177729694
+
+    >>> kl_divergence(jnp.zeros((2, 4)), jnp.array([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])).round(4)
+    Array([0.    , 1.3863], dtype=float32)
     """
     if predictions.shape != targets.shape:
         raise ValueError(

@@ -23,6 +23,9 @@ def contrastive(
 
     Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (2006),
     https://doi.org/10.1109/CVPR.2006.100 (without its factor 1/2)
+
+    >>> contrastive(jnp.zeros((2, 2)), jnp.array([[0.6, 0.8], [0.3, 0.4]]), jnp.array([1, 0])).round(4)
+    Array([1.  , 0.25], dtype=float32)
     """
     distance, s = _distance(first, second), as_float(same)
     return s * distance**2 + (1 - s) * jax.nn.relu(margin - distance) ** 2
@@ -40,6 +43,9 @@ def triplet(
     max(0, ||a - p|| - ||a - n|| + margin)
 
     Schroff et al., FaceNet (2015), https://arxiv.org/abs/1503.03832 (here with plain distances)
+
+    >>> triplet(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 4.5]]))
+    Array([1.5], dtype=float32)
     """
     return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin)
 

@@ -3,7 +3,11 @@
 `discriminator(predictions, targets)` takes the discriminator's raw outputs and targets 1 for real, 0 for fake examples;
 `generator(predictions)` takes its raw outputs on fakes. Both give one value per example, to be minimised.
 
->>> import jax.numpy as jnp
+non_saturating   -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)));   -log sigmoid(D(fake))
+least_squares    (D(real) - 1)^2 + D(fake)^2;                         (D(fake) - 1)^2
+hinge            max(0, 1 - D(real)) + max(0, 1 + D(fake));           -D(fake)
+wasserstein      D(fake) - D(real);                                   -D(fake)
+
 >>> hinge.discriminator(jnp.array([0.5, -2.0]), jnp.array([1, 0])).tolist()
 [0.5, 0.0]
 >>> hinge.generator(jnp.array([-2.0])).tolist()
@@ -44,6 +48,10 @@ def gradient_penalty(
     (||d critic(z) / dz|| - 1)^2,  z = e real + (1 - e) fake,  e uniform in [0, 1]
 
     Gulrajani et al., Improved Training of Wasserstein GANs (2017), https://arxiv.org/abs/1704.00028
+
+    >>> real, fake = jnp.ones((2, 3)), jnp.zeros((2, 3))
+    >>> gradient_penalty(lambda z: z @ jnp.array([3.0, 0.0, 4.0]), real, fake, key=jax.random.key(0))
+    Array([16., 16.], dtype=float32)
     """
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
@@ -72,17 +80,14 @@ def _as_real(loss: Callable[..., Float[Array, "..."]]) -> Callable[[Float[Array,
     return generator
 
 
-# Goodfellow et al., Generative Adversarial Networks (2014), https://arxiv.org/abs/1406.2661:
-# -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)));  -log sigmoid(D(fake))
+# Goodfellow et al., Generative Adversarial Networks (2014), https://arxiv.org/abs/1406.2661
 non_saturating = Adversarial(binary_cross_entropy, _as_real(binary_cross_entropy))
 
-# Mao et al., Least Squares Generative Adversarial Networks (2016), https://arxiv.org/abs/1611.04076:
-# (D(real) - 1)^2 + D(fake)^2;  (D(fake) - 1)^2
+# Mao et al., Least Squares Generative Adversarial Networks (2016), https://arxiv.org/abs/1611.04076
 least_squares = Adversarial(squared_error, _as_real(squared_error))
 
-# Miyato et al., Spectral Normalization (2018), https://arxiv.org/abs/1802.05957:
-# max(0, 1 - D(real)) + max(0, 1 + D(fake));  -D(fake)
+# Miyato et al., Spectral Normalization (2018), https://arxiv.org/abs/1802.05957
 hinge = Adversarial(margin_hinge, _negative)
 
-# Arjovsky et al., Wasserstein GAN (2017), https://arxiv.org/abs/1701.07875: D(fake) - D(real);  -D(fake)
+# Arjovsky et al., Wasserstein GAN (2017), https://arxiv.org/abs/1701.07875
 wasserstein = Adversarial(_wasserstein_critic, _negative)

@@ -33,7 +33,6 @@ class ClassCounts(NamedTuple):
 def top_k(k: int) -> Metric:
     """The share of rows whose label is among the k highest logits; of equal logits the later class ranks higher.
 
-    >>> import jax.numpy as jnp
     >>> float(top_k(2)(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2])))
     0.5
     """
@@ -43,7 +42,14 @@ def top_k(k: int) -> Metric:
 
 
 def confusion_matrix(classes: int) -> Metric:
-    """The weight of the rows of true class i that were predicted as class j, at [i, j]."""
+    """The weight of the rows of true class i that were predicted as class j, at [i, j].
+
+    C[i, j] = sum of the weights of the rows with label i and highest logit j
+
+    >>> confusion_matrix(2)(jnp.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), jnp.array([0, 1, 1]))
+    Array([[1., 0.],
+           [1., 1.]], dtype=float32)
+    """
 
     def update(sums: Array, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
         rows = _rows_of(classes, predictions, targets, weights)
@@ -59,17 +65,29 @@ def precision(classes: int, average: Average = "macro") -> Metric:
 
     `average` joins the classes: "macro" is the plain mean over the classes that occur in labels or predictions,
     "weighted" the mean by true weight, "micro" counts all classes as one, "binary" is class 1 of two.
+
+    >>> logits, labels = jnp.array([2.0, 1.0, -1.0]), jnp.array([1, 0, 1])
+    >>> [round(float(precision(2, average)(logits, labels)), 2) for average in ("binary", "micro", "macro", "weighted")]
+    [0.5, 0.33, 0.25, 0.33]
     """
     return _count_metric(classes, average, lambda counts: _ratio(counts.right, counts.predicted))
 
 
 def recall(classes: int, average: Average = "macro") -> Metric:
-    """The share of the rows of a class that are found: TP / (TP + FN), 0 without any; `average` as in precision."""
+    """The share of the rows of a class that are found: TP / (TP + FN), 0 without any; `average` as in precision.
+
+    >>> round(float(recall(2, "binary")(jnp.array([2.0, 1.0, -1.0, -1.0]), jnp.array([1, 0, 1, 1]))), 4)
+    0.3333
+    """
     return _count_metric(classes, average, lambda counts: _ratio(counts.right, counts.actual))
 
 
 def f1(classes: int, average: Average = "macro") -> Metric:
-    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); `average` as in precision."""
+    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); `average` as in precision.
+
+    >>> round(float(f1(2, "binary")(jnp.array([2.0, 1.0, -1.0, -1.0]), jnp.array([1, 0, 1, 1]))), 4)
+    0.4
+    """
     return _count_metric(classes, average, lambda counts: _ratio(2 * counts.right, counts.predicted + counts.actual))
 
 
@@ -141,4 +159,14 @@ def _rank(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> 
     return jnp.sum((logits > own) | ((logits == own) & later), axis=-1)
 
 
-accuracy = make_class_mean(_is_right, higher_is_better=True)  # the first of equal logits is the prediction
+accuracy = make_class_mean(
+    _is_right,
+    higher_is_better=True,
+    doc="""The share of rows whose highest logit, the first of equal ones, is that of the label.
+
+    sum_i w_i [argmax x_i = t_i] / sum_i w_i
+
+    >>> float(accuracy(jnp.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [9.0, 1.0]]), jnp.array([0, 1, 1, 0])))
+    0.75
+    """,
+)

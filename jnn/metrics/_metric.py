@@ -28,8 +28,8 @@ class Metric:
         higher_is_better: Whether a search maximises it.
         task: "classification", "regression", or None for both.
         streams: Whether sums may be added; if not, all rows go into one update.
+        doc: Becomes the docstring of this metric.
 
-    >>> import jax.numpy as jnp
     >>> from jnn.metrics import mse
     >>> first = mse.update(mse.init(), jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0]))
     >>> float(mse.value(mse.update(first, jnp.array([5.0]), jnp.array([3.0]), jnp.array([2.0]))))
@@ -42,6 +42,11 @@ class Metric:
     higher_is_better: bool
     task: Literal["classification", "regression"] | None
     streams: bool = True
+    doc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.doc:
+            object.__setattr__(self, "__doc__", self.doc)
 
     def __call__(self, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
         """The score of these rows alone."""
@@ -78,6 +83,7 @@ def make_class_mean(
     *,
     higher_is_better: bool,
     finish: Callable[[Array], Array] = lambda mean: mean,
+    doc: str | None = None,
 ) -> Metric:
     """The metric `finish(weighted mean of score(logits, labels))`."""
 
@@ -86,7 +92,7 @@ def make_class_mean(
         scores = score(rows.logits, rows.labels)
         return Sums(sums.total + weighted_sum(scores, rows.weights), sums.weight + rows.weights.sum())
 
-    return Metric(zero_sums, update, lambda sums: finish(mean(sums)), higher_is_better, "classification")
+    return Metric(zero_sums, update, lambda sums: finish(mean(sums)), higher_is_better, "classification", doc=doc)
 
 
 def weighted_sum(values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]) -> Float[Array, "*rest"]:

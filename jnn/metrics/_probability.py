@@ -26,6 +26,9 @@ def expected_calibration_error(bins: int = 15) -> Metric:
     sum_b W_b / W |accuracy_b - confidence_b|,  bin b holds the confidences in ((b - 1) / bins, b / bins]
 
     Guo et al., On Calibration of Modern Neural Networks (2017), https://arxiv.org/abs/1706.04599
+
+    >>> float(expected_calibration_error()(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, right 3/4
+    0.25
     """
     if bins < 1:
         raise ValueError(f"expected_calibration_error wants at least one bin, got {bins}; 15 is usual.")
@@ -53,12 +56,55 @@ def _brier(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) ->
     return jnp.sum(error**2, -1) / (2 if classes == 2 else 1)
 
 
-# -log p_label; its exponential per token; and in bits instead of nats.
-log_loss = make_class_mean(softmax_cross_entropy, higher_is_better=False)
-perplexity = make_class_mean(softmax_cross_entropy, higher_is_better=False, finish=jnp.exp)
-bits_per_character = make_class_mean(
-    softmax_cross_entropy, higher_is_better=False, finish=lambda nats: nats / np.log(2)
+log_loss = make_class_mean(
+    softmax_cross_entropy,
+    higher_is_better=False,
+    doc="""The mean cross-entropy in nats.
+
+    sum_i w_i (-log softmax(x_i)[t_i]) / sum_i w_i
+
+    >>> round(float(log_loss(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
+    1.3863
+    """,
 )
 
-# Brier, Verification of Forecasts Expressed in Terms of Probability (1950).
-brier = make_class_mean(_brier, higher_is_better=False)
+perplexity = make_class_mean(
+    softmax_cross_entropy,
+    higher_is_better=False,
+    finish=jnp.exp,
+    doc="""The exponential of the mean cross-entropy: the number of equally likely tokens that it stands for.
+
+    exp(log_loss)
+
+    >>> round(float(perplexity(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
+    4.0
+    """,
+)
+
+bits_per_character = make_class_mean(
+    softmax_cross_entropy,
+    higher_is_better=False,
+    finish=lambda nats: nats / np.log(2),
+    doc="""The mean cross-entropy in bits.
+
+    log_loss / log 2
+
+    >>> float(bits_per_character(jnp.zeros((2, 4)), jnp.array([0, 3])))
+    2.0
+    """,
+)
+
+brier = make_class_mean(
+    _brier,
+    higher_is_better=False,
+    doc="""The mean squared error of the probabilities; for two classes that of the one probability, a half of the sum.
+
+    sum_i w_i sum_c (softmax(x_i)[c] - [t_i = c])^2 / sum_i w_i
+
+    Brier, Verification of Forecasts Expressed in Terms of Probability (1950),
+    https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
+
+    >>> float(brier(jnp.zeros((2, 4)), jnp.array([0, 3])))  # (3/4)^2 + 3 (1/4)^2
+    0.75
+    """,
+)

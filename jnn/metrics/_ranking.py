@@ -16,7 +16,7 @@ from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, cla
 Scores = Float[Array, " rows"]
 
 
-def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]]) -> Metric:
+def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]], doc: str) -> Metric:
     """The metric `area(scores, is_positive, weights)` of class 1, or the mean over classes against the rest."""
 
     def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
@@ -28,7 +28,7 @@ def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[A
             result = jnp.nanmean(jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights))
         return Sums(sums.total + result, sums.weight + 1)
 
-    return Metric(zero_sums, update, mean, higher_is_better=True, task="classification", streams=False)
+    return Metric(zero_sums, update, mean, higher_is_better=True, task="classification", streams=False, doc=doc)
 
 
 def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
@@ -63,6 +63,27 @@ def _before(weights: Scores) -> Float[Array, " rows_and_end"]:
     return jnp.concatenate([jnp.zeros(1), jnp.cumsum(weights)])
 
 
-# Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
-roc_auc = _make_ranking(_roc_area)
-average_precision = _make_ranking(_precision_area)
+roc_auc = _make_ranking(
+    _roc_area,
+    """The area under the curve of the true positive rate over the false positive rate.
+
+    P(score of a positive > score of a negative) + P(equal) / 2
+
+    Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982),
+    https://doi.org/10.1148/radiology.143.1.7063747
+
+    >>> float(roc_auc(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1])))
+    0.75
+    """,
+)
+
+average_precision = _make_ranking(
+    _precision_area,
+    """The area under the steps of precision over recall.
+
+    sum_n (R_n - R_{n-1}) P_n  over the thresholds n
+
+    >>> round(float(average_precision(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))), 4)
+    0.8333
+    """,
+)

@@ -25,6 +25,7 @@ def _make_mean(
     error: Callable[[Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]],
     *,
     finish: Callable[[Array], Array] = lambda mean: mean,
+    doc: str,
 ) -> Metric:
     """The metric `finish(weighted mean of error(predictions, targets))`, averaged over the outputs that error keeps."""
 
@@ -33,7 +34,7 @@ def _make_mean(
         total = _per_output(weighted_sum(error(outputs, wanted), w))
         return Sums(sums.total + total, sums.weight + w.sum())
 
-    return Metric(zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression")
+    return Metric(zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression", doc=doc)
 
 
 def _add_moments(sums: Moments, predictions: Predictions, targets: Targets, weights: Weights = None) -> Moments:
@@ -99,10 +100,63 @@ def _relative_error(
     return (jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)).mean(-1)
 
 
-mse = _make_mean(squared_error)
-rmse = _make_mean(_squares, finish=jnp.sqrt)  # the mean over outputs of their roots
-mae = _make_mean(absolute_error)
-mape = _make_mean(_relative_error)  # a share, not per cent; a target of 0 makes it huge
+mse = _make_mean(
+    squared_error,
+    doc="""The mean squared error.
 
-# 1 - sum (t - y)^2 / sum (t - mean t)^2. Updates may follow one another, but moments about different means do not add.
-r2 = Metric(lambda: Moments(*(jnp.zeros(()) for _ in range(4))), _add_moments, _r2, True, "regression", streams=False)
+    sum_i w_i (y_i - t_i)^2 / sum_i w_i
+
+    >>> float(mse(jnp.array([1.0, 2.0]), jnp.array([1.0, 5.0])))
+    4.5
+    """,
+)
+
+rmse = _make_mean(
+    _squares,
+    finish=jnp.sqrt,
+    doc="""The root of the mean squared error, in the units of the targets; of several outputs the mean of their roots.
+
+    sqrt(sum_i w_i (y_i - t_i)^2 / sum_i w_i)
+
+    >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([0.0, 9.0])))
+    5.0
+    """,
+)
+
+mae = _make_mean(
+    absolute_error,
+    doc="""The mean absolute error.
+
+    sum_i w_i |y_i - t_i| / sum_i w_i
+
+    >>> float(mae(jnp.array([1.0, 2.0]), jnp.array([1.0, 5.0])))
+    1.5
+    """,
+)
+
+mape = _make_mean(
+    _relative_error,
+    doc="""The mean absolute error relative to the target: a share, not per cent; a target of 0 makes it huge.
+
+    sum_i w_i |y_i - t_i| / |t_i| / sum_i w_i
+
+    >>> float(mape(jnp.array([1.0, 2.0]), jnp.array([2.0, 4.0])))
+    0.5
+    """,
+)
+
+r2 = Metric(
+    lambda: Moments(*(jnp.zeros(()) for _ in range(4))),
+    _add_moments,
+    _r2,
+    True,
+    "regression",
+    streams=False,
+    doc="""The share of the targets' variance that is explained; updates may follow one another, but sums do not add.
+
+    1 - sum_i w_i (t_i - y_i)^2 / sum_i w_i (t_i - mean t)^2
+
+    >>> round(float(r2(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.0, 5.0]))), 4)
+    0.5385
+    """,
+)
