@@ -59,9 +59,10 @@ def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
     return [s.contender for s in found.values() if is_wrong(s)]
 
 
-def jobs(timing: Timing, about: Mapping[str, Any]) -> list[float]:
-    """Seconds of the whole job with compilation."""
-    return timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
+def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> list[float]:
+    """Seconds of the whole job with compilation; `cold`: with imports and preparation."""
+    seconds = timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
+    return [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)] if cold else seconds
 
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
@@ -71,7 +72,9 @@ def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]
 
 
 def _values(bar: Bar, found: Mapping[str, Timing], about: Mapping[str, Any]) -> dict[str, list[float]]:
-    return {name: t.steady if bar.of == "step" else jobs(t, about) for name, t in found.items()}
+    if bar.of == "step":
+        return {name: t.steady for name, t in found.items()}
+    return {name: jobs(t, about, cold=bar.of == "cold") for name, t in found.items()}
 
 
 def _is_there(bar: Bar, found: Mapping[str, Timing]) -> bool:

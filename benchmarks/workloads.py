@@ -1,9 +1,10 @@
 """What is trained: the rows, the network's shape and the work that one step holds."""
 
+import functools
 import gzip
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ class Product(NamedTuple):
 
 DIGITS_LAYERS = (Product(1, 64, 32), Product(1, 32, 10))
 WIDE_LAYERS = (Product(1, 784, 256), Product(1, 256, 256), Product(1, 256, 10))
+RECURRENT_LAYERS = (Product(8, 8 + 32, 128), Product(1, 32, 10))
+VIT_LAYERS = (Product(16, 4, 32), *[Product(17, 12 * 32, 32)] * 2, Product(1, 32, 10))  # the products of weights alone
 LENET_LAYERS = (Product(784, 9, 16), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
 
 
@@ -81,6 +84,20 @@ def digits() -> Workload:
     return _split(bunch.data / 16, bunch.target, DIGITS_LAYERS, "scikit-learn digits")
 
 
+def recurrent() -> Workload:
+    """The digits as sequences of 8 rows of 8 pixels."""
+    work = digits()
+    x, test_x = (a.reshape(-1, 8, 8) for a in (work.train_x, work.test_x))
+    return replace(work, train_x=x, test_x=test_x, layers=RECURRENT_LAYERS)
+
+
+def patches() -> Workload:
+    """The digits as images of 8x8x1."""
+    work = digits()
+    x, test_x = (a.reshape(-1, 8, 8, 1) for a in (work.train_x, work.test_x))
+    return replace(work, train_x=x, test_x=test_x, layers=VIT_LAYERS)
+
+
 def wide() -> Workload:
     """Flat 28x28 images for the network 784-256-256-10: 60 batches of 128."""
     x, y, source = _images(9600)
@@ -93,19 +110,52 @@ def lenet() -> Workload:
     return _split(x[..., None], y, LENET_LAYERS, source)
 
 
-WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "wide": wide, "lenet": lenet}
+def mnist1d(layers: tuple[Product, ...]) -> Workload:
+    """MNIST-1D as published: 4000 and 1000 series of 40 points, in their order."""
+    with np.load(_data_folder() / "mnist1d" / "mnist1d.npz") as file:
+        x, y, test_x, test_y = (file[name] for name in ("x", "y", "x_test", "y_test"))
+    return Workload(*_typed(x, y), *_typed(test_x, test_y), layers, "MNIST-1D")
+
+
+def uci_yacht() -> Workload:
+    """The first of the 20 published splits of yacht without a last fifth that validates; `uci_data` has them all."""
+    from benchmarks.uci_data import yacht
+
+    data = yacht()
+    train, validation = data.folds[0]
+    layers = (Product(1, data.x.shape[1], 50), Product(1, 50, 1))
+    return Workload(data.x[train], data.y[train], data.x[validation], data.y[validation], layers, "UCI yacht")
+
+
+MNIST1D_LAYERS = {
+    "logistic": (Product(1, 40, 10),),
+    "mlp": (Product(1, 40, 100), Product(1, 100, 100), Product(1, 100, 10)),
+    "cnn": (Product(19, 5, 25), Product(10, 75, 25), Product(5, 75, 25), Product(1, 125, 10)),
+    "gru": (Product(80, 7, 18), Product(1, 480, 10)),
+}
+WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "wide": wide, "lenet": lenet, "uci_yacht": uci_yacht}
+WORKLOADS |= {"recurrent": recurrent, "patches": patches}
+WORKLOADS |= {f"mnist1d_{name}": functools.partial(mnist1d, layers) for name, layers in MNIST1D_LAYERS.items()}
 
 
 def _split(x: np.ndarray, y: np.ndarray, layers: tuple[Product, ...], source: str) -> Workload:
     order = np.random.default_rng(0).permutation(len(x))
-    x, y = x[order].astype(np.float32), y[order].astype(np.int32)
+    x, y = _typed(x[order], y[order])
     n = len(x) - round(0.2 * len(x))
     return Workload(x[:n], y[:n], x[n:], y[n:], layers, source)
 
 
+def _typed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x.astype(np.float32), y.astype(np.int32)
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("JNN_DATA", "nowhere"))
+
+
 def _images(n: int) -> tuple[np.ndarray, np.ndarray, str]:
     """`n` images [n, 28, 28] in [0, 1]: MNIST where `JNN_DATA` holds it, else the digits enlarged."""
-    mnist = Path(os.environ.get("JNN_DATA", "nowhere")) / "mnist"
+    mnist = _data_folder() / "mnist"
     if mnist.is_dir():
         return *_mnist(mnist, n), "MNIST, first training images"
     return *_enlarged_digits(n), "scikit-learn digits enlarged to 28x28, rows repeated"

@@ -12,10 +12,10 @@ import pytest
 import scipy.stats
 
 from benchmarks import kernel, measure, record, report, workloads
-from benchmarks.case import Bar, Case
+from benchmarks.case import Bar, Case, Task
 from benchmarks.contender import Contender, Worker, environment, threads
 from benchmarks.kernel import Round
-from benchmarks.suites import core
+from benchmarks.suites import SUITES, core
 from benchmarks.workloads import Budget, Product
 
 _PEERS = Path(measure.__file__).parent / "peers"
@@ -93,13 +93,24 @@ def test_images_without_mnist_are_enlarged_digits(name, monkeypatch):
     assert "digits" in work.source
 
 
-@pytest.mark.parametrize("case", core.CASES, ids=lambda case: case.name)
-def test_every_contender_has_its_function_and_every_bar_its_contenders(case):
-    names = [contender.name for contender in case.contenders]
+_TIMED = [(suite, e) for suite, entries in SUITES.items() for e in entries if isinstance(e, Case | Task)]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_contender_has_its_function_and_every_bar_its_contenders(suite):
+    for case in (e for s, e in _TIMED if s == suite):
+        names = [contender.name for contender in case.contenders]
+        assert len(set(names)) == len(names), case.name
+        assert {bar.under for bar in case.bars} <= set(names), case.name
+        assert all(set(bar.over) & set(names) for bar in case.bars), case.name
+        function = case.workload if isinstance(case, Case) else case.function
+        for contender in case.contenders:
+            assert function in _defined(contender.peer), contender
+
+
+def test_no_two_entries_share_a_name():
+    names = [entry.name for entries in SUITES.values() for entry in entries]
     assert len(set(names)) == len(names)
-    assert all({*bar.over, bar.under} <= set(names) for bar in case.bars)
-    for contender in case.contenders:
-        assert case.workload in _defined(contender.peer), contender
 
 
 def test_no_contender_inherits_flags_or_threads(monkeypatch):
@@ -238,8 +249,10 @@ def _defined(peer: str) -> set[str]:
     """Names that a peer's file defines; read, not imported, because its library may be absent."""
     found = set()
     for node in ast.parse((_PEERS / f"{peer}.py").read_text()).body:
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            found |= _defined(str(node.module).rsplit(".", 1)[1])
         elif isinstance(node, ast.Assign):
             found |= {name.id for name in node.targets if isinstance(name, ast.Name)}
     return found

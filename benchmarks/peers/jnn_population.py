@@ -22,6 +22,15 @@ def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(partial(jnn.models.LeNet, (28, 28, 1), 10), work, budget)
 
 
+def recurrent(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(partial(jnn.models.SequenceClassifier, (8, 8), 32, 10), work, budget)
+
+
+def patches(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    sizes = {"patch": 2, "layers": 2, "num_heads": 2, "features": 32}
+    return _job(partial(jnn.models.ViT, (8, 8, 1), 10, **sizes), work, budget)
+
+
 def _job(model, work, budget):
     jnn.use_cpu_cores()
     study = jnn.Study(

@@ -12,13 +12,13 @@ from benchmarks.peers.jnn_layers import ON_CPU
 
 
 def prepare(function, *, data, members=1, **sizes):
-    step, state = make(function, data=data, members=members, **sizes)
+    step, start = make(function, data=data, members=members, **sizes)
     compiler = ON_CPU if jax.default_backend() == "cpu" else None
-    return jax_steps.compiled_loop(step, state, data, compiler)
+    return jax_steps.compiled_loop(step, jax.jit(start)(), data, compiler)
 
 
 def make(function, *, data, members=1, **sizes):
-    """`step(state, x, y) -> (state, loss)` and the state that it starts from; with a member axis if there are many."""
+    """`step(state, x, y) -> (state, loss)` and `start() -> state`; with a member axis if there are many."""
     model = jnn.as_model(function(**sizes))
     optimizer = optax.adam(step_data.LEARNING_RATE)
     inner = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer)
@@ -26,15 +26,14 @@ def make(function, *, data, members=1, **sizes):
     def step(state, x, y):
         return inner(state, jnn.Batch(x, y, jnp.ones(len(x))))
 
-    def start(key, x):
-        params, model_state = model.init(key, x)
+    def start_one(key):
+        params, model_state = model.init(key, jnp.asarray(step_data.batches(**data).x[0]))
         return jnn.State(params, model_state, optimizer.init(params), (), {}, key, jnp.int32(0))
 
-    x = jnp.asarray(step_data.batches(**data).x[0])
+    key = jax.random.key(0)
     if members == 1:
-        return step, jax.jit(start)(jax.random.key(0), x)
-    keys = jax.random.split(jax.random.key(0), members)
-    return jax.vmap(step, (0, None, None)), jax.jit(jax.vmap(start, (0, None)))(keys, x)
+        return step, lambda: start_one(key)
+    return jax.vmap(step, (0, None, None)), lambda: jax.vmap(start_one)(jax.random.split(key, members))
 
 
 def mlp(*, sizes):

@@ -48,7 +48,7 @@ def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 
 def _job(net, work, budget):
     x, y, test_x, test_y = map(jnp.asarray, (work.train_x, work.train_y, work.test_x, work.test_y))
-    start = jax.jit(partial(_start, net, optax.adam(LEARNING_RATE)))
+    start = jax.jit(partial(start_of, net, optax.adam(LEARNING_RATE)))
 
     def train(seed):
         state, random = start(jax.random.key(seed), x[:1]), np.random.default_rng(seed)
@@ -56,12 +56,12 @@ def _job(net, work, budget):
             order = random.permutation(len(x)).astype(np.int32)
             for rows in np.split(order, range(budget.batch_size, len(x), budget.batch_size)):
                 state = _step(state, x, y, rows)
-        return float(_accuracy(state, test_x, test_y))
+        return float(accuracy(state, test_x, test_y))
 
     return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
 
 
-def _start(net, optimizer, key, x):
+def start_of(net, optimizer, key, x):
     return TrainState.create(apply_fn=net.apply, params=net.init(key, x)["params"], tx=optimizer)
 
 
@@ -75,5 +75,5 @@ def _step(state, x, y, rows):
 
 
 @jax.jit
-def _accuracy(state, x, y):
+def accuracy(state, x, y):
     return jnp.mean(state.apply_fn({"params": state.params}, x).argmax(-1) == y)

@@ -1,11 +1,16 @@
 """What is measured: one file per suite, a few lines per case, task or counter."""
 
 from benchmarks.case import Entry
-from benchmarks.suites import core, counters, layers, step
+from benchmarks.suites import core, counters, inference, layers, overhead, population, scaling, step, study
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "core": core.CASES,
-    "counters": counters.COUNTERS,
+    "overhead": overhead.TASKS,
     "layers": layers.TASKS,
     "step": step.TASKS,
+    "population": population.CASES,
+    "study": study.CASES,
+    "scaling": scaling.TASKS,
+    "inference": inference.TASKS,
+    "counters": counters.COUNTERS,
 }

@@ -22,7 +22,6 @@ _OUTSIDE = Contender("lax outside a loop", "flax_layers", 1, arguments={"loop": 
 _IM2COL = Contender("im2col", "im2col_layers", 1)
 
 _EAGER_BAR = Bar("never slower than PyTorch eager", tuple(c.name for c in _EAGER), "jnn", at_least=1.0)
-_TAX_BARS = tuple(Bar(f"{c.name}: each never slower than one", (c.name,), "jnn", at_most=1.05) for c in _JNN[1:])
 _CONV_BAR = Bar("never slower than lax outside a loop and im2col", (_OUTSIDE.name, "im2col"), "jnn", at_least=1.0)
 
 
@@ -32,13 +31,15 @@ def _tasks(name: str, function: str, x: tuple[int, ...], work: float, **argument
     for backward in (False, True):
         peers = (*_EAGER, *([_COMPILED] if backward and function in _FUSED else []), _FLAX)
         peers += (_OUTSIDE, _IM2COL) if function == "conv" else ()
+        ours = tuple(c for c in _JNN if c.members * math.prod(x) < _MOST)
+        taxes = (Bar(f"{c.name}: each never slower than one", (c.name,), "jnn", at_most=1.05) for c in ours[1:])
         shapes = arguments.get("params", {})
         moved = math.prod(x) * (2 if not backward else 4) + flops.elements(shapes) * (1 if not backward else 3)
         both.append(
             Task(
                 f"{name}{', backward' if backward else ''}", function, {"x": x, "backward": backward, **arguments},
-                contenders=(*(c for c in _JNN if c.members * math.prod(x) < _MOST), *peers),
-                bars=(_EAGER_BAR, *_TAX_BARS, *([_CONV_BAR] if function == "conv" else [])),
+                contenders=(*ours, *peers),
+                bars=(_EAGER_BAR, *taxes, *([_CONV_BAR] if function == "conv" else [])),
                 flops=work * (3 if backward else 1), bytes=4.0 * moved,
                 agree=None if function == "dropout" else 2e-3, rounds=5, seconds=0.02,
             )

@@ -1,0 +1,23 @@
+"""jnn: whole runs of a population on as many CPU devices as the environment gives."""
+
+from benchmarks.peers import jnn_population
+from benchmarks.server import Prepared
+from benchmarks.workloads import WORKLOADS, Budget
+
+
+def prepare(function, *, members, **arguments):
+    job, seed = function(members=members, **arguments), 0
+
+    def play(calls):
+        nonlocal seed
+        for _ in range(calls):
+            scores = job(seed)
+            seed += members
+        return sum(scores) / len(scores)
+
+    play(1)  # compiles
+    return Prepared(play, {})
+
+
+def run(*, members, workload, epochs, batch_size):
+    return getattr(jnn_population, workload)(WORKLOADS[workload](), Budget(members, epochs, batch_size))

@@ -1,0 +1,203 @@
+"""The figures of README.md: each block from `<!-- benchmarks: NAME -->` to `<!-- end -->` is made here from records."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots, record
+from benchmarks.case import Case, Counter, Entry, Task
+from benchmarks.judge import Judged, jobs, judge_case, judge_task
+from benchmarks.kernel import paired_ratio, spread
+from benchmarks.record import Timing, latest, run_of, samples, timings
+from benchmarks.suites import SUITES
+from benchmarks.tables import number, table, with_quartiles
+
+README = Path(__file__).parents[1] / "README.md"
+_BLOCK = re.compile(r"(<!-- benchmarks: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+Records = Sequence[dict[str, Any]]
+
+
+def rewrite() -> None:
+    """Rewrites the blocks of README.md and draws the plots from the committed records."""
+    records = committed()
+    README.write_text(filled(README.read_text(), records))
+    plots.draw(records, record.RESULTS)
+
+
+def committed() -> dict[str, Records]:
+    """The records of every suite; none for a suite that was not run."""
+    paths = {suite: record.RESULTS / f"{suite}.jsonl" for suite in SUITES}
+    return {suite: record.load(path) if path.exists() else [] for suite, path in paths.items()}
+
+
+def filled(text: str, records: Mapping[str, Records]) -> str:
+    """The text with the blocks made from the records.
+
+    Raises:
+        ValueError: For a block that is not made here.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        head, name, _, end = match.groups()
+        if name not in BLOCKS:
+            raise ValueError(f"wanted one of the blocks {sorted(BLOCKS)}, but got {name!r}; rename it in README.md")
+        return f"{head}{BLOCKS[name](records)}\n{end}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def judged(suite: str, records: Mapping[str, Records]) -> list[tuple[Entry, Judged]]:
+    """Every bar of a suite that its records tell of; quick runs judge nothing."""
+    found: list[tuple[Entry, Judged]] = []
+    for entry in SUITES[suite]:
+        for bar in _bars_of(entry, records[suite]):
+            found.append((entry, bar))
+    return found
+
+
+def _bars_of(entry: Entry, records: Records) -> list[Judged]:
+    about = latest(records, "case" if isinstance(entry, Case) else "task", entry.name)
+    if about is None or isinstance(entry, Counter) or run_of(records, about)["quick"]:
+        return []
+    if isinstance(entry, Case):
+        return judge_case(entry, timings(records, about["run"], entry.name), about)
+    return judge_task(entry, samples(records, about["run"], entry.name))
+
+
+def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[str, Timing], dict[str, Any]] | None:
+    about = latest(records[suite], "case", name)
+    return (timings(records[suite], about["run"], name), about) if about else None
+
+
+def machine(records: Mapping[str, Records]) -> str:
+    """Where and with what, of the latest run of the core suite."""
+    runs = [r for r in records["core"] if r["kind"] == "run"]
+    if not runs:
+        return _missing("core")
+    run, cpu = runs[-1], runs[-1]["cpu"]
+    versions = ", ".join(f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox"))
+    vectors = "AVX-512" if "avx512f" in cpu["flags"] else "AVX2"
+    return f"On {cpu['cores']} cores of an {cpu['model']} ({vectors}), {run['precision']}; {versions}."
+
+
+def digits(records: Mapping[str, Records]) -> str:
+    """How many times slower every other way to train the digits population is."""
+    found = _case("core", "digits", records)
+    if found is None:
+        return _missing("core")
+    (ours, *peers), about = found[0].values(), found[1]
+    rows = [[peer.contender, with_quartiles(paired_ratio(peer.steady, ours.steady))] for peer in peers]
+    whole = {name: spread(jobs(t, about)).median for name, t in found[0].items()}
+    best = min((name for name in whole if name != ours.contender), key=lambda name: whole[name])
+    head = (
+        f"MLP 64-32-10 on digits, batch {about['batch_size']}, Adam, {about['members']} members x {about['epochs']} "
+        f"epochs; jnn takes {with_quartiles(spread(ours.steady))} us per member and step."
+    )
+    accuracies = [t.accuracy.mean for t in found[0].values()]
+    tail = (
+        f"Compiling included the whole job takes {number(whole[ours.contender])} s, the best peer's "
+        f"{number(whole[best])} s ({best}). Mean test accuracies lie between {min(accuracies):.4f} and "
+        f"{max(accuracies):.4f}.{_noise([about])}"
+    )
+    return f"{head}\n\n{table(['against', f'jnn is faster by (n = {len(ours.steady)})'], rows)}\n\n{tail}"
+
+
+def lenet(records: Mapping[str, Records]) -> str:
+    """The same for the LeNet population, in one sentence."""
+    found = _case("core", "lenet", records)
+    if found is None:
+        return _missing("core")
+    ours, *peers = found[0].values()
+    ratios = ", ".join(f"{p.contender} {with_quartiles(paired_ratio(p.steady, ours.steady))}" for p in peers)
+    time, batch = number(spread(ours.steady).median / 1000), found[1]["batch_size"]
+    return (
+        f"LeNet on 28x28 images, batch {batch}, {ours.members} members: {time} ms per member and step; "
+        f"slower by (n = {len(ours.steady)}): {ratios}.{_noise([found[1]])}"
+    )
+
+
+def population(records: Mapping[str, Records]) -> str:
+    """time(M) / (M time(1)) for every family."""
+    rows, sizes, abouts = [], [], []
+    for case in SUITES["population"]:
+        if isinstance(case, Case) and (found := _case("population", case.name, records)):
+            ours = {t.members: t.steady for t in found[0].values() if t.peer == "jnn_population"}
+            ratios = {m: with_quartiles(paired_ratio(steady, ours[1])) for m, steady in ours.items() if m > 1}
+            abouts.append(found[1])
+            rows.append((case.title.removeprefix("The price of a population: "), ratios))
+            sizes = sorted({*sizes, *ratios})
+    if not rows:
+        return _missing("population")
+    head = ["time(M) / (M time(1)), quartiles", *(f"M = {m}" for m in sizes)]
+    lines = table(head, [[title, *(ratios.get(m, "") for m in sizes)] for title, ratios in rows])
+    return f"{lines}\n\n{noise.strip()}" if (noise := _noise(abouts)) else lines
+
+
+def step(records: Mapping[str, Records]) -> str:
+    """One network's step beside every peer's."""
+    found = [(t, latest(records["step"], "task", t.name)) for t in SUITES["step"] if isinstance(t, Task)]
+    timed = [(task, samples(records["step"], about["run"], task.name)) for task, about in found if about]
+    if not timed:
+        return _missing("step")
+    peers = list(dict.fromkeys(name for _, s in timed for name in s if name != "jnn"))
+    rows = []
+    for task, contenders in timed:
+        ours = contenders["jnn"].steady
+        ratios = [with_quartiles(paired_ratio(contenders[p].steady, ours)) if p in contenders else "" for p in peers]
+        rows.append([task.name, number(spread(ours).median / 1000), *ratios])
+    n = len(next(iter(timed[0][1].values())).steady)
+    return table([f"training step of one network (n = {n})", "jnn, ms", *(f"{p}: slower by" for p in peers)], rows)
+
+
+def study(records: Mapping[str, Records]) -> str:
+    """Whole jobs from a cold process."""
+    rows = []
+    for case in SUITES["study"]:
+        if isinstance(case, Case) and (found := _case("study", case.name, records)):
+            whole = {name: spread(jobs(t, found[1], cold=True)).median for name, t in found[0].items()}
+            ours = whole.pop("jnn")
+            ratios = ", ".join(f"{name} {number(seconds / ours)}" for name, seconds in whole.items())
+            rows.append([case.title, number(ours), ratios])
+    if not rows:
+        return _missing("study")
+    return table(["whole study, cold process", "jnn, s", "slower by"], rows)
+
+
+def bars(records: Mapping[str, Records]) -> str:
+    """How many of the project's bars hold, suite by suite, and which do not."""
+    rows = []
+    for suite in SUITES:
+        found = judged(suite, records)
+        misses = [f"{e.name}: {j.bar.claim} {number(j.ratio.median)} ({j.bar.limit})" for e, j in found if not j.holds]
+        if found:
+            rows.append([suite, f"{len(found) - len(misses)} of {len(found)}", "; ".join(misses)])
+    missing = [suite for suite in SUITES if not records[suite]]
+    text = table(["suite", "bars that hold", "misses"], rows) if rows else ""
+    return f"{text}\n\nNot measured yet: {', '.join(missing)}." if missing else text
+
+
+def images(records: Mapping[str, Records]) -> str:
+    """The plots that can be drawn."""
+    titles = {
+        "population": "cost per member against the size of the population",
+        "roofline": "layers under the ceilings of the machine",
+        "peers": "a training step beside the peers'",
+    }
+    return "\n".join(f"![{titles[name]}](benchmarks/results/{name}.png)" for name in plots.drawable(records))
+
+
+BLOCKS: dict[str, Callable[[Mapping[str, Records]], str]] = {
+    block.__name__: block for block in (machine, digits, lenet, population, step, study, bars, images)
+}
+
+
+def _noise(abouts: Sequence[dict[str, Any]]) -> str:
+    """Says so where the machine had other work to do."""
+    disturbed = [a["case"] for a in abouts if not a["quiet"]]
+    return f" The machine was not quiet during {', '.join(disturbed)}." if disturbed else ""
+
+
+def _missing(suite: str) -> str:
+    return f"Not measured yet: `python -m benchmarks run {suite}`."

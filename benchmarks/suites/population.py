@@ -1,0 +1,55 @@
+"""Suite `population`: the price of a population, time(M) / (M time(1)), for every family, and other ways to train."""
+
+from benchmarks.case import Bar, Case
+from benchmarks.contender import Contender, threads
+
+_TORCH_LOOP = Contender("PyTorch loop", "torch_eager", 8, environment=threads(2), needs="torch")
+_TORCH_FUNC = Contender("torch.func ensemble", "torch_func", 32, environment=threads(2), needs="torch")
+_EQUINOX = Contender("Equinox filter_vmap", "equinox_ensemble", 32, needs="equinox")
+
+
+def _naive(members: int) -> Contender:
+    return Contender(f"vmap of Flax Linen, {members}", "flax_vmap", members)
+
+
+def no_tax(
+    workload: str,
+    title: str,
+    *,
+    epochs: int,
+    batch_size: int,
+    populations: tuple[int, ...],
+    peers: tuple[Contender, ...] = (),
+    bars: tuple[Bar, ...] = (),
+    least_accuracy: float = 0.6,
+) -> Case:
+    """Populations of one net: time(M) / (M time(1)) is the ratio of their times per member-step."""
+    ours = tuple(Contender(f"M = {m}", "jnn_population", m, calls=max(1, 8 // m)) for m in populations)
+    taxes = (Bar(f"time({m}) / ({m} time(1))", (f"M = {m}",), "M = 1", at_most=1.05) for m in populations[1:])
+    return Case(
+        f"no_tax_{workload}", f"The price of a population: {title}",
+        workload=workload, members=populations[-1], epochs=epochs, batch_size=batch_size,
+        contenders=(*ours, *peers), bars=(*taxes, *bars),
+        least_accuracy=least_accuracy, equal_accuracy=False, rounds=5, most_warm_ups=4, colds=1,
+    )  # fmt: skip
+
+
+CASES = (
+    no_tax(
+        "digits", "MLP 64-32-10, batch 32", epochs=10, batch_size=32, populations=(1, 8, 32, 256, 1024),
+        peers=(_TORCH_LOOP, _TORCH_FUNC, _EQUINOX, _naive(32)),
+        bars=(
+            Bar("x faster per member-step, 32 members against one", ("M = 1",), "M = 32", at_least=2),
+            Bar("x faster than vmap of Flax Linen", (_naive(32).name,), "M = 32", at_least=1.5),
+        ),
+    ),
+    no_tax("wide", "MLP 784-256-256-10, batch 128", epochs=1, batch_size=128, populations=(1, 8, 32)),
+    no_tax(
+        "lenet", "LeNet-like net on 28x28x1, batch 64", epochs=1, batch_size=64, populations=(1, 2, 8),
+        peers=(_naive(2),), bars=(Bar("x faster than vmap of Flax Linen", (_naive(2).name,), "M = 8", at_least=20),),
+    ),
+    no_tax("recurrent", "LSTM of 32 units over 8 rows of 8 pixels, batch 32", epochs=2, batch_size=32,
+           populations=(1, 8, 64), least_accuracy=0.15),
+    no_tax("patches", "ViT of 2 layers of 32 on 16 patches, batch 32", epochs=2, batch_size=32,
+           populations=(1, 8, 32), least_accuracy=0.15),
+)  # fmt: skip

@@ -1,0 +1,295 @@
+"""Tasks, counters, comparisons and the README's figures: how single calls are timed, judged and told."""
+
+import dataclasses
+import functools
+import importlib
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import (
+    compare,
+    counters,
+    flops,
+    jax_loops,
+    jax_steps,
+    judge,
+    kernel,
+    layer_data,
+    measure_tasks,
+    plots,
+    readme,
+    record,
+    report,
+    runs,
+    step_data,
+)  # fmt: skip
+from benchmarks.__main__ import run
+from benchmarks.case import Bar, Counter, Task
+from benchmarks.contender import Contender
+from benchmarks.peers import flax_layers, im2col_layers, jnn_layers, jnn_steps
+from benchmarks.suites import SUITES
+from benchmarks.suites import step as step_suite
+
+_CONV = {"x": (2, 6, 5, 3), "params": {"kernel": (3, 3, 3, 4)}, "options": {"strides": 2}}
+_NORM = {"scale": (4,), "bias": (4,)}
+_GRU = {"input_kernel": (3, 6), "recurrent_kernel": (2, 6), "bias": (6,), "recurrent_bias": (6,)}
+_LAYERS = {
+    "conv": _CONV,
+    "dense": {"x": (2, 3), "params": {"kernel": (3, 4), "bias": (4,)}},
+    "lstm": {"x": (2, 5, 3), "params": {"input_kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)}},
+    "gru": {"x": (2, 5, 3), "params": _GRU},
+    "attention": {"x": (3, 2, 5, 2, 4), "options": {"causal": True}},
+    "layer_norm": {"x": (2, 3, 4), "params": _NORM},
+    "rms_norm": {"x": (2, 3, 4), "params": {"scale": (4,)}},
+    "batch_norm": {"x": (2, 3, 2, 4), "params": _NORM},
+    "group_norm": {"x": (2, 3, 2, 4), "params": _NORM, "options": {"groups": 2}},
+    "max_pool": {"x": (2, 4, 6, 3)},
+    "avg_pool": {"x": (2, 4, 6, 3)},
+    "embedding": {"x": (2, 3), "params": {"table": (7, 4)}, "vocabulary": 7},
+}
+_IMAGES, _TEXT = {"x": (2, 32, 32, 3), "classes": 10}, {"x": (2, 8), "vocabulary": 11}
+_BLOCKS = {"width": 8, "depth": 1, "heads": 2}
+_STEPS = {
+    "mlp": {"sizes": (4, 3, 10), "data": {"x": (2, 4), "classes": 10}},
+    "lenet": {"data": {"x": (2, 28, 28, 1), "classes": 10}},
+    "resnet": {"depth": 8, "data": _IMAGES},
+    "lstm": {"vocabulary": 11, "width": 4, "data": _TEXT},
+    "gpt": {"vocabulary": 11, "time": 8, **_BLOCKS, "data": _TEXT},
+    "vit": {"patch": 16, **_BLOCKS, "data": _IMAGES},
+}
+
+
+def _score(module, function: str, **arguments) -> float:
+    return module.prepare(getattr(module, function), **{**_LAYERS[function], **arguments}).play(2)
+
+
+def _twice(function, *arguments) -> float:
+    """XLA's count of a function and its gradient by the first argument."""
+    return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_all_ways_to_convolve_agree_in_the_score(backward):
+    scores = [_score(m, "conv", backward=backward) for m in (jnn_layers, flax_layers, im2col_layers)]
+    scores += [_score(jnn_layers, "conv", backward=backward, members=2)]
+    scores += [_score(flax_layers, "conv", backward=backward, loop=False)]
+    np.testing.assert_allclose(scores, scores[0], rtol=1e-5)
+
+
+def test_the_score_of_a_call_sees_where_a_number_stands():
+    out = np.arange(6.0)
+    assert layer_data.score(0.0, out) != pytest.approx(layer_data.score(0.0, out[::-1]))
+    assert layer_data.score(3.0, np.zeros(1)) == 3.0
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("function", _LAYERS)
+def test_pytorch_and_flax_compute_the_layers_of_jnn(function, backward):
+    torch_layers = importlib.import_module("benchmarks.peers.torch_layers")
+    modules = (jnn_layers, flax_layers, torch_layers)
+    scores = [_score(module, function, backward=backward) for module in modules]
+    np.testing.assert_allclose(scores, scores[0], rtol=1e-4)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [(p, n) for p in ("torch_steps", "linen_steps") for n in _STEPS]
+    + [(p, n) for p in ("equinox_steps", "keras_steps") for n in ("mlp", "lenet", "lstm")],
+)
+def test_every_peer_trains_the_networks_of_the_steps(peer, network, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    module = importlib.import_module(f"benchmarks.peers.{peer}")
+    prepared = module.prepare(getattr(module, network), **_STEPS[network])
+    first, last = prepared.play(1), prepared.play(60)
+    assert last < first
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("network", ["resnet", "lstm", "gpt", "vit"])
+def test_a_network_of_pytorch_has_as_many_parameters_as_jnns(network):
+    torch_steps = importlib.import_module("benchmarks.peers.torch_steps")
+    sizes = {k: v for k, v in _STEPS[network].items() if k != "data"}
+    theirs = sum(p.numel() for p in getattr(torch_steps, network)(**sizes).parameters())
+    theirs -= 4 * sizes["width"] if network == "lstm" else 0  # PyTorch's second bias
+    _, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
+    assert theirs == sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
+
+
+@pytest.mark.parametrize("network", _STEPS)
+def test_the_step_of_every_network_lowers_for_a_tpu(network):
+    step, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
+    batches = map(jnp.asarray, step_data.batches(**_STEPS[network]["data"]))
+    loop = jax.jit(jax_steps.make_loop(step))
+    lowered = loop.trace(jax.eval_shape(start), 3, *batches).lower(lowering_platforms=("tpu",))
+    assert "stablehlo.while" in lowered.as_text()
+
+
+def test_the_loop_of_steps_trains():
+    prepared = jnn_steps.prepare(jnn_steps.mlp, sizes=(16, 32, 10), data={"x": (32, 16), "classes": 10}, members=2)
+    first, last = prepared.play(1), prepared.play(300)
+    assert first > 1.5 > 1.0 > last  # guessing among ten classes gives 2.3
+    assert set(prepared.stages) == {"trace", "lower", "compile"}
+
+
+def test_flops_on_paper_are_those_that_xla_counts():
+    x, kernel = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((2, 9, 9, 3), (1, 1, 3, 8)))
+    convolve = functools.partial(jax.lax.conv_general_dilated, window_strides=(2, 2), padding="SAME")
+    counted = _twice(functools.partial(convolve, dimension_numbers=("NHWC", "HWIO", "NHWC")), x, kernel)
+    assert flops.conv(x.shape, kernel.shape, 2) == pytest.approx(counted, rel=0.01)
+    q = jax.ShapeDtypeStruct((2, 16, 2, 64), jnp.float32)
+    products = lambda q, k, v: jnp.einsum("bhts,bshd->bthd", jnp.einsum("bthd,bshd->bhts", q, k), v)  # noqa: E731
+    assert flops.attention(2, 16, 2, 64) == pytest.approx(_twice(products, q, q, q), rel=0.01)
+    assert flops.attention(2, 16, 2, 64, causal=True) == flops.attention(2, 16, 2, 64) / 2
+
+
+def test_resnet_20_has_the_operations_that_are_published():
+    """40.5 million multiplications with additions of convolutions and the last layer, as counting tools report."""
+    assert step_suite.resnet_products() / 2 == pytest.approx(40.5e6, rel=0.01)
+
+
+def test_a_scaling_series_has_its_slope():
+    tasks = [Task(f"rows = {n}", "mlp", {}, (), size=float(n)) for n in (1, 10, 100)]
+    found = [(t, {"jnn": _sample("jnn", [3 * t.size**0.5])}) for t in tasks]
+    from benchmarks.report_tasks import slopes_of
+
+    assert slopes_of(found) == [("rows, jnn", pytest.approx(0.5), 3)]
+
+
+_BAR = Bar("never slower than the best peer", ("a", "b"), "jnn", at_least=1.0)
+_TASK = Task("small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e6, agree=1e-3, most=2.0)
+
+
+@pytest.mark.parametrize(
+    ("peer", "score", "holds"), [(12.0, 1.0, True), (9.0, 1.0, False), (12.0, 1.1, False), (12.0, 3.0, False)]
+)
+def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
+    found = {n: _sample(n, [t] * 3, s) for n, t, s in (("jnn", 10.0, 1.0), ("a", 50.0, 1.0), ("b", peer, score))}
+    (judged,) = judge.judge_task(_TASK, found)
+    assert (judged.fastest, judged.holds) == ("b", holds)
+
+
+def test_a_difference_is_taken_in_microseconds():
+    bar = Bar("over", ("jnn",), "raw", at_most=1.0, of="difference")
+    found = {"jnn": _sample("jnn", [12.0, 22.5]), "raw": _sample("raw", [11.5, 22.0])}
+    (judged,) = judge.judge_task(dataclasses.replace(_TASK, bars=(bar,)), found)
+    assert judged.ratio == kernel.Spread(0.5, 0.5, 0.5, 2) and judged.holds
+
+
+def test_a_task_is_measured_and_who_cannot_do_it_is_named(monkeypatch):
+    """From processes to the table: two that can, one whose function is missing, one whose library is."""
+    monkeypatch.setattr(measure_tasks, "ceilings", lambda: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
+    able = Contender("im2col", "im2col_layers", 1)
+    unable = dataclasses.replace(able, name="unable", arguments={"options": {"stride": 2}})
+    ghost = Contender("ghost", "ghost", needs="no_such_library")
+    two = dataclasses.replace(able, name="two members", members=2)
+    task = dataclasses.replace(_TASK, contenders=(able, two, unable, ghost), rounds=2, seconds=0.001, most=None)
+    records = record.as_dicts([_RUN, *next(measure_tasks.measure_tasks("r", [task], quick=False))])
+    found = record.samples(records, "r", "small")
+    assert list(found) == ["im2col", "two members"] and len(found["im2col"].steady) == 2
+    assert found["im2col"].score == pytest.approx(found["two members"].score)
+    assert found["im2col"].stages.keys() == {"prepare", "trace", "lower", "compile", "first"}
+    table = report.report(records, [task])
+    assert "unable: TypeError" in table and "ghost: no_such_library is not installed" in table
+
+
+def test_counts_of_a_program_are_its_instructions():
+    text = jax.jit(lambda a, b: jnp.tanh(a @ b))
+    counts = counters._counted(text, jnp.ones((8, 8)), jnp.ones((8, 8)))
+    assert counts["stablehlo"] == 2 and counts["peak_bytes"] >= 3 * 8 * 8 * 4
+    assert 0 < counts["dispatches"] < counts["instructions"]
+
+
+_CPU = {"model": "some", "cores": 2, "flags": []}
+_RUN = {
+    "kind": "run", "run": "r", "quick": False, "date": "2026-01-01T00:00:00Z", "commit": "0123456789ab", "dirty": False,
+    "precision": "float32", "cpu": _CPU, "versions": {"jax": "0.10", "jaxlib": "0.10"},
+}  # fmt: skip
+
+
+def _counter(**counts: float) -> list[dict]:
+    return [_RUN, {"kind": "counter", "run": "r", "case": "step", "counts": counts}]
+
+
+def _times(*steady: float, run: dict = _RUN) -> list[dict]:
+    return record.as_dicts([run, _sample("jnn", list(steady))])
+
+
+def _sample(name: str, steady: list[float], score: float = 1.0) -> record.Sample:
+    return record.Sample("r", "small", name, "x", {}, 1, 10, {}, [], steady, score)
+
+
+def test_a_count_that_grows_fails_and_one_that_falls_is_told():
+    grown = compare.compare(_counter(stablehlo=100, peak_bytes=100), _counter(stablehlo=101, peak_bytes=101))
+    assert grown.failures == ["step: stablehlo 100 -> 101"]  # memory may grow by 2 %
+    fallen = compare.compare(_counter(peak_bytes=100), _counter(peak_bytes=90))
+    assert not fallen.failures and "peak_bytes 100 -> 90" in fallen.text
+
+
+def test_a_count_of_the_compiler_is_not_compared_between_machines():
+    other = [{**_RUN, "cpu": {**_CPU, "model": "other"}}, _counter(peak_bytes=200, compilations=3)[1]]
+    found = compare.compare(_counter(peak_bytes=100, compilations=2), other)
+    assert found.failures == ["step: compilations 2 -> 3"]
+
+
+def test_a_time_counts_as_changed_only_if_factor_and_ranks_agree():
+    before, slower = _times(*range(100, 107)), _times(*range(130, 137))
+    assert "x 1.29" in compare.compare(before, slower).text
+    assert not compare.compare(before, slower).failures  # times warn
+    assert len(compare.compare(before, slower, fail=1.1).failures) == 1
+    noisy = _times(50, 60, 90, 140, 150, 200, 300)  # the factor alone
+    slightly = _times(*range(107, 114))  # the ranks alone
+    elsewhere = _times(*range(130, 137), run={**_RUN, "cpu": {**_CPU, "model": "other"}})
+    for after in (noisy, slightly, elsewhere):
+        assert compare.compare(before, after, fail=1.1).text == "0 changes, 0 failures"
+
+
+def test_a_suite_without_its_device_says_what_was_not_run(capsys, monkeypatch):
+    monkeypatch.setattr(runs, "has", lambda device: False)
+    run("inference", device="tpu")
+    assert capsys.readouterr().out.startswith("not run, because JAX finds no tpu here: predict MLP")
+
+
+def test_a_device_is_set_for_every_contender():
+    task = runs.put_on("gpu", SUITES["step"][0])
+    assert isinstance(task, Task)
+    assert {c.environment["JAX_PLATFORMS"] for c in task.contenders} == {"cuda"}
+
+
+def test_every_figure_of_the_readme_is_made_from_the_records():
+    text = readme.README.read_text()
+    assert readme.filled(text, readme.committed()) == text, "run `python -m benchmarks report --readme`"
+    section = text.split("## What is measured")[1].split("\n## ")[0]
+    written = re.sub(r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)", "", section, flags=re.DOTALL)
+    assert not re.findall(r"\d", written), "a figure outside of the blocks that the script makes"
+
+
+def test_a_block_that_nobody_makes_is_an_error():
+    with pytest.raises(ValueError, match=r"wanted one of the blocks .* but got 'ghost'"):
+        readme.filled("<!-- benchmarks: ghost -->\n<!-- end -->", {})
+
+
+def test_plots_are_drawn_of_what_was_measured(tmp_path: Path):
+    about = {"kind": "task", "run": "r", "case": SUITES["layers"][0].name, "matmul_gflops": 100.0, "copy_gbps": 10.0}
+    layers = record.as_dicts([_RUN, about, dataclasses.replace(_sample("jnn", [10.0]), case=about["case"])])
+    step = record.as_dicts([_RUN, {**about, "case": SUITES["step"][0].name}])
+    step += record.as_dicts([dataclasses.replace(_sample(n, [9.0]), case=SUITES["step"][0].name) for n in ("jnn", "a")])
+    paths = plots.draw({**dict.fromkeys(SUITES, ()), "layers": layers, "step": step}, tmp_path)
+    assert [p.name for p in paths] == ["roofline.png", "peers.png"] and all(p.stat().st_size > 5000 for p in paths)
+
+
+def test_a_counter_over_its_limit_is_a_miss():
+    counter = Counter("step", "step", most={"peak_over_lax": 1.5})
+    assert "| **MISS** |" in report.report(_counter(peak_over_lax=1.6), [counter])
+    assert "| pass |" in report.report(_counter(peak_over_lax=1.4), [counter])
+
+
+def test_stages_are_told_apart():
+    _, stages = jax_loops.staged(jax.jit(jnp.sin), jnp.ones(2))
+    assert list(stages) == ["trace", "lower", "compile"] and min(stages.values()) > 0
