@@ -99,6 +99,7 @@ def noise(x: Float[Array, "*shape"], std: Number, *, key: PRNGKeyArray) -> Float
         std: The noise's standard deviation, in the units of x; it may be traced.
         key: For the noise.
     """
+    x = jnp.asarray(x)
     return (x + std * jax.random.normal(key, x.shape)).astype(x.dtype)
 
 
@@ -126,7 +127,7 @@ def mixup(
         weight = _per_example(share, values)
         return (weight * values + (1 - weight) * values[partner]).astype(values.dtype)
 
-    return mixed(x), mixed(targets)
+    return mixed(jnp.asarray(x)), mixed(jnp.asarray(targets))
 
 
 def _per_example(values: Array, like: Array) -> Array:

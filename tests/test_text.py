@@ -119,3 +119,5 @@ def test_a_vocabulary_may_come_from_other_texts_and_rows_be_cut():
 def test_fewer_labels_than_texts_are_one_sentence():
     with pytest.raises(ValueError, match="wanted one row of y for each of the 3 rows of x"):
         Dataset.from_texts(TEXTS, [0, 1])
+    with pytest.raises(ValueError, match="wanted one row of texts for each of the 3 rows of x"):
+        Dataset(np.zeros((3, 1)), np.array([0, 1, 0]), "classification", texts=TEXTS[:2])

@@ -20,9 +20,9 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
     _check_finite(x, "x", feature_names)
 
 
-def check_rows(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> None:
-    """As many targets, and groups if there are any, as rows of x."""
-    for name, values in {"y": y, "groups": groups}.items():
+def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
+    """As many targets, groups and texts, where there are any, as rows of x."""
+    for name, values in others.items():
         if values is not None and (values.ndim == 0 or len(values) != len(x)):
             raise ValueError(
                 f"wanted one row of {name} for each of the {len(x)} rows of x, got {name} of shape {values.shape}: "

@@ -62,11 +62,13 @@ class Dataset:
     def __post_init__(self):
         x, y = (np.asarray(a.values if isinstance(a, Windows) else a) for a in (self.x, self.y))
         groups = None if self.groups is None else np.asarray(self.groups)
+        texts = None if self.texts is None else np.asarray(self.texts, object)
         x = _single_precision(x)
         check_features(x[:, None] if self.is_series and x.ndim == 1 else x, self.feature_names)
-        check_rows(x, y, groups)
+        check_rows(x, y=y, groups=groups, texts=texts)
         y, target_names = checked_target(y, self.task, self.target_names)
-        arrays = {"x": _read_only(x), "y": _read_only(y), "groups": None if groups is None else _read_only(groups)}
+        arrays: dict[str, Any] = {"x": _read_only(x), "y": _read_only(y)}
+        arrays |= {name: None if a is None else _read_only(a) for name, a in (("groups", groups), ("texts", texts))}
         for name, a in (("x", self.x), ("y", self.y)):
             arrays[name] = dataclasses.replace(a, values=arrays[name]) if isinstance(a, Windows) else arrays[name]
         names = {"feature_names": tuple(self.feature_names), "target_names": target_names}
