@@ -1,5 +1,6 @@
 """Downloads from a server of our own: fresh, resumed, wrong, missing, unreachable, and several at once."""
 
+import contextlib
 import hashlib
 import re
 import socket
@@ -19,7 +20,7 @@ MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives CONTENT; /cut ends the first answer in the middle, /whole knows no ranges, /other gives other bytes."""
+    """Gives CONTENT; /cut ends the first answer in the middle, /stall is late, /whole knows no ranges."""
 
     def do_GET(self):
         self.server.requests.append((self.path, self.headers.get("Range")))
@@ -33,9 +34,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.path == "/stall":
+            time.sleep(1)
         is_cut = self.path == "/cut" and len(self.server.requests) == 1
         time.sleep(0.3 if self.path == "/slow" else 0)
-        self.wfile.write(body[: 1_200_000 if is_cut else None])
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            self.wfile.write(body[: 1_200_000 if is_cut else None])
         return None
 
     def log_message(self, *_):
@@ -129,6 +133,11 @@ def test_a_mirror_is_asked_where_an_address_fails(server, path):
 def test_a_missing_file_is_one_sentence(server, path):
     assert f"{server.url}/missing answered 404 Not Found" in fails([f"{server.url}/missing"], path)
     assert len(server.requests) == 1
+
+
+def test_a_server_that_says_nothing_is_left(server, path, monkeypatch):
+    monkeypatch.setattr("jnn.data._download._TIMEOUT", 0.1)
+    assert f"{server.url}/stall failed (timed out)" in fails([f"{server.url}/stall"], path)
 
 
 def test_no_network_is_one_sentence(path):
