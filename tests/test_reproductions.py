@@ -1,0 +1,81 @@
+"""The reproductions run on a budget of seconds and reach a score; their verdicts are those of a t test."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import jnn
+
+FOLDER = pathlib.Path(__file__).parents[1] / "examples" / "reproductions"
+NEEDS = {  # script -> data set and further arguments of the quick run
+    "mnist1d": ("mnist1d", []),
+    "uci_dropout": ("yacht", ["yacht"]),
+    "uci_ensembles": ("yacht", ["yacht"]),
+    "mnist_cnn": ("mnist", []),
+    "mr_textcnn": ("rt_polarity", []),
+}
+
+
+@pytest.fixture
+def table(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    import table
+
+    return table
+
+
+def is_published(name):
+    """Whether the published files are there; a stand-in that is generated does not count."""
+    try:
+        return "generated" not in jnn.data.load(name).source
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("script", NEEDS)
+def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path):
+    data, more = NEEDS[script]
+    if not is_published(data):
+        pytest.skip(f"the files of {data} are not in the folder JNN_DATA")
+    command = [sys.executable, str(FOLDER / f"{script}.py"), "--quick", "--output", str(tmp_path / "found.json"), *more]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["quick"] and found["rows"] and found["not_run"] and found["versions"]["jax"]
+    for row in found["rows"]:
+        assert row["name"] in done.stdout
+        assert row["ours"]["mean"] == pytest.approx(np.mean(row["values"]))
+
+
+@pytest.mark.parametrize("published, verdict", [(0.5, "inside"), (3.0, "outside")])
+def test_a_single_published_run_is_inside_where_it_could_be_one_more_of_ours(table, published, verdict):
+    values = scipy.stats.norm.ppf((np.arange(20) + 0.5) / 20)  # 20 values that are as normal as can be
+    half = scipy.stats.t.ppf(0.975, 19) * values.std(ddof=1) * np.sqrt(1 + 1 / 20)  # of a prediction interval
+    row = table.Row("x", values, published)
+    assert row.margin == pytest.approx(half)
+    assert row.verdict == verdict == ("inside" if published <= half else "outside")
+
+
+def test_a_published_mean_is_judged_by_both_standard_errors(table):
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    row = table.Row("x", values, 3.0, error=0.2, rounding=0.05)
+    wanted = scipy.stats.t.ppf(0.975, 3) * np.sqrt(values.var(ddof=1) / 4 + 0.04) + 0.05
+    assert row.margin == pytest.approx(wanted)
+    assert row.verdict == "inside"
+
+
+def test_one_run_without_an_interval_gets_no_verdict(table):
+    assert table.Row("x", [1.0], 9.0).verdict == "-"
+
+
+def test_the_committed_records_are_of_full_runs_and_say_what_was_not_run():
+    for path in (FOLDER / "results").glob("*.json"):
+        found = json.loads(path.read_text())
+        assert not found["quick"], path.name
+        assert found["not_run"] and found["cpu"] and found["commit"] and found["rows"], path.name
