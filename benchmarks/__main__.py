@@ -50,8 +50,14 @@ def run(
         output: File that the records are appended to; `benchmarks/results/SUITE.jsonl` by default.
     """
     entries = _only(contender, _entries(suite, case))
-    if not runs.has(device):
+    others = [e for e in entries if runs.device_of(e) not in (None, device)]
+    if others:
+        print(f"not run, because meant for another device than {device}: {', '.join(e.name for e in others)}")
+    entries = [e for e in entries if e not in others]
+    if entries and not runs.has(device):
         print(f"not run, because JAX finds no {device} here: {', '.join(e.name for e in entries)}")
+        entries = []
+    if not entries:
         return
     output = output or (None if quick else _results(suite, device))
     records: list[dict[str, Any]] = []

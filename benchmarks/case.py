@@ -61,6 +61,7 @@ class Case:
         rounds: Steady rounds of each contender.
         most_warm_ups: Rounds after which warming up gives up waiting for two that agree.
         colds: Fresh processes of each contender whose first job is timed, compilation included.
+        device: The only one that it is meant for; None for any.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Case:
     rounds: int = 7
     most_warm_ups: int = 8
     colds: int = 3
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Task:
         size: The number that a scaling suite takes the slope against.
         rounds: Steady rounds of each contender.
         seconds: Length of a round that the number of calls is chosen for.
+        device: The only one that it is meant for; None for any.
     """
 
     name: str
@@ -108,7 +111,8 @@ class Task:
     most: float | None = None
     size: float | None = None
     rounds: int = 7
-    seconds: float = field(default=0.03)
+    seconds: float = 0.03
+    device: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the device can do at best: `python -m benchmarks.ceilings` prints one JSON object.
 
-A large float32 matmul in GFLOP/s and a large copy in GB/s (read plus written), on all cores, medians of ten.
+A large float32 matmul in GFLOP/s (on a GPU or TPU also in bfloat16) and a large copy in GB/s (read plus written), on
+all cores, medians of ten.
 """
 
 import json
@@ -11,14 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contender import Contender, environment
+from benchmarks.contender import Contender, environment, on
 
 
-def ceilings() -> dict[str, float]:
+def ceilings(device: str = "cpu") -> dict[str, float]:
     """Measures in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.ceilings"],
-        cwd=Path(__file__).parents[1], env=environment(Contender("ceilings", "none")),
+        cwd=Path(__file__).parents[1], env=environment(Contender("ceilings", "none", environment=on(device))),
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
@@ -37,7 +38,12 @@ def _measure(side: int = 2048, megabytes: int = 256) -> dict[str, float]:
         nonlocal b
         b = negative(b).block_until_ready()
 
-    return {
+    narrow = {}
+    if jax.default_backend() != "cpu":  # where bfloat16 has units of its own
+        half = a.astype(jnp.bfloat16)
+        seconds = _seconds(lambda: matmul(half, half).block_until_ready())
+        narrow = {"matmul_bfloat16_gflops": 2 * side**3 / seconds / 1e9}
+    return narrow | {
         "matmul_gflops": 2 * side**3 / _seconds(lambda: matmul(a, a).block_until_ready()) / 1e9,
         "copy_gbps": 2 * b.nbytes / _seconds(copy) / 1e9,
     }

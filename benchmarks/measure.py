@@ -20,11 +20,11 @@ def shortened(case: Case) -> Case:
     return replace(case, members=2, epochs=1, contenders=contenders, rounds=2, most_warm_ups=2, colds=1)
 
 
-def measure_case(run: str, case: Case) -> list[Any]:
+def measure_case(run: str, case: Case, device: str = "cpu") -> list[Any]:
     """The records of one case: first its own, then one for each contender."""
     absent = [c.name for c in case.contenders if not c.is_installed()]
     case = replace(case, contenders=tuple(c for c in case.contenders if c.is_installed()))
-    load, ceiling = machine.load(), ceilings()
+    load, ceiling = machine.load(), ceilings(device)
     busy: list[float | None] = []
     with ExitStack() as stack:
         colds = _first_jobs(case, stack)

@@ -18,9 +18,9 @@ from benchmarks.record import Sample
 _MOST_CALLS = 10_000
 
 
-def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool) -> Iterator[list[Any]]:
+def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool, device: str = "cpu") -> Iterator[list[Any]]:
     """The records of all tasks, one after the other; the processes live as long as the suite."""
-    load, ceiling = machine.load(), ceilings()
+    load, ceiling = machine.load(), ceilings(device)
     with ExitStack() as stack:
         servers = _Servers(stack)
         for number, task in enumerate(tasks):

@@ -23,9 +23,9 @@ def measure(suite: str, entries: Sequence[Entry], *, quick: bool = False, device
     about |= {"suite": suite, "quick": quick, "date": date, "precision": "float32", "device": device}
     yield [{"kind": "run", "run": run, **about}]
     for case in (e for e in entries if isinstance(e, Case)):
-        yield measure_case(run, shortened(case) if quick else case)
+        yield measure_case(run, shortened(case) if quick else case, device)
     if tasks := [e for e in entries if isinstance(e, Task)]:
-        yield from measure_tasks(run, tasks, quick=quick)
+        yield from measure_tasks(run, tasks, quick=quick, device=device)
     if counters := [e for e in entries if isinstance(e, Counter)]:
         yield from count(run, counters)
 
@@ -36,6 +36,11 @@ def put_on(device: str, entry: Entry) -> Entry:
         return entry
     contenders = (replace(c, environment={**c.environment, **on(device)}) for c in entry.contenders)
     return replace(entry, contenders=tuple(contenders))
+
+
+def device_of(entry: Entry) -> str | None:
+    """The only device that the entry is meant for; counts are taken on a CPU."""
+    return "cpu" if isinstance(entry, Counter) else entry.device
 
 
 def has(device: str) -> bool:

@@ -1,7 +1,6 @@
 """How a layer is called in PyTorch: a Python loop on copies of the inputs, which a training loop would gather."""
 
 import functools
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +10,7 @@ import torch
 from benchmarks import layer_data
 from benchmarks.layer_data import INPUTS, Shape
 from benchmarks.server import Prepared
-
-DEVICE = torch.device(os.environ.get("BENCHMARKS_DEVICE", "cpu"))
+from benchmarks.torch_device import DEVICE, synchronize
 
 
 def layer(
@@ -48,12 +46,6 @@ def layer(
     return Prepared(play, {})
 
 
-def synchronize() -> None:
-    """Waits for the device."""
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def _make_forward(function, params):
     @torch.inference_mode()
     def call(x):
@@ -64,7 +56,7 @@ def _make_forward(function, params):
 
 def _make_backward(function, params, w, differentiable):
     """The gradient of sum(y w) by backward(w), which is cheaper here than the sum; a step of size 0 against it."""
-    nothing = torch.zeros(1)
+    nothing = torch.zeros(1, device=DEVICE)
 
     def call(x):
         x.requires_grad_(differentiable)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.torch_device import DEVICE
 from benchmarks.workloads import LEARNING_RATE, Budget, Workload
 
 _TRUNCATION = 0.87962566103423978  # standard deviation of a standard normal cut at +-2
@@ -33,8 +34,8 @@ def lenet() -> nn.Sequential:
 
 def tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows as tensors; images [n, h, w, c] become [n, c, h, w] stored channels last."""
-    inputs = torch.from_numpy(x)
-    return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs, torch.from_numpy(y).long()
+    inputs = torch.from_numpy(x).to(DEVICE)
+    return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs, torch.from_numpy(y).long().to(DEVICE)
 
 
 def train(net: nn.Module, work: Workload, budget: Budget) -> float:
@@ -42,7 +43,7 @@ def train(net: nn.Module, work: Workload, budget: Budget) -> float:
     x, y = tensors(work.train_x, work.train_y)
     optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, fused=True)
     for _ in range(budget.epochs):
-        order = torch.randperm(len(x))
+        order = torch.randperm(len(x), device=DEVICE)
         for rows in order.split(budget.batch_size):
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()

@@ -15,7 +15,7 @@ from benchmarks import kernel, measure, record, report, workloads
 from benchmarks.case import Bar, Case, Task
 from benchmarks.contender import Contender, Worker, environment, threads
 from benchmarks.kernel import Round
-from benchmarks.suites import SUITES, core
+from benchmarks.suites import SUITES, core, population
 from benchmarks.workloads import Budget, Product
 
 _PEERS = Path(measure.__file__).parent / "peers"
@@ -174,7 +174,7 @@ def test_large_numbers_are_printed_without_exponent():
 
 def test_a_case_is_measured_in_two_processes(monkeypatch):
     """From fresh processes to the table, with the cheapest contender."""
-    monkeypatch.setattr(measure, "ceilings", lambda: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
+    monkeypatch.setattr(measure, "ceilings", lambda device: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
     twin = dataclasses.replace(_SKLEARN, name="twin", calls=2)
     ghost = Contender("ghost", "ghost", needs="no_such_library")
     case = dataclasses.replace(
@@ -203,22 +203,22 @@ def test_jnn_plays_a_round_on_members_that_no_round_has_seen():
     assert second.seconds < first.seconds / 2  # the second call compiles nothing
 
 
+_JOBS = {  # each job of each peer once
+    (case.workload, c.peer): pytest.param(case, c, id=f"{case.workload}-{c.name}")
+    for case in (core.DIGITS, core.LENET, *population.CASES)
+    for c in measure.shortened(case).contenders
+}
+
+
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    ("case", "contender"),
-    [
-        pytest.param(case, contender, id=f"{case.name}-{contender.name}")
-        for case in map(measure.shortened, (core.DIGITS, core.LENET))
-        for contender in case.contenders
-    ],
-)
+@pytest.mark.parametrize(("case", "contender"), _JOBS.values())
 def test_every_contender_plays_a_round(case, contender):
     if not contender.is_installed():
         pytest.skip(f"needs {contender.needs}, of the extra 'peers'")
-    with Worker(contender, case.workload, Budget(2, 1, case.batch_size), steps=1) as worker:
+    with Worker(contender, case.workload, Budget(2, 2, case.batch_size), steps=1) as worker:
         played = worker.play()
     assert played.seconds > 0 and len(played.scores) == 2
-    assert 0.15 < np.mean(played.scores) <= 1  # better than chance after one epoch
+    assert 0.12 < np.mean(played.scores) <= 1  # better than chance after two epochs
 
 
 _CASE = Case(

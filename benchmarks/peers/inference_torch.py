@@ -6,7 +6,7 @@ from benchmarks import step_data, torch_models, torch_nets
 from benchmarks.layer_data import INPUTS
 from benchmarks.peers import torch_steps
 from benchmarks.server import Prepared
-from benchmarks.torch_loops import DEVICE, synchronize
+from benchmarks.torch_device import DEVICE, synchronize
 
 
 def prepare(function, *, members=1, **arguments):

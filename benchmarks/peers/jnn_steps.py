@@ -17,11 +17,11 @@ def prepare(function, *, data, members=1, **sizes):
     return jax_steps.compiled_loop(step, jax.jit(start)(), data, compiler)
 
 
-def make(function, *, data, members=1, **sizes):
+def make(function, *, data, members=1, precision="float32", **sizes):
     """`step(state, x, y) -> (state, loss)` and `start() -> state`; with a member axis if there are many."""
     model = jnn.as_model(function(**sizes))
     optimizer = optax.adam(step_data.LEARNING_RATE)
-    inner = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer)
+    inner = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer, precision=precision)
 
     def step(state, x, y):
         return inner(state, jnn.Batch(x, y, jnp.ones(len(x))))

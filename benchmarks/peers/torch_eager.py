@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import torch_nets
+from benchmarks.torch_device import DEVICE
 from benchmarks.workloads import Budget, Workload
 
 
@@ -19,6 +20,6 @@ def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 def _job(make_net, work, budget):
     def train(seed):
         torch.manual_seed(seed)
-        return torch_nets.train(make_net(), work, budget)
+        return torch_nets.train(make_net().to(DEVICE), work, budget)
 
     return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]

@@ -6,6 +6,7 @@ import torch
 from torch import func, nn
 
 from benchmarks import torch_nets
+from benchmarks.torch_device import DEVICE
 from benchmarks.workloads import LEARNING_RATE, Budget, Workload
 
 
@@ -16,11 +17,11 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 
     def job(first_seed):
         torch.manual_seed(first_seed)
-        nets = [torch_nets.mlp(work.sizes) for _ in range(budget.members)]
+        nets = [torch_nets.mlp(work.sizes).to(DEVICE) for _ in range(budget.members)]
         params, _ = func.stack_module_state(nets)
         optimizer = torch.optim.Adam(params.values(), lr=LEARNING_RATE, fused=True)
         for _ in range(budget.epochs):
-            order = torch.rand(budget.members, len(x)).argsort(1)
+            order = torch.rand(budget.members, len(x), device=DEVICE).argsort(1)
             for rows in order.split(budget.batch_size, dim=1):  # [members, batch]
                 _update(params, gradients(_detached(params), x[rows], y[rows]), optimizer)
         return _accuracies(skeleton, params, work)

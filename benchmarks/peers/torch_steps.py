@@ -6,10 +6,10 @@ from torch import nn
 from benchmarks import step_data, torch_models, torch_nets
 from benchmarks.layer_data import INPUTS
 from benchmarks.server import Prepared
-from benchmarks.torch_loops import DEVICE
+from benchmarks.torch_device import DEVICE
 
 
-def prepare(function, *, data, members=1, compiled=False, **sizes):
+def prepare(function, *, data, members=1, compiled=False, precision="float32", **sizes):
     assert members == 1, "one after the other"
     torch.manual_seed(0)
     net = function(**sizes).to(DEVICE)
@@ -25,7 +25,8 @@ def prepare(function, *, data, members=1, compiled=False, **sizes):
     def play(calls):
         for i in range(calls):
             optimizer.zero_grad(set_to_none=True)
-            outputs = call(xs[i % INPUTS])
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                outputs = call(xs[i % INPUTS]).float()
             loss = nn.functional.cross_entropy(outputs.flatten(0, -2), ys[i % INPUTS].flatten())
             loss.backward()
             optimizer.step()

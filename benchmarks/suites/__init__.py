@@ -1,7 +1,7 @@
 """What is measured: one file per suite, a few lines per case, task or counter."""
 
 from benchmarks.case import Entry
-from benchmarks.suites import core, counters, inference, layers, overhead, population, scaling, step, study
+from benchmarks.suites import core, counters, gpu, inference, layers, overhead, population, scaling, step, study
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "core": core.CASES,
@@ -13,4 +13,5 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "scaling": scaling.TASKS,
     "inference": inference.TASKS,
     "counters": counters.COUNTERS,
+    "gpu": gpu.ENTRIES,
 }
