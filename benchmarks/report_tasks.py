@@ -82,7 +82,8 @@ def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[s
     for task, contenders in found:
         about = latest(records, "task", task.name)
         assert about is not None
-        wrong, steady = not_counting(task, contenders), {n: spread(s.steady) for n, s in contenders.items()}
+        wrong = [] if run_of(records, about)["quick"] else not_counting(task, contenders)
+        steady = {n: spread(s.steady) for n, s in contenders.items()}
         cells = [with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names]
         first = next(iter(steady.values())).median
         gflops, gbps = task.flops / first / 1e3, task.bytes / first / 1e3
