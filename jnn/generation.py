@@ -34,10 +34,10 @@ def generate(
 ) -> Integer[Array, "batch length"]:
     """Goes on with each prompt by `length` ids, one `lax.scan` that keeps what it has read.
 
-    Pure, so it may be jitted, or vmapped over the members of a population:
+    Pure, so it may be jitted, or vmapped over the members of a result:
 
-        go_on = lambda params, key: jnn.generate(jnn.as_module(factory, params, state), prompt, 100, key=key)
-        jax.vmap(go_on)(stacked_params, keys)
+        go_on = lambda params, state, key: jnn.generate(jnn.as_module(factory, params, state), prompt, 100, key=key)
+        jax.vmap(go_on)(result.trained.params, result.trained.model_state, keys)
 
     Args:
         model: With `start` and `decode`; see `Decoder`.

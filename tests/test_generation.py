@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jnn
@@ -70,14 +71,21 @@ def test_one_key_gives_one_text_and_temperature_zero_the_likeliest():
     np.testing.assert_array_equal(cold, compiled("gpt")(params, None))
 
 
-def test_members_of_a_population_write_what_each_writes_alone():
-    params, _ = trained("lstm")
-    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), params)
-    keys = jax.random.split(jax.random.key(3))
-    write = compiled("lstm", temperature=0.7, top_k=5, top_p=0.9)
-    together = jax.vmap(write)(stacked, keys)
+def test_members_of_a_study_write_together_what_each_writes_alone():
+    factory = functools.partial(jnn.models.LanguageModel, 11, 8, dropout_rate=0.1)
+    study = jnn.Study(factory, jnn.losses.softmax_cross_entropy, optax.adam(0.1), metrics={}, epochs=2, batch_size=16)
+    tokens = jnn.Dataset.from_tokens(np.arange(200) % 11, 8)  # every id is followed by the next one
+    trained = jnn.run(study, tokens, jnn.seeds(2)).trained
+
+    def write(params, state, key):
+        options = {"temperature": 0.7, "top_k": 5, "top_p": 0.9}
+        return jnn.generate(jnn.as_module(factory, params, state), PROMPT, 6, key=key, **options)
+
+    members = (trained.params, trained.model_state, jax.random.split(jax.random.key(3)))
+    together, alone = jax.jit(jax.vmap(write))(*members), jax.jit(write)
     for i in range(2):
-        np.testing.assert_array_equal(together[i], write(jax.tree.map(lambda leaf, i=i: leaf[i], stacked), keys[i]))
+        np.testing.assert_array_equal(together[i], alone(*jax.tree.map(lambda leaf, i=i: leaf[i], members)))
+    np.testing.assert_array_equal(together[:, 0], np.broadcast_to(np.arange(4, 10), (2, 6)))  # it has learned to count
 
 
 @pytest.mark.parametrize("k", [1, 3, 9])

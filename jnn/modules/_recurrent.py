@@ -7,7 +7,7 @@ go between them and the eight layers of `nnx.LSTMCell`.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +16,25 @@ from flax import nnx
 from jnn.layers import bidirectional, gru, lstm, rnn
 from jnn.modules._dropout import Dropout
 
-_LECUN, _ORTHOGONAL, _ZEROS = (
-    nnx.initializers.lecun_normal(),
-    nnx.initializers.orthogonal(),
-    nnx.initializers.zeros_init(),
-)
+_LECUN, _ORTHOGONAL = nnx.initializers.lecun_normal(), nnx.initializers.orthogonal()
+_ZEROS = nnx.initializers.zeros_init()
+
+
+class Inits(NamedTuple):
+    """What draws the parameters of a cell."""
+
+    kernel: Callable
+    recurrent_kernel: Callable
+    bias: Callable
 
 
 class Cell(nnx.Module):
     """The parameters of one recurrent layer in one direction: `dense_i` for the inputs, `dense_h` for the state."""
 
-    def __init__(self, inputs: int, hidden: int, columns: int, *, biases: str, inits: dict[str, Any], rngs: nnx.Rngs):
-        kernel_init, recurrent_init, bias_init = inits.values()
-        self.dense_i = nnx.Linear(
-            inputs, columns, use_bias="i" in biases, kernel_init=kernel_init, bias_init=bias_init, rngs=rngs
-        )
-        self.dense_h = nnx.Linear(
-            hidden, columns, use_bias="h" in biases, kernel_init=recurrent_init, bias_init=bias_init, rngs=rngs
-        )
+    def __init__(self, inputs: int, hidden: int, columns: int, *, biases: str, inits: Inits, rngs: nnx.Rngs):
+        shared = {"bias_init": inits.bias, "rngs": rngs}
+        self.dense_i = nnx.Linear(inputs, columns, use_bias="i" in biases, kernel_init=inits.kernel, **shared)
+        self.dense_h = nnx.Linear(hidden, columns, use_bias="h" in biases, kernel_init=inits.recurrent_kernel, **shared)
 
     def params(self, dtype: Any) -> dict[str, jax.Array]:
         """What `jnn.layers.lstm` and its like take."""
@@ -88,7 +89,7 @@ class Recurrent(nnx.Module):
             )
         self.function = function
         self.out_features = hidden_features * (2 if bidirectional else 1)
-        inits = {"kernel": kernel_init, "recurrent": recurrent_kernel_init, "bias": bias_init}
+        inits = Inits(kernel_init, recurrent_kernel_init, bias_init)
         make = functools.partial(
             Cell, hidden=hidden_features, columns=gates * hidden_features, biases=biases, inits=inits, rngs=rngs
         )
