@@ -102,3 +102,22 @@ def test_channels_are_standardised_by_the_weighted_moments_of_numpy():
     np.testing.assert_allclose(stats.scale, [*chosen.std((0, 1, 2))[:2], 1], rtol=1e-4)
     forward = standardize_channels.forward(stats, chosen.astype(np.float32))
     np.testing.assert_allclose(forward.mean((0, 1, 2)), 0, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "kind"), CASES, ids=[f"{m} on {k}" for m, k in CASES])
+def test_a_family_trains_and_is_exported_for_any_number_of_rows(model, kind, tmp_path, monkeypatch):
+    import jaxtyping
+    from jax import export
+
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # a number of rows without a value is no int to it
+    data = DATA[kind]
+    study = recipe.make_study(recipe.Run("x", model=model, batch_size=4, epochs=1), recipe.about_data(data), data.task)
+    result = jnn.run(study, data, jnn.seeds(1))
+    program = export.deserialize(result.export(tmp_path / "program", member=0).read_bytes())
+    x = data.x[np.arange(5)]
+    np.testing.assert_allclose(program.call(x), result.predict(x).members[0], rtol=1e-4, atol=1e-5)
+    assert (
+        result.study.describe()
+        == recipe.study_of(recipe.Run("x", model=model, batch_size=4, epochs=1), result.scores.attrs).describe()
+    )

@@ -178,3 +178,30 @@ def test_what_cannot_be_exported_says_so(iris, tmp_path):
         iris.export(tmp_path / "x", member=9)
     with pytest.raises(ValueError, match="loaded without"):
         jnn.Result.load(iris.save(tmp_path)).export(tmp_path / "x")
+
+
+@pytest.mark.parametrize("values", [np.arange(1, 20) % 5, np.random.default_rng(0).normal(size=(40, 2))])
+def test_windows_of_a_series_are_rows_like_any_other(values):
+    is_ids = values.ndim == 1
+    data = jnn.Dataset.from_tokens(values, 4) if is_ids else jnn.Dataset.from_series(values, 8, 3)
+    factory = functools.partial(Words, 5) if is_ids else functools.partial(jnn.models.NLinear, 8, 3)
+    result = jnn.run(study(factory, data.task, batch_size=4), data, jnn.seeds(2))
+    wanted = result.predict(data.x[np.arange(10)])
+    got = result.predict(data.x, batch=4)
+    assert got.members.shape == (2, data.rows, *((4, 5) if is_ids else (3, 2)))
+    np.testing.assert_allclose(got.mean[:10], wanted.mean, rtol=1e-5, atol=1e-6)
+    if is_ids:
+        np.testing.assert_allclose(got.mean.sum(axis=-1), 1, rtol=1e-5)
+        with pytest.raises(ValueError, match="token ids to integers"):
+            result.predict(data.x[np.arange(10)].astype(float))
+
+
+class Words(nnx.Module):
+    """Embedding, dense: a bigram model."""
+
+    def __init__(self, vocabulary, *, rngs):
+        self.embedding = jnn.modules.Embedding(vocabulary, 4, rngs=rngs)
+        self.output = jnn.modules.Dense(4, vocabulary, rngs=rngs)
+
+    def __call__(self, ids):
+        return self.output(self.embedding(ids))
