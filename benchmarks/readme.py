@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plots, record
+from benchmarks import plots, published, record
 from benchmarks.case import Case, Counter, Entry, Task
 from benchmarks.judge import Judged, jobs, judge_case, judge_task
 from benchmarks.kernel import paired_ratio, spread
@@ -190,7 +190,7 @@ def images(records: Mapping[str, Records]) -> str:
 
 BLOCKS: dict[str, Callable[[Mapping[str, Records]], str]] = {
     block.__name__: block for block in (machine, digits, lenet, population, step, study, bars, images)
-}
+} | {"reproductions": lambda records: published.reproductions()}
 
 
 def _noise(abouts: Sequence[dict[str, Any]]) -> str:
