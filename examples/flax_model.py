@@ -84,7 +84,7 @@ def main() -> None:
         result = jnn.run(study, images, members)
         print(f"{name}\n{result.summary()}\n")
         score = float(result.final()["accuracy"].mean())
-        assert score > 0.95, f"wanted an accuracy above 0.95, but got {score:.3f}"
+        assert score > 0.94, f"wanted an accuracy above 0.94, but got {score:.3f}"
 
 
 if __name__ == "__main__":
