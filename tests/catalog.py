@@ -108,6 +108,12 @@ ACTIVATION = [
 
 LINEAR = [
     Row("dense", layers.dense, shaped((BATCH, 3), (3, 4), (4,)), params=(1, 2), free_batch=(0,)),
+    Row(
+        "dot_general",
+        lambda x, kernel: layers.dot_general(x, kernel, (((1,), (0,)), ((), ()))),
+        shaped((BATCH, 3), (3, 4)),
+        params=(1,),
+    ),
     Row("embedding", layers.embedding, _ids_and_table, params=(1,), free_batch=(0,)),
     Row("lora", layers.lora, shaped((BATCH, 3), (3, 4), (3, 2), (2, 4)), params=(2, 3), free_batch=(0,)),
 ]

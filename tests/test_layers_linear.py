@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
+from jax import lax
 
 from jnn import layers
 
@@ -45,3 +46,94 @@ def test_lora_is_a_dense_layer_with_the_merged_kernel():
 def test_a_kernel_that_does_not_fit_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="wanted 4 features on the last axis of x"):
         inspect.unwrap(layers.dense)(jnp.ones((2, 5)), jnp.ones((4, 3)))
+
+
+def assert_same(got, wanted):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, wanted)
+
+
+def curved(product):
+    return lambda x, kernel: (jnp.sin(product(x, kernel)) * jnp.arange(1.0, 5.0)).sum()
+
+
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda f: jax.jacfwd(f, (0, 1)),
+        lambda f: jax.hessian(f, (0, 1)),
+        lambda f: jax.jacrev(jax.jacrev(f, (0, 1)), (0, 1)),
+    ],
+    ids=["forward", "forward over reverse", "reverse over reverse"],
+)
+def test_every_derivative_of_dense_is_that_of_a_matrix_product(derivative):
+    x, kernel = normal(0, 5, 3), normal(1, 3, 4)
+    got, wanted = (derivative(curved(product))(x, kernel) for product in (layers.dense, jnp.matmul))
+    assert_same(got, wanted)
+
+
+EITHER = [(0, None), (None, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("outer", EITHER, ids=str)
+@pytest.mark.parametrize("inner", EITHER, ids=str)
+def test_nested_vmap_over_rows_and_kernels_is_that_of_a_matrix_product(inner, outer):
+    batch = [[n for axes, n in ((outer, 3), (inner, 2)) if axes[side] == 0] for side in (0, 1)]
+    x, kernel = normal(0, *batch[0], 5, 3), normal(1, *batch[1], 3, 4)
+
+    def of(product):
+        value_and_gradients = jax.value_and_grad(curved(product), (0, 1))
+        return jax.jit(jax.vmap(jax.vmap(value_and_gradients, inner), outer))(x, kernel)
+
+    assert_same(of(layers.dense), of(jnp.matmul))
+
+
+@pytest.mark.parametrize("types", [("float32", "bfloat16"), ("bfloat16", "float32"), ("float32", "int32")])
+def test_dense_of_two_types_promotes_as_a_matrix_product_does(types):
+    x, kernel = (jnp.ones(shape, dtype) for shape, dtype in zip([(2, 3), (3, 4)], types, strict=True))
+    got, wanted = inspect.unwrap(layers.dense)(x, kernel), x @ kernel
+    assert got.dtype == wanted.dtype
+    assert_same(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "numbers", "options"),
+    [
+        (((2, 5, 3), (3, 4)), (((2,), (0,)), ((), ())), {}),
+        (
+            ((2, 5, 3), (3, 4)),
+            (((2,), (0,)), ((), ())),
+            {"precision": "highest", "preferred_element_type": "float32"},
+        ),
+        (((5, 3), (4, 3)), (((1,), (1,)), ((), ())), {}),
+        (((2, 5, 3), (2, 3, 4)), (((2,), (1,)), ((0,), (0,))), {}),
+        (((3,), (3, 4)), (((0,), (0,)), ((), ())), {}),
+    ],
+    ids=["rows", "options", "another axis", "batches", "vector"],
+)
+def test_dot_general_is_that_of_lax(shapes, numbers, options):
+    x, kernel = (normal(seed, *shape) for seed, shape in enumerate(shapes))
+    assert_same(layers.dot_general(x, kernel, numbers, **options), lax.dot_general(x, kernel, numbers, **options))
+
+
+def test_flax_layers_take_the_product_and_keep_their_numbers():
+    x = normal(0, 2, 5, 3)
+    ours, theirs = (
+        nnx.Linear(3, 4, rngs=nnx.Rngs(0), dot_general=dot) for dot in (layers.dot_general, lax.dot_general)
+    )
+    got, wanted = (nnx.grad(lambda layer: jnp.sin(layer(x)).sum())(layer) for layer in (ours, theirs))
+    assert_same(nnx.to_pure_dict(got), nnx.to_pure_dict(wanted))
+    params = linen.Dense(4).init(jax.random.key(0), x)
+    assert_same(linen.Dense(4, dot_general=layers.dot_general).apply(params, x), linen.Dense(4).apply(params, x))
+
+
+def test_the_gradient_inside_shard_map_is_summed_over_the_mesh():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    x, kernel = normal(0, 4, 3), normal(1, 3, 4)
+
+    def loss(x, kernel):
+        return lax.psum(jnp.sin(layers.dense(x, kernel)).sum(), "data")
+
+    spec = jax.sharding.PartitionSpec
+    sharded = jax.shard_map(loss, mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec())
+    wanted = jax.grad(lambda kernel: jnp.sin(x @ kernel).sum())(kernel)
+    assert_same(jax.jit(jax.grad(sharded, 1))(x, kernel), wanted)

@@ -26,7 +26,7 @@ LINEAR = [
         "Dense(use_bias=True,kernel_initializer='glorot_uniform')",
         "Linear(use_bias=True)",
         "Dense(use_bias=True)",
-        "dense(bias=None)",
+        "dense(bias=None) dot_general",
         "PyTorch keeps the kernel as [out, in], the others as [in, out]",
     ),
     Row(

@@ -47,7 +47,7 @@ from jnn.layers._attention import (
     sinusoidal_positions,
 )
 from jnn.layers._conv import conv, conv_general_dilated, conv_plan, conv_transpose
-from jnn.layers._linear import dense, embedding, lora
+from jnn.layers._linear import dense, dot_general, embedding, lora
 from jnn.layers._norm import batch_norm, batch_norm_train, group_norm, instance_norm, layer_norm, rms_norm
 from jnn.layers._pool import (
     adaptive_avg_pool,
@@ -78,6 +78,7 @@ __all__ = [
     "conv_plan",
     "conv_transpose",
     "dense",
+    "dot_general",
     "dropout",
     "elastic_net",
     "elu",

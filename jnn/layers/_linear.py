@@ -2,8 +2,13 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer
+
+from jnn.layers._product import product
 
 
 def dense(
@@ -26,8 +31,45 @@ def dense(
         )
     # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    y = (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    dtype = jnp.result_type(x, kernel)
+    y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype)).reshape(*x.shape[:-1], kernel.shape[1])
     return y if bias is None else y + bias
+
+
+def dot_general(
+    lhs: Array,
+    rhs: Array,
+    dimension_numbers: lax.DotDimensionNumbers,
+    precision: lax.PrecisionLike = None,
+    preferred_element_type: DTypeLike | None = None,
+    *,
+    out_sharding: jax.sharding.NamedSharding | jax.sharding.PartitionSpec | None = None,
+) -> Array:
+    """`jax.lax.dot_general` with the product of `dense`: same arguments, same numbers.
+
+    sum over the contracted axes of lhs * rhs
+
+    Made to be given to a Flax layer: `nnx.Linear(..., dot_general=jnn.layers.dot_general)`, and the same argument of
+    `flax.linen.Dense`. The last axis of floating-point rows times the first of a matrix gets the product, whose kernel
+    gradient is faster on a CPU; all else goes to `jax.lax` as it is.
+
+    >>> dot_general(jnp.ones((2, 3)), jnp.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
+    (2, 4)
+    """
+    is_plain = (
+        rhs.ndim == 2
+        and lhs.ndim > 1
+        and [[tuple(axes) for axes in pair] for pair in dimension_numbers] == [[(lhs.ndim - 1,), (0,)], [(), ()]]
+        and lhs.dtype == rhs.dtype == (preferred_element_type or lhs.dtype)
+        and jnp.issubdtype(lhs.dtype, jnp.floating)
+        and out_sharding is None
+    )
+    if not is_plain:
+        return lax.dot_general(
+            lhs, rhs, dimension_numbers, precision, preferred_element_type, out_sharding=out_sharding
+        )
+    rows = lhs.reshape(math.prod(lhs.shape[:-1]), lhs.shape[-1])
+    return product(rows, rhs, precision=precision).reshape(*lhs.shape[:-1], rhs.shape[1])
 
 
 def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -> Float[Array, "*batch dim"]:
