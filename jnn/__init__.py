@@ -22,9 +22,9 @@ from jnn.engine import Data as Data
 from jnn.engine import Member as Member
 from jnn.engine import Rows as Rows
 from jnn.engine import State as State
-from jnn.engine import make_epoch as make_epoch
 from jnn.engine import make_start as make_start
 from jnn.engine import make_step as make_step
+from jnn.epoch import make_epoch as make_epoch
 from jnn.generation import generate as generate
 from jnn.generation import generate_sliding as generate_sliding
 from jnn.hyper import Hyper as Hyper

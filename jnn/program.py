@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.checkpoint import to_host
-from jnn.engine import Batch, Data, Member, Rows, State, make_epoch, make_forward, make_start, make_step_of, per_row
+from jnn.engine import Batch, Data, Member, Rows, State, make_forward, make_start, make_step_of, per_row
+from jnn.epoch import make_epoch
 from jnn.study import Study
 
 

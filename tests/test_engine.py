@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jnn
-from jnn.engine import shuffled
+from jnn.epoch import shuffled
 from tests.networks import Nnx
 
 DATA = jnn.data.load("iris")
