@@ -1,31 +1,15 @@
 """Linear maps: dense layers, embeddings, and the low-rank update of a layer that stays as it is."""
 
 import functools
-import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
-from jnn.layers import dense
+from jnn.layers import dense, dot_general
 
-
-def dot_rows(x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any) -> jax.Array:
-    """`jax.lax.dot_general` of the last axis with the first of a matrix, for an x of two axes.
-
-    With more axes the compiler copies x and the gradient to find the kernel's gradient; rows need no copy.
-    """
-    if dimension_numbers != (((x.ndim - 1,), (0,)), ((), ())) or options.get("out_sharding") is not None:
-        return lax.dot_general(x, kernel, dimension_numbers, **options)
-    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    y = lax.dot_general(rows, kernel, (((1,), (0,)), ((), ())), **options)
-    return y.reshape(*x.shape[:-1], kernel.shape[-1])
-
-
-Dense = functools.partial(nnx.Linear, dot_general=dot_rows)
-"""`nnx.Linear`, x kernel + bias, as one product of two matrices; kernel [in, out]."""
+Dense = functools.partial(nnx.Linear, dot_general=dot_general)
+"""`nnx.Linear` with jnn's product, whose kernel gradient is faster on a CPU: x kernel + bias; kernel [in, out]."""
 
 Embedding = nnx.Embed
 """Rows of a table by integer ids; embedding [vocabulary, features]. An id outside the table gives NaN."""
