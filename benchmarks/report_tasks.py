@@ -87,12 +87,17 @@ def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[s
         cells = [with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names]
         first = next(iter(steady.values())).median
         gflops, gbps = task.flops / first / 1e3, task.bytes / first / 1e3
-        peak = f"{gflops / about['matmul_gflops']:.0%}" if task.flops else f"{gbps / about['copy_gbps']:.0%} of copy"
+        ceiling = about["matmul_bfloat16_gflops" if _is_narrow(task) else "matmul_gflops"]
+        peak = f"{gflops / ceiling:.0%}" if task.flops else f"{gbps / about['copy_gbps']:.0%} of copy"
         rows.append([task.name, *cells, peak if task.flops or task.bytes else "", "; ".join(about["not_run"])])
     n = sorted({len(s.steady) for _, contenders in found for s in contenders.values()})
     head = [f"us per member and call (quartiles; n = {', '.join(map(str, n))})", *names]
     lines = table([*head, f"{names[0]}: share of the matmul ceiling", "not run"], rows)
     return lines + ("\n\n† does not count: its result differs or its loss is too high." if "†" in lines else "")
+
+
+def _is_narrow(task: Task) -> bool:
+    return task.arguments.get("precision") == "bfloat16"
 
 
 def _bars(judged: Sequence[tuple[Task, Judged]]) -> str:

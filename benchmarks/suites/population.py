@@ -22,9 +22,10 @@ def no_tax(
     peers: tuple[Contender, ...] = (),
     bars: tuple[Bar, ...] = (),
     least_accuracy: float = 0.6,
+    calls: int = 4,
 ) -> Case:
     """Populations of one net: time(M) / (M time(1)) is the ratio of their times per member-step."""
-    ours = tuple(Contender(f"M = {m}", "jnn_population", m, calls=max(1, 8 // m)) for m in populations)
+    ours = tuple(Contender(f"M = {m}", "jnn_population", m, calls=max(1, calls // m)) for m in populations)
     taxes = (Bar(f"time({m}) / ({m} time(1))", (f"M = {m}",), "M = 1", at_most=1.05) for m in populations[1:])
     return Case(
         f"no_tax_{workload}", f"The price of a population: {title}",
@@ -36,7 +37,7 @@ def no_tax(
 
 CASES = (
     no_tax(
-        "digits", "MLP 64-32-10, batch 32", epochs=10, batch_size=32, populations=(1, 8, 32, 256, 1024),
+        "digits", "MLP 64-32-10, batch 32", epochs=5, batch_size=32, populations=(1, 8, 32, 256, 1024), calls=16,
         peers=(_TORCH_LOOP, _TORCH_FUNC, _EQUINOX, _naive(32)),
         bars=(
             Bar("x faster per member-step, 32 members against one", ("M = 1",), "M = 32", at_least=2),

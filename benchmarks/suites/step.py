@@ -30,7 +30,7 @@ def _task(
     return Task(
         name, function, {"data": data, **sizes}, (_JNN, *peers),
         bars=(Bar("never slower than the best peer", names, "jnn", at_least=1.0),),
-        flops=forward, most=0.9 * guess, seconds=0.3,
+        flops=forward, most=0.9 * guess, seconds=0.2,
     )  # fmt: skip
 
 
