@@ -25,7 +25,8 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
-    epochs, title = result.scores["epoch"].values, ""
+    scored = result.scores[metric].notnull()  # a study may score only every so many epochs
+    epochs, title = scored["epoch"].values[scored.any([d for d in scored.dims if d != "epoch"])], ""
     curves: dict[tuple, list] = {}
     for epoch in epochs:
         summary = make_summary(result.scores.drop_vars("best_epoch", errors="ignore").sel(epoch=epoch), metric)

@@ -61,6 +61,14 @@ def make_program(study: Study, *, ragged: bool = False) -> Program:
             found |= {"train_" + k: v for k, v in evaluate(state, data, data.train, fold).items() if k != "loss"}
         return found
 
+    def due_scores(number, *arguments):
+        if study.evaluate_every == 1:
+            return scores(*arguments)
+        is_due = ((number + 1) % study.evaluate_every == 0) | (number + 1 == study.epochs)
+        shapes = jax.eval_shape(scores, *arguments)
+        absent = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes)
+        return jax.lax.cond(is_due, scores, lambda *_: absent, *arguments)
+
     def begin(member: Member, data: Data) -> Progress:
         state = start(member, data)
         shapes = jax.eval_shape(functools.partial(scores, fold=member.fold), state, data)
@@ -72,7 +80,7 @@ def make_program(study: Study, *, ragged: bool = False) -> Program:
         return Progress(state, history, best)
 
     def close(progress: Progress, member: Member, data: Data, number, state: State, train_loss) -> Progress:
-        found = {"train_loss": train_loss, **scores(state, data, member.fold)}
+        found = {"train_loss": train_loss, **due_scores(number, state, data, member.fold)}
         goes_on, best = True, progress.best
         if best is not None:
             goes_on = True if study.patience is None else number - best[1] <= study.patience

@@ -47,6 +47,7 @@ class Study:
             NaN; the run ends with its last member.
         precision: "float32", or "bfloat16" for the network's computations with float32 parameters.
         evaluation_batch: Rows per batch when scoring.
+        evaluate_every: Epochs from one scoring to the next; the last is always scored, the others' scores are NaN.
         compiled: The programs compiled so far, by layout and shapes.
     """
 
@@ -70,11 +71,12 @@ class Study:
     patience: int | None = None
     precision: str = "float32"
     evaluation_batch: int = 512
+    evaluate_every: int = 1
     compiled: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "model", as_model(self.model))
-        for name in ("epochs", "batch_size", "evaluation_batch"):
+        for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every"):
             _check_positive(name, getattr(self, name))
         for name in ("steps_per_epoch", "patience"):
             _check_positive(name, 1 if getattr(self, name) is None else getattr(self, name))

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import jnn
+from jnn import plots
 from jnn.checkpoint import Keeper
 from jnn.training import _text, is_out_of_memory, resident
 
@@ -117,6 +118,17 @@ def test_preprocessing_sees_a_members_training_rows_only():
 def test_without_held_out_rows_the_scores_are_named_for_the_training_rows():
     result = jnn.run(study(), IRIS, jnn.seeds(2))
     assert set(result.scores) == {"train_loss", "train_accuracy"} and "TRAINING" in str(result.summary())
+
+
+def test_scores_of_every_third_epoch_and_the_last_are_those_of_all():
+    every, third = (jnn.run(study(epochs=7, evaluate_every=n), IRIS, jnn.seeds(2) * jnn.folds(2)) for n in (1, 3))
+    due = np.array([2, 5, 6])
+    for name in ("accuracy", "loss"):
+        np.testing.assert_allclose(third.scores[name][..., due], every.scores[name][..., due], rtol=1e-5)
+        assert np.isnan(np.delete(third.scores[name].values, due, axis=-1)).all()
+    np.testing.assert_allclose(third.scores["train_loss"], every.scores["train_loss"], rtol=1e-5)
+    curves = plots.learning_curves(third).axes[0].lines[0]
+    assert curves.get_xdata().tolist() == [3, 6, 7]
 
 
 def test_a_separate_test_set_gives_the_score():
