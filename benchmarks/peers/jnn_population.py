@@ -1,4 +1,4 @@
-"""jnn: all members by one call of `jnn.run`, host work included; the scores after every epoch come with it."""
+"""jnn: all members by one call of `jnn.run`, host work included; scored once, after the last epoch, as the peers are."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +40,7 @@ def _job(model, work, budget):
         metrics={"accuracy": jnn.metrics.accuracy},
         epochs=budget.epochs,
         batch_size=budget.batch_size,
+        evaluate_every=budget.epochs,  # as the peers do
         hyper={"learning_rate": LEARNING_RATE},
     )
     data, split = _data(work)
