@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.random import threefry_2x32
 from scipy import stats
 
 from jnn import layers
+from jnn.layers import _regularize
 
 FALSE_ALARM = 1e-6
 
@@ -74,6 +76,13 @@ def test_broadcast_axes_share_one_mask():
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (0, 3)])
 def test_any_shape_will_do(shape):
     assert layers.dropout(jnp.ones(shape), 0.5, key=jax.random.key(0)).shape == shape
+
+
+@pytest.mark.parametrize("count", [1, 7, 256])
+def test_the_random_words_are_those_of_jax(count):
+    key = jax.random.key_data(jax.random.key(3))
+    wanted = threefry_2x32(key, jnp.arange(count + count % 2, dtype=jnp.uint32))[:count]
+    np.testing.assert_array_equal(_regularize._threefry_words(jax.random.wrap_key_data(key), count), wanted)
 
 
 def test_old_style_keys_give_the_same_mask():
