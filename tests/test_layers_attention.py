@@ -107,6 +107,21 @@ def test_heads_one_by_one_equal_all_together_with_gradients_and_dropout(monkeypa
     jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(TIME * SOURCE + 1))
 
 
+@pytest.mark.parametrize("time", [3, 6, 9])  # fewer queries than keys, and more
+def test_causal_parts_equal_the_whole_with_gradients(monkeypatch, time):
+    mask, (q, k, v) = normal(3, BATCH, 1, 1, SOURCE) > -1, qkv(2, time)
+
+    def value_and_gradients(first):
+        monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", first)
+
+        def total(q, k, v, bias):
+            return jnp.sin(layers.attention(q, k, v, mask=mask, bias=bias, causal=True)).sum()
+
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(q, k, v, normal(4, HEADS, time, SOURCE))
+
+    jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(time * SOURCE + 1))
+
+
 def test_no_keys_give_zero():
     q, k, v = qkv()
     assert not attention(q, k[:, :0], v[:, :0]).any()
