@@ -54,7 +54,8 @@ def _measure_task(about: dict[str, Any], task: Task, servers: _Servers) -> list[
         play = _make_play(c, servers.of(c), scores)
         stages[c.name]["first"], calls[c.name] = _choose_calls(play, task.seconds)
         plays[c.name] = _bound(play, calls[c.name])
-    warm = {name: kernel.warm_up(play, at_most=4) for name, play in plays.items()}
+    patience = {name: 2 if calls[name] == 1 else 4 for name in plays}  # a long call is steady sooner
+    warm = {name: kernel.warm_up(play, at_most=patience[name]) for name, play in plays.items()}
     busy = kernel.busy_share(settle=0.1, watch=0.2)
     steady = kernel.interleave(plays, task.rounds)
     for c in contenders:

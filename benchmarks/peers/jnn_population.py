@@ -1,4 +1,4 @@
-"""jnn: all members by one call of `jnn.run`, host work included; scored once, after the last epoch, as the peers are."""
+"""jnn: all members by one call of `jnn.run`, host work included; scored once, after the last epoch, as peers are."""
 
 from collections.abc import Callable
 from functools import partial
