@@ -1,7 +1,7 @@
 """What is measured: one file per suite, a few lines per case, task or counter."""
 
 from benchmarks.case import Entry
-from benchmarks.suites import core, counters, gpu, inference, layers, overhead, population, scaling, step, study
+from benchmarks.suites import core, counters, gpu, inference, layers, overhead, population, reproductions, scaling, step, study
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "core": core.CASES,
@@ -10,6 +10,8 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "step": step.TASKS,
     "population": population.CASES,
     "study": study.CASES,
+    "reproductions": reproductions.CASES,
+    "reproductions": reproductions.CASES,
     "scaling": scaling.TASKS,
     "inference": inference.TASKS,
     "counters": counters.COUNTERS,

@@ -1,10 +1,14 @@
 """MNIST-1D: logistic regression, MLP, CNN and GRU as 20 seeds each, beside the single runs that were published.
 
-    python examples/reproductions/mnist1d.py [--quick] [--output FILE]
+    python examples/reproductions/mnist1d.py [logistic MLP "MLP 256" CNN GRU] [--quick] [--output FILE]
 
 Greydanus and Kobak, Scaling Down Deep Learning (https://arxiv.org/abs/2011.14439); figures from the repository's README
 and from its notebook `mnist1d-classification` (accuracy on the 1000 test rows after the last of 6000 steps, seed 42).
-Adam 1e-2, batches of 100 in the order of the rows. Both columns of the paper are single runs.
+Adam 1e-2, batches of 100 in the order of the rows. All published figures are single runs.
+
+Two figures of the README hardly belong to these settings. Its 68 for the MLP is what a width of 256 gives, the default
+`hidden_size` of the repository's training settings: hence the row `MLP 256`. Its 32 for logistic regression is what
+1000 steps give, here and in the notebook (32.1); after 6000 steps the model overfits.
 """
 
 import sys
@@ -19,8 +23,8 @@ from torch_layer import draw
 import jnn
 from jnn.layers import bidirectional, conv, dense, gru, relu
 
-PARAMETERS = {"logistic": 410, "MLP": 15_210, "CNN": 5_210, "GRU": 5_134}
-README = {"logistic": 32, "MLP": 68, "CNN": 94, "GRU": 91}
+PARAMETERS = {"logistic": 410, "MLP": 15_210, "MLP 256": 78_858, "CNN": 5_210, "GRU": 5_134}
+README = {"logistic": 32, "MLP": 68, "MLP 256": 68, "CNN": 94, "GRU": 91}
 NOTEBOOK = {"logistic": 31.5, "MLP": 65.1, "CNN": 92.3, "GRU": 89.1}
 
 
@@ -34,9 +38,10 @@ def logistic(params, x):
     return dense(x, **params)
 
 
-def init_mlp(key):
-    """40 -> 100 -> 100 -> 10."""
-    return [draw(k, *shape) for k, shape in zip(split(key, 3), [(40, 100), (100, 100), (100, 10)], strict=True)]
+def init_mlp(key, *, width=100):
+    """40 -> width -> width -> 10."""
+    shapes = [(40, width), (width, width), (width, 10)]
+    return [draw(k, *shape) for k, shape in zip(split(key, 3), shapes, strict=True)]
 
 
 def mlp(params, x):
@@ -82,32 +87,42 @@ def gru_classifier(params, x):
 MODELS = {
     "logistic": (init_logistic, logistic),
     "MLP": (init_mlp, mlp),
+    "MLP 256": (lambda key: init_mlp(key, width=256), mlp),
     "CNN": (init_cnn, cnn),
     "GRU": (init_gru, gru_classifier),
 }
 
 
+def compare(name, accuracy) -> list[Row]:
+    """The rows of one model, given its test accuracy in % of every seed after every epoch of 40 steps."""
+    last = accuracy.isel(epoch=-1).values
+    rows = [Row(f"{name}, README", last, README[name], rounding=0.5)]
+    if name in NOTEBOOK:
+        rows += [Row(f"{name}, notebook", last, NOTEBOOK[name], rounding=0.05)]
+    if name == "logistic" and accuracy.sizes["epoch"] >= 25:
+        rows += [Row(f"{name} after 1000 steps, README", accuracy.sel(epoch=25).values, README[name], rounding=0.5)]
+    return rows
+
+
 def main() -> None:
-    """Trains the four populations, prints the table, checks the scores."""
-    options = arguments(__doc__)
+    """Trains the populations named on the command line, prints the table, checks the scores."""
+    options = arguments(__doc__, names=list(MODELS))
     jnn.use_cpu_cores()
     train, test = (jnn.data.load("mnist1d", split=part) for part in ("train", "test"))
     if "generated" in train.source:
         sys.exit("wanted the published rows, but mnist1d/mnist1d.npz is not in the folder JNN_DATA; put it there")
     seeds, epochs = (3, 15) if options.quick else (20, 150)
     rows, seconds = [], {}
-    for name, model in MODELS.items():
+    for name in options.names:
         metrics = {"accuracy": jnn.metrics.accuracy}
         settings = {"epochs": epochs, "batch_size": 100, "order": "sequential"}
-        study = jnn.Study(model, jnn.losses.softmax_cross_entropy, optax.adam(1e-2), metrics, **settings)
+        study = jnn.Study(MODELS[name], jnn.losses.softmax_cross_entropy, optax.adam(1e-2), metrics, **settings)
         started = time.perf_counter()
         result = jnn.run(study, train, jnn.seeds(seeds), test=test)
         seconds[name] = time.perf_counter() - started
         count = sum(a[0].size for a in jax.tree.leaves(result.trained.params))
         assert count == PARAMETERS[name], f"wanted {PARAMETERS[name]} parameters of the {name}, but got {count}"
-        accuracy = 100 * result.final()["accuracy"].values
-        rows += [Row(f"{name}, README", accuracy, README[name], rounding=0.5)]
-        rows += [Row(f"{name}, notebook", accuracy, NOTEBOOK[name], rounding=0.05)]
+        rows += compare(name, 100 * result.scores["accuracy"])
     show(f"MNIST-1D, test accuracy in % after {40 * epochs} steps", rows)
     print({name: f"{s:.1f} s" for name, s in seconds.items()})
     not_run = "the variant with shuffled positions, which the README also lists"
@@ -115,7 +130,8 @@ def main() -> None:
     save("mnist1d", rows, options, seconds=seconds, steps=40 * epochs, not_run=not_run)
     least = {"logistic": 25, "MLP": 50, "CNN": 70, "GRU": 30}
     for row in rows:
-        assert row.ours.mean > least[row.name.split(",")[0]], f"wanted a better {row.name}, but got {row.ours}"
+        network = row.name.split(",")[0].split()[0]
+        assert row.ours.mean > least[network], f"wanted a better {row.name}, but got {row.ours}"
 
 
 if __name__ == "__main__":
