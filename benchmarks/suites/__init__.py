@@ -1,7 +1,19 @@
 """What is measured: one file per suite, a few lines per case, task or counter."""
 
 from benchmarks.case import Entry
-from benchmarks.suites import core, counters, gpu, inference, layers, overhead, population, reproductions, scaling, step, study
+from benchmarks.suites import (
+    core,
+    counters,
+    gpu,
+    inference,
+    layers,
+    overhead,
+    population,
+    reproductions,
+    scaling,
+    step,
+    study,
+)
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "core": core.CASES,

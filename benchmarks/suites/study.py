@@ -12,27 +12,6 @@ _EQUINOX = Contender("Equinox ensemble", "equinox_ensemble", members=100, needs=
 _LOOP_NAMES = tuple(c.name for c in _LOOPS)
 
 
-def _reproduction(
-    workload: str, family: str, title: str, members: int, epochs: int, batch_size: int, least: float
-) -> Case:
-    """A study of `examples/reproductions`; PyTorch trains a few members, the rest is taken at their pace."""
-    peers = (
-        (Contender("PyTorch loop (2 processes)", "mnist1d_torch_processes", 2, environment=threads(1), needs="torch"),)
-        if family == "mnist1d"
-        else (
-            Contender("PyTorch loop (1 thread)", "uci_torch_loop", 2, environment=threads(1), needs="torch"),
-            Contender("PyTorch batched by hand", "uci_torch_batched", members, environment=threads(2), needs="torch"),
-        )
-    )
-    names = tuple(c.name for c in peers)
-    return Case(
-        f"study_{workload}", title, workload=workload, members=members, epochs=epochs, batch_size=batch_size,
-        contenders=(Contender("jnn", f"{family}_jnn", members), *peers),
-        bars=(Bar("x faster than PyTorch, from a cold process", names, "jnn", at_least=2, of="cold"),),
-        least_accuracy=least, equal_accuracy=False, rounds=3, most_warm_ups=2, colds=2,
-    )  # fmt: skip
-
-
 CASES = (
     Case(
         "study_digits",
@@ -46,8 +25,4 @@ CASES = (
         ),
         least_accuracy=0.94, rounds=3, most_warm_ups=3,
     ),
-    _reproduction("mnist1d_mlp", "mnist1d", "20 seeds of the MLP of MNIST-1D, all 6000 steps", 20, 150, 100, 0.5),
-    _reproduction("mnist1d_cnn", "mnist1d", "20 seeds of the CNN of MNIST-1D, the first 400 steps", 20, 10, 100, 0.4),
-    _reproduction("mnist1d_gru", "mnist1d", "20 seeds of the GRU of MNIST-1D, the first 120 steps", 20, 3, 100, 0.15),
-    _reproduction("uci_yacht", "uci", "240 fits of the MC-dropout grid on yacht, 400 epochs", 240, 400, 128, 0.3),
 )  # fmt: skip
