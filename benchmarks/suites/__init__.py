@@ -23,7 +23,6 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "population": population.CASES,
     "study": study.CASES,
     "reproductions": reproductions.CASES,
-    "reproductions": reproductions.CASES,
     "scaling": scaling.TASKS,
     "inference": inference.TASKS,
     "counters": counters.COUNTERS,
