@@ -13,7 +13,7 @@ import jnn
 
 FOLDER = pathlib.Path(__file__).parents[1] / "examples" / "reproductions"
 NEEDS = {  # script -> data set and further arguments of the quick run
-    "mnist1d": ("mnist1d", []),
+    "mnist1d": ("mnist1d", ["logistic", "MLP", "GRU"]),
     "uci_dropout": ("yacht", ["yacht"]),
     "uci_ensembles": ("yacht", ["yacht"]),
     "mnist_cnn": ("mnist", []),
