@@ -18,6 +18,8 @@ NEEDS = {  # script -> data set and further arguments of the quick run
     "uci_ensembles": ("yacht", ["yacht"]),
     "mnist_cnn": ("mnist", []),
     "mr_textcnn": ("rt_polarity", []),
+    "etth1": ("etth1", []),
+    "shakespeare": ("tinyshakespeare", []),
 }
 
 
