@@ -39,6 +39,7 @@ def is_published(name):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("script", NEEDS)
 def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path):
