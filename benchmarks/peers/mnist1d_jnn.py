@@ -19,6 +19,7 @@ def _job(name, work, budget):
         epochs=budget.epochs,
         batch_size=budget.batch_size,
         order="sequential",
+        evaluate_every=budget.epochs,  # as the peers do
     )
 
     def job(first_seed):

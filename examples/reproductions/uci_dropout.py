@@ -61,7 +61,7 @@ def make_study(data, rows: int, epochs: int) -> jnn.Study:
         return DropoutNet(data.x.shape[1], rngs=rngs)
 
     scaled = {"inputs": jnn.preprocess.standardize, "targets": jnn.preprocess.standardize}
-    settings = {"epochs": epochs, "batch_size": 128, "penalty": penalty, **scaled}
+    settings = {"epochs": epochs, "evaluate_every": epochs, "batch_size": 128, "penalty": penalty, **scaled}
     return jnn.Study(model, jnn.losses.squared_error, optax.adam(1e-3, eps=1e-7), **settings)
 
 
