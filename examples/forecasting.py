@@ -58,22 +58,6 @@ def coverage(result: jnn.Result, data: jnn.Dataset) -> tuple[float, float]:
     return np.mean(error <= 1.645 * said.std), np.mean(error <= width)
 
 
-def draw(results: dict[str, jnn.Result], data: jnn.Dataset, path: str) -> None:
-    """The last test window of the last channel, and what each ensemble made of it."""
-    from matplotlib.figure import Figure
-
-    row, figure = data.splits[0][-1][-1:], Figure(figsize=(7, 4), layout="constrained")
-    axes, past, future = figure.subplots(), data.x[row][0, :, -1], data.y[row][0, :, -1]
-    axes.plot(np.arange(len(past) + len(future)) - len(past), np.r_[past, future], "k", lw=1, label="series")
-    for name, result in results.items():
-        mean, std = (a[0, :, -1] for a in result.predict(data.x[row])[1:])
-        axes.plot(mean, label=name)
-        axes.fill_between(np.arange(len(mean)), mean - 1.645 * std, mean + 1.645 * std, alpha=0.2)
-    axes.set(xlabel="steps from now", title=f"{data.name}, last channel; bands: spread of the members")
-    axes.legend()
-    plots.save(figure, path)
-
-
 def main() -> None:
     """Trains the ensembles, prints errors and coverage, checks that they beat the last value repeated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -107,7 +91,7 @@ def main() -> None:
         print(f"    90 % intervals hold: members' spread {spread:.0%}, validation errors {errors:.0%}")
         assert score < naive, f"wanted an error below {naive:.4g} of the {name}, but got {score:.4g}"
     if arguments.figure:
-        draw(results, data, arguments.figure)
+        plots.save(plots.forecast(results, data, test[-1]), arguments.figure)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Figures of a result, drawn without a display."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from jnn.summary import make_summary, metric_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from jnn.data import Dataset
     from jnn.result import Result
 
 
@@ -43,6 +45,33 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     axes.set(xlabel="epoch", ylabel=metric, title=title)
     axes.title.set_fontsize("small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def forecast(results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1) -> "Figure":
+    """One window of a series and what each ensemble says of its future: the mean, and a band of 1.645 deviations.
+
+    Args:
+        results: Name -> result of a study on `data`.
+        data: Windows [time, channels], see `jnn.Dataset.from_series`.
+        row: The window.
+        channel: The channel that is drawn.
+    """
+    from matplotlib.figure import Figure
+
+    x, y = data.x[np.array([row])], data.y[np.array([row])]
+    past, future = x[0, :, channel], y[0, :, channel]
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.arange(-len(past), len(future)), np.concatenate([past, future]), "k", linewidth=1, label="series")
+    for name, result in results.items():
+        said = result.predict(x)
+        mean, std = said.mean[0, :, channel], said.std[0, :, channel]
+        axes.plot(mean, label=name)
+        axes.fill_between(np.arange(len(mean)), mean - 1.645 * std, mean + 1.645 * std, alpha=0.2, linewidth=0)
+    axes.set(xlabel="steps from now", title=f"{data.name}; bands: 90 % of the members' spread")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure

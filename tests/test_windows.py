@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import jnn
+from jnn import plots
 from jnn.data import Windows
 
 SERIES = np.random.default_rng(0).standard_normal((60, 2)).cumsum(axis=0).astype(np.float32)
@@ -78,6 +79,15 @@ def test_a_result_of_windows_is_saved_and_predicts_again(tmp_path):
     result.save(tmp_path)
     x = DATA.x[np.arange(4)]
     np.testing.assert_array_equal(jnn.Result.load(tmp_path, made).predict(x).mean, result.predict(x).mean)
+
+
+def test_a_forecast_is_drawn_with_its_past_and_a_band_for_each_ensemble():
+    result = jnn.run(study(epochs=1), DATA, jnn.seeds(2) * jnn.holdout(0.2))
+    (axes,) = plots.forecast({"one": result, "two": result}, DATA, 7, channel=0).axes
+    series, one, _ = axes.lines
+    assert np.array_equal(series.get_ydata(), SERIES[7:18, 0]) and series.get_xdata().tolist() == list(range(-8, 3))
+    np.testing.assert_array_equal(one.get_ydata(), result.predict(DATA.x[np.array([7])]).mean[0, :, 0])
+    assert len(axes.collections) == 2
 
 
 WRONG = [
