@@ -203,7 +203,7 @@ def _head_rows(array, kv_heads: int):
     return jnp.moveaxis(array, -2, -3).reshape(math.prod(batch) * kv_heads, heads // kv_heads, time, dim)
 
 
-def _mask_rows(array, shape: tuple[int, ...], kv_heads: int):
+def _mask_rows(array, shape: tuple, kv_heads: int):
     """Bring a mask or bias into rows, or into a single row that serves all: (rows or 1, group or 1, time, source)."""
     if array is None:
         return None
@@ -237,7 +237,7 @@ def _for_each_row(function, arrays: tuple, *, one_by_one: bool):
     return lax.map(jax.checkpoint(on_row), tuple(array for array, mine in zip(shared, own, strict=True) if mine))
 
 
-def _wants_one_by_one(shape: tuple[int, ...]) -> bool:
+def _wants_one_by_one(shape: tuple) -> bool:
     """Tell whether the scores of all heads together would leave a CPU's cache while those of one head stay."""
     scores_of_one_head = shape[-2] * shape[-1]
     return scores_of_one_head >= ONE_BY_ONE_FROM and jax.default_backend() == "cpu"

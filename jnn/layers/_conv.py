@@ -57,7 +57,7 @@ def conv(
             f"divide, but got x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
         )
     dtype = jnp.result_type(x, kernel)
-    geometry = _geometry(x.shape, kernel.shape, strides, padding, dilation, groups, lowering=lowering)
+    geometry = _geometry(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups, lowering=lowering)
     y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
     return y if bias is None else y + bias
 
@@ -156,7 +156,14 @@ def conv_general_dilated(
             out_sharding,
         )
     geometry = _geometry(
-        lhs.shape, rhs.shape, window_strides, padding, rhs_dilation or 1, feature_group_count, precision, lowering
+        lhs.shape[1:-1],
+        rhs.shape[:-2],
+        window_strides,
+        padding,
+        rhs_dilation or 1,
+        feature_group_count,
+        precision,
+        lowering,
     )
     return _output(geometry, lhs, rhs)
 
@@ -180,7 +187,7 @@ def conv_plan(
     >>> conv_plan((64, 28, 28, 8), (3, 3, 8, 16), platform="cpu")
     Plan(output='lax', input_grad='flip', kernel_grad='exchange', members='loop')
     """
-    geometry = _geometry(x_shape, kernel_shape, strides, padding, dilation, groups, lowering=lowering)
+    geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering=lowering)
     return plan(geometry, kernel_shape[-2], platform or jax.default_backend())
 
 
@@ -225,8 +232,8 @@ def _check_operands(x: Array, kernel: Array, groups: int) -> None:
 
 
 def _geometry(
-    x_shape: Sequence[int],
-    kernel_shape: Sequence[int],
+    spatial: Sequence[int],
+    window: Sequence[int],
     strides: Sizes,
     padding: Padding,
     dilation: Sizes,
@@ -234,7 +241,7 @@ def _geometry(
     precision: lax.PrecisionLike = None,
     lowering: Lowering = "auto",
 ) -> Geometry:
-    made = make_geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation)
+    made = make_geometry(spatial, window, strides, padding, dilation)
     return dataclasses.replace(made, groups=groups, precision=precision, lowering=lowering)
 
 

@@ -210,7 +210,7 @@ def _over_time(loop: Callable, x, kernels: Kernels, carry: tuple, reverse: bool,
     return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)
 
 
-def _first_carry(part, shape: tuple[int, ...]):
+def _first_carry(part, shape: tuple):
     """Return zeros for a carry that was not given."""
     if part is None:
         return jnp.zeros(shape)

@@ -90,7 +90,7 @@ def elastic_net(params: PyTree, l1_ratio: Rate = 0.5) -> Float[Array, ""]:
     return l1_ratio * l1(params) + (1 - l1_ratio) / 2 * l2(params)
 
 
-def _random_levels(key: PRNGKeyArray, shape: tuple[int, ...]) -> Integer[Array, "..."]:
+def _random_levels(key: PRNGKeyArray, shape: tuple) -> Integer[Array, "..."]:
     """Draw one of 2**16 levels for each value.
 
     One threefry block gives two words and so four values: a quarter of the cost of a float for each value, and

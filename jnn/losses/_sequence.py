@@ -37,7 +37,7 @@ def ctc(
     return optax.losses.ctc_loss(logits, padded_time, targets, _padding(targets.shape, target_lengths), blank_id=blank)
 
 
-def _padding(shape: tuple[int, ...], lengths: Int[Array, " batch"] | None) -> Float[Array, "batch time"]:
+def _padding(shape: tuple, lengths: Int[Array, " batch"] | None) -> Float[Array, "batch time"]:
     """1 at the positions behind each row's length."""
     if lengths is None:
         return jnp.zeros(shape)

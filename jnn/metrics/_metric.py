@@ -115,7 +115,7 @@ def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> 
     return ClassRows(logits, labels, jnp.where((w > 0) & jnp.isnan(logits).any(-1), jnp.nan, w))
 
 
-def row_weights(weights: Weights, shape: tuple[int, ...]) -> Float[Array, " rows"]:
+def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
     """Weights of the leading axes, repeated over the further axes of `shape`, as one row."""
     if weights is None:
         return jnp.ones(shape).reshape(-1)
