@@ -1,7 +1,8 @@
 """How a layer is called in JAX: inside a compiled loop, as a training step calls it, or once per call of the host.
 
-A call of the backward kind takes the gradient of sum(y w) by parameters and input and moves the parameters against it,
-at a rate that is 0 when the program runs: so the compiler may leave nothing out, and every call sees the same numbers.
+A call of the backward kind makes y, takes the gradient of sum(y w) by parameters and input and moves the parameters
+against it, at a rate that is 0 when the program runs: so the compiler may leave nothing out, and every call sees the
+same numbers. The sum itself is made after the last call, here as in PyTorch.
 """
 
 import functools
@@ -40,8 +41,8 @@ def layer(
     run, stages = made
 
     def play(calls):
-        loss, out = (a if members == 1 else a[0] for a in run(calls))
-        return layer_data.score(loss, np.asarray(out))
+        y, out = (np.asarray(a if members == 1 else a[0]) for a in run(calls))
+        return layer_data.score(float((y * layer_data.cotangent(y.shape)).sum()), out)
 
     return Prepared(play, stages)
 
@@ -60,20 +61,17 @@ def staged(function: Any, *arguments: Any, compiler: Mapping[str, Any] | None = 
 
 
 def _make_call(function: Callable, backward: bool, differentiable: bool, members: int) -> Callable:
-    """`call(params, x, key, rate) -> (params, loss, out)` with out = y, or the gradient by x of a call backward."""
+    """`call(params, x, key, rate) -> (params, y, out)` with out = y, or the gradient by x of a call backward."""
 
     def forward_call(params, x, key, rate):
-        return params, jnp.zeros(()), function(params, x, key)
-
-    def loss(params, x, key):
-        y = function(params, x, key)
-        return jnp.sum(y * layer_data.cotangent(y.shape))
+        return params, *[function(params, x, key)] * 2
 
     def backward_call(params, x, key, rate):
-        by = (0, 1) if differentiable else (0,)
-        value, gradients = jax.value_and_grad(loss, by)(params, x, key)
+        made = (lambda p, x: function(p, x, key)) if differentiable else lambda p: function(p, x, key)
+        y, pullback = jax.vjp(made, params, *[x] * differentiable)
+        gradients = pullback(jnp.asarray(layer_data.cotangent(y.shape)))
         params = jax.tree.map(lambda p, g: p - rate * g, params, gradients[0])
-        return params, value, gradients[1] if differentiable else jnp.zeros(1)
+        return params, y, gradients[1] if differentiable else jnp.zeros(1)
 
     call = backward_call if backward else forward_call
     return call if members == 1 else jax.vmap(call, in_axes=(0, 0, None, None))
@@ -103,7 +101,7 @@ def _by_the_host(call: Callable, params: Any, inputs: jax.Array, compiler: Any) 
     def run(calls):
         now = params
         for i in range(calls):
-            now, loss, out = compiled(now, xs[(calls - 1 - i) % INPUTS], key, rate)
-        return jax.block_until_ready((loss, out))
+            now, y, out = compiled(now, xs[(calls - 1 - i) % INPUTS], key, rate)
+        return jax.block_until_ready((y, out))
 
     return run, stages

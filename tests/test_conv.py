@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 
 import flax.linen
 import jax
@@ -248,18 +247,24 @@ def test_data_gets_no_gradient():
     assert "conv_kernel_grad" in program and "conv_input_grad" not in program
 
 
-def test_a_residual_block_trains_in_the_memory_of_lax():
-    x, kernels = jnp.ones((8, 16, 16, 16)), (jnp.ones((3, 3, 16, 16)), jnp.ones((3, 3, 16, 16)))
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_residual_block_trains_in_the_memory_of_lax(strides):
+    x = jnp.ones((8, 16, 16, 16))
+    kernels = [jnp.ones(shape) for shape in ((3, 3, 16, 32), (3, 3, 32, 32), (1, 1, 16, 32))]
 
     def bytes_of(function):
         def loss(kernels, x):
-            h = jax.nn.relu(function(x, kernels[0]))
-            return jax.nn.relu(x + function(h, kernels[1])).sum()
+            h = jax.nn.relu(function(x, kernels[0], strides))
+            return jax.nn.relu(function(x, kernels[2], strides) + function(h, kernels[1], 1)).sum()
 
         compiled = jax.jit(jax.grad(loss, (0, 1))).lower(kernels, x).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert bytes_of(conv) <= 1.5 * bytes_of(truth("plain"))
+    def plain(x, kernel, strides):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, (strides, strides), "SAME", dimension_numbers=numbers)
+
+    assert bytes_of(lambda x, kernel, strides: conv(x, kernel, strides=strides)) <= 1.5 * bytes_of(plain)
 
 
 @pytest.mark.parametrize(
@@ -373,13 +378,6 @@ def test_the_plan_follows_platform_shape_and_override():
     assert conv_plan(*shapes, platform="cpu", lowering="lax") == ("lax", "lax", "lax", "lax")
     assert conv_plan((8, 28, 28, 1), (3, 3, 1, 16), platform="cpu").output == "patches"
     assert conv_plan(*shapes) == conv_plan(*shapes, platform=jax.default_backend())
-
-
-def test_no_patches_stand_in_the_compiled_program():
-    x, kernel, weight = operands("plain")
-    program = jax.jit(with_gradients(conv)).lower(x, kernel, weight).compile().as_text()
-    taps_of_every_place = math.prod(x.shape) * 9
-    assert f"[{taps_of_every_place // 27},27]" not in program and "2,6,5,27]" not in program
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,38 @@ def test_half_precision_is_summed_in_single():
 def test_groups_that_do_not_divide_the_channels_are_refused():
     with pytest.raises(ValueError, match="divides 4 channels, but got 3"):
         inspect.unwrap(layers.group_norm)(jnp.ones((2, 4)), 3)
+
+
+def _by_definition(x, scale, bias, eps, weights, axes):
+    """The formula that the docstrings give, left to JAX to differentiate."""
+    shares = jnp.ones(x.shape) if weights is None else jnp.broadcast_to(weights[:, None, None], x.shape)
+    shares /= shares.sum(axis=axes, keepdims=True)
+    mean = (shares * x).sum(axis=axes, keepdims=True)
+    var = (shares * (x - mean) ** 2).sum(axis=axes, keepdims=True)
+    return (x - mean) / jnp.sqrt(var + eps) * scale + bias
+
+
+@pytest.mark.parametrize("name", ["layer", "batch", "weighted batch"])
+def test_derivatives_by_every_argument_are_those_of_the_definition(name):
+    x, scale, bias, w = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(4, 3, 2), (2,), (2,), (4, 3, 2)])
+    )
+    arguments = [x, scale, bias, jnp.float32(0.1)] + [jnp.array([0.5, 2.0, 0.0, 1.0])] * (name == "weighted batch")
+
+    def ours(x, scale, bias, eps, weights=None):
+        if name == "layer":
+            return layers.layer_norm(x, scale, bias, eps=eps)
+        return layers.batch_norm_train(x, scale, bias, eps=eps, weights=weights)[0]
+
+    def truth(x, scale, bias, eps, weights=None):
+        return _by_definition(x, scale, bias, eps, weights, (-1,) if name == "layer" else (0, 1))
+
+    def slopes(function):
+        loss = lambda *a: (w * jnp.sin(function(*a))).sum()  # noqa: E731
+        every = tuple(range(len(arguments)))
+        return jax.grad(loss, every)(*arguments), jax.hessian(loss, every)(
+            *arguments
+        )  # backward; forward over backward
+
+    for got, wanted in zip(jax.tree.leaves(slopes(ours)), jax.tree.leaves(slopes(truth)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-4)

@@ -184,7 +184,7 @@ def conv_plan(
     `members` says what becomes of a kernel with a vmapped axis. `platform` is "cpu", "gpu" or "tpu", by default the
     one that JAX runs on.
 
-    >>> conv_plan((64, 28, 28, 8), (3, 3, 8, 16), platform="cpu")
+    >>> conv_plan((64, 28, 28, 16), (3, 3, 16, 16), platform="cpu")
     Plan(output='lax', input_grad='flip', kernel_grad='exchange', members='loop')
     """
     geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering=lowering)

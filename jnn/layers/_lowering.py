@@ -51,11 +51,14 @@ def plan(geometry: Geometry, in_channels: int, platform: str) -> Plan:
     lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
     if lowering == "lax":
         return Plan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
-    is_depthwise = g.groups > 1 and in_channels == 1
+    if g.groups > 1:
+        is_depthwise = in_channels == 1
+        return Plan("taps" if is_depthwise else "lax", "taps" if is_depthwise else "flip", "by group", members="loop")
+    is_product = math.prod(g.window) == 1
     return Plan(
-        output="taps" if is_depthwise else "patches" if in_channels == 1 else "lax",
-        input_grad="taps" if is_depthwise else "flip",
-        kernel_grad="by group" if g.groups > 1 else "taps" if math.prod(g.window) == 1 else "exchange",
+        output="patches" if is_product or in_channels <= 4 else "lax",
+        input_grad="patches" if is_product or max(g.strides) > 1 or in_channels <= 8 else "flip",
+        kernel_grad="patches" if is_product else "exchange",
         members="loop",
     )
 
@@ -106,30 +109,45 @@ def kernel_grad_lax(g: Geometry, x: Array, dy: Array) -> Array:
 
 def output_patches(g: Geometry, x: Array, kernel: Array) -> Array:
     """y = patches of x, one row for each place of the window, times the kernel as a matrix."""
-    patches = jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1)  # [batch, *out_spatial, taps * in]
     matrix = kernel.reshape(-1, kernel.shape[-1])
-    y = jnp.matmul(patches.reshape(-1, len(matrix)), matrix, precision=g.precision, preferred_element_type=wide(x))
+    y = jnp.matmul(patches(g, x), matrix, precision=g.precision, preferred_element_type=wide(x))
     return y.reshape(x.shape[0], *g.out_spatial, kernel.shape[-1])
 
 
 def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
     """y = sum over the window's taps t of x shifted by t, times kernel[t]."""
     out, kernel = kernel.shape[-1], split_groups(g, kernel)
-    terms = (product("rgi,gio->rgo", rows(g, seen), kernel[tap]) for tap, seen in shifts(g, x))
+    terms = (product(g, "rgi,gio->rgo", rows(g, seen), kernel[tap]) for tap, seen in shifts(g, x))
     return sum_of(terms).reshape(x.shape[0], *g.out_spatial, out)
+
+
+def input_grad_patches(g: Geometry, dy: Array, kernel: Array) -> Array:
+    """dx = dy times the kernel as a matrix, which is each tap's share of each place, put back and added up."""
+    matrix = kernel.reshape(-1, kernel.shape[-1]).T
+    each = jnp.matmul(dy.reshape(-1, dy.shape[-1]), matrix, precision=g.precision, preferred_element_type=wide(dy))
+    shares = jnp.split(each.reshape(*dy.shape[:-1], matrix.shape[1]), math.prod(g.window), axis=-1)
+    return sum_of(unshift(g, tap, share) for tap, share in zip(taps(g), shares, strict=True))
 
 
 def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
     """dx = sum over taps t of (dy kernel[t]^T), shifted back by t."""
     shape = (dy.shape[0], *g.out_spatial, kernel.shape[-2] * g.groups)
     kernel = split_groups(g, kernel)
-    terms = ((tap, product("rgo,gio->rgi", rows(g, dy), kernel[tap])) for tap in taps(g))
+    terms = ((tap, product(g, "rgo,gio->rgi", rows(g, dy), kernel[tap])) for tap in taps(g))
     return sum_of(unshift(g, tap, term.reshape(shape)) for tap, term in terms)
+
+
+def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
+    """dkernel = (patches of x)^T dy; the patches are made anew, not kept."""
+    matrix = jnp.matmul(
+        patches(g, x).T, dy.reshape(-1, dy.shape[-1]), precision=g.precision, preferred_element_type=wide(x)
+    )
+    return matrix.reshape(*g.window, x.shape[-1], dy.shape[-1])
 
 
 def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
     """dkernel[t] = (x shifted by t)^T dy."""
-    parts = jnp.stack([product("rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)])
+    parts = jnp.stack([product(g, "rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)])
     return jnp.swapaxes(parts, 1, 2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
 
@@ -180,13 +198,20 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
     ("output", "patches"): output_patches,
     ("output", "taps"): output_taps,
     ("input_grad", "lax"): input_grad_lax,
+    ("input_grad", "patches"): input_grad_patches,
     ("input_grad", "taps"): input_grad_taps,
     ("input_grad", "flip"): input_grad_flip,
     ("kernel_grad", "lax"): kernel_grad_lax,
+    ("kernel_grad", "patches"): kernel_grad_patches,
     ("kernel_grad", "taps"): kernel_grad_taps,
     ("kernel_grad", "exchange"): kernel_grad_exchange,
     ("kernel_grad", "by group"): kernel_grad_by_group,
 }
+
+
+def patches(g: Geometry, x: Array) -> Array:
+    """What the window sees of x, a row for each place: `[batch * places, taps * in]`."""
+    return jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1).reshape(-1, math.prod(g.window) * x.shape[-1])
 
 
 def plain_conv(
@@ -246,13 +271,13 @@ def exchange_channels(g: Geometry, kernel: Array) -> Array:
     return jnp.moveaxis(grouped, -1, -3).reshape(*g.window, kernel.shape[-1] // g.groups, kernel.shape[-2] * g.groups)
 
 
-def product(equation: str, a: Array, b: Array) -> Array:
+def product(g: Geometry, equation: str, a: Array, b: Array) -> Array:
     """Compute an einsum, or multiply and add where a group's matrices are vectors, which XLA fuses."""
     names_a, names_b, result = equation.replace("->", ",").split(",")
     size = dict(zip(names_a + names_b, a.shape + b.shape, strict=True))
     summed = next(name for name in "rio" if name not in result)
     if size[summed] > 1 and (size["g"] == 1 or min(size["i"], size["o"]) > 1):
-        return jnp.einsum(equation, a, b, preferred_element_type=wide(a))
+        return jnp.einsum(equation, a, b, precision=g.precision, preferred_element_type=wide(a))
     return (spread(names_a, a) * spread(names_b, b)).sum("rgio".index(summed))
 
 

@@ -5,10 +5,12 @@ at least and in two passes, since `mean(x^2) - mean(x)^2` loses every digit when
 dtype.
 """
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Shaped
 
 Scalar = float | Float[Array, ""]
@@ -31,7 +33,7 @@ def batch_norm(
     Array([[1.]], dtype=float32)
     """
     centred = _accumulable(x) - mean
-    return _affine(centred * jax.lax.rsqrt(_accumulable(var) + eps), scale, bias, x.dtype)
+    return _as(x.dtype, _affine(centred * jax.lax.rsqrt(_accumulable(var) + eps), scale, bias))
 
 
 def batch_norm_train(
@@ -66,12 +68,9 @@ def batch_norm_train(
     >>> mean, var
     (Array([2.], dtype=float32), Array([1.], dtype=float32))
     """
-    average = _weighted_average(x, weights)
-    high = _accumulable(x)
-    mean = average(high)
-    centred = high - mean
-    var = average(jnp.square(centred))
-    return _affine(centred * jax.lax.rsqrt(var + eps), scale, bias, x.dtype), (mean, var)
+    shares = _shares(x, weights)
+    y, mean, var = _normalize(_accumulable(x), scale, bias, eps, shares, tuple(range(x.ndim - 1)))
+    return _as(x.dtype, y), (mean.reshape(-1), var.reshape(-1))
 
 
 def layer_norm(
@@ -88,10 +87,7 @@ def layer_norm(
     >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
     Array([-1.,  1.], dtype=float32)
     """
-    high = _accumulable(x)
-    centred = high - high.mean(axis=-1, keepdims=True)
-    var = jnp.square(centred).mean(axis=-1, keepdims=True)
-    return _affine(centred * jax.lax.rsqrt(var + eps), scale, bias, x.dtype)
+    return _as(x.dtype, _normalize(_accumulable(x), scale, bias, eps, None, (-1,))[0])
 
 
 def rms_norm(
@@ -106,7 +102,7 @@ def rms_norm(
     """
     high = _accumulable(x)
     mean_square = jnp.square(high).mean(axis=-1, keepdims=True)
-    return _affine(high * jax.lax.rsqrt(mean_square + eps), scale, None, x.dtype)
+    return _as(x.dtype, _affine(high * jax.lax.rsqrt(mean_square + eps), scale, None))
 
 
 def group_norm(
@@ -134,7 +130,7 @@ def group_norm(
     high = _accumulable(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     centred = high - _group_average(high, groups)
     y = centred * jax.lax.rsqrt(_group_average(jnp.square(centred), groups) + eps)
-    return _affine(y.reshape(x.shape), scale, bias, x.dtype)
+    return _as(x.dtype, _affine(y.reshape(x.shape), scale, bias))
 
 
 def instance_norm(
@@ -172,22 +168,62 @@ def _group_average(x, groups: int):
     return jnp.repeat(averages, channels // groups, axis=-1)[:, None]
 
 
-def _affine(y, scale, bias, dtype):
-    """Scale and shift each channel where asked to, and return to the input's dtype."""
+def _affine(y, scale, bias):
+    """Scale and shift each channel where asked to."""
     y = y if scale is None else y * scale
-    y = y if bias is None else y + bias
+    return y if bias is None else y + bias
+
+
+def _as(dtype, y):
+    """Return to the input's dtype."""
     return y.astype(jax.dtypes.canonicalize_dtype(dtype))
 
 
-def _weighted_average(x, weights):
-    """Return the function that averages an array of x's shape over all axes but the last."""
-    axes = tuple(range(x.ndim - 1))
+def _shares(x, weights):
+    """Return each position's part of the average over all axes but the last, or None if all count alike."""
     if weights is None:
-        return lambda values: values.mean(axis=axes)
+        return None
     rank = jnp.ndim(weights)
     if rank == x.ndim or jnp.shape(weights) != x.shape[:rank]:
         raise ValueError(f"wanted weights of leading axes of x {x.shape}, but got {weights.shape}; give one each row")
     high = _accumulable(weights)
     total = high.sum() * math.prod(x.shape[rank:-1])
-    share = (high / jnp.where(total > 0, total, 1)).reshape(*high.shape, *[1] * (x.ndim - rank))
-    return lambda values: (share * values).sum(axis=axes)
+    return (high / jnp.where(total > 0, total, 1)).reshape(*high.shape, *[1] * (x.ndim - rank))
+
+
+def _average(values, shares, axes: tuple):
+    if shares is None:
+        return values.mean(axis=axes, keepdims=True)
+    return (shares * values).sum(axis=axes, keepdims=True)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
+def _normalize(x, scale, bias, eps, shares, axes: tuple):
+    """Return (x - mean) / sqrt(var + eps) * scale + bias, mean and var, the moments over `axes`."""
+    mean = _average(x, shares, axes)
+    var = _average(jnp.square(x - mean), shares, axes)
+    return _affine((x - mean) * jax.lax.rsqrt(var + eps), scale, bias), mean, var
+
+
+@functools.partial(_normalize.defjvp, symbolic_zeros=True)
+def _normalize_jvp(axes: tuple, primals, tangents):
+    """Differentiate in closed form.
+
+    dy = s r dx - s r dmean - n s r^2 / 2 (dvar + deps) + n ds + db,  n = (x - mean) r,  r = 1 / sqrt(var + eps)
+
+    Factors of the moments' size are multiplied first: transposed, sums over the batch come before these factors, and
+    batch norm's backward pass needs the two sums of the gradients of scale and bias and no other.
+    """
+    x, scale, bias, eps, shares = primals
+    dx, dscale, dbias, deps, dshares = (0 if t is None or isinstance(t, SymbolicZero) else t for t in tangents)
+    y, mean, var = _normalize(x, scale, bias, eps, shares, axes)
+    centred, root = x - mean, jax.lax.rsqrt(var + eps)
+    dmean = dvar = jnp.zeros_like(mean)
+    if not isinstance(dx, int):
+        dmean, dvar = _average(dx, shares, axes), 2 * _average(centred * dx, shares, axes)
+    if not isinstance(dshares, int):
+        dmean, dvar = dmean + _average(x, dshares, axes), dvar + _average(jnp.square(centred), dshares, axes)
+    factor = 1 if scale is None else scale
+    slope = dscale - factor * (jnp.square(root) / 2 * (dvar + deps))
+    dy = (factor * root) * dx - factor * (root * dmean) + centred * root * slope + dbias
+    return (y, mean, var), (dy, dmean, dvar)
