@@ -31,13 +31,17 @@ def layer(
     members: int = 1,
     loop: bool = True,
     compiler: Mapping[str, Any] | None = None,
+    lay_out: Callable[[Callable, Any], Callable] = lambda program, arrays: program,
 ) -> Prepared:
-    """Prepares calls of `function(params, x, key, **options) -> y`, of one member or of a vmapped population."""
+    """Prepares calls of `function(params, x, key, **options) -> y`, of one member or of a population.
+
+    `lay_out(program, arrays)` makes the program of one member that of all; arrays and results get a member axis.
+    """
     function = functools.partial(function, **(options or {}))
     values = jax.tree.map(jnp.asarray, layer_data.params(params or {}, members))
     inputs = jnp.asarray(layer_data.inputs(x, vocabulary, members))
-    one = _make_call(function, backward, differentiable=not vocabulary, members=members)
-    made = _in_loop(one, values, inputs, compiler) if loop else _by_the_host(one, values, inputs, compiler)
+    one = _make_call(function, backward, differentiable=not vocabulary)
+    made = _in_loop(one, values, inputs, compiler, lay_out) if loop else _by_the_host(one, values, inputs, compiler)
     run, stages = made
 
     def play(calls):
@@ -60,11 +64,11 @@ def staged(function: Any, *arguments: Any, compiler: Mapping[str, Any] | None = 
     return compiled, dict(zip(("trace", "lower", "compile"), seconds, strict=True))
 
 
-def _make_call(function: Callable, backward: bool, differentiable: bool, members: int) -> Callable:
-    """`call(params, x, key, rate) -> (params, y, out)` with out = y, or the gradient by x of a call backward."""
+def _make_call(function: Callable, backward: bool, differentiable: bool) -> Callable:
+    """`call(params, x, key, rate) -> (params, y, out)`; `out` is the gradient by x, or y of a call forward."""
 
     def forward_call(params, x, key, rate):
-        return params, *[function(params, x, key)] * 2
+        return params, jnp.zeros(()), function(params, x, key)
 
     def backward_call(params, x, key, rate):
         made = (lambda p, x: function(p, x, key)) if differentiable else lambda p: function(p, x, key)
@@ -73,14 +77,17 @@ def _make_call(function: Callable, backward: bool, differentiable: bool, members
         params = jax.tree.map(lambda p, g: p - rate * g, params, gradients[0])
         return params, y, gradients[1] if differentiable else jnp.zeros(1)
 
-    call = backward_call if backward else forward_call
-    return call if members == 1 else jax.vmap(call, in_axes=(0, 0, None, None))
+    return backward_call if backward else forward_call
 
 
-def _in_loop(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:
+def _in_loop(
+    call: Callable, params: Any, inputs: jax.Array, compiler: Any, lay_out: Callable
+) -> tuple[Callable, dict[str, float]]:
     key = jax.random.key(0)
 
-    def program(calls, params, inputs, rate):
+    def program(arrays, calls, rate):
+        params, inputs = arrays
+
         def body(i, carry):
             x = inputs[(calls - 1 - i) % INPUTS]
             return call(carry[0], x, jax.random.fold_in(key, i), rate)
@@ -89,9 +96,9 @@ def _in_loop(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> t
         start = params, *jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes[1:])
         return jax.lax.fori_loop(0, calls, body, start)[1:]
 
-    arguments = params, inputs, jnp.float32(0)
-    compiled, stages = staged(jax.jit(program), jnp.int32(1), *arguments, compiler=compiler)
-    return lambda calls: jax.block_until_ready(compiled(jnp.int32(calls), *arguments)), stages
+    arrays, rate = (params, inputs), jnp.float32(0)
+    compiled, stages = staged(jax.jit(lay_out(program, arrays)), arrays, jnp.int32(1), rate, compiler=compiler)
+    return lambda calls: jax.block_until_ready(compiled(arrays, jnp.int32(calls), rate)), stages
 
 
 def _by_the_host(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:

@@ -18,13 +18,13 @@ def params(shapes: Mapping[str, Shape], members: int = 1) -> dict[str, np.ndarra
 
 
 def inputs(shape: Shape, vocabulary: int = 0, members: int = 1) -> np.ndarray:
-    """`INPUTS` random inputs [INPUTS, (members,) *shape]: normal values, or ids below `vocabulary`."""
+    """`INPUTS` random inputs [(members,) INPUTS, *shape]: normal values, or ids below `vocabulary`."""
     random = np.random.default_rng(1)
     if vocabulary:
         values = random.integers(0, vocabulary, (INPUTS, *shape)).astype(np.int32)
     else:
         values = random.standard_normal((INPUTS, *shape), dtype=np.float32)
-    return values if members == 1 else np.stack([np.roll(values, m, -1) for m in range(members)], 1)
+    return values if members == 1 else np.stack([np.roll(values, m, -1) for m in range(members)])
 
 
 def score(loss: Any, out: np.ndarray) -> float:

@@ -54,13 +54,13 @@ class LSTM(nn.Module):
 class GPT(nn.Module):
     """Embedding with learnt positions, causal blocks, a last norm, and the table again as the last layer."""
 
-    def __init__(self, vocabulary, time, width, depth, heads):
+    def __init__(self, vocabulary, time, width, depth, heads, bias=True):
         super().__init__()
         self.table = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.table.weight, std=0.02)
         self.positions = nn.Parameter(0.02 * torch.randn(time, width))
-        self.blocks = nn.Sequential(*(_Attending(width, heads, causal=True) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.Sequential(*(_Attending(width, heads, causal=True, bias=bias) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width, bias=bias)
 
     def forward(self, x):
         """[batch, time] -> logits."""
@@ -90,12 +90,13 @@ class ViT(nn.Module):
 class _Attending(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)) with four times the width and GELU."""
 
-    def __init__(self, width, heads, causal):
+    def __init__(self, width, heads, causal, bias=True):
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.norms = nn.ModuleList([nn.LayerNorm(width, bias=bias), nn.LayerNorm(width, bias=bias)])
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias), nn.Linear(width, width, bias)
+        widen, narrow = nn.Linear(width, 4 * width, bias), nn.Linear(4 * width, width, bias)
+        self.mlp = nn.Sequential(widen, nn.GELU(approximate="tanh"), narrow)
 
     def forward(self, x):
         q, k, v = (a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in self.qkv(self.norms[0](x)).chunk(3, -1))

@@ -38,10 +38,10 @@ def tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs, torch.from_numpy(y).long().to(DEVICE)
 
 
-def train(net: nn.Module, work: Workload, budget: Budget) -> float:
+def train(net: nn.Module, work: Workload, budget: Budget, learning_rate: float = LEARNING_RATE) -> float:
     """Trains one net eagerly and returns its test accuracy: fused Adam, rows shuffled once an epoch, no loader."""
     x, y = tensors(work.train_x, work.train_y)
-    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, fused=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
     for _ in range(budget.epochs):
         order = torch.randperm(len(x), device=DEVICE)
         for rows in order.split(budget.batch_size):

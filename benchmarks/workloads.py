@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LEARNING_RATE = 1e-3
+SEARCH_RATES, SEARCH_FOLDS = (1e-4, 1e-2), 3  # of the random search: bounds of the learning rate, log-uniform
 
 
 class Product(NamedTuple):
@@ -84,6 +85,19 @@ def digits() -> Workload:
     return _split(bunch.data / 16, bunch.target, DIGITS_LAYERS, "scikit-learn digits")
 
 
+def search() -> Workload:
+    """The digits' training rows: an epoch has two of three folds, `train`; the third is scored, `test`."""
+    work = digits()
+    n = len(work.train_x) * (SEARCH_FOLDS - 1) // SEARCH_FOLDS
+    x, y = work.train_x, work.train_y
+    return replace(work, train_x=x[:n], train_y=y[:n], test_x=x[n:], test_y=y[n:])
+
+
+def all_rows(work: Workload) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the training rows, then the test rows."""
+    return np.concatenate([work.train_x, work.test_x]), np.concatenate([work.train_y, work.test_y])
+
+
 def recurrent() -> Workload:
     """The digits as sequences of 8 rows of 8 pixels."""
     work = digits()
@@ -127,6 +141,16 @@ def uci_yacht() -> Workload:
     return Workload(data.x[train], data.y[train], data.x[validation], data.y[validation], layers, "UCI yacht")
 
 
+def _sequences(name: str) -> Workload:
+    """The rows of `sequence_data`: 80 steps of a GPT or an LSTM in an epoch, 257 of DLinear."""
+    from benchmarks import sequence_data as data
+
+    if name == "dlinear":
+        return data.etth1(_data_folder())
+    layers, batch_size = (data.GPT_LAYERS, 12) if name == "gpt" else (data.LSTM_LAYERS, 32)
+    return data.shakespeare(_data_folder(), layers, 80 * batch_size)
+
+
 MNIST1D_LAYERS = {
     "logistic": (Product(1, 40, 10),),
     "mlp": (Product(1, 40, 100), Product(1, 100, 100), Product(1, 100, 10)),
@@ -134,7 +158,8 @@ MNIST1D_LAYERS = {
     "gru": (Product(80, 7, 18), Product(1, 480, 10)),
 }
 WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "wide": wide, "lenet": lenet, "uci_yacht": uci_yacht}
-WORKLOADS |= {"recurrent": recurrent, "patches": patches}
+WORKLOADS |= {"recurrent": recurrent, "patches": patches, "search": search}
+WORKLOADS |= {name: functools.partial(_sequences, name) for name in ("gpt", "lstm", "dlinear")}
 WORKLOADS |= {f"mnist1d_{name}": functools.partial(mnist1d, layers) for name, layers in MNIST1D_LAYERS.items()}
 
 

@@ -6,14 +6,15 @@ result = jnn.run(study, data, members)                                          
 print(result.summary())                                                              # means with intervals
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from jnn import augment as augment
 from jnn import data as data
 from jnn import initializers as initializers
 from jnn import layers as layers
 from jnn import losses as losses
 from jnn import metrics as metrics
-from jnn import models as models
-from jnn import modules as modules
 from jnn import preprocess as preprocess
 from jnn import stats as stats
 from jnn.data import Dataset as Dataset
@@ -25,9 +26,6 @@ from jnn.engine import State as State
 from jnn.engine import make_start as make_start
 from jnn.engine import make_step as make_step
 from jnn.epoch import make_epoch as make_epoch
-from jnn.generation import generate as generate
-from jnn.generation import generate_sliding as generate_sliding
-from jnn.hyper import Hyper as Hyper
 from jnn.members import Members as Members
 from jnn.members import choice as choice
 from jnn.members import folds as folds
@@ -39,14 +37,46 @@ from jnn.members import seeds as seeds
 from jnn.members import uniform as uniform
 from jnn.model import Model as Model
 from jnn.model import as_model as as_model
-from jnn.model import as_module as as_module
 from jnn.plan import Plan as Plan
 from jnn.plan import use_cpu_cores as use_cpu_cores
-from jnn.program import make_evaluate as make_evaluate
-from jnn.program import make_predict as make_predict
-from jnn.program import make_train as make_train
-from jnn.result import Result as Result
 from jnn.study import Study as Study
-from jnn.training import run as run
+
+if TYPE_CHECKING:
+    from jnn import models as models
+    from jnn import modules as modules
+    from jnn.generation import generate as generate
+    from jnn.generation import generate_sliding as generate_sliding
+    from jnn.hyper import Hyper as Hyper
+    from jnn.nnx_model import as_module as as_module
+    from jnn.program import make_evaluate as make_evaluate
+    from jnn.program import make_predict as make_predict
+    from jnn.program import make_train as make_train
+    from jnn.result import Result as Result
+    from jnn.training import run as run
 
 __version__ = "0.1.0"
+
+_LATER = {  # imported when first asked for: Flax NNX alone takes a tenth of a second, the engine half of that
+    "models": "jnn.models",
+    "modules": "jnn.modules",
+    "generate": "jnn.generation",
+    "generate_sliding": "jnn.generation",
+    "Hyper": "jnn.hyper",
+    "as_module": "jnn.nnx_model",
+    "make_evaluate": "jnn.program",
+    "make_predict": "jnn.program",
+    "make_train": "jnn.program",
+    "Result": "jnn.result",
+    "run": "jnn.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'jnn' has no attribute {name!r}")
+    module = importlib.import_module(_LATER[name])
+    return getattr(module, name, module)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import nnx
-
-from jnn.hyper import Hyper
 
 Params = Any
 State = Any
@@ -54,35 +51,19 @@ def as_model(network: Any) -> Model:
     """
     if isinstance(network, Model):
         return network
-    if isinstance(network, nnx.Module):
-        name = type(network).__name__
-        raise ValueError(
-            f"wanted an NNX factory, which can draw new parameters for every member, but got an instance of {name}; "
-            f"pass the class with its arguments instead: functools.partial({name}, ...)"
-        )
     if isinstance(network, nn.Module):
         return _from_linen(network)
     if isinstance(network, tuple) and len(network) == 2 and all(map(callable, network)):
         return _from_pair(*network)
-    if callable(network) and _accepts(network, "rngs"):
-        return _from_nnx(network)
+    from jnn import nnx_model  # not above: Flax NNX takes a tenth of a second to import
+
+    nnx_model.refuse_instance(network)
+    if callable(network) and accepts(network, "rngs"):
+        return Model(*nnx_model.functions_of(network), name_of(network))
     raise ValueError(
         "wanted a pair (init, apply), a flax.linen.Module or an NNX factory taking rngs=, "
-        f"but got {_name(network)} of type {type(network).__name__}; see jnn.as_model for the three forms"
+        f"but got {name_of(network)} of type {type(network).__name__}; see jnn.as_model for the three forms"
     )
-
-
-def as_module(factory: Callable, params: Params, state: State) -> Any:
-    """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
-
-    Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
-
-    Args:
-        factory: The NNX factory that `as_model` took.
-        params: As `Model.init` made them, or a study trained them.
-        state: Likewise.
-    """
-    return _merged(_structure(factory), params, state, None, False, None)
 
 
 def _from_pair(init: Callable, apply: Callable) -> Model:
@@ -91,12 +72,12 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
         for p in inspect.signature(apply).parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    keywords = [k for k in ("key", "train", "hyper") if _accepts(apply, k)]
+    keywords = [k for k in ("key", "train", "hyper") if accepts(apply, k)]
     arguments = [p.name for p in positional if p.name not in keywords]
     if len(arguments) not in (2, 3):
         raise ValueError(
             "wanted apply(params, x) or apply(params, state, x) with the optional keywords key, train, hyper, "
-            f"but got {_name(apply)}({', '.join(arguments)}); give it two or three positional arguments"
+            f"but got {name_of(apply)}({', '.join(arguments)}); give it two or three positional arguments"
         )
     stateful = len(arguments) == 3
 
@@ -109,7 +90,7 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
         given = {k: given[k] for k in keywords}
         return apply(params, state, x, **given) if stateful else (apply(params, x, **given), state)
 
-    return Model(init_pair, apply_pair, _name(apply))
+    return Model(init_pair, apply_pair, name_of(apply))
 
 
 def _from_linen(module: nn.Module) -> Model:
@@ -161,106 +142,8 @@ def _filled(declared: Any, hyper: Mapping[str, Any] | None) -> Any:
     return jax.tree_util.tree_map_with_path(fill, declared)
 
 
-_KINDS = (nnx.Param, nnx.RngState, ...)
-
-
-def _from_nnx(factory: Callable) -> Model:
-    seen: list = []  # the graph of the network, read once, when it is first needed
-
-    def structure():
-        if not seen:
-            seen.append(_structure(factory))
-        return seen[0]
-
-    def init(key, x):
-        del x  # an NNX module knows its sizes
-        _, params, _, rest = nnx.split(factory(rngs=nnx.Rngs(key)), *_KINDS)
-        return _to_dict(params), _to_dict(rest)
-
-    def apply(params, state, x, *, key=None, train=False, hyper=None):
-        module = _merged(structure(), params, state, key, train, hyper)
-        y = module(x, **({"train": train} if _accepts(module.__call__, "train") else {}))
-        if not train:
-            return y, state
-        after = nnx.split(module, *_KINDS)[3]
-        return y, _keep_hyper(structure()[3], state, _to_dict(after))
-
-    return Model(init, apply, _name(factory))
-
-
-def _structure(factory: Callable) -> tuple:
-    """The graph of the network and its variables as shapes: parameters, random streams and the rest."""
-    abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
-    if not isinstance(abstract, nnx.Module):
-        raise ValueError(
-            f"wanted a factory that returns an nnx.Module, but {_name(factory)} returned "
-            f"{type(abstract).__name__}; return the module itself"
-        )
-    return nnx.split(abstract, *_KINDS)
-
-
-def _merged(structure: tuple, params: Params, state: State, key: Any, train: bool, hyper: Any) -> Any:
-    """The network with these variables, training or not."""
-    graph, abstract_params, abstract_rngs, abstract_rest = structure
-    module = nnx.merge(
-        graph,
-        _from_dict(abstract_params, params),
-        _fresh_rngs(abstract_rngs, jax.random.key(0) if key is None else key),
-        _from_dict(abstract_rest, state, hyper),
-    )
-    module.set_attributes(
-        deterministic=not train or key is None, use_running_average=not train, raise_if_not_found=False
-    )
-    return module
-
-
-def _to_dict(variables: Any) -> dict:
-    """Nested dict of arrays, keyed by strings, from an `nnx.State`."""
-    tree: dict = {}
-    for path, variable in nnx.to_flat_state(variables):
-        *parents, name = map(str, path)
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = variable[...] if isinstance(variable, nnx.Variable) else variable
-    return tree
-
-
-def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = None) -> Any:
-    """The inverse of `_to_dict`; variables of type `Hyper` take the member's number where it has one."""
-    leaves = []
-    for path, variable in nnx.to_flat_state(abstract):
-        value: Any = tree
-        for name in map(str, path):
-            value = value[name]
-        if isinstance(variable, Hyper) and hyper and str(path[-1]) in hyper:
-            value = jnp.asarray(hyper[str(path[-1])], value.dtype)
-        leaves.append((path, variable.replace(value) if isinstance(variable, nnx.Variable) else value))
-    return nnx.from_flat_state(leaves)
-
-
-def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
-    """`after` with the variables of type `Hyper` as they were: a default must not become a member's number."""
-    declared = [path for path, variable in nnx.to_flat_state(abstract) if isinstance(variable, Hyper)]
-    for path in declared:
-        *parents, name = map(str, path)
-        old, new = before, after
-        for parent in parents:
-            old, new = old[parent], new[parent]
-        new[name] = old[name]
-    return after
-
-
-def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:
-    """Every stream of random numbers in the network gets a key of its own and starts to count at 0."""
-    leaves = []
-    for i, (path, variable) in enumerate(nnx.to_flat_state(abstract)):
-        value = jax.random.fold_in(key, i) if isinstance(variable, nnx.RngKey) else jnp.zeros((), jnp.uint32)
-        leaves.append((path, variable.replace(value)))
-    return nnx.from_flat_state(leaves)
-
-
-def _accepts(function: Callable, name: str) -> bool:
+def accepts(function: Callable, name: str) -> bool:
+    """Whether a function, class or partial takes an argument of this name."""
     function = getattr(function, "func", function)  # of a functools.partial
     function = function.__init__ if isinstance(function, type) else function
     try:
@@ -274,6 +157,7 @@ def _count_positional(function: Callable) -> int:
     return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
-def _name(thing: Any) -> str:
+def name_of(thing: Any) -> str:
+    """Its own name, or that of its class; of a partial the name of what it fills in."""
     thing = getattr(thing, "func", thing)
     return getattr(thing, "__name__", type(thing).__name__)

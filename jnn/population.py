@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -59,8 +59,8 @@ def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns
     columns, data = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, data))
     first = jax.ShapeDtypeStruct((), np.int32)
-    lowered = begin.lower(columns, data), advance.lower(progress, columns, data, first, first)
-    begin, advance = layout.compile(*lowered)
+    programs = (advance, (progress, columns, data, first, first)), (begin, (columns, data))
+    advance, begin = layout.compile(function.lower(*arguments) for function, arguments in programs)
     seconds, memory = time.perf_counter() - start, advance.memory_analysis()
     made = Compiled(begin, advance, layout.split, layout.share, layout.is_host, memory, seconds)
     study.compiled[signature] = made
@@ -97,11 +97,15 @@ class Layout(NamedTuple):
         sharding = NamedSharding(self.mesh, P() if shared else P("member"))
         return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
-    def compile(self, *lowered: Any) -> list[Any]:
-        """Compiles programs beside each other; on a CPU by LLVM's level 1, for 3 is slower to compile and to run."""
+    def compile(self, lowered: Iterable[Any]) -> list[Any]:
+        """Compiles programs beside each other, each as soon as it is lowered; on a CPU by LLVM's level 1.
+
+        Level 3, XLA's own choice, is slower to compile and to run.
+        """
         options = {"xla_backend_optimization_level": 1} if self.is_host else {}
-        with ThreadPoolExecutor(len(lowered)) as pool:
-            return list(pool.map(lambda low: low.compile(options), lowered))
+        with ThreadPoolExecutor() as pool:
+            compiling = [pool.submit(program.compile, options) for program in lowered]
+        return [program.result() for program in compiling]
 
 
 def make_layout(plan: Plan, devices: Sequence[Any]) -> Layout:

@@ -64,11 +64,9 @@ def compile_stream(
     progress = layout.abstract(jax.eval_shape(begin, columns, shared))
     loss = layout.abstract(jax.ShapeDtypeStruct((plan.size,), jnp.float32))
     ending = (progress._replace(state=None), columns, progress.state, loss)
-    begin, close, *learns = layout.compile(
-        begin.lower(columns, shared),
-        close.lower(ending, shared, jax.ShapeDtypeStruct((), np.int32)),
-        *(learn.lower(progress.state, layout.abstract(_like(data, n, study), shared=True)) for n in set(sizes)),
-    )
+    programs = [(begin, (columns, shared)), (close, (ending, shared, jax.ShapeDtypeStruct((), np.int32)))]
+    programs += [(learn, (progress.state, layout.abstract(_like(data, n, study), shared=True))) for n in set(sizes)]
+    begin, close, *learns = layout.compile(function.lower(*arguments) for function, arguments in programs)
     learn_of = dict(zip(set(sizes), learns, strict=True))
 
     def advance(progress, columns, data, first, stop):

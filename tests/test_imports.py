@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "jnn"
 FLOORS = {
     "0 mathematics": "augment initializers layers losses metrics stats hyper",
     "1a networks": "modules models generation",
-    "1b machinery": "data preprocess channels model study splits members engine epoch plan checkpoint",
+    "1b machinery": "data preprocess channels model nnx_model study splits members engine epoch plan checkpoint",
     "2 studies": "program population streaming check summary rows predict result training",
     "3 on top of run": "evaluate search",
     "4 faces": "progress plots inference families recipe report cli __main__",

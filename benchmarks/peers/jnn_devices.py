@@ -1,4 +1,4 @@
-"""jnn: whole runs of a population on as many CPU devices as the environment gives."""
+"""jnn: whole runs of a population on the first so many devices."""
 
 from benchmarks.peers import jnn_population
 from benchmarks.server import Prepared
@@ -19,5 +19,5 @@ def prepare(function, *, members, **arguments):
     return Prepared(play, {})
 
 
-def run(*, members, workload, epochs, batch_size):
-    return getattr(jnn_population, workload)(WORKLOADS[workload](), Budget(members, epochs, batch_size))
+def digits(*, members, epochs, batch_size, devices):
+    return jnn_population.digits(WORKLOADS["digits"](), Budget(members, epochs, batch_size), devices)

@@ -1,16 +1,28 @@
-"""The layers of jnn, inside a loop, one or many members by vmap."""
+"""The layers of jnn inside a loop; a population lies as `jnn.run` lays it: devices x chunks x width."""
 
 import jax
 
 from benchmarks import jax_loops
 from jnn import layers
+from jnn.plan import Sizes, bytes_of, make_plan
+from jnn.population import make_layout
 
 ON_CPU = {"xla_backend_optimization_level": 1}  # as `jnn.run` compiles its loops on a CPU
 
 
-def prepare(function, **arguments):
+def prepare(function, *, members=1, **arguments):
     compiler = ON_CPU if jax.default_backend() == "cpu" else None
-    return jax_loops.layer(function, compiler=compiler, **arguments)
+    lay_out = _lay_out if members > 1 else lambda program, arrays: program
+    return jax_loops.layer(function, members=members, compiler=compiler, lay_out=lay_out, **arguments)
+
+
+def _lay_out(program, arrays):
+    """The program of all members, laid out by what a call of one reads: its parameters and one of its inputs."""
+    params, inputs = arrays
+    members = len(inputs)
+    touched = (2 * bytes_of(params) + 3 * bytes_of(inputs) // inputs.shape[1]) // members
+    plan = make_plan(members, Sizes(touched, bytes_of(arrays) // members), jax.local_devices())
+    return make_layout(plan, jax.local_devices()).over_members(program, 2)
 
 
 def conv(params, x, key, *, strides=1):

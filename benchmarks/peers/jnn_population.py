@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from functools import partial
 
+import jax
 import numpy as np
 import optax
 
 import jnn
-from benchmarks.workloads import LEARNING_RATE, Budget, Workload
+from benchmarks.workloads import LEARNING_RATE, Budget, Workload, all_rows
 
 
-def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+def digits(work: Workload, budget: Budget, devices: int | None = None) -> Callable[[int], list[float]]:
     inputs, *hidden, outputs = work.sizes
-    return _job(partial(jnn.models.MLP, inputs, tuple(hidden), outputs), work, budget)
+    return _job(partial(jnn.models.MLP, inputs, tuple(hidden), outputs), work, budget, devices)
 
 
 wide = digits
@@ -31,7 +32,7 @@ def patches(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(partial(jnn.models.ViT, (8, 8, 1), 10, **sizes), work, budget)
 
 
-def _job(model, work, budget):
+def _job(model, work, budget, devices=None):
     jnn.use_cpu_cores()
     study = jnn.Study(
         model=model,
@@ -43,19 +44,18 @@ def _job(model, work, budget):
         evaluate_every=budget.epochs,  # as the peers do
         hyper={"learning_rate": LEARNING_RATE},
     )
-    data, split = _data(work)
+    data, split = rows_and_split(work)
+    chosen = jax.local_devices()[:devices]
 
     def job(first_seed):
-        result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split)
+        result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split, devices=chosen)
         return np.ravel(result.final()["accuracy"].values).tolist()
 
     return job
 
 
-def _data(work):
+def rows_and_split(work):
     """The same rows and the same split as everyone else's."""
-    data = jnn.data.Dataset.from_arrays(
-        np.concatenate([work.train_x, work.test_x]), np.concatenate([work.train_y, work.test_y])
-    )
+    data = jnn.Dataset.from_arrays(*all_rows(work))
     rows = np.arange(data.rows)
     return data, jnn.folds([tuple(np.split(rows, [len(work.train_x)]))])

@@ -1,9 +1,11 @@
 """Suite `layers`: every layer alone, forward and forward with backward, beside PyTorch, plain lax or Flax and im2col.
 
 jnn's calls stand inside a compiled loop, as in a training step; PyTorch's in a Python loop, which is how it trains.
+A population lies over the cores as `jnn.run` lays it; one layer alone has whatever cores XLA gives it.
 """
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,11 @@ from benchmarks import flops
 from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender, threads
 
-_JNN = tuple(Contender("jnn" if m == 1 else f"jnn, {m} members", "jnn_layers", members=m) for m in (1, 4, 16))
+_CORES = {"JAX_NUM_CPU_DEVICES": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)}
+_JNN = (
+    Contender("jnn", "jnn_layers", members=1),
+    *(Contender(f"jnn, {m} members", "jnn_layers", members=m, environment=_CORES) for m in (4, 16)),
+)
 _EAGER = tuple(
     Contender(f"PyTorch ({n} thread{'s' * (n > 1)})", "torch_layers", 1, environment=threads(n), needs="torch")
     for n in (1, 2)

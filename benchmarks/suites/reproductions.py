@@ -1,4 +1,4 @@
-"""Suite `reproductions`: the loops of MNIST-1D and of a UCI grid, beside PyTorch and Flax Linen.
+"""Suite `reproductions`: the loops of MNIST-1D, of a UCI grid and of sequence models, beside PyTorch and Flax Linen.
 
 Ten epochs are timed of MNIST-1D, 100 of UCI. 300 members of 10 epochs stand for the job of 20 seeds x 150 epochs, which
 compilation is weighed against; 9600 of 100 for the grid of 240 fits x 4000 epochs.
@@ -33,6 +33,22 @@ def _mnist1d(network: str, title: str, peer_members: int, at_least: float, least
     )  # fmt: skip
 
 
+def _sequence(name: str, title: str, epochs: int, batch_size: int, at_least: float, least_score: float) -> Case:
+    torch = {"needs": "torch"}
+    return Case(
+        name, title,
+        workload=name, members=5, epochs=epochs, batch_size=batch_size,
+        contenders=(
+            Contender("jnn", "sequence_jnn", members=5),
+            Contender(_EAGER[0], "sequence_torch", 1, environment=threads(1), **torch),
+            Contender(_EAGER[1], "sequence_torch", 1, environment=threads(2), **torch),
+            Contender(_EAGER[2], "sequence_torch_processes", 2, environment=threads(1), **torch),
+        ),
+        bars=(Bar("x faster than PyTorch's best variant", _EAGER, "jnn", at_least=at_least),),
+        least_accuracy=least_score, equal_accuracy=False, rounds=5, most_warm_ups=2, colds=1,
+    )  # fmt: skip
+
+
 CASES = (
     _mnist1d("logistic", "logistic regression", 4, at_least=5, least_accuracy=0.28),
     _mnist1d("mlp", "MLP 40-100-100-10", 4, at_least=4, least_accuracy=0.5),
@@ -56,4 +72,7 @@ CASES = (
         ),
         least_accuracy=0.1, equal_accuracy=False, rounds=3, most_warm_ups=2, colds=1,
     ),
+    _sequence("gpt", "nanoGPT's CPU configuration on tinyshakespeare, batch 12: 5 seeds x 80 steps", 1, 12, 1, 0.2),
+    _sequence("lstm", "an LSTM of 128 units on tinyshakespeare, batch 32: 5 seeds x 80 steps", 1, 32, 1, 0.2),
+    _sequence("dlinear", "DLinear on ETTh1, 336 hours to 96, batch 32: 5 seeds x an epoch", 1, 32, 2, 0.2),
 )  # fmt: skip

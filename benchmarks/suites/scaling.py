@@ -18,12 +18,12 @@ def _step(series: str, size: int, *, rows: int = 64, width: int = 128, depth: in
 
 
 def _devices(devices: int) -> Contender:
-    environment = {"JAX_NUM_CPU_DEVICES": str(devices)}
-    return Contender(f"{devices} device{'s' * (devices > 1)}", "jnn_devices", 64, environment=environment)
+    name = f"{devices} device{'s' * (devices > 1)}"
+    return Contender(name, "jnn_devices", 64, arguments={"devices": devices})
 
 
 _DEVICES = Task(
-    "64 members of the digits MLP, by devices", "run", {"workload": "digits", "epochs": 10, "batch_size": 32},
+    "64 members of the digits MLP, by devices", "digits", {"epochs": 10, "batch_size": 32},
     (_devices(1), _devices(2)),
     bars=(Bar("two devices faster than one", ("1 device",), "2 devices", at_least=1.3),),
     rounds=5, seconds=0.1,

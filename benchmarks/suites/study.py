@@ -10,6 +10,10 @@ _LOOPS = (
 _FUNC = Contender("torch.func ensemble (2 threads)", "torch_func", members=100, environment=threads(2), needs="torch")
 _EQUINOX = Contender("Equinox ensemble", "equinox_ensemble", members=100, needs="equinox")
 _LOOP_NAMES = tuple(c.name for c in _LOOPS)
+_SEARCHES = (
+    Contender("scikit-learn, RandomizedSearchCV", "search_sklearn", members=6, environment=threads(1)),
+    Contender("PyTorch loop, 1 thread", "search_torch", members=6, environment=threads(1), needs="torch"),
+)
 
 
 CASES = (
@@ -24,5 +28,14 @@ CASES = (
                 at_least=2, of="cold"),
         ),
         least_accuracy=0.94, rounds=3, most_warm_ups=3,
+    ),
+    Case(
+        "study_search",
+        "a random search of 50 learning rates on 3 folds: MLP 64-32-10 on digits, batch 32, Adam, 20 epochs",
+        workload="search", members=150, epochs=20, batch_size=32,
+        contenders=(Contender("jnn", "search_jnn", members=150), *_SEARCHES),
+        bars=(Bar("x faster than the best peer, from a cold process", tuple(c.name for c in _SEARCHES), "jnn",
+                  at_least=10, of="cold"),),
+        least_accuracy=0.7, equal_accuracy=False, rounds=3, most_warm_ups=2,
     ),
 )  # fmt: skip

@@ -1,0 +1,133 @@
+"""Flax NNX: a network's factory as two pure functions, and the network with given parameters."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jnn.hyper import Hyper
+from jnn.model import accepts, name_of
+
+_KINDS = (nnx.Param, nnx.RngState, ...)
+
+
+def as_module(factory: Callable, params: Any, state: Any) -> Any:
+    """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
+
+    Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
+
+    Args:
+        factory: The NNX factory that `as_model` took.
+        params: As `Model.init` made them, or a study trained them.
+        state: Likewise.
+    """
+    return _merged(_structure(factory), params, state, None, False, None)
+
+
+def refuse_instance(network: Any) -> None:
+    """Raises for a network whose parameters are already drawn."""
+    if isinstance(network, nnx.Module):
+        name = type(network).__name__
+        raise ValueError(
+            f"wanted an NNX factory, which can draw new parameters for every member, but got an instance of {name}; "
+            f"pass the class with its arguments instead: functools.partial({name}, ...)"
+        )
+
+
+def functions_of(factory: Callable) -> tuple[Callable, Callable]:
+    """`init` and `apply` of a `jnn.Model`."""
+    seen: list = []  # the graph of the network, read once, when it is first needed
+
+    def structure():
+        if not seen:
+            seen.append(_structure(factory))
+        return seen[0]
+
+    def init(key, x):
+        del x  # an NNX module knows its sizes
+        _, params, _, rest = nnx.split(factory(rngs=nnx.Rngs(key)), *_KINDS)
+        return _to_dict(params), _to_dict(rest)
+
+    def apply(params, state, x, *, key=None, train=False, hyper=None):
+        module = _merged(structure(), params, state, key, train, hyper)
+        y = module(x, **({"train": train} if accepts(module.__call__, "train") else {}))
+        if not train:
+            return y, state
+        after = nnx.split(module, *_KINDS)[3]
+        return y, _keep_hyper(structure()[3], state, _to_dict(after))
+
+    return init, apply
+
+
+def _structure(factory: Callable) -> tuple:
+    """The graph of the network and its variables as shapes: parameters, random streams and the rest."""
+    abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
+    if not isinstance(abstract, nnx.Module):
+        raise ValueError(
+            f"wanted a factory that returns an nnx.Module, but {name_of(factory)} returned "
+            f"{type(abstract).__name__}; return the module itself"
+        )
+    return nnx.split(abstract, *_KINDS)
+
+
+def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hyper: Any) -> Any:
+    """The network with these variables, training or not."""
+    graph, abstract_params, abstract_rngs, abstract_rest = structure
+    module = nnx.merge(
+        graph,
+        _from_dict(abstract_params, params),
+        _fresh_rngs(abstract_rngs, jax.random.key(0) if key is None else key),
+        _from_dict(abstract_rest, state, hyper),
+    )
+    module.set_attributes(
+        deterministic=not train or key is None, use_running_average=not train, raise_if_not_found=False
+    )
+    return module
+
+
+def _to_dict(variables: Any) -> dict:
+    """Nested dict of arrays, keyed by strings, from an `nnx.State`."""
+    tree: dict = {}
+    for path, variable in nnx.to_flat_state(variables):
+        *parents, name = map(str, path)
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = variable[...] if isinstance(variable, nnx.Variable) else variable
+    return tree
+
+
+def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = None) -> Any:
+    """The inverse of `_to_dict`; variables of type `Hyper` take the member's number where it has one."""
+    leaves = []
+    for path, variable in nnx.to_flat_state(abstract):
+        value: Any = tree
+        for name in map(str, path):
+            value = value[name]
+        if isinstance(variable, Hyper) and hyper and str(path[-1]) in hyper:
+            value = jnp.asarray(hyper[str(path[-1])], value.dtype)
+        leaves.append((path, variable.replace(value) if isinstance(variable, nnx.Variable) else value))
+    return nnx.from_flat_state(leaves)
+
+
+def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
+    """`after` with the variables of type `Hyper` as they were: a default must not become a member's number."""
+    declared = [path for path, variable in nnx.to_flat_state(abstract) if isinstance(variable, Hyper)]
+    for path in declared:
+        *parents, name = map(str, path)
+        old, new = before, after
+        for parent in parents:
+            old, new = old[parent], new[parent]
+        new[name] = old[name]
+    return after
+
+
+def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:
+    """Every stream of random numbers in the network gets a key of its own and starts to count at 0."""
+    leaves = []
+    for i, (path, variable) in enumerate(nnx.to_flat_state(abstract)):
+        value = jax.random.fold_in(key, i) if isinstance(variable, nnx.RngKey) else jnp.zeros((), jnp.uint32)
+        leaves.append((path, variable.replace(value)))
+    return nnx.from_flat_state(leaves)
