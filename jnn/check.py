@@ -101,14 +101,14 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
         if found == (*wanted, 1):
             return found
         fits = found == wanted or (found[-1:] != wanted[-1:] and found[:-1] == wanted)  # e.g. a mean and a variance
-        size = wanted[-1] if wanted else 1
+        shape = wanted or (1,)
     else:
         fits = found[len(wanted) :] == (data.classes,) or (data.classes == 2 and found in ((1,), wanted, (*wanted, 1)))
-        size = data.classes
+        shape = (*wanted, data.classes)
     if not fits:
         raise ValueError(
-            f"wanted a model with an output of size {size} for {data.name}, but it gives {tuple(found)} per row; "
-            f"set its last size to {size}"
+            f"wanted a model with an output of size {shape[-1]} for {data.name}, {shape} per row, but it gives "
+            f"{tuple(found)}; change its last layer"
         )
     return wanted
 

@@ -69,7 +69,7 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
             raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
 
         def make(data: Any) -> list[tuple]:
-            chosen = _kind_for(kind, data)
+            chosen = kind_for(kind, data)
             _check_rows(folds, data, chosen)
             if chosen == "time" and repeats > 1:
                 raise ValueError(
@@ -97,7 +97,7 @@ def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
         raise ValueError(f"wanted kind to be 'auto', 'plain', 'stratified' or 'time', but got {kind!r}; choose one")
 
     def make(data: Any) -> list[tuple]:
-        return [part_off(np.arange(data.rows), share, data, kind=_kind_for(kind, data, grouped=False), seed=seed)]
+        return [part_off(np.arange(data.rows), share, data, kind=kind_for(kind, data, grouped=False), seed=seed)]
 
     return Split(f"hold-out of {share:g} (seed {seed})", 1, make)
 
@@ -122,7 +122,8 @@ def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int)
     return np.asarray(train), np.asarray(test)
 
 
-def _kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
+def kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
+    """The kind of split that "auto" means for this data; another one as it is, if the data allow it."""
     if data.is_series and kind not in ("auto", "time"):
         raise ValueError(
             f"wanted folds in time for windows of a series, but got kind={kind!r}; windows that overlap would stand on "
@@ -130,11 +131,15 @@ def _kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
         )
     if data.is_series:
         return "time"
+    if kind == "stratified" and data.y.ndim != 1:
+        raise ValueError(
+            f"wanted one label per row to keep the classes' shares, but y is {data.y.shape}; use kind='plain'"
+        )
     if kind != "auto":
         return kind
     if grouped and data.groups is not None:
         return "grouped"
-    return "stratified" if data.task == "classification" else "plain"
+    return "stratified" if data.task == "classification" and data.y.ndim == 1 else "plain"
 
 
 def _splitter(kind: str, folds: int, seed: int, gap: int) -> Any:

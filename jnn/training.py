@@ -17,7 +17,7 @@ from jnn.plan import Plan, make_plan, memory_of
 from jnn.population import Compiled, bytes_needed, compile_population, is_ragged, member_of
 from jnn.program import Progress, text_of
 from jnn.result import Result
-from jnn.splits import Fold, part_off
+from jnn.splits import Fold, kind_for, part_off
 from jnn.streaming import compile_stream, sample_of
 from jnn.study import Study
 
@@ -123,7 +123,7 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
 def _with_inner_split(fold: Fold, share: float, data: Dataset) -> Fold:
     if fold.validation is not None:
         raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
-    kind = "time" if data.is_series else "stratified" if data.task == "classification" else "plain"
+    kind = kind_for("auto", data, grouped=False)
     train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
     return Fold(train, validation, fold.test)
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import jnn
 from jnn import plots
@@ -324,3 +325,28 @@ def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
     jnn.checkpoint.save(tmp_path / "a.safetensors", {"w": np.ones(2)}, epoch=3)
     assert jnn.checkpoint.notes(tmp_path / "a.safetensors") == {"epoch": 3}
     assert jnn.checkpoint.load_nested(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
+
+
+class Tagger(nnx.Module):
+    """Outputs for each step of a series."""
+
+    def __init__(self, outputs, *, rngs):
+        self.lstm, self.output = jnn.modules.LSTM(1, 8, rngs=rngs), jnn.modules.Dense(8, outputs, rngs=rngs)
+
+    def __call__(self, x):
+        return self.output(self.lstm(x)[1])
+
+
+def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own():
+    """The sign of each value and its cumulative sum are learnt from arrays, as from a series."""
+    x = np.random.default_rng(0).normal(size=(120, 6, 1)).astype(np.float32)
+    for y, task, loss, metrics, outputs in (
+        ((x[..., 0] > 0).astype(int), "classification", jnn.losses.softmax_cross_entropy, "accuracy", 2),
+        (np.cumsum(x, axis=1), "regression", jnn.losses.squared_error, "r2", 1),
+    ):
+        data = jnn.Dataset.from_arrays(x, y, task=task)
+        model, metric = functools.partial(Tagger, outputs), {metrics: getattr(jnn.metrics, metrics)}
+        made = jnn.Study(model, loss, optax.adam(3e-2), metrics=metric, epochs=12, batch_size=20, validation=0.1)
+        result = jnn.run(made, data, jnn.folds(2))
+        assert result.final()[metrics].mean() > 0.8
+        assert result.predict(x[:3]).mean.shape == (3, 6, outputs)

@@ -54,8 +54,8 @@ def _job(model, work, budget, devices=None):
     return job
 
 
-def rows_and_split(work):
+def rows_and_split(work, **options):
     """The same rows and the same split as everyone else's."""
-    data = jnn.Dataset.from_arrays(*all_rows(work))
+    data = jnn.Dataset.from_arrays(*all_rows(work), **options)
     rows = np.arange(data.rows)
     return data, jnn.folds([tuple(np.split(rows, [len(work.train_x)]))])

@@ -27,17 +27,18 @@ def lstm(work, budget):
 
 def dlinear(work, budget):
     scores = {"r2": jnn.metrics.mse}
-    job = _job(functools.partial(jnn.models.DLinear, INPUT, HORIZON), jnn.losses.squared_error, optax.adam(5e-3),
-               scores, work, budget)  # fmt: skip
+    model = functools.partial(jnn.models.DLinear, INPUT, HORIZON)
+    job = _job(model, jnn.losses.squared_error, optax.adam(5e-3), scores, budget, rows_and_split(work))
     return lambda first_seed: [1 - mse / work.test_y.var() for mse in job(first_seed)]
 
 
 def _classifier(model, optimizer, work, budget):
     scores = {"accuracy": jnn.metrics.accuracy}
-    return _job(model, jnn.losses.softmax_cross_entropy, optimizer, scores, work, budget)
+    rows = rows_and_split(work, task="classification", target_names=[str(i) for i in range(65)])
+    return _job(model, jnn.losses.softmax_cross_entropy, optimizer, scores, budget, rows)
 
 
-def _job(model, loss, optimizer, metrics, work, budget):
+def _job(model, loss, optimizer, metrics, budget, rows):
     jnn.use_cpu_cores()
     study = jnn.Study(
         model=model,
@@ -48,7 +49,7 @@ def _job(model, loss, optimizer, metrics, work, budget):
         batch_size=budget.batch_size,
         evaluate_every=budget.epochs,
     )
-    data, split = rows_and_split(work)
+    data, split = rows
 
     def job(first_seed):
         result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split)

@@ -31,26 +31,33 @@ def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
 
 
 def check_labels(y: np.ndarray, classes: int) -> None:
-    """Labels are integers from 0 to classes - 1, one per row."""
-    if y.ndim != 1:
-        raise ValueError(f"wanted one label per row, got y of shape {y.shape}: for one-hot rows pass y.argmax(1)")
+    """Labels are integers from 0 to classes - 1: one per row, or one per position of it."""
+    if y.ndim == 0 or y.shape[1:] == (1,):
+        raise ValueError(f"wanted one label per row or position, got y of shape {y.shape}: pass y[:, 0]")
     if not np.issubdtype(y.dtype, np.integer):
         raise ValueError(f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them")
     outside = np.flatnonzero((y < 0) | (y >= classes))
     if outside.size:
+        first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
         raise ValueError(
-            f"wanted labels from 0 to {classes - 1}, got {y[outside[0]]} at y[{outside[0]}] (rows with such a label: "
+            f"wanted labels from 0 to {classes - 1}, got {y[first]} at y[{', '.join(map(str, first))}] (such labels: "
             f"{outside.size}): pass one of target_names per class, or number the labels with "
             "np.unique(y, return_inverse=True)[1]"
         )
 
 
+def check_not_one_hot(y: np.ndarray) -> None:
+    """Rows of a single 1 among zeros are one label written out, not a label for each position."""
+    if y.ndim > 1 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all():
+        raise ValueError(f"wanted one label per row, got one-hot rows of shape {y.shape}: pass y.argmax(-1)")
+
+
 def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
-    """One finite number per row, or one per row and output."""
+    """Finite numbers: one per row, or an array of them; the names are those of the last axis."""
     _check_numbers(y, "y")
-    if y.ndim not in (1, 2) or y.size == 0:
-        raise ValueError(f"wanted y of shape [rows] or [rows, outputs], got {y.shape}: put all outputs on one axis")
-    outputs = 1 if y.ndim == 1 else y.shape[1]
+    if y.ndim == 0 or y.size == 0:
+        raise ValueError(f"wanted y of shape [rows, *outputs], got {y.shape}: the data have no targets")
+    outputs = 1 if y.ndim == 1 else y.shape[-1]
     if target_names and len(target_names) != outputs:
         raise ValueError(
             f"wanted a name for each of the {outputs} outputs, got {len(target_names)}: "
@@ -60,8 +67,8 @@ def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
 
 
 def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
-    """No target is the same in all rows: there would be nothing to learn."""
-    columns = y.reshape(len(y), -1)
+    """No target is the same in all rows: there would be nothing to learn. Positions of a row count together."""
+    columns = y if y.ndim == 2 and y.dtype.kind == "f" else y.reshape(-1, 1)
     constant = np.flatnonzero((columns == columns[0]).all(0))
     if constant.size:
         column = int(constant[0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jnn.data._check import check_features, check_rows, check_varies
+from jnn.data._check import check_features, check_not_one_hot, check_rows, check_varies
 from jnn.data._huggingface import read_columns
 from jnn.data._table import (
     Encoding,
@@ -35,12 +35,12 @@ Split = tuple[np.ndarray, ...]
 class Dataset:
     """Rows to learn from, as read-only arrays on the host.
 
-    Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows] in
-    0..classes-1 (classification), float32 [rows] or [rows, outputs] (regression); `groups` [rows], any type, for
-    folds that keep a group together; `splits` the published (training rows, test rows) or (training rows, validation
-    rows, test rows). `target_names` holds the class names, or the names of the outputs. `encoding` says how the
-    columns of a table became `x`, `tokenizer` how the `texts` did. Of a series, `x` and `y` are `Windows`, see
-    `from_series` and `from_tokens`.
+    Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows], or
+    [rows, *positions], in 0..classes-1 (classification), float32 [rows] or [rows, *outputs] (regression); `groups`
+    [rows], any type, for folds that keep a group together; `splits` the published (training rows, test rows) or
+    (training rows, validation rows, test rows). `target_names` holds the class names, or the names of the outputs.
+    `encoding` says how the columns of a table became `x`, `tokenizer` how the `texts` did. Of a series, `x` and `y` are
+    `Windows`, see `from_series` and `from_tokens`.
 
     Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
     """
@@ -86,7 +86,8 @@ class Dataset:
 
         Without `task`, the type of `y` decides as in scikit-learn's `type_of_target`: text, bool and integers are
         labels, floats a regression. Integers of more than 20 distinct values that are seen less than ten times each
-        on average are taken as amounts, a regression.
+        on average are taken as amounts, a regression. Several numbers a row are one too: labels for each position of a
+        row, such as tags of words or classes of pixels, want `task="classification"`.
 
         >>> Dataset.from_arrays([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
         Dataset 'arrays': classification, 3 rows of shape (1,), 2 classes
@@ -95,6 +96,7 @@ class Dataset:
         task = task or infer_task(y)
         target = y
         if task == "classification":
+            check_not_one_hot(y)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
         dataset = cls(_as_ids(x) if ids else _as_float(x), target, task, **fields)
         check_varies(y, dataset.target_names)
