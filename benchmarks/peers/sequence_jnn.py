@@ -29,12 +29,12 @@ def dlinear(work, budget):
     scores = {"r2": jnn.metrics.mse}
     model = functools.partial(jnn.models.DLinear, INPUT, HORIZON)
     job = _job(model, jnn.losses.squared_error, optax.adam(5e-3), scores, budget, rows_and_split(work))
-    return lambda first_seed: [1 - mse / work.test_y.var() for mse in job(first_seed)]
+    return lambda first_seed: [float(1 - mse / work.test_y.var()) for mse in job(first_seed)]
 
 
 def _classifier(model, optimizer, work, budget):
     scores = {"accuracy": jnn.metrics.accuracy}
-    rows = rows_and_split(work, task="classification", target_names=[str(i) for i in range(65)])
+    rows = rows_and_split(work, ids=True, task="classification", target_names=[str(i) for i in range(65)])
     return _job(model, jnn.losses.softmax_cross_entropy, optimizer, scores, budget, rows)
 
 
