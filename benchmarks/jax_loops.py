@@ -31,21 +31,24 @@ def layer(
     members: int = 1,
     loop: bool = True,
     compiler: Mapping[str, Any] | None = None,
-    lay_out: Callable[[Callable, Any], Callable] = lambda program, arrays: program,
+    lay_out: Callable[[Callable, Any, Any], tuple[Callable, Any, Any]] = lambda *all: all,
 ) -> Prepared:
     """Prepares calls of `function(params, x, key, **options) -> y`, of one member or of a population.
 
-    `lay_out(program, arrays)` makes the program of one member that of all; arrays and results get a member axis.
+    `lay_out(program, own, inputs)` makes the program of one member that of all and places the arrays: `own` and the
+    results have a member axis, all members read the same inputs, each in another order.
     """
     function = functools.partial(function, **(options or {}))
     values = jax.tree.map(jnp.asarray, layer_data.params(params or {}, members))
-    inputs = jnp.asarray(layer_data.inputs(x, vocabulary, members))
+    inputs = jnp.asarray(layer_data.inputs(x, vocabulary))
+    own = values, jnp.int32(0) if members == 1 else jnp.arange(members)
     one = _make_call(function, backward, differentiable=not vocabulary)
-    made = _in_loop(one, values, inputs, compiler, lay_out) if loop else _by_the_host(one, values, inputs, compiler)
+    made = _in_loop(one, own, inputs, compiler, lay_out) if loop else _by_the_host(one, values, inputs, compiler)
     run, stages = made
 
     def play(calls):
-        y, out = (np.asarray(a if members == 1 else a[0]) for a in run(calls))
+        y, out = (np.asarray(a.addressable_data(0)) for a in run(calls))
+        y, out = (y, out) if members == 1 else (y[0], out[0])
         return layer_data.score(float((y * layer_data.cotangent(y.shape)).sum()), out)
 
     return Prepared(play, stages)
@@ -81,24 +84,24 @@ def _make_call(function: Callable, backward: bool, differentiable: bool) -> Call
 
 
 def _in_loop(
-    call: Callable, params: Any, inputs: jax.Array, compiler: Any, lay_out: Callable
+    call: Callable, own: Any, inputs: jax.Array, compiler: Any, lay_out: Callable
 ) -> tuple[Callable, dict[str, float]]:
     key = jax.random.key(0)
 
-    def program(arrays, calls, rate):
-        params, inputs = arrays
+    def program(own, inputs, calls, rate):
+        params, member = own
 
         def body(i, carry):
-            x = inputs[(calls - 1 - i) % INPUTS]
+            x = inputs[(calls - 1 - i + member) % INPUTS]
             return call(carry[0], x, jax.random.fold_in(key, i), rate)
 
         shapes = jax.eval_shape(call, params, inputs[0], key, rate)
         start = params, *jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes[1:])
         return jax.lax.fori_loop(0, calls, body, start)[1:]
 
-    arrays, rate = (params, inputs), jnp.float32(0)
-    compiled, stages = staged(jax.jit(lay_out(program, arrays)), arrays, jnp.int32(1), rate, compiler=compiler)
-    return lambda calls: jax.block_until_ready(compiled(arrays, jnp.int32(calls), rate)), stages
+    program, own, inputs = lay_out(program, own, inputs)
+    compiled, stages = staged(jax.jit(program), own, inputs, jnp.int32(1), jnp.float32(0), compiler=compiler)
+    return lambda calls: jax.block_until_ready(compiled(own, inputs, jnp.int32(calls), jnp.float32(0))), stages
 
 
 def _by_the_host(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:

@@ -17,14 +17,12 @@ def params(shapes: Mapping[str, Shape], members: int = 1) -> dict[str, np.ndarra
     return {name: _drawn(name, shape, members) for name, shape in shapes.items()}
 
 
-def inputs(shape: Shape, vocabulary: int = 0, members: int = 1) -> np.ndarray:
-    """`INPUTS` random inputs [(members,) INPUTS, *shape]: normal values, or ids below `vocabulary`."""
+def inputs(shape: Shape, vocabulary: int = 0) -> np.ndarray:
+    """`INPUTS` random inputs [INPUTS, *shape]: normal values, or ids below `vocabulary`."""
     random = np.random.default_rng(1)
     if vocabulary:
-        values = random.integers(0, vocabulary, (INPUTS, *shape)).astype(np.int32)
-    else:
-        values = random.standard_normal((INPUTS, *shape), dtype=np.float32)
-    return values if members == 1 else np.stack([np.roll(values, m, -1) for m in range(members)])
+        return random.integers(0, vocabulary, (INPUTS, *shape)).astype(np.int32)
+    return random.standard_normal((INPUTS, *shape), dtype=np.float32)
 
 
 def score(loss: Any, out: np.ndarray) -> float:

@@ -12,17 +12,19 @@ ON_CPU = {"xla_backend_optimization_level": 1}  # as `jnn.run` compiles its loop
 
 def prepare(function, *, members=1, **arguments):
     compiler = ON_CPU if jax.default_backend() == "cpu" else None
-    lay_out = _lay_out if members > 1 else lambda program, arrays: program
-    return jax_loops.layer(function, members=members, compiler=compiler, lay_out=lay_out, **arguments)
+    if members > 1:
+        arguments["lay_out"] = _lay_out
+    return jax_loops.layer(function, members=members, compiler=compiler, **arguments)
 
 
-def _lay_out(program, arrays):
-    """The program of all members, laid out by what a call of one reads: its parameters and one of its inputs."""
-    params, inputs = arrays
-    members = len(inputs)
-    touched = (2 * bytes_of(params) + 3 * bytes_of(inputs) // inputs.shape[1]) // members
-    plan = make_plan(members, Sizes(touched, bytes_of(arrays) // members), jax.local_devices())
-    return make_layout(plan, jax.local_devices()).over_members(program, 2)
+def _lay_out(program, own, inputs):
+    """The program of all members, laid out by what a call of one touches: its parameters and one of the inputs."""
+    params, numbers = own
+    kept = bytes_of(params) // len(numbers)
+    touched = 2 * kept + 3 * bytes_of(inputs) // len(inputs)
+    plan = make_plan(len(numbers), Sizes(touched, kept), jax.local_devices())
+    layout = make_layout(plan, jax.local_devices())
+    return layout.over_members(program, 3), layout.split(own), layout.share(inputs)
 
 
 def conv(params, x, key, *, strides=1):

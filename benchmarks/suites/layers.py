@@ -47,7 +47,7 @@ def _tasks(name: str, function: str, x: tuple[int, ...], work: float, **argument
                 contenders=(*ours, *peers),
                 bars=(_EAGER_BAR, *taxes, *([_CONV_BAR] if function == "conv" else [])),
                 flops=work * (3 if backward else 1), bytes=4.0 * moved,
-                agree=None if function == "dropout" else 2e-3, rounds=5, seconds=0.02,
+                agree=None if function == "dropout" else 2e-3, rounds=5, seconds=0.04,
             )
         )  # fmt: skip
     return tuple(both)
