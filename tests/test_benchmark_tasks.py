@@ -188,7 +188,7 @@ def test_a_task_is_measured_and_who_cannot_do_it_is_named(monkeypatch):
     able = Contender("im2col", "im2col_layers", 1)
     unable = dataclasses.replace(able, name="unable", arguments={"options": {"stride": 2}})
     ghost = Contender("ghost", "ghost", needs="no_such_library")
-    two = dataclasses.replace(able, name="two members", members=2)
+    two = Contender("two members", "jnn_layers", 2)
     task = dataclasses.replace(_TASK, contenders=(able, two, unable, ghost), rounds=2, seconds=0.001, most=None)
     records = record.as_dicts([_RUN, *next(measure_tasks.measure_tasks("r", [task], quick=False))])
     found = record.samples(records, "r", "small")

@@ -35,7 +35,7 @@ CASES = (
         workload="search", members=150, epochs=20, batch_size=32,
         contenders=(Contender("jnn", "search_jnn", members=150), *_SEARCHES),
         bars=(Bar("x faster than the best peer, from a cold process", tuple(c.name for c in _SEARCHES), "jnn",
-                  at_least=10, of="cold"),),
+                  at_least=2, of="cold"),),
         least_accuracy=0.7, equal_accuracy=False, rounds=3, most_warm_ups=2,
     ),
 )  # fmt: skip
