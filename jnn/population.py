@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -41,9 +42,12 @@ class Compiled(NamedTuple):
     seconds: float
 
 
+FILLS_UP = "fills up"  # the column of those members that only fill up a call and are not trained
+
+
 def member_of(columns: Columns) -> Member:
     """One row of the table of members as the engine's `Member`."""
-    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold")}
+    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", FILLS_UP)}
     return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
 
 
@@ -135,6 +139,8 @@ def _population(program: Program, layout: Layout) -> tuple[Any, Any]:
 
     def advance_one(batched, data, first, stop):
         progress, columns = batched
+        if layout.plan.width == 1 and FILLS_UP in columns:  # leaves the cores to the others; in a `vmap` it could not
+            stop = jnp.where(columns[FILLS_UP], first, stop)
         return program.advance(progress, member_of(columns), data, first, stop)
 
     def advance_all(progress, columns, data, first, stop):

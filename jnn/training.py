@@ -14,7 +14,7 @@ from jnn.data import Dataset, Stream, Windows
 from jnn.engine import Data, Rows
 from jnn.members import Members, narrow, seeds
 from jnn.plan import Plan, make_plan, memory_of
-from jnn.population import Compiled, bytes_needed, compile_population, is_ragged, member_of
+from jnn.population import FILLS_UP, Compiled, bytes_needed, compile_population, is_ragged, member_of
 from jnn.program import Progress, text_of
 from jnn.result import Result
 from jnn.splits import Fold, kind_for, part_off
@@ -213,7 +213,7 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
     """Trains the members start, start + 1, ... that one call of the program holds; gives NumPy arrays."""
     study, real = job.study, min(plan.size, total - start)
     chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
-    columns = {k: v[chosen] for k, v in job.columns.items()}
+    columns = {k: v[chosen] for k, v in job.columns.items()} | {FILLS_UP: np.arange(plan.size) >= real}
     compiled = job.make(study, plan, job.devices, columns, job.arrays)
     needed, left = bytes_needed(compiled, plan), memory_of(job.devices[0])
     if needed > left:
