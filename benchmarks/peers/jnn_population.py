@@ -33,23 +33,30 @@ def patches(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 
 
 def _job(model, work, budget, devices=None):
-    jnn.use_cpu_cores()
     study = jnn.Study(
         model=model,
         loss=jnn.losses.softmax_cross_entropy,
         optimizer=lambda h: optax.adam(h.learning_rate),
         metrics={"accuracy": jnn.metrics.accuracy},
-        epochs=budget.epochs,
-        batch_size=budget.batch_size,
-        evaluate_every=budget.epochs,  # as the peers do
         hyper={"learning_rate": LEARNING_RATE},
+        **lengths(budget),
     )
-    data, split = rows_and_split(work)
-    chosen = jax.local_devices()[:devices]
+    return job_of(study, rows_and_split(work), budget, "accuracy", devices)
+
+
+def lengths(budget):
+    """What of a study the budget says; it is scored once, as the peers are."""
+    return {"epochs": budget.epochs, "batch_size": budget.batch_size, "evaluate_every": budget.epochs}
+
+
+def job_of(study, rows, budget, score, devices=None):
+    """`job(first_seed) -> scores`: the seeds of the budget on the data and split that `rows` holds."""
+    jnn.use_cpu_cores()
+    (data, split), chosen = rows, jax.local_devices()[:devices]
 
     def job(first_seed):
         result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split, devices=chosen)
-        return np.ravel(result.final()["accuracy"].values).tolist()
+        return np.ravel(result.final()[score].values).tolist()
 
     return job
 

@@ -5,6 +5,7 @@ import functools
 import optax
 
 import jnn
+from benchmarks.peers.jnn_population import lengths
 from benchmarks.reproduction import load
 
 
@@ -16,10 +17,8 @@ def _job(name, work, budget):
         loss=jnn.losses.softmax_cross_entropy,
         optimizer=optax.adam(1e-2),
         metrics={"accuracy": jnn.metrics.accuracy},
-        epochs=budget.epochs,
-        batch_size=budget.batch_size,
         order="sequential",
-        evaluate_every=budget.epochs,  # as the peers do
+        **lengths(budget),
     )
 
     def job(first_seed):

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 
 import jnn
+from benchmarks.peers.jnn_population import lengths
 from benchmarks.workloads import SEARCH_FOLDS, SEARCH_RATES, all_rows
 
 
@@ -17,9 +18,7 @@ def search(work, budget):
         loss=jnn.losses.softmax_cross_entropy,
         optimizer=lambda h: optax.adam(h.learning_rate),
         metrics={"accuracy": jnn.metrics.accuracy},
-        epochs=budget.epochs,
-        batch_size=budget.batch_size,
-        evaluate_every=budget.epochs,
+        **lengths(budget),
     )
     data = jnn.Dataset.from_arrays(*all_rows(work))
 

@@ -3,11 +3,10 @@
 import functools
 
 import jax
-import numpy as np
 import optax
 
 import jnn
-from benchmarks.peers.jnn_population import rows_and_split
+from benchmarks.peers.jnn_population import job_of, lengths, rows_and_split
 from benchmarks.sequence_data import HORIZON, INPUT, LENGTH
 
 _MATRICES = functools.partial(jax.tree.map, lambda p: p.ndim >= 2)
@@ -26,33 +25,15 @@ def lstm(work, budget):
 
 
 def dlinear(work, budget):
-    scores = {"r2": jnn.metrics.mse}
     model = functools.partial(jnn.models.DLinear, INPUT, HORIZON)
-    job = _job(model, jnn.losses.squared_error, optax.adam(5e-3), scores, budget, rows_and_split(work))
+    metrics = {"mse": jnn.metrics.mse}
+    study = jnn.Study(model, jnn.losses.squared_error, optax.adam(5e-3), metrics=metrics, **lengths(budget))
+    job = job_of(study, rows_and_split(work), budget, "mse")
     return lambda first_seed: [float(1 - mse / work.test_y.var()) for mse in job(first_seed)]
 
 
 def _classifier(model, optimizer, work, budget):
-    scores = {"accuracy": jnn.metrics.accuracy}
+    metrics = {"accuracy": jnn.metrics.accuracy}
+    study = jnn.Study(model, jnn.losses.softmax_cross_entropy, optimizer, metrics=metrics, **lengths(budget))
     rows = rows_and_split(work, ids=True, task="classification", target_names=[str(i) for i in range(65)])
-    return _job(model, jnn.losses.softmax_cross_entropy, optimizer, scores, budget, rows)
-
-
-def _job(model, loss, optimizer, metrics, budget, rows):
-    jnn.use_cpu_cores()
-    study = jnn.Study(
-        model=model,
-        loss=loss,
-        optimizer=optimizer,
-        metrics=metrics,
-        epochs=budget.epochs,
-        batch_size=budget.batch_size,
-        evaluate_every=budget.epochs,
-    )
-    data, split = rows
-
-    def job(first_seed):
-        result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split)
-        return np.ravel(result.final()[next(iter(metrics))].values).tolist()
-
-    return job
+    return job_of(study, rows, budget, "accuracy")
