@@ -120,19 +120,22 @@ class Keeper:
         if not kept:
             return None
         plan = Plan(**kept)
-        return plan if plan.devices <= devices else Plan(1, plan.chunks * plan.devices, plan.width)
+        return plan if plan.devices <= devices else Plan(1, plan.size // plan.width, plan.width)
 
-    def load(self, start: int, plan: Plan, like: Any) -> tuple[int, Any] | None:
-        """The epoch and progress of the part that begins with member `start`, or None."""
+    def load(self, start: int, plan: Plan, like: Any) -> tuple[int, np.ndarray, Any] | None:
+        """Epoch, order of the members and progress of the part that begins with member `start`, or None."""
         path = self.folder / f"{start}-{plan.size}.safetensors"
-        return (notes(path)["epoch"], load(path, like)) if path.exists() else None
+        if not path.exists():
+            return None
+        found = notes(path)
+        return found["epoch"], np.asarray(found["order"]), load(path, like)
 
-    def save(self, start: int, plan: Plan, epoch: int, progress: Any, *, last: bool) -> None:
+    def save(self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool) -> None:
         """Keeps a part's progress, if it is its last or enough time has passed."""
         if not last and time.monotonic() - self.saved < _EVERY:
             return
         self._write("run.json", {**self._read("run.json"), "plan": dataclasses.asdict(plan)})
-        save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch)
+        save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch, order=order.tolist())
         self.saved = time.monotonic()
 
     def clear(self) -> None:

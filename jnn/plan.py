@@ -30,28 +30,36 @@ class Sizes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The layout of `devices * chunks * width` members that are trained by one call of the compiled program.
+    """The layout of the `size` members that are trained by one call of the compiled program.
 
     Attributes:
         devices: Devices (on a CPU: cores, see `jnn.use_cpu_cores`) that the members are shared out over.
         chunks: How many chunks each device trains one after the other.
         width: Members that a chunk trains at once by `vmap`.
+        split: How many of the devices share the batches of a member: with all of them a single large network uses the
+            whole machine. The numbers are those of the undivided batch up to rounding; the study's batch size must be a
+            multiple.
     """
 
     devices: int = 1
     chunks: int = 1
     width: int = 1
+    split: int = 1
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"wanted {field.name} of at least 1, but got {value!r}; a plan counts from 1")
+        if self.devices % self.split:
+            raise ValueError(
+                f"wanted devices in groups of split={self.split}, but got {self.devices}; choose a multiple of it"
+            )
 
     @property
     def size(self) -> int:
         """Members per call."""
-        return self.devices * self.chunks * self.width
+        return self.devices // self.split * self.chunks * self.width
 
     def halved(self) -> "Plan | None":
         """About half the members at once: narrower first, then fewer chunks; None if that is impossible."""
@@ -63,7 +71,8 @@ class Plan:
 
     def __str__(self) -> str:
         devices = f"{self.devices} device{'s' * (self.devices > 1)}"
-        return f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}"
+        shared = f", each batch split over {self.split}" if self.split > 1 else ""
+        return f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}{shared}"
 
 
 def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:

@@ -25,7 +25,8 @@ class Compiled(NamedTuple):
 
     Attributes:
         begin: `begin(columns, data) -> progress` of all members, [members, ...].
-        advance: `advance(progress, columns, data, first, stop) -> progress`; the argument's memory is reused.
+        advance: `advance(progress, columns, data, first, stop) -> progress`; the argument's memory is reused. Chunks
+            of members that are all `IDLE` take no time.
         split: `split(tree)` puts arrays [members, ...] where the programs want them.
         share: `share(data)` gives every device the resident arrays.
         is_host: Whether the devices are cores that share the host's memory.
@@ -42,12 +43,12 @@ class Compiled(NamedTuple):
     seconds: float
 
 
-FILLS_UP = "fills up"  # the column of those members that only fill up a call and are not trained
+IDLE = "idle"  # the column of those members that need no training: they fill up the call, or have ended
 
 
 def member_of(columns: Columns) -> Member:
     """One row of the table of members as the engine's `Member`."""
-    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", FILLS_UP)}
+    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", IDLE)}
     return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
 
 
@@ -59,7 +60,7 @@ def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns
         return study.compiled[signature]._replace(seconds=0.0)
     start = time.perf_counter()
     layout = make_layout(plan, devices)
-    begin, advance = _population(make_program(study, ragged=ragged), layout)
+    begin, advance = _population(make_program(study, ragged=ragged, spread=layout.spread), layout)
     columns, data = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, data))
     first = jax.ShapeDtypeStruct((), np.int32)
@@ -84,9 +85,40 @@ class Layout(NamedTuple):
 
     def over_members(self, function: Callable, shared: int) -> Callable:
         """`function(member's part, *shared)` for all members [members, ...]; the last `shared` arguments are theirs."""
+        return self.over_chunks(self.together(function), shared)
+
+    def over_chunks(self, function: Callable, shared: int) -> Callable:
+        """`function(chunk's part [width, ...], *shared)` for all members [members, ...]: shard over devices, map."""
         specs = (P("member"), *[P()] * shared)
-        local = functools.partial(_over_members, function, self.plan)
-        return jax.shard_map(local, mesh=self.mesh, in_specs=specs, out_specs=P("member"), check_vma=False)
+        local = functools.partial(_over_chunks, function, self.plan)
+        return jax.shard_map(
+            local, mesh=self.mesh, in_specs=specs, out_specs=P("member"), axis_names={"member"}, check_vma=False
+        )
+
+    def together(self, function: Callable) -> Callable:
+        """`function(member's part, *shared)` as that of a chunk [width, ...]; without `vmap` if it is one member."""
+        if self.plan.width > 1:
+            return lambda batched, *shared: jax.vmap(function, (0, *[None] * len(shared)))(batched, *shared)
+
+        def one(batched, *shared):
+            done = function(jax.tree.map(lambda a: a[0], batched), *shared)
+            return jax.tree.map(lambda a: a[None], done)
+
+        return one
+
+    def jit(self, function: Callable, **options: Any) -> Any:
+        """Jits a function that gives arrays of all members."""
+        return jax.jit(function, out_shardings=NamedSharding(self.mesh, P("member")), **options)
+
+    def spread(self, batch: Any) -> Any:
+        """Inside a function of one member: its batch, the rows shared out over the devices that it has.
+
+        What is computed from them follows; sums over rows become sums over devices. Rows that cannot be shared evenly
+        stay together.
+        """
+        rows = jax.tree.leaves(batch)[0].shape[0]
+        is_shared = self.plan.split > 1 and rows % self.plan.split == 0
+        return jax.lax.with_sharding_constraint(batch, P("data")) if is_shared else batch
 
     def split(self, tree: Any) -> Any:
         """Arrays [members, ...], each device its part."""
@@ -114,7 +146,25 @@ class Layout(NamedTuple):
 
 def make_layout(plan: Plan, devices: Sequence[Any]) -> Layout:
     """The layout of a plan on the first devices."""
-    return Layout(plan, Mesh(np.asarray(devices[: plan.devices]), ("member",)))
+    return Layout(plan, Mesh(np.asarray(devices[: plan.devices]).reshape(-1, plan.split), ("member", "data")))
+
+
+def packed(idle: np.ndarray, plan: Plan) -> np.ndarray | None:
+    """An order of members in which those that are not idle share the devices evenly and fill as few chunks as can be.
+
+    Args:
+        idle: [members], as they lie now.
+        plan: How they are laid out.
+
+    Returns:
+        [members], whom to put in each place; None if that would save no chunk.
+    """
+    chunks = idle.reshape(-1, plan.chunks, plan.width)
+    at_work, idlers = np.array_split(np.flatnonzero(~idle), len(chunks)), np.flatnonzero(idle)
+    if -(-len(at_work[0]) // plan.width) >= (~chunks.all(axis=2)).sum(axis=1).max():
+        return None
+    others = np.split(idlers, np.cumsum([plan.chunks * plan.width - len(part) for part in at_work])[:-1])
+    return np.concatenate([part for both in zip(at_work, others, strict=True) for part in both])
 
 
 def bytes_needed(compiled: Compiled, plan: Plan) -> int:
@@ -139,25 +189,24 @@ def _population(program: Program, layout: Layout) -> tuple[Any, Any]:
 
     def advance_one(batched, data, first, stop):
         progress, columns = batched
-        if layout.plan.width == 1 and FILLS_UP in columns:  # leaves the cores to the others; in a `vmap` it could not
-            stop = jnp.where(columns[FILLS_UP], first, stop)
         return program.advance(progress, member_of(columns), data, first, stop)
 
+    def advance_chunk(batched, data, first, stop):
+        stop = jnp.where(jnp.all(batched[1][IDLE]), first, stop)
+        return layout.together(advance_one)(batched, data, first, stop)
+
     def advance_all(progress, columns, data, first, stop):
-        return layout.over_members(advance_one, 3)((progress, columns), data, first, stop)
+        return layout.over_chunks(advance_chunk, 3)((progress, columns), data, first, stop)
 
-    return jax.jit(layout.over_members(begin_one, 1)), jax.jit(advance_all, donate_argnums=0)
+    return layout.jit(layout.over_members(begin_one, 1)), layout.jit(advance_all, donate_argnums=0)
 
 
-def _over_members(function: Callable, plan: Plan, batched: Any, *shared: Any) -> Any:
-    """`function(member's part, *shared)` for all members of one device: a map over chunks of a vmap."""
-    if plan.width == 1:
-        return jax.lax.map(lambda part: function(part, *shared), batched)
-    wide = jax.vmap(function, in_axes=(0, *[None] * len(shared)))
+def _over_chunks(function: Callable, plan: Plan, batched: Any, *shared: Any) -> Any:
+    """`function(chunk's part, *shared)` for all members of one device."""
     if plan.chunks == 1:
-        return wide(batched, *shared)
+        return function(batched, *shared)
     chunked = jax.tree.map(lambda a: a.reshape(plan.chunks, plan.width, *a.shape[1:]), batched)
-    done = jax.lax.map(lambda part: wide(part, *shared), chunked)
+    done = jax.lax.map(lambda part: function(part, *shared), chunked)
     return jax.tree.map(lambda a: a.reshape(plan.chunks * plan.width, *a.shape[2:]), done)
 
 

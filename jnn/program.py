@@ -46,11 +46,21 @@ class Program(NamedTuple):
     close: Callable[[Progress, Member, Data, Any, State, Any], Progress]
 
 
-def make_program(study: Study, *, ragged: bool = False) -> Program:
-    """Makes the pure functions that train one member, cut at epochs so that a host can look in between."""
-    start, step = make_start(study), make_step_of(study)
+def make_program(study: Study, *, ragged: bool = False, spread: Callable[[Any], Any] = lambda batch: batch) -> Program:
+    """Makes the pure functions that train one member, cut at epochs so that a host can look in between.
+
+    Args:
+        study: What is trained.
+        ragged: As in `make_epoch`.
+        spread: Applied to the arrays of every batch, [rows, ...]; tells the compiler which devices share the rows.
+    """
+    start, step_of_batch = make_start(study), make_step_of(study)
+
+    def step(state: State, batch: Batch):
+        return step_of_batch(state, spread(batch))
+
     epoch = make_epoch(step, study.batch_size, order=study.order, steps=study.steps_per_epoch, ragged=ragged)
-    evaluate = make_evaluate(study)
+    evaluate = make_evaluate(study, spread)
 
     def scores(state, data: Data, fold):
         found = {}
@@ -128,7 +138,9 @@ def text_of(study: Study, member: Member, data: Data, *, ragged: bool = False) -
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(constants)
 
 
-def make_evaluate(study: Study) -> Callable[[State, Data, Rows, jax.Array], dict[str, jax.Array]]:
+def make_evaluate(
+    study: Study, spread: Callable[[Any], Any] = lambda batch: batch
+) -> Callable[[State, Data, Rows, jax.Array], dict[str, jax.Array]]:
     """Makes `evaluate(state, data, rows, fold) -> {"loss": ..., metric: ...}` over the rows of one fold.
 
     Metrics see predictions and targets in the targets' own units; the loss is that which is trained.
@@ -138,6 +150,7 @@ def make_evaluate(study: Study) -> Callable[[State, Data, Rows, jax.Array], dict
     whole = {k: m for k, m in study.metrics.items() if not m.streams}
 
     def sums_of_batch(state, x, y, weights):
+        x, y, weights = spread((x, y, weights))
         outputs, _ = forward(state, x)
         losses = study.loss(outputs, study.targets.forward(state.scale[1], y))
         predictions = study.targets.inverse(state.scale[1], outputs)

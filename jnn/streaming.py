@@ -50,21 +50,25 @@ def compile_stream(
     stream: Stream, study: Study, plan: Plan, devices: Sequence[Any], columns: Mapping[str, Any], data: Data
 ) -> Compiled:
     """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches."""
-    begun, layout, program = time.perf_counter(), make_layout(plan, devices), make_program(study)
+    begun, layout = time.perf_counter(), make_layout(plan, devices)
+    program = make_program(study, spread=layout.spread)
     sizes = _stack_sizes(study.steps_per_epoch or stream.steps_per_epoch, data, study.batch_size)
 
     def close_one(batched, data, number):
         progress, columns, state, loss = batched
         return program.close(progress, member_of(columns), data, number, state, loss)
 
-    begin = jax.jit(layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1))
-    learn = jax.jit(layout.over_members(program.learn, 1), donate_argnums=0)
-    close = jax.jit(layout.over_members(close_one, 2), donate_argnums=0)
+    def close_all(progress, state, columns, loss, data, number):
+        return layout.over_members(close_one, 2)((progress, columns, state, loss), data, number)
+
+    begin = layout.jit(layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1))
+    learn = layout.jit(layout.over_members(program.learn, 1), donate_argnums=0)
+    close = layout.jit(close_all, donate_argnums=(0, 1))
     columns, shared = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, shared))
     loss = layout.abstract(jax.ShapeDtypeStruct((plan.size,), jnp.float32))
-    ending = (progress._replace(state=None), columns, progress.state, loss)
-    programs = [(begin, (columns, shared)), (close, (ending, shared, jax.ShapeDtypeStruct((), np.int32)))]
+    ending = (progress._replace(state=None), progress.state, columns, loss)
+    programs = [(begin, (columns, shared)), (close, (*ending, shared, jax.ShapeDtypeStruct((), np.int32)))]
     programs += [(learn, (progress.state, layout.abstract(_like(data, n, study), shared=True))) for n in set(sizes)]
     begin, close, *learns = layout.compile(function.lower(*arguments) for function, arguments in programs)
     learn_of = dict(zip(set(sizes), learns, strict=True))
@@ -77,7 +81,7 @@ def compile_stream(
                 state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data)))
                 losses.append(loss)
             loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
-            progress = close((progress._replace(state=None), columns, state, loss), data, np.int32(number))
+            progress = close(progress._replace(state=None), state, columns, loss, data, np.int32(number))
         return progress
 
     memory, seconds = learns[0].memory_analysis(), time.perf_counter() - begun

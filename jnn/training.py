@@ -14,7 +14,7 @@ from jnn.data import Dataset, Stream, Windows
 from jnn.engine import Data, Rows
 from jnn.members import Members, narrow, seeds
 from jnn.plan import Plan, make_plan, memory_of
-from jnn.population import FILLS_UP, Compiled, bytes_needed, compile_population, is_ragged, member_of
+from jnn.population import IDLE, Compiled, bytes_needed, compile_population, is_ragged, member_of, packed
 from jnn.program import Progress, text_of
 from jnn.result import Result
 from jnn.splits import Fold, kind_for, part_off
@@ -86,6 +86,7 @@ def run(
     columns = _columns(members)
     arrays, sizes = check_study(study, data, arrays, columns)
     devices = jax.local_devices() if devices is None else list(devices)
+    _check_plan(plan, study, devices)
     keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
     plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), sizes, devices)
     job = _Job(study, arrays, columns, devices, make, keeper, watch, begun)
@@ -133,6 +134,19 @@ def _check_inner_split(study: Study, arrays: Data) -> None:
         raise ValueError(
             "wanted an inner split for keep='best', but got none; set e.g. Study(validation=0.1) or give the rows, "
             "jnn.folds([(train, validation, test)]), because a score on the rows that chose the epoch would be too good"
+        )
+
+
+def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None:
+    if plan and plan.devices > len(devices):
+        raise ValueError(
+            f"wanted a plan for at most {len(devices)} devices, but got {plan}; "
+            "on a CPU call jnn.use_cpu_cores() before the first use of JAX"
+        )
+    if plan and study.batch_size % plan.split:
+        raise ValueError(
+            f"wanted batches that {plan.split} devices can share evenly, but got batch_size={study.batch_size}; "
+            f"choose a multiple of {plan.split}"
         )
 
 
@@ -213,7 +227,7 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
     """Trains the members start, start + 1, ... that one call of the program holds; gives NumPy arrays."""
     study, real = job.study, min(plan.size, total - start)
     chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
-    columns = {k: v[chosen] for k, v in job.columns.items()} | {FILLS_UP: np.arange(plan.size) >= real}
+    columns = {k: v[chosen] for k, v in job.columns.items()} | {IDLE: np.arange(plan.size) >= real}
     compiled = job.make(study, plan, job.devices, columns, job.arrays)
     needed, left = bytes_needed(compiled, plan), memory_of(job.devices[0])
     if needed > left:
@@ -221,26 +235,39 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
             f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} GB are left"
         )
     job.tell("compiled", plan, start / total)
-    columns, arrays = compiled.split(columns), compiled.share(job.arrays)
-    epoch, progress = 0, compiled.begin(columns, arrays)
+    arrays = compiled.share(job.arrays)
+    epoch, order, progress = 0, np.arange(plan.size), compiled.begin(compiled.split(columns), arrays)
     if job.keeper and (found := job.keeper.load(start, plan, progress)):
-        epoch, progress = found[0], compiled.split(found[1])
+        epoch, order, progress = found[0], found[1], compiled.split(found[2])
+        columns[IDLE][order] |= _ended(study, progress, epoch)
     stride = 1
     while epoch < study.epochs:
         began, stop = time.perf_counter(), min(epoch + stride, study.epochs)
-        progress = compiled.advance(progress, columns, arrays, np.int32(epoch), np.int32(stop))
+        seated = compiled.split({k: v[order] for k, v in columns.items()})
+        progress = compiled.advance(progress, seated, arrays, np.int32(epoch), np.int32(stop))
         jax.block_until_ready(progress)
         stride = max(1, int((stop - epoch) * _SEGMENT / (time.perf_counter() - began)))
-        epoch = study.epochs if _all_ended(study, progress, stop) else stop
+        columns[IDLE][order] |= _ended(study, progress, stop)
+        epoch = study.epochs if columns[IDLE].all() else stop
+        if (closer := packed(columns[IDLE][order], plan)) is not None:
+            order, progress = order[closer], compiled.split(_take(progress, closer))
         if job.keeper:
-            job.keeper.save(start, plan, epoch, progress, last=epoch == study.epochs)
+            job.keeper.save(start, plan, epoch, order, progress, last=epoch == study.epochs)
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
-    return jax.tree.map(lambda a: a[:real], to_host(progress)), compiled.seconds
+    place = np.argsort(order)[:real]
+    return jax.tree.map(lambda a: a[place], to_host(progress)), compiled.seconds
 
 
-def _all_ended(study: Study, progress: Progress, epochs: int) -> bool:
-    """Whether every member's patience is at its end, so that no later epoch can change its best one or its scores."""
-    return study.patience is not None and bool(np.all(epochs - np.asarray(progress.best[1]) > study.patience))
+@jax.jit
+def _take(tree: Any, places: jax.Array) -> Any:
+    return jax.tree.map(lambda a: a[places], tree)
+
+
+def _ended(study: Study, progress: Progress, epochs: int) -> np.ndarray:
+    """The members whose patience is at its end: no later epoch can change their best one or their scores."""
+    if study.patience is None:
+        return np.zeros(len(progress.state.step), bool)
+    return epochs - np.asarray(progress.best[1]) > study.patience
 
 
 def _smaller(plan: Plan, error: BaseException) -> Plan:

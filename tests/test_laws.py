@@ -69,6 +69,9 @@ LAYOUTS = [
     ("batch norm and dropout", (2, 1, 8)),
     ("lenet with batch norm", (1, 1, 16)),
     ("lenet with batch norm", (2, 8, 1)),
+    ("mlp with dropout", (4, 8, 1, 2)),
+    ("batch norm and dropout", (4, 1, 16, 4)),
+    ("lenet with batch norm", (2, 16, 1, 2)),
 ]
 
 

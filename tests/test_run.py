@@ -1,6 +1,7 @@
 """`run` on real data: roles of the rows, wrong input, memory that does not suffice, and runs that are killed."""
 
 import functools
+import math
 import os
 import signal
 import subprocess
@@ -14,8 +15,9 @@ from flax import nnx
 
 import jnn
 from jnn import plots
-from jnn.checkpoint import Keeper
-from jnn.training import _text, is_out_of_memory, resident
+from jnn.checkpoint import Keeper, notes
+from jnn.population import IDLE, bytes_needed, compile_population, packed
+from jnn.training import _columns, _text, is_out_of_memory, resident
 
 IRIS = jnn.data.load("iris")
 DIABETES = jnn.data.load("diabetes")
@@ -243,17 +245,100 @@ def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch, tmp_path):
 
 
 def test_the_memory_of_a_program_grows_with_its_members():
-    from jnn.population import bytes_needed, compile_population
-    from jnn.training import _columns
-
     made, arrays = study(), resident(study(), IRIS, jnn.seeds(1))
     sizes = []
     for width in (2, 64):
         plan = jnn.Plan(1, 1, width)
-        compiled = compile_population(made, plan, jax.devices(), _columns(jnn.seeds(width)), arrays)
+        columns = _columns(jnn.seeds(width)) | {IDLE: np.zeros(width, bool)}
+        compiled = compile_population(made, plan, jax.devices(), columns, arrays)
         sizes.append(bytes_needed(compiled, plan))
     params = 4 * (4 * 8 + 8 + 8 * 3 + 3)
     assert sizes[1] - sizes[0] > 62 * 3 * params  # parameters and Adam's two moments of 62 members more
+
+
+def test_devices_that_share_a_batch_each_hold_their_part_of_it():
+    layers = functools.partial(jnn.models.MLP, 4, (256,), 3)
+    made, arrays = study(model=layers, batch_size=48), resident(study(), IRIS, jnn.seeds(1))
+    needed = []
+    for plan in (jnn.Plan(1), jnn.Plan(4, split=4)):
+        columns = _columns(jnn.seeds(1)) | {IDLE: np.zeros(1, bool)}
+        compiled = compile_population(made, plan, jax.devices(), columns, arrays)
+        needed.append(compiled.memory.temp_size_in_bytes)
+        assert plan.size == 1 and ("all-reduce" in compiled.advance.as_text()) == (plan.split > 1)
+    hidden = 4 * 256 * 48
+    assert needed[0] - needed[1] > hidden / 2  # of which three of four parts lie elsewhere
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [((64,), "wanted a plan for at most"), ((2, 1, 1, 2), "wanted batches that 2 devices can share evenly")],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused(plan, words):
+    with pytest.raises(ValueError, match=words):
+        jnn.run(study(batch_size=15), IRIS, plan=jnn.Plan(*plan))
+
+
+@pytest.mark.parametrize("plan", [jnn.Plan(1, 5, 1), jnn.Plan(2, 3, 4), jnn.Plan(4, 2, 3, 2), jnn.Plan(1, 1, 8)])
+def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
+    random = np.random.default_rng(0)
+    busy = lambda idle: (~idle.reshape(-1, plan.chunks, plan.width).all(axis=2)).sum(axis=1)  # noqa: E731
+    for share in (0.0, 0.2, 0.5, 0.8, 1.0):
+        idle = random.random(plan.size) < share
+        order, before = packed(idle, plan), busy(idle).max()
+        devices = plan.devices // plan.split
+        fewest = math.ceil(math.ceil((~idle).sum() / devices) / plan.width)
+        if order is None:
+            assert before == fewest
+        else:
+            assert sorted(order) == list(range(plan.size)) and busy(idle[order]).max() == fewest < before
+
+
+def test_chunks_of_idle_members_are_passed_over():
+    made, plan, arrays = study(), jnn.Plan(1, 2, 2), resident(study(), IRIS, jnn.seeds(1))
+    columns = _columns(jnn.seeds(4)) | {IDLE: np.array([True, True, False, True])}
+    compiled = compile_population(made, plan, jax.devices(), columns, arrays)
+    columns, arrays = compiled.split(columns), compiled.share(arrays)
+    progress = compiled.advance(compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2))
+    assert list(progress.state.step > 0) == [False, False, True, True]
+
+
+def patient(**settings):
+    """A study whose members end at different epochs."""
+    numbers = {"epochs": 12, "patience": 2, "validation": 0.2, "keep": "best", "monitor": "accuracy"}
+    return study(**numbers | {"optimizer": optax.sgd(0.05)} | settings)
+
+
+def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monkeypatch):
+    members, plan, orders = jnn.seeds(12), jnn.Plan(2, 3, 2), []
+    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)  # a look after each epoch
+    monkeypatch.setattr("jnn.training.packed", lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1])
+    got = jnn.run(patient(), IRIS, members, plan=plan)
+    assert any(order is not None for order in orders)
+    monkeypatch.setattr("jnn.training.packed", lambda idle, plan: None)
+    wanted = jnn.run(patient(), IRIS, members, plan=plan)
+    assert len(set(wanted.scores["best_epoch"].values)) > 1
+    for name in wanted.scores:
+        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+
+
+def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
+    members, plan = jnn.seeds(8), jnn.Plan(1, 4, 2)
+    wanted = jnn.run(patient(), IRIS, members, plan=plan)
+    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
+    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+    path = tmp_path / "unfinished" / "0-8.safetensors"
+
+    def die(status):
+        if path.exists() and notes(path)["order"] != list(range(8)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jnn.run(patient(), IRIS, members, plan=plan, directory=tmp_path, watch=die)
+    got = jnn.run(patient(), IRIS, members, directory=tmp_path)
+    for name in wanted.scores:
+        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
 
 
 def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
