@@ -26,11 +26,16 @@ def host_loop(step: Callable, state: Any, data: Mapping[str, Any]) -> Prepared:
 
 
 def compiled_loop(
-    step: Callable, state: Any, data: Mapping[str, Any], compiler: Mapping[str, Any] | None = None
+    step: Callable,
+    state: Any,
+    data: Mapping[str, Any],
+    compiler: Mapping[str, Any] | None = None,
+    *,
+    donate: bool = True,
 ) -> Prepared:
-    """Prepares `step(state, x, y) -> (state, loss)` for a compiled loop, whose state is donated."""
+    """Prepares `step(state, x, y) -> (state, loss)` for a compiled loop, whose state is donated unless told not to."""
     batches = tuple(map(jnp.asarray, step_data.batches(**data)))
-    program = jax.jit(make_loop(step), donate_argnums=0)
+    program = jax.jit(make_loop(step), donate_argnums=(0,) if donate else ())
     compiled, stages = staged(program, state, jnp.int32(1), *batches, compiler=compiler)
 
     def play(calls):

@@ -37,6 +37,36 @@ class _Block(nn.Module):
         return F.relu(x + y)
 
 
+class ResNet18(nn.Module):
+    """The network of 64 to 512 maps with a stem for small images; shortcuts of another shape are projections."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        maps = [64] + [64 << stage for stage in range(4) for _ in range(2)]
+        self.blocks = nn.Sequential(*(_Projected(a, b) for a, b in itertools.pairwise(maps)))
+        self.output = nn.Linear(512, 10)
+
+    def forward(self, x):
+        """[batch, 3, height, width] -> logits."""
+        return self.output(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class _Projected(nn.Module):
+    def __init__(self, channels, maps):
+        super().__init__()
+        stride = maps // channels
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, maps, 3, stride, 1, bias=False), nn.BatchNorm2d(maps), nn.ReLU(),
+            nn.Conv2d(maps, maps, 3, 1, 1, bias=False), nn.BatchNorm2d(maps),
+        )  # fmt: skip
+        projection = nn.Sequential(nn.Conv2d(channels, maps, 1, stride, bias=False), nn.BatchNorm2d(maps))
+        self.shortcut = nn.Identity() if maps == channels else projection
+
+    def forward(self, x):
+        return F.relu(self.shortcut(x) + self.inner(x))
+
+
 class LSTM(nn.Module):
     """Embedding, one LSTM layer, dense."""
 

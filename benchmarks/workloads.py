@@ -24,6 +24,7 @@ class Product(NamedTuple):
 
 DIGITS_LAYERS = (Product(1, 64, 32), Product(1, 32, 10))
 WIDE_LAYERS = (Product(1, 784, 256), Product(1, 256, 256), Product(1, 256, 10))
+FLAT_LAYERS = (Product(1, 784, 128), Product(1, 128, 128), Product(1, 128, 10))
 RECURRENT_LAYERS = (Product(8, 8 + 32, 128), Product(1, 32, 10))
 VIT_LAYERS = (Product(16, 4, 32), *[Product(17, 12 * 32, 32)] * 2, Product(1, 32, 10))  # the products of weights alone
 LENET_LAYERS = (Product(784, 9, 16), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
@@ -118,6 +119,11 @@ def wide() -> Workload:
     return _split(x.reshape(len(x), -1), y, WIDE_LAYERS, source)
 
 
+def flat() -> Workload:
+    """The rows of `wide` for the network 784-128-128-10."""
+    return replace(wide(), layers=FLAT_LAYERS)
+
+
 def lenet() -> Workload:
     """28x28x1 images for the LeNet-like network: 30 batches of 64."""
     x, y, source = _images(2400)
@@ -157,7 +163,13 @@ MNIST1D_LAYERS = {
     "cnn": (Product(19, 5, 25), Product(10, 75, 25), Product(5, 75, 25), Product(1, 125, 10)),
     "gru": (Product(80, 7, 18), Product(1, 480, 10)),
 }
-WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "wide": wide, "lenet": lenet, "uci_yacht": uci_yacht}
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "digits": digits,
+    "wide": wide,
+    "flat": flat,
+    "lenet": lenet,
+    "uci_yacht": uci_yacht,
+}
 WORKLOADS |= {"recurrent": recurrent, "patches": patches, "search": search}
 WORKLOADS |= {name: functools.partial(_sequences, name) for name in ("gpt", "lstm", "dlinear")}
 WORKLOADS |= {f"mnist1d_{name}": functools.partial(mnist1d, layers) for name, layers in MNIST1D_LAYERS.items()}

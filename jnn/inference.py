@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jnn.data import read_series
 from jnn.predict import Prediction, check_batch
 from jnn.result import Result
+from jnn.rows import is_windowed, reads_texts, row_of
 
 if TYPE_CHECKING:
     import pandas
@@ -22,15 +24,24 @@ def predict_file(result: Result, path: pathlib.Path, out: pathlib.Path, *, batch
 
     Args:
         result: With its study.
-        path: A table (.csv, .tsv), with or without the column of the target, or an array [rows, *features] (.npy).
+        path: A table (.csv, .tsv), with or without the column of the target, or an array [rows, *features] (.npy); for
+            members that read texts a table with their column, or a text in each line (.txt); for members that forecast
+            a table whose last rows they go on from.
         out: A CSV file with a line for each row. For a classification: the class of the highest mean probability, and
             mean and standard deviation of each class's probability over the members. For a regression: those of each
-            target.
+            target. For a forecast a line for each step that follows: those of each channel.
         batch: Rows at a time.
     """
     check_batch(batch)
-    pieces = (piece for rows in _read(path, batch) for piece in result.predictions(rows, batch=batch))
-    tables = (_table(result, piece) for piece in pieces)
+    if result.scores.attrs["task"] == "regression" and is_windowed(result.scores.attrs) and path.suffix != ".npy":
+        tables = iter([_forecast(result, path)])
+    else:
+        pieces = (
+            piece
+            for rows in _read(path, batch, texts=reads_texts(result.scores.attrs))
+            for piece in result.predictions(rows, batch=batch)
+        )
+        tables = (_table(result, piece) for piece in pieces)
     first = next(tables)  # whatever is wrong is told before a file is made
     partial, rows = out.with_name(out.name + ".partial"), 0
     with partial.open("w", newline="") as file:
@@ -55,12 +66,14 @@ def usable(result: Result) -> tuple[Result, int]:
     return (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
 
 
-def _read(path: pathlib.Path, batch: int) -> Iterator[Any]:
+def _read(path: pathlib.Path, batch: int, *, texts: bool) -> Iterator[Any]:
     """The rows of a file in pieces; those of an array are one piece that stays on disk."""
     if not path.is_file():
         raise ValueError(f"wanted a file with rows to predict, but there is none at {path}; check the path")
     suffix = path.suffix.lower()
-    if suffix == ".npy":
+    if texts and suffix == ".txt":
+        yield path.read_text(encoding="utf-8").splitlines()
+    elif suffix == ".npy":
         yield np.load(path, mmap_mode="r", allow_pickle=False)
     elif suffix in _SEPARATORS:
         yield from _read_table(path, _SEPARATORS[suffix], batch)
@@ -80,6 +93,24 @@ def _read_table(path: pathlib.Path, separator: str, batch: int) -> "Iterator[pan
     except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
         reason = str(error).strip()
         raise ValueError(f"wanted a table in UTF-8 with a header line, but {path} is none: {reason}") from error
+
+
+def _forecast(result: Result, path: pathlib.Path) -> "pandas.DataFrame":
+    """A line for each step that follows the last row of a table."""
+    import pandas
+
+    about = result.scores.attrs
+    (length, channels), _ = row_of(about, "x")
+    values, names = read_series(path, json.loads(about["feature_names"]))
+    if len(values) < length or values.shape[1] != channels:
+        raise ValueError(
+            f"wanted at least {length} steps of {channels} channels to go on from, but {path} has {len(values)} of "
+            f"{values.shape[1]}; give the last steps before the forecast"
+        )
+    found = result.predict(values[None, -length:].astype(np.float32))
+    columns = {"step": np.arange(1, found.mean.shape[1] + 1)}
+    columns |= {name: found.mean[0, :, i] for i, name in enumerate(names)}
+    return pandas.DataFrame(columns | {f"std({name})": found.std[0, :, i] for i, name in enumerate(names)})
 
 
 def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":

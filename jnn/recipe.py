@@ -1,7 +1,6 @@
 """From the words of the command line to a study: `jnn run my.csv --target price --model mlp:128,64`."""
 
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from jnn.channels import standardize_channels
 from jnn.data import Dataset, load
 from jnn.members import Members, folds, grid, holdout, seeds
 from jnn.preprocess import identity, standardize
-from jnn.rows import row_of, vocabulary_of
+from jnn.rows import is_windowed, row_of, vocabulary_of
 from jnn.study import Study
 
 _Positional = tyro.conf.Positional
@@ -32,6 +31,13 @@ class Run:
     """Column to predict; several, separated by commas, for a regression. Needed for a CSV file."""
     task: Literal["classification", "regression"] | None = None
     """Told from the target by default."""
+    text: str | None = None
+    """Column of a CSV file that holds sentences; the model then reads their words, and no other column."""
+    horizon: int | None = None
+    """Steps to forecast: the rows of a CSV file are then the steps of a series, its numeric columns, or those named by
+    --target, the channels."""
+    window: int = 96
+    """Steps of a series that a forecast sees."""
     model: str = "mlp:64"
     """A family and its numbers: mlp:128,64 is an MLP with those hidden layers, resnet:18 a residual network for images;
     `jnn models` lists them all."""
@@ -88,11 +94,10 @@ def make_study(command: Run, about: families.About, task: str) -> Study:
 def study_of(command: Run, attributes: Mapping[str, Any]) -> Study:
     """The study that a saved result was made by, from its command and the attributes of its scores."""
     (shape, _), (target, _) = (row_of(attributes, name) for name in ("x", "y"))
-    windowed = len(json.loads(attributes["row"])["x"]) > 2
     is_labels = attributes["task"] == "classification"
     outputs = int(attributes["classes"]) if is_labels else math.prod(target)
     vocabulary = int(attributes["vocabulary"])
-    kind = _kind(shape, vocabulary > 0, windowed)
+    kind = _kind(shape, vocabulary > 0, is_windowed(attributes))
     about = families.About(str(attributes["data"]), kind, shape, target, outputs, vocabulary)
     return make_study(command, about, attributes["task"])
 
@@ -129,11 +134,15 @@ def _load(command: Run) -> Dataset:
         return load(command.data)
     if not path.exists():
         raise ValueError(f"wanted a CSV file, but there is none at {path}; give its path")
+    if command.horizon is not None:
+        channels = command.target.split(",") if command.target else ()
+        return Dataset.from_series(path, command.window, command.horizon, channels=channels)
     if command.target is None:
         raise ValueError(f"wanted the column to predict from {path}, but got none; add --target COLUMN")
     names = command.target.split(",")
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    return Dataset.from_csv(path, names[0] if len(names) == 1 else names, task=command.task, separator=separator)
+    target = names[0] if len(names) == 1 else names
+    return Dataset.from_csv(path, target, task=command.task, text=command.text, separator=separator)
 
 
 def _optimizer(settings: dict[str, list[float]]) -> Callable[[Any], optax.GradientTransformation]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jnn.data import Column, Encoding, Windows
+from jnn.data import Column, Encoding, TextEncoding, Windows
 from jnn.engine import Data
 
 
@@ -30,14 +30,17 @@ def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
     """Rows as the members take them, not yet read where they lie on disk; one `ValueError` where they do not fit.
 
     Args:
-        x: [rows, *features] or `jnn.data.Windows`; or a pandas table, if the members were trained on one.
+        x: [rows, *features] or `jnn.data.Windows`; or a pandas table, if the members were trained on one; or texts, if
+            they were trained on texts.
         about: The attributes of a result's scores.
     """
     if hasattr(x, "columns"):
         x = encoding_of(about, [str(c) for c in x.columns]).encode(x)
     x = x if isinstance(x, Windows) else np.asarray(x)
+    if x.dtype.kind in "OU" and reads_texts(about):
+        x = TextEncoding.from_json(about["encoding"]).encode_texts(map(str, x))
     shape, dtype = row_of(about, "x")
-    free = 1 if len(json.loads(about["row"])["x"]) > 2 else 0  # windows of a series may be longer or shorter
+    free = 1 if is_windowed(about) else 0  # windows of a series may be longer or shorter
     if x.ndim != len(shape) + 1 or x.shape[1 + free :] != shape[free:]:
         raise ValueError(
             f"wanted rows of shape {shape}, but got x of shape {x.shape}; give [rows, *features] as in training"
@@ -55,10 +58,10 @@ def row_of(about: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], str]:
     return (*window[:1], *shape), dtype
 
 
-def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding:
+def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding | TextEncoding:
     """How a table becomes rows: as in training; without an encoding by the names of the features, or in their order."""
     if about["encoding"]:
-        return Encoding.from_json(about["encoding"])
+        return (TextEncoding if reads_texts(about) else Encoding).from_json(about["encoding"])
     (shape, _), names = row_of(about, "x"), json.loads(about["feature_names"])
     if len(shape) == 1 and names:
         return Encoding(tuple(Column(name, None) for name in names))
@@ -68,6 +71,16 @@ def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding:
             "save the rows as an array, in a .npy file"
         )
     return Encoding(tuple(Column(name, None) for name in columns))
+
+
+def is_windowed(about: Mapping[str, Any]) -> bool:
+    """Whether the rows are windows of a series."""
+    return len(json.loads(about["row"])["x"]) > 2
+
+
+def reads_texts(about: Mapping[str, Any]) -> bool:
+    """Whether the rows were made from texts by a tokeniser that the result keeps."""
+    return bool(about["encoding"]) and isinstance(json.loads(about["encoding"]), dict)
 
 
 def vocabulary_of(data: Any) -> int:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jnn
 from benchmarks import (
     compare,
     counters,
@@ -259,6 +260,15 @@ def test_a_suite_without_its_device_says_what_was_not_run(capsys, monkeypatch):
 def test_what_is_meant_for_a_gpu_is_not_run_on_a_cpu(capsys):
     run("gpu", device="cpu")
     assert capsys.readouterr().out.startswith("not run, because meant for another device than cpu: gpu_digits, gpu_len")
+
+
+@pytest.mark.peers
+def test_both_networks_of_the_gpu_suite_are_resnet_18():
+    from benchmarks import torch_models
+
+    params, _ = jnn.as_model(jnn_steps.resnet18()).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    theirs = sum(p.numel() for p in torch_models.ResNet18().parameters())
+    assert sum(a.size for a in jax.tree.leaves(params)) == theirs == 11_173_962
 
 
 def test_a_device_is_set_for_every_contender():

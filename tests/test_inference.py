@@ -123,3 +123,78 @@ def test_wrong_input_gets_one_sentence_and_no_file(houses, arguments, words, tmp
     told = capsys.readouterr().err
     assert stop.value.code == 2 and words in told and told.count("\n") == 1
     assert not (tmp_path / "predictions.csv").exists()
+
+
+REVIEWS = ["a fine film", "so bad", "fine and moving", "bad and dull", "a moving film", "dull"] * 8
+OPINIONS = ["good", "bad", "good", "bad", "good", "bad"] * 8
+TEXTS = [
+    "--seeds",
+    "2",
+    "--folds",
+    "2",
+    "--epochs",
+    "15",
+    "--batch-size",
+    "8",
+    "--model",
+    "textcnn:8,8",
+    "--grid",
+    "learning_rate=0.03",
+]
+
+
+def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
+    frame = pandas.DataFrame({"number": range(48), "review": REVIEWS, "opinion": OPINIONS})
+    frame.to_csv("reviews.csv", index=False)
+    main(["run", "reviews.csv", "--target", "opinion", "--text", "review", *TEXTS, "--out", "run"])
+    (tmp_path / "reviews.csv").unlink()
+    new = ["a fine and moving film", "dull and bad indeed"]  # longer than any before, with an unknown word
+    (tmp_path / "new.txt").write_text("\n".join(new) + "\n")
+    pandas.DataFrame({"review": new, "year": [1, 2]}).to_csv("new.csv", index=False)
+    for file in ("new.txt", "new.csv"):
+        main(["predict", "run", file, "--out", f"{file}.csv"])
+    tables = [pandas.read_csv(f"{file}.csv") for file in ("new.txt", "new.csv")]
+    assert list(tables[0]["prediction"]) == ["good", "bad"]
+    pandas.testing.assert_frame_equal(*tables)
+    command = recipe.Run(
+        "reviews.csv", target="opinion", text="review", model="textcnn:8,8", grid=("learning_rate=.03",)
+    )
+    result = jnn.Result.load("run", recipe.study_of(command, read_scores("run").attrs))
+    np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
+    np.testing.assert_array_equal(result.predict(new).mean, result.predict(np.array(new, object)).mean)
+    pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(["predict", "run", "other.csv"])
+    assert "wanted the texts in a column 'review'" in capsys.readouterr().err
+
+
+def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
+    time = np.arange(260)
+    frame = pandas.DataFrame({
+        "date": pandas.date_range("2020-01-01", periods=260).astype(str),
+        "load": 50 + 10 * np.sin(time * np.pi / 6), "heat": 5 + 2 * np.cos(time * np.pi / 6),
+    })  # fmt: skip
+    frame[:240].to_csv("load.csv", index=False)
+    arguments = ["--window", "24", "--horizon", "6", "--model", "nlinear", "--seeds", "2", "--folds", "2"]
+    main(["run", "load.csv", *arguments, "--epochs", "30", "--grid", "learning_rate=0.01", "--out", "run"])
+    frame[150:240].to_csv("last.csv", index=False)
+    main(["predict", "run", "last.csv"])
+    assert "6 rows by 4 members" in capsys.readouterr().out
+    got = pandas.read_csv("predictions.csv")
+    assert list(got.columns) == ["step", "load", "heat", "std(load)", "std(heat)"]
+    for name, most in (("load", 1.0), ("heat", 0.2)):
+        assert np.abs(got[name] - frame[name][240:246].to_numpy()).max() < most
+    frame[:20].to_csv("short.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(["predict", "run", "short.csv"])
+    assert "wanted at least 24 steps of 2 channels" in capsys.readouterr().err
+
+
+def test_one_channel_of_a_series_may_be_chosen(tmp_path):
+    pandas.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0)[::-1]}).to_csv("two.csv", index=False)
+    job = recipe.prepare(recipe.Run("two.csv", target="b", window=8, horizon=2, model="nlinear"))
+    assert job.data.feature_names == ("b",) and job.data.x.shape[1:] == (8, 1)
+    np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
+    for target, words in (("c", "wanted columns among"), ("a,b,c", "wanted columns among")):
+        with pytest.raises(ValueError, match=words):
+            recipe.prepare(recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear"))

@@ -11,10 +11,10 @@ from benchmarks import jax_steps, step_data
 from benchmarks.peers.jnn_layers import ON_CPU
 
 
-def prepare(function, *, data, members=1, **sizes):
+def prepare(function, *, data, members=1, donate=True, **sizes):
     step, start = make(function, data=data, members=members, **sizes)
     compiler = ON_CPU if jax.default_backend() == "cpu" else None
-    return jax_steps.compiled_loop(step, jax.jit(start)(), data, compiler)
+    return jax_steps.compiled_loop(step, jax.jit(start)(), data, compiler, donate=donate)
 
 
 def make(function, *, data, members=1, precision="float32", **sizes):
@@ -46,6 +46,10 @@ def lenet():
 
 def resnet(*, depth):
     return functools.partial(jnn.models.ResNet, 3, 10, depth)
+
+
+def resnet18():
+    return functools.partial(jnn.models.ResNet, 3, 10, 18, stem="small")
 
 
 def lstm(*, vocabulary, width):

@@ -13,6 +13,9 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(lambda: torch_nets.mlp(work.sizes), work, budget)
 
 
+flat = digits
+
+
 def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(lambda: torch_nets.lenet().to(memory_format=torch.channels_last), work, budget)
 

@@ -48,6 +48,10 @@ def resnet(*, depth):
     return torch_models.ResNet(depth)
 
 
+def resnet18():
+    return torch_models.ResNet18()
+
+
 def lstm(*, vocabulary, width):
     return torch_models.LSTM(vocabulary, width)
 

@@ -7,14 +7,52 @@ from benchmarks.contender import Contender
 _TORCH = Contender("PyTorch eager", "torch_eager", members=1, needs="torch")
 
 
+_PEERS = (
+    Contender("PyTorch", "torch_steps", 1, needs="torch"),
+    Contender("torch.compile", "torch_steps_compiled", 1, needs="torch"),
+)
+_SWITCHES = {  # of XLA, each measured on and off; the default comes first
+    "loops as command buffers": "--xla_gpu_enable_command_buffer=+WHILE",
+    "no command buffers": "--xla_gpu_enable_command_buffer=",
+    "no autotuning": "--xla_gpu_autotune_level=0",
+}
+_STEPS = (
+    Contender("jnn", "jnn_steps", 1),
+    *(Contender(f"jnn, {name}", "jnn_steps", 1, environment={"XLA_FLAGS": flag}) for name, flag in _SWITCHES.items()),
+    Contender("jnn, nothing donated", "jnn_steps", 1, arguments={"donate": False}),
+    *_PEERS,
+)
+_NEVER_SLOWER = (Bar("never slower than PyTorch", ("PyTorch", "torch.compile"), "jnn", at_least=1.0),)
+
+
 def _ours(*populations: int) -> tuple[Contender, ...]:
     return tuple(Contender(f"M = {m}", "jnn_population", m) for m in populations)
+
+
+def _switched(members: int) -> tuple[Contender, ...]:
+    return tuple(
+        Contender(f"M = {members}, {name}", "jnn_population", members, environment={"XLA_FLAGS": flag})
+        for name, flag in _SWITCHES.items()
+    )
+
+
+def resnet18_products() -> float:
+    """Operations of ResNet-18 for one 32x32 image: the stem, four stages of two blocks, 1x1 where maps double."""
+    total = flops.conv((1, 32, 32, 3), (3, 3, 3, 64))
+    for stage, side in enumerate((32, 16, 8, 4)):
+        maps = 64 << stage
+        first = maps if not stage else maps // 2
+        total += flops.conv((1, side, side, first), (3, 3, first, maps))
+        total += 3 * flops.conv((1, side, side, maps), (3, 3, maps, maps))
+        total += flops.conv((1, side, side, first), (1, 1, first, maps)) if stage else 0
+    return total + 2 * 512 * 10
 
 
 ENTRIES = (
     Case(
         "gpu_digits", "MLP 64-32-10 on digits, batch 32: one net against 2048 at once",
-        workload="digits", members=2048, epochs=2, batch_size=32, contenders=(*_ours(1, 32, 512, 2048), _TORCH),
+        workload="digits", members=2048, epochs=2, batch_size=32,
+        contenders=(*_ours(1, 32, 512, 2048), *_switched(2048), _TORCH),
         bars=(
             Bar("2048 nets in half the time of one of PyTorch's: x faster", (_TORCH.name,), "M = 2048", at_least=4096),
             Bar("x faster than one alone", ("M = 1",), "M = 2048", at_least=500),
@@ -27,16 +65,24 @@ ENTRIES = (
         bars=(Bar("x faster than PyTorch one at a time", (_TORCH.name,), "M = 128", at_least=15.1),),
         least_accuracy=0.6, equal_accuracy=False, rounds=5, colds=1, device="gpu",
     ),
+    Case(
+        "gpu_wide", "MLP 784-128-128-10, batch 128: many nets, whose traffic is near that of a copy",
+        workload="flat", members=2048, epochs=1, batch_size=128, contenders=(*_ours(1, 64, 2048), _TORCH),
+        bars=(Bar("x faster than PyTorch one at a time", (_TORCH.name,), "M = 2048", at_least=1.0),),
+        least_accuracy=0.6, equal_accuracy=False, rounds=5, colds=1, device="gpu",
+    ),
+    Task(
+        "ResNet-18 32x32, batch 512, bfloat16", "resnet18",
+        {"data": {"x": (512, 32, 32, 3), "classes": 10}, "precision": "bfloat16"},
+        _STEPS, bars=_NEVER_SLOWER, flops=512 * flops.training(resnet18_products()),
+        rounds=5, seconds=1.0, device="gpu",
+    ),
     Task(
         "GPT-2 (124 million), batch 8 x 1024, bfloat16", "gpt",
         {"data": {"x": (8, 1024), "vocabulary": 50257}, "precision": "bfloat16", "vocabulary": 50257, "time": 1024,
          "width": 768, "depth": 12, "heads": 12},
-        (
-            Contender("jnn", "jnn_steps", 1),
-            Contender("PyTorch", "torch_steps", 1, needs="torch"),
-            Contender("torch.compile", "torch_steps_compiled", 1, needs="torch"),
-        ),
-        bars=(Bar("never slower than PyTorch", ("PyTorch", "torch.compile"), "jnn", at_least=1.0),),
+        _STEPS,
+        bars=_NEVER_SLOWER,
         flops=flops.training(flops.transformer(8, 1024, 768, 12, 12, causal=True, outputs=50257)),
         rounds=5, seconds=1.0, device="gpu",
     ),

@@ -4,8 +4,9 @@ from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
 from jnn.data._stream import Stream
-from jnn.data._table import Column, Encoding
+from jnn.data._table import Column, Encoding, read_series
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
+from jnn.data._text_encoding import TextEncoding
 from jnn.data._windows import Windows
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Description",
     "Encoding",
     "Stream",
+    "TextEncoding",
     "Tokenizer",
     "Windows",
     "WordTokenizer",
@@ -26,6 +28,7 @@ __all__ = [
     "mnist1d",
     "names",
     "pad",
+    "read_series",
     "sines",
     "spirals",
 ]

@@ -14,16 +14,20 @@ from jnn.data._check import check_features, check_not_one_hot, check_rows, check
 from jnn.data._huggingface import read_columns
 from jnn.data._table import (
     Encoding,
+    check_known,
     columns_by_name,
     fit_encoding,
     read_csv,
+    read_series,
     split_columns,
     target_matrix,
     target_values,
 )
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
-from jnn.data._windows import Windows
+from jnn.data._text_encoding import TextEncoding
+from jnn.data._types import as_float, as_ids, read_only, single_precision
+from jnn.data._windows import Windows, checked_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +43,8 @@ class Dataset:
     [rows, *positions], in 0..classes-1 (classification), float32 [rows] or [rows, *outputs] (regression); `groups`
     [rows], any type, for folds that keep a group together; `splits` the published (training rows, test rows) or
     (training rows, validation rows, test rows). `target_names` holds the class names, or the names of the outputs.
-    `encoding` says how the columns of a table became `x`, `tokenizer` how the `texts` did. Of a series, `x` and `y` are
-    `Windows`, see `from_series` and `from_tokens`.
+    `encoding` says how the columns of a table, or the `texts`, became `x`; `tokenizer` gave the ids. Of a series, `x`
+    and `y` are `Windows`, see `from_series` and `from_tokens`.
 
     Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
     """
@@ -53,7 +57,7 @@ class Dataset:
     target_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     splits: tuple[Split, ...] = ()
-    encoding: Encoding | None = None
+    encoding: Encoding | TextEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
@@ -63,12 +67,12 @@ class Dataset:
         x, y = (np.asarray(a.values if isinstance(a, Windows) else a) for a in (self.x, self.y))
         groups = None if self.groups is None else np.asarray(self.groups)
         texts = None if self.texts is None else np.asarray(self.texts, object)
-        x = _single_precision(x)
+        x = single_precision(x)
         check_features(x[:, None] if self.is_series and x.ndim == 1 else x, self.feature_names)
         check_rows(x, y=y, groups=groups, texts=texts)
         y, target_names = checked_target(y, self.task, self.target_names)
-        arrays: dict[str, Any] = {"x": _read_only(x), "y": _read_only(y)}
-        arrays |= {name: None if a is None else _read_only(a) for name, a in (("groups", groups), ("texts", texts))}
+        arrays: dict[str, Any] = {"x": read_only(x), "y": read_only(y)}
+        arrays |= {name: None if a is None else read_only(a) for name, a in (("groups", groups), ("texts", texts))}
         for name, a in (("x", self.x), ("y", self.y)):
             arrays[name] = dataclasses.replace(a, values=arrays[name]) if isinstance(a, Windows) else arrays[name]
         names = {"feature_names": tuple(self.feature_names), "target_names": target_names}
@@ -98,7 +102,7 @@ class Dataset:
         if task == "classification":
             check_not_one_hot(y)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
-        dataset = cls(_as_ids(x) if ids else _as_float(x), target, task, **fields)
+        dataset = cls(as_ids(x) if ids else as_float(x), target, task, **fields)
         check_varies(y, dataset.target_names)
         return dataset
 
@@ -109,13 +113,14 @@ class Dataset:
         target: str | Sequence[str],
         *,
         task: Task | None = None,
+        text: str | None = None,
         drop: str | Sequence[str] = (),
         separator: str = ",",
         **fields: Any,
     ) -> "Dataset":
         """A data set from a CSV file with a header line; everything else as in `from_dataframe`."""
         fields = {"name": Path(path).stem, "source": Path(path).name, **fields}
-        return cls.from_dataframe(read_csv(path, separator), target, task=task, drop=drop, **fields)
+        return cls.from_dataframe(read_csv(path, separator), target, task=task, text=text, drop=drop, **fields)
 
     @classmethod
     def from_dataframe(
@@ -124,6 +129,7 @@ class Dataset:
         target: str | Sequence[str],
         *,
         task: Task | None = None,
+        text: str | None = None,
         drop: str | Sequence[str] = (),
         **fields: Any,
     ) -> "Dataset":
@@ -133,13 +139,23 @@ class Dataset:
         of their sorted values; columns named in `drop` are left out. Labels of any type become the numbers of their
         sorted values. Missing values, dates and numeric columns that hold text in some rows are refused. The task is
         inferred as in `from_arrays`.
+
+        A column of sentences is named by `text`: rows are then its token ids as in `from_texts`, whose options
+        `tokenizer` and `length` apply, and no other column is a feature.
         """
+        if text is not None:
+            chosen = [text, *_as_tuple(target)]
+            check_known(columns_by_name(frame), chosen)
+            drop = [name for name in columns_by_name(frame) if name not in chosen]
         names = _as_tuple(target)
         features, targets = split_columns(columns_by_name(frame), names, _as_tuple(drop))
         y = target_values(target, targets[target]) if isinstance(target, str) else target_matrix(targets)
         task = task or infer_task(y)
         if task == "classification":
             y, names = labels_as_text(y)
+        if text is not None:
+            fields = {"name": "table", "target_names": names, "column": text, **fields}
+            return cls.from_texts(list(map(str, features[text])), y, task=task, **fields)
         encoding = fit_encoding(features)
         fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
         return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
@@ -152,11 +168,13 @@ class Dataset:
         *,
         tokenizer: Tokenizer | None = None,
         length: int | None = None,
+        column: str = "text",
         **fields: Any,
     ) -> "Dataset":
         """A data set of texts as rows of token ids, filled up with 0 or cut off to `length`, by default the longest.
 
-        Without a `tokenizer`, ids are those of the words between spaces, of all texts. The texts themselves are kept.
+        Without a `tokenizer`, ids are those of the words between spaces, of all texts. The texts themselves are kept;
+        `column` is where a table has them.
 
         >>> Dataset.from_texts(["good film", "so bad"], [1, 0]).x
         array([[4, 3],
@@ -164,7 +182,8 @@ class Dataset:
         """
         tokenizer = tokenizer or WordTokenizer.fit(texts)
         ids = pad([tokenizer.encode(text) for text in texts], length)
-        kept = {"tokenizer": tokenizer, "texts": np.array(list(texts), object)}
+        encoding = TextEncoding(column, tokenizer, ids.shape[1])
+        kept = {"tokenizer": tokenizer, "encoding": encoding, "texts": np.array(list(texts), object)}
         return cls.from_arrays(ids, labels, ids=True, **{"name": "texts", **kept, **fields})
 
     @classmethod
@@ -181,19 +200,34 @@ class Dataset:
         return cls.from_arrays(values, targets, **fields)
 
     @classmethod
-    def from_series(cls, values: ArrayLike, length: int, horizon: int, **fields: Any) -> "Dataset":
+    def from_series(
+        cls,
+        values: "ArrayLike | pd.DataFrame | PathLike[str]",
+        length: int,
+        horizon: int,
+        *,
+        channels: Sequence[str] = (),
+        **fields: Any,
+    ) -> "Dataset":
         """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
 
         x is [rows, length, channels], y [rows, horizon, channels], rows = time - length - horizon + 1; the series is
-        kept once. Folds are in time, with a gap that keeps a training row's target out of the test rows' targets.
+        kept once. It may be a pandas table or the path of a CSV file, a step in each row; then the columns named
+        `channels`, or all columns of numbers, are the channels. Folds are in time, with a gap that keeps a training
+        row's target out of the test rows' targets.
 
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
         """
-        values = _as_float(np.asarray(values))
+        if isinstance(values, str | PathLike):
+            fields = {"name": Path(values).stem, "source": Path(values).name, **fields}
+        if isinstance(values, str | PathLike) or hasattr(values, "columns"):
+            values, names = read_series(values, channels)  # type: ignore[arg-type]
+            fields = {"feature_names": names, **fields}
+        values = as_float(np.asarray(values))
         if values.ndim != 2:
             raise ValueError(f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]")
-        span = _checked_span(len(values), length, horizon)
+        span = checked_span(len(values), length, horizon)
         x, y = Windows(values, length, 0, span), Windows(values, horizon, length, span)
         return cls(x, y, "regression", **{"name": "series", **fields})
 
@@ -207,10 +241,10 @@ class Dataset:
         >>> Dataset.from_tokens([0, 2, 1, 0, 2], 2).x[np.array([1])]
         array([[2, 1]], dtype=int32)
         """
-        ids = _single_precision(_as_ids(np.asarray(ids)))
+        ids = single_precision(as_ids(np.asarray(ids)))
         if ids.ndim != 1:
             raise ValueError(f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first")
-        span = _checked_span(len(ids), length, 1)
+        span = checked_span(len(ids), length, 1)
         names = tuple(map(str, range(classes or int(ids.max()) + 1)))
         x, y = Windows(ids, length, 0, span), Windows(ids, length, 1, span)
         return cls(x, y, "classification", **{"name": "tokens", "target_names": names, **fields})
@@ -260,41 +294,3 @@ class Dataset:
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _as_float(x: np.ndarray) -> np.ndarray:
-    """Numbers as float32; anything else as it is, for the check to name it."""
-    with np.errstate(over="ignore"):  # the check says it in a sentence
-        return x.astype(np.float32, copy=False) if x.dtype.kind in "biuf" else x
-
-
-def _as_ids(x: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(x.dtype, np.integer):
-        raise ValueError(f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False")
-    return x
-
-
-def _single_precision(x: np.ndarray) -> np.ndarray:
-    """Floats as float32, integers as int32."""
-    if x.dtype.kind not in "biu":
-        return _as_float(x)
-    if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
-        raise ValueError("wanted token ids that fit into int32, got larger ones: for numbers pass x as floats")
-    return x.astype(np.int32, copy=False)
-
-
-def _checked_span(time: int, length: int, horizon: int) -> int:
-    span = length + horizon
-    if length < 1 or horizon < 1 or span > time:
-        raise ValueError(
-            f"wanted windows of at least one step that fit the series, got {length} steps and {horizon} after them of "
-            f"{time}: choose shorter windows"
-        )
-    return span
-
-
-def _read_only(values: np.ndarray) -> np.ndarray:
-    """A view, so that the caller's own array stays writeable."""
-    view = values.view()
-    view.flags.writeable = False
-    return view

@@ -97,12 +97,7 @@ def split_columns(
     columns: "dict[str, pd.Series]", targets: Sequence[str], drop: Sequence[str]
 ) -> "tuple[dict[str, pd.Series], dict[str, pd.Series]]":
     """The columns of features and those of targets, all of them complete and of at least one row."""
-    unknown = sorted({*targets, *drop} - set(columns))
-    if unknown:
-        raise ValueError(
-            f"wanted columns among {list(columns)}, got {unknown}: "
-            "check the spelling, and the separator if several names stand in one"
-        )
+    check_known(columns, [*targets, *drop])
     features = {name: values for name, values in columns.items() if name not in {*targets, *drop}}
     rows = len(next(iter(columns.values()), ()))
     if not (features and targets and rows):
@@ -113,6 +108,40 @@ def split_columns(
     chosen = {name: columns[name] for name in targets}
     check_complete({**features, **chosen})
     return features, chosen
+
+
+def read_series(
+    source: "pd.DataFrame | str | PathLike[str]", channels: Sequence[str] = ()
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A series [time, channels] with the channels' names, from a table or CSV file whose rows are its steps.
+
+    Args:
+        source: A pandas table or the path of a file (.csv; .tsv with tabs).
+        channels: The columns to take; by default those of numbers, so that dates are left out.
+    """
+    if isinstance(source, str | PathLike):
+        source = read_csv(source, "\t" if Path(source).suffix.lower() == ".tsv" else ",")
+    columns = columns_by_name(source)
+    check_known(columns, channels)
+    names = tuple(channels) or tuple(name for name, values in columns.items() if _is_number(values))
+    chosen = {name: columns[name] for name in names}
+    if not chosen:
+        raise ValueError(f"wanted a column of numbers for the series, got {list(columns)}: add one")
+    check_complete(chosen)
+    for name, values in chosen.items():
+        if not _is_number(values):
+            raise ValueError(f"wanted numbers in each channel of the series, got {values.iloc[0]!r} in {name!r}")
+    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), names
+
+
+def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
+    """Every name is that of a column."""
+    unknown = sorted(set(names) - set(columns))
+    if unknown:
+        raise ValueError(
+            f"wanted columns among {list(columns)}, got {unknown}: "
+            "check the spelling, and the separator if several names stand in one"
+        )
 
 
 def target_values(name: str, column: "pd.Series") -> np.ndarray:

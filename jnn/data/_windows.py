@@ -74,3 +74,14 @@ class Windows:
 
     def _signature(self) -> str:
         return "(" + ",".join(f"a{i}" for i in range(self.values.ndim)) + ")"
+
+
+def checked_span(time: int, length: int, horizon: int) -> int:
+    """The steps that a window and what follows it take; one sentence if a series of `time` steps has fewer."""
+    span = length + horizon
+    if length < 1 or horizon < 1 or span > time:
+        raise ValueError(
+            f"wanted windows of at least one step that fit the series, got {length} steps and {horizon} after them of "
+            f"{time}: choose shorter windows"
+        )
+    return span

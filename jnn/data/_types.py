@@ -1,0 +1,32 @@
+"""The types that the arrays of a data set have."""
+
+import numpy as np
+
+
+def as_float(x: np.ndarray) -> np.ndarray:
+    """Numbers as float32; anything else as it is, for the check to name it."""
+    with np.errstate(over="ignore"):  # the check says it in a sentence
+        return x.astype(np.float32, copy=False) if x.dtype.kind in "biuf" else x
+
+
+def as_ids(x: np.ndarray) -> np.ndarray:
+    """Integers as they are; one sentence for anything else."""
+    if not np.issubdtype(x.dtype, np.integer):
+        raise ValueError(f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False")
+    return x
+
+
+def single_precision(x: np.ndarray) -> np.ndarray:
+    """Floats as float32, integers as int32."""
+    if x.dtype.kind not in "biu":
+        return as_float(x)
+    if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
+        raise ValueError("wanted token ids that fit into int32, got larger ones: for numbers pass x as floats")
+    return x.astype(np.int32, copy=False)
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to, so that the caller's own array stays writeable."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
