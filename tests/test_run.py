@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -258,7 +259,8 @@ def test_the_memory_of_a_program_grows_with_its_members():
 
 def test_devices_that_share_a_batch_each_hold_their_part_of_it():
     layers = functools.partial(jnn.models.MLP, 4, (256,), 3)
-    made, arrays = study(model=layers, batch_size=48), resident(study(), IRIS, jnn.seeds(1))
+    made = study(model=layers, batch_size=48, evaluation_batch=8)
+    arrays = resident(made, IRIS, jnn.seeds(1))
     needed = []
     for plan in (jnn.Plan(1), jnn.Plan(4, split=4)):
         columns = _columns(jnn.seeds(1)) | {IDLE: np.zeros(1, bool)}
@@ -267,6 +269,26 @@ def test_devices_that_share_a_batch_each_hold_their_part_of_it():
         assert plan.size == 1 and ("all-reduce" in compiled.advance.as_text()) == (plan.split > 1)
     hidden = 4 * 256 * 48
     assert needed[0] - needed[1] > hidden / 2  # of which three of four parts lie elsewhere
+
+
+SPREAD = {
+    "ResNet": (functools.partial(jnn.models.ResNet, 3, 3, 8), (8, 8, 3)),
+    "LeNet": (functools.partial(jnn.models.LeNet, (8, 8, 1), 3, maps=(4, 8), hidden=8), (8, 8, 1)),
+    "ViT": (functools.partial(jnn.models.ViT, (8, 8, 3), 3, patch=4, layers=1, num_heads=2, features=16), (8, 8, 3)),
+    "LSTM": (functools.partial(jnn.models.SequenceClassifier, (12, 5), 8, 3), (12, 5)),
+}
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_devices_that_share_a_batch_send_each_other_sums_only(name):
+    model, shape = SPREAD[name]
+    made = study(model=model, batch_size=32, inputs=jnn.preprocess.identity)
+    data = jnn.Dataset.from_arrays(np.ones((64, *shape)), np.arange(64) % 3)
+    columns = _columns(jnn.seeds(1)) | {IDLE: np.zeros(1, bool)}
+    arrays, plan = resident(made, data, jnn.seeds(1)), jnn.Plan(2, split=2)
+    text = compile_population(made, plan, jax.devices(), columns, arrays).advance.as_text()
+    assert " all-reduce(" in text
+    assert not re.findall(r" (all-gather|all-to-all|collective-permute)\(", text)
 
 
 @pytest.mark.parametrize(

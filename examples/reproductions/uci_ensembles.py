@@ -5,8 +5,8 @@
 Lakshminarayanan, Pritzel and Blundell, Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles
 (2017, https://arxiv.org/abs/1612.01474), Table 1. Each network predicts a mean and a variance, learns from its rows
 and from adversarial ones a hundredth of a feature's range away, and starts as Torch draws its layers. The paper's
-learning rate of Adam is 0.1, at which single networks diverge; 0.01 stands beside it. On yacht at 0.01 four draws of the
-same in PyTorch gave an RMSE of 1.03 to 1.13 and a negative log-likelihood of 1.21 to 1.31: as here.
+learning rate of Adam is 0.1, at which single networks diverge; 0.01 stands beside it. On yacht at 0.01 four draws of
+the same in PyTorch gave an RMSE of 1.03 to 1.13 and a negative log-likelihood of 1.21 to 1.31: as here.
 
 The paper's spreads are deviations over the 20 splits; here they are divided by sqrt(20).
 """

@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -168,8 +168,15 @@ def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
     A sum over parts of the batch, because a window of all of dy would not stay in the cache.
     """
     parts = max(1, min(MOST_PARTS, math.ceil(len(x) / IMAGES_IN_PART)))
-    pairs = zip(jnp.array_split(x, parts), jnp.array_split(dy, parts), strict=True)
-    return sum_of(exchange(g, *pair) for pair in pairs)
+    return sum_of(exchange(g, *pair) for pair in zip(cut(x, parts), cut(dy, parts), strict=True))
+
+
+def cut(x: Array, parts: int) -> list[Array]:
+    """Cut the batch into parts; evenly, where devices that share it each keep their own images of every part."""
+    if len(x) % parts:
+        return jnp.array_split(x, parts)
+    images = x.reshape(-1, parts, *x.shape[1:])
+    return [images[:, i] for i in range(parts)]
 
 
 def exchange(g: Geometry, x: Array, dy: Array) -> Array:
@@ -237,10 +244,16 @@ def vary_alike(a: Array, b: Array) -> tuple[Array, Array]:
 
     JAX's own functions do this by themselves, so a selection that always takes its first operand is enough.
     """
-    if not jax.sharding.get_abstract_mesh().manual_axes:
+    if varies_over(a) == varies_over(b):
         return a, b
     first = [x.ravel()[0] for x in (a, b)]
     return jnp.where(True, a, first[1].astype(a.dtype)), jnp.where(True, b, first[0].astype(b.dtype))
+
+
+def varies_over(a: Array) -> Any:
+    """Return the mesh axes that an array's type says it varies over, under the name that this version of JAX has."""
+    kind = jax.typeof(a)
+    return getattr(kind, "mat", None) or getattr(kind, "vma", None)
 
 
 def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:

@@ -220,9 +220,14 @@ def _first_carry(part, shape: tuple):
 
 
 def _loop(cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside):
-    """Multiply all inputs at once, then step through time."""
-    added, aside = separate(dense(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
+    """Step through time."""
+    added, aside = separate(_inputs(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
     return recur(cell, reverse, carry, added, aside, kernels.recurrent_kernel, inside)
+
+
+def _inputs(x, kernel, bias):
+    """Multiply all inputs at once, batch before time, so that devices which share the batch need no rows of others."""
+    return dense(x.swapaxes(0, 1), kernel, bias).swapaxes(0, 1)
 
 
 def _all_added(inputs, recurrent_bias):
@@ -257,7 +262,7 @@ def _lstm_gates(carry, product, aside):
 
 def _loop_reset_before(x, kernels: Kernels, carry: tuple, reverse: bool, inside):
     """Run the GRU whose reset comes before the product: two products a step, one after the other."""
-    inputs = dense(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
+    inputs = _inputs(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
     width = kernels.recurrent_kernel.shape[0]
     gate_kernel, new_kernel = kernels.recurrent_kernel[:, : 2 * width], kernels.recurrent_kernel[:, 2 * width :]
 
