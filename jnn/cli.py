@@ -32,7 +32,8 @@ class Predict:
     folder: _Positional[pathlib.Path]
     """The folder of the run."""
     rows: _Positional[pathlib.Path]
-    """A table (.csv, .tsv), with or without the target, or an array of rows (.npy)."""
+    """A table (.csv, .tsv), with or without the target, or an array of rows (.npy); for members that read texts also a
+    text in each line (.txt); for a forecast the table of the series that it goes on from."""
     out: pathlib.Path = pathlib.Path("predictions.csv")
     """The file to write."""
     members: Literal["best", "all"] = "best"

@@ -33,15 +33,7 @@ def predict_file(result: Result, path: pathlib.Path, out: pathlib.Path, *, batch
         batch: Rows at a time.
     """
     check_batch(batch)
-    if result.scores.attrs["task"] == "regression" and is_windowed(result.scores.attrs) and path.suffix != ".npy":
-        tables = iter([_forecast(result, path)])
-    else:
-        pieces = (
-            piece
-            for rows in _read(path, batch, texts=reads_texts(result.scores.attrs))
-            for piece in result.predictions(rows, batch=batch)
-        )
-        tables = (_table(result, piece) for piece in pieces)
+    tables = _tables(result, path, batch)
     first = next(tables)  # whatever is wrong is told before a file is made
     partial, rows = out.with_name(out.name + ".partial"), 0
     with partial.open("w", newline="") as file:
@@ -66,13 +58,27 @@ def usable(result: Result) -> tuple[Result, int]:
     return (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
 
 
+def _tables(result: Result, path: pathlib.Path, batch: int) -> "Iterator[pandas.DataFrame]":
+    """What is written, a piece at a time."""
+    about = result.scores.attrs
+    if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
+        yield _forecast(result, path)
+        return
+    for rows in _read(path, batch, texts=reads_texts(about)):
+        for piece in result.predictions(rows, batch=batch):
+            yield _table(result, piece)
+
+
 def _read(path: pathlib.Path, batch: int, *, texts: bool) -> Iterator[Any]:
     """The rows of a file in pieces; those of an array are one piece that stays on disk."""
     if not path.is_file():
         raise ValueError(f"wanted a file with rows to predict, but there is none at {path}; check the path")
     suffix = path.suffix.lower()
     if texts and suffix == ".txt":
-        yield path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if not lines:
+            raise ValueError(f"wanted a text in each line, but {path} is empty; add at least one")
+        yield lines
     elif suffix == ".npy":
         yield np.load(path, mmap_mode="r", allow_pickle=False)
     elif suffix in _SEPARATORS:

@@ -229,11 +229,7 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
     chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
     columns = {k: v[chosen] for k, v in job.columns.items()} | {IDLE: np.arange(plan.size) >= real}
     compiled = job.make(study, plan, job.devices, columns, job.arrays)
-    needed, left = bytes_needed(compiled, plan), memory_of(job.devices[0])
-    if needed > left:
-        raise MemoryError(
-            f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} GB are left"
-        )
+    _check_memory(bytes_needed(compiled, plan), memory_of(job.devices[0]), plan)
     job.tell("compiled", plan, start / total)
     arrays = compiled.share(job.arrays)
     epoch, order, progress = 0, np.arange(plan.size), compiled.begin(compiled.split(columns), arrays)
@@ -256,6 +252,13 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
     place = np.argsort(order)[:real]
     return jax.tree.map(lambda a: a[place], to_host(progress)), compiled.seconds
+
+
+def _check_memory(needed: float, left: float, plan: Plan) -> None:
+    if needed > left:
+        raise MemoryError(
+            f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} GB are left"
+        )
 
 
 @jax.jit

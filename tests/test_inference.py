@@ -163,9 +163,11 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
     np.testing.assert_array_equal(result.predict(new).mean, result.predict(np.array(new, object)).mean)
     pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
-    with pytest.raises(SystemExit):
-        main(["predict", "run", "other.csv"])
-    assert "wanted the texts in a column 'review'" in capsys.readouterr().err
+    (tmp_path / "empty.txt").write_text("")
+    for file, words in (("other.csv", "wanted the texts in a column 'review'"), ("empty.txt", "wanted a text in each")):
+        with pytest.raises(SystemExit):
+            main(["predict", "run", file])
+        assert words in capsys.readouterr().err
 
 
 def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):

@@ -14,7 +14,8 @@ from jax import Array
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jnn.layers._lowering import ROLES, Role, compute, vary_alike
+from jnn.layers._lowering import ROLES, Role, compute
+from jnn.layers._vary import vary_alike
 from jnn.layers._window import Geometry
 
 PRIMITIVES: dict[Role, Primitive] = {role: Primitive(f"conv_{role}") for role in ROLES}

@@ -16,12 +16,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jnn.layers._vary import vary_alike
 from jnn.layers._window import Geometry, pad_space, shifts, taps, unshift
 
 Role = Literal["output", "input_grad", "kernel_grad"]
@@ -237,23 +238,6 @@ def plain_conv(
         precision=g.precision,
         preferred_element_type=wide(x),
     )
-
-
-def vary_alike(a: Array, b: Array) -> tuple[Array, Array]:
-    """Inside `shard_map`, let both vary over the same mesh axes, so that gradients are summed over them.
-
-    JAX's own functions do this by themselves, so a selection that always takes its first operand is enough.
-    """
-    if varies_over(a) == varies_over(b):
-        return a, b
-    first = [x.ravel()[0] for x in (a, b)]
-    return jnp.where(True, a, first[1].astype(a.dtype)), jnp.where(True, b, first[0].astype(b.dtype))
-
-
-def varies_over(a: Array) -> Any:
-    """Return the mesh axes that an array's type says it varies over, under the name that this version of JAX has."""
-    kind = jax.typeof(a)
-    return getattr(kind, "mat", None) or getattr(kind, "vma", None)
 
 
 def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:

@@ -13,7 +13,7 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jnn.layers._lowering import vary_alike
+from jnn.layers._vary import vary_alike
 
 product_p = Primitive("rows_product")
 
