@@ -73,14 +73,25 @@ def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[s
 
 
 def machine(records: Mapping[str, Records]) -> str:
-    """Where and with what, of the latest run of the core suite."""
+    """Where and with what: the machine of the latest core run, then what was measured on another one."""
     runs = [r for r in records["core"] if r["kind"] == "run"]
     if not runs:
         return _missing("core")
-    run, cpu = runs[-1], runs[-1]["cpu"]
+    run, here = runs[-1], _processor(runs[-1])
     versions = ", ".join(f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox"))
-    vectors = "AVX-512" if "avx512f" in cpu["flags"] else "AVX2"
-    return f"On {cpu['cores']} cores of an {cpu['model']} ({vectors}), {run['precision']}; {versions}."
+    elsewhere: dict[str, list[str]] = {}
+    for suite, entries in SUITES.items():
+        for entry in entries:
+            about = latest(records[suite], "case" if isinstance(entry, Case) else "task", entry.name)
+            if about and (place := _processor(run_of(records[suite], about))) != here:
+                elsewhere.setdefault(place, []).append(entry.name)
+    others = "".join(f" On {place}: {', '.join(names)}." for place, names in elsewhere.items())
+    return f"On {here}, {run['precision']}; {versions}.{others}"
+
+
+def _processor(run: Mapping[str, Any]) -> str:
+    cpu = run["cpu"]
+    return f"{cpu['cores']} cores of an {cpu['model']} ({'AVX-512' if 'avx512f' in cpu['flags'] else 'AVX2'})"
 
 
 def digits(records: Mapping[str, Records]) -> str:

@@ -97,6 +97,19 @@ class GPT(nn.Module):
         x = self.table(x) + self.positions[: x.shape[1]]
         return F.linear(self.norm(self.blocks(x)), self.table.weight)
 
+    def start(self, batch):
+        """Empty keys and values of every block, [batch, heads, time, width of a head]."""
+        heads = self.blocks[0].heads
+        shape = batch, heads, len(self.positions), self.table.embedding_dim // heads
+        return [(self.positions.new_zeros(shape), self.positions.new_zeros(shape)) for _ in self.blocks]
+
+    def decode(self, x, caches, place):
+        """[batch, 1] at one place -> logits [batch, 1, vocabulary]; writes its keys and values into `caches`."""
+        x = self.table(x) + self.positions[place]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = block.decode(x, cache, place)
+        return F.linear(self.norm(x), self.table.weight)
+
 
 class ViT(nn.Module):
     """Patches of a 32x32 image and a class token with learnt positions, blocks, dense on the class token."""
@@ -129,7 +142,19 @@ class _Attending(nn.Module):
         self.mlp = nn.Sequential(widen, nn.GELU(approximate="tanh"), narrow)
 
     def forward(self, x):
-        q, k, v = (a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in self.qkv(self.norms[0](x)).chunk(3, -1))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        q, k, v = self._projected(x)
+        return self._after(x, F.scaled_dot_product_attention(q, k, v, is_causal=self.causal))
+
+    def decode(self, x, cache, place):
+        q, *new = self._projected(x)
+        for kept, a in zip(cache, new, strict=True):
+            kept[:, :, place] = a[:, :, 0]
+        k, v = (kept[:, :, : place + 1] for kept in cache)
+        return self._after(x, F.scaled_dot_product_attention(q, k, v))
+
+    def _projected(self, x):
+        return [a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in self.qkv(self.norms[0](x)).chunk(3, -1)]
+
+    def _after(self, x, y):
         x = x + self.out(y.transpose(1, 2).flatten(-2))
         return x + self.mlp(self.norms[1](x))

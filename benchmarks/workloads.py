@@ -26,6 +26,12 @@ DIGITS_LAYERS = (Product(1, 64, 32), Product(1, 32, 10))
 WIDE_LAYERS = (Product(1, 784, 256), Product(1, 256, 256), Product(1, 256, 10))
 FLAT_LAYERS = (Product(1, 784, 128), Product(1, 128, 128), Product(1, 128, 10))
 RECURRENT_LAYERS = (Product(8, 8 + 32, 128), Product(1, 32, 10))
+RESIDUAL_LAYERS = (
+    Product(64, 9, 16), *[Product(64, 144, 16)] * 2, Product(16, 144, 32), Product(16, 288, 32),
+    Product(4, 288, 64), Product(4, 576, 64), Product(1, 64, 10),
+)  # fmt: skip
+TEXT_LAYERS = (*(Product(64, window * 16, 8) for window in (3, 4, 5)), Product(1, 24, 10))
+TOKENS_LAYERS = (*[Product(63, 12 * 32, 32)] * 2, Product(63, 32, 17))  # the products of weights alone, as next
 VIT_LAYERS = (Product(16, 4, 32), *[Product(17, 12 * 32, 32)] * 2, Product(1, 32, 10))  # the products of weights alone
 LENET_LAYERS = (Product(784, 9, 16), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
 
@@ -113,6 +119,25 @@ def patches() -> Workload:
     return replace(work, train_x=x, test_x=test_x, layers=VIT_LAYERS)
 
 
+def residual() -> Workload:
+    """The images of `patches` for a residual network of depth 8."""
+    return replace(patches(), layers=RESIDUAL_LAYERS)
+
+
+def text() -> Workload:
+    """The digits as 64 ids, each one of 17 shades."""
+    work = digits()
+    x, test_x = (np.rint(16 * a).astype(np.int32) for a in (work.train_x, work.test_x))
+    return replace(work, train_x=x, test_x=test_x, layers=TEXT_LAYERS)
+
+
+def tokens() -> Workload:
+    """The ids of `text`, each of which the ids before it foretell."""
+    rows = text()
+    x, test_x = rows.train_x, rows.test_x
+    return Workload(x[:, :-1], x[:, 1:], test_x[:, :-1], test_x[:, 1:], TOKENS_LAYERS, rows.source)
+
+
 def wide() -> Workload:
     """Flat 28x28 images for the network 784-256-256-10: 60 batches of 128."""
     x, y, source = _images(9600)
@@ -167,6 +192,9 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "digits": digits,
     "wide": wide,
     "flat": flat,
+    "residual": residual,
+    "text": text,
+    "tokens": tokens,
     "lenet": lenet,
     "uci_yacht": uci_yacht,
 }

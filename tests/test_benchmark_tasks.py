@@ -308,3 +308,17 @@ def test_a_counter_over_its_limit_is_a_miss():
 def test_stages_are_told_apart():
     _, stages = jax_loops.staged(jax.jit(jnp.sin), jnp.ones(2))
     assert list(stages) == ["trace", "lower", "compile"] and min(stages.values()) > 0
+
+
+@pytest.mark.peers
+def test_pytorchs_cache_of_keys_and_values_changes_no_logit():
+    import torch
+
+    from benchmarks import torch_models
+
+    net = torch_models.GPT(vocabulary=11, time=9, width=16, depth=2, heads=2).eval()
+    ids = torch.randint(0, 11, (3, 9))
+    with torch.inference_mode():
+        caches = net.start(3)
+        steps = [net.decode(ids[:, i : i + 1], caches, i) for i in range(9)]
+        torch.testing.assert_close(torch.cat(steps, 1), net(ids), rtol=1e-4, atol=1e-5)

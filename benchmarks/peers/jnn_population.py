@@ -32,7 +32,20 @@ def patches(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(partial(jnn.models.ViT, (8, 8, 1), 10, **sizes), work, budget)
 
 
-def _job(model, work, budget, devices=None):
+def residual(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(partial(jnn.models.ResNet, 1, 10, 8), work, budget)
+
+
+def text(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(partial(jnn.models.TextCNN, 17, 10, maps=8, features=16), work, budget, ids=True)
+
+
+def tokens(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    model = partial(jnn.models.GPT, 17, 63, layers=2, num_heads=2, features=32)
+    return _job(model, work, budget, ids=True, task="classification")
+
+
+def _job(model, work, budget, devices=None, **options):
     study = jnn.Study(
         model=model,
         loss=jnn.losses.softmax_cross_entropy,
@@ -41,7 +54,7 @@ def _job(model, work, budget, devices=None):
         hyper={"learning_rate": LEARNING_RATE},
         **lengths(budget),
     )
-    return job_of(study, rows_and_split(work), budget, "accuracy", devices)
+    return job_of(study, rows_and_split(work, **options), budget, "accuracy", devices)
 
 
 def lengths(budget):

@@ -30,7 +30,7 @@ def _predict(name: str, work: float, **arguments: Any) -> Task:
 
 
 def _generate(batch: int, time: int = 64) -> Task:
-    """One call makes `batch * time` ids; the cache saves jnn what the peer computes anew."""
+    """One call makes `batch * time` ids, each contender from a cache of keys and values."""
     return Task(
         f"GPT 4 layers of 128: {batch} x {time} ids", "generate", {"batch": batch, "time": time, **_GPT},
         (_JNN, *_TORCH), bars=(Bar("never slower than PyTorch", tuple(c.name for c in _TORCH), "jnn", at_least=1.0),),
