@@ -125,17 +125,17 @@ def residual() -> Workload:
 
 
 def text() -> Workload:
-    """The digits as 64 ids, each one of 17 shades."""
+    """The digits as texts of 64 ids: a bright pixel's is its place, any other's is 0."""
     work = digits()
-    x, test_x = (np.rint(16 * a).astype(np.int32) for a in (work.train_x, work.test_x))
+    x, test_x = (np.where(a > 0.5, np.arange(1, 65), 0).astype(np.int32) for a in (work.train_x, work.test_x))
     return replace(work, train_x=x, test_x=test_x, layers=TEXT_LAYERS)
 
 
 def tokens() -> Workload:
-    """The ids of `text`, each of which the ids before it foretell."""
-    rows = text()
-    x, test_x = rows.train_x, rows.test_x
-    return Workload(x[:, :-1], x[:, 1:], test_x[:, :-1], test_x[:, 1:], TOKENS_LAYERS, rows.source)
+    """The digits as 64 ids, each one of 17 shades, which those before it foretell."""
+    work = digits()
+    x, test_x = (np.rint(16 * a).astype(np.int32) for a in (work.train_x, work.test_x))
+    return Workload(x[:, :-1], x[:, 1:], test_x[:, :-1], test_x[:, 1:], TOKENS_LAYERS, work.source)
 
 
 def wide() -> Workload:

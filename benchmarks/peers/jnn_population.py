@@ -37,7 +37,7 @@ def residual(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
 
 
 def text(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
-    return _job(partial(jnn.models.TextCNN, 17, 10, maps=8, features=16), work, budget, ids=True)
+    return _job(partial(jnn.models.TextCNN, 65, 10, maps=8, features=16), work, budget, ids=True)
 
 
 def tokens(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
