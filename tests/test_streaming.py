@@ -70,6 +70,13 @@ def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypa
         np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
 
 
+def test_devices_share_the_batches_of_a_stream():
+    plans = jnn.Plan(1, 2, 1), jnn.Plan(4, 1, 1, split=2)
+    alone, shared = (jnn.run(study(), STREAM, jnn.seeds(2), test=TEST, plan=plan) for plan in plans)
+    for name in alone.scores:
+        np.testing.assert_allclose(shared.scores[name], alone.scores[name], rtol=1e-3, atol=1e-5)
+
+
 WRONG = [
     ({}, {}, "wanted a test set"),
     ({"batch_size": 9}, {"test": TEST}, "wanted one batch size"),
