@@ -8,18 +8,28 @@ from torch.nn import functional as F
 
 
 class ResNet(nn.Module):
-    """The CIFAR network of depth 6 n + 2: 16, 32, 64 maps; shortcuts take every second pixel and add maps of zeros."""
+    """A stem for small images, a block from each number of maps to the next, the mean over pixels, a dense layer."""
 
-    def __init__(self, depth):
+    def __init__(self, maps, block):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-        maps = [16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)]
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in itertools.pairwise(maps)))
-        self.output = nn.Linear(64, 10)
+        stem = nn.Conv2d(3, maps[0], 3, padding=1, bias=False)
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(maps[0]), nn.ReLU())
+        self.blocks = nn.Sequential(*(block(a, b) for a, b in itertools.pairwise(maps)))
+        self.output = nn.Linear(maps[-1], 10)
 
     def forward(self, x):
-        """[batch, 3, 32, 32] -> logits."""
+        """[batch, 3, height, width] -> logits."""
         return self.output(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+def thin_resnet(depth):
+    """The CIFAR network of depth 6 n + 2: 16, 32, 64 maps; shortcuts take every second pixel and add maps of zeros."""
+    return ResNet([16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)], _Block)
+
+
+def resnet18():
+    """The network of 64 to 512 maps; shortcuts of another shape are projections."""
+    return ResNet([64] + [64 << stage for stage in range(4) for _ in range(2)], _Projected)
 
 
 class _Block(nn.Module):
@@ -35,21 +45,6 @@ class _Block(nn.Module):
         if self.more:
             x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more // 2, self.more // 2))
         return F.relu(x + y)
-
-
-class ResNet18(nn.Module):
-    """The network of 64 to 512 maps with a stem for small images; shortcuts of another shape are projections."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-        maps = [64] + [64 << stage for stage in range(4) for _ in range(2)]
-        self.blocks = nn.Sequential(*(_Projected(a, b) for a, b in itertools.pairwise(maps)))
-        self.output = nn.Linear(512, 10)
-
-    def forward(self, x):
-        """[batch, 3, height, width] -> logits."""
-        return self.output(self.blocks(self.stem(x)).mean((2, 3)))
 
 
 class _Projected(nn.Module):

@@ -267,7 +267,7 @@ def test_both_networks_of_the_gpu_suite_are_resnet_18():
     from benchmarks import torch_models
 
     params, _ = jnn.as_model(jnn_steps.resnet18()).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    theirs = sum(p.numel() for p in torch_models.ResNet18().parameters())
+    theirs = sum(p.numel() for p in torch_models.resnet18().parameters())
     assert sum(a.size for a in jax.tree.leaves(params)) == theirs == 11_173_962
 
 

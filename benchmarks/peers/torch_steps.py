@@ -45,11 +45,11 @@ def lenet():
 
 
 def resnet(*, depth):
-    return torch_models.ResNet(depth)
+    return torch_models.thin_resnet(depth)
 
 
 def resnet18():
-    return torch_models.ResNet18()
+    return torch_models.resnet18()
 
 
 def lstm(*, vocabulary, width):

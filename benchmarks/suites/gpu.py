@@ -11,7 +11,7 @@ _PEERS = (
     Contender("PyTorch", "torch_steps", 1, needs="torch"),
     Contender("torch.compile", "torch_steps_compiled", 1, needs="torch"),
 )
-_SWITCHES = {  # of XLA, each measured on and off; the default comes first
+_SWITCHES = {  # of XLA, each beside its default
     "loops as command buffers": "--xla_gpu_enable_command_buffer=+WHILE",
     "no command buffers": "--xla_gpu_enable_command_buffer=",
     "no autotuning": "--xla_gpu_autotune_level=0",
