@@ -128,7 +128,8 @@ class Keeper:
         if not path.exists():
             return None
         found = notes(path)
-        return found["epoch"], np.asarray(found["order"]), load(path, like)
+        order = found.get("order", range(plan.size))  # runs that were kept before members moved have none
+        return found["epoch"], np.asarray(order), load(path, like)
 
     def save(self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool) -> None:
         """Keeps a part's progress, if it is its last or enough time has passed."""
