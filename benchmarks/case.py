@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from benchmarks.contender import Contender
 
+MATMUL, COPY = "the matmul ceiling", "the copy ceiling"
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -17,7 +19,8 @@ class Bar:
 
     Attributes:
         claim: As the table prints it.
-        over: Names of contenders; the fastest of them counts.
+        over: Names of contenders; the fastest of them counts. Or `MATMUL` or `COPY`: the ratio is then the share of
+            that ceiling of the device which `under` reaches.
         under: Name of one contender.
         at_least: The ratio wanted, or
         at_most: its limit.
@@ -133,3 +136,9 @@ class Counter:
 
 
 Entry = Case | Task | Counter
+
+
+def matmul_ceiling(entry: Case | Task) -> str:
+    """The name under which a record has the ceiling of the entry's products."""
+    is_narrow = isinstance(entry, Task) and entry.arguments.get("precision") == "bfloat16"
+    return "matmul_bfloat16_gflops" if is_narrow else "matmul_gflops"

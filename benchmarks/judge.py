@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.case import Bar, Case, Task
+from benchmarks.case import COPY, MATMUL, Bar, Case, Task, matmul_ceiling
 from benchmarks.kernel import Spread, paired_difference, paired_ratio, spread
 from benchmarks.record import Sample, Timing
 
@@ -31,21 +31,24 @@ class Judged(NamedTuple):
 
 def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
     """Every bar of a case whose contenders were all run."""
-    low = too_low(case, found)
-    return [_judge(bar, _values(bar, found, about), low) for bar in case.bars if _is_there(bar, found)]
+    low, floors = too_low(case, found), _floors(case, about["step_flops"], about["step_bytes"], about)
+    values = {of: _values(of, found, about) | floors for of in {bar.of for bar in case.bars}}
+    return [_judge(bar, values[bar.of], low) for bar in case.bars if {*bar.over, bar.under} <= values[bar.of].keys()]
 
 
-def judge_task(task: Task, found: Mapping[str, Sample]) -> list[Judged]:
+def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]) -> list[Judged]:
     """Every bar of a task whose own contender and at least one peer were run."""
     wrong = not_counting(task, found)
-    values = {name: sample.steady for name, sample in found.items()}
-    bars = [bar for bar in task.bars if bar.under in found and set(bar.over) & found.keys()]
+    values = {name: sample.steady for name, sample in found.items()} | _floors(task, task.flops, task.bytes, about)
+    bars = [bar for bar in task.bars if bar.under in found and set(bar.over) & values.keys()]
     return [_judge(bar, values, wrong) for bar in bars]
 
 
 def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
     """Contenders whose mean accuracy is too low for their timing to count."""
-    return [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
+    own = {c.name: c.least_accuracy for c in case.contenders if c.least_accuracy is not None}
+    least = {name: own.get(name, case.least_accuracy) for name in found}
+    return [name for name, timing in found.items() if timing.accuracy.mean < least[name]]
 
 
 def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
@@ -66,16 +69,19 @@ def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> lis
 
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
-    fastest = min((name for name in bar.over if name in values), key=lambda name: spread(values[name]).median)
+    rounds = len(values[bar.under])
+    over = {name: (list(values[name]) * rounds)[:rounds] for name in bar.over if name in values}
+    fastest = min(over, key=lambda name: spread(over[name]).median)
     pair = paired_difference if bar.of == "difference" else paired_ratio
-    return Judged(bar, fastest, pair(values[fastest], values[bar.under]), not {fastest, bar.under} & set(wrong))
+    return Judged(bar, fastest, pair(over[fastest], values[bar.under]), not {fastest, bar.under} & set(wrong))
 
 
-def _values(bar: Bar, found: Mapping[str, Timing], about: Mapping[str, Any]) -> dict[str, list[float]]:
-    if bar.of == "step":
+def _floors(entry: Case | Task, flops: float, size: float, about: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Microseconds that one member's step or call takes at each ceiling of the device."""
+    return {MATMUL: [flops / about[matmul_ceiling(entry)] / 1e3], COPY: [size / about["copy_gbps"] / 1e3]}
+
+
+def _values(of: str, found: Mapping[str, Timing], about: Mapping[str, Any]) -> dict[str, list[float]]:
+    if of == "step":
         return {name: t.steady for name, t in found.items()}
-    return {name: jobs(t, about, cold=bar.of == "cold") for name, t in found.items()}
-
-
-def _is_there(bar: Bar, found: Mapping[str, Timing]) -> bool:
-    return {*bar.over, bar.under} <= found.keys()
+    return {name: jobs(t, about, cold=of == "cold") for name, t in found.items()}

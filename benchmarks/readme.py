@@ -64,7 +64,7 @@ def _bars_of(entry: Entry, records: Records) -> list[Judged]:
         return []
     if isinstance(entry, Case):
         return judge_case(entry, timings(records, about["run"], entry.name), about)
-    return judge_task(entry, samples(records, about["run"], entry.name))
+    return judge_task(entry, samples(records, about["run"], entry.name), about)
 
 
 def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[str, Timing], dict[str, Any]] | None:

@@ -57,7 +57,7 @@ def _row(found: dict[str, Timing], timing: Timing, about: dict[str, Any]) -> lis
     accuracy, flops = timing.accuracy, about["step_flops"] / steady.median / 1e3  # GFLOP/s
     return [
         timing.contender,
-        f"{timing.members} x {about['epochs']} epochs",
+        f"{timing.members} x {timing.member_steps // timing.members} steps",
         with_spread(steady),
         f"{paired_ratio(timing.steady, reference.steady).median:.2f}",
         f"{flops / about['matmul_gflops']:.1%}",
@@ -75,7 +75,9 @@ def _bar_row(judged: Judged) -> list[str]:
 
 def _quality_rows(case: Case, found: dict[str, Timing], low: Sequence[str]) -> list[list[str]]:
     """Whether the timings count: every accuracy high enough and, where asked, equal to the first contender's."""
-    rows = [["mean test accuracy" + _but(low), f">= {case.least_accuracy:g}", "", verdict(not low)]]
+    own = [f"{c.name} {c.least_accuracy:g}" for c in case.contenders if c.least_accuracy is not None]
+    wanted = f">= {'; '.join([f'{case.least_accuracy:g}', *own])}"
+    rows = [["mean test accuracy" + _but(low), wanted, "", verdict(not low)]]
     if case.equal_accuracy:
         first = next(iter(found.values()))
         apart = [name for name, t in found.items() if not t.accuracy.overlaps(first.accuracy)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import Counter, Task
+from benchmarks.case import Counter, Task, matmul_ceiling
 from benchmarks.judge import Judged, judge_task, not_counting
 from benchmarks.kernel import spread
 from benchmarks.record import Sample, latest, run_of, samples
@@ -22,10 +22,16 @@ def report_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> st
     run = run_of(records, about)
     parts = [f"{machine_of(run, about)} {versions_of(run)}.", _times(records, found)]
     if not run["quick"]:
-        parts.append(_bars([(task, judged) for task, samples in found for judged in judge_task(task, samples)]))
+        parts.append(_bars([(task, judged) for task, samples in found for judged in _judged(records, task, samples)]))
     slopes = [[name, f"{slope:.2f}", str(n)] for name, slope, n in slopes_of(found)]
     parts.append(table(["scaling", "slope of log time per call", "sizes"], slopes) if slopes else "")
     return "\n\n".join(filter(None, parts))
+
+
+def _judged(records: Sequence[dict[str, Any]], task: Task, found: dict[str, Sample]) -> list[Judged]:
+    about = latest(records, "task", task.name)
+    assert about is not None
+    return judge_task(task, found, about)
 
 
 def found_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[tuple[Task, dict[str, Sample]]]:
@@ -87,17 +93,13 @@ def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[s
         cells = [with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names]
         first = next(iter(steady.values())).median
         gflops, gbps = task.flops / first / 1e3, task.bytes / first / 1e3
-        ceiling = about["matmul_bfloat16_gflops" if _is_narrow(task) else "matmul_gflops"]
+        ceiling = about[matmul_ceiling(task)]
         peak = f"{gflops / ceiling:.0%}" if task.flops else f"{gbps / about['copy_gbps']:.0%} of copy"
         rows.append([task.name, *cells, peak if task.flops or task.bytes else "", "; ".join(about["not_run"])])
     n = sorted({len(s.steady) for _, contenders in found for s in contenders.values()})
     head = [f"us per member and call (quartiles; n = {', '.join(map(str, n))})", *names]
     lines = table([*head, f"{names[0]}: share of the matmul ceiling", "not run"], rows)
     return lines + ("\n\n† does not count: its result differs or its loss is too high." if "†" in lines else "")
-
-
-def _is_narrow(task: Task) -> bool:
-    return task.arguments.get("precision") == "bfloat16"
 
 
 def _bars(judged: Sequence[tuple[Task, Judged]]) -> str:

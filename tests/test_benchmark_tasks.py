@@ -30,7 +30,7 @@ from benchmarks import (
     step_data,
 )  # fmt: skip
 from benchmarks.__main__ import run
-from benchmarks.case import Bar, Counter, Task
+from benchmarks.case import COPY, MATMUL, Bar, Counter, Task
 from benchmarks.contender import Contender
 from benchmarks.peers import flax_layers, im2col_layers, jnn_layers, jnn_steps
 from benchmarks.suites import SUITES
@@ -165,6 +165,7 @@ def test_a_scaling_series_has_its_slope():
 
 _BAR = Bar("never slower than the best peer", ("a", "b"), "jnn", at_least=1.0)
 _TASK = Task("small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e6, agree=1e-3, most=2.0)
+_CEILINGS = {"matmul_gflops": 100.0, "copy_gbps": 10.0}
 
 
 @pytest.mark.parametrize(
@@ -172,20 +173,27 @@ _TASK = Task("small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e
 )
 def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
     found = {n: _sample(n, [t] * 3, s) for n, t, s in (("jnn", 10.0, 1.0), ("a", 50.0, 1.0), ("b", peer, score))}
-    (judged,) = judge.judge_task(_TASK, found)
+    (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
     assert (judged.fastest, judged.holds) == ("b", holds)
 
 
 def test_a_difference_is_taken_in_microseconds():
     bar = Bar("over", ("jnn",), "raw", at_most=1.0, of="difference")
     found = {"jnn": _sample("jnn", [12.0, 22.5]), "raw": _sample("raw", [11.5, 22.0])}
-    (judged,) = judge.judge_task(dataclasses.replace(_TASK, bars=(bar,)), found)
+    (judged,) = judge.judge_task(dataclasses.replace(_TASK, bars=(bar,)), found, _CEILINGS)
     assert judged.ratio == kernel.Spread(0.5, 0.5, 0.5, 2) and judged.holds
+
+
+@pytest.mark.parametrize(("ceiling", "share"), [(MATMUL, 0.5), (COPY, 0.25)])
+def test_a_share_of_a_ceiling_is_a_bar(ceiling, share):
+    task = dataclasses.replace(_TASK, bytes=5e4, bars=(Bar("share", (ceiling,), "jnn", at_least=0.4),))
+    (judged,) = judge.judge_task(task, {"jnn": _sample("jnn", [20.0, 20.0])}, _CEILINGS)
+    assert judged.ratio.median == pytest.approx(share) and judged.holds is (share > 0.4)
 
 
 def test_a_task_is_measured_and_who_cannot_do_it_is_named(monkeypatch):
     """From processes to the table: two that can, one whose function is missing, one whose library is."""
-    monkeypatch.setattr(measure_tasks, "ceilings", lambda device: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
+    monkeypatch.setattr(measure_tasks, "ceilings", lambda device: _CEILINGS)
     able = Contender("im2col", "im2col_layers", 1)
     unable = dataclasses.replace(able, name="unable", arguments={"options": {"stride": 2}})
     ghost = Contender("ghost", "ghost", needs="no_such_library")
