@@ -21,6 +21,7 @@ def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.
     """
     _check_batches(study, data, arrays)
     _check_metrics(study, data)
+    _check_names(study, columns)
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)
     signature = ("check", data.task, data.classes, repr(one), repr(shapes))
@@ -63,6 +64,15 @@ def _check_metrics(study: Study, data: Any) -> None:
                 f"wanted metrics for {data.task}, but {name!r} is for {metric.task}; "
                 f"choose one that fits, or load the data with task={metric.task!r}"
             )
+
+
+def _check_names(study: Study, columns: Mapping[str, Any]) -> None:
+    scores = {
+        "best_epoch",
+        *(part + name for part in ("", "train_", "validation_") for name in ("loss", *study.metrics)),
+    }
+    if taken := sorted(scores & columns.keys()):
+        raise ValueError(f"wanted numbers of the members with names of their own, but {taken} are scores; rename them")
 
 
 def _batch(study: Study, arrays: Data) -> Batch:

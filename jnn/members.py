@@ -16,6 +16,8 @@ import numpy as np
 from jnn.splits import Split, cross_validation, hold_out
 
 _COUNTING = {"seed", "fold", "sample", "member"}
+_TAKEN = {"fold", "sample", "member", "epoch", "all_members"}  # names of axes and columns that are not settings
+_INT32 = np.iinfo(np.int32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +93,8 @@ class Members:
 def seeds(count: int, *, first: int = 0) -> Members:
     """`count` members that differ in their key `jax.random.key(seed)`, for seed = first, first + 1, ..."""
     _check_count("seeds", count)
+    if not _INT32.min <= first <= _INT32.max - count:
+        raise ValueError(f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower")
     return Members({"seed": {"seed": np.arange(first, first + count)}})
 
 
@@ -176,6 +180,8 @@ def _check_count(name: str, count: int) -> None:
 
 
 def _numeric(name: str, values: Any) -> np.ndarray:
+    if name in _TAKEN or name.endswith("_index") or hasattr(Mapping, name):
+        raise ValueError(f"wanted a name for a setting, but {name!r} has a meaning of its own; choose another")
     if np.isscalar(values):
         values = [values]
     column = np.asarray(values)
@@ -185,6 +191,9 @@ def _numeric(name: str, values: Any) -> np.ndarray:
         raise ValueError(f"wanted numbers for {name!r}, but got {values!r}; what is no number belongs to the Study")
     if not np.all(np.isfinite(column)):
         raise ValueError(f"wanted finite numbers for {name!r}, but got {column.tolist()}; remove NaN and infinity")
-    if "rate" in name and np.any(column < 0):
+    if column.dtype.kind in "iu" and not (_INT32.min <= column.min() and column.max() <= _INT32.max):
+        raise ValueError(f"wanted {name!r} to fit 32 bits, but got {column.tolist()}; write floats, such as 1e10")
+    is_rate = name == "rate" or (name.endswith("_rate") and not name.startswith("log"))
+    if is_rate and np.any(column < 0):
         raise ValueError(f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative")
     return column

@@ -43,7 +43,7 @@ class Compiled(NamedTuple):
     seconds: float
 
 
-IDLE = "idle"  # the column of those members that need no training: they fill up the call, or have ended
+IDLE = "is idle"  # the column of those members that need no training: they fill up the call, or have ended
 
 
 def member_of(columns: Columns) -> Member:

@@ -5,6 +5,7 @@ copied.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -35,11 +36,13 @@ class Split:
         describe: What stands in tables and records, e.g. "5 stratified folds".
         count: Number of folds.
         make: `make(data) -> [(train rows, test rows) or (train rows, validation rows, test rows), ...]`.
+        rows_id: Tells given lists of rows apart; empty for a rule.
     """
 
     describe: str
     count: int
     make: Callable[[Any], Sequence[tuple]] = dataclasses.field(compare=False, repr=False)
+    rows_id: str = dataclasses.field(default="", repr=False)
 
     def __len__(self) -> int:
         return self.count
@@ -81,36 +84,52 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
         label = f"{folds} {kind} folds" if kind != "auto" else f"{folds} folds"
         label += f" x {repeats}" if repeats > 1 else ""
         return Split(f"{label} (seed {seed})", folds * repeats, make)
+    if (kind, repeats, seed) != ("auto", 1, 0):
+        raise ValueError(
+            f"wanted a number of folds with kind, repeats and seed, but got {folds!r}; these split as they are"
+        )
     if hasattr(folds, "split") and hasattr(folds, "get_n_splits"):
-        return Split(repr(folds), folds.get_n_splits(), lambda data: _apply(folds, data))
-    given = list(folds)
+        return Split(repr(folds), _count_of(folds), lambda data: _apply(folds, data))
+    given = [tuple(np.asarray(part) for part in fold) for fold in folds]
     if not given:
         raise ValueError("wanted a list of (train rows, test rows), but got an empty one; give at least one pair")
-    return Split(f"{len(given)} given splits", len(given), lambda data: given)
+    for number, fold in enumerate(given):
+        _check_given(number, fold)
+    digest = hashlib.sha256(repr([[part.tolist() for part in fold] for fold in given]).encode()).hexdigest()
+    return Split(f"{len(given)} given splits", len(given), lambda data: given, digest)
 
 
 def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
-    """A single split with `share` of the rows as test part; kinds as in `cross_validation`, without "grouped"."""
+    """A single split with `share` of the rows, or of the groups, as test part; kinds as in `cross_validation`."""
     if not 0 < share < 1:
         raise ValueError(f"wanted the held-out share between 0 and 1, but got {share}; use e.g. 0.2")
-    if kind not in ("auto", "plain", "stratified", "time"):
-        raise ValueError(f"wanted kind to be 'auto', 'plain', 'stratified' or 'time', but got {kind!r}; choose one")
+    if kind not in _KINDS:
+        raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
 
     def make(data: Any) -> list[tuple]:
-        return [part_off(np.arange(data.rows), share, data, kind=kind_for(kind, data, grouped=False), seed=seed)]
+        return [part_off(np.arange(data.rows), share, data, kind=kind_for(kind, data), seed=seed)]
 
     return Split(f"hold-out of {share:g} (seed {seed})", 1, make)
 
 
 def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits `rows` in two by `share`; the second part is the smaller one that is set aside."""
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
     if len(rows) < 2:
         raise ValueError(f"wanted at least 2 rows to split, but got {len(rows)}; give more data")
     if kind == "time":
         size = max(1, round(share * len(rows)))
         return rows[: max(0, len(rows) - size - data.gap)], rows[-size:]
+    if kind == "grouped":
+        _check_groups(data)
+        if len(np.unique(data.groups[rows])) < 2:
+            raise ValueError(
+                "wanted at least 2 groups, to set one aside, but the rows to split have one; use kind='plain'"
+            )
+        splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
+        train, test = next(splitter.split(rows, groups=data.groups[rows]))
+        return rows[train], rows[test]
     labels = data.y[rows] if kind == "stratified" else None
     try:
         train, test = train_test_split(rows, test_size=share, random_state=seed, stratify=labels)
@@ -122,7 +141,7 @@ def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int)
     return np.asarray(train), np.asarray(test)
 
 
-def kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
+def kind_for(kind: str, data: Any) -> str:
     """The kind of split that "auto" means for this data; another one as it is, if the data allow it."""
     if data.is_series and kind not in ("auto", "time"):
         raise ValueError(
@@ -137,7 +156,7 @@ def kind_for(kind: str, data: Any, *, grouped: bool = True) -> str:
         )
     if kind != "auto":
         return kind
-    if grouped and data.groups is not None:
+    if data.groups is not None:
         return "grouped"
     return "stratified" if data.task == "classification" and data.y.ndim == 1 else "plain"
 
@@ -154,6 +173,30 @@ def _splitter(kind: str, folds: int, seed: int, gap: int) -> Any:
 def _apply(splitter: Any, data: Any) -> list[tuple]:
     labels = None if data.is_series else data.y
     return list(splitter.split(np.zeros((data.rows, 1)), labels, data.groups))
+
+
+def _count_of(splitter: Any) -> int:
+    try:
+        return splitter.get_n_splits()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"wanted a splitter that knows its number of folds, but {splitter!r} needs the rows for it; "
+            "give the list that its split(...) makes"
+        ) from error
+
+
+def _check_given(number: int, fold: Sequence[np.ndarray]) -> None:
+    if len(fold) not in (2, 3) or any(part.ndim != 1 or (part.size and part.dtype.kind not in "iu") for part in fold):
+        raise ValueError(
+            "wanted (train rows, test rows) or (train rows, validation rows, test rows) as row numbers, but split "
+            f"{number} has parts of {[f'{part.dtype}{list(part.shape)}' for part in fold]}; a mask becomes numbers by "
+            "np.flatnonzero"
+        )
+
+
+def _check_groups(data: Any) -> None:
+    if data.groups is None:
+        raise ValueError("wanted groups to keep together, but the data has none; give Dataset(groups=...)")
 
 
 def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
@@ -175,8 +218,10 @@ def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
 def _check_rows(folds: int, data: Any, kind: str) -> None:
     if folds > data.rows:
         raise ValueError(f"wanted at most as many folds as rows, but got {folds} folds of {data.rows} rows; use fewer")
-    if kind == "grouped" and data.groups is None:
-        raise ValueError("wanted groups to keep together, but the data has none; give Dataset(groups=...)")
+    if kind == "grouped":
+        _check_groups(data)
+        if (found := len(np.unique(data.groups))) < folds:
+            raise ValueError(f"wanted at most as many folds as groups, but got {folds} folds of {found}; use fewer")
     if kind == "stratified":
         fewest = int(np.bincount(data.y)[np.unique(data.y)].min())
         if fewest < folds:

@@ -29,12 +29,17 @@ class Interval(NamedTuple):
         """The mean to the digits that the interval supports, the interval, n and the method."""
         if math.isnan(self.low):
             return f"{self.mean:.4g} (no interval, n={self.n})"
+        return f"{self.short()} ({100 * self.confidence:g} % {self.method}, n={self.n})"
+
+    def short(self) -> str:
+        """The mean and the interval alone."""
+        if math.isnan(self.low):
+            return f"{self.mean:.4g}"
         half = (self.high - self.low) / 2
         digits = _decimals(half)
-        source = f"({100 * self.confidence:g} % {self.method}, n={self.n})"
         if math.isclose(self.mean - self.low, half, rel_tol=1e-6, abs_tol=1e-12):
-            return f"{self.mean:.{digits}f} ± {half:.{digits}f} {source}"
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}] {source}"
+            return f"{self.mean:.{digits}f} ± {half:.{digits}f}"
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
 class Parts(NamedTuple):

@@ -34,7 +34,8 @@ class Study:
             `forward(x) -> (outputs, model_state)`, where training takes more than `loss(outputs, batch.y)`, such as
             the network's gradient by its input. Scoring still takes `loss`.
         inputs: Preprocessing of x, fitted on each member's own training rows inside the program.
-        targets: The same for y; predictions and metrics are in the original units.
+        targets: The same for y; predictions and metrics are in the original units: all outputs are transformed back,
+            also a second one, such as a variance, which then must be taken forward again.
         order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
             gather serves all), "sequential" (as the rows stand).
         steps_per_epoch: Batches of an epoch, drawn with replacement (or going round, if sequential); by default an
@@ -95,6 +96,11 @@ class Study:
             raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation}; use e.g. 0.1")
         if self.patience is not None and self.keep != "best":
             raise ValueError("wanted keep='best' with patience, but got keep='last'; without it no epoch is better")
+        if self.patience is not None and self.patience < self.evaluate_every:
+            raise ValueError(
+                f"wanted patience of at least evaluate_every={self.evaluate_every} epochs, but got {self.patience}; "
+                "members would end before they are scored"
+            )
         if self.monitor not in ("loss", *self.metrics):
             raise ValueError(
                 f"wanted monitor to be 'loss' or one of the metrics {sorted(self.metrics)}, but got {self.monitor!r}"

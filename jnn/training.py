@@ -124,8 +124,7 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
 def _with_inner_split(fold: Fold, share: float, data: Dataset) -> Fold:
     if fold.validation is not None:
         raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
-    kind = kind_for("auto", data, grouped=False)
-    train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
+    train, validation = part_off(fold.train, share, data, kind=kind_for("auto", data), seed=0)
     return Fold(train, validation, fold.test)
 
 

@@ -1,10 +1,13 @@
 """Members: named axes, their product and concatenation; folds as scikit-learn makes them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn import model_selection
 
 import jnn
+from jnn import splits
 from jnn.splits import cross_validation
 
 DIGITS = jnn.data.load("digits")
@@ -97,6 +100,21 @@ def test_given_splits_and_splitters_are_taken_as_they_are():
     assert len(jnn.folds(shuffled)) == 3
 
 
+def test_no_group_stands_on_both_sides_of_a_hold_out():
+    grouped = dataclasses.replace(DIGITS.take(slice(0, 200)), groups=np.arange(200) % 10)
+    ((train, _, test),) = jnn.holdout(0.3).split.rows(grouped)
+    assert len(test) == 60 and not set(train % 10) & set(test % 10)
+    inner, validation = splits.part_off(train, 0.3, grouped, kind="grouped", seed=0)
+    assert len(validation) and not set(inner % 10) & set(validation % 10)
+
+
+def test_populations_on_other_given_splits_are_not_put_together():
+    first, second = ([(np.arange(10), np.arange(10, 20) + shift)] for shift in (0, 1))
+    assert len(jnn.folds(first) + jnn.folds(first)) == 2
+    with pytest.raises(ValueError, match="one way of splitting"):
+        jnn.folds(first) + jnn.folds(second)
+
+
 def test_a_hold_out_in_time_tests_on_the_last_rows():
     ((train, _, test),) = jnn.holdout(0.25, kind="time").split.rows(DIGITS.take(slice(0, 100)))
     assert train.tolist() == list(range(75)) and test.tolist() == list(range(75, 100))
@@ -111,6 +129,11 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.grid(a=["x"]), "wanted numbers"),
         (lambda: jnn.grid(a=[float("nan")]), "finite"),
         (lambda: jnn.grid(learning_rate=[-1.0]), "never negative"),
+        (lambda: jnn.grid(fold=[0, 1]), "'fold' has a meaning of its own"),
+        (lambda: jnn.grid(layer_index=[0, 1]), "'layer_index' has a meaning"),
+        (lambda: jnn.sample(2, items=jnn.uniform(0, 1)), "'items' has a meaning"),
+        (lambda: jnn.grid(steps=[2**40]), "to fit 32 bits"),
+        (lambda: jnn.seeds(1, first=2**32), "seeds that fit 32 bits"),
         (lambda: jnn.sample(3), "at least one distribution"),
         (lambda: jnn.sample(3, a=2.0), "distribution for 'a'"),
         (lambda: jnn.log_uniform(0, 1), "positive bounds"),
@@ -121,6 +144,11 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.folds(1), "at least 2 folds"),
         (lambda: jnn.folds(3, kind="blocked"), "wanted kind"),
         (lambda: jnn.folds([]), "at least one pair"),
+        (lambda: jnn.folds([(np.arange(3),)]), "split 0 has parts"),
+        (lambda: jnn.folds([(np.arange(3) > 1, np.arange(3) > 2)]), "np.flatnonzero"),
+        (lambda: jnn.folds([(np.arange(3), np.arange(3, 5))], kind="grouped"), "split as they are"),
+        (lambda: jnn.folds(model_selection.LeaveOneOut()), "knows its number of folds"),
+        (lambda: jnn.folds(3, kind="grouped").split.rows(DIGITS), "groups to keep together"),
         (lambda: jnn.holdout(1.5), "between 0 and 1"),
         (lambda: jnn.folds(11).split.rows(DIGITS.take(slice(0, 10))), "11 folds of 10 rows"),
         (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest has 174"),

@@ -101,6 +101,41 @@ def test_the_score_of_the_best_setting_is_not_flattered():
     assert np.mean(naive) > 0.58 and abs(np.mean(honest) - 0.5) < 4 * error  # false alarm: 1 in 15 000
 
 
+def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
+    noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))
+    inner = [{"validation_accuracy": (("seed", "fold", "rate"), np.roll(values, 1, axis=1))} for values in noise]
+    honest = [summary.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)]
+    error = np.std(honest) / np.sqrt(len(honest))
+    assert abs(np.mean(honest) - 0.5) < 4 * error  # the pooled choice has 0.58; false alarm: 1 in 15 000
+
+
+def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
+    values = np.stack([np.full((3, 4), 0.9), np.full((3, 4), 0.95)], axis=-1)
+    values[0, 1, 1] = np.nan
+    choice = summary.choose(scores(values))
+    assert (
+        choice.setting == {"rate": 0.0} and choice.interval.n == 8
+    )  # fold 1 is scored with the one that diverged there
+    assert choice.interval.mean == pytest.approx((3 * 0.9 + 0.95) / 4) and "1 diverged" in choice.method
+    assert summary.choose(scores(np.where(np.arange(2), np.nan, values[:1]))).interval.mean == pytest.approx(0.9)
+
+
+def test_settings_with_other_seeds_are_not_paired_by_place():
+    members = jnn.seeds(3) * jnn.grid(rate=[0.0]) + jnn.seeds(3, first=2) * jnn.grid(rate=[1.0])
+    columns = {k: ("member", v) for k, v in members.columns().items()}
+    made = scores([[[0.0]]]).drop_vars(["accuracy", "seed", "fold", "rate"])
+    made = made.assign(accuracy=("member", np.arange(6.0))).assign_coords(columns)
+    difference = summary.compare(made, {"rate": 1.0}, {"rate": 0.0}).difference
+    assert (difference.mean, difference.n) == (1.0, 1)  # seed 2 alone: 3 - 2
+    table = summary.make_summary(made)
+    assert [(row.members, row.diverged, row.intervals["accuracy"].n) for row in table.rows] == [(3, 0, 3)] * 2
+    assert table.repetitions.startswith("3 seeds")
+    uneven = summary.make_summary(made.isel(member=slice(0, 5)))
+    assert [row.members for row in uneven.rows] == [3, 2] and uneven.repetitions.startswith("2 to 3 seeds")
+    with pytest.raises(ValueError, match="finite in both"):
+        summary.compare(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
+
+
 def test_a_setting_is_chosen_by_inner_rows_where_there_are_some():
     test = np.stack([np.full((2, 1), 0.9), np.full((2, 1), 0.7)], axis=-1)
     inner = {"validation_accuracy": (("seed", "fold", "rate"), 1 - test)}
