@@ -32,8 +32,6 @@ class Contender:
         environment: Added to the process's environment.
         needs: Module that the peer imports; without it the contender is left out.
         arguments: Of a task, where this contender's differ.
-        rows: Of a case: the first training rows, if it sees no others, so that what is large or slow takes few steps.
-        least_accuracy: Of a case, where this contender's differs, as those of few steps do.
     """
 
     name: str
@@ -43,8 +41,6 @@ class Contender:
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: str = "jax"
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    rows: int = 0
-    least_accuracy: float | None = None
 
     def is_installed(self) -> bool:
         """Whether the module that it needs can be found."""
@@ -78,7 +74,7 @@ class Worker:
     def __init__(self, contender: Contender, workload: str, budget: Budget, steps: int):
         """Starts the process and waits until it is prepared. `steps` are those of one member."""
         self.contender, self.steps, self.next_seed = contender, steps, 0
-        arguments = [contender.peer, workload, contender.rows, budget.members, budget.epochs, budget.batch_size]
+        arguments = [contender.peer, workload, budget.members, budget.epochs, budget.batch_size]
         self._channel = Channel(contender.name, "benchmarks.worker", arguments, environment(contender))
         self.prepare_seconds: float = self._channel.answer()["prepare_seconds"]
 

@@ -46,9 +46,7 @@ def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]
 
 def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
     """Contenders whose mean accuracy is too low for their timing to count."""
-    own = {c.name: c.least_accuracy for c in case.contenders if c.least_accuracy is not None}
-    least = {name: own.get(name, case.least_accuracy) for name in found}
-    return [name for name, timing in found.items() if timing.accuracy.mean < least[name]]
+    return [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
 
 
 def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:

@@ -11,7 +11,7 @@ from benchmarks.ceilings import ceilings
 from benchmarks.contender import Contender, Worker, settings
 from benchmarks.kernel import Round
 from benchmarks.record import Timing
-from benchmarks.workloads import WORKLOADS, Budget, cut, step_bytes, step_flops, steps_per_epoch
+from benchmarks.workloads import WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
 
 
 def shortened(case: Case) -> Case:
@@ -53,8 +53,7 @@ def _first_jobs(case: Case, stack: ExitStack) -> dict[str, list[tuple[Worker, Ro
 
 def _start(case: Case, contender: Contender) -> Worker:
     budget = Budget(contender.members, case.epochs, case.batch_size)
-    work = cut(WORKLOADS[case.workload](), contender.rows)
-    steps = case.epochs * steps_per_epoch(work, case.batch_size)
+    steps = case.epochs * steps_per_epoch(WORKLOADS[case.workload](), case.batch_size)
     return Worker(contender, case.workload, budget, steps)
 
 

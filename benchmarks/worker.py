@@ -1,4 +1,4 @@
-"""A contender's own process for a job: `python -m benchmarks.worker PEER WORKLOAD ROWS MEMBERS EPOCHS BATCH_SIZE`.
+"""A contender's own process for a job: `python -m benchmarks.worker PEER WORKLOAD MEMBERS EPOCHS BATCH_SIZE`.
 
 One JSON object a line. The parent writes `{"do": "round", "seeds": [...]}` or `{"do": "quit"}` to our input; we answer
 on our output, first once when prepared, then once a round. Whatever a library prints goes to standard error instead.
@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workloads import WORKLOADS, Budget, cut
+from benchmarks.workloads import WORKLOADS, Budget
 
 
-def main(peer: str, workload: str, rows: int, budget: Budget) -> None:
-    """Prepares the job on so many training rows, 0 for all, then plays rounds until told to quit."""
+def main(peer: str, workload: str, budget: Budget) -> None:
+    """Prepares the job, then plays rounds until told to quit."""
     reply = take_output()
     started = time.perf_counter()
     module = importlib.import_module(f"benchmarks.peers.{peer}")
-    job = getattr(module, workload)(cut(WORKLOADS[workload](), rows), budget)
+    job = getattr(module, workload)(WORKLOADS[workload](), budget)
     reply({"prepare_seconds": time.perf_counter() - started})
     for line in sys.stdin:
         request = json.loads(line)
@@ -44,4 +44,4 @@ def take_output() -> Callable[[dict[str, Any]], None]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Budget(*map(int, sys.argv[4:])))
+    main(sys.argv[1], sys.argv[2], Budget(*map(int, sys.argv[3:])))

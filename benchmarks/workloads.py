@@ -62,11 +62,6 @@ class Workload:
         return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
 
 
-def cut(work: Workload, rows: int) -> Workload:
-    """The workload with its first training rows alone; 0 keeps all."""
-    return replace(work, train_x=work.train_x[:rows], train_y=work.train_y[:rows]) if rows else work
-
-
 def steps_per_epoch(work: Workload, batch_size: int) -> int:
     """Updates in one epoch, the last short batch included."""
     return -(-len(work.train_x) // batch_size)

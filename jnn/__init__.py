@@ -44,14 +44,15 @@ from jnn.study import Study as Study
 if TYPE_CHECKING:
     from jnn import models as models
     from jnn import modules as modules
+    from jnn import plots as plots
     from jnn.generation import generate as generate
     from jnn.generation import generate_sliding as generate_sliding
     from jnn.hyper import Hyper as Hyper
     from jnn.nnx_model import as_module as as_module
-    from jnn.program import make_evaluate as make_evaluate
-    from jnn.program import make_predict as make_predict
     from jnn.program import make_train as make_train
     from jnn.result import Result as Result
+    from jnn.scoring import make_evaluate as make_evaluate
+    from jnn.scoring import make_predict as make_predict
     from jnn.training import run as run
 
 __version__ = "0.1.0"
@@ -59,12 +60,13 @@ __version__ = "0.1.0"
 _LATER = {  # imported when first asked for: Flax NNX alone takes a tenth of a second, the engine half of that
     "models": "jnn.models",
     "modules": "jnn.modules",
+    "plots": "jnn.plots",
     "generate": "jnn.generation",
     "generate_sliding": "jnn.generation",
     "Hyper": "jnn.hyper",
     "as_module": "jnn.nnx_model",
-    "make_evaluate": "jnn.program",
-    "make_predict": "jnn.program",
+    "make_evaluate": "jnn.scoring",
+    "make_predict": "jnn.scoring",
     "make_train": "jnn.program",
     "Result": "jnn.result",
     "run": "jnn.training",

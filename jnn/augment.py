@@ -59,10 +59,10 @@ def crop(
     Raises:
         ValueError: If there is no axis of space, or one is too small to be reflected.
     """
-    space = x.shape[1:-1]
-    if not space or not 0 <= padding < min(space):
+    space = _space_of(x)
+    if not 0 <= padding < min(space):
         raise ValueError(
-            f"wanted x [batch, *space, channels] and padding below each size of space, but got shape {x.shape} and "
+            f"wanted padding below each size of space, but got x [batch, *space, channels] of shape {x.shape} and "
             f"padding {padding}; reflect fewer positions"
         )
     padded = jnp.pad(x, ((0, 0), *((padding, padding) for _ in space), (0, 0)), mode="reflect")
@@ -81,8 +81,11 @@ def cutout(
         x: [batch, *space, channels]; 0 should be the mean, so that a hole is no signal.
         size: Positions of the square along each axis; it may be traced.
         key: For the places.
+
+    Raises:
+        ValueError: If there is no axis of space.
     """
-    space = x.shape[1:-1]
+    space = _space_of(x)
     is_hole = jnp.ones((x.shape[0], *(1 for _ in x.shape[1:])), bool)
     for axis, (axis_key, length) in enumerate(zip(jax.random.split(key, len(space)), space, strict=True), start=1):
         start = jax.random.randint(axis_key, (x.shape[0],), 0, length) - size // 2  # [batch]
@@ -104,7 +107,7 @@ def noise(x: Float[Array, "*shape"], std: Number, *, key: PRNGKeyArray) -> Float
 
 
 def mixup(
-    x: Float[Array, "batch *shape"], targets: Float[Array, "batch *outputs"], alpha: Number, *, key: PRNGKeyArray
+    x: Float[Array, "batch *shape"], targets: Shaped[Array, "batch *outputs"], alpha: Number, *, key: PRNGKeyArray
 ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch *outputs"]]:
     """Mix each example and its target with those of another, randomly chosen one of the batch.
 
@@ -116,7 +119,16 @@ def mixup(
         targets: One-hot rows, `jax.nn.one_hot(y, classes)`, or the numbers of a regression.
         alpha: 0 mixes nothing, 1 mixes evenly; it may be traced.
         key: For partners and shares.
+
+    Raises:
+        ValueError: If the targets are integers, such as labels, of which no mixture can be kept.
     """
+    x, targets = jnp.asarray(x), jnp.asarray(targets)
+    if not jnp.issubdtype(targets.dtype, jnp.floating):
+        raise ValueError(
+            f"wanted targets that can be mixed, but got {targets.dtype}; pass jax.nn.one_hot(y, classes), or a "
+            "regression's numbers as floats"
+        )
     partner_key, share_key = jax.random.split(key)
     partner = jax.random.permutation(partner_key, x.shape[0])
     concentration = jnp.maximum(alpha, 1e-6)
@@ -127,7 +139,17 @@ def mixup(
         weight = _per_example(share, values)
         return (weight * values + (1 - weight) * values[partner]).astype(values.dtype)
 
-    return mixed(jnp.asarray(x)), mixed(jnp.asarray(targets))
+    return mixed(x), mixed(targets)
+
+
+def _space_of(x: Array) -> tuple[int, ...]:
+    """The sizes of the axes between those of the examples and of the channels, at least one."""
+    if x.ndim < 3:
+        raise ValueError(
+            f"wanted x [batch, *space, channels] with an axis of space, but got shape {x.shape}; pass x[..., None] if "
+            "the channels are missing"
+        )
+    return x.shape[1:-1]
 
 
 def _per_example(values: Array, like: Array) -> Array:

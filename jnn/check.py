@@ -42,6 +42,7 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     outputs, activations = _outputs(study, state, batch, read)
     y_shape = _target_shape(data, shapes.y.shape[1:], outputs)
     y = jax.ShapeDtypeStruct((study.batch_size, *y_shape), batch.y.dtype)
+    _check_loss(study, outputs, batch._replace(y=y))
     _check_step(study, state, batch._replace(y=y), read)
     _check_read(read, one)
     touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
@@ -121,6 +122,20 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
             f"{tuple(found)}; change its last layer"
         )
     return wanted
+
+
+def _check_loss(study: Study, outputs: Any, batch: Batch) -> None:
+    """One loss for each row, or for each of its targets or outputs: others would be paired, or averaged, wrongly."""
+    losses = jax.eval_shape(study.loss, outputs, batch.y)
+    found = getattr(losses, "shape", None)
+    given = [leaf.shape for leaf in jax.tree.leaves(outputs)]
+    is_per_row = found == batch.x.shape[:1]
+    if not is_per_row and not (found and any(found == shape[: len(found)] for shape in (*given, batch.y.shape))):
+        raise ValueError(
+            f"wanted one loss per row, ({batch.x.shape[0]},), or one per target, but the loss gives {found} for "
+            f"outputs of shape {given} and targets of shape {batch.y.shape}; let it average nothing over rows, and "
+            "pair equal shapes"
+        )
 
 
 def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> None:

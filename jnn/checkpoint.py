@@ -30,27 +30,29 @@ def save(path: Any, tree: Any, **notes: Any) -> None:
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
-    leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
+    leaves = [(_name(p), np.ascontiguousarray(a)) for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))]
+    if len(arrays := dict(leaves)) < len(leaves):
+        twice = sorted({name for name, _ in leaves if [n for n, _ in leaves].count(name) > 1})
+        raise ValueError(f"wanted arrays of different names, but {twice} come more than once; rename a parameter")
     partial = path.with_name(path.name + ".partial")
-    save_file({_name(p): np.ascontiguousarray(a) for p, a in leaves}, partial, {"notes": json.dumps(notes)})
+    save_file(arrays, partial, {"notes": json.dumps(notes)})
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
 
 
-def load(path: Any, like: Any) -> Any:
+def load(path: Any, like: Any, *, rows: bool = False) -> Any:
     """Reads a tree written by `save`.
 
     Args:
         path: The file.
-        like: A tree of arrays or shapes with the structure to fill; its leaves' first axis may differ.
+        like: A tree of arrays or shapes with the structure to fill.
+        rows: Whether the file's arrays have a first axis more than those of `like`, that of members.
 
     Raises:
-        ValueError: If the names in the file and in `like` differ; lists both differences.
+        ValueError: If the file is damaged, or if the names or shapes in it and in `like` differ.
     """
-    from safetensors.numpy import load_file
-
-    found = load_file(path)
+    found = _arrays(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     wanted = {_name(p) for p, _ in leaves}
     if wanted != found.keys():
@@ -58,15 +60,20 @@ def load(path: Any, like: Any) -> Any:
             f"wanted the arrays of this study in {path}, but missing are {sorted(wanted - found.keys())} and "
             f"left over are {sorted(found.keys() - wanted)}; load it with the study that it was saved from"
         )
+    for p, leaf in leaves:
+        shape = found[_name(p)].shape[int(rows) :][: leaf.ndim]
+        if shape != tuple(leaf.shape):
+            raise ValueError(
+                f"wanted {_name(p)} of shape {tuple(leaf.shape)}, but {path} has {shape}; "
+                "load it with the study that it was saved from"
+            )
     return structure.unflatten(_as(found[_name(p)], leaf) for p, leaf in leaves)
 
 
 def load_nested(path: Any) -> dict[str, Any]:
     """Reads a file written by `save` as nested dicts, without knowing its structure."""
-    from safetensors.numpy import load_file
-
     tree: dict[str, Any] = {}
-    for name, array in load_file(path).items():
+    for name, array in _arrays(path).items():
         *parents, last = name.split("/")
         node = tree
         for parent in parents:
@@ -77,10 +84,27 @@ def load_nested(path: Any) -> dict[str, Any]:
 
 def notes(path: Any) -> dict[str, Any]:
     """The notes that `save` was given."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="numpy") as file:
-        return json.loads((file.metadata() or {}).get("notes", "{}"))
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads((file.metadata() or {}).get("notes", "{}"))
+    except SafetensorError as error:
+        raise damaged(path, error) from error
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The object in a JSON file; one sentence if the file is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Any, error: Exception) -> ValueError:
+    """The sentence for a file that cannot be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ValueError(f"wanted a file that was written whole, but {path} is damaged ({reason}); remove it")
 
 
 def to_host(tree: Any) -> Any:
@@ -114,9 +138,10 @@ class Keeper:
             )
         self._write("run.json", {**self._read("run.json"), "digest": digest})
 
-    def plan(self, devices: int) -> Plan | None:
-        """The layout that the kept run had, spread over what devices there are now; None for a new run."""
-        kept = self._read("run.json").get("plan")
+    def plan(self, start: int, devices: int) -> Plan | None:
+        """The layout of the kept part that begins with member `start`, on the devices of now; None if there is none."""
+        found = self._read("run.json")
+        kept = found.get("plans", {}).get(str(start)) or found.get("plan")  # one for all parts in older runs
         if not kept:
             return None
         plan = Plan(**kept)
@@ -135,7 +160,9 @@ class Keeper:
         """Keeps a part's progress, if it is its last or enough time has passed."""
         if not last and time.monotonic() - self.saved < _EVERY:
             return
-        self._write("run.json", {**self._read("run.json"), "plan": dataclasses.asdict(plan)})
+        run = self._read("run.json")
+        plans = {**run.get("plans", {}), str(start): dataclasses.asdict(plan)}  # they differ where memory ran out
+        self._write("run.json", {**run, "plans": plans})
         save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch, order=order.tolist())
         self.saved = time.monotonic()
 
@@ -145,7 +172,7 @@ class Keeper:
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        return json.loads(path.read_text()) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_text(self.folder / name, json.dumps(content))
@@ -166,6 +193,16 @@ def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Any) -> str
         code.update(f"{leaf.shape}{leaf.dtype}".encode())
         code.update(leaf.tobytes())
     return code.hexdigest()
+
+
+def _arrays(path: Any) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise damaged(path, error) from error
 
 
 def _is_key(a: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `jnn run`, `resume`, `predict`, `models`, `info` and `data list`."""
+"""The command line: `jnn run`, `resume`, `predict`, `models`, `info`, `data list` and `data fetch`."""
 
 import dataclasses
 import json
@@ -95,11 +95,8 @@ def run(command: Run) -> None:
     begun = time.perf_counter()
     _configure_jax()
     folder = _new_folder(command)
-    job = recipe.prepare(command)
-    folder.mkdir(parents=True, exist_ok=True)
     fields = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in dataclasses.asdict(command).items()}
-    (folder / "command.json").write_text(json.dumps(fields, indent=1))
-    _train(job, folder, Console(), begun)
+    _train(recipe.prepare(command), folder, Console(), begun, json.dumps(fields, indent=1))
 
 
 def resume(command: Resume) -> None:
@@ -122,10 +119,11 @@ def predict(command: Predict) -> None:
     from jnn.result import Result, read_scores
 
     _configure_jax()
-    study = recipe.study_of(_command_of(command.folder), read_scores(command.folder).attrs)
+    made = _command_of(command.folder)
+    study = recipe.study_of(made, read_scores(command.folder).attrs)
     result = Result.load(command.folder, study)
     chosen, diverged = usable(result.select(**result.best().setting) if command.members == "best" else result)
-    count = predict_file(chosen, command.rows, command.out, batch=command.batch)
+    count = predict_file(chosen, command.rows, command.out, batch=command.batch, separator=made.separator)
     setting = ", ".join(f"{k}={v:g}" for k, v in result.best().setting.items()) if command.members == "best" else ""
     print(f"{count} rows by {len(chosen.members)} members{' of ' + setting if setting else ''}: {command.out}")
     if diverged:
@@ -183,7 +181,7 @@ def fetch_data(name: str) -> None:
             bars.update(tasks[path], completed=done, total=total)
 
         folder = fetch(name, progress=show)
-    print(f"{name} is in {folder}")
+    print(f"{name} is in {folder}" if folder else f"{name} comes with a package or is generated: nothing to fetch")
 
 
 def list_data() -> None:
@@ -202,7 +200,8 @@ def list_data() -> None:
     Console().print(table)
 
 
-def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) -> None:
+def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = "") -> None:
+    """Trains and prints; writes the command into the folder once it is known that it can be carried out."""
     from jnn import plots
     from jnn.progress import show
     from jnn.training import run as train
@@ -210,7 +209,14 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) ->
     study, data, members = job
     console.print(f"{data!r}")
     console.print(f"{study.model.name}, {members!r}, {study.epochs} epochs, batches of {study.batch_size}")
-    with show(console) as watch:
+    with show(console) as move_bar:
+
+        def watch(status):
+            if command and status.stage == "planned":
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "command.json").write_text(command)
+            move_bar(status)
+
         result = train(study, data, members, directory=folder, watch=watch)
     console.print(str(result.summary()), highlight=False, soft_wrap=True)
     choice = result.best()
@@ -224,11 +230,16 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float) ->
 
 def _command_of(folder: pathlib.Path) -> Run:
     """The command that a run was started by."""
+    from jnn.checkpoint import damaged, read_json
+
     path = folder / "command.json"
     if not path.exists():
         raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
-    fields = json.loads(path.read_text())
-    return Run(**{**fields, "grid": tuple(fields["grid"]), "out": folder})
+    fields = read_json(path)
+    try:
+        return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "out": folder})
+    except (KeyError, TypeError) as error:
+        raise damaged(path, error) from error
 
 
 def _configure_jax() -> None:

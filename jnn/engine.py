@@ -84,6 +84,13 @@ class State(NamedTuple):
     step: Leaf
 
 
+class _MissingNumber(KeyError, ValueError):
+    """A number that no member has, in one sentence."""
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 class Hypers(Mapping):
     """A member's numbers, read as `h.learning_rate` or `h["learning_rate"]`; remembers in `read` what was read."""
 
@@ -92,7 +99,10 @@ class Hypers(Mapping):
 
     def __getitem__(self, name):
         if name not in self._values:
-            raise KeyError(name)
+            raise _MissingNumber(
+                f"wanted the hyper-parameter {name!r}, but the members have {sorted(self._values) or 'none'}; "
+                f"add jnn.grid({name}=[...]) to the members or Study(hyper={{{name!r}: ...}})"
+            )
         self.read.add(name)
         return self._values[name]
 
@@ -102,11 +112,6 @@ class Hypers(Mapping):
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._values:
-            raise ValueError(
-                f"wanted the hyper-parameter {name!r}, but the members have {sorted(self._values) or 'none'}; "
-                f"add jnn.grid({name}=[...]) to the members or Study(hyper={{{name!r}: ...}})"
-            )
         return self[name]
 
     def __iter__(self):
@@ -124,7 +129,7 @@ def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Membe
         hyper = Hypers({**study.hyper, **member.hyper}, read)
         scale = _fit(study, data, member.fold)
         x = study.inputs.forward(scale[0], data.x[:2])
-        params, model_state = model.init(key_of(member.key, INIT), x)
+        params, model_state = jax.tree.map(jnp.asarray, model.init(key_of(member.key, INIT), x))
         opt_state = as_optimizer(study.optimizer)(hyper).init(params)
         numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
         return State(params, model_state, opt_state, scale, numbers, member.key, jnp.zeros((), jnp.int32))
@@ -179,8 +184,8 @@ def make_step(
         if targets is not None:
             batch = batch._replace(y=targets.forward(state.scale[1], batch.y))
         gradients, (mean, model_state) = jax.grad(total, has_aux=True)(state.params, state, batch, key)
-        update = optimizer(Hypers(state.hyper, read)).update
-        updates, opt_state = update(gradients, state.opt_state, state.params)
+        update = optax.with_extra_args_support(optimizer(Hypers(state.hyper, read))).update
+        updates, opt_state = update(gradients, state.opt_state, state.params, value=mean)
         params = optax.apply_updates(state.params, updates)
         return state._replace(params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1), mean
 
@@ -232,9 +237,25 @@ def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
 
 def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformation]:
     """`optimizer` as a function of the member's numbers."""
-    if isinstance(optimizer, optax.GradientTransformation):
+    if _transforms(optimizer):
         return lambda hyper: optimizer
-    return optimizer
+    if not callable(optimizer) or getattr(optimizer, "__module__", "").startswith("optax"):
+        raise ValueError(
+            "wanted an optimizer such as optax.adam(1e-3) or lambda h: optax.adam(h.learning_rate), "
+            f"but got {getattr(optimizer, '__name__', repr(optimizer))}; call it with its learning rate"
+        )
+
+    def make(hyper: Hypers) -> Any:
+        made = optimizer(hyper)
+        if not _transforms(made):
+            raise ValueError(f"wanted a function that returns an optax optimizer, but it returned {made!r}; see optax")
+        return made
+
+    return make
+
+
+def _transforms(optimizer: Any) -> bool:
+    return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
 
 
 def weighted_mean(losses: jax.Array, weights: jax.Array) -> jax.Array:

@@ -61,8 +61,20 @@ def _every_row_once(key: jax.Array | None, length: int, count: jax.Array, batch_
 def _drawn(key: jax.Array | None, number: jax.Array, total: int, count: jax.Array) -> tuple[Leaf, Leaf]:
     """`total` places drawn with replacement; without a key the next ones, going round and round."""
     if key is None:
-        return (number * total + jnp.arange(total)) % count, jnp.ones(total)
+        begun = _product(number % count, total % count, count)
+        return (begun + jnp.arange(total) % count) % count, jnp.ones(total)
     return jax.random.randint(key, (total,), 0, count), jnp.ones(total)
+
+
+def _product(a: jax.Array, b: jax.Array, count: jax.Array) -> jax.Array:
+    """a b modulo count without overflow, for numbers from 0 to count - 1: by doubling, bit after bit of a."""
+
+    def add_bit(bit, both):
+        total, power = both
+        total = jnp.where((a >> bit) & 1, (total + power) % count, total)
+        return total, (2 * power) % count
+
+    return jax.lax.fori_loop(0, 31, add_bit, (jnp.zeros_like(count), jnp.asarray(b, count.dtype)))[0]
 
 
 def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:

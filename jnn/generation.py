@@ -40,7 +40,8 @@ def generate(
         jax.vmap(go_on)(result.trained.params, result.trained.model_state, keys)
 
     Args:
-        model: With `start` and `decode`; see `Decoder`.
+        model: With `start` and `decode`; see `Decoder`. It must not be training, as none is from `jnn.as_module`; call
+            `eval()` of an NNX module of your own before, for dropout cannot draw from its own keys inside the loop.
         prompt: Ids, at least one.
         length: How many ids follow.
         key: Of the draws; without one the likeliest id follows.
@@ -52,8 +53,8 @@ def generate(
         The ids that follow, without the prompt.
 
     Raises:
-        ValueError: For an empty prompt or no length, and by GPT for more positions than it has; `generate_sliding` has
-            no such end.
+        ValueError: For no or an empty prompt or no length, and by GPT for more positions than it has;
+            `generate_sliding` has no such end.
     """
     batch = _checked(prompt, length)
     keys = None if key is None else jax.random.split(key, length)
@@ -86,7 +87,8 @@ def generate_sliding(
     """`generate` without a memory: for each id the model reads the last `window` ids anew, so texts have no end.
 
     Args:
-        model: Causal: ids [batch, window] -> logits [batch, window, vocabulary], such as `jnn.models.GPT`.
+        model: Causal: ids [batch, window] -> logits [batch, window, vocabulary], such as `jnn.models.GPT`; see
+            `generate` for one with dropout.
         prompt: Ids, at least one; the last `window` count.
         length: How many ids follow.
         window: Ids that the model sees; the `length` of a GPT.
@@ -97,8 +99,13 @@ def generate_sliding(
 
     Returns:
         The ids that follow, without the prompt.
+
+    Raises:
+        ValueError: For no or an empty prompt, no length or no window.
     """
     _checked(prompt, length)
+    if window < 1:
+        raise ValueError(f"wanted a window of at least 1 id, but got {window}; use the length of the model")
     kept = prompt[:, -window:]
     seen = jnp.pad(kept, ((0, 0), (0, window - kept.shape[1])))
     keys = None if key is None else jax.random.split(key, length)
@@ -127,7 +134,7 @@ def draw(
     """Draws an id from softmax(logits / temperature), cut by `keep_top_k` and then by `keep_top_p`.
 
     Args:
-        logits: Any leading axes.
+        logits: Any leading axes; drawn from in float32 if they are shorter.
         key: Random key; without one the likeliest id is taken.
         temperature: Below 1 the likely ids become likelier; 0 takes the likeliest. It may be traced.
         top_k: How many ids may be drawn.
@@ -139,6 +146,7 @@ def draw(
     best = jnp.argmax(logits, axis=-1)
     if key is None:
         return best
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     scaled = logits / jnp.maximum(jnp.asarray(temperature, logits.dtype), jnp.finfo(logits.dtype).tiny)
     scaled = scaled if top_k is None else keep_top_k(scaled, top_k)
     scaled = scaled if top_p is None else keep_top_p(scaled, top_p)
@@ -163,7 +171,8 @@ def keep_top_k(logits: Float[Array, "*batch vocabulary"], k: int) -> Float[Array
 def keep_top_p(logits: Float[Array, "*batch vocabulary"], p: Number) -> Float[Array, "*batch vocabulary"]:
     """The likeliest ids that together reach probability p, the others -inf (Holtzman et al. 2020, arXiv:1904.09751).
 
-    The likeliest always stays. Ids as likely as the last one that is needed stay too. p may be traced.
+    The likeliest always stays. Ids as likely as the last one that is needed stay too, and by p = 1 all do. p may be
+    traced. Shares are summed in float32 at least.
 
     Raises:
         ValueError: If p is a number outside 0 to 1.
@@ -174,18 +183,18 @@ def keep_top_p(logits: Float[Array, "*batch vocabulary"], p: Number) -> Float[Ar
     if isinstance(p, (int, float)) and not 0 <= p <= 1:
         raise ValueError(f"wanted top_p between 0 and 1, a share of probability, but got {p}")
     descending = jnp.sort(logits, axis=-1, descending=True)
-    shares = jax.nn.softmax(descending, axis=-1)
+    shares = jax.nn.softmax(descending.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis=-1)
     before = jnp.cumsum(shares, axis=-1) - shares  # what the likelier ones have already reached
-    needed = (before < p).at[..., 0].set(True)
+    needed = ((before < p) | (p >= 1)).at[..., 0].set(True)  # by rounding, before reaches 1 too soon
     smallest = jnp.min(jnp.where(needed, descending, jnp.inf), axis=-1, keepdims=True)
     return jnp.where(logits >= smallest, logits, -jnp.inf)
 
 
 def _checked(prompt: Array, length: int) -> int:
     """The number of prompts."""
-    if prompt.ndim != 2 or prompt.shape[1] < 1 or length < 1:
+    if prompt.ndim != 2 or 0 in prompt.shape or length < 1:
         raise ValueError(
-            f"wanted prompts [batch, time] of at least one id and a length of at least 1, but got {prompt.shape} and "
-            f"{length}; begin with e.g. a line break"
+            "wanted prompts [batch, time], at least one of at least one id, and a length of at least 1, but got "
+            f"{prompt.shape} and {length}; begin with e.g. a line break"
         )
     return prompt.shape[0]

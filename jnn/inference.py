@@ -3,43 +3,49 @@
 import itertools
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.data import read_series
+from jnn.data import TextEncoding, read_series
+from jnn.data._csv import read_header, read_pieces, uncompressed
+from jnn.data._read_text import lines_of
 from jnn.predict import Prediction, check_batch
 from jnn.result import Result
-from jnn.rows import is_windowed, reads_texts, row_of
+from jnn.rows import encoding_of, is_windowed, reads_texts, row_of
 
 if TYPE_CHECKING:
     import pandas
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ","}
+_LARGEST = np.finfo(np.float32).max
 
 
-def predict_file(result: Result, path: pathlib.Path, out: pathlib.Path, *, batch: int = 1024) -> int:
+def predict_file(
+    result: Result, path: pathlib.Path, out: pathlib.Path, *, batch: int = 1024, separator: str | None = None
+) -> int:
     """Writes what the members say of the rows in a file; returns the number of rows.
 
     Args:
         result: With its study.
-        path: A table (.csv, .tsv), with or without the column of the target, or an array [rows, *features] (.npy); for
-            members that read texts a table with their column, or a text in each line (.txt); for members that forecast
-            a table whose last rows they go on from.
+        path: A table (.csv, .tsv, or one of them as .gz), with or without the column of the target, or an array
+            [rows, *features] (.npy); for members that read texts a table with their column, or a text in each line
+            (.txt); for members that forecast a table whose last rows they go on from.
         out: A CSV file with a line for each row. For a classification: the class of the highest mean probability, and
             mean and standard deviation of each class's probability over the members. For a regression: those of each
             target. For a forecast a line for each step that follows: those of each channel.
         batch: Rows at a time.
+        separator: Between the columns of a table; by default a tab in .tsv, else a comma.
     """
     check_batch(batch)
-    tables = _tables(result, path, batch)
+    tables = _tables(result, path, batch, separator)
     first = next(tables)  # whatever is wrong is told before a file is made
-    partial, rows = out.with_name(out.name + ".partial"), 0
-    with partial.open("w", newline="") as file:
-        for i, table in enumerate(itertools.chain([first], tables)):
-            table.to_csv(file, index=False, header=not i, lineterminator="\n")
-            rows += len(table)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        rows = _write(itertools.chain([first], tables), partial)
+    except BaseException:  # a fault of a later row, or the user's own stop
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(out)
     return rows
 
@@ -58,61 +64,103 @@ def usable(result: Result) -> tuple[Result, int]:
     return (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
 
 
-def _tables(result: Result, path: pathlib.Path, batch: int) -> "Iterator[pandas.DataFrame]":
+def _write(tables: "Iterable[pandas.DataFrame]", path: pathlib.Path) -> int:
+    """One table after the other under the first one's header; the number of rows."""
+    rows = 0
+    with path.open("w", newline="") as file:
+        for i, table in enumerate(tables):
+            table.to_csv(file, index=False, header=not i, lineterminator="\n")
+            rows += len(table)
+    return rows
+
+
+def _tables(result: Result, path: pathlib.Path, batch: int, separator: str | None) -> "Iterator[pandas.DataFrame]":
     """What is written, a piece at a time."""
     about = result.scores.attrs
     if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
-        yield _forecast(result, path)
+        yield _forecast(result, path, separator)
         return
-    for rows in _read(path, batch, texts=reads_texts(about)):
-        for piece in result.predictions(rows, batch=batch):
+    count = 0  # of the rows that were read before
+    for rows in _read(path, batch, separator, about):
+        predictions = result.predictions(rows, batch=batch)
+        for _, piece in zip(_checks(rows, batch, count, path), predictions, strict=False):  # the checks never end
             yield _table(result, piece)
+        count += len(rows)
 
 
-def _read(path: pathlib.Path, batch: int, *, texts: bool) -> Iterator[Any]:
-    """The rows of a file in pieces; those of an array are one piece that stays on disk."""
+def _read(path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]) -> Iterator[Any]:
+    """The rows of a file in pieces, as arrays or texts; those of an array are one piece that stays on disk."""
     if not path.is_file():
         raise ValueError(f"wanted a file with rows to predict, but there is none at {path}; check the path")
-    suffix = path.suffix.lower()
-    if texts and suffix == ".txt":
-        lines = path.read_text(encoding="utf-8").splitlines()
-        if not lines:
-            raise ValueError(f"wanted a text in each line, but {path} is empty; add at least one")
-        yield lines
-    elif suffix == ".npy":
+    if path.suffix.lower() == ".txt" and reads_texts(about):
+        yield _read_lines(path)
+    elif path.suffix.lower() == ".npy":
         yield np.load(path, mmap_mode="r", allow_pickle=False)
-    elif suffix in _SEPARATORS:
-        yield from _read_table(path, _SEPARATORS[suffix], batch)
+    elif uncompressed(path).suffix.lower() in (".csv", ".tsv", ".txt"):
+        yield from _read_table(path, batch, separator, about)
     else:
         raise ValueError(f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them")
 
 
-def _read_table(path: pathlib.Path, separator: str, batch: int) -> "Iterator[pandas.DataFrame]":
-    import pandas
-
+def _read_lines(path: pathlib.Path) -> list[str]:
+    """A text from each line."""
     try:
-        with pandas.read_csv(path, sep=separator, chunksize=batch) as reader:
-            for frame in reader:
-                if not len(frame):
-                    raise ValueError(f"wanted rows to predict, but {path} has a header line only; add at least one row")
-                yield frame
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip()
-        raise ValueError(f"wanted a table in UTF-8 with a header line, but {path} is none: {reason}") from error
+        lines = lines_of(path.read_bytes(), "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"wanted texts in UTF-8, but {path} is not: {error}; save it in this encoding") from error
+    if not lines:
+        raise ValueError(f"wanted a text in each line, but {path} is empty; add at least one")
+    return lines
 
 
-def _forecast(result: Result, path: pathlib.Path) -> "pandas.DataFrame":
+def _read_table(
+    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+) -> Iterator[np.ndarray]:
+    """The rows of a table as they were made in training; texts and categories are taken as they are written."""
+    names = read_header(path, separator)
+    encoding = encoding_of(about, names)
+    if isinstance(encoding, TextEncoding):
+        text = names
+    else:
+        text = [column.name for column in encoding.columns if column.categories is not None]
+    for frame in read_pieces(path, batch, separator, text=text):
+        if not len(frame):
+            raise ValueError(f"wanted rows to predict, but {path} has a header line only; add at least one row")
+        yield encoding.encode(frame)
+
+
+def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[None]:
+    """A step ahead of each batch, unless it has numbers that are not finite; texts and ids need no check."""
+    has_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim > 0
+    for start in itertools.count(0, batch):
+        if has_numbers:
+            _check_finite(rows[start : start + batch], before + start, path)
+        yield
+
+
+def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
+    """Rows from this one of the file on are finite, in float32 too."""
+    is_bad = ~(np.abs(rows) <= _LARGEST).all(axis=tuple(range(1, rows.ndim)))  # of NaN, too
+    if is_bad.any():
+        raise ValueError(
+            f"wanted finite numbers, but row {first + int(is_bad.argmax()) + 1} of {path} has NaN, infinity or one too "
+            "large for float32; leave such rows out or fill their values"
+        )
+
+
+def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pandas.DataFrame":
     """A line for each step that follows the last row of a table."""
     import pandas
 
     about = result.scores.attrs
     (length, channels), _ = row_of(about, "x")
-    values, names = read_series(path, json.loads(about["feature_names"]))
+    values, names = read_series(path, json.loads(about["feature_names"]), separator)
     if len(values) < length or values.shape[1] != channels:
         raise ValueError(
             f"wanted at least {length} steps of {channels} channels to go on from, but {path} has {len(values)} of "
             f"{values.shape[1]}; give the last steps before the forecast"
         )
+    _check_finite(values[-length:], len(values) - length, path)
     found = result.predict(values[None, -length:].astype(np.float32))
     columns = {"step": np.arange(1, found.mean.shape[1] + 1)}
     columns |= {name: found.mean[0, :, i] for i, name in enumerate(names)}

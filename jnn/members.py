@@ -41,6 +41,7 @@ class Members:
         return math.prod(self.shape)
 
     def __mul__(self, other: "Members") -> "Members":
+        _check_members("*", other)
         mine, theirs = self._names(), other._names()
         if both := sorted(mine & theirs):
             raise ValueError(
@@ -50,6 +51,7 @@ class Members:
         return Members({**self.axes, **other.axes}, self.split or other.split)
 
     def __add__(self, other: "Members") -> "Members":
+        _check_members("+", other)
         mine, theirs = self.columns(), other.columns()
         if mine.keys() != theirs.keys():
             raise ValueError(
@@ -174,6 +176,11 @@ def _length(columns: Mapping[str, np.ndarray]) -> int:
     return len(next(iter(columns.values())))
 
 
+def _check_members(sign: str, other: Any) -> None:
+    if not isinstance(other, Members):
+        raise ValueError(f"wanted members on both sides of {sign}, but got {other!r}; write e.g. jnn.grid(rate=[...])")
+
+
 def _check_count(name: str, count: int) -> None:
     if not isinstance(count, int | np.integer) or count < 1:
         raise ValueError(f"wanted {name}(n) with n of at least 1, but got {count!r}; ask for one or more members")
@@ -196,4 +203,6 @@ def _numeric(name: str, values: Any) -> np.ndarray:
     is_rate = name == "rate" or (name.endswith("_rate") and not name.startswith("log"))
     if is_rate and np.any(column < 0):
         raise ValueError(f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative")
+    if name == "dropout_rate" and np.any(column > 1):
+        raise ValueError(f"wanted {name!r} of at most 1, but got {column.max():g}; it is the share that is dropped")
     return column

@@ -73,7 +73,7 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
     keywords = [k for k in ("key", "train", "hyper") if accepts(apply, k)]
-    arguments = [p.name for p in positional if p.name not in keywords]
+    arguments = [p.name for p in positional if p.name not in keywords and p.default is p.empty]
     if len(arguments) not in (2, 3):
         raise ValueError(
             "wanted apply(params, x) or apply(params, state, x) with the optional keywords key, train, hyper, "
@@ -82,7 +82,7 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
     stateful = len(arguments) == 3
 
     def init_pair(key, x):
-        made = init(key, x) if _count_positional(init) > 1 else init(key)
+        made = init(key, x) if _takes_rows(init) else init(key)
         return made if stateful else (made, {})
 
     def apply_pair(params, state, x, *, key=None, train=False, hyper=None):
@@ -94,7 +94,7 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
 
 
 def _from_linen(module: nn.Module) -> Model:
-    mode = _linen_mode(module)
+    mode = mode_of(module.__call__)
 
     def init(key, x):
         key_params, key_dropout = jax.random.split(key)
@@ -115,20 +115,20 @@ def _from_linen(module: nn.Module) -> Model:
     return Model(init, apply, type(module).__name__)
 
 
-def _linen_mode(module: nn.Module) -> Callable[[bool], dict[str, Any]]:
-    """The keyword by which a Linen module is told whether it trains, found in its `__call__`."""
-    names = inspect.signature(module.__call__).parameters
-    for name, means_training in (
-        ("train", True),
-        ("training", True),
-        ("is_training", True),
-        ("deterministic", False),
-        ("use_running_average", False),
-        ("eval", False),
-    ):
-        if name in names:
-            return lambda train, name=name, means_training=means_training: {name: train is means_training}
-    return lambda train: {}
+_MODES = {  # keyword of a network -> whether True means that it trains
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "use_running_average": False,
+    "eval": False,
+}
+
+
+def mode_of(call: Callable) -> Callable[[bool], dict[str, Any]]:
+    """The keywords by which a Flax module's `__call__` is told whether it trains."""
+    found = {name: means for name, means in _MODES.items() if name in inspect.signature(call).parameters}
+    return lambda train: {name: train is means for name, means in found.items()}
 
 
 def _filled(declared: Any, hyper: Mapping[str, Any] | None) -> Any:
@@ -152,9 +152,11 @@ def accepts(function: Callable, name: str) -> bool:
         return False
 
 
-def _count_positional(function: Callable) -> int:
-    parameters = inspect.signature(function).parameters.values()
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+def _takes_rows(init: Callable) -> bool:
+    """Whether `init` has a second positional argument: one that must be given, or is called x."""
+    found = inspect.signature(init).parameters.values()
+    positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "x")
 
 
 def name_of(thing: Any) -> str:

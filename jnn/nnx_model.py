@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.hyper import Hyper
-from jnn.model import accepts, name_of
+from jnn.model import mode_of, name_of
 
 _KINDS = (nnx.Param, nnx.RngState, ...)
 
@@ -52,7 +52,7 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
 
     def apply(params, state, x, *, key=None, train=False, hyper=None):
         module = _merged(structure(), params, state, key, train, hyper)
-        y = module(x, **({"train": train} if accepts(module.__call__, "train") else {}))
+        y = module(x, **mode_of(module.__call__)(train))
         if not train:
             return y, state
         after = nnx.split(module, *_KINDS)[3]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.summary import make_summary, metric_of
+from jnn.scores import metric_of
+from jnn.summary import make_summary
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
     from jnn.data import Dataset
@@ -30,8 +32,9 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     scored = result.scores[metric].notnull()  # a study may score only every so many epochs
     epochs, title = scored["epoch"].values[scored.any([d for d in scored.dims if d != "epoch"])], ""
     curves: dict[tuple, list] = {}
+    scores = _ended_kept(result.scores, metric)
     for epoch in epochs:
-        summary = make_summary(result.scores.drop_vars("best_epoch", errors="ignore").sel(epoch=epoch), metric)
+        summary = make_summary(scores.sel(epoch=epoch), metric)
         title = summary.title
         for row in summary.rows:
             interval = row.intervals[metric]
@@ -48,6 +51,17 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure
+
+
+def _ended_kept(scores: "xarray.Dataset", metric: str) -> "xarray.Dataset":
+    """A member that patience has ended keeps its last score: without it the mean would be that of the others."""
+    if "best_epoch" not in scores:
+        return scores
+    values = scores[metric].transpose(..., "epoch")
+    there = np.where(np.isfinite(values), np.arange(values.sizes["epoch"]), 0)
+    last = np.maximum.accumulate(there, axis=-1)
+    filled = np.take_along_axis(values.values, last, axis=-1)
+    return scores.drop_vars("best_epoch").assign({metric: (values.dims, filled)})
 
 
 def forecast(results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1) -> "Figure":

@@ -21,7 +21,7 @@ Columns = Mapping[str, Any]
 
 
 class Compiled(NamedTuple):
-    """The two compiled programs of a study on one layout, and how long compiling took in seconds.
+    """The compiled programs of a study on one layout, and how long compiling took in seconds.
 
     Attributes:
         begin: `begin(columns, data) -> progress` of all members, [members, ...].
@@ -54,12 +54,10 @@ def member_of(columns: Columns) -> Member:
 
 def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns: Columns, data: Data) -> Compiled:
     """Compiles `study` for the layout, once for each study, plan and shape of the arguments."""
-    ragged = is_ragged(study, data)
-    signature = (plan, ragged, tuple(devices[: plan.devices]), _shapes((columns, data)))
+    start, layout, ragged = time.perf_counter(), make_layout(plan, devices), is_ragged(study, data)
+    signature = (ragged, *signature_of(layout, columns, data))
     if signature in study.compiled:
         return study.compiled[signature]._replace(seconds=0.0)
-    start = time.perf_counter()
-    layout = make_layout(plan, devices)
     begin, advance = _population(make_program(study, ragged=ragged, spread=layout.spread), layout)
     columns, data = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, data))
@@ -181,6 +179,12 @@ def is_ragged(study: Study, data: Data) -> bool:
     """Whether some folds have fewer batches than others, so that their surplus steps must be switched off."""
     steps = -(-np.asarray(data.train.count) // study.batch_size)
     return bool((steps != steps.max()).any())
+
+
+def signature_of(layout: Layout, columns: Columns, data: Data) -> tuple:
+    """What, beside the study, a compiled program depends on: layout, shapes, and JAX's settings."""
+    settings = jax.config.jax_default_matmul_precision, jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    return layout.plan, tuple(layout.mesh.devices.flat), _shapes((columns, data)), settings
 
 
 def _population(program: Program, layout: Layout) -> tuple[Any, Any]:

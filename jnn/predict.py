@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine import State
-from jnn.program import make_predict
 from jnn.rows import row_of
+from jnn.scoring import make_predict
 from jnn.study import Study
 
 
@@ -57,7 +57,7 @@ def make_outputs(study: Study) -> Callable[[Trained, jax.Array], Any]:
 
 
 def in_batches(
-    study: Study, name: str, function: Callable, trained: Trained, x: Any, batch: int
+    study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int
 ) -> Iterator[np.ndarray]:
     """Every member's `function(member, rows)` for a batch of rows after the other, [members, rows, ...].
 

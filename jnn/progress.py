@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from jnn.plan import cores
 from jnn.training import Status
 
 if TYPE_CHECKING:
@@ -30,11 +31,8 @@ def show(console: "Console") -> Iterator[Callable[[Status], None]]:
 
 def _advice(devices: int) -> str:
     """A hint where cores lie idle that could train members."""
-    import os
-
     import jax
 
-    cores = os.cpu_count() or 1
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1 < cores and devices == 1:
-        return f" (1 of {cores} cores: call jnn.use_cpu_cores() before the first use of JAX to train on all)"
+    if jax.default_backend() == "cpu" and jax.local_device_count() == 1 < cores() and devices == 1:
+        return f" (1 of {cores()} cores: call jnn.use_cpu_cores() before the first use of JAX to train on all)"
     return ""

@@ -10,10 +10,9 @@ import optax
 import tyro
 
 from jnn import families, losses, metrics
-from jnn.channels import standardize_channels
 from jnn.data import Dataset, load
 from jnn.members import Members, folds, grid, holdout, seeds
-from jnn.preprocess import identity, standardize
+from jnn.preprocess import identity, standardize, standardize_channels
 from jnn.rows import is_windowed, row_of, vocabulary_of
 from jnn.study import Study
 
@@ -33,6 +32,10 @@ class Run:
     """Told from the target by default."""
     text: str | None = None
     """Column of a CSV file that holds sentences; the model then reads their words, and no other column."""
+    drop: str | None = None
+    """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
+    separator: str | None = None
+    """Between the columns of a CSV file; by default a comma, and a tab in .tsv."""
     horizon: int | None = None
     """Steps to forecast: the rows of a CSV file are then the steps of a series, its numeric columns, or those named by
     --target, the channels."""
@@ -45,7 +48,7 @@ class Run:
     """Random seeds per setting."""
     folds: int = 5
     """Folds of the cross-validation; 1 holds out a fifth of the rows once."""
-    grid: tuple[str, ...] = ()
+    grid: tuple[str, ...] | None = None
     """Settings to cross, such as learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
     epochs: int = 20
     """Passes over the training rows."""
@@ -114,13 +117,17 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:
     """("learning_rate=1e-3,1e-2", ...) -> {"learning_rate": [0.001, 0.01], ...}."""
     settings: dict[str, list[float]] = {}
     for word in words:
-        name, equals, values = word.partition("=")
+        name, equals, values = (part.strip() for part in word.partition("="))
+        if name in settings:
+            raise ValueError(f"wanted each name once after --grid, but got {name!r} again; write {name}=first,second")
         try:
-            settings[name.strip()] = [float(v) for v in values.split(",")]
+            settings[name] = [float(v) for v in values.split(",")]
         except ValueError:
             equals = ""
         if not equals or not name:
             raise ValueError(f"wanted name=number,number after --grid, but got {word!r}; e.g. learning_rate=1e-3,1e-2")
+    if not settings:
+        raise ValueError("wanted settings after --grid, but got none; write e.g. learning_rate=1e-3,1e-2")
     return settings
 
 
@@ -130,19 +137,31 @@ _REGRESSION = {"rmse": metrics.rmse, "mae": metrics.mae, "r2": metrics.r2}
 
 def _load(command: Run) -> Dataset:
     path = pathlib.Path(command.data)
-    if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+    if not _is_table(path):
+        if given := [f"--{name}" for name in _FOR_TABLES if getattr(command, name) is not None]:
+            raise ValueError(f"wanted a CSV file with {', '.join(given)}, but got {command.data!r}; leave it out")
         return load(command.data)
     if not path.exists():
         raise ValueError(f"wanted a CSV file, but there is none at {path}; give its path")
     if command.horizon is not None:
         channels = command.target.split(",") if command.target else ()
-        return Dataset.from_series(path, command.window, command.horizon, channels=channels)
+        return Dataset.from_series(
+            path, command.window, command.horizon, channels=channels, separator=command.separator
+        )
     if command.target is None:
         raise ValueError(f"wanted the column to predict from {path}, but got none; add --target COLUMN")
     names = command.target.split(",")
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     target = names[0] if len(names) == 1 else names
-    return Dataset.from_csv(path, target, task=command.task, text=command.text, separator=separator)
+    drop = command.drop.split(",") if command.drop else ()
+    return Dataset.from_csv(path, target, task=command.task, text=command.text, drop=drop, separator=command.separator)
+
+
+_FOR_TABLES = ("target", "task", "text", "drop", "separator", "horizon")
+
+
+def _is_table(path: pathlib.Path) -> bool:
+    """Whether the name is that of a CSV file, not of a data set."""
+    return any(ending in (".csv", ".tsv", ".txt") for ending in map(str.lower, path.suffixes[-2:]))
 
 
 def _optimizer(settings: dict[str, list[float]]) -> Callable[[Any], optax.GradientTransformation]:
@@ -152,7 +171,7 @@ def _optimizer(settings: dict[str, list[float]]) -> Callable[[Any], optax.Gradie
 
 
 def _settings(command: Run) -> dict[str, list[float]]:
-    return parse_grid(command.grid) or {"learning_rate": list(_LEARNING_RATES)}
+    return {"learning_rate": list(_LEARNING_RATES)} if command.grid is None else parse_grid(command.grid)
 
 
 def _kind(shape: tuple[int, ...], is_ids: bool, is_windows: bool) -> str:

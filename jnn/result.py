@@ -25,10 +25,11 @@ from jnn.predict import (
     write_program,
 )
 from jnn.program import Progress
+from jnn.selection import Choice, choose, compare
 from jnn.splits import Split
 from jnn.stats import Comparison
 from jnn.study import Study
-from jnn.summary import Choice, Summary, choose, compare, make_summary
+from jnn.summary import Summary, make_summary
 
 if TYPE_CHECKING:
     import xarray
@@ -119,6 +120,11 @@ class Result:
             raise ValueError(f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members")
         chosen = np.ones(len(self.members), bool)
         for name, value in numbers.items():
+            if columns[name].ndim > 1 or np.ndim(value):
+                raise ValueError(
+                    f"wanted one number for {name!r}, but got {value!r}; choose an array by {name}_index=0, "
+                    "and several members by result.take(indices)"
+                )
             chosen &= np.isclose(columns[name], value, rtol=1e-6, atol=0)
         if not chosen.any():
             raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
@@ -148,7 +154,8 @@ class Result:
     def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
         """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
         answer, x = make_answer(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
-        for values in in_batches(self._study(), "answers", answer, self.trained, x, batch):
+        name = ("answers", self.scores.attrs["task"], self.scores.attrs["classes"])
+        for values in in_batches(self._study(), name, answer, self.trained, x, batch):
             yield Prediction(values, values.mean(axis=0), values.std(axis=0))
 
     def export(
@@ -172,11 +179,11 @@ class Result:
         return write_program(path, lambda x: answer(one, x), self.scores.attrs, platforms)
 
     def best(self, metric: str | None = None) -> Choice:
-        """The best setting, with a score that its choice has not made too good; see `jnn.summary.choose`."""
+        """The best setting, with a score that its choice has not made too good; see `jnn.selection.choose`."""
         return choose(self.final(), metric)
 
     def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
-        """Compares two settings by their paired differences; see `jnn.summary.compare`."""
+        """Compares two settings by their paired differences; see `jnn.selection.compare`."""
         return compare(self.final(), a, b, metric)
 
     def _study(self) -> Study:
@@ -209,13 +216,13 @@ class Result:
             ValueError: If there is no result, or the study's arrays are not those of the result.
         """
         folder, scores = pathlib.Path(directory), read_scores(directory)
-        notes = json.loads((folder / "result.json").read_text())
+        notes = checkpoint.read_json(folder / "result.json")
         path, members = folder / "members.safetensors", _members_from_json(notes["members"])
         if study is None:
             arrays = checkpoint.load_nested(path)
             trained = Trained(*(arrays.get(name, {}) for name in Trained._fields))
         else:
-            trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])))
+            trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])), rows=True)
         return cls(scores, trained, members, study, notes["timing"])
 
 
@@ -226,8 +233,11 @@ def read_scores(directory: Any) -> "xarray.Dataset":
     folder = pathlib.Path(directory)
     if not (folder / "result.json").exists():
         raise ValueError(f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run")
-    with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
-        return opened.load()
+    try:
+        with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
+            return opened.load()
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise checkpoint.damaged(folder / "scores.nc", error) from error
 
 
 def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Dataset":

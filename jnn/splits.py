@@ -150,9 +150,10 @@ def kind_for(kind: str, data: Any) -> str:
         )
     if data.is_series:
         return "time"
-    if kind == "stratified" and data.y.ndim != 1:
+    if kind == "stratified" and (data.y.ndim != 1 or data.task != "classification"):
         raise ValueError(
-            f"wanted one label per row to keep the classes' shares, but y is {data.y.shape}; use kind='plain'"
+            f"wanted one label per row to keep the classes' shares, but got a {data.task} with y of {data.y.shape}; "
+            "use kind='plain'"
         )
     if kind != "auto":
         return kind
@@ -176,6 +177,11 @@ def _apply(splitter: Any, data: Any) -> list[tuple]:
 
 
 def _count_of(splitter: Any) -> int:
+    if getattr(splitter, "random_state", 0) is None and getattr(splitter, "shuffle", True):
+        raise ValueError(
+            f"wanted a splitter that splits alike each time, so that a run can be resumed, but got {splitter!r}; "
+            "give it a random_state"
+        )
     try:
         return splitter.get_n_splits()
     except (TypeError, ValueError) as error:
@@ -202,6 +208,11 @@ def _check_groups(data: Any) -> None:
 def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
     train, *validation, test = (np.asarray(part, np.int32) for part in fold)
     made = Fold(train, validation[0] if validation else None, test)
+    if (twice := _shared(made)) is not None:
+        raise ValueError(
+            f"wanted rows that either train or score, but in fold {number} row {twice} does both; "
+            "take it out of one part"
+        )
     for name, part in made._asdict().items():
         if part is None:
             continue
@@ -213,6 +224,13 @@ def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
                 "make the splits from this data"
             )
     return made
+
+
+def _shared(fold: Fold) -> int | None:
+    """A row that stands in two parts of a fold."""
+    parts = [np.unique(part) for part in fold if part is not None]
+    rows, counts = np.unique(np.concatenate(parts), return_counts=True)
+    return int(rows[counts > 1][0]) if (counts > 1).any() else None
 
 
 def _check_rows(folds: int, data: Any, kind: str) -> None:

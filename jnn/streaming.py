@@ -16,7 +16,7 @@ import numpy as np
 from jnn.data import Dataset, Stream
 from jnn.engine import Batch, Data
 from jnn.plan import Plan, bytes_of
-from jnn.population import Compiled, make_layout, member_of
+from jnn.population import Compiled, Layout, make_layout, member_of, signature_of
 from jnn.program import make_program
 from jnn.study import Study
 
@@ -38,6 +38,8 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
             f"wanted one batch size, but the study has {study.batch_size} and the stream {stream.batch_size}; "
             "set Study(batch_size=...) to the stream's"
         )
+    if study.order != "member":
+        raise ValueError(f"wanted order='member' with a stream, which has an order of its own, but got {study.order!r}")
     if study.keep == "best" or study.validation:
         raise ValueError("wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside")
     count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
@@ -50,9 +52,36 @@ def compile_stream(
     stream: Stream, study: Study, plan: Plan, devices: Sequence[Any], columns: Mapping[str, Any], data: Data
 ) -> Compiled:
     """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches."""
-    begun, layout = time.perf_counter(), make_layout(plan, devices)
-    program = make_program(study, spread=layout.spread)
+    layout = make_layout(plan, devices)
     sizes = _stack_sizes(study.steps_per_epoch or stream.steps_per_epoch, data, study.batch_size)
+    compiled, learn_of, close = _programs(study, layout, frozenset(sizes), columns, data)
+
+    def advance(progress, columns, data, first, stop):
+        batches = stream.start(int(first) * sum(sizes))
+        for number in range(int(first), int(stop)):
+            state, losses = progress.state, []
+            for size in sizes:
+                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data)))
+                losses.append(loss)
+            loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
+            progress = close(progress._replace(state=None), state, columns, loss, data, np.int32(number))
+        return progress
+
+    return compiled._replace(advance=advance)
+
+
+def _programs(
+    study: Study, layout: Layout, sizes: frozenset[int], columns: Mapping[str, Any], data: Data
+) -> tuple[Compiled, dict[int, Any], Any]:
+    """All but `advance`; for each number of steps at once the program that learns; the one that closes an epoch.
+
+    Compiled once for each study, layout and shape of the arguments.
+    """
+    begun, signature = time.perf_counter(), ("stream", sizes, *signature_of(layout, columns, data))
+    if signature in study.compiled:
+        compiled, learn_of, close = study.compiled[signature]
+        return compiled._replace(seconds=0.0), learn_of, close
+    program = make_program(study, spread=layout.spread)
 
     def close_one(batched, data, number):
         progress, columns, state, loss = batched
@@ -66,26 +95,15 @@ def compile_stream(
     close = layout.jit(close_all, donate_argnums=(0, 1))
     columns, shared = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, shared))
-    loss = layout.abstract(jax.ShapeDtypeStruct((plan.size,), jnp.float32))
+    loss = layout.abstract(jax.ShapeDtypeStruct((layout.plan.size,), jnp.float32))
     ending = (progress._replace(state=None), progress.state, columns, loss)
     programs = [(begin, (columns, shared)), (close, (*ending, shared, jax.ShapeDtypeStruct((), np.int32)))]
-    programs += [(learn, (progress.state, layout.abstract(_like(data, n, study), shared=True))) for n in set(sizes)]
+    programs += [(learn, (progress.state, layout.abstract(_like(data, n, study), shared=True))) for n in sizes]
     begin, close, *learns = layout.compile(function.lower(*arguments) for function, arguments in programs)
-    learn_of = dict(zip(set(sizes), learns, strict=True))
-
-    def advance(progress, columns, data, first, stop):
-        batches = stream.start(int(first) * sum(sizes))
-        for number in range(int(first), int(stop)):
-            state, losses = progress.state, []
-            for size in sizes:
-                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data)))
-                losses.append(loss)
-            loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
-            progress = close(progress._replace(state=None), state, columns, loss, data, np.int32(number))
-        return progress
-
     memory, seconds = learns[0].memory_analysis(), time.perf_counter() - begun
-    return Compiled(begin, advance, layout.split, layout.share, layout.is_host, memory, seconds)
+    compiled = Compiled(begin, None, layout.split, layout.share, layout.is_host, memory, seconds)
+    study.compiled[signature] = (compiled, dict(zip(sizes, learns, strict=True)), close)
+    return study.compiled[signature]
 
 
 def _stack_sizes(steps: int, data: Data, rows: int) -> list[int]:

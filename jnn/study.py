@@ -1,6 +1,7 @@
 """A study: all that shapes the compiled program."""
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import optax
 from jnn.model import as_model
 from jnn.preprocess import Preprocess, identity
 
+_TAKEN = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
 _ORDERS, _KEEPS, _PRECISIONS = ("member", "shared", "sequential"), ("last", "best"), ("float32", "bfloat16")
 
 
@@ -33,7 +35,8 @@ class Study:
         objective: `objective(forward, batch) -> (losses per row, model_state)` with
             `forward(x) -> (outputs, model_state)`, where training takes more than `loss(outputs, batch.y)`, such as
             the network's gradient by its input. Scoring still takes `loss`.
-        inputs: Preprocessing of x, fitted on each member's own training rows inside the program.
+        inputs: Preprocessing of x, fitted on each member's own training rows inside the program; on the first rows of a
+            `jnn.data.Stream`.
         targets: The same for y; predictions and metrics are in the original units: all outputs are transformed back,
             also a second one, such as a variance, which then must be taken forward again.
         order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
@@ -77,23 +80,37 @@ class Study:
 
     def __post_init__(self):
         object.__setattr__(self, "model", as_model(self.model))
-        for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every"):
-            _check_positive(name, getattr(self, name))
-        for name in ("steps_per_epoch", "patience"):
-            _check_positive(name, 1 if getattr(self, name) is None else getattr(self, name))
+        object.__setattr__(self, "hyper", {k: _number(v) for k, v in self.hyper.items()})
+        for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every", "steps_per_epoch", "patience"):
+            if (value := getattr(self, name)) is not None or name not in ("steps_per_epoch", "patience"):
+                object.__setattr__(self, name, _positive(name, value))
         for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
         if not callable(self.loss):
             raise ValueError(f"wanted loss(outputs, targets), but got {self.loss!r}; pass a function of jnn.losses")
+        if self.penalty is not None and not callable(self.penalty):
+            raise ValueError(f"wanted penalty(params, h) -> scalar, but got {self.penalty!r}; see jnn.layers.l2")
+        for name in ("inputs", "targets"):
+            if not isinstance(getattr(self, name), Preprocess):
+                raise ValueError(
+                    f"wanted {name} as a preprocessing, but got {getattr(self, name)!r}; "
+                    "use e.g. jnn.preprocess.standardize"
+                )
+        if not isinstance(self.metrics, Mapping):
+            raise ValueError(
+                f"wanted metrics by name, but got {self.metrics!r}; write e.g. {{'accuracy': jnn.metrics.accuracy}}"
+            )
         for name, metric in self.metrics.items():
+            if name in _TAKEN or name.startswith(("train_", "validation_")):
+                raise ValueError(f"wanted a metric with a name of its own, but {name!r} is taken; choose another")
             if not hasattr(metric, "update"):
                 raise ValueError(
                     f"wanted metric {name!r} to be a jnn.metrics.Metric, but got {metric!r}; "
                     "a metric with settings is made by a call, such as jnn.metrics.top_k(5)"
                 )
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation}; use e.g. 0.1")
+        if not isinstance(self.validation, int | float) or not 0 <= self.validation < 1:
+            raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation!r}; use e.g. 0.1")
         if self.patience is not None and self.keep != "best":
             raise ValueError("wanted keep='best' with patience, but got keep='last'; without it no epoch is better")
         if self.patience is not None and self.patience < self.evaluate_every:
@@ -119,7 +136,11 @@ class Study:
     def describe(self) -> dict[str, Any]:
         """The settings as plain text and numbers, for records."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "compiled"}
-        fields |= {"model": self.model.name, "metrics": list(self.metrics), "hyper": dict(self.hyper)}
+        fields |= {
+            "model": self.model.name,
+            "metrics": list(self.metrics),
+            "hyper": {k: v.tolist() if hasattr(v, "tolist") else v for k, v in self.hyper.items()},
+        }
         return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
 
 
@@ -127,6 +148,12 @@ def _name(thing: Any) -> str:
     return "none" if thing is None else getattr(thing, "__qualname__", repr(thing))
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, int) or value < 1:
+def _number(value: Any) -> Any:
+    """A NumPy or JAX number as Python's own, which JSON knows; arrays stay."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"wanted {name} to be a whole number of at least 1, but got {value!r}; set {name}=1 or more")
+    return int(value)

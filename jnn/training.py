@@ -10,21 +10,17 @@ import numpy as np
 
 from jnn.check import check_study
 from jnn.checkpoint import Keeper, to_host
-from jnn.data import Dataset, Stream, Windows
-from jnn.engine import Data, Rows
+from jnn.data import Dataset, Stream
+from jnn.engine import Data
 from jnn.members import Members, narrow, seeds
 from jnn.plan import Plan, make_plan, memory_of
 from jnn.population import IDLE, Compiled, bytes_needed, compile_population, is_ragged, member_of, packed
 from jnn.program import Progress, text_of
+from jnn.resident import resident
 from jnn.result import Result
-from jnn.splits import Fold, kind_for, part_off
 from jnn.streaming import compile_stream, sample_of
 from jnn.study import Study
 
-_ONE_SERIES = (
-    "wanted rows of one series, but got a test set of its own; name its windows by "
-    "jnn.folds([(train rows, test rows)]) of one data set"
-)
 _SEGMENT = 0.5  # seconds between two looks of the host; a look costs about a millisecond
 
 
@@ -76,6 +72,7 @@ def run(
         ValueError: If study, data and members do not fit together; always before anything is compiled.
     """
     members = seeds(1) if members is None else members
+    _check_kinds(study, data, members, test)
     begun = time.perf_counter()
     make, rows = compile_population, None
     if isinstance(data, Stream):
@@ -88,9 +85,10 @@ def run(
     devices = jax.local_devices() if devices is None else list(devices)
     _check_plan(plan, study, devices)
     keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
-    plan = plan or (keeper and keeper.plan(len(devices))) or make_plan(len(members), sizes, devices)
+    kept = keeper is not None and plan is None
+    plan = plan or make_plan(len(members), sizes, devices)
     job = _Job(study, arrays, columns, devices, make, keeper, watch, begun)
-    progress, seconds = _train_all(job, plan)
+    progress, seconds, plan = _train_all(job, plan, kept=kept)
     timing = {"compile": seconds, "total": time.perf_counter() - begun}
     timing["run"] = timing["total"] - seconds
     result = Result.of(study, data, members, arrays, progress, timing, plan)
@@ -102,30 +100,25 @@ def run(
     return result
 
 
-def resident(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
-    """The arrays that all members share, with every fold's rows as index lists."""
-    if test is not None and members.split is not None:
-        raise ValueError("wanted either folds or a separate test set, but got both; leave one out")
-    x, y = data.x, data.y
-    if test is not None:
-        x, y = _joined(data, test)
-        folds = [Fold(np.arange(data.rows), None, data.rows + np.arange(test.rows))]
-    elif members.split is not None:
-        folds = members.split.rows(data)
-    else:
-        folds = [Fold(np.arange(data.rows), None, None)]
-    if study.validation:
-        folds = [_with_inner_split(fold, study.validation, data) for fold in folds]
-    train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
-    assert train is not None
-    return Data(x, y, train, validation, test_rows)
+def _check_kinds(study: Any, data: Any, members: Any, test: Any) -> None:
+    for name, value, kinds in (
+        ("study", study, Study),
+        ("data", data, Dataset | Stream),
+        ("members", members, Members),
+        ("test", test, Dataset | None),
+    ):
+        if not isinstance(value, kinds):
+            raise ValueError(f"wanted {_WANTED[name]}, but got {name}={type(value).__name__}")
+    if not len(members):
+        raise ValueError("wanted at least one member, but got none; choose some")
 
 
-def _with_inner_split(fold: Fold, share: float, data: Dataset) -> Fold:
-    if fold.validation is not None:
-        raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
-    train, validation = part_off(fold.train, share, data, kind=kind_for("auto", data), seed=0)
-    return Fold(train, validation, fold.test)
+_WANTED = {
+    "study": "a jnn.Study, jnn.run(study, data, members)",
+    "data": "a data set, such as jnn.Dataset.from_arrays(x, y)",
+    "members": "members, such as jnn.seeds(5)",
+    "test": "a data set to score on, such as jnn.Dataset.from_arrays(x, y)",
+}
 
 
 def _check_inner_split(study: Study, arrays: Data) -> None:
@@ -147,30 +140,6 @@ def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None
             f"wanted batches that {plan.split} devices can share evenly, but got batch_size={study.batch_size}; "
             f"choose a multiple of {plan.split}"
         )
-
-
-def _rows(parts: Sequence[np.ndarray | None]) -> Rows | None:
-    """The same part of every fold as equally long lists; None if some fold has none."""
-    lists = [rows for rows in parts if rows is not None]
-    if len(lists) < len(parts):
-        return None
-    most = max(map(len, lists))
-    index = np.stack([np.pad(rows, (0, most - len(rows)), mode="wrap") for rows in lists])
-    return Rows(index.astype(np.int32), np.asarray([len(rows) for rows in lists], np.int32))
-
-
-def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of both, x and y."""
-    if isinstance(data.x, Windows) or isinstance(data.y, Windows):
-        raise ValueError(_ONE_SERIES)
-    if isinstance(test.x, Windows) or isinstance(test.y, Windows):
-        raise ValueError(_ONE_SERIES)
-    if data.x.shape[1:] != test.x.shape[1:] or data.y.shape[1:] != test.y.shape[1:]:
-        raise ValueError(
-            f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "
-            f"but got {test.x.shape[1:]} -> {test.y.shape[1:]}; prepare both in the same way"
-        )
-    return np.concatenate([data.x, test.x]), np.concatenate([data.y, test.y])
 
 
 def _columns(members: Members) -> dict[str, np.ndarray]:
@@ -204,22 +173,30 @@ class _Job(NamedTuple):
             self.watch(Status(stage, plan, done, time.perf_counter() - self.begun))
 
 
-def _train_all(job: _Job, plan: Plan) -> tuple[Progress, float]:
-    """Trains the members, as many at a time as the plan holds; halves the plan when memory runs out."""
+def _train_all(job: _Job, plan: Plan, *, kept: bool) -> tuple[Progress, float, Plan]:
+    """Trains the members, as many at a time as the plan holds; halves the plan when memory runs out.
+
+    `kept` says that a part that was kept goes on in the layout that it had. Gives the last layout too.
+    """
     total, done, seconds, parts = len(job.columns["seed"]), 0, 0.0, []
-    job.tell("planned", plan, 0.0)
+    told = None
     while done < total:
+        if kept and job.keeper:
+            plan = job.keeper.plan(done, len(job.devices)) or plan
+        if plan != told:
+            job.tell("planned", plan, done / total)
+            told = plan
         try:
             part, compiling = _train_part(job, plan, done, total)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            plan = _smaller(plan, error)
-            job.tell("planned", plan, done / total)
+            plan, kept = _smaller(plan, error), False
             continue
         parts.append(part)
         done, seconds = done + plan.size, seconds + compiling
-    return jax.tree.map(lambda *a: np.concatenate(a), *parts), seconds
+    whole = parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: np.concatenate(a), *parts)
+    return whole, seconds, plan
 
 
 def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress, float]:
@@ -249,8 +226,17 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
         if job.keeper:
             job.keeper.save(start, plan, epoch, order, progress, last=epoch == study.epochs)
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
-    place = np.argsort(order)[:real]
-    return jax.tree.map(lambda a: a[place], to_host(progress)), compiled.seconds
+    progress, place = to_host(_needed(progress)), np.argsort(order)[:real]
+    place = slice(real) if np.array_equal(place, np.arange(real)) else place  # a slice copies nothing
+    return jax.tree.map(lambda a: a[place], progress), compiled.seconds
+
+
+def _needed(progress: Progress) -> Progress:
+    """The progress without what no result takes: the optimizer's state is two thirds of Adam's, in copies too."""
+    state = progress.state._replace(opt_state=None, key=None, step=None)
+    if progress.best is not None:
+        state = state._replace(params=None, model_state=None)
+    return progress._replace(state=state)
 
 
 def _check_memory(needed: float, left: float, plan: Plan) -> None:

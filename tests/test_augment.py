@@ -144,6 +144,8 @@ def test_mixup_of_alpha_0_changes_nothing():
             r"padding below each size of space, .* and padding 4",
         ),
         (lambda: augment.crop(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
+        (lambda: augment.cutout(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
+        (lambda: augment.mixup(X, jnp.arange(6), 0.4, key=KEY), r"but got int32; pass jax.nn.one_hot\(y, classes\)"),
         (lambda: augment.flip(X, axis=0, key=KEY), "wanted an axis of the examples, but got axis 0"),
         (lambda: augment.flip(X, axis=4, key=KEY), "wanted an axis of the examples, but got axis 4"),
     ],

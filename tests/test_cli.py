@@ -111,6 +111,11 @@ WRONG = [
     (["run", "iris", "--grid", "learning_rate=-1"], "never negative"),
     (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
     (["run", "iris", "--grid", "speed=1"], "nothing reads"),
+    (["run", "iris", "--grid"], "wanted settings after --grid"),
+    (["run", "iris", "--grid", "learning_rate=0.1", "learning_rate=0.2"], "'learning_rate' again"),
+    (["run", "iris", "--grid", "dropout_rate=1.5"], "at most 1"),
+    (["run", "iris", "--target", "y"], "wanted a CSV file with --target"),
+    (["run", "good.csv", "--target", "y", "--drop", "z"], "z"),
     (["run", "iris", "--model", "tree"], "wanted one of the models"),
     (["run", "iris", "--model", "mlp:x"], "whole numbers"),
     (["run", "iris", "--model", "lenet"], "images"),
@@ -125,6 +130,24 @@ def test_wrong_input_gets_one_sentence(arguments, words, tmp_path, capsys):
     (tmp_path / "nan.csv").write_text("\n".join([*table, ",1"]))
     (tmp_path / "text.csv").write_text("\n".join([*table, "abc,1"]))
     assert words in wrong(arguments, capsys)
+
+
+def test_a_run_that_was_refused_leaves_its_folder_free(tmp_path, capsys):
+    folder = str(tmp_path / "mine")
+    wrong(["run", "iris", "--batch-size", "1000", "--out", folder], capsys)
+    main(["run", "iris", *QUICK, "--out", folder])
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_damaged_command_is_named(tmp_path, capsys):
+    (tmp_path / "command.json").write_text("{}")
+    assert "command.json is damaged" in wrong(["resume", str(tmp_path)], capsys)
+
+
+def test_a_column_is_left_out(tmp_path):
+    (tmp_path / "t.csv").write_text("day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20)))
+    made = recipe.prepare(recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2))
+    assert made.data.feature_names == ("a",)
 
 
 def test_a_recipe_says_what_it_makes():

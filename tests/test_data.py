@@ -152,6 +152,23 @@ def test_several_targets_are_a_regression():
     np.testing.assert_array_equal(data.y[:, 1], [60, 70, 80, 90])
 
 
+def test_columns_may_have_numbers_for_names():
+    frame = pd.DataFrame([[1, 5, 0], [2, 6, 1], [3, 7, 0]])
+    data = Dataset.from_dataframe(frame, 2, drop=0)
+    assert (data.feature_names, data.y.tolist()) == (("1",), [0, 1, 0])
+    assert Dataset.from_dataframe(frame, [0, 1]).target_names == ("0", "1")
+    texts = Dataset.from_dataframe(pd.DataFrame([["so bad", 0], ["fine", 1]]), np.int64(1), text=0)
+    assert (list(texts.texts), texts.encoding.column) == (["so bad", "fine"], "0")
+
+
+def test_labels_of_a_categorical_keep_its_order():
+    sizes = pd.Categorical(["S", "L", "S", "M"], ["S", "M", "L", "XL"], ordered=True)
+    data = Dataset.from_dataframe(TABLE.assign(size=sizes), "size")
+    assert (data.target_names, data.y.tolist()) == (("S", "M", "L"), [0, 2, 0, 1])
+    numbers = Dataset.from_dataframe(TABLE.assign(size=pd.Categorical([10, 2, 1, 2])), "size")
+    assert (numbers.target_names, numbers.y.tolist()) == (("1", "2", "10"), [2, 1, 0, 1])
+
+
 # Sentences
 
 
@@ -196,6 +213,7 @@ ARRAY_FAULTS = {
     "too few output names": ((X, X), {"target_names": ("a",)}, "each of the 2 outputs, got 1"),
     "too few groups": ((X, LABELS), {"groups": [1, 2]}, "one row of groups for each of the 6 rows"),
     "ids that are floats": ((X, LABELS), {"ids": True}, "token ids, which are integers"),
+    "negative ids": ((X.astype(int) - 1, LABELS), {"ids": True}, "token ids from 0 on, got -1: fill"),
     "ids beyond int32": ((X.astype(np.int64) << 40, LABELS), {"ids": True}, "token ids that fit into int32"),
 }
 
@@ -214,6 +232,8 @@ TABLE_FAULTS = {
     "no features": (TABLE[["ill"]], "ill", "0 columns of features"),
     "no target": (TABLE, [], "and 0 targets"),
     "text as one of several": (TABLE, ["age", "ill"], "got 'yes' in 'ill'"),
+    "a column alone": (TABLE["age"], "ill", "wanted a pandas table, got a Series"),
+    "a dict": ({"age": [1, 2], "ill": [0, 1]}, "ill", "wanted a pandas table, got a dict"),
     "a name per row": (numbers_with(1, "0").assign(age=[f"n{i}" for i in range(30)]), "y", "30 different texts"),
 }
 

@@ -122,6 +122,23 @@ def test_offline_one_sentence_says_what_belongs_where(folder):
     assert all(part in str(error.value) for part in parts) and "\n" not in str(error.value)
 
 
+def test_offline_nothing_is_fetched_by_name_either(published, folder, monkeypatch):
+    put(published / "names.txt", b"ann\n")
+    monkeypatch.setenv("JNN_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match="JNN_OFFLINE is set: nothing is fetched"):
+        fetch("names")
+    assert not folder.exists()
+
+
+def test_a_file_that_no_server_has_is_named_from_the_data_folder_on(published, folder):
+    with pytest.raises(FileNotFoundError, match=r"or set JNN_DATA to a folder that holds uci/bostonHousing/data\.txt"):
+        fetch("boston")
+
+
+def test_a_set_that_needs_no_files_is_in_no_folder(folder):
+    assert fetch("digits") is None and fetch("python_library") is None
+
+
 def test_what_can_be_fetched_is_told(folder):
     told = {d.name: (d.is_available, d.can_be_fetched) for d in describe()}
     assert told["ag_news"] == told["cifar10"] == told["boston"] == (False, True)

@@ -130,6 +130,11 @@ def test_a_mirror_is_asked_where_an_address_fails(server, path):
     assert path.read_bytes() == CONTENT
 
 
+def test_a_file_of_nested_folders_is_named_from_the_data_folder_on(server, path):
+    with pytest.raises(FileNotFoundError, match=r"or set JNN_DATA to a folder that holds nested/set/file\.bin$"):
+        download([f"{server.url}/missing"], path.parent / "nested/set/file.bin", folder=path.parent)
+
+
 def test_a_missing_file_is_one_sentence(server, path):
     assert f"{server.url}/missing answered 404 Not Found" in fails([f"{server.url}/missing"], path)
     assert len(server.requests) == 1

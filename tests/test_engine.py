@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jnn
-from jnn.epoch import shuffled
+from jnn.epoch import _drawn, shuffled
 from tests.networks import Nnx
 
 DATA = jnn.data.load("iris")
@@ -184,6 +184,12 @@ def test_an_epoch_of_drawn_batches_takes_its_rows_with_replacement():
     counts = np.bincount(drawn.astype(int), minlength=12)
     assert counts[:2].sum() == counts[10:].sum() == 0 and counts[2:10].min() > 10  # 25 expected, deviation 4.7
     assert np.array_equal(walked, 2 + (200 + np.arange(200)) % 8)
+
+
+def test_going_round_the_rows_never_overflows():
+    number, total, count = 2**20 + 7, 5000, 1437
+    place, _ = _drawn(None, jnp.int32(number), total, jnp.int32(count))
+    np.testing.assert_array_equal(place, (number * total + np.arange(total)) % count)
 
 
 def test_augmentation_changes_training_batches_by_the_members_key_and_no_others():

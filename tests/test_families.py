@@ -8,7 +8,7 @@ import pytest
 
 import jnn
 from jnn import families, recipe
-from jnn.channels import standardize_channels
+from jnn.preprocess import standardize_channels
 
 RANDOM = np.random.default_rng(0)
 IDS = RANDOM.integers(1, 7, 40)

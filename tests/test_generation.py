@@ -110,6 +110,22 @@ def test_top_p_keeps_what_numpy_keeps(p):
     np.testing.assert_array_equal(jax.jit(keep_top_p)(LOGITS, p), wanted)
 
 
+def test_top_p_of_1_keeps_everything():
+    logits = -jnp.arange(60.0)  # the first ones have all of the probability, in float32
+    np.testing.assert_array_equal(keep_top_p(logits, 1.0), logits)
+    np.testing.assert_array_equal(jax.jit(keep_top_p)(logits, jnp.float32(1)), logits)
+
+
+def test_short_logits_are_drawn_from_in_float32():
+    short = jnp.asarray(np.random.default_rng(1).normal(size=(3, 2000)), jnp.bfloat16)
+    long = short.astype(jnp.float32)
+    kept = keep_top_p(short, 0.5)
+    assert kept.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(kept.astype(jnp.float32), keep_top_p(long, 0.5))
+    options = {"key": jax.random.key(0), "temperature": 0.7, "top_p": 0.9}
+    np.testing.assert_array_equal(draw(short, **options), draw(long, **options))
+
+
 def test_draws_follow_the_softmax_at_their_temperature():
     """20 000 draws: a deviation of 0.02 is more than five standard deviations."""
     logits = jnp.array([0.0, 1.0, 2.0])
@@ -126,5 +142,9 @@ def test_wrong_input_is_refused():
     params, _ = trained("gpt")
     with pytest.raises(ValueError, match="at most 16 positions, but got 22"):
         compiled("gpt", length=20)(params, None)
-    with pytest.raises(ValueError, match="at least one id"):
-        jnn.generate(jnn.as_module(FACTORIES["gpt"], *trained("gpt")), PROMPT[:, :0], 3)
+    model = jnn.as_module(FACTORIES["gpt"], *trained("gpt"))
+    for empty in (PROMPT[:, :0], PROMPT[:0]):
+        with pytest.raises(ValueError, match="at least one of at least one id"):
+            jnn.generate(model, empty, 3)
+    with pytest.raises(ValueError, match="wanted a window of at least 1 id, but got 0"):
+        jnn.generate_sliding(model, PROMPT, 3, 0)

@@ -43,6 +43,12 @@ def test_text_becomes_token_ids():
     assert (data.name, list(data.texts), data.tokenizer) == ("two", ["a b", "b b c"], WordTokenizer(("b", "a", "c")))
 
 
+@pytest.mark.parametrize("texts", [["a b", None], [None, "a b"]])
+def test_a_text_that_is_missing_is_one_sentence(texts):
+    with pytest.raises(ValueError, match=r"wanted texts, got None \(NoneType\) at texts"):
+        Dataset.from_huggingface(Rows({"text": texts, "label": [0, 1]}), "text", "label")
+
+
 def test_columns_of_numbers_become_features():
     rows = Rows({"age": [1, 2, 3], "size": [0.5, 1.5, 2.5], "price": [1.0, 2.5, 3.5]})
     data = Dataset.from_huggingface(rows, ["age", "size"], "price")

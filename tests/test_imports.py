@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parents[1] / "jnn"
 FLOORS = {
     "0 mathematics": "augment initializers layers losses metrics stats hyper",
     "1a networks": "modules models generation",
-    "1b machinery": "data preprocess channels model nnx_model study splits members engine epoch plan checkpoint",
-    "2 studies": "program population streaming check summary rows predict result training",
-    "3 on top of run": "evaluate search",
-    "4 faces": "progress plots inference families recipe report cli __main__",
+    "1b machinery": "data preprocess model nnx_model study splits members engine epoch plan checkpoint",
+    "2 studies": "scoring program population streaming check scores selection summary rows resident predict result "
+    "training",
+    "3 faces": "progress plots inference families recipe cli __main__",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 MODULES = sorted(p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -1,6 +1,7 @@
 """`jnn predict`: from a folder and a file of rows to a table of predictions with their spread."""
 
 import json
+import pathlib
 
 import numpy as np
 import pandas
@@ -62,6 +63,51 @@ def test_predictions_are_the_best_members_mean_and_spread(houses, tmp_path, caps
     assert np.abs(got["price"] - new["price"].to_numpy()).max() < 150  # prices spread by 390
 
 
+def test_a_packed_table_and_one_of_tabs_are_predicted_alike(houses, tmp_path):
+    folder, frame = houses
+    tables = []
+    for name, separator in (("new.csv", ","), ("new.csv.gz", ","), ("new.tsv", "\t")):
+        frame[:5].to_csv(name, sep=separator, index=False)
+        main(["predict", str(folder), name])
+        tables.append((tmp_path / "predictions.csv").read_text())
+    assert tables[0] == tables[1] == tables[2] and tables[0].count("\n") == 6
+
+
+WORDS = ["true", "false", "unknown", "true"] * 10
+CODES = ["01", "A1", "B1", "02"] * 10
+FLAGS = ["true", "false", "true", "true", "false"] * 8
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_rows_of_training_are_predicted_by_whatever_rows_stand_beside_them(coded, batch, tmp_path):
+    """Alone, the rows 0 and 3 hold words and flags that pandas reads as bools, and codes that it reads as numbers."""
+    folder, lines = coded
+    wanted = predictions(folder, lines, 64)
+    for rows in ([0, 3], [0], [1, 0], [3, 20, 2]):
+        got = predictions(folder, [lines[0], *(lines[1 + row] for row in rows)], batch)
+        np.testing.assert_allclose(got.iloc[:, 1:], wanted.iloc[rows, 1:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory):
+    """A run on categories that look like bools and numbers, and the lines of its table."""
+    folder = tmp_path_factory.mktemp("coded")
+    rows = zip(WORDS, CODES, FLAGS, ["yes", "no", "no", "yes"] * 10, strict=True)
+    lines = ["word,code,flag,answer", *map(",".join, rows)]
+    (folder / "coded.csv").write_text("\n".join(lines))
+    arguments = ["--target", "answer", "--seeds", "2", "--folds", "1", "--epochs", "2", "--model", "mlp:"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jnn.cli._configure_jax", lambda: None)
+        main(["run", str(folder / "coded.csv"), *arguments, "--out", str(folder / "run")])
+    return folder / "run", lines
+
+
+def predictions(folder, lines, batch):
+    pathlib.Path("new.csv").write_text("\n".join(lines))
+    main(["predict", str(folder), "new.csv", "--members", "all", "--batch", str(batch)])
+    return pandas.read_csv("predictions.csv")
+
+
 def test_classes_come_by_name_from_an_array_or_a_table(tmp_path, capsys):
     main(["run", "iris", "--seeds", "2", "--folds", "1", "--epochs", "30", "--model", "mlp:", "--out", "run"])
     iris = jnn.data.load("iris")
@@ -105,6 +151,11 @@ WRONG = [
     (["RUN", "other.csv"], "'east'"),
     (["RUN", "hole.csv"], "missing"),
     (["RUN", "wide.npy"], "rows of shape (3,)"),
+    (["RUN", "twice.csv"], "['size'] more than once"),
+    (["RUN", "long.csv"], "Expected 2 fields"),
+    (["RUN", "infinite.csv"], "row 2 of infinite.csv has NaN"),
+    (["RUN", "nan.npy", "--batch", "2"], "row 4 of nan.npy has NaN"),
+    (["RUN", "late.csv", "--batch", "1"], "'east'"),
     (["RUN", "new.csv", "--batch", "0"], "at least 1 row"),
 ]
 
@@ -113,16 +164,19 @@ WRONG = [
 def test_wrong_input_gets_one_sentence_and_no_file(houses, arguments, words, tmp_path, capsys):
     files = {"new.csv": "size,town\n1000,north", "new.parquet": "", "empty.csv": "", "header.csv": "size,town"}
     files |= {"fewer.csv": "size\n1000", "other.csv": "size,town\n1000,east", "hole.csv": "size,town\n,north"}
+    files |= {"infinite.csv": "size,town\n1,north\n-inf,north", "late.csv": "size,town\n1,north\n1,east"}
+    files |= {"twice.csv": "size,size,town\n1,1,north", "long.csv": "size,town\n1,north,0"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     np.save("wide.npy", np.zeros((2, 5)))
+    np.save("nan.npy", np.where(np.arange(5)[:, None] == 3, [1, np.nan, 0], 0.0))
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "command.json").write_text(json.dumps({"data": "iris", "grid": []}))
     with pytest.raises(SystemExit) as stop:
         main(["predict", *(str(houses[0]) if a == "RUN" else a for a in arguments)])
     told = capsys.readouterr().err
     assert stop.value.code == 2 and words in told and told.count("\n") == 1
-    assert not (tmp_path / "predictions.csv").exists()
+    assert not list(tmp_path.glob("predictions.csv*"))
 
 
 REVIEWS = ["a fine film", "so bad", "fine and moving", "bad and dull", "a moving film", "dull"] * 8
@@ -164,7 +218,12 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     np.testing.assert_array_equal(result.predict(new).mean, result.predict(np.array(new, object)).mean)
     pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
     (tmp_path / "empty.txt").write_text("")
-    for file, words in (("other.csv", "wanted the texts in a column 'review'"), ("empty.txt", "wanted a text in each")):
+    (tmp_path / "latin.txt").write_bytes("un caf\xe9".encode("latin-1"))
+    (tmp_path / "lines.txt").write_bytes("a fine\u2028film\r\n\r\nso\x0cbad\x85indeed\n".encode())
+    main(["predict", "run", "lines.txt", "--out", "lines.csv"])
+    assert len(pandas.read_csv("lines.csv")) == 3
+    wrong = (("other.csv", "texts in a column 'review'"), ("empty.txt", "a text in each"), ("latin.txt", "latin.txt"))
+    for file, words in wrong:
         with pytest.raises(SystemExit):
             main(["predict", "run", file])
         assert words in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Plain pairs, Linen modules and NNX factories become the same model."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -100,6 +101,35 @@ def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
     y_test, _ = model.apply({}, {}, jnp.zeros(1), train=False)
     is_inverse = keyword in ("deterministic", "use_running_average")
     assert (y_train.item(), y_test.item()) == ((0, 10) if is_inverse else (10, 0))
+
+
+@pytest.mark.parametrize(("keyword", "trains"), [("train", True), ("training", True), ("deterministic", False)])
+def test_the_mode_of_an_nnx_module_is_found_by_its_keyword(keyword, trains):
+    class Norm(nnx.Module):
+        def __init__(self, *, rngs):
+            self.norm = nnx.BatchNorm(2, rngs=rngs)
+
+        def __call__(self, x, **mode):
+            return self.norm(x, use_running_average=mode[keyword] is not trains)
+
+    parameter = inspect.Parameter(keyword, inspect.Parameter.KEYWORD_ONLY)
+    x = inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    self_ = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    Norm.__call__.__signature__ = inspect.Signature([self_, x, parameter])
+    model, x = jnn.as_model(Norm), jnp.array([[1.0, 2.0], [3.0, 6.0]])
+    params, state = model.init(jax.random.key(0), x)
+    trained, after = model.apply(params, state, x, key=jax.random.key(1), train=True)
+    np.testing.assert_allclose(trained.mean(axis=0), 0, atol=1e-6)
+    assert jax.tree.leaves(after)[0].tolist() != jax.tree.leaves(state)[0].tolist()
+    np.testing.assert_allclose(model.apply(params, state, x)[0], x, atol=1e-4)
+
+
+def test_a_pairs_own_options_are_no_state():
+    model = jnn.as_model(
+        (lambda key, width=8: {"w": 2.0 * width}, lambda params, x, scale=1.0: params["w"] * scale * x)
+    )
+    params, state = model.init(jax.random.key(0), jnp.ones(3))
+    assert (state, model.apply(params, state, jnp.ones(3))[0].tolist()) == ({}, [16.0] * 3)
 
 
 def test_nnx_numbers_and_streams_are_taken_out_of_the_state():

@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 import jnn
-from jnn import plots, stats, summary
+from jnn import plots, selection, stats, summary
 
 IRIS = jnn.data.load("iris")
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
@@ -94,7 +94,7 @@ def test_the_score_of_the_best_setting_is_not_flattered():
     noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))  # 30 settings that are all the same
     naive, honest = [], []
     for values in noise:
-        choice = summary.choose(scores(values))
+        choice = selection.choose(scores(values))
         naive.append(values.mean(axis=(0, 1)).max())
         honest.append(choice.interval.mean)
     error = np.std(honest) / np.sqrt(len(honest))
@@ -104,7 +104,7 @@ def test_the_score_of_the_best_setting_is_not_flattered():
 def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
     noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))
     inner = [{"validation_accuracy": (("seed", "fold", "rate"), np.roll(values, 1, axis=1))} for values in noise]
-    honest = [summary.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)]
+    honest = [selection.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)]
     error = np.std(honest) / np.sqrt(len(honest))
     assert abs(np.mean(honest) - 0.5) < 4 * error  # the pooled choice has 0.58; false alarm: 1 in 15 000
 
@@ -112,12 +112,12 @@ def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
 def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
     values = np.stack([np.full((3, 4), 0.9), np.full((3, 4), 0.95)], axis=-1)
     values[0, 1, 1] = np.nan
-    choice = summary.choose(scores(values))
+    choice = selection.choose(scores(values))
     assert (
         choice.setting == {"rate": 0.0} and choice.interval.n == 8
     )  # fold 1 is scored with the one that diverged there
     assert choice.interval.mean == pytest.approx((3 * 0.9 + 0.95) / 4) and "1 diverged" in choice.method
-    assert summary.choose(scores(np.where(np.arange(2), np.nan, values[:1]))).interval.mean == pytest.approx(0.9)
+    assert selection.choose(scores(np.where(np.arange(2), np.nan, values[:1]))).interval.mean == pytest.approx(0.9)
 
 
 def test_settings_with_other_seeds_are_not_paired_by_place():
@@ -125,7 +125,7 @@ def test_settings_with_other_seeds_are_not_paired_by_place():
     columns = {k: ("member", v) for k, v in members.columns().items()}
     made = scores([[[0.0]]]).drop_vars(["accuracy", "seed", "fold", "rate"])
     made = made.assign(accuracy=("member", np.arange(6.0))).assign_coords(columns)
-    difference = summary.compare(made, {"rate": 1.0}, {"rate": 0.0}).difference
+    difference = selection.compare(made, {"rate": 1.0}, {"rate": 0.0}).difference
     assert (difference.mean, difference.n) == (1.0, 1)  # seed 2 alone: 3 - 2
     table = summary.make_summary(made)
     assert [(row.members, row.diverged, row.intervals["accuracy"].n) for row in table.rows] == [(3, 0, 3)] * 2
@@ -133,18 +133,18 @@ def test_settings_with_other_seeds_are_not_paired_by_place():
     uneven = summary.make_summary(made.isel(member=slice(0, 5)))
     assert [row.members for row in uneven.rows] == [3, 2] and uneven.repetitions.startswith("2 to 3 seeds")
     with pytest.raises(ValueError, match="finite in both"):
-        summary.compare(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
+        selection.compare(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
 
 
 def test_a_setting_is_chosen_by_inner_rows_where_there_are_some():
     test = np.stack([np.full((2, 1), 0.9), np.full((2, 1), 0.7)], axis=-1)
     inner = {"validation_accuracy": (("seed", "fold", "rate"), 1 - test)}
-    choice = summary.choose(scores(test, **inner))
+    choice = selection.choose(scores(test, **inner))
     assert choice.setting == {"rate": 1.0} and choice.interval.mean == 0.7 and "inner" in choice.method
 
 
 def test_without_folds_or_inner_rows_the_choice_has_no_score():
-    choice = summary.choose(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
+    choice = selection.choose(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
     assert choice.setting == {"rate": 1.0} and np.isnan(choice.interval.mean) and "add folds" in choice.method
 
 
@@ -160,6 +160,22 @@ def test_two_settings_are_compared_by_paired_differences(result):
     np.testing.assert_allclose(got.difference[:3], wanted.difference[:3])
     with pytest.raises(ValueError, match="wanted a setting with"):
         result.compare({"learning_rate": 5.0}, {"learning_rate": 0.1})
+
+
+def test_a_setting_must_be_named_whole():
+    made = scores(np.random.default_rng(0).normal(size=(3, 2, 4))).stack(member=["rate"], create_index=False)
+    made = made.assign_coords(a=("member", [1, 1, 2, 2]), b=("member", [3, 4, 3, 4])).drop_vars("rate")
+    with pytest.raises(ValueError, match="name all their numbers"):
+        selection.compare(made, {"a": 1}, {"a": 2})
+    assert selection.compare(made, {"a": 1, "b": 3}, {"a": 2, "b": 3}).difference.n == 6
+
+
+def test_members_that_patience_has_ended_stay_in_the_learning_curves():
+    values = np.array([[0.5, 0.9, np.nan, np.nan], [0.1, 0.2, 0.3, 0.4]])
+    coordinates = {"rate": [1.0, 2.0], "epoch": [1, 2, 3, 4]}
+    made = xarray.Dataset({"accuracy": (("rate", "epoch"), values), "best_epoch": ("rate", [2, 4])}, coordinates)
+    kept = plots._ended_kept(made, "accuracy")["accuracy"].values
+    assert kept[0].tolist() == [0.5, 0.9, 0.9, 0.9] and kept[1].tolist() == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_a_saved_result_is_the_same_again(result, tmp_path):

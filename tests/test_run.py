@@ -1,6 +1,7 @@
 """`run` on real data: roles of the rows, wrong input, memory that does not suffice, and runs that are killed."""
 
 import functools
+import json
 import math
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -172,6 +174,20 @@ WRONG = [
         "one inner split",
     ),
     ({}, {"members": jnn.folds(2), "test": IRIS}, "either folds or a separate test set"),
+    ({}, {"members": 5}, "wanted members, such as jnn.seeds"),
+    ({}, {"members": jnn.seeds(2), "test": (IRIS.x, IRIS.y)}, "but got test=tuple"),
+    ({}, {"members": jnn.seeds(3)[[]]}, "at least one member"),
+    (
+        {},
+        {"members": jnn.seeds(1), "test": jnn.data.load("wine").take(slice(0, 9))},
+        "wanted a test set with the targets",
+    ),
+    ({}, {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])}, "row 60 does both"),
+    ({}, {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])}, r"\['train_accuracy'\] are scores"),
+    ({"loss": lambda o, y: jnn.losses.softmax_cross_entropy(o, y).mean()}, {}, "one loss per row"),
+    ({"loss": lambda o, y: o[:, :1] - y}, {}, r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]"),
+    ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
+    ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
 ]
 
 
@@ -193,6 +209,12 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
         ({"monitor": "f1"}, "wanted monitor"),
         ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
         ({"loss": None}, "wanted loss"),
+        ({"epochs": True}, "wanted epochs"),
+        ({"penalty": 0.1}, "wanted penalty"),
+        ({"inputs": "standardize"}, "wanted inputs as a preprocessing"),
+        ({"metrics": [jnn.metrics.accuracy]}, "wanted metrics by name"),
+        ({"metrics": {"loss": jnn.metrics.accuracy}}, "'loss' is taken"),
+        ({"keep": "best", "patience": 2, "evaluate_every": 5}, "before they are scored"),
     ],
 )
 def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
@@ -384,6 +406,63 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
         np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
     jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
     assert not (tmp_path / "unfinished").exists() and (tmp_path / "result.json").exists()
+
+
+def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
+    columns, arrays = {"seed": np.zeros(6, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    keeper = Keeper(tmp_path, "program", columns, arrays)
+    for start, width in ((0, 4), (4, 2)):  # memory ran out after the first part
+        keeper.save(start, jnn.Plan(1, 1, width), 3, np.arange(width), {"a": np.ones(width)}, last=True)
+    assert [keeper.plan(start, 1) for start in (0, 4)] == [jnn.Plan(1, 1, 4), jnn.Plan(1, 1, 2)]
+    assert keeper.plan(6, 1) is None
+
+
+def test_a_constant_inside_a_jitted_loss_makes_another_run(tmp_path):
+    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+
+    def text(last):
+        weights = jnp.asarray([1.0, 1.0, last])
+        loss = jax.jit(lambda o, y: jnn.losses.softmax_cross_entropy(o, y, class_weights=weights))
+        return _text(study(loss=loss), columns, arrays)
+
+    assert text(1.0) == text(1.0) != text(9.0)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    made = study(epochs=1)
+    jnn.run(made, IRIS, jnn.seeds(2), directory=tmp_path)
+    for name in ("result.json", "scores.nc", "members.safetensors"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            jnn.Result.load(tmp_path, made)
+        (tmp_path / name).write_bytes(whole)
+    with pytest.raises(ValueError, match=r"wanted params/hidden/0/bias of shape \(16,\), but .* has \(8,\)"):
+        jnn.Result.load(tmp_path, study(model=functools.partial(jnn.models.MLP, 4, (16,), 3)))
+
+
+def test_numbers_of_numpy_are_kept(tmp_path):
+    made = study(hyper={"learning_rate": np.float32(0.01)}, epochs=np.int64(1))
+    jnn.run(made, IRIS, jnn.seeds(1)).save(tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["study"]["hyper"] == {
+        "learning_rate": pytest.approx(0.01)
+    }
+
+
+def test_one_study_predicts_a_classification_and_a_regression():
+    model = functools.partial(jnn.models.MLP, 4, (8,), 2)
+    loss = lambda o, y: jnn.losses.squared_error(o, jax.nn.one_hot(y, 2) if y.ndim == 1 else y)  # noqa: E731
+    made = jnn.Study(model, loss, optax.adam(0.01), epochs=1)
+    labels, amounts = IRIS.y % 2, np.stack([IRIS.x[:, 0], IRIS.x[:, 1]], axis=1)
+    for target, total in ((labels, True), (amounts, False)):
+        mean = jnn.run(made, jnn.Dataset.from_arrays(IRIS.x, target), jnn.seeds(1)).predict(IRIS.x).mean
+        assert np.allclose(mean.sum(axis=1), 1) is total  # probabilities, or numbers
+
+
+def test_an_optimizer_that_needs_the_loss_gets_it():
+    reduce = lambda h: optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau(patience=1))  # noqa: E731
+    result = jnn.run(study(optimizer=reduce, epochs=2, hyper={}), IRIS, jnn.seeds(1))
+    assert np.isfinite(result.scores["train_loss"]).all()
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path):

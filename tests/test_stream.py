@@ -1,6 +1,7 @@
 """Streams by Grain: every row once an epoch, in an order that only the seed and the epoch fix, from anywhere on."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -37,6 +38,13 @@ def test_a_stream_goes_on_where_it_was_cut_off():
     whole = take(Stream((X, Y), 4, threads=3), 14)
     np.testing.assert_array_equal(take(Stream((X, Y), 4).start(9), 5), whole[9:])
     np.testing.assert_array_equal(Stream((X, Y), 4)[13][1], whole[13])
+
+
+@pytest.mark.parametrize("ask", [lambda s: s[0], iter, lambda s: s.start(3)], ids=["a batch", "all", "the rest"])
+def test_without_grain_it_is_told_what_to_install(ask, monkeypatch):
+    monkeypatch.setitem(sys.modules, "grain", None)  # so that its import fails
+    with pytest.raises(ImportError, match=r"streams need Grain: pip install 'jnn-jax\[stream\]'"):
+        ask(Stream((X, Y), 5))
 
 
 def test_a_file_on_disk_is_read_batch_by_batch(tmp_path):

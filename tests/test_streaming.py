@@ -70,6 +70,13 @@ def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypa
         np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
 
 
+def test_a_second_run_on_a_stream_compiles_nothing():
+    made = study()
+    first, second = (jnn.run(made, STREAM, jnn.seeds(2), test=TEST) for _ in range(2))
+    assert second.timing["compile"] == 0.0 < first.timing["compile"]
+    np.testing.assert_array_equal(first.scores["train_loss"], second.scores["train_loss"])
+
+
 def test_devices_share_the_batches_of_a_stream():
     plans = jnn.Plan(1, 2, 1), jnn.Plan(4, 1, 1, split=2)
     alone, shared = (jnn.run(study(), STREAM, jnn.seeds(2), test=TEST, plan=plan) for plan in plans)

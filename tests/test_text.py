@@ -83,6 +83,28 @@ def test_a_pattern_parts_off_punctuation():
     assert WordTokenizer.fit(["Stop! Don't."], pattern=r"\w+|[^\w\s]").words == ("!", "'", ".", "Don", "Stop", "t")
 
 
+def test_words_of_a_pattern_with_groups_are_whole_matches():
+    tokenizer = WordTokenizer.fit(["don't stop"], pattern=r"\w+('\w+)?")
+    assert tokenizer.words == ("don't", "stop")
+    np.testing.assert_array_equal(tokenizer.encode("stop don't go"), [3, 2, 1])
+
+
+def test_an_alphabet_without_characters_is_one_sentence():
+    with pytest.raises(ValueError, match="wanted at least one character, but got none; fit on texts that have some"):
+        CharTokenizer.fit([])
+
+
+def test_a_text_that_says_pad_is_no_padding():
+    tokenizer = get("byte pairs")
+    ids = tokenizer.encode("a <pad> b")
+    assert ids.all() and tokenizer.decode(ids) == "a <pad> b"
+
+
+def test_a_text_that_is_none_is_one_sentence():
+    with pytest.raises(ValueError, match=r"wanted texts, got None \(NoneType\) at texts\[1\]: drop such rows"):
+        Dataset.from_texts(["a", None], [0, 1])
+
+
 def test_pad_fills_up_and_cuts_off():
     rows = pad([[1, 2, 3], []], 2, padding=-1)
     assert rows.dtype == np.int32

@@ -32,6 +32,27 @@ def test_windows_are_the_rows_of_numpys_sliding_window():
     )
 
 
+@pytest.mark.parametrize("values", [SERIES, jnp.asarray(SERIES)], ids=["on the host", "on the device"])
+def test_rows_are_chosen_as_from_an_array(values):
+    windows, written = Windows(values, 8, 0, 11), np.lib.stride_tricks.sliding_window_view(SERIES, 8, 0)[:50]
+    written = written.swapaxes(1, 2)
+    for rows in (-1, [-1, 3], written[:, 0, 0] > 0, slice(-3, None), np.array([[-50, 49]])):
+        np.testing.assert_array_equal(windows[rows], written[rows])
+    for rows in (50, [-51], np.ones(49, bool)):
+        with pytest.raises(IndexError):
+            windows[rows]
+
+
+@pytest.mark.parametrize("rows", [slice(5, 30), np.arange(5, 30), (np.arange(50) >= 5) & (np.arange(50) < 30)])
+def test_a_slice_of_a_series_is_a_series(rows):
+    part, chosen = DATA.take(rows), np.arange(50)[rows]
+    assert part.is_series and part.rows == 25 and part.gap == DATA.gap
+    np.testing.assert_array_equal(part.x[:], DATA.x[chosen])
+    np.testing.assert_array_equal(part.y[:], DATA.y[chosen])
+    for fold in jnn.folds(3).split.rows(part):
+        assert fold.train.max() + part.gap < fold.test.min()
+
+
 def test_training_on_windows_is_training_on_their_rows_written_out():
     rows = np.arange(DATA.rows)
     written = jnn.Dataset(DATA.x[rows].reshape(50, -1), DATA.y[rows].reshape(50, -1), "regression")
@@ -97,6 +118,8 @@ WRONG = [
     (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "wanted labels from 0 to 2"),
     (lambda: jnn.run(study(), DATA, jnn.folds(3, kind="plain")), "folds in time for windows"),
     (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
+    (lambda: DATA.take([4, 2]), "wanted a slice of a series, got 2 rows .*pass the rows to jnn.folds"),
+    (lambda: DATA.take(slice(None, None, 2)), "wanted a slice of a series, got 25 rows"),
 ]
 
 

@@ -1,6 +1,6 @@
 """What a data set must fulfil before anything is trained on it; each fault is answered in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,6 +28,18 @@ def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
                 f"wanted one row of {name} for each of the {len(x)} rows of x, got {name} of shape {values.shape}: "
                 "check that both come from the same table and that rows are the first axis"
             )
+
+
+def check_texts(texts: Iterable[str]) -> list[str]:
+    """The texts as a list, each of which is text indeed."""
+    texts = list(texts)
+    row = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if row is not None:
+        raise ValueError(
+            f"wanted texts, got {texts[row]!r} ({type(texts[row]).__name__}) at texts[{row}]: drop such rows, or turn "
+            "what they hold into text"
+        )
+    return texts
 
 
 def check_labels(y: np.ndarray, classes: int) -> None:

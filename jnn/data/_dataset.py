@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jnn.data._check import check_features, check_not_one_hot, check_rows, check_varies
+from jnn.data._check import check_features, check_not_one_hot, check_rows, check_texts, check_varies
+from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
 from jnn.data._table import (
     Encoding,
+    Names,
+    as_names,
     check_known,
     columns_by_name,
     fit_encoding,
-    read_csv,
     read_series,
     split_columns,
-    target_matrix,
-    target_values,
+    target_of,
 )
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
@@ -110,52 +111,52 @@ class Dataset:
     def from_csv(
         cls,
         path: str | PathLike[str],
-        target: str | Sequence[str],
+        target: Names,
         *,
         task: Task | None = None,
         text: str | None = None,
-        drop: str | Sequence[str] = (),
-        separator: str = ",",
+        drop: Names = (),
+        separator: str | None = None,
         **fields: Any,
     ) -> "Dataset":
-        """A data set from a CSV file with a header line; everything else as in `from_dataframe`."""
-        fields = {"name": Path(path).stem, "source": Path(path).name, **fields}
-        return cls.from_dataframe(read_csv(path, separator), target, task=task, text=text, drop=drop, **fields)
+        """As `from_dataframe`, from a CSV file with a header line; .tsv stands for tabs, .csv.gz is unpacked."""
+        fields = {"name": uncompressed(path).stem, "source": Path(path).name, **fields}
+        frame = read_csv(path, separator, text=() if text is None else (text,))
+        return cls.from_dataframe(frame, target, task=task, text=text, drop=drop, **fields)
 
     @classmethod
     def from_dataframe(
         cls,
         frame: "pd.DataFrame",
-        target: str | Sequence[str],
+        target: Names,
         *,
         task: Task | None = None,
-        text: str | None = None,
-        drop: str | Sequence[str] = (),
+        text: str | int | None = None,
+        drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
         """A data set from a pandas table: `target` names its column of targets, or several for a regression.
 
         Numeric columns are taken as they are; text, category and bool columns become one column `name=value` for each
         of their sorted values; columns named in `drop` are left out. Labels of any type become the numbers of their
-        sorted values. Missing values, dates and numeric columns that hold text in some rows are refused. The task is
-        inferred as in `from_arrays`.
+        values: sorted, or in a categorical's own order. Missing values, dates and numeric columns that hold text in
+        some rows are refused. The task is inferred as in `from_arrays`.
 
         A column of sentences is named by `text`: rows are then its token ids as in `from_texts`, whose options
         `tokenizer` and `length` apply, and no other column is a feature.
         """
+        columns, names, drop = columns_by_name(frame), as_names(target), as_names(drop)
         if text is not None:
-            chosen = [text, *_as_tuple(target)]
-            check_known(columns_by_name(frame), chosen)
-            drop = [name for name in columns_by_name(frame) if name not in chosen]
-        names = _as_tuple(target)
-        features, targets = split_columns(columns_by_name(frame), names, _as_tuple(drop))
-        y = target_values(target, targets[target]) if isinstance(target, str) else target_matrix(targets)
+            check_known(columns, [str(text), *names])
+            drop = [name for name in columns if name not in (str(text), *names)]
+        features, targets = split_columns(columns, names, drop)
+        y, order = target_of(target, targets)
         task = task or infer_task(y)
         if task == "classification":
-            y, names = labels_as_text(y)
+            y, names = labels_as_text(y, order)
         if text is not None:
-            fields = {"name": "table", "target_names": names, "column": text, **fields}
-            return cls.from_texts(list(map(str, features[text])), y, task=task, **fields)
+            fields = {"name": "table", "target_names": names, "column": str(text), **fields}
+            return cls.from_texts(list(map(str, features[str(text)])), y, task=task, **fields)
         encoding = fit_encoding(features)
         fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
         return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
@@ -180,10 +181,11 @@ class Dataset:
         array([[4, 3],
                [5, 2]], dtype=int32)
         """
+        texts = check_texts(texts)
         tokenizer = tokenizer or WordTokenizer.fit(texts)
         ids = pad([tokenizer.encode(text) for text in texts], length)
         encoding = TextEncoding(column, tokenizer, ids.shape[1])
-        kept = {"tokenizer": tokenizer, "encoding": encoding, "texts": np.array(list(texts), object)}
+        kept = {"tokenizer": tokenizer, "encoding": encoding, "texts": np.array(texts, object)}
         return cls.from_arrays(ids, labels, ids=True, **{"name": "texts", **kept, **fields})
 
     @classmethod
@@ -207,6 +209,7 @@ class Dataset:
         horizon: int,
         *,
         channels: Sequence[str] = (),
+        separator: str | None = None,
         **fields: Any,
     ) -> "Dataset":
         """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
@@ -220,9 +223,9 @@ class Dataset:
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
         """
         if isinstance(values, str | PathLike):
-            fields = {"name": Path(values).stem, "source": Path(values).name, **fields}
+            fields = {"name": uncompressed(values).stem, "source": Path(values).name, **fields}
         if isinstance(values, str | PathLike) or hasattr(values, "columns"):
-            values, names = read_series(values, channels)  # type: ignore[arg-type]
+            values, names = read_series(values, channels, separator)  # type: ignore[arg-type]
             fields = {"feature_names": names, **fields}
         values = as_float(np.asarray(values))
         if values.ndim != 2:
@@ -277,8 +280,13 @@ class Dataset:
         return len(self.target_names) if self.task == "classification" else 0
 
     def take(self, rows: ArrayLike | slice) -> "Dataset":
-        """The chosen rows (indices, a mask or a slice) as a data set of the same classes; published splits are left."""
+        """The chosen rows (indices, a mask or a slice) as a data set of the same classes; published splits are left.
+
+        Of a series only rows that follow each other, as a shorter series; a ValueError for any others.
+        """
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        if isinstance(self.x, Windows) and isinstance(self.y, Windows):
+            return dataclasses.replace(self, x=self.x.stretch(rows), y=self.y.stretch(rows), splits=())
         groups = None if self.groups is None else self.groups[rows]
         texts = None if self.texts is None else self.texts[rows]
         return dataclasses.replace(self, x=self.x[rows], y=self.y[rows], groups=groups, texts=texts, splits=())
@@ -290,7 +298,3 @@ class Dataset:
         targets = f"{self.classes} classes" if self.task == "classification" else f"{self.outputs} outputs"
         targets = "1 output" if targets == "1 outputs" else targets
         return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {self.x.shape[1:]}, {targets}"
-
-
-def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)

@@ -19,7 +19,14 @@ _CHUNK = 1 << 20
 _FAILURES = (OSError, http.client.HTTPException)  # URLError, refused and cut connections, time-outs, a full disk
 
 
-def download(urls: Sequence[str], path: Path, digest: str = "", *, progress: Progress | None = None) -> Path:
+def download(
+    urls: Sequence[str],
+    path: Path,
+    digest: str = "",
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Puts the file at `path`, from the first address that gives one of this digest; a good file there stays.
 
     The bytes are gathered in `path` + ".partial", which takes its final name only when it is complete and right. Of
@@ -30,6 +37,7 @@ def download(urls: Sequence[str], path: Path, digest: str = "", *, progress: Pro
         urls: Addresses of the same bytes.
         path: Where the file goes; its folder is made.
         digest: "sha256:..." or "md5:..." in hexadecimal digits; "" takes what comes, where none was published.
+        folder: That of all data, in which the path lies; by default the one above the file's own.
         progress: Told of what has arrived.
 
     Raises:
@@ -50,10 +58,10 @@ def download(urls: Sequence[str], path: Path, digest: str = "", *, progress: Pro
         reasons.append(str(error))
     if path.is_file() and fits(path, digest):
         return path
-    known = f" ({digest})" if digest else ""
+    known, place = f" ({digest})" if digest else "", path.relative_to(folder or path.parent.parent).as_posix()
     raise FileNotFoundError(
         f"wanted the file {path.name}{known}, but {'; '.join(reasons)}: get it elsewhere and "
-        f"put it at {path}, or set JNN_DATA to a folder that holds {path.parent.name}/{path.name}"
+        f"put it at {path}, or set JNN_DATA to a folder that holds {place}"
     )
 
 

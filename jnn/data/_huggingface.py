@@ -23,7 +23,8 @@ def read_columns(
     labels = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)
     names = {"target_names": tuple(labels)} if labels else {}
     values = list(rows[features[0]])
-    if isinstance(x, str) and values and isinstance(values[0], str):
+    first = next((value for value in values if value is not None), None)
+    if isinstance(x, str) and isinstance(first, str):
         return values, np.asarray(list(rows[y])), names
     if isinstance(x, str):
         return _numbers(values), np.asarray(list(rows[y])), names

@@ -15,7 +15,6 @@ from jnn.data._dataset import Dataset
 from jnn.data._download import Progress, download
 from jnn.data._entry import Entry, Form
 from jnn.data._sources import SOURCES
-from jnn.data._windows import Windows
 
 Part = Literal["train", "validation", "test", "all"]
 
@@ -62,17 +61,16 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
     return _part(dataclasses.replace(dataset, **facts), split)
 
 
-def fetch(name: str, *, progress: Progress | None = None) -> Path:
-    """Fetches the files of a data set unless they are there already; their folder.
+def fetch(name: str, *, progress: Progress | None = None) -> Path | None:
+    """Fetches the files of a data set unless they are there already; the data folder, or None if it needs no files.
 
     Every file is checked by its published digest and takes its name only when it is complete; a download that was cut
-    off goes on where it ended. Raises ValueError where no public address is known, FileNotFoundError, in one sentence,
-    where none answers.
+    off goes on where it ended. Raises ValueError for an unknown name, FileNotFoundError, in one sentence, where no
+    public address is known, none answers, or `JNN_OFFLINE=1` is set.
     """
     entry = _entry(name)
-    if _present(entry) is None:
-        _fetch(name, entry, progress)
-    return data_folder()
+    form = _present(entry) or _fetch(name, entry, progress)
+    return data_folder() if form.files else None
 
 
 def names() -> tuple[str, ...]:
@@ -112,10 +110,7 @@ def _read(name: str, entry: Entry, options: dict[str, Any]) -> Dataset:
     form = _present(entry)
     if form is None and entry.fallback:
         return entry.fallback()
-    if form is None:
-        if os.environ.get("JNN_OFFLINE", "0") not in ("", "0"):
-            raise FileNotFoundError(f"{_absence(name, entry)} (JNN_OFFLINE is set: nothing is fetched)")
-        form = _fetch(name, entry, None)
+    form = form or _fetch(name, entry, None)
     paths = [data_folder() / file for file in form.files]
     if not paths:
         return form.read(**options)
@@ -132,12 +127,14 @@ def _read(name: str, entry: Entry, options: dict[str, Any]) -> Dataset:
 
 def _fetch(name: str, entry: Entry, progress: Progress | None) -> Form:
     """Downloads the first form that has addresses."""
+    if os.environ.get("JNN_OFFLINE", "0") not in ("", "0"):
+        raise FileNotFoundError(f"{_absence(name, entry)} (JNN_OFFLINE is set: nothing is fetched)")
     form = next((form for form in entry.forms if _has_addresses(form)), None)
     if form is None:
         raise FileNotFoundError(f"{_absence(name, entry)} (no address is known to fetch them from)")
     for file in form.files:
         source = SOURCES[file]
-        download(source.urls, data_folder() / file, source.digest, progress=progress)
+        download(source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress)
     return form
 
 
@@ -176,15 +173,4 @@ def _part(dataset: Dataset, split: Part | None) -> Dataset:
     if (split or "train") not in parts:
         raise ValueError(f"wanted the {split!r} part of {dataset.name!r}, got a split of {sorted(parts)} only")
     rows = parts[split or "train"]
-    return _stretch(dataset, int(rows[0]), len(rows)) if dataset.is_series else dataset.take(rows)
-
-
-def _stretch(dataset: Dataset, first: int, count: int) -> Dataset:
-    """Consecutive windows as windows of a shorter series."""
-
-    def cut(windows: Windows) -> Windows:
-        span = len(windows.values) - len(windows) + 1
-        return dataclasses.replace(windows, values=windows.values[first : first + count + span - 1])
-
-    assert isinstance(dataset.x, Windows) and isinstance(dataset.y, Windows)
-    return dataclasses.replace(dataset, x=cut(dataset.x), y=cut(dataset.y), splits=())
+    return dataset.take(rows)

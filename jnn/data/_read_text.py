@@ -37,7 +37,7 @@ def read_rt_polarity_archive(archive: Path, **options) -> Dataset:
 
 def read_sst2(train: Path, dev: Path, test: Path, **options) -> Dataset:
     """Whole sentences of the Stanford sentiment treebank without the neutral ones: training, validation, test."""
-    parts = [[line.split(" ", 1) for line in _lines(path.read_bytes())] for path in (train, dev, test)]
+    parts = [[line.split(" ", 1) for line in lines_of(path.read_bytes())] for path in (train, dev, test)]
     rows = [(text, int(label)) for part in parts for label, text in part]
     return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
@@ -76,13 +76,19 @@ def clean(text: str) -> str:
     return " ".join(text.split()).lower()
 
 
+def lines_of(raw: bytes, encoding: str = "utf-8") -> list[str]:
+    """Lines that end with a line feed, or a return and one, and with nothing else that Unicode may take for an end."""
+    text = raw.decode(encoding).replace("\r\n", "\n").removesuffix("\n")
+    return text.split("\n") if raw else []
+
+
 def _rt_polarity(positive: bytes, negative: bytes, **options) -> Dataset:
-    parts = [(clean(line), label) for raw, label in ((positive, 1), (negative, 0)) for line in _lines(raw, "cp1252")]
+    parts = [(clean(line), label) for raw, label in ((positive, 1), (negative, 0)) for line in lines_of(raw, "cp1252")]
     return _dataset(parts, _SENTIMENT, (), **options)
 
 
 def _glue_sst2(train: bytes, dev: bytes, **options) -> Dataset:
-    parts = [[line.rstrip().rsplit("\t", 1) for line in _lines(raw)[1:]] for raw in (train, dev)]
+    parts = [[line.rstrip().rsplit("\t", 1) for line in lines_of(raw)[1:]] for raw in (train, dev)]
     rows = [(text.strip(), int(label)) for part in parts for text, label in part]
     return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
@@ -117,11 +123,6 @@ def _news(path: Path) -> list[tuple[str, int]]:
     raw = path.read_bytes()
     table = csv.reader(io.StringIO((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")))
     return [(" ".join(parts).replace("\\", " ").lower(), int(label) - 1) for label, *parts in table]
-
-
-def _lines(raw: bytes, encoding: str = "utf-8") -> list[str]:
-    """Lines that end with a line feed, and with nothing else that Unicode may take for an end."""
-    return raw.decode(encoding).removesuffix("\n").split("\n")
 
 
 def _consecutive(counts: Sequence[int]) -> tuple[Split, ...]:

@@ -67,10 +67,11 @@ class Stream:
 
     def start(self, number: int) -> Iterator[Batch]:
         """The batches from this number on, read ahead by threads of their own."""
+        all_batches = self._batches()  # says what to install where Grain is absent
         import grain
 
         options = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=self.ahead)
-        batches = iter(self._batches().to_iter_dataset(options))
+        batches = iter(all_batches.to_iter_dataset(options))
         batches.set_state({"next_index": number})
         return batches
 

@@ -1,18 +1,22 @@
 """From the columns of a pandas table to arrays, and the `Encoding` that turns later rows into the same features."""
 
+import collections
+import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
+from jnn.data._csv import read_csv
+
 if TYPE_CHECKING:
     import pandas as pd
 
+Names = str | int | Sequence[str | int]  # of columns; numbers where a table has them for names
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 
 
@@ -70,27 +74,20 @@ def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
     return Encoding(tuple(Column(name, _categories(name, values)) for name, values in features.items()))
 
 
-def read_csv(path: str | PathLike[str], separator: str) -> "pd.DataFrame":
-    """The table in a CSV file; one sentence where it cannot be read."""
-    import pandas as pd
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"wanted a CSV file, got {str(path)!r}, which is no file: check the path")
-    try:
-        return pd.read_csv(path, sep=separator, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip()
-        raise ValueError(f"wanted a CSV table in UTF-8 with a header line, got {str(path)!r}: {reason}") from error
-
-
 def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
     """The columns of a table under their names as text, each of which must be there once."""
+    if not (hasattr(frame, "columns") and hasattr(frame, "items")):
+        raise ValueError(f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it")
     columns = {str(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
         repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
         raise ValueError(f"wanted columns of different names, got {repeated} more than once: rename them")
     return columns
+
+
+def as_names(names: Names) -> tuple[str, ...]:
+    """One name or several as text, as `columns_by_name` has them."""
+    return (str(names),) if _is_single(names) else tuple(map(str, names))  # type: ignore[arg-type]
 
 
 def split_columns(
@@ -111,16 +108,17 @@ def split_columns(
 
 
 def read_series(
-    source: "pd.DataFrame | str | PathLike[str]", channels: Sequence[str] = ()
+    source: "pd.DataFrame | str | PathLike[str]", channels: Sequence[str] = (), separator: str | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """A series [time, channels] with the channels' names, from a table or CSV file whose rows are its steps.
 
     Args:
-        source: A pandas table or the path of a file (.csv; .tsv with tabs).
+        source: A pandas table or the path of a CSV file, which may be compressed.
         channels: The columns to take; by default those of numbers, so that dates are left out.
+        separator: Between the columns of a file; by default a tab in .tsv, else a comma.
     """
     if isinstance(source, str | PathLike):
-        source = read_csv(source, "\t" if Path(source).suffix.lower() == ".tsv" else ",")
+        source = read_csv(source, separator)
     columns = columns_by_name(source)
     check_known(columns, channels)
     names = tuple(channels) or tuple(name for name, values in columns.items() if _is_number(values))
@@ -144,24 +142,18 @@ def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
         )
 
 
-def target_values(name: str, column: "pd.Series") -> np.ndarray:
-    """A complete target column as numbers, bools or text; dates and text among numbers are refused."""
-    if _is_number(column):
-        return column.to_numpy(np.float64 if column.dtype.kind == "f" else np.int64)
-    if column.dtype.name in ("bool", "boolean"):
-        return column.to_numpy(bool)
-    return _text(name, column).to_numpy(object)
+def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
+    """The complete columns of a target as an array: of one [rows], of several numbers [rows, outputs], a regression.
 
-
-def target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
-    """Several complete target columns, [rows, outputs]; a target of several columns is a regression."""
-    for name, values in columns.items():
-        if not _is_number(values):
-            raise ValueError(
-                f"wanted numbers in each of the targets {list(columns)}, got {values.iloc[0]!r} in {name!r}: "
-                "correct the column, or pass a single target for labels"
-            )
-    return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
+    Also the labels of a categorical in its own order, as far as they occur; () where they are to be sorted.
+    """
+    if not _is_single(target):
+        return _target_matrix(columns), ()
+    ((name, values),) = columns.items()
+    if values.dtype.name != "category":
+        return _target_values(name, values), ()
+    order = map(str, values.cat.remove_unused_categories().cat.categories)
+    return _text(name, values).to_numpy(object), tuple(dict.fromkeys(order))
 
 
 def check_complete(columns: "dict[str, pd.Series]") -> None:
@@ -173,6 +165,29 @@ def check_complete(columns: "dict[str, pd.Series]") -> None:
             f"wanted a value in every row, got missing values: {', '.join(holes)}: "
             "fill them, or drop these rows or columns, before"
         )
+
+
+def _is_single(names: Names) -> bool:
+    return isinstance(names, str) or not isinstance(names, Iterable)
+
+
+def _target_values(name: str, column: "pd.Series") -> np.ndarray:
+    """Numbers, bools or text; dates and text among numbers are refused."""
+    if _is_number(column):
+        return column.to_numpy(np.float64 if column.dtype.kind == "f" else np.int64)
+    if column.dtype.name in ("bool", "boolean"):
+        return column.to_numpy(bool)
+    return _text(name, column).to_numpy(object)
+
+
+def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
+    for name, values in columns.items():
+        if not _is_number(values):
+            raise ValueError(
+                f"wanted numbers in each of the targets {list(columns)}, got {values.iloc[0]!r} in {name!r}: "
+                "correct the column, or pass a single target for labels"
+            )
+    return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
 
 
 def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
@@ -196,15 +211,41 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
             _refuse_text(column.name, values.astype(object).map(str))
         with np.errstate(over="ignore"):  # Dataset says it in a sentence
             return values.to_numpy(np.float32)[:, None]
-    text = values.astype(object).map(str)
-    number = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(text, dtype=object))
-    if (number < 0).any():
-        unknown = sorted(set(text) - set(column.categories))
+    rows, texts = pd.factorize(values.astype(object).map(str))
+    found = _places(texts, column.categories)
+    unknown = sorted(text for text, place in zip(texts, found, strict=True) if place is None)
+    if unknown:
         raise ValueError(
             f"wanted one of {list(column.categories)} in column {column.name!r}, got {unknown}: "
             "no row that the encoding was made from has such a category"
         )
-    return np.eye(len(column.categories), dtype=np.float32)[number]
+    return np.eye(len(column.categories), dtype=np.float32)[np.array(found, int)[rows]]
+
+
+def _places(texts: Iterable[str], categories: Sequence[str]) -> list[int | None]:
+    """Where each text stands among the categories, or else the only one that a reader of files may take for the same.
+
+    A file's "01" or "true" is text, a number or a bool by what else stands in its column, so categories are found again
+    whatever types the reader of either table saw. None is no category.
+    """
+    exact = {category: place for place, category in enumerate(categories)}
+    read = collections.defaultdict(list)
+    for category, place in exact.items():
+        read[_as_read(category)].append(place)
+
+    def place_of(text: str) -> int | None:
+        alike = read.get(_as_read(text), [])
+        return exact.get(text, alike[0] if len(alike) == 1 else None)
+
+    return [place_of(text) for text in texts]
+
+
+def _as_read(text: str) -> str | float:
+    """What pandas may make of a text: "01" becomes the number 1, and "TRUE" a bool, which is "True" as text."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text.capitalize() if text.lower() in ("true", "false") else text
 
 
 def _is_number(column: "pd.Series") -> bool:

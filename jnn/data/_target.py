@@ -27,8 +27,10 @@ def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarra
     return _whole(y), tuple(target_names)
 
 
-def labels_as_text(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Text, bools or whole numbers as text, and their names in the order of the values (2 before 10)."""
+def labels_as_text(y: np.ndarray, order: tuple[str, ...] = ()) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Text, bools or whole numbers as text, and their names in the order of the values (2 before 10), or in `order`."""
+    if order:
+        return y, order
     y = _whole(y)
     if np.issubdtype(y.dtype, np.floating):
         raise ValueError(f"wanted labels, got fractions such as {y[y != np.floor(y)][0]}: pass task='regression'")

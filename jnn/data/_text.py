@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,6 +53,8 @@ class CharTokenizer:
     unknown: str = ""
 
     def __post_init__(self):
+        if not self.characters:
+            raise ValueError("wanted at least one character, but got none; fit on texts that have some")
         if len(set(self.characters)) < len(self.characters) or self.unknown not in ("", *self.characters):
             raise ValueError(
                 f"wanted different characters and unknown among them, but got {self.characters!r} and {self.unknown!r}"
@@ -120,7 +122,7 @@ class WordTokenizer:
         cls, texts: Iterable[str], *, size: int | None = None, min_count: int = 1, pattern: str = r"\S+"
     ) -> "WordTokenizer":
         """The words that come at least `min_count` times, the most frequent first, at most `size - 2` of them."""
-        counts = collections.Counter(word for text in texts for word in re.findall(pattern, text))
+        counts = collections.Counter(word for text in texts for word in _words(pattern, text))
         words = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
         return cls(tuple(words[: None if size is None else max(0, size - 2)]), pattern)
 
@@ -131,7 +133,7 @@ class WordTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, int32 [time]."""
-        return np.array([self._number.get(word, 1) for word in re.findall(self.pattern, text)], np.int32)
+        return np.array([self._number.get(word, 1) for word in _words(self.pattern, text)], np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
         """The words of ids [time] with spaces between them; padding is left out, an unknown word is "<unknown>"."""
@@ -200,7 +202,9 @@ class BytePairTokenizer:
 
     @functools.cached_property
     def _tokenizer(self) -> Any:
-        return _tokenizers().Tokenizer.from_str(self.model)
+        tokenizer = _tokenizers().Tokenizer.from_str(self.model)
+        tokenizer.encode_special_tokens = True  # a text that says "<pad>" is no padding
+        return tokenizer
 
 
 def pad(sequences: Sequence[ArrayLike], length: int | None = None, padding: int = 0) -> np.ndarray:
@@ -216,6 +220,11 @@ def pad(sequences: Sequence[ArrayLike], length: int | None = None, padding: int 
     for row, a in zip(rows, arrays, strict=True):
         row[: len(a)] = a[:length]
     return rows
+
+
+def _words(pattern: str, text: str) -> Iterator[str]:
+    """Whole matches; `re.findall` would give the groups of a pattern that has some."""
+    return (match.group() for match in re.finditer(pattern, text))
 
 
 def _code_points(text: str) -> np.ndarray:

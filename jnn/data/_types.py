@@ -10,9 +10,11 @@ def as_float(x: np.ndarray) -> np.ndarray:
 
 
 def as_ids(x: np.ndarray) -> np.ndarray:
-    """Integers as they are; one sentence for anything else."""
+    """Integers from 0 on as they are; one sentence for anything else."""
     if not np.issubdtype(x.dtype, np.integer):
         raise ValueError(f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False")
+    if x.size and x.min() < 0:
+        raise ValueError(f"wanted token ids from 0 on, got {x.min()}: fill rows up with 0, or pass ids=False")
     return x
 
 

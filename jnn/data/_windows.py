@@ -53,13 +53,29 @@ class Windows:
         return self.values.shape[0] - (self.span or self.offset + self.length) + 1
 
     def __getitem__(self, rows: Any) -> Array:
-        """The windows of the chosen rows, [*rows, length, ...]."""
-        if isinstance(rows, slice):
+        """The windows of the chosen rows, [*rows, length, ...].
+
+        Rows on the host are chosen as from any array: by numbers, from the end too, by a mask or a slice. Row numbers
+        on the device are taken as they are, from 0 to rows - 1.
+        """
+        is_on_host = not isinstance(rows, jax.Array)
+        if is_on_host:
             rows = np.arange(len(self))[rows]
-        if isinstance(self.values, np.ndarray) and not isinstance(rows, jax.Array):
-            return self.values[np.asarray(rows)[..., None] + self.offset + np.arange(self.length)]
+        if is_on_host and isinstance(self.values, np.ndarray):
+            return self.values[rows[..., None] + self.offset + np.arange(self.length)]
         cut = jnp.vectorize(self._cut, signature="()->" + self._signature())
         return cut(jnp.asarray(rows))
+
+    def stretch(self, rows: Any) -> "Windows":
+        """Consecutive rows (numbers, a mask or a slice) as windows of a shorter series; a ValueError for any others."""
+        chosen = np.arange(len(self))[rows]
+        if chosen.ndim != 1 or not chosen.size or (np.diff(chosen) != 1).any():
+            raise ValueError(
+                f"wanted a slice of a series, got {chosen.size} rows that do not follow each other: windows that "
+                "overlap would lose their order in time, pass the rows to jnn.folds"
+            )
+        span = self.values.shape[0] - len(self) + 1
+        return dataclasses.replace(self, values=self.values[chosen[0] : chosen[-1] + span])
 
     def covered(self, weights: Array) -> Array:
         """From weights [rows] to [time]: 1 at every step that the span of a row of weight above 0 covers, else 0."""

@@ -111,8 +111,8 @@ class LanguageModel(nnx.Module):
         """Ids [batch, time] -> logits of the next id [batch, time, vocabulary]."""
         return self.decode(ids, None)[0]
 
-    def start(self, batch: int, capacity: int) -> None:
-        """What `decode` begins from: nothing, since a recurrent state has one size."""
+    def start(self, batch: int, capacity: int) -> Any:
+        """What `decode` begins from: the zero carry, of one size whatever the capacity."""
         return self.decode(jnp.zeros((batch, 0), jnp.int32), None)[1]
 
     def decode(self, ids: jax.Array, carry: Any) -> tuple[jax.Array, Any]:

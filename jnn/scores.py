@@ -1,0 +1,112 @@
+"""The final scores of a study, setting by setting, as tables of seeds and folds.
+
+A *setting* is everything that differs between members but the seed and the fold. Seeds and folds of one setting are
+its repetitions, and the interval is made from them:
+
+- seeds only: a t interval over the seeds;
+- folds only: the t interval of Nadeau & Bengio (2003), whose variance is corrected for training parts that overlap;
+- both: a crossed random-effects model; the corrected fold part and the seed part of the variance are added.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jnn import stats
+
+if TYPE_CHECKING:
+    import xarray
+
+REPETITIONS = ("seed", "fold")
+_COUNTERS = ("member", "sample")
+
+
+class Grid(NamedTuple):
+    """The scores of one setting, on the seeds and folds of all settings.
+
+    Attributes:
+        scores: Metric -> [seeds, folds]; NaN where there is no such member.
+        present: [seeds, folds], whether there is.
+    """
+
+    scores: Mapping[str, np.ndarray]
+    present: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many seeds and folds the setting has."""
+        return int(self.present.any(axis=1).sum()), int(self.present.any(axis=0).sum())
+
+
+def by_setting(scores: "xarray.Dataset") -> list[tuple[dict[str, float], Grid]]:
+    """The members' scores as one grid of seeds and folds per setting, in the order of their appearance."""
+    flat = scores.stack(all_members=_axes(scores), create_index=False)
+    count = flat.sizes["all_members"]
+    columns = {str(k): np.asarray(v) for k, v in flat.coords.items() if v.dims == ("all_members",)}
+    repeated = [np.unique(columns.get(name, np.zeros(count)), return_inverse=True) for name in REPETITIONS]
+    shape, places = tuple(len(labels) for labels, _ in repeated), [place for _, place in repeated]
+    settings = {k: v for k, v in columns.items() if k not in (*REPETITIONS, *_COUNTERS)}
+    labels = list(zip(*settings.values(), strict=True)) if settings else [()] * count
+    values = {name: np.asarray(flat[name]) for name in _single(scores)}
+    groups = []
+    for label in dict.fromkeys(labels):
+        chosen = np.asarray([i for i, other in enumerate(labels) if other == label])
+        at = tuple(place[chosen] for place in places)
+        grids = {k: _filled(shape, at, v[chosen], np.nan) for k, v in values.items()}
+        grid = Grid(grids, _filled(shape, at, True, False))
+        groups.append((dict(zip(settings, map(float, label), strict=True)), grid))
+    return groups
+
+
+def metric_of(scores: "xarray.Dataset", metric: str | None) -> str:
+    """`metric` if it is there; by default the first that is not a loss of training."""
+    names = _single(scores)
+    if metric is None:
+        return headline(scores)[0]
+    if metric not in names:
+        raise ValueError(f"wanted one of the scores {names}, but got {metric!r}; choose one of them")
+    return metric
+
+
+def _axes(scores: "xarray.Dataset") -> list[str]:
+    """The members' axes: what all scores have; those of one score alone belong to its value."""
+    return [str(d) for d in scores.sizes if all(d in v.dims for v in scores.data_vars.values())]
+
+
+def _single(scores: "xarray.Dataset") -> list[str]:
+    axes = set(_axes(scores))
+    names = [str(k) for k, v in scores.data_vars.items() if set(v.dims) == axes]
+    return sorted(names, key=lambda n: (n.startswith(("train_", "validation_")), n == "loss"))
+
+
+def headline(scores: "xarray.Dataset") -> list[str]:
+    """The metrics on held-out rows; without any the loss there; without held-out rows what there is."""
+    names = _single(scores)
+    held_out = [n for n in names if not n.startswith(("train_", "validation_"))]
+    return [n for n in held_out if n != "loss"] or held_out or names
+
+
+def interval_of(
+    values: np.ndarray, present: np.ndarray, attrs: Mapping, confidence: float
+) -> tuple[stats.Interval, stats.Parts | None, int]:
+    """Interval, variance parts, number of diverged members; seeds with one of them, or without a fold, are left out."""
+    finite = np.isfinite(values) & present
+    bad = int((present & ~finite).sum())
+    folds = present.any(axis=0)
+    whole = values[finite[:, folds].all(axis=1)][:, folds]
+    if not whole.size:
+        return stats.Interval(np.nan, np.nan, np.nan, 0, "none (no finite member)", confidence), None, bad
+    parts = stats.variance_parts(whole) if min(whole.shape) > 1 else None
+    return stats.seed_fold_interval(whole, *row_counts(attrs), confidence), parts, bad
+
+
+def row_counts(attrs: Mapping) -> tuple[float, float]:
+    """Rows that train and rows that score, means over the folds."""
+    return float(attrs["train_rows"]), float(attrs["test_rows"]) or 1.0  # 1.0: no folds, so it is not looked at
+
+
+def _filled(shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any) -> np.ndarray:
+    array = np.full(shape, rest)
+    array[places] = values
+    return array

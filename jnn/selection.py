@@ -1,0 +1,111 @@
+"""Which setting of a study is the best, on rows that did not choose it, and whether two settings differ."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jnn import stats
+from jnn.scores import Grid, by_setting, interval_of, metric_of, row_counts
+
+if TYPE_CHECKING:
+    import xarray
+
+_INNER = "each fold scored with the setting that is best on its own inner validation rows"
+_OTHERS = "each fold scored with the setting that is best on the other folds"
+_UNSCORED = "chosen on all the rows that could score it; add folds or validation"
+
+
+class Choice(NamedTuple):
+    """The setting that was chosen, and how good it is on rows that did not choose it.
+
+    Attributes:
+        setting: Name -> number.
+        interval: Its score; NaN where every row was needed to choose.
+        method: How it was chosen and scored.
+    """
+
+    setting: Mapping[str, float]
+    interval: stats.Interval
+    method: str
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{k}={v:g}" for k, v in self.setting.items())
+        return f"{named or 'no setting'}: {self.interval}; {self.method}"
+
+
+def choose(scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95) -> Choice:
+    """Chooses the best setting and scores it on rows that had no part in the choice.
+
+    Every fold is scored with the setting that is best on the fold's own validation rows or, without an inner split, on
+    the other folds: another fold's validation rows may be this one's test rows. With neither there is no honest score,
+    and it is NaN. The setting that is named is the best one on all rows that choose.
+    """
+    metric = metric_of(scores, metric)
+    groups = by_setting(scores)
+    sign = 1 if metric in json.loads(scores.attrs["higher_is_better"]) else -1
+    if len(groups) == 1:
+        (setting, grid), *_ = groups
+        interval, _, diverged = interval_of(grid.scores[metric], grid.present, scores.attrs, confidence)
+        return Choice(setting, interval, "the only setting" + _but(diverged))
+    inner = "validation_" + metric
+    present = np.stack([grid.present for _, grid in groups])
+    judges = sign * np.stack([grid.scores[inner if inner in grid.scores else metric] for _, grid in groups])
+    winner, folds = int(_levels(judges, present, axis=(1, 2)).argmax()), judges.shape[2]
+    if inner in scores:
+        method, per_fold = _INNER, _levels(judges, present, axis=1).argmax(axis=0)
+        method = method if folds > 1 else "chosen on inner validation rows, scored on test rows"
+    elif folds == 1:
+        nothing = stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence)
+        return Choice(groups[winner][0], nothing, _UNSCORED)
+    else:
+        rest = [[np.delete(a, f, axis=2) for a in (judges, present)] for f in range(folds)]
+        method, per_fold = _OTHERS, np.stack([_levels(*pair, axis=(1, 2)) for pair in rest]).argmax(axis=1)
+    crossed = np.stack([groups[s][1].scores[metric][:, f] for f, s in enumerate(per_fold)], axis=1)
+    there = np.stack([groups[s][1].present[:, f] for f, s in enumerate(per_fold)], axis=1)
+    interval, _, diverged = interval_of(crossed, there, scores.attrs, confidence)
+    return Choice(groups[winner][0], interval, method + _but(diverged))
+
+
+def compare(
+    scores: "xarray.Dataset", a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None
+) -> stats.Comparison:
+    """The paired difference a - b of two settings over the seeds and folds that they share."""
+    metric = metric_of(scores, metric)
+    groups = by_setting(scores)
+    left, right = (_find(groups, wanted) for wanted in (a, b))
+    folds = (left.present & right.present).any(axis=0)
+    values = [grid.scores[metric][:, folds] for grid in (left, right)]
+    seeds = np.isfinite(values).all(axis=(0, 2))
+    if not folds.any() or not seeds.any():
+        raise ValueError(
+            "wanted seeds whose members are finite in both settings, but there are none; look at summary()"
+        )
+    return stats.paired_comparison(*(v[seeds] for v in values), *row_counts(scores.attrs))
+
+
+def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
+    found = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
+    if not found:
+        raise ValueError(
+            f"wanted a setting with {dict(wanted)}, but the settings are {[s for s, _ in groups]}; name one"
+        )
+    if len(found) > 1:
+        raise ValueError(f"wanted one setting, but {[s for s, _ in found]} have {dict(wanted)}; name all their numbers")
+    return found[0][1]
+
+
+def _fits(setting: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
+    return all(np.isclose(setting.get(k, np.nan), v, rtol=1e-6) for k, v in wanted.items())
+
+
+def _levels(values: np.ndarray, present: np.ndarray, axis: Any) -> np.ndarray:
+    """Means of those that are there; minus infinity if one of them has diverged, or there are none."""
+    worst = np.where(np.isfinite(values), values, -np.inf)
+    count = present.sum(axis=axis)
+    return np.where(count > 0, np.where(present, worst, 0).sum(axis=axis) / np.maximum(count, 1), -np.inf)
+
+
+def _but(diverged: int) -> str:
+    return f" ({diverged} diverged, their seeds left out)" if diverged else ""

@@ -1,0 +1,98 @@
+"""CSV files: what their names say, what is refused in one sentence, and categories that any reader finds again."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jnn.data import Dataset, read_series
+
+TABLE = "size,town,y\n1,Ulm,a\n2.5,Bonn,b\n4,Ulm,a\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"), [("t.csv", ","), ("t.tsv", "\t"), ("t.TSV", "\t"), ("t.csv.gz", ","), ("t.tsv.gz", "\t")]
+)
+def test_a_name_says_how_its_columns_are_parted_and_packed(tmp_path, name, separator):
+    frame = pd.read_csv(io.StringIO(TABLE))
+    frame.to_csv(tmp_path / name, sep=separator, index=False)
+    data = Dataset.from_csv(tmp_path / name, "y")
+    np.testing.assert_array_equal(data.x, Dataset.from_dataframe(frame, "y").x)
+    assert (data.name, data.source) == ("t", name)
+    values, channels = read_series(tmp_path / name)
+    assert channels == ("size",) and values[:, 0].tolist() == [1, 2.5, 4]
+
+
+def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text(TABLE.replace(",", ";"))
+    assert Dataset.from_csv(path, "y", separator=";").feature_names == ("size", "town=Bonn", "town=Ulm")
+    assert read_series(path, separator=";")[1] == ("size",)
+    assert Dataset.from_series(path, 1, 1, separator=";").rows == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("a,b,y\n1,2,0,9\n3,4,1,9\n", "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4"),
+        ("a,b,y\n1,2,0\n3,4,1,9\n", "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4"),
+        ("a,a,y\n1,2,0\n3,4,1\n", r"wanted columns of different names, got \['a'\] more than once"),
+    ],
+    ids=["longer rows", "a longer row", "a name twice"],
+)
+def test_what_pandas_would_shift_or_rename_is_one_sentence(tmp_path, content, sentence):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ValueError, match=sentence) as error:
+        Dataset.from_csv(tmp_path / "t.csv", "y")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_archive_is_one_sentence(tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"wanted a CSV table .*gz"):
+        Dataset.from_csv(tmp_path / "t.csv.gz", "y")
+
+
+def test_a_column_without_a_name_is_called_as_by_pandas(tmp_path):
+    pd.DataFrame({"a": [3, 4], "y": [0, 1]}).to_csv(tmp_path / "t.csv")
+    assert Dataset.from_csv(tmp_path / "t.csv", "y").feature_names == ("Unnamed: 0", "a")
+
+
+def test_sentences_are_kept_as_they_are_written(tmp_path):
+    (tmp_path / "t.csv").write_text("text,y\n007,0\n1,1\n")
+    assert list(Dataset.from_csv(tmp_path / "t.csv", "y", text="text").texts) == ["007", "1"]
+
+
+WORDS = "word,code,flag,y\n" + "".join(
+    f"{word},{code},{flag},{number}\n"
+    for number, (word, code, flag) in enumerate(
+        [("true", "01", "true"), ("false", "A1", "FALSE"), ("unknown", "02", "True"), ("true", "B1", "false")]
+    )
+)
+
+
+@pytest.mark.parametrize("types", [{}, {"word": str, "code": str, "flag": str}], ids=["inferred", "as written"])
+def test_categories_are_found_again_whatever_types_a_reader_infers(tmp_path, types):
+    """The first row alone is read as a bool, the number 1 and a bool."""
+    (tmp_path / "t.csv").write_text(WORDS)
+    data = Dataset.from_csv(tmp_path / "t.csv", "y")
+    names = ("word=false", "word=true", "word=unknown", "code=01", "code=02", "code=A1", "code=B1")
+    assert data.feature_names == (*names, "flag=False", "flag=True")
+    first = pd.read_csv(io.StringIO("\n".join(WORDS.split("\n")[:2])), dtype=types)
+    np.testing.assert_array_equal(data.encoding.encode(first), data.x[:1])
+
+
+def test_a_category_that_is_a_number_is_found_as_text():
+    frame = pd.DataFrame({"c": pd.Categorical([1.0, 2.0, 10.0]), "y": [0.5, 1, 2]})
+    data = Dataset.from_dataframe(frame, "y")
+    for written in (["10.0", "1.0"], ["10", "1"], [10, 1]):
+        np.testing.assert_array_equal(data.encoding.encode(pd.DataFrame({"c": written})), data.x[[2, 0]])
+
+
+def test_two_categories_of_one_number_are_told_apart_or_refused():
+    frame = pd.DataFrame({"c": ["1", "01", "x", "z"], "y": [0.5, 1, 2, 3]})
+    encoding = Dataset.from_dataframe(frame, "y").encoding
+    np.testing.assert_array_equal(encoding.encode(pd.DataFrame({"c": ["01", "1"]})), np.eye(4)[:2])
+    with pytest.raises(ValueError, match=r"got \['001'\]: no row"):
+        encoding.encode(pd.DataFrame({"c": ["001"]}))
