@@ -1,6 +1,5 @@
 """The training of one member from first to last epoch, scored after each, as pure functions."""
 
-import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -66,7 +65,7 @@ def make_program(study: Study, *, ragged: bool = False, spread: Callable[[Any], 
 
     def begin(member: Member, data: Data) -> Progress:
         state = start(member, data)
-        shapes = jax.eval_shape(functools.partial(scores, fold=member.fold), state, data)
+        shapes = jax.eval_shape(scores, state, data, member.fold)
         names = {"train_loss": jnp.zeros(()), **shapes}
         history = {k: jnp.full((study.epochs, *v.shape), jnp.nan, jnp.float32) for k, v in names.items()}
         best = None

@@ -82,7 +82,8 @@ def compare(
         raise ValueError(
             "wanted seeds whose members are finite in both settings, but there are none; look at summary()"
         )
-    return stats.paired_comparison(*(v[seeds] for v in values), *row_counts(scores.attrs))
+    first, second = (v[seeds] for v in values)
+    return stats.paired_comparison(first, second, *row_counts(scores.attrs))
 
 
 def _find(groups: list, wanted: Mapping[str, float]) -> Grid:

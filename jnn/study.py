@@ -80,7 +80,8 @@ class Study:
 
     def __post_init__(self):
         object.__setattr__(self, "model", as_model(self.model))
-        object.__setattr__(self, "hyper", {k: _number(v) for k, v in self.hyper.items()})
+        scalars = {k: _plain(v) for k, v in self.hyper.items() if getattr(v, "ndim", None) == 0}
+        object.__setattr__(self, "hyper", {**self.hyper, **scalars})
         for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every", "steps_per_epoch", "patience"):
             if (value := getattr(self, name)) is not None or name not in ("steps_per_epoch", "patience"):
                 object.__setattr__(self, name, _positive(name, value))
@@ -139,7 +140,7 @@ class Study:
         fields |= {
             "model": self.model.name,
             "metrics": list(self.metrics),
-            "hyper": {k: v.tolist() if hasattr(v, "tolist") else v for k, v in self.hyper.items()},
+            "hyper": {k: _plain(v) for k, v in self.hyper.items()},
         }
         return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
 
@@ -148,9 +149,9 @@ def _name(thing: Any) -> str:
     return "none" if thing is None else getattr(thing, "__qualname__", repr(thing))
 
 
-def _number(value: Any) -> Any:
-    """A NumPy or JAX number as Python's own, which JSON knows; arrays stay."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
+def _plain(value: Any) -> Any:
+    """What NumPy or JAX hold as Python's own numbers, which JSON knows."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _positive(name: str, value: Any) -> int:

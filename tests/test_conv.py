@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from jnn.layers._conv import conv, conv_general_dilated, conv_plan, conv_transpose
 from jnn.layers._lowering import ALGORITHMS, compute
-from jnn.layers._window import Geometry, resolve_padding
+from jnn.layers._window import Geometry, check_lowering, per_axis, resolve_padding
 
 # x, kernel, and how the window moves: one line for each algorithm and each odd case
 CASES = {
@@ -284,6 +284,14 @@ def test_no_rows_give_no_rows_and_a_zero_gradient(case):
     assert not dkernel.any()
 
 
+@pytest.mark.parametrize("case", ["plain", "one channel", "groups"])
+def test_no_rows_give_no_rows_also_to_a_population_of_kernels(case):
+    x, kernel, weight = (a[:0] if i != 1 else jnp.stack([a, -a]) for i, a in enumerate(operands(case)))
+    y, dx, dkernel = jax.jit(jax.vmap(with_gradients(ours(case)), (None, 0, None)))(x, kernel, weight)
+    assert y.shape == (2, *weight.shape) and dx.shape == (2, *x.shape)
+    assert not dkernel.any()
+
+
 def test_a_grouped_transposed_convolution_is_one_for_each_group():
     random = np.random.default_rng(0)
     x, kernel = (jnp.asarray(random.normal(size=s), jnp.float32) for s in ((2, 5, 4, 6), (3, 2, 2, 9)))
@@ -349,6 +357,24 @@ def test_conv_general_dilated_is_that_of_lax(arguments):
         assert_close(got, lax.conv_general_dilated(x, kernel, (2, 1), padding, **arguments))
 
 
+@pytest.mark.parametrize(
+    ("x", "kernel", "padding"),
+    [
+        ((2, 2, 2, 3), (3, 3, 3, 4), "VALID"),
+        ((2, 0, 5, 3), (3, 3, 3, 4), [(0, 0), (1, 1)]),
+        ((2, 6, 5, 0), (3, 3, 0, 4), "SAME"),
+        ((2, 6, 5, 3), (3, 3, 3, 0), "SAME"),
+        ((2, 3), (3, 4), []),
+    ],
+    ids=["large window", "no space", "no inputs", "no outputs", "no axes of space"],
+)
+def test_conv_general_dilated_of_nothing_is_that_of_lax(x, kernel, padding):
+    letters = "HW"[: len(x) - 2]
+    how = (1,) * len(letters), padding, None, None, (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+    got, wanted = (f(jnp.ones(x), jnp.ones(kernel), *how) for f in (conv_general_dilated, lax.conv_general_dilated))
+    np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.parametrize("moves", [{}, {"strides": 2, "feature_group_count": 2}, {"padding": "CIRCULAR"}], ids=str)
 def test_flax_layers_take_the_function_and_keep_their_numbers(moves):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 5, 4)), jnp.float32)
@@ -402,15 +428,34 @@ def test_what_does_not_fit_is_one_sentence(x, kernel, moves, says):
         jax.eval_shape(functools.partial(inspect.unwrap(conv), **moves), jnp.zeros(x), jnp.zeros(kernel))
 
 
+def test_a_bias_of_another_shape_is_one_sentence():
+    x, kernel = jnp.zeros((2, 6, 3)), jnp.zeros((3, 3, 4))
+    for function in (conv, conv_transpose):
+        for shape in [(), (1,), (6, 4)]:
+            with pytest.raises(ValueError, match=r"wanted a bias \(4,\)"):
+                inspect.unwrap(function)(x, kernel, jnp.zeros(shape))
+
+
 def test_a_transposed_kernel_with_swapped_channels_is_one_sentence():
     with pytest.raises(ValueError, match="in = 3"):
         inspect.unwrap(conv_transpose)(jnp.zeros((2, 6, 3)), jnp.zeros((3, 4, 3)))
 
 
-@pytest.mark.parametrize("padding", [(1, 1, 1), ((1, 1),), ((1, 1, 1), (0, 0))])
+@pytest.mark.parametrize("padding", [(1, 1, 1), ((1, 1),), ((1, 1, 1), (0, 0)), None, 1.5, (None, 1), ((1, 0.5), 1)])
 def test_padding_of_another_rank_is_one_sentence(padding):
     with pytest.raises(ValueError, match="a pair"):
         inspect.unwrap(resolve_padding)(padding, (6, 6), (3, 3), (1, 1), (1, 1))
+
+
+@pytest.mark.parametrize("sizes", [1.5, (1.5, 1), None, "22", (1, 1, 1), 0])
+def test_sizes_that_are_no_whole_numbers_are_one_sentence(sizes):
+    with pytest.raises(ValueError, match="strides of 1 or more, one whole number or 2 of them"):
+        inspect.unwrap(per_axis)("strides", sizes, 2)
+
+
+def test_a_lowering_that_there_is_not_is_one_sentence():
+    with pytest.raises(ValueError, match="'auto', 'lax' or 'direct', but got 'foo'"):
+        check_lowering("foo")
 
 
 def test_a_convolution_works_with_jit_disabled():

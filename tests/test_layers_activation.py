@@ -52,3 +52,9 @@ def test_maxout_takes_the_largest_of_each_group():
     np.testing.assert_array_equal(layers.maxout(jnp.asarray(x), 2), np.stack([x[:, :3].max(1), x[:, 3:].max(1)], 1))
     with pytest.raises(ValueError, match="divides 6 channels"):
         inspect.unwrap(layers.maxout)(x, 4)
+
+
+@pytest.mark.parametrize("activation", [lambda x: layers.prelu(x, 0.25), layers.sparsemax])
+def test_whole_numbers_keep_the_digits_of_the_result(activation):
+    x = jnp.array([-3, 1, 2, 2])
+    np.testing.assert_array_equal(activation(x), activation(x.astype(jnp.float32)))

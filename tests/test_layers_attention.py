@@ -213,3 +213,31 @@ def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
         inspect.unwrap(layers.rotary)(jnp.ones((2, 1, 3)), jnp.arange(2))
     with pytest.raises(ValueError, match="at most 2 steps"):
         inspect.unwrap(layers.extend_cache)(layers.empty_cache((), 2, 1, 1), jnp.ones((3, 1, 1)), jnp.ones((3, 1, 1)))
+
+
+def refused(says, *operands, **options):
+    with pytest.raises(ValueError, match=says):
+        inspect.unwrap(layers.attention)(*operands, **options)
+
+
+def test_queries_keys_and_values_that_do_not_belong_together_are_refused():
+    q, k, v = qkv()
+    three = [jnp.concatenate([array, array[:1]]) for array in (k, v)]
+    refused("the same batch axes", q, k[:1], v[:1])
+    refused("the same batch axes", q, *three)
+    refused("the same source and kv_heads", q, k[:, :, :2], v)
+    refused("the same source and kv_heads", q, k, v[:, :4])
+    refused("of the same dim", q, k[..., :4], v)
+    refused(r"\(\*batch, time, heads, dim\)", q[0, 0], k, v)
+    refused("all of floating point", q.astype(int), k, v)
+
+
+def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
+    refused("boolean mask.* but got float32", *qkv(), mask=jnp.ones((TIME, SOURCE)))
+    for causal in (False, True):
+        refused(r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal)
+
+
+def test_positions_of_a_negative_length_are_refused():
+    with pytest.raises(ValueError, match="of 0 or more, but got -3 and 4"):
+        inspect.unwrap(layers.sinusoidal_positions)(-3, 4)

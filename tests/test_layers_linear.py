@@ -43,9 +43,26 @@ def test_lora_is_a_dense_layer_with_the_merged_kernel():
     np.testing.assert_allclose(layers.lora(x, kernel, a, b, scale=0.5), merged, rtol=1e-5, atol=1e-5)
 
 
-def test_a_kernel_that_does_not_fit_is_refused_in_a_sentence():
-    with pytest.raises(ValueError, match="wanted 4 features on the last axis of x"):
-        inspect.unwrap(layers.dense)(jnp.ones((2, 5)), jnp.ones((4, 3)))
+def test_lora_of_whole_numbers_keeps_the_digits_of_the_update():
+    x, kernel, a, b = jnp.array([[1, 2, 3, 4, 5]]), normal(1, 5, 3), normal(2, 5, 2), normal(3, 2, 3)
+    y = inspect.unwrap(layers.lora)(x, kernel, a, b, scale=0.5)
+    np.testing.assert_allclose(y, x @ (kernel + 0.5 * a @ b), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        (((2, 5), (4, 3)), "wanted 4 features on the last axis of x"),
+        (((), (4, 3)), "wanted x .* and kernel"),
+        (((2, 4), (4,)), "wanted x .* and kernel"),
+        (((2, 4), (4, 2, 3)), "wanted x .* and kernel"),
+        (((2, 4), (4, 1), (4,)), r"wanted a bias \(1,\)"),
+        (((2, 4), (4, 3), (2, 3)), r"wanted a bias \(3,\)"),
+    ],
+)
+def test_shapes_that_do_not_chain_are_refused_in_a_sentence(shapes, says):
+    with pytest.raises(ValueError, match=says):
+        inspect.unwrap(layers.dense)(*map(jnp.ones, shapes))
 
 
 def assert_same(got, wanted):

@@ -51,8 +51,9 @@ def test_batch_norm_is_flax_own_in_training_and_at_inference():
     assert_close(layers.batch_norm(x, mean, var, SCALE, BIAS), module(x, use_running_average=True))
 
 
-def test_rows_that_weigh_nothing_change_neither_statistics_nor_gradients():
-    x, padding = normal(0, 5, 3, 4), 100 * normal(1, 2, 3, 4)
+@pytest.mark.parametrize("size", [100.0, 1e30, np.inf, np.nan])
+def test_rows_that_weigh_nothing_change_neither_statistics_nor_gradients(size):
+    x, padding = normal(0, 5, 3, 4), size * normal(1, 2, 3, 4)
     weights = jnp.array([1.0] * 5 + [0.0] * 2)
 
     def loss(rows, weights=None):
@@ -65,6 +66,12 @@ def test_rows_that_weigh_nothing_change_neither_statistics_nor_gradients():
     jax.tree.map(assert_close, statistics, wanted_statistics)
     assert_close(gradient[:5], wanted_gradient, 1e-4)
     assert_close(gradient[5:], np.zeros((2, 3, 4)))
+
+
+def test_whole_weights_keep_their_digits_in_float64():
+    with jax.enable_x64(True):
+        _, (mean, _) = layers.batch_norm_train(jnp.array([[0.0], [1.0]]), weights=jnp.array([2**24 + 1, 1]))
+    np.testing.assert_allclose(mean, 1 / (2**24 + 2), rtol=1e-12)
 
 
 def test_a_row_of_weight_two_counts_as_two_rows():
@@ -161,3 +168,35 @@ def test_derivatives_by_every_argument_are_those_of_the_definition(name):
 
     for got, wanted in zip(jax.tree.leaves(slopes(ours)), jax.tree.leaves(slopes(truth)), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-4)
+
+
+EVERY_NORM = {
+    "batch": lambda x, **affine: inspect.unwrap(layers.batch_norm)(x, jnp.zeros(4), jnp.ones(4), **affine),
+    "batch training": lambda x, **affine: inspect.unwrap(layers.batch_norm_train)(x, **affine)[0],
+    "layer": inspect.unwrap(layers.layer_norm),
+    "rms": inspect.unwrap(layers.rms_norm),
+    "group": lambda x, **affine: inspect.unwrap(layers.group_norm)(x, 2, **affine),
+    "instance": inspect.unwrap(layers.instance_norm),
+}
+
+
+@pytest.mark.parametrize("norm", EVERY_NORM.values(), ids=EVERY_NORM)
+def test_whole_numbers_are_normalised_in_single_precision(norm):
+    x = jnp.array([[0, 1, 5, 9], [3, 2, 7, 7]])
+    y = norm(x)
+    assert y.dtype == jnp.float32
+    assert_close(y, norm(x.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("name", sorted(EVERY_NORM.keys() - {"instance"}))  # which is that of groups
+def test_a_scale_that_is_not_one_number_for_each_channel_is_refused(name):
+    for shape in [(), (1,), (3, 4)]:
+        with pytest.raises(ValueError, match="wanted 4 numbers, one for each channel"):
+            EVERY_NORM[name](jnp.ones((3, 4)), scale=jnp.ones(shape))
+
+
+def test_statistics_of_another_shape_and_rows_without_a_batch_are_refused():
+    with pytest.raises(ValueError, match=r"but got mean \(3, 1\), var \(1, 4\)"):
+        inspect.unwrap(layers.batch_norm)(jnp.ones((3, 4)), jnp.zeros((3, 1)), jnp.ones((1, 4)))
+    with pytest.raises(ValueError, match="rank 2 or more"):
+        inspect.unwrap(layers.group_norm)(jnp.ones(4), 2)

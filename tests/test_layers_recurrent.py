@@ -211,3 +211,29 @@ def test_wrong_parameters_are_refused_in_a_sentence():
         lstm(x, params | {"input_kernel": jnp.ones((3, 8))})
     with pytest.raises(ValueError, match=r"carry of shape \(3, 2\)"):
         lstm(x, params, (jnp.ones((2, 2)), jnp.ones((2, 2))))
+    with pytest.raises(ValueError, match="two parts"):
+        lstm(x, params, (jnp.ones((BATCH, HIDDEN)),) * 3)
+    with pytest.raises(ValueError, match=r"wanted x \(\*batch, time, in\), but got \(4,\)"):
+        lstm(x[0, 0], params)
+    for lengths in (jnp.array(5), LENGTHS[:2], LENGTHS[:, None]):
+        with pytest.raises(ValueError, match=r"wanted lengths \(3,\)"):
+            lstm(x, params, lengths=lengths)
+
+
+@every_layer
+def test_inside_shard_map_the_numbers_stay_and_the_gradients_are_summed_over_the_mesh(name):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    x, params, lengths = normal(0, 4, TIME, FEATURES), params_of(name), jnp.array([5, 2, 0, 3])
+    spec = jax.sharding.PartitionSpec
+
+    def total(params, x, lengths):
+        return (jnp.sin(LAYERS[name](x, params)[1]) + LAYERS[name](x, params, lengths=lengths)[1] ** 2).sum()
+
+    sharded = jax.shard_map(
+        lambda *a: jax.lax.psum(total(*a), "data"),
+        mesh=mesh,
+        in_specs=(spec(), spec("data"), spec("data")),
+        out_specs=spec(),
+    )
+    got, wanted = (jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(params, x, lengths) for f in (sharded, total))
+    assert_close(got, wanted, 1e-4)

@@ -93,6 +93,11 @@ def test_old_style_keys_give_the_same_mask():
 def test_wrong_rates_and_keys_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="between 0 and 1"):
         layers.dropout(jnp.ones(3), 1.5, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        inspect.unwrap(layers.dropout)(jnp.ones(3), np.float32(1.5), key=jax.random.key(0))
+    for axis in (7, -4):
+        with pytest.raises(ValueError, match="among the 3 axes"):
+            layers.dropout(jnp.ones((2, 3, 4)), 0.5, key=jax.random.key(0), broadcast_axes=(axis,))
     with pytest.raises(ValueError, match="threefry"):
         layers.dropout(jnp.ones(3), 0.5, key=jax.random.key(0, impl="rbg"))
 

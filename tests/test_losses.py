@@ -288,3 +288,65 @@ def test_gradient_penalty_measures_the_slope_between_real_and_fake():
     np.testing.assert_allclose(penalty(jnp.array([3.0, 0.0, 4.0, 0.0])), np.full(6, (5.0 - 1.0) ** 2), rtol=1e-5)
     flat = jax.jit(jax.grad(lambda slope: penalty(slope).sum()))(jnp.zeros(4))
     assert np.isfinite(flat).all()
+
+
+def test_whole_targets_keep_their_digits_beside_float64_predictions():
+    with jax.enable_x64(True):
+        large = jnp.array([2.0**24 + 1])
+        for targets in (jnp.array([2**24 + 1]), jnp.array([2**24 + 1], jnp.uint32)):
+            assert losses.squared_error(large, targets) == 0
+            assert losses.squared_error(large.astype(jnp.float32), targets).dtype == jnp.float32
+
+
+def test_embeddings_and_labels_that_would_broadcast_are_refused():
+    a, b = LOGITS[:3], LOGITS[3:]
+    refuse(losses.contrastive, a, b, BITS[:3, :1], match=r"wanted same \(3,\)")
+    refuse(losses.contrastive, a, b[:1], BITS[:3, 0], match="of one shape")
+    refuse(losses.triplet, a, b, b[:1], match="of one shape")
+    refuse(losses.triplet, *(np.float32(1.0),) * 3, match=r"\[\*batch, dim\]")
+    with pytest.raises(ValueError, match="pair them"):
+        real, fake = jnp.asarray(a), jnp.asarray(b[:2])
+        inspect.unwrap(losses.gan.gradient_penalty)(lambda z: z, real, fake, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("shape", [(), (6, 1), (3,), (1,)])
+def test_class_weights_that_are_not_one_for_each_class_are_refused(shape):
+    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, class_weights=jnp.ones(shape), match=r"class_weights \(4,\)")
+
+
+def test_alpha_is_one_number_or_one_for_each_class():
+    plain = call(losses.focal, LOGITS, LABELS)
+    np.testing.assert_allclose(call(losses.focal, LOGITS, LABELS, alpha=0.25), 0.25 * plain, rtol=1e-6)
+    alone = call(losses.focal, LOGITS[0], LABELS[0], alpha=jnp.full(4, 2.0))
+    np.testing.assert_allclose(alone, 2 * plain[0], rtol=1e-5)
+    for targets, shape in ((LABELS, (3,)), (LABELS, (6,)), (BITS, (3,)), (BITS, (6, 1))):
+        refuse(losses.focal, LOGITS, targets, alpha=jnp.ones(shape), match="alpha as one number")
+    refuse(losses.focal, LOGITS[:, 0], BITS[:, 0], alpha=jnp.ones(6), match="alpha as one number")
+
+
+def test_settings_outside_their_range_are_refused():
+    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=1.5, match=r"label_smoothing in \[0, 1\]")
+    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=np.float32(-1), match="label_smoothing")
+    refuse(losses.huber, LOGITS, NUMBERS, delta=-1.0, match="delta above 0")
+    refuse(losses.quantile, LOGITS, NUMBERS, q=1.5, match=r"levels q in \[0, 1\]")
+    refuse(losses.quantile, LOGITS[:, :2], NUMBERS[:, 0], q=(0.5, -0.1), match=r"levels q in \[0, 1\]")
+
+
+@pytest.mark.parametrize("loss", [losses.focal, losses.hinge])
+def test_a_single_output_is_an_example_of_its_own(loss):
+    alone, row = loss(jnp.array(0.5), jnp.array(1)), loss(jnp.array([0.5]), jnp.array([1]))
+    assert alone.shape == () and alone == row[0]
+
+
+def test_ctc_takes_classes_that_cannot_be_and_refuses_what_does_not_fit():
+    logits, targets = rng.normal(size=(2, 4, 4)).astype(np.float32), jnp.array([[1, 2], [2, 1]])
+    without = logits.copy()
+    without[..., 3] = -np.inf
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: losses.ctc(x, targets).sum()))(jnp.asarray(without))
+    np.testing.assert_allclose(value, call(losses.ctc, logits[..., :3], targets).sum(), rtol=1e-5)
+    assert np.isfinite(gradient).all()
+    without[..., 2] = -np.inf
+    assert (call(losses.ctc, without, targets) > 1e4).all()
+    refuse(losses.ctc, logits, targets, blank=4, match="among the classes 0 to 3")
+    for name in ("lengths", "target_lengths"):
+        refuse(losses.ctc, logits, targets, **{name: jnp.array([[4], [3]])}, match=rf"wanted {name} \(2,\)")

@@ -204,6 +204,39 @@ def test_sequences_count_each_position_with_its_rows_weight_and_skip_negative_la
     np.testing.assert_allclose(ours(EVERY[name], *sequences), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_a_label_past_the_last_class_is_never_among_the_best(k):
+    logits = -np.ones((2, CLASSES), np.float32)
+    assert ours(metrics.top_k(k), logits, np.array([7, CLASSES])) == 0
+    assert ours(metrics.accuracy, logits, np.array([7, CLASSES])) == 0
+
+
+@pytest.mark.parametrize("name", ["log_loss", "perplexity", "bits_per_character"])
+def test_a_label_past_the_last_class_has_no_log_loss_unless_it_weighs_nothing(name):
+    logits, labels, weights = rows_of("random")
+    expected = ours(EVERY[name], logits[1:], labels[1:], weights[1:])
+    labels[0] = CLASSES
+    assert np.isnan(ours(EVERY[name], logits, labels, weights))
+    weights[0] = 0
+    np.testing.assert_allclose(ours(EVERY[name], logits, labels, weights), expected, rtol=1e-6)
+
+
+def test_whole_weights_keep_their_digits_in_float64():
+    with jax.enable_x64(True):
+        value = metrics.mse(jnp.array([0.0, 1.0]), jnp.array([0, 0]), jnp.array([2**24 + 1, 1]))
+    np.testing.assert_allclose(value, 1 / (2**24 + 2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["rmse", "r2"])
+def test_a_scan_over_several_outputs_goes_on_from_the_sums_of_a_first_update(name):
+    metric, (predictions, targets) = EVERY[name], rng.normal(size=(2, ROWS, 3)).astype(np.float32)
+    batches = [jnp.asarray(array).reshape(4, 10, 3) for array in (predictions, targets)]
+    first = metric.update(metric.init(), *(array[0] for array in batches))
+    rest = tuple(array[1:] for array in batches)
+    sums, _ = jax.lax.scan(lambda sums, batch: (metric.update(sums, *batch), None), first, rest)
+    np.testing.assert_allclose(metric.value(sums), ours(metric, predictions, targets), rtol=1e-5)
+
+
 def test_a_ranking_without_positives_is_undefined_and_a_missing_class_is_left_out_of_the_mean():
     logits, labels, weights = rows_of("random")
     labels %= 2
@@ -266,6 +299,7 @@ def test_wrong_shapes_labels_and_settings_are_refused_in_one_sentence():
         (lambda: metrics.f1(3, "median"), "'micro'"),
         (lambda: metrics.recall(3, "binary"), "exactly two classes"),
         (lambda: metrics.top_k(0), "at least 1"),
+        (lambda: metrics.confusion_matrix(0), "two classes or more"),
         (lambda: metrics.expected_calibration_error(0), "at least one bin"),
     ):
         with pytest.raises((ValueError, TypeError), match=match):  # a type checker may see the setting first

@@ -226,6 +226,27 @@ def test_members_set_the_dropout_rate_of_every_part(name):
     assert np.array_equal(one, again) and not np.allclose(one, other) and not np.allclose(one, plain)
 
 
+PROMOTING = {
+    "attention": (functools.partial(modules.MultiHeadAttention, 2, 6), (2, 5, 6)),
+    "ConvTranspose": (functools.partial(modules.ConvTranspose, 6, 3, (3,)), (2, 5, 6)),
+    "LoRA": (lambda rngs: modules.LoRA(modules.Dense(6, 3, rngs=rngs), 2, rngs=rngs), (2, 6)),
+    "LSTM": (functools.partial(modules.LSTM, 6, 3), (2, 5, 6)),
+    "GRU": (functools.partial(modules.GRU, 6, 3, bidirectional=True), (2, 5, 6)),
+    "RNN": (functools.partial(modules.RNN, 6, 3, layers=2), (2, 5, 6)),
+}
+
+
+@pytest.mark.parametrize("name", PROMOTING)
+def test_whole_and_half_inputs_meet_the_parameters_in_their_type(name):
+    make, shape = PROMOTING[name]
+    layer = randomise(make(rngs=nnx.Rngs(0)))
+    whole = jnp.arange(np.prod(shape)).reshape(shape) % 5
+    wanted, *others = (jax.tree.leaves(layer(whole.astype(d)))[-1] for d in (jnp.float32, jnp.int32, jnp.bfloat16))
+    for got in others:
+        assert got.dtype == jnp.float32
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+
+
 WRONG = {
     "heads that do not divide": lambda rngs: modules.MultiHeadAttention(3, 8, rngs=rngs),
     "no layers": lambda rngs: modules.GRU(3, 4, layers=0, rngs=rngs),

@@ -117,6 +117,16 @@ def test_bfloat16_stays_bfloat16(pool):
     assert float(y[0, 0, 0, 0]) == float(x[0, 0, 0, 0])
 
 
+@every_case
+def test_whole_numbers_are_pooled_as_they_are_and_averaged_in_single_precision(case):
+    shape, window, moves = CASES[case]
+    whole = (7 * distinct(shape)).astype(int) - 200
+    largest, average = max_pool(whole, window, **moves), avg_pool(whole, window, **moves)
+    assert largest.dtype == whole.dtype and average.dtype == jnp.float32
+    np.testing.assert_array_equal(largest, max_pool(whole.astype(jnp.float32), window, **moves))
+    np.testing.assert_array_equal(average, avg_pool(whole.astype(jnp.float32), window, **moves))
+
+
 def test_global_pools_reduce_all_of_space():
     x = distinct((2, 3, 4, 5))
     assert_close(global_max_pool(x), np.asarray(x).max((1, 2)))
@@ -143,6 +153,7 @@ def test_adaptive_pools_reduce_near_equal_bins(size, bins):
         ((2, 6, 6, 3), 7, {}, "fits into the padded input"),
         ((2, 6, 6, 3), 2, {"padding": [(2, 0), (0, 0)]}, "less than the window"),
         ((2, 6, 6, 3), 2, {"padding": [(-1, 0), (0, 0)]}, "padding of 0 or more"),
+        ((2, 6, 6, 3), 2, {"padding": [(0, 0), (1, -1)]}, "padding of 0 or more"),
         ((2, 6, 6, 3), 2, {"padding": "FULL"}, "padding 'SAME'"),
     ],
 )

@@ -30,7 +30,9 @@ from jax.nn import (
     squareplus,
     tanh,
 )
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
+
+from jnn.layers._floating import narrow, widen
 
 swish = silu
 hard_swish = hard_silu
@@ -66,7 +68,7 @@ ACTIVATIONS = {
 
 
 def prelu(
-    x: Float[Array, "*batch channels"], slope: float | Float[Array, ""] | Float[Array, "#channels"]
+    x: Real[Array, "*batch channels"], slope: float | Float[Array, ""] | Float[Array, "#channels"]
 ) -> Float[Array, "*batch channels"]:
     """Leak negative values by a learned slope, one for all channels or one for each.
 
@@ -76,7 +78,7 @@ def prelu(
     Array([-0.5,  3. ], dtype=float32)
     """
     x = jnp.asarray(x)
-    return jnp.where(x > 0, x, slope * x).astype(x.dtype)
+    return narrow(jnp.where(x > 0, x, slope * x), x)
 
 
 def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*batch features"]:
@@ -97,7 +99,7 @@ def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*
     return x.reshape(*x.shape[:-1], features, channels // features).max(axis=-1)
 
 
-def sparsemax(x: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
+def sparsemax(x: Real[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
     """Project onto the probability simplex: a softmax that can give exact zeros.
 
     y = argmin over p in the simplex of ||p - x||^2 = max(x - t, 0),  with t such that sum(y) = 1
@@ -109,12 +111,12 @@ def sparsemax(x: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes
     Array([0.75, 0.25, 0.  ], dtype=float32)
     """
     x = jnp.asarray(x)
-    z = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    z = widen(x)
     z = z - jax.lax.stop_gradient(z.max(axis=-1, keepdims=True))
     support = _sparsemax_support(jax.lax.stop_gradient(z))
     size = support.sum(axis=-1, keepdims=True)
     threshold = (jnp.where(support, z, 0).sum(axis=-1, keepdims=True) - 1) / size
-    return jnp.where(support, z - threshold, 0).astype(x.dtype)
+    return narrow(jnp.where(support, z - threshold, 0), x)
 
 
 def _sparsemax_support(z: Float[Array, "*batch classes"]):

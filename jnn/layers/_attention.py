@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
+from jnn.layers._attention_operands import check_mask_and_bias, check_qkv
+from jnn.layers._floating import narrow, widen
 from jnn.layers._regularize import dropout
 
 Scalar = float | int | Float[Array, ""]
@@ -51,7 +53,8 @@ def attention(
         dropout_rate: The share of the weights dropped.
 
     Raises:
-        ValueError: If the query heads are no multiple of the key heads, or a mask or bias does not broadcast.
+        ValueError: If the shapes of q, k and v do not fit each other, the query heads are no multiple of the key heads,
+            a mask is not boolean, or a mask or bias does not broadcast.
 
     The softmax is made in float32 at least. On a CPU long rows go one by one, head after head, and are made again for
     the gradient: the scores of one head stay in the cache and those of all heads are never held together. Of causal
@@ -62,10 +65,11 @@ def attention(
     Array([1., 2.], dtype=float32)
     """
     q, k, v = (jnp.asarray(array) for array in (q, k, v))
+    mask, bias = (None if array is None else jnp.asarray(array) for array in (mask, bias))
+    check_qkv(q, k, v)
     heads, kv_heads = q.shape[-2], k.shape[-2]
-    if kv_heads == 0 or heads % kv_heads:
-        raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but got {heads}")
     shape = (*q.shape[:-3], heads, q.shape[-3], k.shape[-3])
+    check_mask_and_bias(mask, bias, shape)
     if causal:
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
@@ -117,8 +121,8 @@ def rotary(
     x = jnp.asarray(x)
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
     sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
-    first, second = jnp.split(x.astype(jnp.promote_types(x.dtype, jnp.float32)), 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
+    first, second = jnp.split(widen(x), 2, axis=-1)
+    return narrow(jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), x)
 
 
 def sinusoidal_positions(length: int, dim: int, *, base: Scalar = 10000.0) -> Float[Array, "length dim"]:
@@ -128,11 +132,13 @@ def sinusoidal_positions(length: int, dim: int, *, base: Scalar = 10000.0) -> Fl
     (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5)
 
     Raises:
-        ValueError: If dim is odd.
+        ValueError: If dim is odd or a size is below 0.
 
     >>> sinusoidal_positions(1, 4)
     Array([[0., 1., 0., 1.]], dtype=float32)
     """
+    if length < 0 or dim < 0:
+        raise ValueError(f"wanted a length and a dim of 0 or more, but got {length} and {dim}")
     angles = jnp.arange(length)[:, None] * _frequencies(dim, base)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, dim)
 
@@ -207,14 +213,6 @@ def _mask_rows(array, shape: tuple, kv_heads: int):
     """Bring a mask or bias into rows, or into a single row that serves all: (rows or 1, group or 1, time, source)."""
     if array is None:
         return None
-    try:
-        fits = jnp.broadcast_shapes(array.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but got {array.shape}"
-        )
     tail = (1, 1, *array.shape)[-2:]
     if math.prod(array.shape[:-2]) == 1:
         return array.reshape(1, 1, *tail)

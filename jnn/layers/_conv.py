@@ -11,7 +11,17 @@ from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._lowering import Plan, canonical, exchange_channels, plan
-from jnn.layers._window import Geometry, Lowering, Padding, Sizes, make_geometry, pad_space, per_axis, resolve_padding
+from jnn.layers._window import (
+    Geometry,
+    Lowering,
+    Padding,
+    Sizes,
+    make_geometry,
+    pad_space,
+    per_axis,
+    resolve_geometry,
+    resolve_padding,
+)
 
 
 def conv(
@@ -45,19 +55,19 @@ def conv(
             `jax.lax`; "direct" is what "auto" takes on CPU. `conv_plan` shows the choice. The numbers are the same.
 
     Raises:
-        ValueError: If ranks, channels, groups or sizes do not match.
+        ValueError: If ranks, channels, groups, sizes or the bias do not match, or there is no such lowering.
 
     >>> conv(jnp.array([[[1.0], [2.0], [4.0]]]), jnp.array([[[-1.0]], [[1.0]]]), padding="VALID").ravel()
     Array([1., 2.], dtype=float32)
     """
-    _check_operands(x, kernel, groups)
+    _check_operands(x, kernel, bias, groups)
     if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
             f"wanted x with {kernel.shape[-2]} * {groups} channels and a kernel with outputs that {groups} groups "
             f"divide, but got x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
         )
     dtype = jnp.result_type(x, kernel)
-    geometry = _geometry(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups, lowering=lowering)
+    geometry = _geometry(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups, lowering)
     y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
     return y if bias is None else y + bias
 
@@ -83,12 +93,12 @@ def conv_transpose(
     `groups` splits the channels as in `conv`: the kernel has `in / groups` inputs, group n of the output sees group n.
 
     Raises:
-        ValueError: If ranks, channels or groups do not match.
+        ValueError: If ranks, channels, groups or the bias do not match, or there is no such lowering.
 
     >>> conv_transpose(jnp.array([[[1.0], [2.0]]]), jnp.array([[[1.0]], [[10.0]]]), strides=2).ravel()
     Array([10.,  1., 20.,  2.], dtype=float32)
     """
-    _check_operands(x, kernel, groups)
+    _check_operands(x, kernel, bias, groups)
     if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
             f"wanted a kernel (*window, in / groups, out) with in = {x.shape[-1]}, the channels of x {x.shape}, and "
@@ -123,7 +133,7 @@ def conv_general_dilated(
 
     Made to be given to a Flax layer: `nnx.Conv(..., conv_general_dilated=jnn.layers.conv_general_dilated)`, and the
     same argument of `flax.linen.Conv`. Channels-last floating-point convolutions without input dilation and batch
-    groups get the lowering; all others go to `jax.lax` as they are.
+    groups get the lowering; all others, and those without values or places, go to `jax.lax` as they are.
 
     >>> x, kernel = jnp.ones((1, 3, 1)), jnp.ones((2, 1, 1))
     >>> conv_general_dilated(x, kernel, (1,), "VALID", dimension_numbers=("NHC", "HIO", "NHC")).ravel()
@@ -134,38 +144,34 @@ def conv_general_dilated(
         numbers == canonical(lhs.ndim - 2)
         and lhs.dtype == rhs.dtype == (preferred_element_type or lhs.dtype)
         and jnp.issubdtype(lhs.dtype, jnp.floating)
+        and lhs.ndim > 2
+        and 0 not in (*lhs.shape[1:], *rhs.shape, feature_group_count)
         and set(lhs_dilation or ()) <= {1}
         and batch_group_count == 1
         and out_sharding is None
         and rhs.shape[-2] * feature_group_count == lhs.shape[-1]
         and rhs.shape[-1] % feature_group_count == 0
     )
-    if not is_plain or lowering == "lax":
-        return lax.conv_general_dilated(
-            lhs,
-            rhs,
-            window_strides,
-            padding,
-            lhs_dilation,
-            rhs_dilation,
-            numbers,
-            feature_group_count,
-            batch_group_count,
-            precision,
-            preferred_element_type,
-            out_sharding,
-        )
-    geometry = _geometry(
-        lhs.shape[1:-1],
-        rhs.shape[:-2],
+    if is_plain and lowering != "lax":
+        moves = window_strides, padding, rhs_dilation or 1
+        g = resolve_geometry(lhs.shape[1:-1], rhs.shape[:-2], *moves)
+        if 0 not in g.out_spatial:
+            how = {"groups": feature_group_count, "precision": precision, "lowering": lowering}
+            return _output(dataclasses.replace(g, **how), lhs, rhs)
+    return lax.conv_general_dilated(
+        lhs,
+        rhs,
         window_strides,
         padding,
-        rhs_dilation or 1,
+        lhs_dilation,
+        rhs_dilation,
+        numbers,
         feature_group_count,
+        batch_group_count,
         precision,
-        lowering,
+        preferred_element_type,
+        out_sharding,
     )
-    return _output(geometry, lhs, rhs)
 
 
 def conv_plan(
@@ -187,7 +193,7 @@ def conv_plan(
     >>> conv_plan((64, 28, 28, 16), (3, 3, 16, 16), platform="cpu")
     Plan(output='lax', input_grad='flip', kernel_grad='exchange', members='loop')
     """
-    geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering=lowering)
+    geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering)
     return plan(geometry, kernel_shape[-2], platform or jax.default_backend())
 
 
@@ -223,11 +229,16 @@ def _transposed(
     return pad_space(y, beyond)
 
 
-def _check_operands(x: Array, kernel: Array, groups: int) -> None:
+def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) -> None:
     if x.ndim < 3 or kernel.ndim != x.ndim or groups < 1:
         raise ValueError(
             f"wanted x (batch, *spatial, in) and kernel (*window, in, out) of equal rank, 3 or more, and groups >= 1, "
             f"but got x {x.shape}, kernel {kernel.shape}, groups {groups}; reshape x to one batch axis"
+        )
+    if bias is not None and jnp.shape(bias) != kernel.shape[-1:]:
+        raise ValueError(
+            f"wanted a bias {kernel.shape[-1:]}, one number for each output of the kernel {kernel.shape}, "
+            f"but got {jnp.shape(bias)}; reshape it, or add it to the output"
         )
 
 
@@ -238,11 +249,10 @@ def _geometry(
     padding: Padding,
     dilation: Sizes,
     groups: int,
-    precision: lax.PrecisionLike = None,
-    lowering: Lowering = "auto",
+    lowering: Lowering,
 ) -> Geometry:
     made = make_geometry(spatial, window, strides, padding, dilation)
-    return dataclasses.replace(made, groups=groups, precision=precision, lowering=lowering)
+    return dataclasses.replace(made, groups=groups, lowering=lowering)
 
 
 def _transposed_padding(

@@ -58,11 +58,11 @@ def batch(role: Role, operands: Any, axes: Any, *, geometry: Geometry, members: 
     size = next(x.shape[0] for x, axis in zip((a, b), axes, strict=True) if axis is not None)
     a_alone, b_alone = axes[1] is None, axes[0] is None
     if a_alone and role != "kernel_grad" and not members:
-        y = bind(role, geometry, a.reshape(-1, *a.shape[2:]), b)
-        return y.reshape(size, -1, *y.shape[1:]), 0
+        y = bind(role, geometry, a.reshape(size * a.shape[1], *a.shape[2:]), b)
+        return y.reshape(size, a.shape[1], *y.shape[1:]), 0
     if b_alone and role != "input_grad" and not members and geometry.groups == 1:
-        y = bind(role, geometry, a, jnp.moveaxis(b, 0, -2).reshape(*b.shape[1:-1], -1))
-        return y.reshape(*y.shape[:-1], size, -1), y.ndim - 1
+        y = bind(role, geometry, a, jnp.moveaxis(b, 0, -2).reshape(*b.shape[1:-1], size * b.shape[-1]))
+        return y.reshape(*y.shape[:-1], size, b.shape[-1]), y.ndim - 1
     a, b = (jnp.broadcast_to(x, (size, *x.shape)) if axis is None else x for x, axis in zip((a, b), axes, strict=True))
     return batch_both(role, geometry, a, b, members)
 
@@ -71,7 +71,7 @@ def batch_both(role: Role, geometry: Geometry, a: Array, b: Array, members: bool
     """Make the leading axis the members' axis, or merge it with the one that is there."""
     if not members:
         return bind(role, geometry, a, b, members=True), 0
-    y = bind(role, geometry, *(x.reshape(-1, *x.shape[2:]) for x in (a, b)), members=True)
+    y = bind(role, geometry, *(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in (a, b)), members=True)
     return y.reshape(*a.shape[:2], *y.shape[1:]), 0
 
 

@@ -6,29 +6,25 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float, Integer, Real
 
 from jnn.layers._product import product
 
 
 def dense(
-    x: Float[Array, "*batch in"], kernel: Float[Array, "in out"], bias: Float[Array, "out"] | None = None
+    x: Real[Array, "*batch in"], kernel: Float[Array, "in out"], bias: Float[Array, "out"] | None = None
 ) -> Float[Array, "*batch out"]:
     """Multiply the last axis by a matrix and add a bias.
 
-    y = x @ kernel + bias
+    y = x @ kernel + bias    in the type that the two promote to
 
     Raises:
-        ValueError: If the last axis of `x` is not the first of `kernel`.
+        ValueError: If the last axis of `x` is not the first of `kernel`, or the bias is not one number for each column.
 
     >>> dense(jnp.array([1.0, 2.0]), jnp.array([[1.0], [10.0]]), jnp.array([0.5]))
     Array([21.5], dtype=float32)
     """
-    if x.shape[-1] != kernel.shape[0]:
-        raise ValueError(
-            f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
-            f"but got x {x.shape}"
-        )
+    _check_dense(x, kernel, bias)
     # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     dtype = jnp.result_type(x, kernel)
@@ -78,7 +74,8 @@ def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -
     y[..., :] = table[clip(ids[...], 0, vocab - 1), :]
 
     Ids below 0 read the first row and ids past the end the last one, because a compiled program cannot raise; check
-    the ids where they are made.
+    the ids where they are made. `modules.Embedding`, which is Flax's, counts ids
+    below 0 from the end of the table and gives NaN for those outside of it.
 
     >>> embedding(jnp.array([1, 0, 9]), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
     Array([[3., 4.],
@@ -89,7 +86,7 @@ def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -
 
 
 def lora(
-    x: Float[Array, "*batch in"],
+    x: Real[Array, "*batch in"],
     kernel: Float[Array, "in out"],
     a: Float[Array, "in rank"],
     b: Float[Array, "rank out"],
@@ -108,4 +105,24 @@ def lora(
     >>> lora(jnp.ones(2), jnp.eye(2), jnp.array([[1.0], [2.0]]), jnp.array([[10.0, 0.0]]), scale=0.5)
     Array([16.,  1.], dtype=float32)
     """
-    return dense(x, kernel) + (scale * dense(dense(x, a), b)).astype(x.dtype)
+    y = dense(x, kernel)
+    return y + (scale * dense(dense(x, a), b)).astype(y.dtype)
+
+
+def _check_dense(x, kernel, bias) -> None:
+    """Refuse shapes that do not chain."""
+    if x.ndim == 0 or kernel.ndim != 2:
+        raise ValueError(
+            f"wanted x (*batch, in) and kernel (in, out), but got x {x.shape} and kernel {kernel.shape}; "
+            "reshape the kernel to two axes"
+        )
+    if x.shape[-1] != kernel.shape[0]:
+        raise ValueError(
+            f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
+            f"but got x {x.shape}; transpose the kernel if it is stored as (out, in)"
+        )
+    if bias is not None and jnp.shape(bias) != kernel.shape[1:]:
+        raise ValueError(
+            f"wanted a bias {kernel.shape[1:]}, one number for each column of the kernel {kernel.shape}, "
+            f"but got {jnp.shape(bias)}; reshape it, or add it after the product"
+        )

@@ -2,7 +2,7 @@
 
 All have one form: `norm(x, ..., scale=None, bias=None, *, eps)`, channels last. Means and variances are made in float32
 at least and in two passes, since `mean(x^2) - mean(x)^2` loses every digit when the mean is large. The result has x's
-dtype.
+dtype; whole numbers give float32.
 """
 
 import functools
@@ -11,13 +11,15 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Real, Shaped
+
+from jnn.layers._floating import narrow, widen
 
 Scalar = float | Float[Array, ""]
 
 
 def batch_norm(
-    x: Float[Array, "*batch channels"],
+    x: Real[Array, "*batch channels"],
     mean: Float[Array, "channels"],
     var: Float[Array, "channels"],
     scale: Float[Array, "channels"] | None = None,
@@ -29,15 +31,19 @@ def batch_norm(
 
     y = (x - mean) / sqrt(var + eps) * scale + bias    (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167)
 
+    Raises:
+        ValueError: If mean, var, scale or bias is not one number for each channel.
+
     >>> batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), eps=0.0)
     Array([[1.]], dtype=float32)
     """
-    centred = _accumulable(x) - mean
-    return _as(x.dtype, _affine(centred * jax.lax.rsqrt(_accumulable(var) + eps), scale, bias))
+    _check(x, 1, mean=mean, var=var, scale=scale, bias=bias)
+    centred = widen(x) - mean
+    return narrow(_affine(centred * jax.lax.rsqrt(widen(var) + eps), scale, bias), x)
 
 
 def batch_norm_train(
-    x: Float[Array, "batch *spatial channels"],
+    x: Real[Array, "batch *spatial channels"],
     scale: Float[Array, "channels"] | None = None,
     bias: Float[Array, "channels"] | None = None,
     *,
@@ -62,19 +68,22 @@ def batch_norm_train(
         the unbiased one, var * n / (n - 1), into its running variance.
 
     Raises:
-        ValueError: If the weights do not have leading axes of x.
+        ValueError: If the weights do not have leading axes of x, or scale or bias is not one number for each channel.
 
     >>> y, (mean, var) = batch_norm_train(jnp.array([[1.0], [3.0], [9.0]]), weights=jnp.array([1.0, 1.0, 0.0]))
     >>> mean, var
     (Array([2.], dtype=float32), Array([1.], dtype=float32))
     """
-    shares = _shares(x, weights)
-    y, mean, var = _normalize(_accumulable(x), scale, bias, eps, shares, tuple(range(x.ndim - 1)))
-    return _as(x.dtype, y), (mean.reshape(-1), var.reshape(-1))
+    _check(x, 2, scale=scale, bias=bias)
+    high = widen(x)
+    shares = _shares(high, weights)
+    high = high if shares is None else _without_hidden_infinities(high, shares)
+    y, mean, var = _normalize(high, scale, bias, eps, shares, tuple(range(x.ndim - 1)))
+    return narrow(y, x), (mean.reshape(-1), var.reshape(-1))
 
 
 def layer_norm(
-    x: Float[Array, "*batch channels"],
+    x: Real[Array, "*batch channels"],
     scale: Float[Array, "channels"] | None = None,
     bias: Float[Array, "channels"] | None = None,
     *,
@@ -84,29 +93,37 @@ def layer_norm(
 
     y = (x - mean(x)) / sqrt(var(x) + eps) * scale + bias    (Ba et al. 2016, https://arxiv.org/abs/1607.06450)
 
+    Raises:
+        ValueError: If scale or bias is not one number for each channel.
+
     >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
     Array([-1.,  1.], dtype=float32)
     """
-    return _as(x.dtype, _normalize(_accumulable(x), scale, bias, eps, None, (-1,))[0])
+    _check(x, 1, scale=scale, bias=bias)
+    return narrow(_normalize(widen(x), scale, bias, eps, None, (-1,))[0], x)
 
 
 def rms_norm(
-    x: Float[Array, "*batch channels"], scale: Float[Array, "channels"] | None = None, *, eps: Scalar = 1e-6
+    x: Real[Array, "*batch channels"], scale: Float[Array, "channels"] | None = None, *, eps: Scalar = 1e-6
 ) -> Float[Array, "*batch channels"]:
     """Divide the channels of each row by their root mean square.
 
     y = x / sqrt(mean(x^2) + eps) * scale    (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467)
 
+    Raises:
+        ValueError: If scale is not one number for each channel.
+
     >>> rms_norm(jnp.array([1.0, 7.0]), eps=0.0)
     Array([0.2, 1.4], dtype=float32)
     """
-    high = _accumulable(x)
+    _check(x, 1, scale=scale)
+    high = widen(x)
     mean_square = jnp.square(high).mean(axis=-1, keepdims=True)
-    return _as(x.dtype, _affine(high * jax.lax.rsqrt(mean_square + eps), scale, None))
+    return narrow(_affine(high * jax.lax.rsqrt(mean_square + eps), scale, None), x)
 
 
 def group_norm(
-    x: Float[Array, "batch *spatial channels"],
+    x: Real[Array, "batch *spatial channels"],
     groups: int,
     scale: Float[Array, "channels"] | None = None,
     bias: Float[Array, "channels"] | None = None,
@@ -119,22 +136,23 @@ def group_norm(
     (Wu and He 2018, https://arxiv.org/abs/1803.08494)
 
     Raises:
-        ValueError: If the groups do not divide the channels.
+        ValueError: If the groups do not divide the channels, or scale or bias is not one number for each channel.
 
     >>> group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     Array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
+    _check(x, 2, scale=scale, bias=bias)
     channels = x.shape[-1]
     if groups < 1 or channels % groups:
         raise ValueError(f"wanted a number of groups that divides {channels} channels, but got {groups}")
-    high = _accumulable(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
+    high = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     centred = high - _group_average(high, groups)
     y = centred * jax.lax.rsqrt(_group_average(jnp.square(centred), groups) + eps)
-    return _as(x.dtype, _affine(y.reshape(x.shape), scale, bias))
+    return narrow(_affine(y.reshape(x.shape), scale, bias), x)
 
 
 def instance_norm(
-    x: Float[Array, "batch *spatial channels"],
+    x: Real[Array, "batch *spatial channels"],
     scale: Float[Array, "channels"] | None = None,
     bias: Float[Array, "channels"] | None = None,
     *,
@@ -152,10 +170,17 @@ def instance_norm(
     return group_norm(x, x.shape[-1], scale, bias, eps=eps)
 
 
-def _accumulable(x):
-    """Widen half precision to float32, in which sums keep their digits."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def _check(x, least: int, **parameters) -> None:
+    """Refuse x of too few axes, and parameters that are not one number for each of its channels."""
+    if x.ndim < least:
+        raise ValueError(f"wanted x of rank {least} or more, channels last, but got {x.shape}; add the axes in front")
+    given = {name: jnp.shape(values) for name, values in parameters.items() if values is not None}
+    wrong = {name: shape for name, shape in given.items() if shape != x.shape[-1:]}
+    if wrong:
+        raise ValueError(
+            f"wanted {x.shape[-1]} numbers, one for each channel of x {x.shape}, "
+            f"but got {', '.join(f'{name} {shape}' for name, shape in wrong.items())}; reshape to one axis"
+        )
 
 
 def _group_average(x, groups: int):
@@ -174,21 +199,23 @@ def _affine(y, scale, bias):
     return y if bias is None else y + bias
 
 
-def _as(dtype, y):
-    """Return to the input's dtype."""
-    return y.astype(jax.dtypes.canonicalize_dtype(dtype))
-
-
 def _shares(x, weights):
     """Return each position's part of the average over all axes but the last, or None if all count alike."""
     if weights is None:
         return None
-    rank = jnp.ndim(weights)
-    if rank == x.ndim or jnp.shape(weights) != x.shape[:rank]:
+    weights = jnp.asarray(weights)
+    rank = weights.ndim
+    if rank == x.ndim or weights.shape != x.shape[:rank]:
         raise ValueError(f"wanted weights of leading axes of x {x.shape}, but got {weights.shape}; give one each row")
-    high = _accumulable(weights)
+    high = weights.astype(jnp.promote_types(weights.dtype, x.dtype))
     total = high.sum() * math.prod(x.shape[rank:-1])
     return (high / jnp.where(total > 0, total, 1)).reshape(*high.shape, *[1] * (x.ndim - rank))
+
+
+def _without_hidden_infinities(x, shares):
+    """Put 0 where x weighs nothing and its square is no finite number: 0 * inf is NaN, also in a gradient."""
+    largest = float(jnp.finfo(x.dtype).max) ** 0.5 / 2
+    return jnp.where((shares == 0) & ~(jnp.abs(x) < largest), 0, x)
 
 
 def _average(values, shares, axes: tuple):

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from jnn.layers._floating import narrow, widen
 from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
 
 # Windows with more taps than this are left to XLA's reduce_window: one slice for each tap would be a long program.
@@ -18,12 +19,12 @@ MOST_TAPS = 32
 
 
 def max_pool(
-    x: Float[Array, "batch *spatial channels"],
+    x: Real[Array, "batch *spatial channels"],
     window: Sizes,
     *,
     strides: Sizes | None = None,
     padding: Padding = "VALID",
-) -> Float[Array, "batch *out_spatial channels"]:
+) -> Real[Array, "batch *out_spatial channels"]:
     """Take the largest value in each place of a sliding window.
 
     y[b, p, c] = max over t of x[b, p * strides + t - padding, c]
@@ -43,18 +44,18 @@ def max_pool(
     Array([3., 2.], dtype=float32)
     """
     g = _window("max_pool", x, window, strides, padding)
-    return _max_of_taps(x, g) if math.prod(g.window) <= MOST_TAPS else _reduce(x, g, -jnp.inf, lax.max)
+    return _max_of_taps(x, g) if math.prod(g.window) <= MOST_TAPS else _reduce(x, g, _lowest(x), lax.max)
 
 
 def avg_pool(
-    x: Float[Array, "batch *spatial channels"],
+    x: Real[Array, "batch *spatial channels"],
     window: Sizes,
     *,
     strides: Sizes | None = None,
     padding: Padding = "VALID",
     count_padding: bool = False,
 ) -> Float[Array, "batch *out_spatial channels"]:
-    """Take the mean value in each place of a sliding window.
+    """Take the mean value in each place of a sliding window; of whole numbers in float32.
 
     y[b, p, c] = sum over t of x[b, p * strides + t - padding, c] / n
 
@@ -67,14 +68,13 @@ def avg_pool(
     Array([2., 2.], dtype=float32)
     """
     g = _window("avg_pool", x, window, strides, padding)
-    x = jnp.asarray(x)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widen(x)
     if math.prod(g.window) <= MOST_TAPS:
         total = functools.reduce(jnp.add, (seen for _, seen in shifts(g, wide)))
     else:
         total = _reduce(wide, g, 0.0, lax.add)
     count = math.prod(g.window) if count_padding else _counts(g)
-    return (total / count).astype(x.dtype)
+    return narrow(total / count, x)
 
 
 def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
@@ -132,7 +132,7 @@ def adaptive_avg_pool(
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _max_of_taps(x: Array, g: Geometry) -> Array:
     """Take the maximum of shifted slices, which XLA fuses with what made x; reduce_window would make x again."""
-    return functools.reduce(jnp.maximum, (seen for _, seen in shifts(g, x, -jnp.inf)))
+    return functools.reduce(jnp.maximum, (seen for _, seen in shifts(g, x, _lowest(x))))
 
 
 @_max_of_taps.defjvp
@@ -141,14 +141,19 @@ def _max_of_taps_jvp(g: Geometry, primals: tuple[Array], tangents: tuple[Array])
     (x,), (dx,) = primals, tangents
     y = _max_of_taps(x, g)
     dy, is_free = jnp.zeros_like(y), jnp.ones(y.shape, bool)
-    for (_, seen), (_, moved) in zip(shifts(g, x, -jnp.inf), shifts(g, dx), strict=True):
+    for (_, seen), (_, moved) in zip(shifts(g, x, _lowest(x)), shifts(g, dx), strict=True):
         wins = (seen == y) & is_free
         is_free &= ~wins
         dy += jnp.where(wins, moved, 0)
     return y, dy
 
 
-def _reduce(x: Array, g: Geometry, start: float, combine: Callable[..., Any]) -> Array:
+def _lowest(x: Array) -> float | int:
+    """Return the value that never wins."""
+    return -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(jnp.iinfo(x.dtype).min)
+
+
+def _reduce(x: Array, g: Geometry, start: float | int, combine: Callable[..., Any]) -> Array:
     """Reduce each place of the window by XLA's reduce_window."""
     pads = [(0, 0), *g.padding, (0, 0)]
     return lax.reduce_window(x, np.asarray(start, x.dtype), combine, (1, *g.window, 1), (1, *g.strides, 1), pads)
@@ -176,7 +181,7 @@ def _adaptive(name: str, x: Array, size: Sizes, reduce: Callable[..., Array]) ->
 def _window(name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding) -> Geometry:
     sizes = per_axis("window", window, len(_space(name, x)))
     g = make_geometry(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
-    if any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True)) or min(min(g.padding)) < 0:
+    if any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True)) or min(map(min, g.padding)) < 0:
         raise ValueError(f"wanted padding of 0 or more, and less than the window {g.window}, but got {g.padding}")
     return g
 

@@ -22,7 +22,8 @@ from jaxtyping import Array, Float, Integer
 
 from jnn.layers._linear import dense
 from jnn.layers._recurrence import recur
-from jnn.layers._recurrent_params import Kernels, Params, read
+from jnn.layers._recurrent_params import Kernels, Params, check_sequence, read
+from jnn.layers._vary import vary_alike
 
 
 class LSTMState(NamedTuple):
@@ -50,17 +51,18 @@ def rnn(
     h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias)
     (Elman 1990, https://doi.org/10.1207/s15516709cog1402_1)
 
-    The activation works on each value and may not close over traced numbers.
+    The activation works on each value and may not close over traced numbers. Like `gru` and `lstm`, it is
+    differentiated backwards only: by `jax.grad` and `jax.vjp`, also under `jax.jvp`, but not by `jax.jvp` alone.
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other.
+        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
 
     >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> rnn(jnp.ones((3, 1)), params, activation=lambda a: a)[1].ravel()
     Array([1., 2., 3.], dtype=float32)
     """
     loop = partial(_loop, partial(_rnn_gates, activation), _all_added)
-    (hidden,), ys = _over_time(loop, x, read(params, x.shape[-1], gates=1), (carry,), reverse, lengths)
+    (hidden,), ys = _over_time(loop, 1, x, params, (carry,), reverse, lengths)
     return hidden, ys
 
 
@@ -83,14 +85,14 @@ def gru(
     (Cho et al. 2014, https://arxiv.org/abs/1406.1078, resets before; PyTorch, cuDNN and Flax reset after the product.)
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other.
+        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
 
     >>> params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
     >>> gru(jnp.ones((2, 1)), params, jnp.ones(1))[1].ravel()
     Array([0.5 , 0.25], dtype=float32)
     """
     loop = partial(_loop, _gru_gates, _new_aside) if reset_after else _loop_reset_before
-    (hidden,), ys = _over_time(loop, x, read(params, x.shape[-1], gates=3), (carry,), reverse, lengths)
+    (hidden,), ys = _over_time(loop, 3, x, params, (carry,), reverse, lengths)
     return hidden, ys
 
 
@@ -113,7 +115,7 @@ def lstm(
     order of PyTorch, Keras and Flax.) `initializers.forget_bias` starts it remembering.
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other.
+        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
 
     >>> params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
     >>> lstm(jnp.ones((2, 1)), params, (jnp.zeros(1), jnp.ones(1)))[0].cell
@@ -121,7 +123,9 @@ def lstm(
     """
     loop = partial(_loop, _lstm_gates, _all_added)
     carries = (None, None) if carry is None else tuple(carry)
-    state, ys = _over_time(loop, x, read(params, x.shape[-1], gates=4), carries, reverse, lengths)
+    if len(carries) != 2:
+        raise ValueError(f"wanted a carry of two parts, (hidden, cell), but got {len(carries)}")
+    state, ys = _over_time(loop, 4, x, params, carries, reverse, lengths)
     return LSTMState(*state), ys
 
 
@@ -196,9 +200,11 @@ def bidirectional(
     return (forward, backward), jnp.concatenate([ys, reversed_ys], axis=-1)
 
 
-def _over_time(loop: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, lengths):
+def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reverse: bool, lengths):
     """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
     x, carry = jnp.asarray(x), tuple(part if part is None else jnp.asarray(part) for part in carry)
+    check_sequence(x, lengths)
+    kernels = read(params, x.shape[-1], gates)
     *batch, time, features = x.shape
     rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
     dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
@@ -206,8 +212,15 @@ def _over_time(loop: Callable, x, kernels: Kernels, carry: tuple, reverse: bool,
     first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
     inside = None if lengths is None else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
+    time_major, kernels, first, inside = _alike((time_major, kernels, first, inside))
     last, ys = loop(time_major, kernels, first, reverse, inside)
     return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)
+
+
+def _alike(operands: tuple) -> tuple:
+    """Inside `shard_map`, let all that meets in the loop vary over the same mesh axes, as its carry has to."""
+    leaves, structure = jax.tree.flatten(operands)
+    return jax.tree.unflatten(structure, vary_alike(*leaves))
 
 
 def _first_carry(part, shape: tuple):

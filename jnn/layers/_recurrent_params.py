@@ -1,4 +1,4 @@
-"""The parameters of the recurrent layers: a mapping of names to arrays, checked once and completed."""
+"""What the recurrent layers are given, checked once: sequences, and parameters as a mapping of names to arrays."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -39,3 +39,13 @@ def read(params: Params, features: int, gates: int) -> Kernels:
         )
     zero = jnp.zeros(columns, params["recurrent_kernel"].dtype)
     return Kernels(*(params.get(name, zero) for name in Kernels._fields))
+
+
+def check_sequence(x: Array, lengths: Array | None) -> None:
+    """Refuse x without time and features, and lengths that are not one for each row."""
+    if x.ndim < 2:
+        raise ValueError(f"wanted x (*batch, time, in), but got {x.shape}; give a single step to the cell")
+    if lengths is not None and jnp.shape(lengths) != x.shape[:-2]:
+        raise ValueError(
+            f"wanted lengths {x.shape[:-2]}, one for each row of x {x.shape}, but got {jnp.shape(lengths)}; reshape"
+        )

@@ -6,6 +6,7 @@ import operator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, PyTree
 
@@ -35,19 +36,22 @@ def dropout(
         broadcast_axes: Axes along which the mask is one and the same, e.g. the spatial axes to drop whole channels.
 
     Raises:
-        ValueError: If the rate is a number outside 0 to 1 or the key is not a threefry key.
+        ValueError: If the rate is a number outside 0 to 1, an axis is none of x, or the key is not a threefry key.
 
     >>> dropout(jnp.ones(3), 0.5)
     Array([1., 1., 1.], dtype=float32)
     >>> dropout(jnp.ones(6), 0.5, key=jax.random.key(0))
     Array([2., 0., 2., 2., 2., 0.], dtype=float32)
     """
-    if isinstance(rate, (int, float)) and not 0 <= rate <= 1:
+    if isinstance(rate, int | float | np.number) and not 0 <= rate <= 1:
         raise ValueError(f"wanted a dropout rate between 0 and 1 (the share dropped), but got {rate}")
+    rank = jnp.ndim(x)
+    if any(not -rank <= axis < rank for axis in broadcast_axes):
+        raise ValueError(f"wanted broadcast_axes among the {rank} axes of x {jnp.shape(x)}, but got {broadcast_axes}")
     if key is None:
         return x
     x = jnp.asarray(x)
-    axes = {axis % x.ndim for axis in broadcast_axes}
+    axes = {axis % rank for axis in broadcast_axes}
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     share_kept = 1 - jnp.asarray(lax.stop_gradient(rate), float)
     kept = jnp.round(jnp.clip(share_kept, 0, 1) * _LEVELS)  # of the 2**16 levels

@@ -1,21 +1,23 @@
-"""What `shard_map` asks of a primitive: operands that vary over the same axes of its mesh."""
+"""What `shard_map` asks of a primitive or a loop: operands that vary over the same axes of its mesh."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
-def vary_alike(a: Array, b: Array) -> tuple[Array, Array]:
-    """Inside `shard_map`, let both vary over the same mesh axes, so that gradients are summed over them.
+def vary_alike(*arrays: Array) -> tuple[Array, ...]:
+    """Inside `shard_map`, let all vary over the same mesh axes, so that gradients are summed over them.
 
     JAX's own functions do this by themselves, so a selection that always takes its first operand is enough.
     """
-    if varies_over(a) == varies_over(b):
-        return a, b
-    first = [x.ravel()[0] for x in (a, b)]
-    return jnp.where(True, a, first[1].astype(a.dtype)), jnp.where(True, b, first[0].astype(b.dtype))
+    if all(varies_over(a) == varies_over(arrays[0]) for a in arrays):
+        return arrays
+    firsts = (a.ravel()[:1].sum().astype(jnp.float32) for a in arrays)  # sums, as an array may be empty
+    anywhere = lax.stop_gradient(functools.reduce(jnp.add, firsts))
+    return tuple(jnp.where(True, a, anywhere.astype(a.dtype)) for a in arrays)
 
 
 def varies_over(a: Array) -> Any:

@@ -1,8 +1,8 @@
 """Sliding windows, what convolution and pooling share: geometry, padding, and the shifted views of an array."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +28,9 @@ class Geometry:
     precision: lax.PrecisionLike = None
     lowering: Lowering = "auto"
 
+    def __post_init__(self) -> None:
+        check_lowering(self.lowering)
+
     @property
     def out_spatial(self) -> tuple[int, ...]:
         """Return how many places it takes: floor((size + padding - reach) / stride) + 1."""
@@ -39,7 +42,20 @@ class Geometry:
 def make_geometry(
     spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
 ) -> Geometry:
-    """Resolve sizes given as one number and padding given by name; raise `ValueError` for what does not fit."""
+    """Resolve sizes and padding, and raise `ValueError` also for a window that does not fit."""
+    made = resolve_geometry(spatial, window, strides, padding, dilation)
+    if 0 in made.out_spatial:
+        raise ValueError(
+            f"wanted a window that fits into the padded input, but got window {made.window} with dilation "
+            f"{made.dilation} over {made.spatial} padded by {made.padding}; use a smaller window or padding 'SAME'"
+        )
+    return made
+
+
+def resolve_geometry(
+    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
+) -> Geometry:
+    """Resolve sizes given as one number and padding given by name; raise `ValueError` for those of another rank."""
     rank = len(spatial)
     if len(window) != rank:
         raise ValueError(
@@ -48,20 +64,20 @@ def make_geometry(
         )
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = resolve_padding(padding, spatial, window, steps, gaps)
-    made = Geometry(tuple(spatial), tuple(window), steps, pairs, gaps)
-    if 0 in made.out_spatial:
-        raise ValueError(
-            f"wanted a window that fits into the padded input, but got window {made.window} with dilation {gaps} "
-            f"over {made.spatial} padded by {pairs}; use a smaller window or padding 'SAME'"
-        )
-    return made
+    return Geometry(tuple(spatial), tuple(window), steps, pairs, gaps)
+
+
+def check_lowering(lowering: str) -> None:
+    """Refuse a lowering that there is not."""
+    if lowering not in get_args(Lowering):
+        raise ValueError(f"wanted a lowering of 'auto', 'lax' or 'direct', but got {lowering!r}")
 
 
 def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
-    """Return one positive number for each axis of space."""
-    each = (sizes,) * rank if isinstance(sizes, int | np.integer) else tuple(sizes)
-    if len(each) != rank or min(each) < 1:
-        raise ValueError(f"wanted {name} of 1 or more, one number or {rank} of them, but got {sizes}")
+    """Return one positive whole number for each axis of space."""
+    each = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,) * rank
+    if len(each) != rank or not all(isinstance(n, int | np.integer) and n > 0 for n in each):
+        raise ValueError(f"wanted {name} of 1 or more, one whole number or {rank} of them, but got {sizes}")
     return tuple(int(n) for n in each)
 
 
@@ -80,9 +96,10 @@ def resolve_padding(
                 f"but got {padding!r} for a window of {len(window)} axes"
             )
         return tuple((int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name))
-    sides = (padding,) * len(window) if isinstance(padding, int | np.integer) else tuple(padding)
-    pairs = [(side, side) if isinstance(side, int | np.integer) else tuple(side) for side in sides]
-    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs):
+    sides = tuple(padding) if isinstance(padding, Iterable) else (padding,) * len(window)
+    pairs = [tuple(side) if isinstance(side, Iterable) else (side, side) for side in sides]
+    whole = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
+    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs) or not whole:
         raise ValueError(
             f"wanted padding as one number, or a number or a pair (before, after) for each of the {len(window)} axes "
             f"of space, but got {padding}"

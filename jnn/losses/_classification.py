@@ -1,11 +1,13 @@
 """Losses for classes: predictions are logits, never probabilities."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from jnn.losses._form import are_class_labels, as_float, mean_over_outputs, one_hot, paired
+from jnn.losses._form import are_class_labels, as_float, is_number, mean_over_outputs, one_hot, paired
 
 Scalar = float | Float[Array, ""]
 PerClass = Float[Array | np.ndarray, " classes"]
@@ -28,15 +30,20 @@ def softmax_cross_entropy(
 
     Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567 (smoothing)
 
+    Raises:
+        ValueError: If the shapes do not fit, class_weights are not one for each class, or label_smoothing is a number
+            outside [0, 1].
+
     >>> softmax_cross_entropy(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4).tolist()
     [1.386299967765808, 0.0]
     """
     _check_classes(predictions, targets)
+    _check_settings(predictions.shape[-1], label_smoothing, class_weights)
     cost = -jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
     if class_weights is not None:
         cost = jnp.where(class_weights == 0, 0, cost * class_weights)
     loss = _expected(cost, targets)
-    if isinstance(label_smoothing, float | int) and label_smoothing == 0:
+    if is_number(label_smoothing) and label_smoothing == 0:
         return loss
     return (1 - label_smoothing) * loss + label_smoothing * cost.mean(-1) * _expected(jnp.ones_like(cost), targets)
 
@@ -69,17 +76,23 @@ def focal(
 
     alpha_t (1 - p_t)^gamma (-log p_t),  p_t the probability of the true class
 
-    Integer labels [*batch] with logits [*batch, classes] take the softmax, and alpha holds one weight per class.
-    Targets 0 or 1 of the logits' own shape take the sigmoid, alpha weighs the ones and 1 - alpha the zeros.
+    Integer labels [*batch] with logits [*batch, classes] take the softmax, and alpha holds one weight per class, or one
+    for all. Targets 0 or 1 of the logits' own shape take the sigmoid, alpha weighs the ones and 1 - alpha the zeros,
+    one for all outputs or one per output.
 
     Lin et al., Focal Loss for Dense Object Detection (2017), https://arxiv.org/abs/1708.02002
+
+    Raises:
+        ValueError: If the shapes do not fit, or alpha is neither one number nor one for each class or output.
 
     >>> focal(jnp.array([0.0, 9.0]), jnp.array([1, 1]), gamma=1.0).round(4)
     Array([0.3466, 0.    ], dtype=float32)
     """
-    if are_class_labels(predictions, targets):
+    are_labels = are_class_labels(predictions, targets)
+    _check_alpha(alpha, predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ())
+    if are_labels:
         loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
-        return loss if alpha is None else loss * jnp.asarray(alpha)[targets]
+        return loss if alpha is None else loss * (jnp.asarray(alpha)[targets] if jnp.ndim(alpha) else alpha)
     logits, targets = paired(predictions, targets)
     loss = _focused(jax.nn.softplus(jnp.where(targets > 0.5, -logits, logits)), gamma)
     return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - jnp.asarray(alpha)))
@@ -141,6 +154,22 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
             f"{predictions.shape} for logits {predictions.shape}, got {targets.dtype} {targets.shape}; "
             "pass labels as integers [*batch] or shares as floats [*batch, classes]."
         )
+
+
+def _check_settings(classes: int, label_smoothing: Any, class_weights: Any) -> None:
+    if is_number(label_smoothing) and not 0 <= label_smoothing <= 1:
+        raise ValueError(f"wanted a label_smoothing in [0, 1], but got {label_smoothing}; it is a share, 0.1 is usual")
+    if class_weights is not None and jnp.shape(class_weights) != (classes,):
+        raise ValueError(
+            f"wanted class_weights ({classes},), one for each class, but got {jnp.shape(class_weights)}; "
+            "weigh single rows by multiplying the loss"
+        )
+
+
+def _check_alpha(alpha: Any, outputs: tuple) -> None:
+    given = () if alpha is None else jnp.shape(alpha)
+    if given not in ((), outputs):
+        raise ValueError(f"wanted alpha as one number or {outputs} of them, but got {given}; give one for all")
 
 
 def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:

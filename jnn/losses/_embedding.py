@@ -24,9 +24,18 @@ def contrastive(
     Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (2006),
     https://doi.org/10.1109/CVPR.2006.100 (without its factor 1/2)
 
+    Raises:
+        ValueError: If the embeddings have not one shape, or `same` not that of their batch.
+
     >>> contrastive(jnp.zeros((2, 2)), jnp.array([[0.6, 0.8], [0.3, 0.4]]), jnp.array([1, 0])).round(4)
     Array([1.  , 0.25], dtype=float32)
     """
+    _check_one_shape(first=first, second=second)
+    if same.shape != first.shape[:-1]:
+        raise ValueError(
+            f"wanted same {first.shape[:-1]}, one for each pair of embeddings {first.shape}, but got {same.shape}; "
+            "reshape it"
+        )
     distance, s = _distance(first, second), as_float(same)
     return s * distance**2 + (1 - s) * jax.nn.relu(margin - distance) ** 2
 
@@ -44,10 +53,24 @@ def triplet(
 
     Schroff et al., FaceNet (2015), https://arxiv.org/abs/1503.03832 (here with plain distances)
 
+    Raises:
+        ValueError: If the embeddings have not one shape.
+
     >>> triplet(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 4.5]]))
     Array([1.5], dtype=float32)
     """
+    _check_one_shape(anchor=anchor, positive=positive, negative=negative)
     return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin)
+
+
+def _check_one_shape(**embeddings: Float[Array, "..."]) -> None:
+    shapes = {array.shape for array in embeddings.values()}
+    if len(shapes) > 1 or () in shapes:
+        given = ", ".join(f"{name} {array.shape}" for name, array in embeddings.items())
+        raise ValueError(
+            f"wanted embeddings [*batch, dim] of one shape, but got {given}; "
+            "broadcast what is shared with jnp.broadcast_to"
+        )
 
 
 def _distance(a: Float[Array, "*batch dim"], b: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:

@@ -1,13 +1,17 @@
-"""What every loss and metric shares: the float type, the pairing of shapes, the mean over outputs."""
+"""What every loss and metric shares: the float type, the pairing of shapes, the mean over outputs, plain settings."""
+
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Shaped
 
 
-def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
-    """At least float32, so that bfloat16 outputs are summed without losing bits."""
+def as_float(x: Shaped[Array, "..."], least: DTypeLike = jnp.float32) -> Float[Array, "..."]:
+    """At least float32, so that bfloat16 outputs are summed without losing bits, or at least the type that is given."""
     x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.promote_types(x.dtype, least))
 
 
 def paired(
@@ -21,7 +25,8 @@ def paired(
             f"predictions and targets must have one shape, got {predictions.shape} and {targets.shape}; "
             "give the model as many outputs as the targets have columns."
         )
-    return as_float(predictions), as_float(targets)
+    outputs = as_float(predictions)
+    return outputs, as_float(targets, outputs.dtype)  # counts in the predictions' type: float32 ends at 2^24
 
 
 def mean_over_outputs(values: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -31,11 +36,16 @@ def mean_over_outputs(values: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def are_class_labels(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> bool:
     """Whether the targets are integer labels `[*batch]` of the classes in predictions `[*batch, classes]`."""
-    has_class_axis = predictions.shape[:-1] == targets.shape and predictions.shape[-1] > 1
-    return has_class_axis and predictions.ndim > 0 and jnp.issubdtype(targets.dtype, jnp.integer)
+    has_class_axis = predictions.ndim > 0 and predictions.shape[-1] > 1 and predictions.shape[:-1] == targets.shape
+    return has_class_axis and jnp.issubdtype(targets.dtype, jnp.integer)
 
 
 def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batch {classes}"]:
     """True at the label's class; all False for a label outside 0 .. classes - 1."""
     labels = jnp.asarray(labels)
     return labels[..., None] == jnp.arange(classes, dtype=labels.dtype)
+
+
+def is_number(setting: Any) -> bool:
+    """Whether a setting is a plain number, which can be looked at before anything is traced."""
+    return isinstance(setting, float | int | np.number)

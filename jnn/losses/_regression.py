@@ -6,7 +6,7 @@ import optax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Shaped
 
-from jnn.losses._form import as_float, mean_over_outputs, paired
+from jnn.losses._form import as_float, is_number, mean_over_outputs, paired
 
 Scalar = float | Float[Array, ""]
 
@@ -42,9 +42,14 @@ def huber(
 
     Huber, Robust Estimation of a Location Parameter (1964), https://doi.org/10.1214/aoms/1177703732
 
+    Raises:
+        ValueError: If the shapes do not fit or delta is a number that is not above 0.
+
     >>> huber(jnp.array([1.0, 4.0]), jnp.array([0.0, 0.0]), delta=2.0)
     Array([0.5, 6. ], dtype=float32)
     """
+    if is_number(delta) and not delta > 0:
+        raise ValueError(f"wanted a delta above 0, but got {delta}; it is an error in the units of the targets")
     return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
 
@@ -70,9 +75,14 @@ def quantile(
 
     Koenker and Bassett, Regression Quantiles (1978), https://doi.org/10.2307/1913643
 
+    Raises:
+        ValueError: If the shapes do not fit or a level is a number outside [0, 1].
+
     >>> quantile(jnp.array([[0.0, 0.0]]), jnp.array([1.0]), q=(0.25, 0.75)).tolist()
     [0.5]
     """
+    if any(is_number(level) and not 0 <= level <= 1 for level in (q if isinstance(q, tuple) else (q,))):
+        raise ValueError(f"wanted quantile levels q in [0, 1], but got {q}; 0.5 is the median")
     if isinstance(q, tuple):
         targets = _one_per_level(predictions, targets, len(q))
     error = -_error(predictions, targets)

@@ -49,10 +49,15 @@ def gradient_penalty(
 
     Gulrajani et al., Improved Training of Wasserstein GANs (2017), https://arxiv.org/abs/1704.00028
 
+    Raises:
+        ValueError: If real and fake have not one shape.
+
     >>> real, fake = jnp.ones((2, 3)), jnp.zeros((2, 3))
     >>> gradient_penalty(lambda z: z @ jnp.array([3.0, 0.0, 4.0]), real, fake, key=jax.random.key(0))
     Array([16., 16.], dtype=float32)
     """
+    if real.shape != fake.shape:
+        raise ValueError(f"wanted real and fake of one shape, but got {real.shape} and {fake.shape}; pair them")
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
     slope = jax.grad(lambda z: as_float(critic(z)).sum())(between)  # [batch, *shape]

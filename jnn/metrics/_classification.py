@@ -33,12 +33,18 @@ class ClassCounts(NamedTuple):
 def top_k(k: int) -> Metric:
     """The share of rows whose label is among the k highest logits; of equal logits the later class ranks higher.
 
+    A label that is no class of the logits is never among them.
+
     >>> float(top_k(2)(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2])))
     0.5
     """
     if k < 1:
         raise ValueError(f"top_k wants k of at least 1, got {k}; use top_k(1) for the best guess alone.")
-    return make_class_mean(lambda logits, labels: _rank(logits, labels) < k, higher_is_better=True)
+
+    def is_among_best(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Bool[Array, " rows"]:
+        return (_rank(logits, labels) < k) & (labels < logits.shape[-1])
+
+    return make_class_mean(is_among_best, higher_is_better=True)
 
 
 def confusion_matrix(classes: int) -> Metric:
@@ -50,6 +56,8 @@ def confusion_matrix(classes: int) -> Metric:
     Array([[1., 0.],
            [1., 1.]], dtype=float32)
     """
+    if classes < 2:
+        raise ValueError(f"confusion_matrix wants two classes or more, got {classes}; a single logit counts as two.")
 
     def update(sums: Array, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
         rows = _rows_of(classes, predictions, targets, weights)

@@ -19,7 +19,8 @@ class Metric:
     """A score of predictions against targets, as three pure functions over sums.
 
     Sums of separate updates are merged by adding them, leaf by leaf, unless `streams` is False. Where a metric keeps
-    one sum per output (`rmse`, `r2`), `init()` holds a scalar zero, and the first update gives the sums their shape.
+    one sum per output (`rmse`, `r2`), `init()` holds a scalar zero, and the first update gives the sums their shape: a
+    `lax.scan` over batches of several outputs starts from the sums of the first batch, not from `init()`.
 
     Attributes:
         init: `init() -> sums`, all zero.
@@ -123,7 +124,8 @@ def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
         raise ValueError(
             f"weights must have the leading axes of the targets, {shape}, got {weights.shape}; give one weight per row."
         )
-    weights = as_float(weights).reshape(weights.shape + (1,) * (len(shape) - weights.ndim))
+    wide = jnp.result_type(float)  # whole numbers keep their digits where float64 is enabled
+    weights = as_float(weights, wide).reshape(weights.shape + (1,) * (len(shape) - weights.ndim))
     return jnp.broadcast_to(weights, shape).reshape(-1)
 
 

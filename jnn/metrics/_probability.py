@@ -56,8 +56,13 @@ def _brier(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) ->
     return jnp.sum(error**2, -1) / (2 if classes == 2 else 1)
 
 
+def _nats(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Float[Array, " rows"]:
+    """The cross-entropy; NaN for a label past the last class, whose loss is 0, as if it were foretold."""
+    return jnp.where(labels < logits.shape[-1], softmax_cross_entropy(logits, labels), jnp.nan)
+
+
 log_loss = make_class_mean(
-    softmax_cross_entropy,
+    _nats,
     higher_is_better=False,
     doc="""The mean cross-entropy in nats.
 
@@ -69,7 +74,7 @@ log_loss = make_class_mean(
 )
 
 perplexity = make_class_mean(
-    softmax_cross_entropy,
+    _nats,
     higher_is_better=False,
     finish=jnp.exp,
     doc="""The exponential of the mean cross-entropy: the number of equally likely tokens that it stands for.
@@ -82,7 +87,7 @@ perplexity = make_class_mean(
 )
 
 bits_per_character = make_class_mean(
-    softmax_cross_entropy,
+    _nats,
     higher_is_better=False,
     finish=lambda nats: nats / np.log(2),
     doc="""The mean cross-entropy in bits.

@@ -1,6 +1,9 @@
-"""Flax NNX modules: parameters with Flax's names, computed by the pure functions of `jnn.layers`.
+"""Flax NNX modules: parameters with Flax's names, and the computations of `jnn.layers` where they differ from Flax's.
 
-Where Flax's own module takes an injected function, that is all there is to it.
+`MultiHeadAttention`, `ConvTranspose`, `Dropout`, `LoRA` and the recurrent layers are jnn's own, over the pure functions
+of `jnn.layers`. `Dense` and `Conv` are Flax's with jnn's product and convolution injected. `Embedding` and the norms
+are Flax's, the norms with variances in two passes. Types promote as in Flax: the result has the type that input and
+parameters have in common.
 """
 
 from jnn.modules._attention import MultiHeadAttention as MultiHeadAttention

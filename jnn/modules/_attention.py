@@ -107,9 +107,8 @@ class MultiHeadAttention(nnx.Module):
 
     def merge(self, heads: jax.Array) -> jax.Array:
         """The outputs of the heads [*batch, time, heads, dim] through the last map."""
-        kernel = self.out.kernel[...].astype(heads.dtype)
-        y = dense(heads.reshape(*heads.shape[:-2], -1), kernel.reshape(-1, kernel.shape[-1]))
-        return y if self.out.bias is None else y + self.out.bias[...].astype(y.dtype)
+        heads, kernel, bias = _promoted(heads, self.out)
+        return dense(heads.reshape(*heads.shape[:-2], -1), kernel.reshape(-1, kernel.shape[-1]), bias)
 
     def weight_dropout(self) -> dict:
         """The arguments by which `attention` drops weights."""
@@ -125,7 +124,13 @@ class MultiHeadAttention(nnx.Module):
 
 def _split(x: jax.Array, linear: nnx.LinearGeneral) -> jax.Array:
     """x through a map to heads, as one matrix product: [*batch, time, in] -> [*batch, time, heads, dim]."""
-    kernel = linear.kernel[...].astype(x.dtype)
+    x, kernel, bias = _promoted(x, linear)
     inputs, heads, dim = kernel.shape
     y = dense(x, kernel.reshape(inputs, heads * dim)).reshape(*x.shape[:-1], heads, dim)
-    return y if linear.bias is None else y + linear.bias[...].astype(x.dtype)
+    return y if bias is None else y + bias
+
+
+def _promoted(x: jax.Array, linear: nnx.LinearGeneral) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """x, kernel and bias in the type that Flax's own map computes in."""
+    bias = None if linear.bias is None else linear.bias[...]
+    return linear.promote_dtype((x, linear.kernel[...], bias), dtype=linear.dtype)

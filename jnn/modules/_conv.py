@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn.layers import conv_general_dilated, conv_transpose
 
@@ -52,7 +53,7 @@ class ConvTranspose(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, *spatial, in] -> [batch, *out_spatial, out]."""
-        kernel = self.kernel[...].astype(x.dtype)
-        bias = None if self.bias is None else self.bias[...].astype(x.dtype)
+        bias = None if self.bias is None else self.bias[...]
+        x, kernel, bias = promote_dtype((x, self.kernel[...], bias))
         how = {"strides": self.strides, "padding": self.padding, "dilation": self.kernel_dilation}
         return conv_transpose(x, kernel, bias, **how)

@@ -12,7 +12,8 @@ Dense = functools.partial(nnx.Linear, dot_general=dot_general)
 """`nnx.Linear` with jnn's product, whose kernel gradient is faster on a CPU: x kernel + bias; kernel [in, out]."""
 
 Embedding = nnx.Embed
-"""Rows of a table by integer ids; embedding [vocabulary, features]. An id outside the table gives NaN."""
+"""Rows of a table by integer ids; embedding [vocabulary, features]. `nnx.Embed` as it is: an id below 0 counts from
+the end of the table, and one outside of it gives NaN, where `jnn.layers.embedding` takes the nearest row."""
 
 
 class LoRA(nnx.Module):
@@ -40,5 +41,5 @@ class LoRA(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[*batch, in] -> [*batch, out]."""
-        update = dense(dense(x, self.lora_a[...].astype(x.dtype)), self.lora_b[...].astype(x.dtype))
+        update = dense(dense(x, self.lora_a[...]), self.lora_b[...])
         return self.base_module(x) + self.scale * update

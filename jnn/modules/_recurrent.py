@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn.layers import bidirectional, gru, lstm, rnn
 from jnn.modules._dropout import Dropout
@@ -36,7 +37,7 @@ class Cell(nnx.Module):
         self.dense_i = nnx.Linear(inputs, columns, use_bias="i" in biases, kernel_init=inits.kernel, **shared)
         self.dense_h = nnx.Linear(hidden, columns, use_bias="h" in biases, kernel_init=inits.recurrent_kernel, **shared)
 
-    def params(self, dtype: Any) -> dict[str, jax.Array]:
+    def params(self) -> dict[str, jax.Array]:
         """What `jnn.layers.lstm` and its like take."""
         named = {
             "input_kernel": self.dense_i.kernel,
@@ -44,7 +45,7 @@ class Cell(nnx.Module):
             "bias": self.dense_i.bias,
             "recurrent_bias": self.dense_h.bias,
         }
-        return {name: leaf[...].astype(dtype) for name, leaf in named.items() if leaf is not None}
+        return {name: leaf[...] for name, leaf in named.items() if leaf is not None}
 
 
 class Recurrent(nnx.Module):
@@ -112,6 +113,7 @@ class Recurrent(nnx.Module):
         carries = [None] * len(self.cells) if carry is None else carry
         if len(carries) != len(self.cells):
             raise ValueError(f"wanted a carry for each of {len(self.cells)} layers, but got {len(carries)}")
+        x, _ = promote_dtype((x, self.cells[0].dense_i.kernel[...]))
         after = []
         for i, before in enumerate(carries):
             x = self.dropout(x) if i and self.dropout is not None else x
@@ -120,10 +122,10 @@ class Recurrent(nnx.Module):
         return tuple(after), x
 
     def _layer(self, i: int, x: jax.Array, carry: Any, lengths: jax.Array | None) -> tuple[Any, jax.Array]:
-        forward = self.cells[i].params(x.dtype)
+        forward = self.cells[i].params()
         if self.reversed_cells is None:
             return self.function(x, forward, carry, lengths=lengths)
-        backward = self.reversed_cells[i].params(x.dtype)
+        backward = self.reversed_cells[i].params()
         return bidirectional(self.function, x, forward, backward, carry=carry or (None, None), lengths=lengths)
 
 
