@@ -350,3 +350,8 @@ def test_ctc_takes_classes_that_cannot_be_and_refuses_what_does_not_fit():
     refuse(losses.ctc, logits, targets, blank=4, match="among the classes 0 to 3")
     for name in ("lengths", "target_lengths"):
         refuse(losses.ctc, logits, targets, **{name: jnp.array([[4], [3]])}, match=rf"wanted {name} \(2,\)")
+
+
+def test_labels_of_a_narrow_type_count_all_classes():
+    logits, labels = jnp.zeros((2, 300)), jnp.array([3, 250], jnp.uint8)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(logits, labels), np.log(300), rtol=1e-6)

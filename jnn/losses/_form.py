@@ -43,6 +43,8 @@ def are_class_labels(predictions: Float[Array, "..."], targets: Shaped[Array, ".
 def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batch {classes}"]:
     """True at the label's class; all False for a label outside 0 .. classes - 1."""
     labels = jnp.asarray(labels)
+    if jnp.issubdtype(labels.dtype, jnp.integer) and jnp.iinfo(labels.dtype).max < classes - 1:
+        labels = labels.astype(jnp.int32)  # which counts all classes, where uint8 would begin anew
     return labels[..., None] == jnp.arange(classes, dtype=labels.dtype)
 
 
