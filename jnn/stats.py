@@ -27,16 +27,14 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         """The mean to the digits that the interval supports, the interval, n and the method."""
-        if math.isnan(self.low):
-            return f"{self.mean:.4g} (no interval, n={self.n})"
-        return f"{self.short()} ({100 * self.confidence:g} % {self.method}, n={self.n})"
+        source = "no interval" if math.isnan(self.low) else f"{100 * self.confidence:g} % {self.method}"
+        return f"{self.short()} ({source}, n={self.n})"
 
     def short(self) -> str:
         """The mean and the interval alone."""
         if math.isnan(self.low):
             return f"{self.mean:.4g}"
-        half = (self.high - self.low) / 2
-        digits = _decimals(half)
+        digits = _decimals(half := (self.high - self.low) / 2)
         if math.isclose(self.mean - self.low, half, rel_tol=1e-6, abs_tol=1e-12):
             return f"{self.mean:.{digits}f} ± {half:.{digits}f}"
         return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
@@ -196,9 +194,7 @@ def holm(p_values: Sequence[float] | ArrayLike) -> NDArray[np.float64]:
     p = _complete(p_values).ravel()
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    result = np.empty(p.size)
-    result[order] = np.minimum(adjusted, 1)
-    return result
+    return np.minimum(adjusted, 1)[np.argsort(order)]
 
 
 def _estimate(values: NDArray[np.float64], train_rows: float | None, test_rows: float | None) -> _Estimate:

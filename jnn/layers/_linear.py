@@ -74,8 +74,8 @@ def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -
     y[..., :] = table[clip(ids[...], 0, vocab - 1), :]
 
     Ids below 0 read the first row and ids past the end the last one, because a compiled program cannot raise; check
-    the ids where they are made. `modules.Embedding`, which is Flax's, counts ids
-    below 0 from the end of the table and gives NaN for those outside of it.
+    the ids where they are made. `modules.Embedding`, which is Flax's, counts ids below 0 from the end of the table and
+    gives NaN for those outside of it.
 
     >>> embedding(jnp.array([1, 0, 9]), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
     Array([[3., 4.],
