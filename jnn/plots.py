@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jnn.result import Result
 
 
+_MOST_POINTS = 400  # of a curve: more cannot be told apart, and each is a summary of its own
+
+
 def learning_curves(result: "Result", metric: str | None = None, *, most: int = 8) -> "Figure":
     """The metric after each epoch: a line for the mean and a band for its interval, one of each per setting.
 
@@ -31,6 +34,7 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     metric = metric_of(result.final(), metric)
     scored = result.scores[metric].notnull()  # a study may score only every so many epochs
     epochs, title = scored["epoch"].values[scored.any([d for d in scored.dims if d != "epoch"])], ""
+    epochs = epochs[np.unique(np.linspace(0, len(epochs) - 1, _MOST_POINTS).round().astype(int))]
     curves: dict[tuple, list] = {}
     scores = _ended_kept(result.scores, metric)
     for epoch in epochs:

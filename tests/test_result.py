@@ -1,5 +1,6 @@
 """Results: named axes, tables with honest intervals, choices that do not flatter, and folders that give them back."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -168,6 +169,13 @@ def test_a_setting_must_be_named_whole():
     with pytest.raises(ValueError, match="name all their numbers"):
         selection.compare(made, {"a": 1}, {"a": 2})
     assert selection.compare(made, {"a": 1, "b": 3}, {"a": 2, "b": 3}).difference.n == 6
+
+
+def test_a_curve_of_many_epochs_keeps_its_ends_and_has_few_points(result):
+    long = result.scores.isel(epoch=np.arange(5000) % 3).assign_coords(epoch=np.arange(1, 5001))
+    figure = plots.learning_curves(dataclasses.replace(result, scores=long))
+    x = figure.axes[0].lines[0].get_xdata()
+    assert (x[0], x[-1]) == (1, 5000) and len(x) == 400
 
 
 def test_members_that_patience_has_ended_stay_in_the_learning_curves():
