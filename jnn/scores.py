@@ -49,9 +49,11 @@ def by_setting(scores: "xarray.Dataset") -> list[tuple[dict[str, float], Grid]]:
     settings = {k: v for k, v in columns.items() if k not in (*REPETITIONS, *_COUNTERS)}
     labels = list(zip(*settings.values(), strict=True)) if settings else [()] * count
     values = {name: np.asarray(flat[name]) for name in _single(scores)}
+    members_of: dict[tuple, list[int]] = {}
+    for i, label in enumerate(labels):
+        members_of.setdefault(label, []).append(i)
     groups = []
-    for label in dict.fromkeys(labels):
-        chosen = np.asarray([i for i, other in enumerate(labels) if other == label])
+    for label, chosen in members_of.items():
         at = tuple(place[chosen] for place in places)
         grids = {k: _filled(shape, at, v[chosen], np.nan) for k, v in values.items()}
         grid = Grid(grids, _filled(shape, at, True, False))
