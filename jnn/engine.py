@@ -239,7 +239,7 @@ def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformat
     """`optimizer` as a function of the member's numbers."""
     if _transforms(optimizer):
         return lambda hyper: optimizer
-    if not callable(optimizer) or getattr(optimizer, "__module__", "").startswith("optax"):
+    if not callable(optimizer) or str(getattr(optimizer, "__module__", "")).startswith("optax"):
         raise ValueError(
             "wanted an optimizer such as optax.adam(1e-3) or lambda h: optax.adam(h.learning_rate), "
             f"but got {getattr(optimizer, '__name__', repr(optimizer))}; call it with its learning rate"
