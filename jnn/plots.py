@@ -34,7 +34,8 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     metric = metric_of(result.final(), metric)
     scored = result.scores[metric].notnull()  # a study may score only every so many epochs
     epochs, title = scored["epoch"].values[scored.any([d for d in scored.dims if d != "epoch"])], ""
-    epochs = epochs[np.unique(np.linspace(0, len(epochs) - 1, _MOST_POINTS).round().astype(int))]
+    if len(epochs) > _MOST_POINTS:
+        epochs = epochs[np.linspace(0, len(epochs) - 1, _MOST_POINTS).round().astype(int)]
     curves: dict[tuple, list] = {}
     scores = _ended_kept(result.scores, metric)
     for epoch in epochs:

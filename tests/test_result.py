@@ -178,6 +178,12 @@ def test_a_curve_of_many_epochs_keeps_its_ends_and_has_few_points(result):
     assert (x[0], x[-1]) == (1, 5000) and len(x) == 400
 
 
+@pytest.mark.filterwarnings("ignore:No artists with labels")
+def test_a_study_that_diverged_as_a_whole_has_a_figure_without_lines(result):
+    nothing = dataclasses.replace(result, scores=result.scores.map(lambda a: a * np.nan, keep_attrs=True))
+    assert plots.learning_curves(nothing).axes[0].lines[:] == []
+
+
 def test_members_that_patience_has_ended_stay_in_the_learning_curves():
     values = np.array([[0.5, 0.9, np.nan, np.nan], [0.1, 0.2, 0.3, 0.4]])
     coordinates = {"rate": [1.0, 2.0], "epoch": [1, 2, 3, 4]}
