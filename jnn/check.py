@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import Batch, Data, State, make_forward, make_start, make_step_of
+from jnn.engine import STEP, Batch, Data, State, key_of, make_forward, make_start, make_step_of
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.study import Study
@@ -87,7 +87,7 @@ def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[
     forward = make_forward(study.model, study.inputs, study.precision, read=read)
 
     def train(state, x):
-        return forward(state, x, key=state.key, train=True)
+        return forward(state, x, key=key_of(state.key, STEP), train=True)
 
     try:
         jaxpr, outputs = jax.make_jaxpr(train, return_shape=True)(state, batch.x)

@@ -62,17 +62,19 @@ class Member(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of a step; `weights` [batch] is 0 on rows that only fill up the batch."""
+    """Rows of a step; `weights` [batch] is 0 on rows that only fill up the batch, None where all rows count."""
 
     x: Leaf
     y: Leaf
-    weights: Leaf
+    weights: Leaf | None = None
 
 
 class State(NamedTuple):
     """What a step reads and writes: one member's parameters, model and optimizer state, step count and key.
 
     `scale` holds the statistics of the study's `inputs` and `targets` preprocessing, fitted on this member's rows.
+    `key` is the member's as plain words (`jax.random.key_data`, uint32 [2]): a jitted function that returns a typed key
+    leaves JAX's fast path, and each call from the host then costs microseconds for each array. A typed one works too.
     """
 
     params: Any
@@ -132,7 +134,7 @@ def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Membe
         params, model_state = jax.tree.map(jnp.asarray, model.init(key_of(member.key, INIT), x))
         opt_state = as_optimizer(study.optimizer)(hyper).init(params)
         numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
-        return State(params, model_state, opt_state, scale, numbers, member.key, jnp.zeros((), jnp.int32))
+        return State(params, model_state, opt_state, scale, numbers, _words(member.key), jnp.zeros((), jnp.int32))
 
     return start
 
@@ -232,7 +234,13 @@ def make_forward(
 
 def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     """The key of the number-th use of a stream; one fold for both, as each is a loop to compile and to run."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key, impl="threefry2x32")
     return jax.random.fold_in(key, 3 * number + stream)
+
+
+def _words(key: jax.Array) -> jax.Array:
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
 
 
 def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformation]:
@@ -258,8 +266,10 @@ def _transforms(optimizer: Any) -> bool:
     return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
 
 
-def weighted_mean(losses: jax.Array, weights: jax.Array) -> jax.Array:
+def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     """sum(w l) / sum(w) over rows, 0 where all weigh 0; a row's loss is the mean over its further axes."""
+    if weights is None:
+        return jnp.mean(per_row(losses))
     return jnp.sum(per_row(losses) * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
 
 

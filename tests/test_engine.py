@@ -151,6 +151,27 @@ def test_padded_rows_weigh_nothing():
     jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
 
 
+def test_rows_without_weights_count_as_one():
+    made = study()
+    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150)))
+    given, loss = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], np.ones(8, np.float32)))
+    left, same = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8]))
+    np.testing.assert_allclose(same, loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), left.params, given.params)
+
+
+def test_a_step_takes_keys_as_words_and_typed():
+    """Typed keys among a jitted function's outputs leave JAX's fast path; so a started state has none."""
+    made = study(model=functools.partial(Nnx, 4))  # with dropout
+    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    state = jnn.make_start(made)(jnn.Member(jax.random.key(3), 0, {}), resident(np.arange(100), np.arange(100, 150)))
+    assert all(isinstance(leaf, jax.Array) and leaf.dtype != jax.random.key(0).dtype for leaf in jax.tree.leaves(state))
+    batch = jnn.Batch(DATA.x[:8], DATA.y[:8])
+    words, typed = step(state, batch), step(state._replace(key=jax.random.key(3)), batch)
+    jax.tree.map(np.testing.assert_array_equal, (words[0].params, words[1]), (typed[0].params, typed[1]))
+
+
 def test_a_penalty_adds_its_gradient():
     made = {
         l2: study(penalty=lambda p, h: h.l2 * jnn.layers.l2(p), hyper={"learning_rate": 0.1, "l2": l2})

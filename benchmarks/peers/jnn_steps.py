@@ -24,7 +24,7 @@ def make(function, *, data, members=1, precision="float32", **sizes):
     inner = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer, precision=precision)
 
     def step(state, x, y):
-        return inner(state, jnn.Batch(x, y, jnp.ones(len(x))))
+        return inner(state, jnn.Batch(x, y))
 
     def start_one(key):
         params, model_state = model.init(key, jnp.asarray(step_data.batches(**data).x[0]))

@@ -1,4 +1,7 @@
-"""Hand-written JAX: a jitted step over parameters, what every library's step is measured against."""
+"""Hand-written JAX: a jitted step over parameters, what every library's step is measured against.
+
+`named` gives it a state like that of a library: parameters by name, a key for dropout and a count of steps.
+"""
 
 import itertools
 
@@ -13,7 +16,7 @@ def prepare(function, *, data, members=1, **sizes):
     return jax_steps.host_loop(*function(**sizes), data)
 
 
-def step(*, sizes):
+def step(*, sizes, named=False):
     optimizer = optax.sgd(step_data.LEARNING_RATE)
     pairs = list(itertools.pairwise(sizes))
     draw = jax.nn.initializers.lecun_normal()
@@ -32,4 +35,15 @@ def step(*, sizes):
         updates, moments = optimizer.update(gradients, moments)
         return (optax.apply_updates(params, updates), moments), value
 
-    return jax.jit(update, donate_argnums=0), (params, optimizer.init(params))
+    if not named:
+        return jax.jit(update, donate_argnums=0), (params, optimizer.init(params))
+
+    def update_named(state, x, y):
+        params, moments, key, count = state
+        (layers, moments), value = update(([(p["kernel"], p["bias"]) for p in params.values()], moments), x, y)
+        params = {name: {"kernel": w, "bias": b} for name, (w, b) in zip(params, layers, strict=True)}
+        return (params, moments, key, count + 1), value
+
+    by_name = {f"layer_{i:03}": {"kernel": w, "bias": b} for i, (w, b) in enumerate(params)}
+    state = (by_name, optimizer.init(by_name), jax.random.PRNGKey(0), jnp.int32(0))
+    return jax.jit(update_named, donate_argnums=0), state

@@ -4,9 +4,11 @@ from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender
 
 _RAW = Contender("hand-written jit", "overhead_handwritten", 1)
+_NAMED = Contender("hand-written, names, key, count", "overhead_handwritten", 1, arguments={"named": True})
 _STEPS = (
     Contender("jnn", "overhead_jnn", 1),
     _RAW,
+    _NAMED,
     Contender("nnx.jit", "overhead_nnx", 1),
     Contender("Linen TrainState", "overhead_linen", 1),
     Contender("eqx.filter_jit", "overhead_equinox", 1, needs="equinox"),
@@ -18,8 +20,11 @@ def _step(depth: int) -> Task:
     return Task(
         f"step of an MLP with {depth} layers", "step",
         {"data": {"x": (8, 8), "classes": 8}, "sizes": (8,) * (depth + 1)}, _STEPS,
-        bars=(Bar("a step's call over hand-written jit", ("jnn",), _RAW.name, at_most=1.0, of="difference"),),
-        rounds=15, seconds=0.1,
+        bars=(
+            Bar("a step's call over hand-written jit", ("jnn",), _RAW.name, at_most=1.0, of="difference"),
+            Bar("the same over a state with names, key and count", ("jnn",), _NAMED.name, at_most=1.0, of="difference"),
+        ),
+        rounds=31, seconds=0.1,
     )  # fmt: skip
 
 

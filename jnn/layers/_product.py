@@ -16,6 +16,7 @@ from jax.interpreters import ad, batching, mlir
 from jnn.layers._vary import vary_alike
 
 product_p = Primitive("rows_product")
+_WORTH_TURNING = 512  # numbers in x; below, an operation of its own costs more than the order of the numbers
 
 
 def product(x: Array, kernel: Array, *, precision: lax.PrecisionLike = None) -> Array:
@@ -40,8 +41,8 @@ def input_gradient(dy: Array, x: Any, kernel: Array, *, precision: lax.Precision
 
 def kernel_gradient(dy: Array, x: Array, kernel: Any, *, precision: lax.PrecisionLike) -> Array:
     """dkernel = x^T dy, on a CPU with x^T written out, which the barrier keeps the compiler from undoing."""
-    turned = lax.optimization_barrier(x.mT) if jax.default_backend() == "cpu" else x.mT
-    return multiply(turned, dy, precision=precision)
+    written = jax.default_backend() == "cpu" and x.size >= _WORTH_TURNING
+    return multiply(lax.optimization_barrier(x.mT) if written else x.mT, dy, precision=precision)
 
 
 def batch(operands: Any, axes: Any, *, precision: lax.PrecisionLike) -> tuple[Array, int]:
