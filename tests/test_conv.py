@@ -34,6 +34,8 @@ CASES = {
     "groups with one output each": ((2, 5, 6, 4), (3, 2, 2, 2), {"groups": 2}),
     "series": ((3, 11, 4), (5, 4, 3), {"strides": 2, "padding": [(1, 1)]}),
     "causal": ((2, 9, 3), (3, 3, 4), {"dilation": 2, "padding": "CAUSAL"}),
+    "many channels": ((2, 6, 5, 2), (3, 3, 2, 17), {"strides": (1, 2)}),
+    "series of many channels": ((2, 9, 17), (3, 17, 2), {"padding": [(2, 1)]}),
     "volume": ((1, 4, 5, 3, 2), (2, 3, 2, 2, 3), {"strides": (1, 2, 1)}),
 }
 every_case = pytest.mark.parametrize("case", CASES)
@@ -399,10 +401,11 @@ def test_flax_layers_take_the_function_and_keep_their_numbers(moves):
 def test_the_plan_follows_platform_shape_and_override():
     shapes = ((8, 28, 28, 16), (3, 3, 16, 32))
     assert conv_plan(*shapes, platform="gpu") == ("lax", "lax", "lax", "batched taps")
-    assert conv_plan(*shapes, platform="cpu") == ("lax", "flip", "exchange", "loop")
+    assert conv_plan(*shapes, platform="cpu") == ("image", "flip", "exchange", "loop")
     assert conv_plan(*shapes, platform="gpu", lowering="direct") == conv_plan(*shapes, platform="cpu")
     assert conv_plan(*shapes, platform="cpu", lowering="lax") == ("lax", "lax", "lax", "lax")
-    assert conv_plan((8, 28, 28, 1), (3, 3, 1, 16), platform="cpu").output == "patches"
+    assert conv_plan((8, 28, 28, 1), (3, 3, 1, 2), platform="cpu").output == "patches"
+    assert conv_plan((8, 28, 1), (3, 1, 4), strides=2, platform="cpu").kernel_grad == "patches"
     assert conv_plan(*shapes) == conv_plan(*shapes, platform=jax.default_backend())
 
 

@@ -191,10 +191,10 @@ def conv_plan(
     one that JAX runs on.
 
     >>> conv_plan((64, 28, 28, 16), (3, 3, 16, 16), platform="cpu")
-    Plan(output='lax', input_grad='flip', kernel_grad='exchange', members='loop')
+    Plan(output='image', input_grad='flip', kernel_grad='exchange', members='loop')
     """
     geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering)
-    return plan(geometry, kernel_shape[-2], platform or jax.default_backend())
+    return plan(geometry, kernel_shape[-2], kernel_shape[-1] // groups, platform or jax.default_backend())
 
 
 def _output(g: Geometry, x: Array, kernel: Array) -> Array:
