@@ -101,7 +101,7 @@ def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
     def init(key, shape, dtype=jnp.float32):
         _need_matrix(shape)
         values_key, places_key = jax.random.split(key)
-        values = stddev * jax.random.normal(values_key, shape, dtype)
+        values = (stddev * jax.random.normal(values_key, shape, dtype)).astype(dtype)  # stddev may have a type
         inputs = math.prod(shape[:-1])
         order = jax.random.uniform(places_key, (inputs, shape[-1])).argsort(axis=0).argsort(axis=0)
         return jnp.where(order.reshape(shape) < math.ceil(sparsity * inputs), 0, values)

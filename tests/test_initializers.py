@@ -121,6 +121,10 @@ def test_the_dtype_is_the_one_asked_for_and_a_key_fixes_the_bits(init):
     np.testing.assert_array_equal(first, again)
 
 
+def test_a_deviation_with_a_type_of_its_own_leaves_the_dtype_alone():
+    assert initializers.sparse(0.5, np.float64(0.3))(jax.random.key(0), (4, 3), jnp.bfloat16).dtype == jnp.bfloat16
+
+
 def test_wrong_settings_are_refused_in_a_sentence():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="sparsity between 0 and 1"):

@@ -238,6 +238,18 @@ def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
         refused(r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal)
 
 
+@pytest.mark.parametrize(("shape", "positions"), [((2, 3, 1, 4), (4,)), ((2, 3, 1, 4), (3, 3)), ((3, 4), (3,))])
+def test_positions_that_are_not_one_for_each_step_are_refused(shape, positions):
+    with pytest.raises(ValueError, match="one position for each step"):
+        inspect.unwrap(layers.rotary)(jnp.ones(shape), jnp.ones(positions))
+
+
+@pytest.mark.parametrize(("k", "v"), [((3, 1, 2, 4),) * 2, ((2, 1, 1, 4),) * 2, ((2, 1, 2, 4), (1, 1, 2, 4))])
+def test_steps_that_are_not_of_the_caches_shape_are_refused(k, v):
+    with pytest.raises(ValueError, match=r"that of the cache \(2, 5, 2, 4\)"):
+        inspect.unwrap(layers.extend_cache)(layers.empty_cache((2,), 5, 2, 4), jnp.ones(k), jnp.ones(v))
+
+
 def test_positions_of_a_negative_length_are_refused():
     with pytest.raises(ValueError, match="of 0 or more, but got -3 and 4"):
         inspect.unwrap(layers.sinusoidal_positions)(-3, 4)

@@ -132,6 +132,18 @@ def test_dot_general_is_that_of_lax(shapes, numbers, options):
     assert_same(layers.dot_general(x, kernel, numbers, **options), lax.dot_general(x, kernel, numbers, **options))
 
 
+@pytest.mark.parametrize(("columns", "of_b"), [(4, 1), (1, 4)])
+def test_an_update_of_other_columns_is_refused_not_broadcast(columns, of_b):
+    with pytest.raises(ValueError, match=rf"wanted b \(rank, {columns}\)"):
+        inspect.unwrap(layers.lora)(jnp.ones(3), jnp.ones((3, columns)), jnp.ones((3, 2)), jnp.ones((2, of_b)))
+
+
+def test_a_flax_layer_refuses_rows_of_other_features_in_a_sentence():
+    layer = nnx.Linear(3, 4, rngs=nnx.Rngs(0), dot_general=layers.dot_general)
+    with pytest.raises(ValueError, match=r"wanted 3 features .* but got x \(2, 5\)"):
+        layer(normal(0, 2, 5))
+
+
 def test_flax_layers_take_the_product_and_keep_their_numbers():
     x = normal(0, 2, 5, 3)
     ours, theirs = (

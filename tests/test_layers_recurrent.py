@@ -96,6 +96,14 @@ def test_lengths_cut_each_row_as_if_it_were_alone(name, reverse):
         assert_close(after[2], before[2])
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru_before"])  # the two loops
+def test_what_stands_beyond_a_rows_end_reaches_no_gradient(name):
+    x, params = normal(0, BATCH, TIME, FEATURES), params_of(name)
+    spoilt = jnp.where(jnp.arange(TIME)[:, None] < LENGTHS[:, None, None], x, jnp.nan)
+    gradient = jax.jit(jax.grad(lambda *p: (LAYERS[name](*p, lengths=LENGTHS)[1] ** 2).sum(), argnums=(0, 1)))
+    assert_close(gradient(spoilt, params), gradient(x, params))
+
+
 @every_layer
 def test_reverse_is_forward_on_the_reversed_sequence(name):
     x, params = normal(0, BATCH, TIME, FEATURES), params_of(name)

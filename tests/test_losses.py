@@ -185,6 +185,39 @@ def test_a_label_out_of_range_is_ignored_and_a_masked_class_does_no_harm():
     assert np.isfinite(finite).all()
 
 
+@pytest.mark.parametrize(("smoothing", "labels"), [(0.1, [-1]), (0.0, [2])])
+def test_a_masked_class_does_no_harm_where_it_does_not_count(smoothing, labels):
+    masked, labels = jnp.where(jnp.arange(4) == 1, -jnp.inf, LOGITS[:1]), jnp.array(labels)
+    smooth = jax.jit(lambda share, x: losses.softmax_cross_entropy(x, labels, label_smoothing=share))
+    value, gradient = jax.value_and_grad(lambda x: smooth(jnp.float32(smoothing), x).sum())(masked)
+    assert value == losses.softmax_cross_entropy(masked, labels).sum()
+    assert np.isfinite(gradient).all()
+
+
+def test_certainty_on_the_right_side_costs_nothing():
+    logits, bits = jnp.array([np.inf, -np.inf, 30.0]), jnp.array([1, 0, 1])
+    loss = partial(losses.binary_cross_entropy, targets=bits, positive_weight=2.0)
+    np.testing.assert_array_equal(loss(logits)[:2], 0)
+    np.testing.assert_array_equal(jax.grad(lambda x: loss(x).sum())(logits)[:2], 0)
+    assert np.isinf(call(losses.binary_cross_entropy, logits, 1 - bits)[:2]).all()
+
+
+def test_log_cosh_keeps_its_digits_near_zero_and_far_from_it():
+    errors = np.array([1e-4, -1e-3, 0.03, -0.999, 1.001, 50.0, 1e30], np.float32)
+    far = np.abs(errors.astype(np.float64)) - np.log(2)
+    wanted = np.where(np.abs(errors) > 40, far, np.log(np.cosh(np.minimum(np.abs(errors.astype(np.float64)), 40))))
+    value, gradient = jax.vmap(jax.value_and_grad(lambda e: losses.log_cosh(e, jnp.zeros(()))))(errors)
+    np.testing.assert_allclose(value, wanted, rtol=1e-6)
+    np.testing.assert_allclose(gradient, np.tanh(errors), rtol=1e-5)
+
+
+def test_a_label_that_is_no_class_has_no_margin():
+    logits, labels = jnp.asarray(LOGITS[:3]), jnp.array([-1, 4, 2])
+    value, gradient = jax.value_and_grad(lambda x: losses.hinge(x, labels).sum())(logits)
+    assert value == losses.hinge(logits[2:], labels[2:]).sum() > 0
+    assert not gradient[:2].any()
+
+
 def test_class_weights_scale_each_class():
     weights = jnp.array([1.0, 2.0, 0.0, 4.0])
     ours = call(losses.softmax_cross_entropy, LOGITS, LABELS, class_weights=weights)

@@ -156,6 +156,17 @@ def test_rankings_of_several_classes_are_the_mean_of_each_against_the_rest(name,
     np.testing.assert_allclose(ours(EVERY[name], logits, labels, weights), expected, rtol=2e-5)
 
 
+@pytest.mark.parametrize(("name", "truth"), [("roc_auc", sk.roc_auc_score),
+                                             ("average_precision", sk.average_precision_score)])  # fmt: skip
+def test_rankings_tell_apart_the_nearly_certain(name, truth):
+    draw = np.random.default_rng(0)
+    logits = (25 * draw.normal(size=(ROWS, CLASSES))).astype(np.float32)  # half of the probabilities round to 1 or 0
+    labels = draw.integers(0, CLASSES, ROWS)
+    others = [scipy.special.logsumexp(np.delete(logits.astype(np.float64), c, 1), axis=1) for c in range(CLASSES)]
+    expected = [truth(labels == c, logits[:, c] - others[c]) for c in range(CLASSES)]
+    np.testing.assert_allclose(EVERY[name](jnp.asarray(logits), jnp.asarray(labels)), np.mean(expected), rtol=2e-5)
+
+
 def test_calibration_error_is_the_weighted_gap_of_each_bin():
     logits, labels, weights = rows_of("random")
     p, right = softmax(logits).max(-1), best(logits) == labels
@@ -251,6 +262,18 @@ def test_no_rows_have_no_score(name):
     predictions, targets, weights = example(name)
     value = ours(EVERY[name], predictions, targets, 0 * weights)
     assert (value == 0).all() if name == "confusion_matrix" else np.isnan(value)
+
+
+@pytest.mark.parametrize("name", ["mse", "mape", "r2", "accuracy"])
+def test_an_update_without_rows_changes_nothing(name):
+    metric, rows = EVERY[name], [jnp.asarray(array) for array in example(name)]
+
+    @jax.jit
+    def with_and_without(rows):
+        sums = metric.update(metric.init(), *rows)
+        return metric.value(sums), metric.value(metric.update(sums, *(array[:0] for array in rows)))
+
+    assert len({float(value) for value in with_and_without(rows)}) == 1
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -72,11 +72,37 @@ def test_shapes():
         assert outputs(models.DCGANDiscriminator, (2, side, side, 1), (side, side, 1)) == (2,)
 
 
+EMPTY = {
+    "MLP": (functools.partial(models.MLP, 6, (4,), 2), (6,)),
+    "LeNet": (functools.partial(models.LeNet, (8, 8, 1), 2, maps=(2, 2)), (8, 8, 1)),
+    "CNN1D": (functools.partial(models.CNN1D, (9,), 2, maps=(2, 2, 2)), (9,)),
+    "SuperMLP": (functools.partial(SuperMLP, 6, 4, 2, 2), (2, 3)),
+    "DCGANDiscriminator": (functools.partial(models.DCGANDiscriminator, (8, 8, 1), width=2), (8, 8, 1)),
+    "DCGANGenerator": (functools.partial(models.DCGANGenerator, (8, 8, 1), noise=3, width=2), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_batch_without_rows_gives_no_rows(name):
+    make, shape = EMPTY[name]
+
+    def count(rows):
+        return jax.eval_shape(lambda: make(rngs=nnx.Rngs(0))(jnp.ones((rows, *shape)))).shape
+
+    assert count(0) == (0, *count(1)[1:])
+
+
 WRONG = [
     (lambda rngs: ResNet(3, 10, 21, rngs=rngs), "6 n"),
     (lambda rngs: ResNet(3, 10, 18, stem="tiny", rngs=rngs), "'small'"),
     (lambda rngs: SpeedNet(3, 10, whitening=jnp.ones((2, 2, 1, 8)), rngs=rngs), "whitening_kernel"),
     (lambda rngs: models.CNN1D((2,), 10, rngs=rngs), "longer series"),
+    (lambda rngs: models.CNN1D((9,), 10, stride=0, rngs=rngs), "stride of at least 1"),
+    (lambda rngs: NLinear(8, 2, rngs=rngs)(jnp.ones((1, 9, 3))), r"batch, 8, any\], but got \(1, 9, 3\)"),
+    (lambda rngs: DLinear(8, 2, rngs=rngs)(jnp.ones((8, 3))), r"batch, 8, any\], but got \(8, 3\)"),
+    (lambda rngs: NLinear(8, 2, 3, individual=True, rngs=rngs)(jnp.ones((1, 8, 1))), r"batch, 8, 3\]"),
+    (lambda rngs: models.MLP(8, (4,), 2, rngs=rngs)(jnp.ones((1, 9))), "wanted 8 features"),
+    (lambda rngs: models.LeNet((8, 8, 1), 2, rngs=rngs)(jnp.ones((1, 16, 8, 1))), "wanted 128 features"),
     (lambda rngs: models.DCGANGenerator((36, 36, 3), rngs=rngs), "power of 2"),
     (lambda rngs: DLinear(8, 2, window=4, rngs=rngs), "odd"),
     (lambda rngs: SuperCNN(1, (2,), 2, window=2, rngs=rngs), "odd"),

@@ -97,6 +97,12 @@ def tiny(name):
 
 
 @pytest.mark.parametrize("name", TINY)
+def test_a_batch_without_rows_gives_no_rows(name):
+    make, x, shape = TINY[name]
+    assert jax.eval_shape(lambda x: make(rngs=nnx.Rngs(0))(x), x[:0]).shape == (0, *shape[1:])
+
+
+@pytest.mark.parametrize("name", TINY)
 def test_outputs_have_the_promised_shape(name):
     params, _, apply = tiny(name)
     y = apply(params, TINY[name][1])
@@ -223,5 +229,21 @@ def test_wrong_sizes_are_refused():
         models.ViT((9, 8, 3), 2, patch=4, layers=1, num_heads=1, features=4, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="at most 8 positions, but got 9"):
         TINY_GPT(rngs=nnx.Rngs(0))(jnp.zeros((1, 9), int))
+    for image in ((4, 8, 3), (9, 4, 3), (8, 4, 1)):
+        with pytest.raises(ValueError, match=r"batch, 8, 4, 3\], but got"):
+            TINY["ViT"][0](rngs=nnx.Rngs(0))(jnp.zeros((1, *image)))
+    with pytest.raises(ValueError, match=r"batch, 24, any\], but got"):
+        TINY["PatchTST"][0](rngs=nnx.Rngs(0))(jnp.zeros((1, 25, 3)))
+    with pytest.raises(ValueError, match=r"batch, any, 3\], but got \(24, 3\)"):
+        TINY["forecaster"][0](rngs=nnx.Rngs(0))(SERIES[0])
+    with pytest.raises(ValueError, match="stride and patches of at least 1"):
+        models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="patch that divides"):
+        models.ViT((8, 8, 3), 2, patch=0, layers=1, num_heads=1, features=4, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="at least one layer"):
+        models.GPT(7, 8, layers=0, num_heads=2, features=8, rngs=nnx.Rngs(0))
+    gpt = TINY_GPT(rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="at most 8 positions, but got 9"):
+        gpt.decode(jnp.zeros((1, 9), int), gpt.start(1, 8))
     with pytest.raises(ValueError, match="'last', 'mean' or 'all'"):
         models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0))

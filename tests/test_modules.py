@@ -249,6 +249,7 @@ def test_whole_and_half_inputs_meet_the_parameters_in_their_type(name):
 
 WRONG = {
     "heads that do not divide": lambda rngs: modules.MultiHeadAttention(3, 8, rngs=rngs),
+    "no heads": lambda rngs: modules.MultiHeadAttention(0, 8, rngs=rngs),
     "no layers": lambda rngs: modules.GRU(3, 4, layers=0, rngs=rngs),
     "a rate above one": lambda rngs: modules.TransformerBlock(4, 2, dropout_rate=1.5, rngs=rngs),
     "no rank": lambda rngs: modules.LoRA(modules.Dense(2, 2, rngs=rngs), 0, rngs=rngs),

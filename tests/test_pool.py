@@ -127,6 +127,20 @@ def test_whole_numbers_are_pooled_as_they_are_and_averaged_in_single_precision(c
     np.testing.assert_array_equal(average, avg_pool(whole.astype(jnp.float32), window, **moves))
 
 
+@pytest.mark.parametrize("window", [2, 40])  # by slices and by reduce_window
+def test_the_largest_of_truth_values_is_whether_any_is_true(window):
+    x = distinct((2, 80, 3)) > 1.5
+    y = max_pool(x, window, strides=1)
+    assert y.dtype == bool
+    np.testing.assert_array_equal(y, max_pool(x.astype(int), window, strides=1) > 0)
+
+
+def test_the_mean_of_a_bin_is_rounded_to_bfloat16_once():
+    x = jnp.array([[100.0, 100, 100, 101], [100.5, 100.5, 100.5, 101]], jnp.bfloat16)[None, ..., None]
+    y = adaptive_avg_pool(x, 1)
+    assert y.dtype == jnp.bfloat16 and float(y.ravel()[0]) == 100.5  # of 100.4375; by way of rounded means 100
+
+
 def test_global_pools_reduce_all_of_space():
     x = distinct((2, 3, 4, 5))
     assert_close(global_max_pool(x), np.asarray(x).max((1, 2)))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jnn.layers._attention_operands import check_mask_and_bias, check_qkv
+from jnn.layers._attention_operands import check_mask_and_bias, check_positions, check_qkv, check_steps
 from jnn.layers._floating import narrow, widen
 from jnn.layers._regularize import dropout
 
@@ -113,12 +113,13 @@ def rotary(
     of the channels.
 
     Raises:
-        ValueError: If dim is odd.
+        ValueError: If dim is odd, x has fewer than three axes, or the positions do not broadcast to (*batch, time).
 
     >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
     Array([0, 2], dtype=int32)
     """
-    x = jnp.asarray(x)
+    x, positions = jnp.asarray(x), jnp.asarray(positions)
+    check_positions(x, positions)
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
     sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
     first, second = jnp.split(widen(x), 2, axis=-1)
@@ -179,13 +180,14 @@ def extend_cache(
     overwrite the last ones, because a compiled program cannot raise; count the steps where the loop is written.
 
     Raises:
-        ValueError: If more steps come at once than the cache holds.
+        ValueError: If k and v are not of the cache's shape but for the steps, or more come at once than it holds.
 
     >>> cache, mask = extend_cache(empty_cache((), 3, 1, 1), jnp.ones((2, 1, 1)), jnp.ones((2, 1, 1)))
     >>> cache.length, mask.astype(int)
     (Array(2, dtype=int32), Array([[1, 0, 0],
            [1, 1, 0]], dtype=int32))
     """
+    check_steps(cache.k.shape, k=k, v=v)
     time, capacity = k.shape[-3], cache.k.shape[-3]
     if time > capacity:
         raise ValueError(f"wanted at most {capacity} steps, the capacity of the cache, but got {time}")

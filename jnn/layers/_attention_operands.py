@@ -36,6 +36,28 @@ def check_mask_and_bias(mask, bias, shape: tuple) -> None:
             )
 
 
+def check_positions(x, positions) -> None:
+    """Refuse x without heads, and positions that are not one for each of its steps."""
+    if x.ndim < 3 or not _broadcasts(positions.shape, x.shape[:-2]):
+        raise ValueError(
+            f"wanted x (*batch, time, heads, dim) and positions that broadcast to (*batch, time), "
+            f"but got x {x.shape} and positions {positions.shape}; give one position for each step"
+        )
+
+
+def check_steps(room: tuple, **steps) -> None:
+    """Refuse keys and values that differ from the cache's room (*batch, capacity, kv_heads, dim) beside their time."""
+    shapes = {name: array.shape for name, array in steps.items()}
+    fit = [
+        len(shape) == len(room) and (*shape[:-3], *shape[-2:]) == (*room[:-3], *room[-2:]) for shape in shapes.values()
+    ]
+    if not all(fit) or len(set(shapes.values())) > 1:
+        raise ValueError(
+            f"wanted k and v of one shape, that of the cache {room} but for the steps on its third last axis, "
+            f"but got {', '.join(f'{name} {shape}' for name, shape in shapes.items())}; make the cache for this batch"
+        )
+
+
 def _broadcasts(shape: tuple, to: tuple) -> bool:
     """Tell whether an array of one shape broadcasts to another."""
     try:

@@ -49,6 +49,9 @@ def dot_general(
     `flax.linen.Dense`. The last axis of floating-point rows times the first of a matrix gets the product, whose kernel
     gradient is faster on a CPU; all else goes to `jax.lax` as it is.
 
+    Raises:
+        ValueError: If the rows have not as many features as the matrix has rows (`jax.lax` raises a TypeError).
+
     >>> dot_general(jnp.ones((2, 3)), jnp.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
     (2, 4)
     """
@@ -64,6 +67,7 @@ def dot_general(
         return lax.dot_general(
             lhs, rhs, dimension_numbers, precision, preferred_element_type, out_sharding=out_sharding
         )
+    _check_dense(lhs, rhs, None)
     rows = lhs.reshape(math.prod(lhs.shape[:-1]), lhs.shape[-1])
     return product(rows, rhs, precision=precision).reshape(*lhs.shape[:-1], rhs.shape[1])
 
@@ -106,6 +110,11 @@ def lora(
     Array([16.,  1.], dtype=float32)
     """
     y = dense(x, kernel)
+    if b.ndim != 2 or b.shape[1] != kernel.shape[1]:
+        raise ValueError(
+            f"wanted b (rank, {kernel.shape[1]}), as many columns as the kernel {kernel.shape} has, "
+            f"but got {b.shape}; make it for this kernel"
+        )
     return y + (scale * dense(dense(x, a), b)).astype(y.dtype)
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Real, Shaped
 
 from jnn.layers._floating import narrow, widen
 from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
@@ -19,13 +19,13 @@ MOST_TAPS = 32
 
 
 def max_pool(
-    x: Real[Array, "batch *spatial channels"],
+    x: Shaped[Array, "batch *spatial channels"],
     window: Sizes,
     *,
     strides: Sizes | None = None,
     padding: Padding = "VALID",
-) -> Real[Array, "batch *out_spatial channels"]:
-    """Take the largest value in each place of a sliding window.
+) -> Shaped[Array, "batch *out_spatial channels"]:
+    """Take the largest value in each place of a sliding window; of truth values, whether any is true.
 
     y[b, p, c] = max over t of x[b, p * strides + t - padding, c]
 
@@ -118,7 +118,9 @@ def adaptive_max_pool(
 def adaptive_avg_pool(
     x: Float[Array, "batch *spatial channels"], size: Sizes
 ) -> Float[Array, "batch *out_spatial channels"]:
-    """Take the mean in each of `size` near-equal bins of space; the bins are those of `adaptive_max_pool`.
+    """Take the mean in each of `size` near-equal bins of space; of whole numbers in float32.
+
+    The bins are those of `adaptive_max_pool`.
 
     Raises:
         ValueError: If sizes do not match the rank of `x`.
@@ -126,7 +128,7 @@ def adaptive_avg_pool(
     >>> adaptive_avg_pool(jnp.array([[[1.0], [3.0], [2.0]]]), 2).ravel()
     Array([2. , 2.5], dtype=float32)
     """
-    return _adaptive("adaptive_avg_pool", x, size, jnp.mean)
+    return narrow(_adaptive("adaptive_avg_pool", widen(x), size, jnp.mean), jnp.asarray(x))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -150,7 +152,9 @@ def _max_of_taps_jvp(g: Geometry, primals: tuple[Array], tangents: tuple[Array])
 
 def _lowest(x: Array) -> float | int:
     """Return the value that never wins."""
-    return -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(jnp.iinfo(x.dtype).min)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return -jnp.inf
+    return False if x.dtype == bool else int(jnp.iinfo(x.dtype).min)
 
 
 def _reduce(x: Array, g: Geometry, start: float | int, combine: Callable[..., Any]) -> Array:

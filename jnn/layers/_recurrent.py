@@ -7,7 +7,8 @@ side in the columns of the kernels, each `hidden` wide, in the order that the do
               "bias": (gates * hidden), "recurrent_bias": (gates * hidden)}       the biases may be left out
 
 A carry that is not given is zero. With `lengths`, row b ends after lengths[b] steps: the carry stays what it was there
-and ys is 0 beyond; with `reverse` the loop starts at the row's own last step. `ys[t]` always belongs to `x[t]`.
+and ys is 0 beyond, whatever x holds there; with `reverse` the loop starts at the row's own last step. `ys[t]` always
+belongs to `x[t]`.
 """
 
 import math
@@ -203,6 +204,7 @@ def bidirectional(
 def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reverse: bool, lengths):
     """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
     x, carry = jnp.asarray(x), tuple(part if part is None else jnp.asarray(part) for part in carry)
+    lengths = None if lengths is None else jnp.asarray(lengths)
     check_sequence(x, lengths)
     kernels = read(params, x.shape[-1], gates)
     *batch, time, features = x.shape
@@ -212,6 +214,7 @@ def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reve
     first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
     inside = None if lengths is None else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
+    time_major = time_major if inside is None else jnp.where(inside, time_major, 0)  # else NaN beyond reach gradients
     time_major, kernels, first, inside = _alike((time_major, kernels, first, inside))
     last, ys = loop(time_major, kernels, first, reverse, inside)
     return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)

@@ -41,11 +41,12 @@ def softmax_cross_entropy(
     _check_settings(predictions.shape[-1], label_smoothing, class_weights)
     cost = -jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
     if class_weights is not None:
-        cost = jnp.where(class_weights == 0, 0, cost * class_weights)
+        cost = _times(class_weights, cost)
     loss = _expected(cost, targets)
     if is_number(label_smoothing) and label_smoothing == 0:
         return loss
-    return (1 - label_smoothing) * loss + label_smoothing * cost.mean(-1) * _expected(jnp.ones_like(cost), targets)
+    everywhere = jnp.broadcast_to(cost.mean(-1, keepdims=True), cost.shape)
+    return _times(1 - label_smoothing, loss) + _times(label_smoothing, _expected(everywhere, targets))
 
 
 def binary_cross_entropy(
@@ -55,14 +56,17 @@ def binary_cross_entropy(
 
     t softplus(-x) + (1 - t) softplus(x);  `positive_weight` multiplies the first term
 
-    Predictions are logits, targets lie in [0, 1]. Good, Rational Decisions (1952).
+    Predictions are logits, targets lie in [0, 1]; a logit of inf or -inf on the right side costs 0.
+
+    Good, Rational Decisions (1952).
 
     >>> binary_cross_entropy(jnp.array([0.0, 9.0, 9.0]), jnp.array([1, 1, 0])).round(2)
     Array([0.69, 0.  , 9.  ], dtype=float32)
     """
     logits, targets = paired(predictions, targets)
     positive = targets if positive_weight is None else targets * positive_weight
-    return mean_over_outputs(positive * jax.nn.softplus(-logits) + (1 - targets) * jax.nn.softplus(logits))
+    yes, no = jax.nn.softplus(-logits), jax.nn.softplus(logits)
+    return mean_over_outputs(_times(positive, yes) + _times(1 - targets, no))
 
 
 def focal(
@@ -103,7 +107,7 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
 
     max(0, 1 - s x),  s = 1 for targets > 0, else -1;  for classes  max(0, 1 - x_t + max_{c != t} x_c)
 
-    Integer labels [*batch] with logits [*batch, classes] take the second form.
+    Integer labels [*batch] with logits [*batch, classes] take the second form; a label that is no class costs 0.
 
     Crammer and Singer, Multiclass Kernel-based Vector Machines (2001), https://jmlr.org/papers/v2/crammer01a.html
 
@@ -113,7 +117,8 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
     Array([1.5], dtype=float32)
     """
     if are_class_labels(predictions, targets):
-        return jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
+        loss = jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
+        return jnp.where((targets >= 0) & (targets < predictions.shape[-1]), loss, 0)
     logits, targets = paired(predictions, targets)
     return mean_over_outputs(jax.nn.relu(1 - jnp.where(targets > 0, logits, -logits)))
 
@@ -177,8 +182,12 @@ def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."
     if targets.ndim < cost.ndim:
         # A select, not a gather: its gradient needs no scatter, and with few classes both cost the same forward.
         return jnp.sum(jnp.where(one_hot(targets, cost.shape[-1]), cost, 0), -1)
-    share = targets.astype(cost.dtype)
-    return jnp.sum(jnp.where(share == 0, 0, share * cost), -1)
+    return jnp.sum(_times(targets.astype(cost.dtype), cost), -1)
+
+
+def _times(share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]) -> Float[Array, "..."]:
+    """share cost, with 0 inf = 0."""
+    return jnp.where(share == 0, 0, share * cost)
 
 
 def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:

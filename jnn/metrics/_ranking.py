@@ -1,7 +1,7 @@
 """Metrics of the order of scores. No sums of parts can give them exactly, so one update must see all rows.
 
-Two classes (or one logit) are ranked by the log odds of class 1. With more classes each is ranked against the rest, and
-the value is the mean over the classes for which it is defined.
+Two classes (or one logit) are ranked by the log odds of class 1. With more classes each is ranked by its log odds
+against the rest, and the value is the mean over the classes for which it is defined.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,19 @@ def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[A
         if rows.logits.shape[1] == 2:
             result = area(rows.logits[:, 1] - rows.logits[:, 0], rows.labels == 1, rows.weights)
         else:
-            scores, positive = jax.nn.log_softmax(rows.logits), one_hot(rows.labels, rows.logits.shape[1])
+            scores, positive = _log_odds(rows.logits), one_hot(rows.labels, rows.logits.shape[1])
             result = jnp.nanmean(jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights))
         return Sums(sums.total + result, sums.weight + 1)
 
     return Metric(zero_sums, update, mean, higher_is_better=True, task="classification", streams=False, doc=doc)
+
+
+def _log_odds(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
+    """log p / (1 - p) of each class: of the likeliest from the others' logits, for 1 - p would lose its digits."""
+    is_best = one_hot(logits.argmax(-1), logits.shape[-1])
+    others = jax.nn.logsumexp(jnp.where(is_best, -jnp.inf, logits), axis=-1, keepdims=True)
+    log_p = jax.nn.log_softmax(logits)
+    return jnp.where(is_best, logits - others, log_p - jnp.log1p(-jnp.exp(log_p)))
 
 
 def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from jnn.losses import absolute_error, squared_error
@@ -80,7 +81,8 @@ def _rows(
     if outputs.ndim < 2:
         outputs, wanted = outputs.reshape(-1, 1), wanted.reshape(-1, 1)
     w = row_weights(weights, outputs.shape[:-1])
-    return outputs.reshape(w.size, -1), wanted.reshape(w.size, -1), w
+    last = outputs.ndim - 1
+    return lax.collapse(outputs, 0, last), lax.collapse(wanted, 0, last), w
 
 
 def _per_output(values: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -37,7 +37,7 @@ class DCGANGenerator(nnx.Module):
 
     def __call__(self, z: jax.Array) -> jax.Array:
         """[batch, noise] -> [batch, height, width, channels] in -1..1."""
-        x = self.project(z).reshape(z.shape[0], self.base, self.base, -1)
+        x = self.project(z).reshape(z.shape[0], self.base, self.base, self.first_norm.num_features)
         for norm, conv in zip([self.first_norm, *self.norms], self.convs, strict=True):
             x = conv(jax.nn.relu(norm(x)))
         return jnp.tanh(x)
@@ -67,7 +67,7 @@ class DCGANDiscriminator(nnx.Module):
         for i, conv in enumerate(self.convs):
             x = conv(x)
             x = jax.nn.leaky_relu(self.norms[i - 1](x) if i else x, 0.2)
-        return self.output(x.reshape(x.shape[0], -1))[:, 0]
+        return self.output(jax.lax.collapse(x, 1))[:, 0]
 
 
 def _sizes(shape: Sequence[int], width: int) -> tuple[int, list[int]]:

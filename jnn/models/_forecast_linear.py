@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.layers import avg_pool
+from jnn.models._form import check_rows
 
 
 class NLinear(nnx.Module):
@@ -26,6 +27,7 @@ class NLinear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, length, channels] -> [batch, horizon, channels]."""
+        _check(x, self.kernel)
         last = x[:, -1:]
         return _over_time(x - last, self.kernel[...], self.bias[...]) + last
 
@@ -65,11 +67,17 @@ class DLinear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, length, channels] -> [batch, horizon, channels]."""
+        _check(x, self.trend_kernel)
         # The average could be taken of the kernels, and the two products be one: on a CPU that is no faster.
         reach = self.window // 2
         trend = avg_pool(jnp.pad(x, [(0, 0), (reach, reach), (0, 0)], mode="edge"), self.window, strides=1)
         y = _over_time(trend, self.trend_kernel[...], self.trend_bias[...])
         return y + _over_time(x - trend, self.rest_kernel[...], self.rest_bias[...])
+
+
+def _check(x: jax.Array, kernel: nnx.Param) -> None:
+    *copies, length, _ = kernel.shape
+    check_rows(x, length, copies[0] if copies else None)
 
 
 def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:

@@ -49,6 +49,8 @@ class GPT(nnx.Module):
         activation: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
         rngs: nnx.Rngs,
     ):
+        if layers < 1:
+            raise ValueError(f"wanted at least one layer, but got {layers}; 12 is GPT-2's")
         normal, residual = nnx.initializers.normal(0.02), nnx.initializers.normal(0.02 / (2 * layers) ** 0.5)
         norm = partial(LayerNorm, epsilon=1e-5, use_bias=use_bias)
         self.embedding = Embedding(vocabulary, features, embedding_init=normal, rngs=rngs)
@@ -72,7 +74,6 @@ class GPT(nnx.Module):
 
     def __call__(self, ids: jax.Array) -> jax.Array:
         """Ids [batch, time], at most `length` of them -> logits of the next id [batch, time, vocabulary]."""
-        self._check(ids.shape[-1])
         x = self._embedded(ids, 0)
         for block in self.blocks:
             x = block(x)
@@ -92,6 +93,7 @@ class GPT(nnx.Module):
         return self._logits(x), after
 
     def _embedded(self, ids: jax.Array, begin: jax.Array | int) -> jax.Array:
+        self._check(ids.shape[-1])
         rows = jax.lax.dynamic_slice_in_dim(self.positions.embedding[...], begin, ids.shape[-1])
         x = self.embedding(ids) + rows
         return x if self.dropout is None else self.dropout(x)

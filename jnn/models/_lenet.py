@@ -52,6 +52,6 @@ class LeNet(nnx.Module):
             x = conv(x)
             x = self.norms[i](x) if self.norms else x
             x = max_pool(jax.nn.relu(x), 2)
-        x = jax.nn.relu(self.hidden(x.reshape(x.shape[0], -1)))
+        x = jax.nn.relu(self.hidden(jax.lax.collapse(x, 1)))
         x = x if self.dropout is None else self.dropout(x)
         return self.output(x)

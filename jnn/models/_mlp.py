@@ -43,7 +43,7 @@ class MLP(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, ...] -> [batch, outputs]."""
-        x = x.reshape(x.shape[0], -1)
+        x = jax.lax.collapse(x, 1)
         for layer in self.hidden:
             x = self.activation(layer(x))
             x = x if self.dropout is None else self.dropout(x)

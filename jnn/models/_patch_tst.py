@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.layers import attention
+from jnn.models._form import check_rows
 from jnn.modules import BatchNorm, Dense, Dropout, MultiHeadAttention
 
 
@@ -46,10 +47,13 @@ class PatchTST(nnx.Module):
         dropout_rate: float | None = 0.3,
         rngs: nnx.Rngs,
     ):
-        if patch > length + stride:
-            raise ValueError(f"wanted patches within {length} + {stride} steps, but got {patch}; choose a shorter one")
+        if min(patch, stride) < 1 or patch > length + stride:
+            raise ValueError(
+                f"wanted a stride and patches of at least 1, within {length} + {stride} steps, but got {stride} and "
+                f"{patch}; choose e.g. a stride of 8 and patches of 16"
+            )
         count = (length + stride - patch) // stride + 1
-        self.patch, self.stride, self.count = patch, stride, count
+        self.length, self.patch, self.stride, self.count = length, patch, stride, count
         self.embedding = Dense(patch, features, rngs=rngs)
         self.positions = nnx.Param(jax.random.uniform(rngs.params(), (count, features), minval=-0.02, maxval=0.02))
         self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
@@ -59,15 +63,16 @@ class PatchTST(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, length, channels] -> [batch, horizon, channels]."""
+        check_rows(x, self.length, None)
         mean, spread = x.mean(axis=1, keepdims=True), jnp.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
         series = ((x - mean) / spread).swapaxes(1, 2)  # [batch, channels, length]
-        rows = series.reshape(-1, series.shape[-1])
+        rows = jax.lax.collapse(series, 0, 2)
         y = self.embedding(_patches(rows, self.patch, self.stride, self.count)) + self.positions[...].astype(x.dtype)
         y = y if self.dropout is None else self.dropout(y)  # [batch * channels, patches, features]
         asked = None
         for block in self.blocks:
             y, asked = block(y, asked)
-        y = self.output(y.reshape(*series.shape[:2], -1))  # [batch, channels, horizon]
+        y = self.output(y.reshape(*series.shape[:2], self.count * y.shape[-1]))  # [batch, channels, horizon]
         return y.swapaxes(1, 2) * spread + mean
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn.models._form import check_rows
 from jnn.modules import LSTM, Dense, Dropout, Embedding
 
 
@@ -157,10 +158,11 @@ class Forecaster(nnx.Module):
         self.recurrent = layer(channels, hidden, **sizes, rngs=rngs)
         self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
         self.output = Dense(self.recurrent.out_features, horizon * channels, rngs=rngs)
-        self.horizon, self.from_last = horizon, from_last
+        self.channels, self.horizon, self.from_last = channels, horizon, from_last
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, time, channels] -> [batch, horizon, channels]."""
+        check_rows(x, None, self.channels)
         last = x[:, -1:] if self.from_last else 0
         carry, _ = self.recurrent(x - last)
         y = _last(carry[-1])
@@ -181,7 +183,7 @@ def _mean(ys: jax.Array, lengths: jax.Array | None) -> jax.Array:
 
 
 def _flat(ys: jax.Array) -> jax.Array:
-    return ys.reshape(ys.shape[0], -1)
+    return jax.lax.collapse(ys, 1)
 
 
 def _lengths(ids: jax.Array, padding_id: int) -> jax.Array:

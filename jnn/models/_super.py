@@ -60,7 +60,7 @@ class SuperMLP(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, ...] -> [batch, outputs]."""
-        x = x.reshape(x.shape[0], -1)
+        x = jax.lax.collapse(x, 1)
         for i, layer in enumerate(self.hidden):
             y = _chosen(self.activation[...], self.activations, layer(x))
             y = y if self.dropout is None else self.dropout(y)

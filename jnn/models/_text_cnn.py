@@ -85,6 +85,8 @@ class CNN1D(nnx.Module):
         padding: int = 1,
         rngs: nnx.Rngs,
     ):
+        if stride < 1:
+            raise ValueError(f"wanted a stride of at least 1, but got {stride}; 2 is usual")
         length, channels = (*shape, 1)[:2]
         self.convs = nnx.List([])
         for out, window in zip(maps, windows, strict=True):
@@ -100,7 +102,7 @@ class CNN1D(nnx.Module):
         x = x[..., None] if x.ndim == 2 else x
         for conv in self.convs:
             x = jax.nn.relu(conv(x))
-        return self.output(x.reshape(x.shape[0], -1))
+        return self.output(jax.lax.collapse(x, 1))
 
 
 def _uniform(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:

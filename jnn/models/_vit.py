@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn.models._form import check_rows
 from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
 
 
@@ -47,10 +48,10 @@ class ViT(nnx.Module):
         rngs: nnx.Rngs,
     ):
         height, width, channels = shape
-        if height % patch or width % patch:
+        if patch < 1 or height % patch or width % patch:
             raise ValueError(f"wanted a patch that divides {height} x {width} pixels, but got {patch}; pad the images")
         count = (height // patch) * (width // patch)
-        self.patch = patch
+        self.shape, self.patch = (height, width, channels), patch
         self.embedding = Dense(patch * patch * channels, features, rngs=rngs)
         self.token = nnx.Param(jnp.zeros((1, features)))
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (count + 1, features)))
@@ -67,6 +68,7 @@ class ViT(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, height, width, channels] -> [batch, outputs]."""
+        check_rows(x, *self.shape)
         x = self.embedding(_patches(x, self.patch))  # [batch, patches, features]
         token = jnp.broadcast_to(self.token[...].astype(x.dtype), (x.shape[0], 1, x.shape[-1]))
         x = jnp.concatenate([token, x], axis=1) + self.positions[...].astype(x.dtype)
@@ -80,4 +82,4 @@ def _patches(x: jax.Array, side: int) -> jax.Array:
     """[batch, height, width, channels] -> [batch, patches, side * side * channels], row by row."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // side, side, width // side, side, channels).swapaxes(2, 3)
-    return x.reshape(batch, -1, side * side * channels)
+    return x.reshape(batch, (height // side) * (width // side), side * side * channels)

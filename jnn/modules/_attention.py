@@ -58,7 +58,7 @@ class MultiHeadAttention(nnx.Module):
         rngs: nnx.Rngs,
     ):
         width, kv_heads, source = qkv_features or in_features, num_kv_heads or num_heads, in_kv_features or in_features
-        if width % num_heads or num_heads % kv_heads:
+        if min(width, num_heads, kv_heads) < 1 or width % num_heads or num_heads % kv_heads:
             raise ValueError(
                 f"wanted {width} features that {num_heads} heads divide, and heads that {kv_heads} key heads divide; "
                 "choose e.g. 8 heads, 64 features and 2 key heads"
@@ -108,7 +108,7 @@ class MultiHeadAttention(nnx.Module):
     def merge(self, heads: jax.Array) -> jax.Array:
         """The outputs of the heads [*batch, time, heads, dim] through the last map."""
         heads, kernel, bias = _promoted(heads, self.out)
-        return dense(heads.reshape(*heads.shape[:-2], -1), kernel.reshape(-1, kernel.shape[-1]), bias)
+        return dense(jax.lax.collapse(heads, heads.ndim - 2), jax.lax.collapse(kernel, 0, 2), bias)
 
     def weight_dropout(self) -> dict:
         """The arguments by which `attention` drops weights."""
