@@ -1,6 +1,6 @@
 """Whether a study, its data and its members fit together: looked at by shapes, before anything is compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jnn.engine import STEP, Batch, Data, State, key_of, make_forward, make_start, make_step_of
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
+from jnn.scoring import in_own_units
 from jnn.study import Study
 
 
@@ -42,8 +43,11 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     outputs, activations = _outputs(study, state, batch, read)
     y_shape = _target_shape(data, shapes.y.shape[1:], outputs)
     y = jax.ShapeDtypeStruct((study.batch_size, *y_shape), batch.y.dtype)
-    _check_loss(study, outputs, batch._replace(y=y))
-    _check_step(study, state, batch._replace(y=y), read)
+    batch = batch._replace(y=y)
+    _check_loss(study, outputs, batch)
+    _check_objective(study, state, batch, read)
+    _check_step(study, state, batch, read)
+    _check_scores(study, state, outputs, batch)
     _check_read(read, one)
     touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
     return y_shape, Sizes(touched, 2 * bytes_of((state.params, state.model_state, state.opt_state)))
@@ -111,7 +115,8 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
     if data.task == "regression":
         if found == (*wanted, 1):
             return found
-        fits = found == wanted or (found[-1:] != wanted[-1:] and found[:-1] == wanted)  # e.g. a mean and a variance
+        twice = wanted[-1:] and found == (*wanted[:-1], 2 * wanted[-1])  # the means, then the variances
+        fits = found == wanted or twice or found[:-1] == wanted  # or quantiles, say
         shape = wanted or (1,)
     else:
         fits = found[len(wanted) :] == (data.classes,) or (data.classes == 2 and found in ((1,), wanted, (*wanted, 1)))
@@ -138,13 +143,68 @@ def _check_loss(study: Study, outputs: Any, batch: Batch) -> None:
         )
 
 
+def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -> None:
+    """Losses per row and a state: a mean over rows would count those that only fill up a batch."""
+    forward = make_forward(study.model, study.inputs, study.precision, read=read)
+    objective, rows = study.objective, batch.x.shape[0]
+    if objective is None:
+        return
+
+    def ask(state, batch):
+        return objective(lambda x: forward(state, x, key=key_of(state.key, STEP), train=True), batch)
+
+    answer = jax.eval_shape(ask, state, batch)
+    if not isinstance(answer, tuple) or len(answer) != 2 or getattr(answer[0], "shape", ())[:1] != (rows,):
+        raise ValueError(
+            f"wanted an objective that gives (losses per row, model_state), losses [{rows}], but got {_shapes(answer)}"
+            "; let it average nothing over rows, and return the state that forward gives"
+        )
+
+
 def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> None:
     after, _ = jax.eval_shape(make_step_of(study, read=read), state, batch)
-    before, after = (jax.tree.map(lambda a: (a.shape, a.dtype), s) for s in (state, after))
-    if before != after:
+    if changed := _changed(state, after):
         raise ValueError(
-            "wanted a step that keeps the shapes and dtypes of its state, but they change; check the model"
+            f"wanted a step that keeps the shapes and dtypes of its state, but changed are {changed[:5]}; "
+            "check the model, which may sow into intermediates only, and the objective"
         )
+
+
+def _changed(before: State, after: State) -> list[str]:
+    """The names of the arrays in which two states differ by shape or type; of their parts where only the trees do."""
+    ours, theirs = (
+        {jax.tree_util.keystr(path): (a.shape, a.dtype) for path, a in jax.tree_util.tree_leaves_with_path(state)}
+        for state in (before, after)
+    )
+    leaves = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    structures = [[jax.tree.structure(part) for part in state] for state in (before, after)]
+    return leaves or [name for name, a, b in zip(State._fields, *structures, strict=True) if a != b]
+
+
+def _check_scores(study: Study, state: State, outputs: Any, batch: Batch) -> None:
+    """Targets are transformed back, and metrics take the result: what is found after training loses the training."""
+    shapes = f"outputs of shape {_shapes(outputs)} and targets of shape {batch.y.shape}"
+    row = batch.y.shape[1:]
+    predictions = _asked(
+        f"wanted targets=... that transforms {shapes} back",
+        lambda scale, outputs: in_own_units(study.targets, scale, outputs, row),
+        *(state.scale[1], outputs),
+    )
+    for name, metric in study.metrics.items():
+        wanted = f"wanted a metric {name!r} that takes {shapes}"
+        _asked(wanted, lambda *a, m=metric: m.value(m.update(m.init(), *a)), predictions, batch.y, batch.weights)
+
+
+def _asked(wanted: str, function: Callable, *arguments: Any) -> Any:
+    """The shapes of what a function answers; what it raises instead becomes one sentence."""
+    try:
+        return jax.eval_shape(function, *arguments)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{wanted}, but got: {str(error).splitlines()[0]}") from error
+
+
+def _shapes(outputs: Any) -> Any:
+    return jax.tree.map(lambda a: a.shape, outputs)
 
 
 def _check_read(read: set[str], columns: Mapping[str, Any]) -> None:

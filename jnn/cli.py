@@ -120,6 +120,7 @@ def predict(command: Predict) -> None:
 
     _configure_jax()
     made = _command_of(command.folder)
+    _check_out(command)
     study = recipe.study_of(made, read_scores(command.folder).attrs)
     result = Result.load(command.folder, study)
     chosen, diverged = usable(result.select(**result.best().setting) if command.members == "best" else result)
@@ -198,6 +199,18 @@ def list_data() -> None:
         place = "yes" if d.is_available else "fetch" if d.can_be_fetched else "no"
         table.add_row(d.name, d.task, str(d.rows), shape, d.licence, place)
     Console().print(table)
+
+
+def _check_out(command: Predict) -> None:
+    """Predictions are written where they take no other file's place but that of older ones."""
+    kept = [command.rows, *(command.folder / name for name in _RUN_FILES)]
+    if command.out.exists() and any(path.exists() and path.samefile(command.out) for path in kept):
+        raise ValueError(f"wanted a file of its own for the predictions, but {command.out} is needed; choose another")
+    if command.out.is_dir() or not command.out.absolute().parent.is_dir():
+        raise ValueError(f"wanted a file in a folder that is there, but got {command.out}; choose another, or make it")
+
+
+_RUN_FILES = ("command.json", "result.json", "scores.nc", "members.safetensors", "curves.png")
 
 
 def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = "") -> None:

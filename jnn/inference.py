@@ -95,11 +95,19 @@ def _read(path: pathlib.Path, batch: int, separator: str | None, about: Mapping[
     if path.suffix.lower() == ".txt" and reads_texts(about):
         yield _read_lines(path)
     elif path.suffix.lower() == ".npy":
-        yield np.load(path, mmap_mode="r", allow_pickle=False)
+        yield _read_array(path)
     elif uncompressed(path).suffix.lower() in (".csv", ".tsv", ".txt"):
         yield from _read_table(path, batch, separator, about)
     else:
         raise ValueError(f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them")
+
+
+def _read_array(path: pathlib.Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"wanted an array of numbers, but {path} has none ({reason}); use numpy.save") from error
 
 
 def _read_lines(path: pathlib.Path) -> list[str]:
@@ -173,6 +181,10 @@ def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":
 
     about = result.scores.attrs
     names = json.loads(about["target_names"])
+    if not hasattr(piece.mean, "ndim"):
+        raise ValueError(
+            f"wanted one array per row, but the model gives a {type(piece.mean).__name__}; use Result.predict"
+        )
     mean, std = (a.reshape(len(a), -1) for a in (piece.mean, piece.std))
     if about["task"] == "classification":
         if piece.mean.ndim != 2:

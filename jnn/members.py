@@ -52,7 +52,7 @@ class Members:
 
     def __add__(self, other: "Members") -> "Members":
         _check_members("+", other)
-        mine, theirs = self.columns(), other.columns()
+        mine, theirs = ({k: v for k, v in side.columns().items() if k != "member"} for side in (self, other))
         if mine.keys() != theirs.keys():
             raise ValueError(
                 "wanted two populations with the same columns, but only the left has "
@@ -61,7 +61,6 @@ class Members:
             )
         if self.split != other.split:
             raise ValueError(f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds")
-        mine, theirs = ({k: v for k, v in side.items() if k != "member"} for side in (mine, theirs))
         columns = {k: np.concatenate([mine[k], theirs[k]]) for k in mine}
         return Members({"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split)
 
@@ -95,6 +94,8 @@ class Members:
 def seeds(count: int, *, first: int = 0) -> Members:
     """`count` members that differ in their key `jax.random.key(seed)`, for seed = first, first + 1, ..."""
     _check_count("seeds", count)
+    if not isinstance(first, int | np.integer):
+        raise ValueError(f"wanted a whole number for the first seed, but got {first!r}; use e.g. first=0")
     if not _INT32.min <= first <= _INT32.max - count:
         raise ValueError(f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower")
     return Members({"seed": {"seed": np.arange(first, first + count)}})
@@ -131,6 +132,11 @@ def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Ge
                 f"wanted a distribution for {name!r}, but got {draw!r}; use jnn.uniform, log_uniform or choice"
             )
         columns[name] = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
+        if len(columns[name]) != count:
+            raise ValueError(
+                f"wanted {count} draws of {name!r}, but its distribution gave {len(columns[name])}; "
+                "let it be called as distribution(random, count)"
+            )
     return Members({"sample": columns})
 
 

@@ -4,13 +4,15 @@ Three forms are accepted and end in the same two functions: a plain pair, a `fla
 factory. Parameters are nested dicts of arrays under Flax's own names (`kernel`, `bias`, `scale`, `embedding`).
 """
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.errors import InvalidRngError
 
 Params = Any
 State = Any
@@ -83,6 +85,7 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
 
     def init_pair(key, x):
         made = init(key, x) if _takes_rows(init) else init(key)
+        _check_arrays(made)
         return made if stateful else (made, {})
 
     def apply_pair(params, state, x, *, key=None, train=False, hyper=None):
@@ -91,6 +94,16 @@ def _from_pair(init: Callable, apply: Callable) -> Model:
         return apply(params, state, x, **given) if stateful else (apply(params, x, **given), state)
 
     return Model(init_pair, apply_pair, name_of(apply))
+
+
+def _check_arrays(made: Any) -> None:
+    """All that a pair's `init` makes are numbers: a function among them, say, could not be trained."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(made):
+        if not (hasattr(leaf, "dtype") or isinstance(leaf, bool | int | float)):
+            raise ValueError(
+                f"wanted arrays from init, but got {leaf!r} at {jax.tree_util.keystr(path)}; keep it in apply, "
+                "and of an Equinox network return eqx.partition(network, eqx.is_array)[0]"
+            )
 
 
 def _from_linen(module: nn.Module) -> Model:
@@ -108,11 +121,23 @@ def _from_linen(module: nn.Module) -> Model:
         rngs = {} if key is None else {"params": jax.random.fold_in(key, 0), "dropout": jax.random.fold_in(key, 1)}
         mutable = [k for k in state if k != "hyper"] if train else []
         if not mutable:
-            return module.apply(variables, x, rngs=rngs, **mode(train)), state
+            with _draws_while_training(module):
+                return module.apply(variables, x, rngs=rngs, **mode(train)), state
         y, changed = module.apply(variables, x, rngs=rngs, mutable=mutable, **mode(train))
         return y, {**state, **changed}
 
     return Model(init, apply, type(module).__name__)
+
+
+@contextlib.contextmanager
+def _draws_while_training(module: nn.Module) -> Iterator[None]:
+    try:
+        yield
+    except InvalidRngError as error:
+        raise ValueError(
+            f"wanted a model that draws random numbers only while it trains, but {type(module).__name__} answered: "
+            f"{str(error).splitlines()[0]}; give its __call__ the keyword train and draw where that is True"
+        ) from error
 
 
 _MODES = {  # keyword of a network -> whether True means that it trains

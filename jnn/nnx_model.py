@@ -47,7 +47,7 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
 
     def init(key, x):
         del x  # an NNX module knows its sizes
-        _, params, _, rest = nnx.split(factory(rngs=nnx.Rngs(key)), *_KINDS)
+        _, params, _, rest = nnx.split(_made(factory, nnx.Rngs(key)), *_KINDS)
         return _to_dict(params), _to_dict(rest)
 
     def apply(params, state, x, *, key=None, train=False, hyper=None):
@@ -55,7 +55,7 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
         y = module(x, **mode_of(module.__call__)(train))
         if not train:
             return y, state
-        after = nnx.split(module, *_KINDS)[3]
+        after = nnx.split(module, *_KINDS[:2], nnx.Intermediate, ...)[4]  # what it sows is no state
         return y, _keep_hyper(structure()[3], state, _to_dict(after))
 
     return init, apply
@@ -63,13 +63,22 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
 
 def _structure(factory: Callable) -> tuple:
     """The graph of the network and its variables as shapes: parameters, random streams and the rest."""
-    abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
+    abstract = nnx.eval_shape(lambda: _made(factory, nnx.Rngs(0)))
     if not isinstance(abstract, nnx.Module):
         raise ValueError(
             f"wanted a factory that returns an nnx.Module, but {name_of(factory)} returned "
             f"{type(abstract).__name__}; return the module itself"
         )
     return nnx.split(abstract, *_KINDS)
+
+
+def _made(factory: Callable, rngs: nnx.Rngs) -> Any:
+    """The network, its plain arrays declared as data: while JAX traces them, Flax takes them for static."""
+    module = factory(rngs=rngs)
+    for node in [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Pytree)]:
+        for name in [name for name, value in vars(node).items() if isinstance(value, jax.Array)]:
+            setattr(node, name, nnx.data(getattr(node, name)))
+    return module
 
 
 def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hyper: Any) -> Any:
@@ -95,7 +104,7 @@ def _to_dict(variables: Any) -> dict:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[name] = variable[...] if isinstance(variable, nnx.Variable) else variable
+        node[name] = variable.get_value() if isinstance(variable, nnx.Variable) else variable
     return tree
 
 

@@ -1,7 +1,7 @@
 """What trained members say of new rows, batch by batch: neither rows nor members need to fit into memory at once."""
 
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,14 +27,15 @@ class Prediction(NamedTuple):
     """What the members say of some rows.
 
     Attributes:
-        members: [members, rows, ...], each member's own prediction; None where it was not asked for.
+        members: [members, rows, ...], each member's own prediction; None where it was not asked for. A tuple or dict of
+            such arrays where the model gives one, and so the others.
         mean: [rows, ...], the ensemble's.
         std: [rows, ...], the members' disagreement.
     """
 
     members: Any
-    mean: np.ndarray
-    std: np.ndarray
+    mean: Any
+    std: Any
 
 
 def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
@@ -44,22 +45,20 @@ def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, ja
         study: What was trained.
         about: The attributes of a result's scores.
     """
-    outputs = make_outputs(study)
+    outputs = make_outputs(study, about)
     if about["task"] != "classification":
         return outputs
     return lambda trained, x: _probabilities(outputs(trained, x), about["classes"])
 
 
-def make_outputs(study: Study) -> Callable[[Trained, jax.Array], Any]:
-    """Makes `outputs(one member, x)`, raw, in the targets' own units."""
-    predict = make_predict(study)
+def make_outputs(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
+    """Makes `outputs(one member, x)`, raw, in the targets' own units; arguments as in `make_answer`."""
+    predict = make_predict(study, row_of(about, "y")[0])
     return lambda trained, x: predict(State(trained.params, trained.model_state, None, *trained[2:], None, None), x)
 
 
-def in_batches(
-    study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int
-) -> Iterator[np.ndarray]:
-    """Every member's `function(member, rows)` for a batch of rows after the other, [members, rows, ...].
+def in_batches(study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int) -> Iterator[Any]:
+    """Every member's `function(member, rows)` for a batch of rows after the other: arrays [members, rows, ...].
 
     Args:
         study: Keeps the compiled program, under `name`.
@@ -77,13 +76,22 @@ def in_batches(
         rows = np.asarray(x[start : start + batch])
         missing = batch - len(rows) if len(x) > batch else 0
         padded = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
-        yield np.asarray(apply(trained, padded))[:, : len(rows)]
+        yield _first_rows(apply(trained, padded), len(rows))
+
+
+def _first_rows(found: Any, count: int) -> Any:
+    return jax.tree.map(lambda a: np.asarray(a)[:, :count], found)
+
+
+def joined(pieces: Iterable[Any], axis: int) -> Any:
+    """Arrays, or trees of them, of one batch of rows after the other as those of all rows, which are on this axis."""
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=axis), *pieces)
 
 
 def check_batch(batch: int) -> None:
     """Raises a `ValueError` for a number of rows that is none."""
-    if batch < 1:
-        raise ValueError(f"wanted batches of at least 1 row, but got batch={batch}; use e.g. 1024")
+    if not isinstance(batch, int | np.integer) or batch < 1:
+        raise ValueError(f"wanted batches of at least 1 row, a whole number, but got batch={batch}; use e.g. 1024")
 
 
 def write_program(path: Any, function: Callable, about: Mapping[str, Any], platforms: Sequence[str]) -> pathlib.Path:
@@ -120,18 +128,24 @@ def ensemble(answer: Callable, trained: Trained) -> Callable[[jax.Array], tuple[
         first = answer(jax.tree.map(lambda a: a[0], trained), x)
 
         def add(sums, one):
-            far = answer(one, x) - first  # from one of them, so that squares lose no digits
-            return (sums[0] + far, sums[1] + far**2), None
+            far = jax.tree.map(jnp.subtract, answer(one, x), first)  # from one of them, so that squares lose no digits
+            return jax.tree.map(lambda s, far: s + jnp.stack([far, far**2]), sums, far), None
 
-        sums, squares = jax.lax.scan(add, (jnp.zeros_like(first), jnp.zeros_like(first)), trained)[0]
-        mean = sums / count
-        return first + mean, jnp.sqrt(jnp.maximum(squares / count - mean**2, 0))
+        zeros = jax.tree.map(lambda a: jnp.zeros((2, *a.shape), a.dtype), first)
+        means = jax.tree.map(lambda s: s / count, jax.lax.scan(add, zeros, trained)[0])
+        mean = jax.tree.map(lambda a, m: a + m[0], first, means)
+        return mean, jax.tree.map(lambda m: jnp.sqrt(jnp.maximum(m[1] - m[0] ** 2, 0)), means)
 
     return f
 
 
-def _probabilities(outputs: jax.Array, classes: int) -> jax.Array:
+def _probabilities(outputs: Any, classes: int) -> jax.Array:
     """Softmax over the last axis if it counts the classes; else the sigmoid of a single logit, as two classes."""
+    if not hasattr(outputs, "ndim"):
+        raise ValueError(
+            f"wanted one array of logits to make probabilities of, but the model gives a {type(outputs).__name__}; "
+            "take Result.outputs(x)"
+        )
     if outputs.ndim > 1 and outputs.shape[-1] == classes:
         return jax.nn.softmax(outputs, axis=-1)
     logits = outputs[..., 0] if outputs.ndim > 1 else outputs

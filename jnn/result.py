@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -20,6 +21,7 @@ from jnn.predict import (
     Trained,
     ensemble,
     in_batches,
+    joined,
     make_answer,
     make_outputs,
     write_program,
@@ -120,7 +122,7 @@ class Result:
             raise ValueError(f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members")
         chosen = np.ones(len(self.members), bool)
         for name, value in numbers.items():
-            if columns[name].ndim > 1 or np.ndim(value):
+            if columns[name].ndim > 1 or not isinstance(value, Real | np.bool_):
                 raise ValueError(
                     f"wanted one number for {name!r}, but got {value!r}; choose an array by {name}_index=0, "
                     "and several members by result.take(indices)"
@@ -130,11 +132,11 @@ class Result:
             raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
         return self.take(np.flatnonzero(chosen))
 
-    def outputs(self, x: Any, *, batch: int = 1024) -> np.ndarray:
+    def outputs(self, x: Any, *, batch: int = 1024) -> Any:
         """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
-        outputs, x = make_outputs(self._study()), rows.checked_rows(x, self.scores.attrs)
-        pieces = in_batches(self._study(), "outputs", outputs, self.trained, x, batch)
-        return np.concatenate(list(pieces), axis=1)
+        outputs, x = make_outputs(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
+        name = ("outputs", rows.row_of(self.scores.attrs, "y"))
+        return joined(in_batches(self._study(), name, outputs, self.trained, x, batch), axis=1)
 
     def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
         """Each member's prediction and the ensemble's mean and spread for rows x.
@@ -148,15 +150,16 @@ class Result:
             each: Whether to keep every member's prediction, [members, rows, ...], beside mean and spread.
         """
         parts = [p if each else p._replace(members=None) for p in self.predictions(x, batch=batch)]
-        members = np.concatenate([p.members for p in parts], axis=1) if each else None
-        return Prediction(members, *(np.concatenate([getattr(p, k) for p in parts]) for k in ("mean", "std")))
+        members = joined([p.members for p in parts], axis=1) if each else None
+        return Prediction(members, *(joined([getattr(p, k) for p in parts], axis=0) for k in ("mean", "std")))
 
     def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
         """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
         answer, x = make_answer(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
-        name = ("answers", self.scores.attrs["task"], self.scores.attrs["classes"])
+        about = self.scores.attrs
+        name = ("answers", about["task"], about["classes"], rows.row_of(about, "y"))
         for values in in_batches(self._study(), name, answer, self.trained, x, batch):
-            yield Prediction(values, values.mean(axis=0), values.std(axis=0))
+            yield Prediction(values, *(jax.tree.map(lambda a, f=f: f(a, axis=0), values) for f in (np.mean, np.std)))
 
     def export(
         self, path: Any, *, member: int | None = None, platforms: Sequence[str] = ("cpu", "cuda", "tpu")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.engine import Data, Rows, State, make_forward, per_row
+from jnn.preprocess import Preprocess
 from jnn.study import Study
 
 Scores = dict[str, jax.Array]
@@ -58,7 +59,7 @@ def make_evaluate(
         x, y, weights = spread((x, y, weights))
         outputs, _ = forward(state, x)
         losses = study.loss(outputs, study.targets.forward(state.scale[1], y))
-        predictions = study.targets.inverse(state.scale[1], outputs)
+        predictions = in_own_units(study.targets, state.scale[1], outputs, y.shape[1:])
         each = {k: m.update(m.init(), predictions, y, weights) for k, m in streaming.items()}
         each["loss"] = (jnp.sum(per_row(losses) * weights), jnp.sum(weights))
         return each, (predictions if whole else None)
@@ -90,10 +91,39 @@ def make_evaluate(
     return evaluate
 
 
-def make_predict(study: Study) -> Callable[[State, jax.Array], Any]:
-    """Makes `predict(state, x) -> predictions` of one member, in the targets' own units."""
+def make_predict(study: Study, row: tuple[int, ...] | None = None) -> Callable[[State, jax.Array], Any]:
+    """Makes `predict(state, x) -> predictions` of one member, in the targets' own units.
+
+    Args:
+        study: What was trained.
+        row: Shape of a row of y, where outputs are not one for each of its numbers, see `in_own_units`.
+    """
     forward = make_forward(study.model, study.inputs, study.precision)
-    return lambda state, x: study.targets.inverse(state.scale[1], forward(state, x)[0])
+    return lambda state, x: in_own_units(study.targets, state.scale[1], forward(state, x)[0], row)
+
+
+def in_own_units(targets: Preprocess, stats: Any, outputs: Any, row: tuple[int, ...] | None) -> Any:
+    """Outputs, or each of a tuple or dict of them, transformed back to the targets' own units.
+
+    Args:
+        targets: The study's preprocessing of y.
+        stats: What it was fitted to.
+        outputs: [rows, *row]; or [rows, *row, levels], such as quantiles; or with several times the last axis of a row,
+            such as the means and then the variances.
+        row: Shape of a row of y; None if outputs have it.
+    """
+
+    def back(values: jax.Array) -> jax.Array:
+        if row is None or not jax.tree.leaves(stats):
+            return targets.inverse(stats, values)
+        if values.ndim == len(row) + 2:
+            return jnp.moveaxis(targets.inverse(stats, jnp.moveaxis(values, -1, 0)), 0, -1)
+        if values.ndim < 2 or not row or values.shape[-1] % row[-1]:
+            return targets.inverse(stats, values)
+        parts = jnp.split(values, values.shape[-1] // row[-1], axis=-1)
+        return jnp.concatenate([targets.inverse(stats, part) for part in parts], axis=-1)
+
+    return jax.tree.map(back, outputs)
 
 
 def _even_batches(rows: int, most: int) -> tuple[int, int]:

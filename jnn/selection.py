@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,8 @@ def compare(
 
 
 def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
+    if not isinstance(wanted, Mapping) or not all(isinstance(v, Real | np.bool_) for v in wanted.values()):
+        raise ValueError(f"wanted a setting as numbers by name, but got {wanted!r}; write e.g. {{'rate': 0.1}}")
     found = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
     if not found:
         raise ValueError(

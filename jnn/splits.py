@@ -6,7 +6,7 @@ copied.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,8 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
         )
     if hasattr(folds, "split") and hasattr(folds, "get_n_splits"):
         return Split(repr(folds), _count_of(folds), lambda data: _apply(folds, data))
+    if not isinstance(folds, Iterable):
+        raise ValueError(f"wanted a number of folds, their rows or a splitter, but got {folds!r}; use e.g. 5")
     given = [tuple(np.asarray(part) for part in fold) for fold in folds]
     if not given:
         raise ValueError("wanted a list of (train rows, test rows), but got an empty one; give at least one pair")
@@ -206,7 +208,7 @@ def _check_groups(data: Any) -> None:
 
 
 def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
-    train, *validation, test = (np.asarray(part, np.int32) for part in fold)
+    train, *validation, test = map(np.asarray, fold)
     made = Fold(train, validation[0] if validation else None, test)
     if (twice := _shared(made)) is not None:
         raise ValueError(
@@ -223,7 +225,8 @@ def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
                 f"wanted row numbers in 0..{rows - 1}, but fold {number} has {part.min()}..{part.max()}; "
                 "make the splits from this data"
             )
-    return made
+    validation_rows = None if made.validation is None else made.validation.astype(np.int32)
+    return Fold(train.astype(np.int32), validation_rows, test.astype(np.int32))
 
 
 def _shared(fold: Fold) -> int | None:
@@ -236,6 +239,11 @@ def _shared(fold: Fold) -> int | None:
 def _check_rows(folds: int, data: Any, kind: str) -> None:
     if folds > data.rows:
         raise ValueError(f"wanted at most as many folds as rows, but got {folds} folds of {data.rows} rows; use fewer")
+    if kind == "time" and data.rows - data.gap <= folds * (data.rows // (folds + 1)):
+        raise ValueError(
+            f"wanted rows to train on before those of {folds} folds in time, but got {data.rows} rows, {data.gap} of "
+            "them between training and test; use fewer folds, a shorter horizon or more rows"
+        )
     if kind == "grouped":
         _check_groups(data)
         if (found := len(np.unique(data.groups))) < folds:

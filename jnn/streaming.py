@@ -120,6 +120,12 @@ def _like(data: Data, steps: int, study: Study) -> Batch:
 
 def _stacked(batches: Iterator[Any], count: int, data: Data) -> Batch:
     """The stream's next batches, [count, rows, ...], in the types and shapes of the resident rows."""
-    parts = zip(*itertools.islice(batches, count), strict=True)
+    taken = list(itertools.islice(batches, count))
+    if other := sorted({x.shape[1:] for x, _ in taken} - {data.x.shape[1:]}):
+        raise ValueError(
+            f"wanted rows of shape {data.x.shape[1:]}, as the stream's first ones are, but later got {other[0]}; "
+            "let its source and transform give one shape"
+        )
+    parts = zip(*taken, strict=True)
     x, y = (np.stack(part).astype(a.dtype, copy=False) for part, a in zip(parts, (data.x, data.y), strict=True))
     return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), np.ones(x.shape[:2], np.float32))

@@ -5,6 +5,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import optax
 
 from jnn.model import as_model
@@ -80,6 +81,7 @@ class Study:
 
     def __post_init__(self):
         object.__setattr__(self, "model", as_model(self.model))
+        _check_hyper(self.hyper)
         scalars = {k: _plain(v) for k, v in self.hyper.items() if getattr(v, "ndim", None) == 0}
         object.__setattr__(self, "hyper", {**self.hyper, **scalars})
         for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every", "steps_per_epoch", "patience"):
@@ -90,8 +92,9 @@ class Study:
                 raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
         if not callable(self.loss):
             raise ValueError(f"wanted loss(outputs, targets), but got {self.loss!r}; pass a function of jnn.losses")
-        if self.penalty is not None and not callable(self.penalty):
-            raise ValueError(f"wanted penalty(params, h) -> scalar, but got {self.penalty!r}; see jnn.layers.l2")
+        for name, form in _CALLS.items():
+            if (value := getattr(self, name)) is not None and not callable(value):
+                raise ValueError(f"wanted {form}, but got {value!r}; pass a function")
         for name in ("inputs", "targets"):
             if not isinstance(getattr(self, name), Preprocess):
                 raise ValueError(
@@ -103,6 +106,8 @@ class Study:
                 f"wanted metrics by name, but got {self.metrics!r}; write e.g. {{'accuracy': jnn.metrics.accuracy}}"
             )
         for name, metric in self.metrics.items():
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"wanted a name for each metric, but got {name!r}; write e.g. 'accuracy'")
             if name in _TAKEN or name.startswith(("train_", "validation_")):
                 raise ValueError(f"wanted a metric with a name of its own, but {name!r} is taken; choose another")
             if not hasattr(metric, "update"):
@@ -143,6 +148,21 @@ class Study:
             "hyper": {k: _plain(v) for k, v in self.hyper.items()},
         }
         return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
+
+
+_CALLS = {  # fields that may be None, and else are called so
+    "penalty": "penalty(params, h) -> scalar",
+    "augment": "augment(batch, *, key) -> batch",
+    "objective": "objective(forward, batch) -> (losses per row, model_state)",
+}
+
+
+def _check_hyper(hyper: Any) -> None:
+    if not isinstance(hyper, Mapping):
+        raise ValueError(f"wanted hyper as numbers by name, but got {hyper!r}; write e.g. {{'learning_rate': 1e-3}}")
+    for name, value in hyper.items():
+        if np.asarray(value).dtype.kind not in "biuf":
+            raise ValueError(f"wanted a number for hyper[{name!r}], but got {value!r}; close over what is none")
 
 
 def _name(thing: Any) -> str:

@@ -169,6 +169,22 @@ def test_labels_of_a_categorical_keep_its_order():
     assert (numbers.target_names, numbers.y.tolist()) == (("1", "2", "10"), [2, 1, 0, 1])
 
 
+def test_objects_that_are_all_numbers_are_numbers():
+    boxed = Dataset.from_arrays(X.astype(object), np.array(LABELS, object))
+    np.testing.assert_array_equal(boxed.x, X)
+    assert boxed.task == "classification" and boxed.y.tolist() == list(LABELS)
+
+
+def test_a_target_beyond_signed_integers_keeps_its_sign():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "y": np.array([2**63, 2**62], np.uint64)})
+    assert Dataset.from_dataframe(frame, "y", task="regression").y.tolist() == [2.0**63, 2.0**62]
+
+
+def test_names_become_text():
+    data = Dataset.from_arrays(X, LABELS, target_names=(np.int64(3), 4, 5), feature_names=(0, 1))
+    assert (data.target_names, data.feature_names) == (("3", "4", "5"), ("0", "1"))
+
+
 # Sentences
 
 
@@ -212,6 +228,12 @@ ARRAY_FAULTS = {
     "too few feature names": ((X, LABELS), {"feature_names": ("a",)}, "each of the 2 features, got 1"),
     "too few output names": ((X, X), {"target_names": ("a",)}, "each of the 2 outputs, got 1"),
     "too few groups": ((X, LABELS), {"groups": [1, 2]}, "one row of groups for each of the 6 rows"),
+    "rows of other lengths": (([[1], [1, 2]], [0, 1]), {}, "rows of one length in x"),
+    "masked x": ((np.ma.masked_equal(X, X[1, 1]), LABELS), {}, "every place of x, got masked ones"),
+    "masked y": ((X, np.ma.masked_equal(LABELS, 1)), {}, "every place of y, got masked ones"),
+    "spans of time in x": ((X.astype("m8[s]"), LABELS), {}, "real numbers in x, got type timedelta64"),
+    "spans of time in y": ((X, X[:, 0].astype("m8[s]")), {}, "integer labels, got y of type timedelta64"),
+    "no text for a name": ((X, LABELS), {"name": None}, "a name as text, got None"),
     "ids that are floats": ((X, LABELS), {"ids": True}, "token ids, which are integers"),
     "negative ids": ((X.astype(int) - 1, LABELS), {"ids": True}, "token ids from 0 on, got -1: fill"),
     "ids beyond int32": ((X.astype(np.int64) << 40, LABELS), {"ids": True}, "token ids that fit into int32"),
@@ -225,6 +247,8 @@ TABLE_FAULTS = {
     "missing target": (TABLE.assign(ill=["yes", None, "no", "no"]), "ill", "missing values: 1 in 'ill'"),
     "dates": (TABLE.assign(day=pd.date_range("2024-01-01", periods=4)), "ill", "column 'day', got type datetime"),
     "dates as text": (TABLE.assign(day="2024-01-31"), "ill", "column 'day', got dates such as '2024-01-31'"),
+    "decimal commas": (TABLE.assign(z=["1,5", "2,5", "1,5", "-1.002,5"]), "ill", "written as text, such as '1,5'"),
+    "a number and its text for names": (pd.DataFrame({1: [1, 2], "1": [1, 2], "y": [0, 1]}), "y", r"got \['1'\] more"),
     "complex": (TABLE.assign(z=1j), "ill", "column 'z', got type complex128"),
     "no such column": (TABLE, "price", r"got \['price'\]: check the spelling"),
     "repeated column": (TABLE[["age", "age", "ill"]], "ill", r"got \['age'\] more than once"),

@@ -30,6 +30,10 @@ def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
     assert Dataset.from_csv(path, "y", separator=";").feature_names == ("size", "town=Bonn", "town=Ulm")
     assert read_series(path, separator=";")[1] == ("size",)
     assert Dataset.from_series(path, 1, 1, separator=";").rows == 2
+    path.write_text(TABLE.replace(",", "\t"))
+    assert Dataset.from_csv(path, "y", separator=r"\t").feature_names == ("size", "town=Bonn", "town=Ulm")
+    with pytest.raises(ValueError, match="one character between the columns, got 'ab'"):
+        Dataset.from_csv(path, "y", separator="ab")
 
 
 @pytest.mark.parametrize(

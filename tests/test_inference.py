@@ -157,6 +157,10 @@ WRONG = [
     (["RUN", "nan.npy", "--batch", "2"], "row 4 of nan.npy has NaN"),
     (["RUN", "late.csv", "--batch", "1"], "'east'"),
     (["RUN", "new.csv", "--batch", "0"], "at least 1 row"),
+    (["RUN", "new.csv", "--out", "new.csv"], "a file of its own"),
+    (["RUN", "new.csv", "--out", "RUN/result.json"], "a file of its own"),
+    (["RUN", "new.csv", "--out", "nowhere/p.csv"], "a folder that is there"),
+    (["RUN", "cut.npy"], "an array of numbers, but cut.npy has none"),
 ]
 
 
@@ -168,12 +172,13 @@ def test_wrong_input_gets_one_sentence_and_no_file(houses, arguments, words, tmp
     files |= {"twice.csv": "size,size,town\n1,1,north", "long.csv": "size,town\n1,north,0"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "cut.npy").write_bytes(b"")
     np.save("wide.npy", np.zeros((2, 5)))
     np.save("nan.npy", np.where(np.arange(5)[:, None] == 3, [1, np.nan, 0], 0.0))
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "command.json").write_text(json.dumps({"data": "iris", "grid": []}))
     with pytest.raises(SystemExit) as stop:
-        main(["predict", *(str(houses[0]) if a == "RUN" else a for a in arguments)])
+        main(["predict", *(a.replace("RUN", str(houses[0])) for a in arguments)])
     told = capsys.readouterr().err
     assert stop.value.code == 2 and words in told and told.count("\n") == 1
     assert not list(tmp_path.glob("predictions.csv*"))

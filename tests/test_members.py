@@ -36,6 +36,12 @@ def test_concatenation_puts_one_population_after_the_other():
     assert both.shape == (5,) and set(both.numbers()) == {"a"}
 
 
+def test_populations_may_be_added_again_and_again():
+    three = (jnn.seeds(1) * jnn.grid(a=[1.0]) + jnn.seeds(2) * jnn.grid(a=[2.0])) + jnn.seeds(1) * jnn.grid(a=[3.0])
+    columns = {k: v.tolist() for k, v in three.columns().items()}
+    assert columns == {"member": [0, 1, 2, 3], "seed": [0, 0, 1, 0], "a": [1.0, 2.0, 2.0, 3.0]}
+
+
 def test_a_sample_keeps_its_first_members_when_it_grows():
     draws = {"learning_rate": jnn.log_uniform(1e-4, 1e-1), "width": jnn.choice([8, 16])}
     few, many = jnn.sample(4, **draws).columns(), jnn.sample(9, **draws).columns()
@@ -136,6 +142,9 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.seeds(1, first=2**32), "seeds that fit 32 bits"),
         (lambda: jnn.sample(3), "at least one distribution"),
         (lambda: jnn.sample(3, a=2.0), "distribution for 'a'"),
+        (lambda: jnn.sample(3, a=lambda random, count: 0.1), "wanted 3 draws of 'a'.* gave 1"),
+        (lambda: jnn.seeds(2, first=1.5), "whole number for the first seed"),
+        (lambda: jnn.folds(2.0), "number of folds, their rows or a splitter"),
         (lambda: jnn.log_uniform(0, 1), "positive bounds"),
         (lambda: jnn.uniform(2, 1), "swap"),
         (lambda: jnn.choice([]), "at least one option"),
@@ -153,6 +162,8 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.folds(11).split.rows(DIGITS.take(slice(0, 10))), "11 folds of 10 rows"),
         (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest has 174"),
         (lambda: jnn.folds([(np.arange(3), np.array([5000]))]).split.rows(DIGITS), "row numbers in 0..1796"),
+        (lambda: jnn.folds([(np.arange(3), np.array([2**32 + 9]))]).split.rows(DIGITS), "row numbers in 0..1796"),
+        (lambda: jnn.folds(4).split.rows(jnn.Dataset.from_series(np.arange(12.0)[:, None], 3, 4)), "folds in time"),
     ],
 )
 def test_wrong_members_get_one_sentence(make, words):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax import nnx
 
 import jnn
@@ -91,8 +92,6 @@ def test_a_pair_without_state_and_keywords_is_enough():
 
 @pytest.mark.parametrize("keyword", ["train", "training", "is_training", "deterministic", "use_running_average"])
 def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
-    import flax.linen as nn
-
     body = f"def __call__(self, x, {keyword}): return x + (10 if {keyword} else 0)"
     space = {}
     exec(body, space)
@@ -152,3 +151,44 @@ def test_what_is_no_model_is_refused(wrong):
 def test_a_pair_of_wrong_arity_is_refused():
     with pytest.raises(ValueError, match="two or three positional"):
         jnn.as_model((lambda key, x: {}, lambda x: x))
+
+
+class Parts(nnx.Module):
+    """Variables and attributes of all kinds: plain arrays, a tree in one parameter, what is sown."""
+
+    def __init__(self, *, rngs):
+        self.shift, self.scale = jnp.arange(2.0), np.full(2, 3.0, np.float32)
+        self.dense = nnx.Param({"w": jax.random.normal(rngs.params(), (2, 1)), "b": jnp.zeros(1)})
+
+    def __call__(self, x):
+        self.sow(nnx.Intermediate, "seen", x)
+        dense = self.dense.get_value()
+        return (x * self.scale + self.shift) @ dense["w"] + dense["b"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_nnx_module_may_hold_plain_arrays_and_trees_and_sow():
+    model, x = jnn.as_model(Parts), jnp.ones((3, 2))
+    init, apply = jax.jit(model.init), jax.jit(functools.partial(model.apply, train=True))
+    params, state = init(jax.random.key(0), x)
+    y, after = apply(params, state, x, key=jax.random.key(1))
+    np.testing.assert_allclose(y, (3 * x + np.arange(2)) @ params["dense"]["w"], rtol=1e-5)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state) == {"shift": (2,), "scale": (2,)}
+
+
+def test_a_linen_module_that_draws_when_it_is_scored_is_told():
+    class Noisy(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return x + jax.random.normal(self.make_rng("noise"), x.shape)
+
+    model = jnn.as_model(Noisy())
+    model.apply({}, {}, X, key=jax.random.key(0), train=True)
+    with pytest.raises(ValueError, match=r"draws random numbers only while it trains, but Noisy answered.*noise"):
+        model.apply({}, {}, X)
+
+
+def test_parameters_that_are_no_arrays_are_told():
+    model = jnn.as_model((lambda key: {"w": 1.0, "activation": jax.nn.relu}, lambda params, x: x))
+    with pytest.raises(ValueError, match=r"wanted arrays from init, but got .* at \['activation'\]"):
+        model.init(jax.random.key(0), X)

@@ -112,8 +112,9 @@ def test_rows_that_do_not_fit_get_one_sentence(iris):
     ):
         with pytest.raises(ValueError, match=words):
             iris.predict(x)
-    with pytest.raises(ValueError, match="at least 1 row"):
-        iris.predict(IRIS.x, batch=0)
+    for batch in (0, 2.5):
+        with pytest.raises(ValueError, match="at least 1 row"):
+            iris.predict(IRIS.x, batch=batch)
 
 
 FRESH = """
@@ -205,3 +206,32 @@ class Words(nnx.Module):
 
     def __call__(self, ids):
         return self.output(self.embedding(ids))
+
+
+def test_outputs_in_a_tuple_are_predicted_and_exported_in_the_targets_units(tmp_path):
+    """A mean and a second output; the last batch of rows is filled up, and no axis is taken for another."""
+    from jax import export
+
+    x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+    data = jnn.Dataset.from_arrays(x, 50 * x[:, 0] + 7)
+    model = (lambda key: {"w": jax.random.normal(key, (3,))}, lambda params, x: (x @ params["w"], -x @ params["w"]))
+    made = jnn.Study(
+        model, lambda o, y: (o[0] - y) ** 2, optax.sgd(0.1), epochs=1, batch_size=8, targets=jnn.preprocess.standardize
+    )
+    result = jnn.run(made, data, jnn.seeds(2))
+    got, w, scale = result.predict(x, batch=10), result.trained.params["w"], result.trained.scale[1]
+    wanted = [sign * (x @ w.T).T * scale.scale[:, None] + scale.shift[:, None] for sign in (1, -1)]
+    exported = export.deserialize(result.export(tmp_path / "f").read_bytes()).call(x)
+    for i in range(2):
+        np.testing.assert_allclose(got.members[i], wanted[i], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(got.std[i], wanted[i].std(axis=0), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(result.outputs(x, batch=10)[i], wanted[i], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(exported[0][i], wanted[i].mean(axis=0), rtol=1e-4, atol=1e-3)
+
+
+def test_probabilities_are_made_of_one_array():
+    model = (lambda key: {"w": jax.random.normal(key, (4, 3))}, lambda params, x: (x @ params["w"], x))
+    made = jnn.Study(model, lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y), optax.sgd(0.1), epochs=1)
+    result = jnn.run(made, IRIS)
+    with pytest.raises(ValueError, match=r"one array of logits .* a tuple"):
+        result.predict(IRIS.x)

@@ -161,6 +161,11 @@ def test_two_settings_are_compared_by_paired_differences(result):
     np.testing.assert_allclose(got.difference[:3], wanted.difference[:3])
     with pytest.raises(ValueError, match="wanted a setting with"):
         result.compare({"learning_rate": 5.0}, {"learning_rate": 0.1})
+    for wrong in (0.1, {"learning_rate": "0.1"}):
+        with pytest.raises(ValueError, match="a setting as numbers by name"):
+            result.compare(wrong, {"learning_rate": 0.1})
+    with pytest.raises(ValueError, match="one number for 'learning_rate'"):
+        result.select(learning_rate="0.1")
 
 
 def test_a_setting_must_be_named_whole():

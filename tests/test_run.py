@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 from flax import nnx
 
 import jnn
@@ -24,6 +25,7 @@ from jnn.training import _columns, _text, is_out_of_memory, resident
 
 IRIS = jnn.data.load("iris")
 DIABETES = jnn.data.load("diabetes")
+IDENTITY = jnn.preprocess.identity
 MLP = functools.partial(jnn.models.MLP, 4, (8,), 3)
 
 
@@ -188,6 +190,10 @@ WRONG = [
     ({"loss": lambda o, y: o[:, :1] - y}, {}, r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]"),
     ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
     ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
+    ({"objective": lambda forward, batch: (0.0, forward(batch.x)[1])}, {}, r"losses \[16\], but got \(\(\), "),
+    ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
+    ({"objective": lambda forward, batch: (forward(batch.x)[0], None)}, {}, r"changed are \['model_state'\]"),
+    ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, lambda s, p, y, w: p.foo, abs, True, None)}}, {}, "'odd' that"),
 ]
 
 
@@ -211,6 +217,12 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
         ({"loss": None}, "wanted loss"),
         ({"epochs": True}, "wanted epochs"),
         ({"penalty": 0.1}, "wanted penalty"),
+        ({"augment": 0.1}, "wanted augment"),
+        ({"objective": 0.1}, "wanted objective"),
+        ({"hyper": None}, "wanted hyper as numbers by name"),
+        ({"hyper": {"learning_rate": "0.1"}}, r"a number for hyper\['learning_rate'\]"),
+        ({"metrics": {"": jnn.metrics.accuracy}}, "a name for each metric"),
+        ({"metrics": {1: jnn.metrics.accuracy}}, "a name for each metric"),
         ({"inputs": "standardize"}, "wanted inputs as a preprocessing"),
         ({"metrics": [jnn.metrics.accuracy]}, "wanted metrics by name"),
         ({"metrics": {"loss": jnn.metrics.accuracy}}, "'loss' is taken"),
@@ -536,3 +548,61 @@ def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own():
         result = jnn.run(made, data, jnn.folds(2))
         assert result.final()[metrics].mean() > 0.8
         assert result.predict(x[:3]).mean.shape == (3, 6, outputs)
+
+
+def linear(outputs, *shape):
+    """A linear model whose outputs have the shape [rows, *shape]."""
+    return (
+        lambda key: {"w": 0.1 * jax.random.normal(key, (4, outputs)), "b": jnp.zeros(outputs)},
+        lambda params, x: (x @ params["w"] + params["b"]).reshape(-1, *shape),
+    )
+
+
+X4 = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+TWO = jnn.Dataset.from_arrays(X4, np.stack([1e3 * X4[:, 0] + 5e3, X4[:, 1]], axis=1))
+
+
+def test_means_and_variances_of_several_targets_are_transformed_back_each_by_its_own():
+    made = study(model=linear(4, 4), loss=jnn.losses.gaussian_nll, metrics={}, targets=jnn.preprocess.standardize)
+    result = jnn.run(made, TWO)
+    w, b = result.trained.params["w"][0], result.trained.params["b"][0]
+    raw = (X4 - X4.mean(axis=0)) / X4.std(axis=0) @ w + b
+    wanted = raw * np.tile(TWO.y.std(axis=0), 2) + np.tile(TWO.y.mean(axis=0), 2)
+    np.testing.assert_allclose(result.predict(X4).mean, wanted, rtol=1e-3, atol=1e-2)
+
+
+def test_quantiles_of_several_targets_are_transformed_back_by_their_targets():
+    """As many levels as targets: the axes have one length, and each quantile belongs to a row of them."""
+
+    def loss(outputs, y):
+        return jnp.abs(outputs - y[..., None]).mean(axis=(1, 2))
+
+    error = jnn.metrics.Metric(
+        lambda: (0.0, 0.0),
+        lambda s, p, y, w: (s[0] + jnp.sum(w * jnp.abs(p - y[..., None]).mean((1, 2))), s[1] + jnp.sum(w)),
+        lambda s: s[0] / s[1],
+        higher_is_better=False,
+        task="regression",
+    )
+    made = study(
+        model=linear(4, 2, 2), loss=loss, metrics={"error": error}, targets=jnn.preprocess.standardize, inputs=IDENTITY
+    )
+    result = jnn.run(made, TWO, jnn.holdout(0.3))
+    ((train, _, test),) = jnn.holdout(0.3).split.rows(TWO)
+    raw = (X4 @ result.trained.params["w"][0] + result.trained.params["b"][0]).reshape(-1, 2, 2)
+    wanted = raw * TWO.y[train].std(axis=0)[:, None] + TWO.y[train].mean(axis=0)[:, None]
+    np.testing.assert_allclose(result.predict(X4).mean, wanted, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(
+        result.final()["error"].item(), np.abs(wanted - TWO.y[..., None])[test].mean(), rtol=1e-3
+    )
+
+
+def test_what_a_step_sows_into_its_state_is_named():
+    class Sowing(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            self.sow("losses", "size", x.mean())
+            return nn.Dense(3)(x)
+
+    with pytest.raises(ValueError, match=r"changed are .*\['losses'\]\['size'\]"):
+        jnn.run(study(model=Sowing()), IRIS)

@@ -72,6 +72,8 @@ def test_rows_may_be_pairs_or_mappings():
         (lambda: Stream((X, Y), 0), "choose a batch_size from 1"),
         (lambda: Stream((X, Y[1:]), 4), r"equally many rows, but got 2 parts of \[23, 22\] rows"),
         (lambda: Stream((X, Y), 4, threads=0), "threads and ahead of at least 1"),
+        (lambda: Stream((X, Y), 4, transform=lambda x, y: (x[:3], y[:3]))[0], "batch .* of 4 rows, but transform gave"),
+        (lambda: Stream((X, Y), 4, transform=lambda x, y: x)[0], "batch .* of 4 rows, but transform gave a ndarray"),
         (lambda: Stream([{"a": 1, "b": 2}] * 4, 2)[0], r"for rows that are mappings, with \['a', 'b'\]"),
     ],
 )

@@ -96,3 +96,13 @@ WRONG = [
 def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
     with pytest.raises(ValueError, match=words):
         jnn.run(study(**settings), STREAM, **arguments)
+
+
+def test_rows_that_change_their_shape_are_told():
+    """The first batches are seen once to be checked, and then read again."""
+    calls = iter(range(1000))
+    changing = Stream(
+        (TRAIN.x, TRAIN.y), 10, transform=lambda x, y: (x if next(calls) < 90 else x[:, :3], y), threads=1
+    )
+    with pytest.raises(ValueError, match=r"rows of shape \(4,\), .* but later got \(3,\)"):
+        jnn.run(study(epochs=50), changing, test=TEST)

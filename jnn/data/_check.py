@@ -20,6 +20,12 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
     _check_finite(x, "x", feature_names)
 
 
+def check_name(name: object) -> None:
+    """The name of a data set is text."""
+    if not isinstance(name, str):
+        raise ValueError(f"wanted a name as text, got {name!r}: pass name=str(...) or none")
+
+
 def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
     """As many targets, groups and texts, where there are any, as rows of x."""
     for name, values in others.items():
@@ -46,7 +52,7 @@ def check_labels(y: np.ndarray, classes: int) -> None:
     """Labels are integers from 0 to classes - 1: one per row, or one per position of it."""
     if y.ndim == 0 or y.shape[1:] == (1,):
         raise ValueError(f"wanted one label per row or position, got y of shape {y.shape}: pass y[:, 0]")
-    if not np.issubdtype(y.dtype, np.integer):
+    if y.dtype.kind not in "iu":
         raise ValueError(f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them")
     outside = np.flatnonzero((y < 0) | (y >= classes))
     if outside.size:
@@ -92,7 +98,7 @@ def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
 
 
 def _check_numbers(values: np.ndarray, name: str) -> None:
-    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool) or np.iscomplexobj(values):
+    if values.dtype.kind not in "biuf":
         raise ValueError(
             f"wanted real numbers in {name}, got type {values.dtype}: "
             "for columns of text or categories use Dataset.from_dataframe or Dataset.from_csv"

@@ -26,6 +26,14 @@ def separator_of(path: str | PathLike[str]) -> str:
     return "\t" if uncompressed(path).suffix.lower() == ".tsv" else ","
 
 
+def _between(path: str | PathLike[str], separator: str | None) -> str:
+    """The separator that was given, where a shell may have written a tab as \\t, or that of the name."""
+    separator = "\t" if separator == r"\t" else separator or separator_of(path)
+    if len(separator) != 1:
+        raise ValueError(f"wanted one character between the columns, got {separator!r}: use e.g. ';'")
+    return separator
+
+
 def read_header(path: str | PathLike[str], separator: str | None = None) -> list[str]:
     """The names of the columns of a CSV file.
 
@@ -39,9 +47,7 @@ def read_header(path: str | PathLike[str], separator: str | None = None) -> list
         raise FileNotFoundError(f"wanted a CSV file, got {str(path)!r}, which is no file: check the path")
     # As two rows of text: pandas would rename a column that comes again, and take what is too much as names of rows.
     with _as_one_sentence(path):
-        rows = pd.read_csv(
-            path, sep=separator or separator_of(path), header=None, nrows=2, dtype=str, keep_default_na=False
-        )
+        rows = pd.read_csv(path, sep=_between(path, separator), header=None, nrows=2, dtype=str, keep_default_na=False)
     names = [name or f"Unnamed: {i}" for i, name in enumerate(rows.iloc[0])]  # as pandas calls them
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -63,7 +69,7 @@ def read_csv(path: str | PathLike[str], separator: str | None = None, *, text: C
 
     types = _types(path, separator, text)
     with _as_one_sentence(path):
-        return pd.read_csv(path, sep=separator or separator_of(path), dtype=types, low_memory=False)
+        return pd.read_csv(path, sep=_between(path, separator), dtype=types, low_memory=False)
 
 
 def read_pieces(
@@ -72,7 +78,7 @@ def read_pieces(
     """The table of `read_csv` in pieces of so many rows; one without rows where there is a header only."""
     import pandas as pd
 
-    types, separator = _types(path, separator, text), separator or separator_of(path)
+    types, separator = _types(path, separator, text), _between(path, separator)
     with (
         _as_one_sentence(path),
         pd.read_csv(path, sep=separator, dtype=types, low_memory=False, chunksize=rows) as reader,

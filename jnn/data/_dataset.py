@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jnn.data._check import check_features, check_not_one_hot, check_rows, check_texts, check_varies
+from jnn.data._check import check_features, check_name, check_not_one_hot, check_rows, check_texts, check_varies
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
 from jnn.data._table import (
@@ -27,7 +27,7 @@ from jnn.data._table import (
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
-from jnn.data._types import as_float, as_ids, read_only, single_precision
+from jnn.data._types import as_array, as_float, as_ids, read_only, single_precision
 from jnn.data._windows import Windows, checked_span
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class Dataset:
     (training rows, validation rows, test rows). `target_names` holds the class names, or the names of the outputs.
     `encoding` says how the columns of a table, or the `texts`, became `x`; `tokenizer` gave the ids. Of a series, `x`
     and `y` are `Windows`, see `from_series` and `from_tokens`.
-
     Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
     """
 
@@ -65,7 +64,8 @@ class Dataset:
     licence: str = ""
 
     def __post_init__(self):
-        x, y = (np.asarray(a.values if isinstance(a, Windows) else a) for a in (self.x, self.y))
+        check_name(self.name)
+        x, y = (as_array(a.values if isinstance(a, Windows) else a, n) for n, a in (("x", self.x), ("y", self.y)))
         groups = None if self.groups is None else np.asarray(self.groups)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         x = single_precision(x)
@@ -76,7 +76,7 @@ class Dataset:
         arrays |= {name: None if a is None else read_only(a) for name, a in (("groups", groups), ("texts", texts))}
         for name, a in (("x", self.x), ("y", self.y)):
             arrays[name] = dataclasses.replace(a, values=arrays[name]) if isinstance(a, Windows) else arrays[name]
-        names = {"feature_names": tuple(self.feature_names), "target_names": target_names}
+        names = {"feature_names": tuple(map(str, self.feature_names)), "target_names": target_names}
         for field, value in {**arrays, **names}.items():
             object.__setattr__(self, field, value)
 
@@ -97,7 +97,7 @@ class Dataset:
         >>> Dataset.from_arrays([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
         Dataset 'arrays': classification, 3 rows of shape (1,), 2 classes
         """
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = as_array(x, "x"), as_array(y, "y")
         task = task or infer_task(y)
         target = y
         if task == "classification":
@@ -227,7 +227,7 @@ class Dataset:
         if isinstance(values, str | PathLike) or hasattr(values, "columns"):
             values, names = read_series(values, channels, separator)  # type: ignore[arg-type]
             fields = {"feature_names": names, **fields}
-        values = as_float(np.asarray(values))
+        values = as_float(as_array(values, "the series"))
         if values.ndim != 2:
             raise ValueError(f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]")
         span = checked_span(len(values), length, horizon)
@@ -244,7 +244,7 @@ class Dataset:
         >>> Dataset.from_tokens([0, 2, 1, 0, 2], 2).x[np.array([1])]
         array([[2, 1]], dtype=int32)
         """
-        ids = single_precision(as_ids(np.asarray(ids)))
+        ids = single_precision(as_ids(as_array(ids, "the text")))
         if ids.ndim != 1:
             raise ValueError(f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first")
         span = checked_span(len(ids), length, 1)

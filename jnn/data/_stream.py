@@ -90,7 +90,13 @@ class Stream:
             x, y = (np.asarray(values[rows]) for values in self.source)
         else:
             x, y = _stack([self.source[int(row)] for row in rows], self.columns)
-        return (x, y) if self.transform is None else self.transform(x, y)
+        batch = (x, y) if self.transform is None else self.transform(x, y)
+        if not isinstance(batch, tuple) or [len(part) for part in batch] != [self.batch_size] * 2:
+            raise ValueError(
+                f"wanted a batch (x, y) of {self.batch_size} rows, but transform gave a {type(batch).__name__} of "
+                f"{[np.shape(part) for part in batch]}; let it keep the rows"
+            )
+        return batch
 
 
 def _stack(rows: Sequence[Any], columns: tuple[str, str] | None) -> Batch:

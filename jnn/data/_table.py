@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Names = str | int | Sequence[str | int]  # of columns; numbers where a table has them for names
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 
 
@@ -80,7 +81,8 @@ def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
         raise ValueError(f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it")
     columns = {str(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
-        repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+        names = [*map(str, frame.columns)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"wanted columns of different names, got {repeated} more than once: rename them")
     return columns
 
@@ -174,7 +176,7 @@ def _is_single(names: Names) -> bool:
 def _target_values(name: str, column: "pd.Series") -> np.ndarray:
     """Numbers, bools or text; dates and text among numbers are refused."""
     if _is_number(column):
-        return column.to_numpy(np.float64 if column.dtype.kind == "f" else np.int64)
+        return column.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[column.dtype.kind])
     if column.dtype.name in ("bool", "boolean"):
         return column.to_numpy(bool)
     return _text(name, column).to_numpy(object)
@@ -266,11 +268,11 @@ def _check_text(name: str, text: "pd.Series") -> None:
     """Text is text: not dates, and not numbers with a slip in some row."""
     if text.str.fullmatch(_DATE).mean() > 0.5:
         _refuse_type(name, f"dates such as {text.iloc[0]!r}")
-    is_number = _parses(text)
+    is_number = _parses(text) | text.str.fullmatch(_DECIMAL_COMMA).to_numpy(bool)
     if is_number.all():
         raise ValueError(
-            f"wanted numbers or categories in column {name!r}, got numbers written as text: "
-            "convert the column, with .astype(float) or .astype('category')"
+            f"wanted numbers or categories in column {name!r}, got numbers written as text, such as {text.iloc[0]!r}: "
+            "write a decimal point, or convert the column, with .astype(float) or .astype('category')"
         )
     if is_number.mean() > 0.5:
         _refuse_text(name, text)

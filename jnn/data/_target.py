@@ -14,7 +14,7 @@ def infer_task(y: np.ndarray) -> Task:
     """The task that a target's type and distinct values speak for; see `Dataset.from_arrays`."""
     if y.ndim > 1 or np.issubdtype(y.dtype, np.floating):
         return "regression"
-    distinct = len(np.unique(y)) if np.issubdtype(y.dtype, np.integer) else 0
+    distinct = len(np.unique(y)) if y.dtype.kind in "iu" else 0
     return "regression" if distinct > 20 and y.size < 10 * distinct else "classification"
 
 
@@ -42,14 +42,14 @@ def labels_as_text(y: np.ndarray, order: tuple[str, ...] = ()) -> tuple[np.ndarr
 def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The target in its final type, and its names: "0", "1", ... for classes without names."""
     if task == "classification":
-        names = tuple(target_names) or _numbers_as_names(y)
+        names = tuple(map(str, target_names)) or _numbers_as_names(y)
         check_labels(y, len(names))
         return y.astype(np.int32), names
     if task == "regression":
         with np.errstate(over="ignore"):  # the check that follows says it in a sentence
             y = y.astype(np.float32) if y.dtype.kind in "biuf" else y
         check_regression_target(y, target_names)
-        return y, tuple(target_names)
+        return y, tuple(map(str, target_names))
     raise ValueError(f"wanted the task 'classification' or 'regression', got {task!r}")
 
 
@@ -68,7 +68,7 @@ def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray
         )
     if y.ndim != 1:
         raise ValueError(f"wanted one label per row, got y of shape {y.shape}: choose one column of it")
-    names = tuple(target_names) or tuple(sorted({str(label) for label in y}))
+    names = tuple(map(str, target_names)) or tuple(sorted({str(label) for label in y}))
     unknown = sorted({str(label) for label in y} - set(names))
     if unknown:
         raise ValueError(f"wanted labels among target_names {names}, got also {unknown}: add or rename them")
@@ -78,7 +78,7 @@ def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray
 
 def _numbers_as_names(y: np.ndarray) -> tuple[str, ...]:
     """Names for labels that count from 0; one that is missing in between is a sign of labels that do not."""
-    if not np.issubdtype(y.dtype, np.integer) or y.size == 0 or y.min() < 0:
+    if y.dtype.kind not in "iu" or y.size == 0 or y.min() < 0:
         return ("0", "1")  # check_labels says what is wrong
     absent = np.setdiff1d(np.arange(min(int(y.max()), y.size) + 1), y)
     if absent.size:

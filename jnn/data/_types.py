@@ -1,6 +1,29 @@
 """The types that the arrays of a data set have."""
 
+import contextlib
+import numbers
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+
+def as_array(values: ArrayLike, name: str) -> np.ndarray:
+    """What NumPy can read as an array; objects that are all numbers as numbers.
+
+    Raises ValueError, in one sentence, for rows of different lengths and for values that are masked.
+    """
+    if np.ma.is_masked(values):
+        raise ValueError(f"wanted a value in every place of {name}, got masked ones: fill them or drop these rows")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"wanted rows of one length in {name}, got {error}: pad them or cut them off") from error
+    boxed = numbers.Number | np.bool_ | np.ndarray
+    if array.dtype == object and array.size and isinstance(array.flat[0], boxed):
+        with contextlib.suppress(ValueError, TypeError):
+            unboxed = np.array(array.tolist())
+            return unboxed if unboxed.dtype.kind in "biuf" else array
+    return array
 
 
 def as_float(x: np.ndarray) -> np.ndarray:
