@@ -122,21 +122,28 @@ class Keeper:
         arrays: The resident data.
 
     Raises:
-        ValueError: If the folder holds the unfinished run of something else.
+        ValueError: If the folder holds the run or the result of something else.
     """
 
     def __init__(self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any):
-        self.folder = pathlib.Path(directory) / "unfinished"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.result = pathlib.Path(directory)
+        self.folder = self.result / "unfinished"
         self.saved = time.monotonic()
-        digest = _digest(program, columns, arrays)
-        known = self._read("run.json").get("digest", digest)
-        if known != digest:
+        self.digest = _digest(program, columns, arrays)
+        begun = self._read("run.json").get("digest")
+        if begun not in (None, self.digest):
             raise ValueError(
                 f"wanted to go on with the run in {self.folder}, but it trains another study, other members or other "
                 "data; choose another directory or delete that folder"
             )
-        self._write("run.json", {**self._read("run.json"), "digest": digest})
+        is_finished = begun is None and (self.result / "result.json").exists()
+        if is_finished and _content(self.result / "run.json").get("digest") != self.digest:
+            raise ValueError(
+                f"wanted a directory for this run, but {self.result} holds the result of another study, other members "
+                "or other data; choose another directory or move that result away"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write("run.json", {**self._read("run.json"), "digest": self.digest})
 
     def plan(self, start: int, devices: int) -> Plan | None:
         """The layout of the kept part that begins with member `start`, on the devices of now; None if there is none."""
@@ -167,12 +174,12 @@ class Keeper:
         self.saved = time.monotonic()
 
     def clear(self) -> None:
-        """Removes what was kept; called when the result is safe."""
+        """Removes what was kept but for the note whose result it is; called when the result is safe."""
+        write_text(self.result / "run.json", json.dumps({"digest": self.digest}))
         shutil.rmtree(self.folder)
 
     def _read(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        return read_json(path) if path.exists() else {}
+        return _content(self.folder / name)
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_text(self.folder / name, json.dumps(content))
@@ -183,6 +190,10 @@ def write_text(path: pathlib.Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text)
     partial.replace(path)
+
+
+def _content(path: pathlib.Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
 
 
 def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Any) -> str:

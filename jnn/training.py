@@ -62,7 +62,8 @@ def run(
         plan: The layout; chosen by `make_plan` by default. If memory does not suffice it is halved, again and again.
         devices: All local devices by default.
         directory: Where to keep the state of the run, so that the same call, after the process was killed, goes on
-            where it was; and the result. Nothing is written by default.
+            where it was; and the result. One that holds the result of another run is refused. Nothing is written by
+            default.
         watch: Called with a `Status` now and then.
 
     Returns:

@@ -35,6 +35,7 @@ CASES = {
     "series": ((3, 11, 4), (5, 4, 3), {"strides": 2, "padding": [(1, 1)]}),
     "causal": ((2, 9, 3), (3, 3, 4), {"dilation": 2, "padding": "CAUSAL"}),
     "many channels": ((2, 6, 5, 2), (3, 3, 2, 17), {"strides": (1, 2)}),
+    "a kernel of very many channels": ((4, 4, 3, 128), (3, 2, 128, 2), {"strides": (1, 2)}),
     "series of many channels": ((2, 9, 17), (3, 17, 2), {"padding": [(2, 1)]}),
     "volume": ((1, 4, 5, 3, 2), (2, 3, 2, 2, 3), {"strides": (1, 2, 1)}),
 }
@@ -249,10 +250,11 @@ def test_data_gets_no_gradient():
     assert "conv_kernel_grad" in program and "conv_input_grad" not in program
 
 
-@pytest.mark.parametrize("strides", [1, 2])
-def test_a_residual_block_trains_in_the_memory_of_lax(strides):
-    x = jnp.ones((8, 16, 16, 16))
-    kernels = [jnp.ones(shape) for shape in ((3, 3, 16, 32), (3, 3, 32, 32), (1, 1, 16, 32))]
+@pytest.mark.parametrize(("channels", "strides"), [((16, 32), 1), ((16, 32), 2), ((128, 128), 1)])
+def test_a_residual_block_trains_in_the_memory_of_lax(channels, strides):
+    few, many = channels
+    x = jnp.ones((8, 16, 16, few))
+    kernels = [jnp.ones(shape) for shape in ((3, 3, few, many), (3, 3, many, many), (1, 1, few, many))]
 
     def bytes_of(function):
         def loss(kernels, x):
@@ -404,6 +406,7 @@ def test_the_plan_follows_platform_shape_and_override():
     assert conv_plan(*shapes, platform="cpu") == ("image", "flip", "exchange", "loop")
     assert conv_plan(*shapes, platform="gpu", lowering="direct") == conv_plan(*shapes, platform="cpu")
     assert conv_plan(*shapes, platform="cpu", lowering="lax") == ("lax", "lax", "lax", "lax")
+    assert conv_plan((8, 9, 9, 128), (3, 3, 128, 2), platform="cpu").kernel_grad == "patches by part"
     assert conv_plan((8, 28, 28, 1), (3, 3, 1, 2), platform="cpu").output == "patches"
     assert conv_plan((8, 28, 1), (3, 1, 4), strides=2, platform="cpu").kernel_grad == "patches"
     assert conv_plan(*shapes) == conv_plan(*shapes, platform=jax.default_backend())

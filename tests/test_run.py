@@ -453,6 +453,16 @@ def test_a_damaged_file_is_named(tmp_path):
         jnn.Result.load(tmp_path, study(model=functools.partial(jnn.models.MLP, 4, (16,), 3)))
 
 
+def test_a_directory_keeps_the_result_of_another_run(tmp_path):
+    made = study(epochs=1)
+    jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
+    before = (tmp_path / "scores.nc").read_bytes()
+    with pytest.raises(ValueError, match="holds the result of another study"):
+        jnn.run(made, IRIS, jnn.seeds(1, first=7), directory=tmp_path)
+    assert (tmp_path / "scores.nc").read_bytes() == before and not (tmp_path / "unfinished").exists()
+    jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
+
+
 def test_numbers_of_numpy_are_kept(tmp_path):
     made = study(hyper={"learning_rate": np.float32(0.01)}, epochs=np.int64(1))
     jnn.run(made, IRIS, jnn.seeds(1)).save(tmp_path)

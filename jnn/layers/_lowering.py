@@ -39,6 +39,8 @@ MOST_PARTS = 8  # a longer program gains nothing
 FEW_CHANNELS = 16
 MOST_PLACES = 8
 
+MANY_CHANNELS = 128  # from here on a kernel's gradient by patches is 1.1 to 2.2 times faster than by exchange
+
 
 class Plan(NamedTuple):
     """The algorithm of each of the three maps, and what becomes of a population's member axis."""
@@ -63,10 +65,14 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
         is_depthwise = in_channels == 1
         return Plan("taps" if is_depthwise else "lax", "taps" if is_depthwise else "flip", "by group", members="loop")
     is_product = math.prod(g.window) == 1
+    if is_product or (len(g.window) == 1 and g.strides[0] > 1):
+        kernel_grad = "patches"
+    else:
+        kernel_grad = "exchange" if in_channels < MANY_CHANNELS else "patches by part"
     return Plan(
         output="patches" if is_product or max(in_channels, out_channels) <= 2 else "image",
         input_grad="patches" if is_product or max(g.strides) > 1 or in_channels <= 8 else "flip",
-        kernel_grad="patches" if is_product or (len(g.window) == 1 and g.strides[0] > 1) else "exchange",
+        kernel_grad=kernel_grad,
         members="loop",
     )
 
@@ -158,6 +164,22 @@ def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
     return matrix.reshape(*g.window, x.shape[-1], dy.shape[-1])
 
 
+def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
+    """As `kernel_grad_patches`, a few images after the other and with the transpose written out."""
+    most = max(1, min(IMAGES_IN_PART, len(x) // MOST_PARTS))  # so that the patches are few beside all images
+    images = max(n for n in range(1, most + 1) if len(x) % n == 0)
+    parts, channels = len(x) // images, (x.shape[-1], dy.shape[-1])
+    x, dy = (a.reshape(images, parts, *a.shape[1:]) for a in (x, dy))  # devices that share it have some of every part
+
+    def add(i: Array, total: Array) -> Array:
+        x_part, dy_part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, dy))
+        turned, places = lax.optimization_barrier(patches(g, x_part).T), dy_part.reshape(-1, channels[1])
+        return total + jnp.matmul(turned, places, precision=g.precision, preferred_element_type=total.dtype)
+
+    zero = vary_alike(jnp.zeros((math.prod(g.window) * channels[0], channels[1]), wide(x)), dy)[0]
+    return lax.fori_loop(0, parts, add, zero).reshape(*g.window, *channels)
+
+
 def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
     """dkernel[t] = (x shifted by t)^T dy."""
     parts = jnp.stack([product(g, "rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)])
@@ -226,6 +248,7 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
     ("input_grad", "flip"): input_grad_flip,
     ("kernel_grad", "lax"): kernel_grad_lax,
     ("kernel_grad", "patches"): kernel_grad_patches,
+    ("kernel_grad", "patches by part"): kernel_grad_patches_by_part,
     ("kernel_grad", "taps"): kernel_grad_taps,
     ("kernel_grad", "exchange"): kernel_grad_exchange,
     ("kernel_grad", "by group"): kernel_grad_by_group,
@@ -242,7 +265,8 @@ def image_conv(g: Geometry, x: Array, kernel: Array, *, strides: Sizes, padding:
     if len(strides) == 1:
         flat = {"strides": (1, *strides), "padding": ((0, 0), *padding), "dilation": (1, *dilation)}
         return image_conv(g, x[:, None], kernel[None], **flat)[:, 0]
-    is_few = len(strides) == 2 and g.groups == dilation[-1] == 1 and max(kernel.shape[-2:]) <= FEW_CHANNELS
+    few, many = sorted(kernel.shape[-2:])
+    is_few = len(strides) == 2 and g.groups == dilation[-1] == 1 and few < FEW_CHANNELS >= many
     count = FEW_CHANNELS // kernel.shape[-1] + 1
     if is_few and count <= MOST_PLACES:
         return several_places(g, x, kernel, strides, padding, dilation, count)
