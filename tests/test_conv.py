@@ -244,6 +244,13 @@ def test_causal_padding_hides_the_future():
     assert (sees == np.tril(sees)).all() and np.diag(sees).all()
 
 
+@pytest.mark.parametrize("channels", [3, 128])
+def test_no_images_have_no_gradient(channels):
+    x, kernel = jnp.ones((0, 4, 4, channels)), jnp.ones((3, 3, channels, 2))
+    gradient = jax.grad(lambda kernel: conv(x, kernel).sum())(kernel)
+    assert conv(x, kernel).shape == (0, 4, 4, 2) and gradient.shape == kernel.shape and not gradient.any()
+
+
 def test_data_gets_no_gradient():
     x, kernel, weight = operands("plain")
     program = str(jax.make_jaxpr(jax.grad(lambda kernel: (conv(x, kernel) * weight).sum()))(kernel))

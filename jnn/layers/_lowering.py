@@ -166,6 +166,8 @@ def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
 
 def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
     """As `kernel_grad_patches`, a few images after the other and with the transpose written out."""
+    if not len(x):
+        return kernel_grad_patches(g, x, dy)
     most = max(1, min(IMAGES_IN_PART, len(x) // MOST_PARTS))  # so that the patches are few beside all images
     images = max(n for n in range(1, most + 1) if len(x) % n == 0)
     parts, channels = len(x) // images, (x.shape[-1], dy.shape[-1])
