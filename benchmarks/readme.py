@@ -73,19 +73,20 @@ def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[s
 
 
 def machine(records: Mapping[str, Records]) -> str:
-    """Where and with what: the machine of the latest core run, then what was measured on another one."""
+    """With what, and where: the machine of most figures, then what was measured on another one."""
     runs = [r for r in records["core"] if r["kind"] == "run"]
     if not runs:
         return _missing("core")
-    run, here = runs[-1], _processor(runs[-1])
+    run = runs[-1]
     versions = ", ".join(f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox"))
-    elsewhere: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for suite, entries in SUITES.items():
         for entry in entries:
             about = latest(records[suite], "case" if isinstance(entry, Case) else "task", entry.name)
-            if about and (place := _processor(run_of(records[suite], about))) != here:
-                elsewhere.setdefault(place, []).append(entry.name)
-    others = "".join(f" On {place}: {', '.join(names)}." for place, names in elsewhere.items())
+            if about:
+                places.setdefault(_processor(run_of(records[suite], about)), []).append(entry.name)
+    here, *elsewhere = sorted(places, key=lambda place: -len(places[place]))
+    others = "".join(f" On {place}: {', '.join(places[place])}." for place in elsewhere)
     return f"On {here}, {run['precision']}; {versions}.{others}"
 
 
