@@ -73,8 +73,8 @@ class State(NamedTuple):
     """What a step reads and writes: one member's parameters, model and optimizer state, step count and key.
 
     `scale` holds the statistics of the study's `inputs` and `targets` preprocessing, fitted on this member's rows.
-    `key` is the member's as plain words (`jax.random.key_data`, uint32 [2]): a jitted function that returns a typed key
-    leaves JAX's fast path, and each call from the host then costs microseconds for each array. A typed one works too.
+    `key` is the member's as plain words (`jax.random.key_data`, uint32 [2]), because a jitted function that returns a
+    typed key leaves JAX's fast path: microseconds a call from the host. A typed one works too.
     """
 
     params: Any
@@ -134,7 +134,8 @@ def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Membe
         params, model_state = jax.tree.map(jnp.asarray, model.init(key_of(member.key, INIT), x))
         opt_state = as_optimizer(study.optimizer)(hyper).init(params)
         numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
-        return State(params, model_state, opt_state, scale, numbers, _words(member.key), jnp.zeros((), jnp.int32))
+        key, step = jax.random.key_data(member.key), jnp.zeros((), jnp.int32)
+        return State(params, model_state, opt_state, scale, numbers, key, step)
 
     return start
 
@@ -196,18 +197,9 @@ def make_step(
 
 def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[State, Batch], tuple[State, jax.Array]]:
     """Makes the step that a study trains with."""
-    return make_step(
-        study.model,
-        study.loss,
-        study.optimizer,
-        penalty=study.penalty,
-        augment=study.augment,
-        objective=study.objective,
-        inputs=study.inputs,
-        targets=study.targets,
-        precision=study.precision,
-        read=read,
-    )
+    names = ("penalty", "augment", "objective", "inputs", "targets", "precision")
+    options: dict[str, Any] = {name: getattr(study, name) for name in names}
+    return make_step(study.model, study.loss, study.optimizer, **options, read=read)
 
 
 def make_forward(
@@ -237,10 +229,6 @@ def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key, impl="threefry2x32")
     return jax.random.fold_in(key, 3 * number + stream)
-
-
-def _words(key: jax.Array) -> jax.Array:
-    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
 
 
 def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformation]:

@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
-from jnn.layers._lowering import Plan, canonical, exchange_channels, plan
+from jnn.layers._image_conv import canonical
+from jnn.layers._lowering import Plan, exchange_channels, plan
 from jnn.layers._window import (
     Geometry,
     Lowering,
