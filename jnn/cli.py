@@ -210,7 +210,7 @@ def _check_out(command: Predict) -> None:
         raise ValueError(f"wanted a file in a folder that is there, but got {command.out}; choose another, or make it")
 
 
-_RUN_FILES = ("command.json", "result.json", "scores.nc", "members.safetensors", "curves.png")
+_RUN_FILES = ("command.json", "result.json", "run.json", "scores.nc", "members.safetensors", "curves.png")
 
 
 def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = "") -> None:

@@ -44,7 +44,7 @@ def test_a_run_prints_a_table_and_leaves_a_result(tmp_path, capsys):
     ):
         assert words in told, words
     assert {p.name for p in (tmp_path / "here").iterdir()} == {
-        "command.json", "result.json", "scores.nc", "members.safetensors", "curves.png",
+        "command.json", "result.json", "run.json", "scores.nc", "members.safetensors", "curves.png",
     }  # fmt: skip
     assert jnn.Result.load("here").scores.sizes["dropout_rate"] == 2
 
