@@ -11,6 +11,7 @@ from jnn.engine import STEP, Batch, Data, State, key_of, make_forward, make_star
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.scoring import in_own_units
+from jnn.sentence import reason_of
 from jnn.study import Study
 
 
@@ -100,7 +101,7 @@ def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[
             raise
         raise ValueError(
             f"wanted a model that takes x of shape {batch.x.shape}, but {study.model.name} answered: "
-            f"{str(error).splitlines()[0]}; give the model the data's sizes"
+            f"{reason_of(error)}; give the model the data's sizes"
         ) from error
     steps = [v.aval for eqn in jaxpr.jaxpr.eqns for v in eqn.outvars]
     return outputs[0], sum(a.size * a.dtype.itemsize for a in steps if hasattr(a, "size"))
@@ -145,10 +146,10 @@ def _check_loss(study: Study, outputs: Any, batch: Batch) -> None:
 
 def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -> None:
     """Losses per row and a state: a mean over rows would count those that only fill up a batch."""
-    forward = make_forward(study.model, study.inputs, study.precision, read=read)
     objective, rows = study.objective, batch.x.shape[0]
     if objective is None:
         return
+    forward = make_forward(study.model, study.inputs, study.precision, read=read)
 
     def ask(state, batch):
         return objective(lambda x: forward(state, x, key=key_of(state.key, STEP), train=True), batch)
@@ -200,7 +201,7 @@ def _asked(wanted: str, function: Callable, *arguments: Any) -> Any:
     try:
         return jax.eval_shape(function, *arguments)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"{wanted}, but got: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{wanted}, but got: {reason_of(error)}") from error
 
 
 def _shapes(outputs: Any) -> Any:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.plan import Plan
+from jnn.sentence import reason_of
 
 _EVERY = 20.0  # seconds of training that a kill may cost
 
@@ -103,8 +104,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def damaged(path: Any, error: Exception) -> ValueError:
     """The sentence for a file that cannot be read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ValueError(f"wanted a file that was written whole, but {path} is damaged ({reason}); remove it")
+    return ValueError(f"wanted a file that was written whole, but {path} is damaged ({reason_of(error)}); remove it")
 
 
 def to_host(tree: Any) -> Any:
@@ -130,7 +130,8 @@ class Keeper:
         self.folder = self.result / "unfinished"
         self.saved = time.monotonic()
         self.digest = _digest(program, columns, arrays)
-        begun = self._read("run.json").get("digest")
+        kept = self._read("run.json")
+        begun = kept.get("digest")
         if begun not in (None, self.digest):
             raise ValueError(
                 f"wanted to go on with the run in {self.folder}, but it trains another study, other members or other "
@@ -143,7 +144,7 @@ class Keeper:
                 "or other data; choose another directory or move that result away"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write("run.json", {**self._read("run.json"), "digest": self.digest})
+        self._write("run.json", {**kept, "digest": self.digest})
 
     def plan(self, start: int, devices: int) -> Plan | None:
         """The layout of the kept part that begins with member `start`, on the devices of now; None if there is none."""

@@ -14,6 +14,7 @@ from jnn.data._read_text import lines_of
 from jnn.predict import Prediction, check_batch
 from jnn.result import Result
 from jnn.rows import encoding_of, is_windowed, reads_texts, row_of
+from jnn.sentence import reason_of
 
 if TYPE_CHECKING:
     import pandas
@@ -106,8 +107,9 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"wanted an array of numbers, but {path} has none ({reason}); use numpy.save") from error
+        raise ValueError(
+            f"wanted an array of numbers, but {path} has none ({reason_of(error)}); use numpy.save"
+        ) from error
 
 
 def _read_lines(path: pathlib.Path) -> list[str]:

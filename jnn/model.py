@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax.errors import InvalidRngError
 
+from jnn.sentence import reason_of
+
 Params = Any
 State = Any
 
@@ -136,7 +138,7 @@ def _draws_while_training(module: nn.Module) -> Iterator[None]:
     except InvalidRngError as error:
         raise ValueError(
             f"wanted a model that draws random numbers only while it trains, but {type(module).__name__} answered: "
-            f"{str(error).splitlines()[0]}; give its __call__ the keyword train and draw where that is True"
+            f"{reason_of(error)}; give its __call__ the keyword train and draw where that is True"
         ) from error
 
 

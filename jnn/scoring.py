@@ -109,7 +109,8 @@ def in_own_units(targets: Preprocess, stats: Any, outputs: Any, row: tuple[int, 
         targets: The study's preprocessing of y.
         stats: What it was fitted to.
         outputs: [rows, *row]; or [rows, *row, levels], such as quantiles; or with several times the last axis of a row,
-            such as the means and then the variances.
+            such as the means and then the log variances. All are taken for values of the targets: a log variance is
+            not what it becomes by this.
         row: Shape of a row of y; None if outputs have it.
     """
 

@@ -18,6 +18,7 @@ from jnn.population import IDLE, Compiled, bytes_needed, compile_population, is_
 from jnn.program import Progress, text_of
 from jnn.resident import resident
 from jnn.result import Result
+from jnn.sentence import reason_of
 from jnn.streaming import compile_stream, sample_of
 from jnn.study import Study
 
@@ -263,7 +264,7 @@ def _smaller(plan: Plan, error: BaseException) -> Plan:
     smaller = plan.halved()
     if smaller is None:
         raise ValueError(
-            f"wanted memory for one member per device, but {str(error).splitlines()[0]}; "
+            f"wanted memory for one member per device, but {reason_of(error)}; "
             "use a smaller batch_size, evaluation_batch or model, or fewer devices"
         ) from error
     return smaller

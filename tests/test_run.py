@@ -146,6 +146,10 @@ def test_a_separate_test_set_gives_the_score():
     np.testing.assert_allclose(result.final()["accuracy"].item(), np.mean(predicted == test.y), atol=1e-6)
 
 
+def silent(*_):
+    raise ValueError
+
+
 def test_rank_metrics_see_all_rows_at_once():
     from sklearn.metrics import roc_auc_score
 
@@ -194,6 +198,7 @@ WRONG = [
     ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
     ({"objective": lambda forward, batch: (forward(batch.x)[0], None)}, {}, r"changed are \['model_state'\]"),
     ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, lambda s, p, y, w: p.foo, abs, True, None)}}, {}, "'odd' that"),
+    ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}}, {}, "but got: ValueError"),
 ]
 
 

@@ -26,6 +26,11 @@ def check_name(name: object) -> None:
         raise ValueError(f"wanted a name as text, got {name!r}: pass name=str(...) or none")
 
 
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that come more than once."""
+    return sorted({name for name in names if names.count(name) > 1})
+
+
 def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
     """As many targets, groups and texts, where there are any, as rows of x."""
     for name, values in others.items():

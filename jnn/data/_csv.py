@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jnn.data._check import repeated
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,9 +51,8 @@ def read_header(path: str | PathLike[str], separator: str | None = None) -> list
     with _as_one_sentence(path):
         rows = pd.read_csv(path, sep=_between(path, separator), header=None, nrows=2, dtype=str, keep_default_na=False)
     names = [name or f"Unnamed: {i}" for i, name in enumerate(rows.iloc[0])]  # as pandas calls them
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"wanted columns of different names, got {repeated} more than once in {path}: rename them")
+    if twice := repeated(names):
+        raise ValueError(f"wanted columns of different names, got {twice} more than once in {path}: rename them")
     return names
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
+from jnn.data._check import repeated
 from jnn.data._csv import read_csv
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
         raise ValueError(f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it")
     columns = {str(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
-        names = [*map(str, frame.columns)]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"wanted columns of different names, got {repeated} more than once: rename them")
+        twice = repeated([*map(str, frame.columns)])
+        raise ValueError(f"wanted columns of different names, got {twice} more than once: rename them")
     return columns
 
 

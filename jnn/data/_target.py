@@ -41,15 +41,16 @@ def labels_as_text(y: np.ndarray, order: tuple[str, ...] = ()) -> tuple[np.ndarr
 
 def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The target in its final type, and its names: "0", "1", ... for classes without names."""
+    target_names = tuple(map(str, target_names))
     if task == "classification":
-        names = tuple(map(str, target_names)) or _numbers_as_names(y)
+        names = target_names or _numbers_as_names(y)
         check_labels(y, len(names))
         return y.astype(np.int32), names
     if task == "regression":
         with np.errstate(over="ignore"):  # the check that follows says it in a sentence
             y = y.astype(np.float32) if y.dtype.kind in "biuf" else y
         check_regression_target(y, target_names)
-        return y, tuple(map(str, target_names))
+        return y, target_names
     raise ValueError(f"wanted the task 'classification' or 'regression', got {task!r}")
 
 
