@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import STEP, Batch, Data, State, key_of, make_forward, make_start, make_step_of
+from jnn.engine import STEP, Batch, Data, Hypers, State, key_of, make_forward, make_start, make_step_of
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.scoring import in_own_units
@@ -47,6 +47,7 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     batch = batch._replace(y=y)
     _check_loss(study, outputs, batch)
     _check_objective(study, state, batch, read)
+    _check_penalty(study, state, read)
     _check_step(study, state, batch, read)
     _check_scores(study, state, outputs, batch)
     _check_read(read, one)
@@ -159,6 +160,18 @@ def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -
         raise ValueError(
             f"wanted an objective that gives (losses per row, model_state), losses [{rows}], but got {_shapes(answer)}"
             "; let it average nothing over rows, and return the state that forward gives"
+        )
+
+
+def _check_penalty(study: Study, state: State, read: set[str]) -> None:
+    """One number, to be added to the mean loss."""
+    penalty = study.penalty
+    if penalty is None:
+        return
+    answer = jax.eval_shape(lambda state: penalty(state.params, Hypers(state.hyper, read)), state)
+    if getattr(answer, "shape", None) != ():
+        raise ValueError(
+            f"wanted a penalty that gives one number, but it gives {_shapes(answer)}; sum it, as jnn.layers.l2 does"
         )
 
 

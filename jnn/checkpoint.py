@@ -122,7 +122,7 @@ class Keeper:
         arrays: The resident data.
 
     Raises:
-        ValueError: If the folder holds the run or the result of something else.
+        ValueError: If the folder holds the run or the result of something else, or another process trains in it.
     """
 
     def __init__(self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any):
@@ -144,6 +144,7 @@ class Keeper:
                 "or other data; choose another directory or move that result away"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = _lock(self.folder)
         self._write("run.json", {**kept, "digest": self.digest})
 
     def plan(self, start: int, devices: int) -> Plan | None:
@@ -177,7 +178,12 @@ class Keeper:
     def clear(self) -> None:
         """Removes what was kept but for the note whose result it is; called when the result is safe."""
         write_text(self.result / "run.json", json.dumps({"digest": self.digest}))
+        self.close()  # Windows removes no file that is open
         shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Lets others train in the folder again."""
+        self.lock.release()
 
     def _read(self, name: str) -> dict[str, Any]:
         return _content(self.folder / name)
@@ -191,6 +197,21 @@ def write_text(path: pathlib.Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text)
     partial.replace(path)
+
+
+def _lock(folder: pathlib.Path) -> Any:
+    """A lock that keeps others out of a run's folder; it ends with this process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"wanted a directory for this run alone, but another one trains in {folder.parent}; "
+            "wait for its end or choose another directory"
+        ) from error
+    return lock
 
 
 def _content(path: pathlib.Path) -> dict[str, Any]:

@@ -49,19 +49,29 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
 
 
 def compile_stream(
-    stream: Stream, study: Study, plan: Plan, devices: Sequence[Any], columns: Mapping[str, Any], data: Data
+    stream: Stream,
+    classes: int,
+    study: Study,
+    plan: Plan,
+    devices: Sequence[Any],
+    columns: Mapping[str, Any],
+    data: Data,
 ) -> Compiled:
-    """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches."""
+    """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches.
+
+    `classes` bounds the labels; 0 for a regression.
+    """
     layout = make_layout(plan, devices)
     sizes = _stack_sizes(study.steps_per_epoch or stream.steps_per_epoch, data, study.batch_size)
     compiled, learn_of, close = _programs(study, layout, frozenset(sizes), columns, data)
 
     def advance(progress, columns, data, first, stop):
-        batches = stream.start(int(first) * sum(sizes))
+        begun = int(first) * sum(sizes)
+        batches = enumerate(stream.start(begun), begun)
         for number in range(int(first), int(stop)):
             state, losses = progress.state, []
             for size in sizes:
-                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data)))
+                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data, classes)))
                 losses.append(loss)
             loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
             progress = close(progress._replace(state=None), state, columns, loss, data, np.int32(number))
@@ -118,9 +128,9 @@ def _like(data: Data, steps: int, study: Study) -> Batch:
     return Batch(x, y, jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32))
 
 
-def _stacked(batches: Iterator[Any], count: int, data: Data) -> Batch:
-    """The stream's next batches, [count, rows, ...], in the types and shapes of the resident rows."""
-    taken = list(itertools.islice(batches, count))
+def _stacked(batches: Iterator[Any], count: int, data: Data, classes: int) -> Batch:
+    """The next of the stream's numbered batches, [count, rows, ...], in the types and shapes of the resident rows."""
+    numbers, taken = zip(*itertools.islice(batches, count), strict=True)
     if other := sorted({x.shape[1:] for x, _ in taken} - {data.x.shape[1:]}):
         raise ValueError(
             f"wanted rows of shape {data.x.shape[1:]}, as the stream's first ones are, but later got {other[0]}; "
@@ -128,4 +138,18 @@ def _stacked(batches: Iterator[Any], count: int, data: Data) -> Batch:
         )
     parts = zip(*taken, strict=True)
     x, y = (np.stack(part).astype(a.dtype, copy=False) for part, a in zip(parts, (data.x, data.y), strict=True))
+    _check_batches(numbers, x, y, classes)
     return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), np.ones(x.shape[:2], np.float32))
+
+
+def _check_batches(numbers: Sequence[int], x: np.ndarray, y: np.ndarray, classes: int) -> None:
+    """What a data set is asked for at once, a stream can be asked for only as it is read."""
+    for name, values, most in (("x", x, 0), ("y", y, classes)):
+        right = (values >= 0) & (values < most) if most else np.isfinite(values)
+        if not right.all():
+            wanted = f"labels from 0 to {most - 1}" if most else "finite numbers"
+            batch = int(np.argmin(right.reshape(len(right), -1).all(axis=1)))
+            raise ValueError(
+                f"wanted {wanted} in a stream, but {name} of batch {numbers[batch]} has {values[~right][0]}; "
+                "leave such rows out of the source, or mend them in its transform"
+            )

@@ -1,6 +1,7 @@
 """A study: all that shapes the compiled program."""
 
 import dataclasses
+import inspect
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import optax
 
-from jnn.model import as_model
+from jnn.model import as_model, name_of
 from jnn.preprocess import Preprocess, identity
 
 _TAKEN = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
@@ -90,11 +91,9 @@ class Study:
         for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
-        if not callable(self.loss):
-            raise ValueError(f"wanted loss(outputs, targets), but got {self.loss!r}; pass a function of jnn.losses")
-        for name, form in _CALLS.items():
-            if (value := getattr(self, name)) is not None and not callable(value):
-                raise ValueError(f"wanted {form}, but got {value!r}; pass a function")
+        for name, (form, arguments, keywords) in _CALLS.items():
+            if (value := getattr(self, name)) is not None or name == "loss":
+                _check_call(value, form, arguments, keywords)
         for name in ("inputs", "targets"):
             if not isinstance(getattr(self, name), Preprocess):
                 raise ValueError(
@@ -150,11 +149,29 @@ class Study:
         return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
 
 
-_CALLS = {  # fields that may be None, and else are called so
-    "penalty": "penalty(params, h) -> scalar",
-    "augment": "augment(batch, *, key) -> batch",
-    "objective": "objective(forward, batch) -> (losses per row, model_state)",
+_CALLS = {  # fields that are functions: how they are called, by how many arguments and which keywords
+    "loss": ("loss(outputs, targets) -> losses per row", 2, ()),
+    "penalty": ("penalty(params, h) -> scalar", 2, ()),
+    "augment": ("augment(batch, *, key) -> batch", 1, ("key",)),
+    "objective": ("objective(forward, batch) -> (losses per row, model_state)", 2, ()),
 }
+
+
+def _check_call(function: Any, form: str, arguments: int, keywords: tuple[str, ...]) -> None:
+    """Whether a function can be called as a study does."""
+    if not callable(function):
+        raise ValueError(f"wanted {form}, but got {function!r}; pass a function")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some that are written in C tell none
+        return
+    try:
+        signature.bind(*range(arguments), **dict.fromkeys(keywords))
+    except TypeError as error:
+        raise ValueError(
+            f"wanted {form}, but {name_of(function)} cannot be called so: {error}; take these arguments, and fill in "
+            "others by functools.partial"
+        ) from error
 
 
 def _check_hyper(hyper: Any) -> None:

@@ -1,5 +1,6 @@
 """`run`: trains a population of members of a study and hands back a `Result`."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -63,8 +64,8 @@ def run(
         plan: The layout; chosen by `make_plan` by default. If memory does not suffice it is halved, again and again.
         devices: All local devices by default.
         directory: Where to keep the state of the run, so that the same call, after the process was killed, goes on
-            where it was; and the result. One that holds the result of another run is refused. Nothing is written by
-            default.
+            where it was; and the result. One that holds the result of another run, or in which another process trains,
+            is refused. Nothing is written by default.
         watch: Called with a `Status` now and then.
 
     Returns:
@@ -78,8 +79,8 @@ def run(
     begun = time.perf_counter()
     make, rows = compile_population, None
     if isinstance(data, Stream):
-        make, rows = functools.partial(compile_stream, data), data.rows
-        data = sample_of(data, study, test)
+        stream, data = data, sample_of(data, study, test)
+        make, rows = functools.partial(compile_stream, stream, data.classes), stream.rows
     arrays = resident(study, data, members, test)
     _check_inner_split(study, arrays)
     columns = _columns(members)
@@ -87,19 +88,20 @@ def run(
     devices = jax.local_devices() if devices is None else list(devices)
     _check_plan(plan, study, devices)
     keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
-    kept = keeper is not None and plan is None
-    plan = plan or make_plan(len(members), sizes, devices)
-    job = _Job(study, arrays, columns, devices, make, keeper, watch, begun)
-    progress, seconds, plan = _train_all(job, plan, kept=kept)
-    timing = {"compile": seconds, "total": time.perf_counter() - begun}
-    timing["run"] = timing["total"] - seconds
-    result = Result.of(study, data, members, arrays, progress, timing, plan)
-    if rows is not None:
-        result.scores.attrs["train_rows"] = float(rows)
-    if keeper:
-        result.save(directory)
-        keeper.clear()
-    return result
+    with contextlib.closing(keeper) if keeper else contextlib.nullcontext():
+        kept = keeper is not None and plan is None
+        plan = plan or make_plan(len(members), sizes, devices)
+        job = _Job(study, arrays, columns, devices, make, keeper, watch, begun)
+        progress, seconds, plan = _train_all(job, plan, kept=kept)
+        timing = {"compile": seconds, "total": time.perf_counter() - begun}
+        timing["run"] = timing["total"] - seconds
+        result = Result.of(study, data, members, arrays, progress, timing, plan)
+        if rows is not None:
+            result.scores.attrs["train_rows"] = float(rows)
+        if keeper:
+            result.save(directory)
+            keeper.clear()
+        return result
 
 
 def _check_kinds(study: Any, data: Any, members: Any, test: Any) -> None:

@@ -194,6 +194,8 @@ WRONG = [
     ({"loss": lambda o, y: o[:, :1] - y}, {}, r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]"),
     ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
     ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
+    ({"penalty": lambda params, h: jax.tree.map(jnp.sum, params)}, {}, "a penalty that gives one number"),
+    ({"penalty": lambda params, h: jnp.square(params["output"]["kernel"])}, {}, r"one number, but it gives \(8, 3\)"),
     ({"objective": lambda forward, batch: (0.0, forward(batch.x)[1])}, {}, r"losses \[16\], but got \(\(\), "),
     ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
     ({"objective": lambda forward, batch: (forward(batch.x)[0], None)}, {}, r"changed are \['model_state'\]"),
@@ -222,6 +224,9 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
         ({"loss": None}, "wanted loss"),
         ({"epochs": True}, "wanted epochs"),
         ({"penalty": 0.1}, "wanted penalty"),
+        ({"penalty": lambda params: 0.0}, "penalty.* but <lambda> cannot be called so: too many positional"),
+        ({"loss": lambda outputs, targets, scale: outputs}, "missing a required argument: 'scale'"),
+        ({"augment": lambda batch: batch}, "got an unexpected keyword argument 'key'"),
         ({"augment": 0.1}, "wanted augment"),
         ({"objective": 0.1}, "wanted objective"),
         ({"hyper": None}, "wanted hyper as numbers by name"),
@@ -468,6 +473,21 @@ def test_a_directory_keeps_the_result_of_another_run(tmp_path):
     jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
 
 
+def test_a_directory_serves_one_run_at_a_time(tmp_path):
+    def run(**options):
+        return jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path, **options)
+
+    def run_beside(status):
+        with pytest.raises(ValueError, match="another one trains in"):
+            run()
+        raise KeyboardInterrupt
+
+    made = study(epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(watch=run_beside)
+    run()  # nobody is there any more
+
+
 def test_numbers_of_numpy_are_kept(tmp_path):
     made = study(hyper={"learning_rate": np.float32(0.01)}, epochs=np.int64(1))
     jnn.run(made, IRIS, jnn.seeds(1)).save(tmp_path)
@@ -495,8 +515,8 @@ def test_an_optimizer_that_needs_the_loss_gets_it():
 def test_a_folder_with_another_run_is_refused(tmp_path):
     columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
     keep = lambda made: Keeper(tmp_path, _text(made, columns, arrays), columns, arrays)  # noqa: E731
-    keep(study())
-    keep(study())
+    keep(study()).close()
+    keep(study()).close()
     other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
     for other in (study(epochs=9), study(loss=other_loss), study(optimizer=lambda h: optax.sgd(h.learning_rate))):
         with pytest.raises(ValueError, match="another study, other members or other data"):

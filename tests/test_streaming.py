@@ -98,6 +98,25 @@ def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
         jnn.run(study(**settings), STREAM, **arguments)
 
 
+def nan_in_x(x, y):
+    return np.where(np.arange(len(x))[:, None] == 7, np.nan, x), y
+
+
+def label_3(x, y):
+    return x, np.where(np.arange(len(y)) == 7, 3, y)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(nan_in_x, "finite numbers in a stream, but x of batch"), (label_3, "labels from 0 to 2 .* y of batch .* has 3")],
+)
+def test_rows_that_could_not_be_looked_at_before_are_looked_at_as_they_come(spoil, words):
+    calls = iter(range(1000))
+    late = lambda x, y: (x, y) if next(calls) < 90 else spoil(x, y)  # noqa: E731
+    with pytest.raises(ValueError, match=words):
+        jnn.run(study(epochs=50), Stream((TRAIN.x, TRAIN.y), 10, transform=late, threads=1), test=TEST)
+
+
 def test_rows_that_change_their_shape_are_told():
     """The first batches are seen once to be checked, and then read again."""
     calls = iter(range(1000))
