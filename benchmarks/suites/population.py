@@ -52,7 +52,7 @@ CASES = (
            least_accuracy=0.6),
     no_tax(
         "lenet", "LeNet-like net on 28x28x1, batch 64", epochs=1, batch_size=64, populations=(1, 2, 8, 32, 128, 1024),
-        least_accuracy=0.6, peers=(_naive(2), _naive(32)),
+        rounds=2, least_accuracy=0.6, peers=(_naive(2), _naive(32)),
         bars=tuple(
             Bar(f"x faster than vmap of Flax Linen, {n} members", (_naive(n).name,), under, at_least=20)
             for n, under in ((2, "M = 2"), (32, "M = 32"))
@@ -65,7 +65,7 @@ CASES = (
     no_tax("text", "TextCNN of 8 maps on 64 ids, batch 32", epochs=4, batch_size=32, populations=(1, 8, 32, 256, 1024),
            least_accuracy=0.3),
     no_tax("tokens", "GPT of 2 layers of 32 on 63 ids, batch 32", epochs=1, batch_size=32,
-           populations=(1, 4, 16, 64, 1024), least_accuracy=0.3),
+           populations=(1, 4, 16, 64, 1024), rounds=2, least_accuracy=0.3),
     no_tax("patches", "ViT of 2 layers of 32 on 16 patches, batch 32", epochs=2, batch_size=32,
            populations=(1, 8, 32, 128, 1024), least_accuracy=0.15),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 The kernel's gradient is `x^T dy`, summed over the rows. XLA:CPU multiplies slowly by a small matrix that is stored the
 wrong way round; given `x^T` as an array of its own, a whole training step of a small network takes .85 to .95 of the
-time, but that of a large one up to 1.2 times as long. A primitive keeps every transformation: forward mode, all orders of derivatives, `vmap` over any side.
+time, but that of a large one up to 1.2 times as long. A primitive keeps every transformation: forward mode, all orders
+of derivatives, `vmap` over any side.
 """
 
 from typing import Any
