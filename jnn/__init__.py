@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from jnn import models as models
     from jnn import modules as modules
     from jnn import plots as plots
+    from jnn.checkpoint import load as load
+    from jnn.checkpoint import save as save
+    from jnn.evaluate import cross_validate as cross_validate
     from jnn.generation import generate as generate
     from jnn.generation import generate_sliding as generate_sliding
     from jnn.hyper import Hyper as Hyper
@@ -61,6 +64,9 @@ _LATER = {  # imported when first asked for: Flax NNX alone takes a tenth of a s
     "models": "jnn.models",
     "modules": "jnn.modules",
     "plots": "jnn.plots",
+    "load": "jnn.checkpoint",
+    "save": "jnn.checkpoint",
+    "cross_validate": "jnn.evaluate",
     "generate": "jnn.generation",
     "generate_sliding": "jnn.generation",
     "Hyper": "jnn.hyper",

@@ -13,7 +13,7 @@ FLOORS = {
     "1a networks": "modules models generation",
     "1b machinery": "data preprocess model nnx_model study splits members engine epoch plan checkpoint sentence",
     "2 studies": "scoring program population streaming check scores selection summary rows resident predict result "
-    "training",
+    "training evaluate",
     "3 faces": "progress plots inference families recipe cli __main__",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -488,6 +488,17 @@ def test_a_directory_serves_one_run_at_a_time(tmp_path):
     run()  # nobody is there any more
 
 
+def test_cross_validation_is_a_run_on_folds():
+    made, settings = study(epochs=1), jnn.grid(learning_rate=[0.01, 0.1])
+    wanted = jnn.run(made, IRIS, jnn.seeds(2) * jnn.folds(3) * settings)
+    for folds in (3, jnn.folds(3)):
+        got = jnn.cross_validate(made, IRIS, settings, folds=folds, seeds=2)
+        assert got.scores.equals(wanted.scores)
+    assert jnn.cross_validate(made, IRIS).scores.sizes["fold"] == 5
+    with pytest.raises(ValueError, match="fold"):
+        jnn.cross_validate(made, IRIS, jnn.folds(2))
+
+
 def test_numbers_of_numpy_are_kept(tmp_path):
     made = study(hyper={"learning_rate": np.float32(0.01)}, epochs=np.int64(1))
     jnn.run(made, IRIS, jnn.seeds(1)).save(tmp_path)
