@@ -46,7 +46,7 @@ def run(
         device: Where JAX and PyTorch work.
         quick: Less time for each number, to see that everything runs; nothing is kept unless `output` is given.
         case: Only these cases or tasks.
-        contender: Only these contenders.
+        contender: Only these contenders; kept, as a quick run is, only if `output` is given.
         output: File that the records are appended to; `benchmarks/results/SUITE.jsonl` by default.
     """
     entries = _only(contender, _entries(suite, case))
@@ -59,7 +59,7 @@ def run(
         entries = []
     if not entries:
         return
-    output = output or (None if quick else _results(suite, device))
+    output = output or (None if quick or contender else _results(suite, device))
     records: list[dict[str, Any]] = []
     for part in runs.measure(suite, [runs.put_on(device, e) for e in entries], quick=quick, device=device):
         if output:
@@ -105,12 +105,12 @@ def main() -> None:
     commands = {"list": list_suites, "run": run, "compare": compare_files, "report": show}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="benchmarks")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error))
 
 
 def _results(suite: str, device: str = "cpu") -> Path:
-    return record.RESULTS / f"{suite}{'' if device == 'cpu' else '-' + device}.jsonl"
+    return record.RESULTS / f"{suite}{'' if device in ('cpu', suite) else '-' + device}.jsonl"
 
 
 def _entries(suite: str, names: Sequence[str]) -> tuple[Entry, ...]:
@@ -127,6 +127,9 @@ def _only(names: Sequence[str], entries: Sequence[Entry]) -> tuple[Entry, ...]:
     if not names:
         return tuple(entries)
     timed = [e for e in entries if isinstance(e, Case | Task)]
+    known = {c.name for e in timed for c in e.contenders}
+    if unknown := sorted(set(names) - known):
+        raise ValueError(f"wanted contenders of {sorted(known)}, but came {unknown}; choose from them")
     fewer = [replace(e, contenders=tuple(c for c in e.contenders if c.name in names)) for e in timed]
     return tuple(e for e in fewer if e.contenders)
 

@@ -1,12 +1,15 @@
 """Two sets of records: what has become slower or larger.
 
-A time counts as changed only if the factor of the medians is beyond the limit and a rank test on the rounds agrees
-(Mann and Whitney 1947, p < 0.01), on the same processor. A count has changed if it differs at all; it fails if it grew:
-by anything where no compiler decides it, else by more than 2 %. Counts are compared only where all that decides them is
-the baseline's: the versions of jax, flax and optax, for compiled programs also jaxlib's and the processor.
+A time, of the steady rounds or of the first jobs, counts as changed only if the factor of the medians is beyond the
+limit and a rank test on the rounds agrees (Mann and Whitney 1947, p < 0.01; of fewer rounds than can show that all must
+be slower, which is told and never fails), on the same processor and device. Peers' times are told and fail nothing. A
+count has changed if it differs at all; it fails if it grew: by anything where no compiler decides it, else by more than
+2 %. Counts are compared only where all that decides them is the baseline's: the versions of jax, flax and optax, for
+compiled programs also jaxlib's and the processor.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.counters import PORTABLE
@@ -17,6 +20,7 @@ from benchmarks.tables import number
 P = 0.01
 WARN = 1.10  # factor of times that is told
 SLACK = 1.02  # of counts that a compiler decides
+_FEWEST = 3  # rounds that can tell anything
 
 
 class Comparison(NamedTuple):
@@ -31,9 +35,13 @@ Records = Sequence[dict[str, Any]]
 
 def compare(a: Records, b: Records, *, fail: float | None = None) -> Comparison:
     """Compares the latest record of every counter and contender that both have."""
-    changed = [*_counters(a, b), *_times(a, b, fail)]
+    pairs, skipped = _pairs(a, b)
+    changed = [*_counters(a, b), *_times(pairs, fail)]
     lines = [f"{'FAIL' if fails else 'note'} {text}" for text, fails in changed]
-    text = "\n".join([*lines, f"{len(changed)} changes, {sum(fails for _, fails in changed)} failures"])
+    lines.append(f"{len(changed)} changes, {sum(fails for _, fails in changed)} failures")
+    if skipped:
+        lines.append(f"not compared: {skipped} times of another machine or of other work; compared: {len(pairs)}")
+    text = "\n".join(lines)
     return Comparison(text, [text for text, fails in changed if fails])
 
 
@@ -52,24 +60,43 @@ def _counters(a: Records, b: Records) -> list[tuple[str, bool]]:
     return found
 
 
-def _times(a: Records, b: Records, fail: float | None) -> list[tuple[str, bool]]:
+def _pairs(a: Records, b: Records) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], int]:
+    """The latest timings of each contender in both, and how many more are not of the same work and machine."""
+    pairs, skipped = [], 0
+    for new in (r for kind in ("timing", "sample") for r in _latest_of(b, kind, ("case", "contender"))):
+        same = [r for r in a if r["kind"] == new["kind"] and _key(r, new) == _key(new, new)]
+        if same and _work(a, same[-1]) == _work(b, new) and _machine(a, same[-1]) == _machine(b, new):
+            pairs.append((same[-1], new))
+        else:
+            skipped += bool(same)
+    return pairs, skipped
+
+
+def _times(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], fail: float | None) -> Iterator[tuple[str, bool]]:
+    for old, new in pairs:
+        for what, before, after in zip(("", ", first job"), _measured(old), _measured(new), strict=True):
+            if (change := _change(before, after)) is not None:
+                factor, p = change
+                text = f"{new['case']}, {new['contender']}{what}: x {factor:.2f} (p = {p:.2g}, n = {len(after)})"
+                yield text, fail is not None and factor > fail and p < P and "jnn" in new["peer"]
+
+
+def _measured(record: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """The steady rounds; the first jobs of fresh processes, where there are any."""
+    firsts = zip(record.get("prepare_seconds", ()), record.get("first_seconds", ()), strict=True)
+    return record["steady"], [prepared + first for prepared, first in firsts]
+
+
+def _change(before: Sequence[float], after: Sequence[float]) -> tuple[float, float] | None:
+    """Factor and p where both say that something changed; p may be as small as so few rounds allow."""
     from scipy.stats import mannwhitneyu
 
-    found = []
-    kinds = [r for kind in ("timing", "sample") for r in _latest_of(b, kind, ("case", "contender"))]
-    for new in kinds:
-        same = [r for r in a if r["kind"] == new["kind"] and _key(r, new) == _key(new, new)]
-        if not same or _work(a, same[-1]) != _work(b, new):
-            continue
-        old = same[-1]
-        if run_of(a, old)["cpu"] != run_of(b, new)["cpu"]:
-            continue
-        factor = spread(new["steady"]).median / spread(old["steady"]).median
-        p = float(mannwhitneyu(old["steady"], new["steady"]).pvalue)
-        if p < P and not 1 / WARN <= factor <= WARN:
-            text = f"{new['case']}, {new['contender']}: x {factor:.2f} (p = {p:.2g}, n = {len(new['steady'])})"
-            found.append((text, fail is not None and factor > fail))
-    return found
+    if min(len(before), len(after)) < _FEWEST:
+        return None
+    factor = spread(after).median / spread(before).median
+    p = float(mannwhitneyu(before, after).pvalue)
+    least = 2 / math.comb(len(before) + len(after), len(after))
+    return None if 1 / WARN <= factor <= WARN or p > max(P, 1.001 * least) else (factor, p)
 
 
 def _latest_of(records: Records, kind: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -78,6 +105,11 @@ def _latest_of(records: Records, kind: str, names: tuple[str, ...]) -> list[dict
 
 def _key(record: dict[str, Any], like: dict[str, Any]) -> tuple:
     return tuple(record[n] for n in ("case", "contender") if n in like)
+
+
+def _machine(records: Records, timing: dict[str, Any]) -> Any:
+    run = run_of(records, timing)
+    return run["cpu"], run.get("device", "cpu"), run.get("accelerator", "")
 
 
 def _work(records: Records, timing: dict[str, Any]) -> Any:

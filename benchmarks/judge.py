@@ -13,7 +13,7 @@ class Judged(NamedTuple):
 
     Attributes:
         bar: What is wanted.
-        fastest: The contender of `bar.over` that counts.
+        fastest: The contender of `bar.over` that counts, the one with the smallest ratio.
         ratio: Paired over the rounds.
         counts: Whether the quality of both timings holds.
     """
@@ -31,9 +31,10 @@ class Judged(NamedTuple):
 
 def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
     """Every bar of a case whose contenders were all run."""
-    low, floors = too_low(case, found), _floors(case, about["step_flops"], about["step_bytes"], about)
+    wrong = [*too_low(case, found), *apart(case, found)]
+    floors = _floors(case, about["step_flops"], about["step_bytes"], about)
     values = {of: _values(of, found, about) | floors for of in {bar.of for bar in case.bars}}
-    return [_judge(bar, values[bar.of], low) for bar in case.bars if {*bar.over, bar.under} <= values[bar.of].keys()]
+    return [_judge(bar, values[bar.of], wrong) for bar in case.bars if {*bar.over, bar.under} <= values[bar.of].keys()]
 
 
 def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]) -> list[Judged]:
@@ -47,6 +48,12 @@ def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]
 def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
     """Contenders whose mean accuracy is too low for their timing to count."""
     return [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
+
+
+def apart(case: Case, found: Mapping[str, Timing]) -> list[str]:
+    """Contenders whose mean accuracy is not that of the first, where all train the same."""
+    first = next(iter(found.values()))
+    return [t.contender for t in found.values() if case.equal_accuracy and not t.accuracy.agrees(first.accuracy)]
 
 
 def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
@@ -67,11 +74,11 @@ def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> lis
 
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
-    rounds = len(values[bar.under])
-    over = {name: (list(values[name]) * rounds)[:rounds] for name in bar.over if name in values}
-    fastest = min(over, key=lambda name: spread(over[name]).median)
-    pair = paired_difference if bar.of == "difference" else paired_ratio
-    return Judged(bar, fastest, pair(over[fastest], values[bar.under]), not {fastest, bar.under} & set(wrong))
+    under, pair = values[bar.under], paired_difference if bar.of == "difference" else paired_ratio
+    over = {name: (list(values[name]) * len(under))[: len(under)] for name in bar.over if name in values}
+    ratios = {name: pair(each, under) for name, each in over.items()}
+    fastest = min(ratios, key=lambda name: ratios[name].median)
+    return Judged(bar, fastest, ratios[fastest], not {fastest, bar.under} & set(wrong))
 
 
 def _floors(entry: Case | Task, flops: float, size: float, about: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -46,9 +46,9 @@ class Interval:
     upper: float
     n: int
 
-    def overlaps(self, other: "Interval") -> bool:
-        """Whether the two intervals share a point."""
-        return self.lower <= other.upper and other.lower <= self.upper
+    def agrees(self, other: "Interval", within: float = 0.005) -> bool:
+        """Whether the two intervals share a point, or come closer than a difference that matters."""
+        return self.lower - within <= other.upper and other.lower - within <= self.upper
 
 
 def spread(values: Sequence[float]) -> Spread:

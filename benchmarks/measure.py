@@ -11,19 +11,22 @@ from benchmarks.ceilings import ceilings
 from benchmarks.contender import Contender, Worker, settings
 from benchmarks.kernel import Round
 from benchmarks.record import Timing
-from benchmarks.workloads import WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
+from benchmarks.workloads import SEARCH_FOLDS, WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
 
 
 def shortened(case: Case) -> Case:
     """The same case on a budget of seconds: it shows that everything runs, its numbers prove nothing."""
-    contenders = tuple(replace(c, members=min(c.members, 2), calls=1) for c in case.contenders)
-    return replace(case, members=2, epochs=1, contenders=contenders, rounds=2, most_warm_ups=2, colds=1)
+    contenders = tuple(replace(c, members=min(c.members, SEARCH_FOLDS), calls=1) for c in case.contenders)
+    return replace(case, members=SEARCH_FOLDS, epochs=1, contenders=contenders, rounds=2, most_warm_ups=2, colds=1)
 
 
 def measure_case(run: str, case: Case, device: str = "cpu") -> list[Any]:
     """The records of one case: first its own, then one for each contender."""
     absent = [c.name for c in case.contenders if not c.is_installed()]
     case = replace(case, contenders=tuple(c for c in case.contenders if c.is_installed()))
+    if not case.contenders:
+        say(f"{case.name}: not run, because {', '.join(absent)} are not installed")
+        return []
     load, ceiling = machine.load(), ceilings(device)
     busy: list[float | None] = []
     with ExitStack() as stack:

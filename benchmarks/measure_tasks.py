@@ -29,6 +29,10 @@ def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool, device: str =
             yield _measure_task(about, replace(task, rounds=5, seconds=0.01) if quick else task, servers)
 
 
+class _PlayFailed(RuntimeError):
+    """What went wrong in a contender's process."""
+
+
 class _Servers:
     """The running processes, one for each peer and environment, started when first needed."""
 
@@ -48,12 +52,16 @@ def _measure_task(about: dict[str, Any], task: Task, servers: _Servers) -> list[
     contenders = [c for c in task.contenders if c.is_installed()]
     stages, errors = _prepare_all(task, contenders, servers)
     not_run += [f"{name}: {error}" for name, error in errors.items()]
-    contenders = [c for c in contenders if c.name not in errors]
     plays, calls, scores = {}, {}, {}
-    for c in contenders:
+    for c in (c for c in contenders if c.name not in errors):
         play = _make_play(c, servers.of(c), scores)
-        stages[c.name]["first"], calls[c.name] = _choose_calls(play, task.seconds)
+        try:
+            stages[c.name]["first"], calls[c.name] = _choose_calls(play, task.seconds)
+        except _PlayFailed as error:  # some compile only now
+            not_run.append(f"{c.name}: {error}")
+            continue
         plays[c.name] = _bound(play, calls[c.name])
+    contenders = [c for c in contenders if c.name in plays]
     patience = {name: 2 if calls[name] == 1 else 4 for name in plays}  # a long call is steady sooner
     warm = {name: kernel.warm_up(play, at_most=patience[name]) for name, play in plays.items()}
     busy = kernel.busy_share(settle=0.1, watch=0.2)
@@ -101,6 +109,8 @@ def _prepare_all(
 def _make_play(contender: Contender, server: Channel, scores: dict[str, float]) -> Callable[[int], Round]:
     def play(calls: int) -> Round:
         answer = server.ask({"do": "play", "key": contender.name, "calls": calls})
+        if "error" in answer:
+            raise _PlayFailed(answer["error"])
         scores[contender.name] = answer["score"]
         return Round(answer["seconds"], calls * contender.members)
 

@@ -28,8 +28,8 @@ def rewrite() -> None:
 
 
 def committed() -> dict[str, Records]:
-    """The records of every suite; none for a suite that was not run."""
-    paths = {suite: record.RESULTS / f"{suite}.jsonl" for suite in SUITES}
+    """The records of every suite, the counters' in the baseline; none for a suite that was not run."""
+    paths = {suite: record.RESULTS / f"{'baseline' if suite == 'counters' else suite}.jsonl" for suite in SUITES}
     return {suite: record.load(path) if path.exists() else [] for suite, path in paths.items()}
 
 
@@ -92,6 +92,8 @@ def machine(records: Mapping[str, Records]) -> str:
 
 def _processor(run: Mapping[str, Any]) -> str:
     cpu = run["cpu"]
+    if run.get("accelerator"):
+        return f"an {run['accelerator']}"
     return f"{cpu['cores']} cores of an {cpu['model']} ({'AVX-512' if 'avx512f' in cpu['flags'] else 'AVX2'})"
 
 
@@ -102,16 +104,17 @@ def digits(records: Mapping[str, Records]) -> str:
         return _missing("core")
     (ours, *peers), about = found[0].values(), found[1]
     rows = [[peer.contender, with_quartiles(paired_ratio(peer.steady, ours.steady))] for peer in peers]
-    whole = {name: spread(jobs(t, about)).median for name, t in found[0].items()}
-    best = min((name for name in whole if name != ours.contender), key=lambda name: whole[name])
+    whole = {name: jobs(t, about) for name, t in found[0].items()}
+    own = whole[ours.contender]
+    best = min((p.contender for p in peers), key=lambda name: paired_ratio(whole[name], own).median)
     head = (
         f"MLP 64-32-10 on digits, batch {about['batch_size']}, Adam, {about['members']} members x {about['epochs']} "
         f"epochs; jnn takes {with_quartiles(spread(ours.steady))} us per member and step."
     )
     accuracies = [t.accuracy.mean for t in found[0].values()]
     tail = (
-        f"Compiling included the whole job takes {number(whole[ours.contender])} s, the best peer's "
-        f"{number(whole[best])} s ({best}). Mean test accuracies lie between {min(accuracies):.4f} and "
+        f"Compiling included the whole job takes {number(spread(own).median)} s, the best peer's "
+        f"{number(spread(whole[best]).median)} s ({best}). Mean test accuracies lie between {min(accuracies):.4f} and "
         f"{max(accuracies):.4f}.{_noise([about])}"
     )
     return f"{head}\n\n{table(['against', f'jnn is faster by (n = {len(ours.steady)})'], rows)}\n\n{tail}"
@@ -169,10 +172,10 @@ def study(records: Mapping[str, Records]) -> str:
     rows = []
     for case in SUITES["study"]:
         if isinstance(case, Case) and (found := _case("study", case.name, records)):
-            whole = {name: spread(jobs(t, found[1], cold=True)).median for name, t in found[0].items()}
+            whole = {name: jobs(t, found[1], cold=True) for name, t in found[0].items()}
             ours = whole.pop("jnn")
-            ratios = ", ".join(f"{name} {number(seconds / ours)}" for name, seconds in whole.items())
-            rows.append([case.title, number(ours), ratios])
+            ratios = ", ".join(f"{name} {number(paired_ratio(each, ours).median)}" for name, each in whole.items())
+            rows.append([case.title, number(spread(ours).median), ratios])
     if not rows:
         return _missing("study")
     return table(["whole study, cold process", "jnn, s", "slower by"], rows)

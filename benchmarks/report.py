@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.case import Case, Counter, Entry, Task
-from benchmarks.judge import Judged, jobs, judge_case, too_low
+from benchmarks.judge import Judged, apart, jobs, judge_case, too_low
 from benchmarks.kernel import paired_ratio, spread
 from benchmarks.record import Timing, latest, run_of, timings
 from benchmarks.report_tasks import machine_of, report_counters, report_tasks, versions_of
@@ -34,7 +34,7 @@ def _case(records: Sequence[dict[str, Any]], case: Case, about: dict[str, Any]) 
     head = [name.format(first=next(iter(found))) for name in _HEAD]
     parts = [f"### {case.name}: {case.title}", _of_case(run, about), table(head, rows)]
     if not run["quick"]:
-        rows = [*map(_bar_row, judge_case(case, found, about)), *_quality_rows(case, found, too_low(case, found))]
+        rows = [*map(_bar_row, judge_case(case, found, about)), *_quality_rows(case, found)]
         parts.append(table(["bar", "wanted", "measured (quartiles; n)", ""], rows))
     return "\n\n".join(parts)
 
@@ -73,13 +73,13 @@ def _bar_row(judged: Judged) -> list[str]:
     return [claim, bar.limit, with_spread(ratio), verdict(judged.holds) if counts else "does not count"]
 
 
-def _quality_rows(case: Case, found: dict[str, Timing], low: Sequence[str]) -> list[list[str]]:
+def _quality_rows(case: Case, found: dict[str, Timing]) -> list[list[str]]:
     """Whether the timings count: every accuracy high enough and, where asked, equal to the first contender's."""
+    low, others = too_low(case, found), apart(case, found)
     rows = [["mean test accuracy" + _but(low), f">= {case.least_accuracy:g}", "", verdict(not low)]]
     if case.equal_accuracy:
-        first = next(iter(found.values()))
-        apart = [name for name, t in found.items() if not t.accuracy.overlaps(first.accuracy)]
-        rows.append([f"accuracy as {first.contender}'s" + _but(apart), "intervals overlap", "", verdict(not apart)])
+        claim = f"accuracy as {next(iter(found))}'s" + _but(others)
+        rows.append([claim, "intervals within .005", "", verdict(not others)])
     return rows
 
 

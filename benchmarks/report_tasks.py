@@ -13,25 +13,31 @@ from benchmarks.tables import number, table, verdict, with_quartiles
 
 
 def report_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> str:
-    """Times of the latest run of every task, its bars, and the slopes of those that have sizes."""
+    """Times of the latest run of every task, run by run, their bars, and the slopes of those that have sizes."""
     found = found_tasks(records, tasks)
-    if not found:
-        return ""
-    about = latest(records, "task", found[-1][0].name)
-    assert about is not None
-    run = run_of(records, about)
-    parts = [f"{machine_of(run, about)} {versions_of(run)}.", _times(records, found)]
-    if not run["quick"]:
-        parts.append(_bars([(task, judged) for task, samples in found for judged in _judged(records, task, samples)]))
+    runs: dict[str, list[tuple[Task, dict[str, Sample]]]] = {}
+    for task, contenders in found:
+        runs.setdefault(_about(records, task)["run"], []).append((task, contenders))
+    parts = []
+    for group in runs.values():
+        about = _about(records, group[-1][0])
+        run = run_of(records, about)
+        parts += [f"{machine_of(run, about)} {versions_of(run)}.", _times(records, group)]
+    parts.append(_bars([(task, judged) for task, samples in found for judged in _judged(records, task, samples)]))
     slopes = [[name, f"{slope:.2f}", str(n)] for name, slope, n in slopes_of(found)]
     parts.append(table(["scaling", "slope of log time per call", "sizes"], slopes) if slopes else "")
     return "\n\n".join(filter(None, parts))
 
 
-def _judged(records: Sequence[dict[str, Any]], task: Task, found: dict[str, Sample]) -> list[Judged]:
+def _about(records: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
     about = latest(records, "task", task.name)
     assert about is not None
-    return judge_task(task, found, about)
+    return about
+
+
+def _judged(records: Sequence[dict[str, Any]], task: Task, found: dict[str, Sample]) -> list[Judged]:
+    about = _about(records, task)
+    return [] if run_of(records, about)["quick"] else judge_task(task, found, about)
 
 
 def found_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[tuple[Task, dict[str, Sample]]]:
@@ -86,8 +92,7 @@ def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[s
     names = list(dict.fromkeys(name for _, samples in found for name in samples))
     rows = []
     for task, contenders in found:
-        about = latest(records, "task", task.name)
-        assert about is not None
+        about = _about(records, task)
         wrong = [] if run_of(records, about)["quick"] else not_counting(task, contenders)
         steady = {n: spread(s.steady) for n, s in contenders.items()}
         cells = [with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names]

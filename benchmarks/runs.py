@@ -21,6 +21,7 @@ def measure(suite: str, entries: Sequence[Entry], *, quick: bool = False, device
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     run = f"{date}-{about['commit'][:10] or 'no-commit'}"
     about |= {"suite": suite, "quick": quick, "date": date, "precision": "float32", "device": device}
+    about |= {"accelerator": "" if device == "cpu" else asked_of(device, "print(jax.devices()[0].device_kind)")}
     yield [{"kind": "run", "run": run, **about}]
     for case in (e for e in entries if isinstance(e, Case)):
         yield measure_case(run, shortened(case) if quick else case, device)
@@ -45,7 +46,12 @@ def device_of(entry: Entry) -> str | None:
 
 def has(device: str) -> bool:
     """Whether JAX finds such a device here, asked in a process of its own."""
-    asked = replace(Contender("device", "none"), environment=on(device))
-    code = "import jax; jax.devices()"
-    done = subprocess.run([sys.executable, "-c", code], env=environment(asked), capture_output=True, check=False)
-    return done.returncode == 0
+    return asked_of(device, "print(len(jax.devices()))") != ""
+
+
+def asked_of(device: str, code: str) -> str:
+    """What a process on the device prints; nothing where it fails."""
+    asked = environment(replace(Contender("device", "none"), environment=on(device)))
+    command = [sys.executable, "-c", f"import jax; {code}"]
+    done = subprocess.run(command, env=asked, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -17,7 +17,7 @@ _BLOCK = (  # the products of a block of width 128 for each character; causal at
 )  # fmt: skip
 GPT_LAYERS = (*_BLOCK * 4, Product(LENGTH, 128, 65))
 LSTM_LAYERS = (Product(LENGTH, 256, 512), Product(LENGTH, 128, 65))
-DLINEAR_LAYERS = (Product(7, INPUT, HORIZON), Product(7, INPUT, HORIZON))
+DLINEAR_LAYERS = (Product(7, INPUT, HORIZON, data=INPUT), Product(7, INPUT, HORIZON, data=INPUT))
 
 
 def shakespeare(folder: Path, layers: tuple[Product, ...], rows: int) -> Workload:

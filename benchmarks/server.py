@@ -39,7 +39,7 @@ def main(peer: str) -> None:
         try:
             reply(serve(module, prepared, request))
         except Exception as error:  # a task that one peer cannot do must not end the suite: the parent tells of it
-            reply({"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"})
+            reply({"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"})
 
 
 def serve(module: Any, prepared: dict[str, Prepared], request: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 
 import torch
 
+torch.backends.cudnn.allow_tf32 = False  # float32 as ours; products have it off by themselves
 DEVICE = torch.device(os.environ.get("BENCHMARKS_DEVICE", "cpu"))
 
 

@@ -1,11 +1,11 @@
 """The grid of a UCI reproduction as a job: 20 splits x 4 dropout rates x 3 precisions, 240 fits of one network."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from benchmarks.workloads import data_folder
 
 HIDDEN = 50
 
@@ -37,7 +37,7 @@ class Scaled(NamedTuple):
 
 def yacht() -> Grid:
     """The data set of 308 rows with 6 features; 221 rows are fitted in 2 steps an epoch."""
-    with np.load(Path(os.environ.get("JNN_DATA", "nowhere")) / "uci" / "yacht.npz") as file:
+    with np.load(data_folder() / "uci" / "yacht.npz") as file:
         x, y = file["x"].astype(np.float32), file["y"].astype(np.float32)
         trains = [file[f"train_{i}"] for i in range(20)]
     folds = [tuple(np.split(rows, [int(0.8 * len(rows))])) for rows in trains]

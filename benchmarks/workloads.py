@@ -15,25 +15,33 @@ SEARCH_RATES, SEARCH_FOLDS = (1e-4, 1e-2), 3  # of the random search: bounds of 
 
 
 class Product(NamedTuple):
-    """A kernel of a network: used at `positions` places of an example, it maps `inputs` to `outputs` numbers."""
+    """A kernel of a network: used at `positions` places of an example, it maps `inputs` to `outputs` numbers.
+
+    `data` of the inputs are read from the rows, so that nobody asks for their gradient.
+    """
 
     positions: int
     inputs: int
     outputs: int
+    data: int = 0
 
 
-DIGITS_LAYERS = (Product(1, 64, 32), Product(1, 32, 10))
-WIDE_LAYERS = (Product(1, 784, 256), Product(1, 256, 256), Product(1, 256, 10))
-FLAT_LAYERS = (Product(1, 784, 128), Product(1, 128, 128), Product(1, 128, 10))
-RECURRENT_LAYERS = (Product(8, 8 + 32, 128), Product(1, 32, 10))
+DIGITS_LAYERS = (Product(1, 64, 32, data=64), Product(1, 32, 10))
+WIDE_LAYERS = (Product(1, 784, 256, data=784), Product(1, 256, 256), Product(1, 256, 10))
+FLAT_LAYERS = (Product(1, 784, 128, data=784), Product(1, 128, 128), Product(1, 128, 10))
+RECURRENT_LAYERS = (Product(8, 8 + 32, 128, data=8), Product(1, 32, 10))
 RESIDUAL_LAYERS = (
-    Product(64, 9, 16), *[Product(64, 144, 16)] * 2, Product(16, 144, 32), Product(16, 288, 32),
+    Product(64, 9, 16, data=9), *[Product(64, 144, 16)] * 2, Product(16, 144, 32), Product(16, 288, 32),
     Product(4, 288, 64), Product(4, 576, 64), Product(1, 64, 10),
 )  # fmt: skip
 TEXT_LAYERS = (*(Product(64, window * 16, 8) for window in (3, 4, 5)), Product(1, 24, 10))
 TOKENS_LAYERS = (*[Product(63, 12 * 32, 32)] * 2, Product(63, 32, 17))  # the products of weights alone, as next
-VIT_LAYERS = (Product(16, 4, 32), *[Product(17, 12 * 32, 32)] * 2, Product(1, 32, 10))  # the products of weights alone
-LENET_LAYERS = (Product(784, 9, 16), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
+VIT_LAYERS = (
+    Product(16, 4, 32, data=4),
+    *[Product(17, 12 * 32, 32)] * 2,
+    Product(1, 32, 10),
+)  # the products of weights alone
+LENET_LAYERS = (Product(784, 9, 16, data=9), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,8 @@ def steps_per_epoch(work: Workload, batch_size: int) -> int:
 
 
 def step_flops(layers: tuple[Product, ...], batch_size: int) -> int:
-    """Floating-point operations of one training step: two products backward for each forward, but none to the input."""
-    products = [2 * layer.positions * layer.inputs * layer.outputs for layer in layers]
-    return batch_size * (3 * sum(products) - products[0])
+    """Floating-point operations of one training step: two products backward for each forward, but none to the data."""
+    return batch_size * sum(2 * p.positions * (3 * p.inputs - p.data) * p.outputs for p in layers)
 
 
 def step_bytes(layers: tuple[Product, ...], batch_size: int) -> int:
@@ -157,7 +164,7 @@ def lenet() -> Workload:
 
 def mnist1d(layers: tuple[Product, ...]) -> Workload:
     """MNIST-1D as published: 4000 and 1000 series of 40 points, in their order."""
-    with np.load(_data_folder() / "mnist1d" / "mnist1d.npz") as file:
+    with np.load(data_folder() / "mnist1d" / "mnist1d.npz") as file:
         x, y, test_x, test_y = (file[name] for name in ("x", "y", "x_test", "y_test"))
     return Workload(*_typed(x, y), *_typed(test_x, test_y), layers, "MNIST-1D")
 
@@ -168,7 +175,7 @@ def uci_yacht() -> Workload:
 
     data = yacht()
     train, validation = data.folds[0]
-    layers = (Product(1, data.x.shape[1], 50), Product(1, 50, 1))
+    layers = (Product(1, data.x.shape[1], 50, data=data.x.shape[1]), Product(1, 50, 1))
     return Workload(data.x[train], data.y[train], data.x[validation], data.y[validation], layers, "UCI yacht")
 
 
@@ -177,16 +184,16 @@ def _sequences(name: str) -> Workload:
     from benchmarks import sequence_data as data
 
     if name == "dlinear":
-        return data.etth1(_data_folder())
+        return data.etth1(data_folder())
     layers, batch_size = (data.GPT_LAYERS, 12) if name == "gpt" else (data.LSTM_LAYERS, 32)
-    return data.shakespeare(_data_folder(), layers, 80 * batch_size)
+    return data.shakespeare(data_folder(), layers, 80 * batch_size)
 
 
 MNIST1D_LAYERS = {
-    "logistic": (Product(1, 40, 10),),
-    "mlp": (Product(1, 40, 100), Product(1, 100, 100), Product(1, 100, 10)),
-    "cnn": (Product(19, 5, 25), Product(10, 75, 25), Product(5, 75, 25), Product(1, 125, 10)),
-    "gru": (Product(80, 7, 18), Product(1, 480, 10)),
+    "logistic": (Product(1, 40, 10, data=40),),
+    "mlp": (Product(1, 40, 100, data=40), Product(1, 100, 100), Product(1, 100, 10)),
+    "cnn": (Product(19, 5, 25, data=5), Product(10, 75, 25), Product(5, 75, 25), Product(1, 125, 10)),
+    "gru": (Product(80, 7, 18, data=1), Product(1, 480, 10)),
 }
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "digits": digits,
@@ -214,13 +221,20 @@ def _typed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), y.astype(np.int32)
 
 
-def _data_folder() -> Path:
-    return Path(os.environ.get("JNN_DATA", "nowhere"))
+def data_folder() -> Path:
+    """The folder that `JNN_DATA` names.
+
+    Raises:
+        ValueError: If it names none.
+    """
+    if "JNN_DATA" not in os.environ:
+        raise ValueError("wanted the real data of this suite, but JNN_DATA names no folder; set it to the folder")
+    return Path(os.environ["JNN_DATA"])
 
 
 def _images(n: int) -> tuple[np.ndarray, np.ndarray, str]:
     """`n` images [n, 28, 28] in [0, 1]: MNIST where `JNN_DATA` holds it, else the digits enlarged."""
-    mnist = _data_folder() / "mnist"
+    mnist = Path(os.environ.get("JNN_DATA", "nowhere")) / "mnist"
     if mnist.is_dir():
         return *_mnist(mnist, n), "MNIST, first training images"
     return *_enlarged_digits(n), "scikit-learn digits enlarged to 28x28, rows repeated"

@@ -177,6 +177,15 @@ def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
     assert (judged.fastest, judged.holds) == ("b", holds)
 
 
+def test_the_fastest_peer_is_the_one_with_the_smallest_ratio():
+    """In the rounds where we were slow, b was too: its median is the larger one, its ratio the smaller."""
+    found = {
+        n: _sample(n, t) for n, t in (("jnn", [10.0, 20.0, 21.0]), ("a", [19.0, 19.0, 31.0]), ("b", [9.0, 20.0, 21.0]))
+    }
+    (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
+    assert judged.fastest == "b" and judged.ratio.median == 1.0
+
+
 def test_a_difference_is_taken_in_microseconds():
     bar = Bar("over", ("jnn",), "raw", at_most=1.0, of="difference")
     found = {"jnn": _sample("jnn", [12.0, 22.5]), "raw": _sample("raw", [11.5, 22.0])}
@@ -231,7 +240,7 @@ def _times(*steady: float, run: dict = _RUN) -> list[dict]:
 
 
 def _sample(name: str, steady: list[float], score: float = 1.0) -> record.Sample:
-    return record.Sample("r", "small", name, "x", {}, 1, 10, {}, [], steady, score)
+    return record.Sample("r", "small", name, f"{name}_x", {}, 1, 10, {}, [], steady, score)
 
 
 def test_a_count_that_grows_fails_and_one_that_falls_is_told():
@@ -255,14 +264,33 @@ def test_a_time_counts_as_changed_only_if_factor_and_ranks_agree():
     noisy = _times(50, 60, 90, 140, 150, 200, 300)  # the factor alone
     slightly = _times(*range(107, 114))  # the ranks alone
     elsewhere = _times(*range(130, 137), run={**_RUN, "cpu": {**_CPU, "model": "other"}})
-    for after in (noisy, slightly, elsewhere):
+    for after in (noisy, slightly):
         assert compare.compare(before, after, fail=1.1).text == "0 changes, 0 failures"
+    skipped = "0 changes, 0 failures\nnot compared: 1 times of another machine or of other work; compared: 0"
+    assert compare.compare(before, elsewhere, fail=1.1).text == skipped
+
+
+def test_of_three_rounds_all_must_be_slower_and_that_fails_nothing():
+    told = compare.compare(_times(10, 11, 12), _times(20, 21, 22), fail=1.1)
+    assert "x 1.91" in told.text and not told.failures
+    assert "0 changes" in compare.compare(_times(10, 11, 30), _times(20, 21, 22), fail=1.1).text
+
+
+def test_a_peers_time_fails_nothing():
+    before, slower = ([_RUN, {**_times(*times)[1], "peer": "torch"}] for times in (range(100, 107), range(130, 137)))
+    found = compare.compare(before, slower, fail=1.1)
+    assert "x 1.29" in found.text and not found.failures
 
 
 def test_a_suite_without_its_device_says_what_was_not_run(capsys, monkeypatch):
     monkeypatch.setattr(runs, "has", lambda device: False)
     run("inference", device="tpu")
     assert capsys.readouterr().out.startswith("not run, because JAX finds no tpu here: predict MLP")
+
+
+def test_contenders_that_nobody_knows_are_told():
+    with pytest.raises(ValueError, match=r"wanted contenders of .* but came \['Jnn'\]"):
+        run("step", contender=("Jnn",))
 
 
 def test_what_is_meant_for_a_gpu_is_not_run_on_a_cpu(capsys):

@@ -15,7 +15,9 @@ def uci_yacht(work, budget):
     study = load("uci_dropout").make_study(data, len(work.train_x), budget.epochs)
 
     def job(first_seed):
-        chosen = members[np.arange(first_seed, first_seed + budget.members) % len(members)]
+        numbers = np.arange(first_seed, first_seed + budget.members)
+        chosen = members[numbers % len(members)]
+        chosen = jnn.Members({"member": {**chosen.axes["member"], "seed": numbers}}, chosen.split)
         result = jnn.run(study, data, chosen)
         predicted = result.outputs(data.x)[..., 0]  # [members, rows]
         held_out = [grid.folds[fold][1] for fold in chosen.columns()["fold"]]

@@ -7,6 +7,7 @@ A population lies over the cores as `jnn.run` lays it; one layer alone has whate
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import flops
@@ -31,8 +32,10 @@ _EAGER_BAR = Bar("never slower than PyTorch eager", tuple(c.name for c in _EAGER
 _CONV_BAR = Bar("never slower than lax outside a loop and im2col", (_OUTSIDE.name, "im2col"), "jnn", at_least=1.0)
 
 
-def _tasks(name: str, function: str, x: tuple[int, ...], work: float, **arguments: Any) -> tuple[Task, ...]:
-    """A layer forward, and forward with backward."""
+def _tasks(
+    name: str, function: str, x: tuple[int, ...], work: float, *, outputs: int | None = None, **arguments: Any
+) -> tuple[Task, ...]:
+    """A layer forward, and forward with backward; it has as many `outputs` as x has numbers where none are given."""
     both = []
     for backward in (False, True):
         peers = (*_EAGER, *([_COMPILED] if backward and function in _FUSED else []), _FLAX)
@@ -40,7 +43,8 @@ def _tasks(name: str, function: str, x: tuple[int, ...], work: float, **argument
         ours = tuple(c for c in _JNN if c.members * math.prod(x) < _MOST)
         taxes = (Bar(f"{c.name}: each never slower than one", (c.name,), "jnn", at_most=1.05) for c in ours[1:])
         shapes = arguments.get("params", {})
-        moved = math.prod(x) * (2 if not backward else 4) + flops.elements(shapes) * (1 if not backward else 3)
+        numbers = math.prod(x) + (math.prod(x) if outputs is None else outputs)
+        moved = numbers * (1 if not backward else 2) + flops.elements(shapes) * (1 if not backward else 3)
         both.append(
             Task(
                 f"{name}{', backward' if backward else ''}", function, {"x": x, "backward": backward, **arguments},
@@ -61,7 +65,8 @@ def _conv(x: tuple[int, ...], kernel: tuple[int, ...], strides: int = 1) -> tupl
     window = "x".join(map(str, kernel[:-2]))
     name = f"conv {window} {kernel[-2]}->{kernel[-1]} at {'x'.join(map(str, x[1:-1]))}{f' / {strides}' * (strides > 1)}"
     work = flops.conv(x, kernel, strides)
-    return _tasks(name, "conv", x, work, params={"kernel": kernel}, options={"strides": strides})
+    outputs = x[0] * math.prod(-(-side // strides) for side in x[1:-1]) * kernel[-1]
+    return _tasks(name, "conv", x, work, outputs=outputs, params={"kernel": kernel}, options={"strides": strides})
 
 
 def _recurrent(function: str, gates: int, batch: int = 32, time: int = 64, width: int = 128) -> tuple[Task, ...]:
@@ -75,20 +80,32 @@ def _recurrent(function: str, gates: int, batch: int = 32, time: int = 64, width
 def _attention(time: int, batch: int = 12, heads: int = 4, dim: int = 32, **options: Any) -> tuple[Task, ...]:
     name = f"attention {batch}x{time}, {heads} heads{', causal' if options else ''}"
     work = flops.attention(batch, time, heads, dim, **options)
-    return _tasks(name, "attention", (3, batch, time, heads, dim), work, options=options)
+    outputs = batch * time * heads * dim
+    return _tasks(name, "attention", (3, batch, time, heads, dim), work, outputs=outputs, options=options)
 
 
-def _plain(name: str, function: str, x: tuple[int, ...], *names: str, **options: Any) -> tuple[Task, ...]:
+def _plain(
+    name: str, function: str, x: tuple[int, ...], *names: str, outputs: int | None = None, **options: Any
+) -> tuple[Task, ...]:
     """A layer whose work is to read and write; `names` are its parameters of one number a channel."""
     params = dict.fromkeys(names, x[-1:])
     arguments: Mapping[str, Any] = {"params": params} | ({"options": options} if options else {})
-    return _tasks(f"{name} {'x'.join(map(str, x))}", function, x, 0.0, **arguments)
+    return _tasks(f"{name} {'x'.join(map(str, x))}", function, x, 0.0, outputs=outputs, **arguments)
 
 
 def _dense(rows: int, inputs: int, outputs: int) -> tuple[Task, ...]:
     params = {"kernel": (inputs, outputs), "bias": (outputs,)}
     work = flops.dense((rows, inputs), params["kernel"])
-    return _tasks(f"dense {inputs}->{outputs}, {rows} rows", "dense", (rows, inputs), work, params=params)
+    name = f"dense {inputs}->{outputs}, {rows} rows"
+    return _tasks(name, "dense", (rows, inputs), work, outputs=rows * outputs, params=params)
+
+
+def _embedding(ids: int, width: int) -> tuple[Task, ...]:
+    """Without a count of bytes: of the table it reads the rows that are asked for."""
+    tasks = _tasks(
+        f"embedding {ids}x{width}", "embedding", (12, 64), 0.0, params={"table": (ids, width)}, vocabulary=ids
+    )
+    return tuple(replace(task, bytes=0.0) for task in tasks)
 
 
 _DROPOUT_STEP = Task(
@@ -125,9 +142,9 @@ TASKS = (
     *_plain("RMS norm", "rms_norm", _SEQUENCE, "scale"),
     *_plain("batch norm", "batch_norm", _MAPS, "scale", "bias"),
     *_plain("group norm", "group_norm", _MAPS, "scale", "bias", groups=8),
-    *_plain("max pool", "max_pool", _IMAGES),
-    *_plain("avg pool", "avg_pool", _IMAGES),
+    *_plain("max pool", "max_pool", _IMAGES, outputs=math.prod(_IMAGES) // 4),
+    *_plain("avg pool", "avg_pool", _IMAGES, outputs=math.prod(_IMAGES) // 4),
     *_plain("dropout", "dropout", (32, 64, 128), rate=0.5),
-    *_tasks("embedding 5000x128", "embedding", (12, 64), 0.0, params={"table": (5000, 128)}, vocabulary=5000),
+    *_embedding(5000, 128),
     _DROPOUT_STEP,
 )  # fmt: skip
