@@ -1,11 +1,11 @@
 """Trees of arrays on disk, as safetensors, and the state of a run that may be killed at any moment."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -149,21 +149,24 @@ class Keeper:
 
     def plan(self, start: int, devices: int) -> Plan | None:
         """The layout of the kept part that begins with member `start`, on the devices of now; None if there is none."""
-        found = self._read("run.json")
-        kept = found.get("plans", {}).get(str(start)) or found.get("plan")  # one for all parts in older runs
+        kept = self._read("run.json").get("plans", {}).get(str(start))
         if not kept:
             return None
         plan = Plan(**kept)
         return plan if plan.devices <= devices else Plan(1, plan.size // plan.width, plan.width)
 
     def load(self, start: int, plan: Plan, like: Any) -> tuple[int, np.ndarray, Any] | None:
-        """Epoch, order of the members and progress of the part that begins with member `start`, or None."""
+        """Epoch, order of the members and progress of the part that begins with member `start`; None if there is none.
+
+        A part of another run, which a kill may leave behind, is none.
+        """
         path = self.folder / f"{start}-{plan.size}.safetensors"
         if not path.exists():
             return None
         found = notes(path)
-        order = found.get("order", range(plan.size))  # runs that were kept before members moved have none
-        return found["epoch"], np.asarray(order), load(path, like)
+        if found.get("digest", self.digest) != self.digest:
+            return None
+        return found["epoch"], np.asarray(found["order"]), load(path, like)
 
     def save(self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool) -> None:
         """Keeps a part's progress, if it is its last or enough time has passed."""
@@ -172,14 +175,20 @@ class Keeper:
         run = self._read("run.json")
         plans = {**run.get("plans", {}), str(start): dataclasses.asdict(plan)}  # they differ where memory ran out
         self._write("run.json", {**run, "plans": plans})
-        save(self.folder / f"{start}-{plan.size}.safetensors", progress, epoch=epoch, order=order.tolist())
+        about = {"digest": self.digest, "epoch": epoch, "order": order.tolist()}
+        save(self.folder / f"{start}-{plan.size}.safetensors", progress, **about)
         self.saved = time.monotonic()
 
     def clear(self) -> None:
         """Removes what was kept but for the note whose result it is; called when the result is safe."""
         write_text(self.result / "run.json", json.dumps({"digest": self.digest}))
+        for pattern in ("*.safetensors*", "run.json*"):  # parts first: without their run they could be another's
+            for path in list(self.folder.glob(pattern)):
+                path.unlink()
         self.close()  # Windows removes no file that is open
-        shutil.rmtree(self.folder)
+        with contextlib.suppress(OSError):  # another run has come meanwhile
+            (self.folder / "lock").unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def close(self) -> None:
         """Lets others train in the folder again."""

@@ -1,6 +1,8 @@
 """The command line: `jnn run`, `resume`, `predict`, `models`, `info`, `data list` and `data fetch`."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -40,6 +42,8 @@ class Predict:
     """The members of the best setting, or those of all settings."""
     batch: int = 1024
     """Rows at a time."""
+    separator: str | None = None
+    """Between the columns of a table; by default that of the run, or else of the file's name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +100,13 @@ def run(command: Run) -> None:
     _configure_jax()
     folder = _new_folder(command)
     fields = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in dataclasses.asdict(command).items()}
-    _train(recipe.prepare(command), folder, Console(), begun, json.dumps(fields, indent=1))
+    try:
+        _train(recipe.prepare(command), folder, Console(), begun, json.dumps(fields, indent=1))
+    finally:
+        with contextlib.suppress(OSError):  # from a folder that holds anything
+            if command.out is None:  # a run that was refused leaves none
+                folder.rmdir()
+                folder.parent.rmdir()
 
 
 def resume(command: Resume) -> None:
@@ -120,11 +130,12 @@ def predict(command: Predict) -> None:
 
     _configure_jax()
     made = _command_of(command.folder)
-    _check_out(command)
+    _check_out(command, made)
     study = recipe.study_of(made, read_scores(command.folder).attrs)
     result = Result.load(command.folder, study)
     chosen, diverged = usable(result.select(**result.best().setting) if command.members == "best" else result)
-    count = predict_file(chosen, command.rows, command.out, batch=command.batch, separator=made.separator)
+    separator = command.separator or made.separator
+    count = predict_file(chosen, command.rows, command.out, batch=command.batch, separator=separator)
     setting = ", ".join(f"{k}={v:g}" for k, v in result.best().setting.items()) if command.members == "best" else ""
     print(f"{count} rows by {len(chosen.members)} members{' of ' + setting if setting else ''}: {command.out}")
     if diverged:
@@ -143,11 +154,10 @@ def info(command: Info) -> None:
 
     _configure_jax()
     print(f"jnn {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(
-        ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "flax", "optax", "numpy"))
-    )
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
     print(f"devices: {', '.join(map(str, jax.devices()))}")
-    print(f"compiled programs: {_cache_folder()}")
+    print(f"compiled programs: {_cache_folder()}{'' if _cache_folder().is_dir() else ' (cannot be made)'}")
     print(f"data files: {data_folder()}")
 
 
@@ -160,10 +170,7 @@ def list_models(command: Models) -> None:
 
 def manage_data(command: Data) -> None:
     """Lists data sets, or fetches one."""
-    if command.action == "list":
-        list_data()
-    else:
-        fetch_data(command.name)
+    list_data() if command.action == "list" else fetch_data(command.name)
 
 
 def fetch_data(name: str) -> None:
@@ -201,9 +208,9 @@ def list_data() -> None:
     Console().print(table)
 
 
-def _check_out(command: Predict) -> None:
+def _check_out(command: Predict, made: Run) -> None:
     """Predictions are written where they take no other file's place but that of older ones."""
-    kept = [command.rows, *(command.folder / name for name in _RUN_FILES)]
+    kept = [command.rows, pathlib.Path(made.data), *(command.folder / name for name in _RUN_FILES)]
     if command.out.exists() and any(path.exists() and path.samefile(command.out) for path in kept):
         raise ValueError(f"wanted a file of its own for the predictions, but {command.out} is needed; choose another")
     if command.out.is_dir() or not command.out.absolute().parent.is_dir():
@@ -250,8 +257,9 @@ def _command_of(folder: pathlib.Path) -> Run:
         raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
     fields = read_json(path)
     try:
-        return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "out": folder})
-    except (KeyError, TypeError) as error:
+        window = fields.get("horizon") and fields.get("window")  # older runs name one without a horizon too
+        return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "window": window, "out": folder})
+    except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
 
 
@@ -262,16 +270,16 @@ def _configure_jax() -> None:
     from jnn.plan import use_cpu_cores
 
     use_cpu_cores()
-    folder = _cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    with contextlib.suppress(OSError):  # a home that cannot be written
+        _cache_folder().mkdir(parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(_cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _cache_folder() -> pathlib.Path:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "jnn" / "compiled"
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "jnn" / "compiled"
 
 
 def _new_folder(command: Run) -> pathlib.Path:
@@ -283,5 +291,10 @@ def _new_folder(command: Run) -> pathlib.Path:
             )
         return command.out
     stem = f"{pathlib.Path(command.data).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    taken = sum(1 for _ in pathlib.Path("results").glob(stem + "*"))
-    return pathlib.Path("results") / (f"{stem}-{taken + 1}" if taken else stem)
+    folder = pathlib.Path("results") / stem
+    for number in itertools.count(2):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)  # at once, so that no other run of this second takes it
+            break
+        folder = folder.with_name(f"{stem}-{number}")
+    return folder

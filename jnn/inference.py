@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn.data import TextEncoding, read_series
-from jnn.data._csv import read_header, read_pieces, uncompressed
+from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
 from jnn.predict import Prediction, check_batch
 from jnn.result import Result
@@ -84,8 +84,10 @@ def _tables(result: Result, path: pathlib.Path, batch: int, separator: str | Non
     count = 0  # of the rows that were read before
     for rows in _read(path, batch, separator, about):
         predictions = result.predictions(rows, batch=batch)
-        for _, piece in zip(_checks(rows, batch, count, path), predictions, strict=False):  # the checks never end
-            yield _table(result, piece)
+        for first, piece in zip(_checks(rows, batch, count, path), predictions, strict=False):  # the checks never end
+            table = _table(result, piece)
+            _check_answer(piece.mean, first, path)
+            yield table
         count += len(rows)
 
 
@@ -93,11 +95,12 @@ def _read(path: pathlib.Path, batch: int, separator: str | None, about: Mapping[
     """The rows of a file in pieces, as arrays or texts; those of an array are one piece that stays on disk."""
     if not path.is_file():
         raise ValueError(f"wanted a file with rows to predict, but there is none at {path}; check the path")
-    if path.suffix.lower() == ".txt" and reads_texts(about):
+    suffix = uncompressed(path).suffix.lower()
+    if suffix == ".txt" and reads_texts(about):
         yield _read_lines(path)
     elif path.suffix.lower() == ".npy":
         yield _read_array(path)
-    elif uncompressed(path).suffix.lower() in (".csv", ".tsv", ".txt"):
+    elif suffix in (".csv", ".tsv", ".txt"):
         yield from _read_table(path, batch, separator, about)
     else:
         raise ValueError(f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them")
@@ -114,10 +117,8 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
 
 def _read_lines(path: pathlib.Path) -> list[str]:
     """A text from each line."""
-    try:
-        lines = lines_of(path.read_bytes(), "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"wanted texts in UTF-8, but {path} is not: {error}; save it in this encoding") from error
+    with as_one_sentence(path, "texts in UTF-8"):
+        lines = lines_of(read_bytes(path), "utf-8-sig")
     if not lines:
         raise ValueError(f"wanted a text in each line, but {path} is empty; add at least one")
     return lines
@@ -139,13 +140,13 @@ def _read_table(
         yield encoding.encode(frame)
 
 
-def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[None]:
-    """A step ahead of each batch, unless it has numbers that are not finite; texts and ids need no check."""
+def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[int]:
+    """The first row of each batch, ahead of it, unless it has numbers that are not finite; texts need no check."""
     has_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim > 0
     for start in itertools.count(0, batch):
         if has_numbers:
             _check_finite(rows[start : start + batch], before + start, path)
-        yield
+        yield before + start
 
 
 def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
@@ -155,6 +156,16 @@ def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
         raise ValueError(
             f"wanted finite numbers, but row {first + int(is_bad.argmax()) + 1} of {path} has NaN, infinity or one too "
             "large for float32; leave such rows out or fill their values"
+        )
+
+
+def _check_answer(mean: np.ndarray, first: int, path: pathlib.Path) -> None:
+    """Predictions from this one on are finite: of others, a class or a spread would be made up."""
+    is_bad = ~np.isfinite(mean).all(axis=tuple(range(1, mean.ndim)))
+    if is_bad.any():
+        raise ValueError(
+            f"wanted finite predictions, but number {first + int(is_bad.argmax()) + 1} of those from {path} has NaN or "
+            "infinity; leave out rows that are far from those of training, or members that diverged"
         )
 
 
@@ -172,7 +183,11 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
         )
     _check_finite(values[-length:], len(values) - length, path)
     found = result.predict(values[None, -length:].astype(np.float32))
-    columns = {"step": np.arange(1, found.mean.shape[1] + 1)}
+    _check_answer(found.mean[0], 0, path)
+    number = "step"
+    while number in names:  # a channel may have this name
+        number += "_"
+    columns = {number: np.arange(1, found.mean.shape[1] + 1)}
     columns |= {name: found.mean[0, :, i] for i, name in enumerate(names)}
     return pandas.DataFrame(columns | {f"std({name})": found.std[0, :, i] for i, name in enumerate(names)})
 

@@ -61,7 +61,8 @@ class Members:
             )
         if self.split != other.split:
             raise ValueError(f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds")
-        columns = {k: np.concatenate([mine[k], theirs[k]]) for k in mine}
+        columns = {k: _joined(k, mine[k], theirs[k]) for k in mine}
+        columns = {k: v for name, column in columns.items() for k, v in _numbered(name, column).items()}
         return Members({"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split)
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "Members":
@@ -96,6 +97,7 @@ def seeds(count: int, *, first: int = 0) -> Members:
     _check_count("seeds", count)
     if not isinstance(first, int | np.integer):
         raise ValueError(f"wanted a whole number for the first seed, but got {first!r}; use e.g. first=0")
+    count, first = int(count), int(first)
     if not _INT32.min <= first <= _INT32.max - count:
         raise ValueError(f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower")
     return Members({"seed": {"seed": np.arange(first, first + count)}})
@@ -110,8 +112,7 @@ def grid(**settings: Sequence[float]) -> Members:
         raise ValueError("wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])")
     axes = {}
     for name, values in settings.items():
-        column = _numeric(name, values)
-        axes[name] = {name: column} if column.ndim == 1 else {name + "_index": np.arange(len(column)), name: column}
+        axes[name] = _numbered(name, _numeric(name, values))
     return Members(axes)
 
 
@@ -131,12 +132,13 @@ def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Ge
             raise ValueError(
                 f"wanted a distribution for {name!r}, but got {draw!r}; use jnn.uniform, log_uniform or choice"
             )
-        columns[name] = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
-        if len(columns[name]) != count:
+        drawn = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
+        if len(drawn) != count:
             raise ValueError(
-                f"wanted {count} draws of {name!r}, but its distribution gave {len(columns[name])}; "
+                f"wanted {count} draws of {name!r}, but its distribution gave {len(drawn)}; "
                 "let it be called as distribution(random, count)"
             )
+        columns |= _numbered(name, drawn)
     return Members({"sample": columns})
 
 
@@ -182,6 +184,23 @@ def _length(columns: Mapping[str, np.ndarray]) -> int:
     return len(next(iter(columns.values())))
 
 
+def _numbered(name: str, column: np.ndarray) -> dict[str, np.ndarray]:
+    """The column; if its entries are arrays, numbered as they first appear, equal ones alike."""
+    if column.ndim == 1:
+        return {name: column}
+    seen: dict[bytes, int] = {}
+    numbers = [seen.setdefault(entry.tobytes(), len(seen)) for entry in column]
+    return {name + "_index": np.asarray(numbers), name: column}
+
+
+def _joined(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(
+            f"wanted {name!r} of one shape, but got {first.shape[1:]} and {second.shape[1:]}; use equal shapes"
+        )
+    return np.concatenate([first, second])
+
+
 def _check_members(sign: str, other: Any) -> None:
     if not isinstance(other, Members):
         raise ValueError(f"wanted members on both sides of {sign}, but got {other!r}; write e.g. jnn.grid(rate=[...])")
@@ -195,9 +214,7 @@ def _check_count(name: str, count: int) -> None:
 def _numeric(name: str, values: Any) -> np.ndarray:
     if name in _TAKEN or name.endswith("_index") or hasattr(Mapping, name):
         raise ValueError(f"wanted a name for a setting, but {name!r} has a meaning of its own; choose another")
-    if np.isscalar(values):
-        values = [values]
-    column = np.asarray(values)
+    column = np.atleast_1d(values)
     if column.size == 0:
         raise ValueError(f"wanted at least one value for {name!r}, but got an empty list; name the values to try")
     if column.dtype.kind not in "fiub":
@@ -211,4 +228,4 @@ def _numeric(name: str, values: Any) -> np.ndarray:
         raise ValueError(f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative")
     if name == "dropout_rate" and np.any(column > 1):
         raise ValueError(f"wanted {name!r} of at most 1, but got {column.max():g}; it is the share that is dropped")
-    return column
+    return column.astype({"f": np.float64, "b": np.bool_}.get(column.dtype.kind, np.int64))

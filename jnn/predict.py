@@ -48,7 +48,8 @@ def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, ja
     outputs = make_outputs(study, about)
     if about["task"] != "classification":
         return outputs
-    return lambda trained, x: _probabilities(outputs(trained, x), about["classes"])
+    axes = 1 + len(row_of(about, "y")[0])
+    return lambda trained, x: _probabilities(outputs(trained, x), axes, about["classes"])
 
 
 def make_outputs(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
@@ -139,14 +140,19 @@ def ensemble(answer: Callable, trained: Trained) -> Callable[[jax.Array], tuple[
     return f
 
 
-def _probabilities(outputs: Any, classes: int) -> jax.Array:
-    """Softmax over the last axis if it counts the classes; else the sigmoid of a single logit, as two classes."""
+def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
+    """Probabilities [..., classes] for labels that have so many axes, with that of the rows.
+
+    Softmax over the axis that the outputs have beyond these, if it counts the classes; else the sigmoid of each label's
+    only logit, as two classes.
+    """
     if not hasattr(outputs, "ndim"):
         raise ValueError(
             f"wanted one array of logits to make probabilities of, but the model gives a {type(outputs).__name__}; "
             "take Result.outputs(x)"
         )
-    if outputs.ndim > 1 and outputs.shape[-1] == classes:
+    has_logits = outputs.ndim == axes + 1
+    if has_logits and outputs.shape[-1] == classes:
         return jax.nn.softmax(outputs, axis=-1)
-    logits = outputs[..., 0] if outputs.ndim > 1 else outputs
+    logits = outputs[..., 0] if has_logits else outputs
     return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], axis=-1)

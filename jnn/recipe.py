@@ -33,14 +33,14 @@ class Run:
     text: str | None = None
     """Column of a CSV file that holds sentences; the model then reads their words, and no other column."""
     drop: str | None = None
-    """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
+    """Columns of a CSV file to leave out, separated by commas, such as dates and names, or of channels."""
     separator: str | None = None
     """Between the columns of a CSV file; by default a comma, and a tab in .tsv."""
     horizon: int | None = None
     """Steps to forecast: the rows of a CSV file are then the steps of a series, its numeric columns, or those named by
     --target, the channels."""
-    window: int = 96
-    """Steps of a series that a forecast sees."""
+    window: int | None = None
+    """Steps of a series that a forecast sees; 96 by default."""
     model: str = "mlp:64"
     """A family and its numbers: mlp:128,64 is an MLP with those hidden layers, resnet:18 a residual network for images;
     `jnn models` lists them all."""
@@ -138,25 +138,39 @@ _REGRESSION = {"rmse": metrics.rmse, "mae": metrics.mae, "r2": metrics.r2}
 def _load(command: Run) -> Dataset:
     path = pathlib.Path(command.data)
     if not _is_table(path):
-        if given := [f"--{name}" for name in _FOR_TABLES if getattr(command, name) is not None]:
-            raise ValueError(f"wanted a CSV file with {', '.join(given)}, but got {command.data!r}; leave it out")
+        _refuse(command, _FOR_TABLES, "a CSV file", repr(command.data))
         return load(command.data)
     if not path.exists():
         raise ValueError(f"wanted a CSV file, but there is none at {path}; give its path")
     if command.horizon is not None:
-        channels = command.target.split(",") if command.target else ()
-        return Dataset.from_series(
-            path, command.window, command.horizon, channels=channels, separator=command.separator
-        )
+        return _load_series(command, path, command.horizon)
+    _refuse(command, ("window",), "--horizon", "none")
     if command.target is None:
         raise ValueError(f"wanted the column to predict from {path}, but got none; add --target COLUMN")
-    names = command.target.split(",")
-    target = names[0] if len(names) == 1 else names
-    drop = command.drop.split(",") if command.drop else ()
+    names = _names(command.target)
+    target, drop = names[0] if len(names) == 1 else names, _names(command.drop)
     return Dataset.from_csv(path, target, task=command.task, text=command.text, drop=drop, separator=command.separator)
 
 
-_FOR_TABLES = ("target", "task", "text", "drop", "separator", "horizon")
+def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
+    _refuse(command, ("task", "text"), "a table without --horizon", "the steps of a series")
+    window = 96 if command.window is None else command.window
+    channels, drop = _names(command.target), _names(command.drop)
+    return Dataset.from_series(path, window, horizon, channels=channels, drop=drop, separator=command.separator)
+
+
+def _refuse(command: Run, options: Sequence[str], wanted: str, got: str) -> None:
+    """Options that say nothing here are refused, not passed over."""
+    if given := [f"--{name}" for name in options if getattr(command, name) is not None]:
+        raise ValueError(f"wanted {wanted} with {', '.join(given)}, but got {got}; leave it out")
+
+
+def _names(text: str | None) -> list[str]:
+    """Of columns, with commas between them."""
+    return text.split(",") if text else []
+
+
+_FOR_TABLES = ("target", "task", "text", "drop", "separator", "horizon", "window")
 
 
 def _is_table(path: pathlib.Path) -> bool:

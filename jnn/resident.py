@@ -10,11 +10,6 @@ from jnn.members import Members
 from jnn.splits import Fold, kind_for, part_off
 from jnn.study import Study
 
-_ONE_SERIES = (
-    "wanted rows of one series, but got a test set of its own; name its windows by "
-    "jnn.folds([(train rows, test rows)]) of one data set"
-)
-
 
 def resident(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
     """The arrays that all members share, with every fold's rows as index lists."""
@@ -30,16 +25,22 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
     else:
         folds = [Fold(np.arange(data.rows), None, None)]
     if study.validation:
-        folds = [_with_inner_split(fold, study.validation, data) for fold in folds]
+        kind = kind_for(members.split.kind if members.split else "auto", data)
+        folds = [_with_inner_split(fold, study.validation, data, kind) for fold in folds]
     train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
     assert train is not None
     return Data(x, y, train, validation, test_rows)
 
 
-def _with_inner_split(fold: Fold, share: float, data: Dataset) -> Fold:
+def _with_inner_split(fold: Fold, share: float, data: Dataset, kind: str) -> Fold:
     if fold.validation is not None:
         raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
-    train, validation = part_off(fold.train, share, data, kind=kind_for("auto", data), seed=0)
+    train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
+    if not len(train):
+        raise ValueError(
+            f"wanted rows to train on before those of validation={share:g}, but got {len(fold.train)} rows in all, "
+            f"{data.gap} of them between the two; use a smaller share, a shorter horizon or more rows"
+        )
     return Fold(train, validation, fold.test)
 
 
@@ -61,6 +62,13 @@ def _check_alike(data: Dataset, test: Dataset) -> None:
             f"wanted a test set with the targets of the training set, {_targets(data)}, but got {_targets(test)}; "
             "give Dataset(target_names=...) the same names to both"
         )
+    for name in ("feature_names", "tokenizer"):
+        ours, theirs = getattr(data, name), getattr(test, name)
+        if ours and theirs and ours != theirs:
+            raise ValueError(
+                f"wanted a test set prepared like the training set, but their {name} differ; "
+                "encode both by the training set's columns or tokenizer"
+            )
 
 
 def _targets(data: Dataset) -> str:
@@ -69,10 +77,16 @@ def _targets(data: Dataset) -> str:
 
 def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The rows of both, x and y."""
-    if isinstance(data.x, Windows) or isinstance(data.y, Windows):
-        raise ValueError(_ONE_SERIES)
-    if isinstance(test.x, Windows) or isinstance(test.y, Windows):
-        raise ValueError(_ONE_SERIES)
+    if (
+        isinstance(data.x, Windows)
+        or isinstance(data.y, Windows)
+        or isinstance(test.x, Windows)
+        or isinstance(test.y, Windows)
+    ):
+        raise ValueError(
+            "wanted rows of one series, but got a test set of its own; name its windows by "
+            "jnn.folds([(train rows, test rows)]) of one data set"
+        )
     if data.x.shape[1:] != test.x.shape[1:] or data.y.shape[1:] != test.y.shape[1:]:
         raise ValueError(
             f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "

@@ -16,17 +16,9 @@ from jnn.engine import Data, Rows, make_start
 from jnn.members import Members, narrow
 from jnn.plan import Plan
 from jnn.population import member_of
-from jnn.predict import (
-    Prediction,
-    Trained,
-    ensemble,
-    in_batches,
-    joined,
-    make_answer,
-    make_outputs,
-    write_program,
-)
+from jnn.predict import Prediction, Trained, ensemble, in_batches, joined, make_answer, make_outputs, write_program
 from jnn.program import Progress
+from jnn.scores import is_number, shared_test_rows
 from jnn.selection import Choice, choose, compare
 from jnn.splits import Split
 from jnn.stats import Comparison
@@ -76,6 +68,7 @@ class Result:
             "split": members.split.describe if members.split else "none",
             "train_rows": float(np.mean(arrays.train.count)),
             "test_rows": 0.0 if arrays.test is None else float(np.mean(arrays.test.count)),
+            "shared_test_rows": shared_test_rows(arrays.test),
             "keep": study.keep,
             "plan": str(plan),
             "higher_is_better": json.dumps([k for k in scores if study.higher_is_better(str(k))]),
@@ -127,7 +120,7 @@ class Result:
                     f"wanted one number for {name!r}, but got {value!r}; choose an array by {name}_index=0, "
                     "and several members by result.take(indices)"
                 )
-            chosen &= np.isclose(columns[name], value, rtol=1e-6, atol=0)
+            chosen &= is_number(columns[name], value)
         if not chosen.any():
             raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
         return self.take(np.flatnonzero(chosen))
@@ -200,6 +193,8 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / "scores.nc.partial"
         self.scores.to_netcdf(partial, engine="scipy")
+        for name in ("result.json", "run.json"):  # if this is killed, files of two results are not read as one
+            (folder / name).unlink(missing_ok=True)
         partial.replace(folder / "scores.nc")
         checkpoint.save(folder / "members.safetensors", self.trained._asdict())
         study = {} if self.study is None else self.study.describe()

@@ -36,7 +36,7 @@ def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
     """
     if hasattr(x, "columns"):
         x = encoding_of(about, [str(c) for c in x.columns]).encode(x)
-    x = x if isinstance(x, Windows) else np.asarray(x)
+    x = x if isinstance(x, Windows) else _as_array(x)
     if x.dtype.kind in "OU" and reads_texts(about):
         x = TextEncoding.from_json(about["encoding"]).encode_texts(map(str, x))
     shape, dtype = row_of(about, "x")
@@ -49,7 +49,10 @@ def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
         raise ValueError("wanted at least one row to predict, but got none")
     if x.dtype.kind not in ("iu" if np.dtype(dtype).kind in "iu" else "biuf"):
         raise ValueError(f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers")
-    return x if x.dtype == dtype else _Cast(x, dtype)
+    is_cast = x.dtype != dtype
+    if about["vocabulary"]:
+        x = _Ids(x, _known_ids(about))
+    return _Cast(x, dtype) if is_cast else x
 
 
 def row_of(about: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], str]:
@@ -101,11 +104,44 @@ def of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
     return jax.ShapeDtypeStruct((2, *shape), dtype)
 
 
+def _as_array(x: Any) -> np.ndarray:
+    """Rows as an array; texts as objects, because an array of characters would make each as long as the longest."""
+    is_texts = isinstance(x, list | tuple) and all(isinstance(text, str) for text in x)
+    return np.asarray(x, object if is_texts and x else None)
+
+
+def _known_ids(about: Mapping[str, Any]) -> float:
+    """How many token ids there are; arrays of ids only show some of them, so that they set no bound."""
+    return about["vocabulary"] if reads_texts(about) or is_windowed(about) else np.inf
+
+
 def _kind_of(rows: Any) -> list[Any]:
     """What `of_kind` makes rows of this shape and type from."""
     if isinstance(rows, Windows):
         return [rows.values.shape[1:], str(rows.dtype), rows.length, rows.offset, rows.span]
     return [rows.shape[1:], str(rows.dtype)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ids:
+    """Rows of token ids that are checked as they are read: for others an embedding gives NaN, or another word."""
+
+    rows: Any
+    count: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        ids = np.asarray(self.rows[chosen])
+        is_other = (ids < 0) | (ids >= self.count)
+        if is_other.any():
+            wanted = "from 0 on" if self.count == np.inf else f"from 0 to {self.count - 1}"
+            raise ValueError(
+                f"wanted token ids {wanted}, as in training, but got {ids[is_other][0]}; encode the rows as those that "
+                "the members were trained on"
+            )
+        return ids
 
 
 @dataclasses.dataclass(frozen=True)

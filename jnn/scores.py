@@ -8,12 +8,14 @@ its repetitions, and the interval is made from them:
 - both: a crossed random-effects model; the corrected fold part and the seed part of the variance are added.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jnn import stats
+from jnn.engine import Rows
 
 if TYPE_CHECKING:
     import xarray
@@ -94,13 +96,55 @@ def interval_of(
 ) -> tuple[stats.Interval, stats.Parts | None, int]:
     """Interval, variance parts, number of diverged members; seeds with one of them, or without a fold, are left out."""
     finite = np.isfinite(values) & present
-    bad = int((present & ~finite).sum())
-    folds = present.any(axis=0)
-    whole = values[finite[:, folds].all(axis=1)][:, folds]
+    taken, left = whole_seeds(finite, present)
+    bad, whole = int((present & ~finite).sum()), values[taken]
     if not whole.size:
-        return stats.Interval(np.nan, np.nan, np.nan, 0, "none (no finite member)", confidence), None, bad
+        method = f"none ({'no seed is finite in all folds' if left else 'no finite member'}){without(left)}"
+        return stats.Interval(np.nan, np.nan, np.nan, 0, method, confidence), None, bad
     parts = stats.variance_parts(whole) if min(whole.shape) > 1 else None
-    return stats.seed_fold_interval(whole, *row_counts(attrs), confidence), parts, bad
+    interval = stats.seed_fold_interval(whole, *row_counts(attrs), confidence)
+    return interval._replace(method=interval.method + without(left)), parts, bad
+
+
+def whole_seeds(finite: np.ndarray, present: np.ndarray) -> tuple[Any, int]:
+    """Where the seeds are that are finite in all folds that any has, and how many finite scores other seeds have."""
+    folds = present.any(axis=0)
+    taken = np.ix_(finite[:, folds].all(axis=1), folds)
+    return taken, int(finite.sum() - finite[taken].sum())
+
+
+def without(left: int) -> str:
+    """A remark on finite scores that were left out."""
+    return f", {left} finite score{'s' * (left > 1)} left out" if left else ""
+
+
+def is_number(found: Any, wanted: Any) -> np.ndarray:
+    """Where this number is found: whole numbers exactly, others to the digits of a float32."""
+    found, wanted = np.asarray(found, np.float64), float(wanted)
+    is_whole = (found == np.round(found)) & (wanted == np.round(wanted))
+    return np.where(is_whole, found == wanted, np.isclose(found, wanted, rtol=1e-6, atol=0))
+
+
+def shared_test_rows(rows: Rows | None) -> str:
+    """The folds that share test rows with each fold as JSON, one text of 0 and 1 a fold; empty where none do."""
+    from scipy.sparse import csr_array
+
+    if rows is None or len(rows.count) == 1:
+        return "[]"
+    folds, most = rows.index.shape
+    tests = csr_array((np.ones(folds * most), (np.repeat(np.arange(folds), most), rows.index.ravel())))
+    shares = (tests @ tests.T).toarray() > 0
+    return json.dumps(["".join(map(str, row.astype(int))) for row in shares] if shares.sum() > folds else [])
+
+
+def apart(scores: "xarray.Dataset") -> np.ndarray:
+    """[folds, folds], whether two folds of these scores share no test row."""
+    labels = np.unique(scores["fold"]) if "fold" in scores.coords else np.arange(1)
+    kept = json.loads(scores.attrs.get("shared_test_rows", "[]"))
+    if not kept:
+        return ~np.eye(len(labels), dtype=bool)
+    shares = np.array([list(row) for row in kept]) == "1"
+    return ~shares[np.ix_(labels, labels)]
 
 
 def row_counts(attrs: Mapping) -> tuple[float, float]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn import stats
-from jnn.scores import Grid, by_setting, interval_of, metric_of, row_counts
+from jnn.scores import Grid, apart, by_setting, interval_of, is_number, metric_of, row_counts, whole_seeds, without
 
 if TYPE_CHECKING:
     import xarray
 
 _INNER = "each fold scored with the setting that is best on its own inner validation rows"
-_OTHERS = "each fold scored with the setting that is best on the other folds"
+_OTHERS = "each fold scored with the setting that is best on the other folds, those of other test rows"
 _UNSCORED = "chosen on all the rows that could score it; add folds or validation"
 
 
@@ -40,33 +40,41 @@ def choose(scores: "xarray.Dataset", metric: str | None = None, confidence: floa
     """Chooses the best setting and scores it on rows that had no part in the choice.
 
     Every fold is scored with the setting that is best on the fold's own validation rows or, without an inner split, on
-    the other folds: another fold's validation rows may be this one's test rows. With neither there is no honest score,
-    and it is NaN. The setting that is named is the best one on all rows that choose.
+    the other folds that share no test row with it: another fold's validation rows may be this one's test rows. Where a
+    fold has neither there is no honest score, and it is NaN. The setting that is named is the best one on all rows that
+    choose.
     """
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
-    sign = 1 if metric in json.loads(scores.attrs["higher_is_better"]) else -1
     if len(groups) == 1:
         (setting, grid), *_ = groups
         interval, _, diverged = interval_of(grid.scores[metric], grid.present, scores.attrs, confidence)
         return Choice(setting, interval, "the only setting" + _but(diverged))
-    inner = "validation_" + metric
-    present = np.stack([grid.present for _, grid in groups])
+    sign = 1 if metric in json.loads(scores.attrs["higher_is_better"]) else -1
+    inner, present = "validation_" + metric, np.stack([grid.present for _, grid in groups])
     judges = sign * np.stack([grid.scores[inner if inner in grid.scores else metric] for _, grid in groups])
-    winner, folds = int(_levels(judges, present, axis=(1, 2)).argmax()), judges.shape[2]
-    if inner in scores:
-        method, per_fold = _INNER, _levels(judges, present, axis=1).argmax(axis=0)
-        method = method if folds > 1 else "chosen on inner validation rows, scored on test rows"
-    elif folds == 1:
-        nothing = stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence)
-        return Choice(groups[winner][0], nothing, _UNSCORED)
-    else:
-        rest = [[np.delete(a, f, axis=2) for a in (judges, present)] for f in range(folds)]
-        method, per_fold = _OTHERS, np.stack([_levels(*pair, axis=(1, 2)) for pair in rest]).argmax(axis=1)
+    setting, _ = groups[int(_levels(judges, present, axis=(1, 2)).argmax())]
+    method, per_fold = _by_own(judges, present) if inner in scores else _by_others(judges, present, apart(scores))
+    if per_fold is None:
+        return Choice(setting, stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence), method)
     crossed = np.stack([groups[s][1].scores[metric][:, f] for f, s in enumerate(per_fold)], axis=1)
     there = np.stack([groups[s][1].present[:, f] for f, s in enumerate(per_fold)], axis=1)
     interval, _, diverged = interval_of(crossed, there, scores.attrs, confidence)
-    return Choice(groups[winner][0], interval, method + _but(diverged))
+    return Choice(setting, interval, method + _but(diverged))
+
+
+def _by_own(judges: np.ndarray, present: np.ndarray) -> tuple[str, np.ndarray]:
+    """How each fold is judged, and its setting: the best on its own inner rows."""
+    method = _INNER if judges.shape[2] > 1 else "chosen on inner validation rows, scored on test rows"
+    return method, _levels(judges, present, axis=1).argmax(axis=0)
+
+
+def _by_others(judges: np.ndarray, present: np.ndarray, others: np.ndarray) -> tuple[str, np.ndarray | None]:
+    """How each fold is judged, and its setting: the best on its `others`; None if a fold has none."""
+    if not others.any(axis=1).all():
+        return _UNSCORED, None
+    levels = [_levels(judges[:, :, chosen], present[:, :, chosen], axis=(1, 2)) for chosen in others]
+    return _OTHERS, np.argmax(levels, axis=1)
 
 
 def compare(
@@ -75,16 +83,19 @@ def compare(
     """The paired difference a - b of two settings over the seeds and folds that they share."""
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
-    left, right = (_find(groups, wanted) for wanted in (a, b))
-    folds = (left.present & right.present).any(axis=0)
-    values = [grid.scores[metric][:, folds] for grid in (left, right)]
-    seeds = np.isfinite(values).all(axis=(0, 2))
-    if not folds.any() or not seeds.any():
+    grids = [_find(groups, wanted) for wanted in (a, b)]
+    values, present = [grid.scores[metric] for grid in grids], np.all([grid.present for grid in grids], axis=0)
+    finite = np.isfinite(values).all(axis=0) & present
+    taken, left = whole_seeds(finite, present)
+    first, second = (v[taken] for v in values)
+    if not first.size:
         raise ValueError(
             "wanted seeds whose members are finite in both settings, but there are none; look at summary()"
         )
-    first, second = (v[seeds] for v in values)
-    return stats.paired_comparison(first, second, *row_counts(scores.attrs))
+    found = stats.paired_comparison(first, second, *row_counts(scores.attrs))
+    remark = without(left) + _but(int((present & ~finite).sum()))
+    difference = found.difference._replace(method=found.difference.method + remark)
+    return found._replace(difference=difference, method=found.method + remark)
 
 
 def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
@@ -101,7 +112,7 @@ def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
 
 
 def _fits(setting: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
-    return all(np.isclose(setting.get(k, np.nan), v, rtol=1e-6) for k, v in wanted.items())
+    return all(is_number(setting.get(k, np.nan), v) for k, v in wanted.items())
 
 
 def _levels(values: np.ndarray, present: np.ndarray, axis: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ copied.
 
 import dataclasses
 import hashlib
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -36,13 +37,15 @@ class Split:
         describe: What stands in tables and records, e.g. "5 stratified folds".
         count: Number of folds.
         make: `make(data) -> [(train rows, test rows) or (train rows, validation rows, test rows), ...]`.
-        rows_id: Tells given lists of rows apart; empty for a rule.
+        rows_id: Tells lists of rows, or splitters, of the same description apart; empty for a rule.
+        kind: As in `cross_validation`; an inner split is of the same kind.
     """
 
     describe: str
     count: int
     make: Callable[[Any], Sequence[tuple]] = dataclasses.field(compare=False, repr=False)
     rows_id: str = dataclasses.field(default="", repr=False)
+    kind: str = dataclasses.field(default="auto", repr=False)
 
     def __len__(self) -> int:
         return self.count
@@ -65,31 +68,13 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
         seed: Of the shuffling.
     """
     if isinstance(folds, int | np.integer):
-        folds = int(folds)
-        if folds < 2:
-            raise ValueError(f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split")
-        if kind not in _KINDS:
-            raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
-
-        def make(data: Any) -> list[tuple]:
-            chosen = kind_for(kind, data)
-            _check_rows(folds, data, chosen)
-            if chosen == "time" and repeats > 1:
-                raise ValueError(
-                    "wanted repeats=1 for folds in time, but got more; time can be split in one order only"
-                )
-            splitters = [_splitter(chosen, folds, seed + r, data.gap) for r in range(repeats)]
-            return [fold for s in splitters for fold in _apply(s, data)]
-
-        label = f"{folds} {kind} folds" if kind != "auto" else f"{folds} folds"
-        label += f" x {repeats}" if repeats > 1 else ""
-        return Split(f"{label} (seed {seed})", folds * repeats, make)
+        return _counted(int(folds), kind, repeats, seed)
     if (kind, repeats, seed) != ("auto", 1, 0):
         raise ValueError(
             f"wanted a number of folds with kind, repeats and seed, but got {folds!r}; these split as they are"
         )
     if hasattr(folds, "split") and hasattr(folds, "get_n_splits"):
-        return Split(repr(folds), _count_of(folds), lambda data: _apply(folds, data))
+        return _by_splitter(folds)
     if not isinstance(folds, Iterable):
         raise ValueError(f"wanted a number of folds, their rows or a splitter, but got {folds!r}; use e.g. 5")
     given = [tuple(np.asarray(part) for part in fold) for fold in folds]
@@ -105,13 +90,12 @@ def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
     """A single split with `share` of the rows, or of the groups, as test part; kinds as in `cross_validation`."""
     if not 0 < share < 1:
         raise ValueError(f"wanted the held-out share between 0 and 1, but got {share}; use e.g. 0.2")
-    if kind not in _KINDS:
-        raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
+    _check_options(kind, seed)
 
     def make(data: Any) -> list[tuple]:
         return [part_off(np.arange(data.rows), share, data, kind=kind_for(kind, data), seed=seed)]
 
-    return Split(f"hold-out of {share:g} (seed {seed})", 1, make)
+    return Split(f"{_word(kind)}hold-out of {share:g} (seed {seed})", 1, make, kind=kind)
 
 
 def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +148,46 @@ def kind_for(kind: str, data: Any) -> str:
     return "stratified" if data.task == "classification" and data.y.ndim == 1 else "plain"
 
 
+def _counted(folds: int, kind: str, repeats: int, seed: int) -> Split:
+    """So many folds of a kind, `repeats` times over."""
+    if folds < 2:
+        raise ValueError(f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split")
+    _check_options(kind, seed)
+    _check_whole("repeats", repeats, 1)
+    repeats, seed = int(repeats), int(seed)
+
+    def make(data: Any) -> list[tuple]:
+        chosen = kind_for(kind, data)
+        _check_rows(folds, data, chosen)
+        if chosen == "time" and repeats > 1:
+            raise ValueError("wanted repeats=1 for folds in time, but got more; time can be split in one order only")
+        splitters = [_splitter(chosen, folds, seed + r, data.gap) for r in range(repeats)]
+        return [fold for s in splitters for fold in _apply(s, data)]
+
+    label = f"{folds} {_word(kind)}folds" + (f" x {repeats}" if repeats > 1 else "")
+    return Split(f"{label} (seed {seed})", folds * repeats, make, kind=kind)
+
+
+def _word(kind: str) -> str:
+    return "" if kind == "auto" else kind + " "
+
+
+def _by_splitter(splitter: Any) -> Split:
+    """The folds of a splitter of scikit-learn's."""
+    from sklearn.model_selection import TimeSeriesSplit
+
+    count, kind = _count_of(splitter), "time" if isinstance(splitter, TimeSeriesSplit) else "auto"
+    return Split(repr(splitter), count, lambda data: _apply(splitter, data), _content_of(splitter), kind)
+
+
+def _content_of(splitter: Any) -> str:
+    """Tells splitters apart, whose texts abbreviate their arrays."""
+    try:
+        return hashlib.sha256(pickle.dumps(splitter)).hexdigest()
+    except (AttributeError, TypeError, pickle.PicklingError):  # of a class that was made in a function, say
+        return str(id(splitter))
+
+
 def _splitter(kind: str, folds: int, seed: int, gap: int) -> Any:
     from sklearn import model_selection as sk
 
@@ -179,10 +203,11 @@ def _apply(splitter: Any, data: Any) -> list[tuple]:
 
 
 def _count_of(splitter: Any) -> int:
-    if getattr(splitter, "random_state", 0) is None and getattr(splitter, "shuffle", True):
+    is_stable = isinstance(getattr(splitter, "random_state", 0), int | np.integer)
+    if not is_stable and getattr(splitter, "shuffle", True):
         raise ValueError(
             f"wanted a splitter that splits alike each time, so that a run can be resumed, but got {splitter!r}; "
-            "give it a random_state"
+            "give it a whole number as random_state"
         )
     try:
         return splitter.get_n_splits()
@@ -191,6 +216,19 @@ def _count_of(splitter: Any) -> int:
             f"wanted a splitter that knows its number of folds, but {splitter!r} needs the rows for it; "
             "give the list that its split(...) makes"
         ) from error
+
+
+def _check_options(kind: str, seed: int) -> None:
+    if kind not in _KINDS:
+        raise ValueError(f"wanted kind to be one of {_KINDS}, but got {kind!r}; choose one")
+    _check_whole("seed", seed, 0)
+
+
+def _check_whole(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(
+            f"wanted {name} as a whole number of at least {least}, but got {value!r}; use e.g. {name}={least}"
+        )
 
 
 def _check_given(number: int, fold: Sequence[np.ndarray]) -> None:

@@ -42,10 +42,20 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
         raise ValueError(f"wanted order='member' with a stream, which has an order of its own, but got {study.order!r}")
     if study.keep == "best" or study.validation:
         raise ValueError("wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside")
+    x, y = _first_rows(stream, test)
+    return Dataset(x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names)
+
+
+def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """x, in the type of the test set's, and y; bytes, as images have, are hardly on the scale of its floats."""
     count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
     x, y = (np.concatenate(part) for part in zip(*itertools.islice(iter(stream), count), strict=True))
-    x = x.astype(test.x.dtype, copy=False)
-    return Dataset(x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names)
+    if x.dtype in (np.uint8, np.int8) and test.x.dtype.kind == "f":
+        raise ValueError(
+            f"wanted x of a stream on the scale of the test set, whose x is {test.x.dtype}, but got {x.dtype}; scale "
+            "it in the stream's transform, such as lambda x, y: (x.astype(np.float32) / 255, y)"
+        )
+    return x.astype(test.x.dtype, copy=False), y
 
 
 def compile_stream(

@@ -84,11 +84,16 @@ class Summary:
         return "\n".join(lines)
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One line per setting and metric: the setting, mean, low, high, n, method, diverged."""
+        """One line per setting and metric: the setting, metric, mean, low, high, n, method, confidence, diverged.
+
+        A setting that has one of these names, such as `n`, is in a column `setting_n`.
+        """
         import pandas
 
+        taken = {"metric", *stats.Interval._fields, "diverged"}
         return pandas.DataFrame(
-            {**row.setting, "metric": name, **interval._asdict(), "diverged": row.diverged}
+            {"setting_" * (k in taken) + k: v for k, v in row.setting.items()}
+            | {"metric": name, **interval._asdict(), "diverged": row.diverged}
             for row in self.rows
             for name, interval in row.intervals.items()
         )

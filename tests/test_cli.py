@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn import recipe
+from jnn import cli, recipe
 from jnn.cli import main
+from jnn.data import data_folder
 
+CONFIGURE = cli._configure_jax  # which the tests do without
 QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 
 
@@ -53,6 +55,12 @@ def test_results_get_a_new_folder_each(tmp_path):
     for _ in range(2):
         main(["run", "iris", "--seeds", "1", "--folds", "1", "--epochs", "1", "--model", "mlp:"])
     assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_runs_of_one_second_get_a_folder_each(monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda *_: "now")
+    folders = [cli._new_folder(recipe.Run("iris")) for _ in range(3)]
+    assert [folder.name for folder in folders] == ["iris-now", "iris-now-2", "iris-now-3"]
 
 
 def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
@@ -97,6 +105,23 @@ def test_info_and_data_list(capsys):
     assert "digits" in told and "classification" in told
 
 
+def test_a_home_that_cannot_be_written_takes_the_cache_only(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("jnn.plan.use_cpu_cores", lambda: None)  # JAX has its devices already
+    (tmp_path / "home").write_text("a file where the folder should be")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "home" / "cache"))
+    CONFIGURE()
+    main(["info"])
+    assert "cache (cannot be made)" in capsys.readouterr().out
+
+
+def test_a_home_is_not_looked_for_where_the_cache_is_named(tmp_path, monkeypatch):
+    monkeypatch.delattr("pathlib.Path.home")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("JNN_DATA", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert (data_folder(), cli._cache_folder()) == (tmp_path / "jnn", tmp_path / "jnn" / "compiled")
+
+
 WRONG = [
     (["run", "nothing"], "wanted one of the data sets"),
     (["run", "absent.csv", "--target", "y"], "wanted a CSV file"),
@@ -116,6 +141,11 @@ WRONG = [
     (["run", "iris", "--grid", "dropout_rate=1.5"], "at most 1"),
     (["run", "iris", "--target", "y"], "wanted a CSV file with --target"),
     (["run", "good.csv", "--target", "y", "--drop", "z"], "z"),
+    (["run", "iris", "--window", "8"], "wanted a CSV file with --window"),
+    (["run", "good.csv", "--target", "y", "--window", "8"], "wanted --horizon with --window"),
+    (["run", "good.csv", "--horizon", "2", "--text", "a"], "a table without --horizon with --text"),
+    (["run", "good.csv", "--horizon", "2", "--task", "regression"], "a table without --horizon with --task"),
+    (["run", "good.csv", "--horizon", "2", "--window", "8", "--drop", "z"], "['z']"),
     (["run", "iris", "--model", "tree"], "wanted one of the models"),
     (["run", "iris", "--model", "mlp:x"], "whole numbers"),
     (["run", "iris", "--model", "lenet"], "images"),
@@ -133,6 +163,9 @@ def test_wrong_input_gets_one_sentence(arguments, words, tmp_path, capsys):
 
 
 def test_a_run_that_was_refused_leaves_its_folder_free(tmp_path, capsys):
+    for data in ("iris", "absent.csv"):
+        wrong(["run", data, "--batch-size", "1000"], capsys)
+    assert not list(tmp_path.iterdir())
     folder = str(tmp_path / "mine")
     wrong(["run", "iris", "--batch-size", "1000", "--out", folder], capsys)
     main(["run", "iris", *QUICK, "--out", folder])
@@ -148,6 +181,11 @@ def test_a_column_is_left_out(tmp_path):
     (tmp_path / "t.csv").write_text("day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20)))
     made = recipe.prepare(recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2))
     assert made.data.feature_names == ("a",)
+
+
+def test_a_run_of_an_older_jnn_that_names_a_window_goes_on(tmp_path):
+    (tmp_path / "command.json").write_text(json.dumps({"data": "t.csv", "grid": None, "horizon": None, "window": 96}))
+    assert cli._command_of(tmp_path).window is None
 
 
 def test_a_recipe_says_what_it_makes():

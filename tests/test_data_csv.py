@@ -1,12 +1,14 @@
 """CSV files: what their names say, what is refused in one sentence, and categories that any reader finds again."""
 
 import io
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from jnn.data import Dataset, read_series
+from jnn.data._csv import read_pieces
 
 TABLE = "size,town,y\n1,Ulm,a\n2.5,Bonn,b\n4,Ulm,a\n"
 
@@ -52,15 +54,68 @@ def test_what_pandas_would_shift_or_rename_is_one_sentence(tmp_path, content, se
     assert "\n" not in str(error.value)
 
 
-def test_a_damaged_archive_is_one_sentence(tmp_path):
-    (tmp_path / "t.csv.gz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"wanted a CSV table .*gz"):
-        Dataset.from_csv(tmp_path / "t.csv.gz", "y")
+@pytest.mark.parametrize("end", ["gz", "bz2", "xz", "zip"])
+def test_a_damaged_archive_is_one_sentence(tmp_path, end):
+    path = tmp_path / f"t.csv.{end}"
+    path.write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=rf"wanted a CSV table .*{end}': .") as error:
+        Dataset.from_csv(path, "y")
+    assert "\n" not in str(error.value)
+
+
+def test_an_archive_that_nothing_unpacks_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)  # so that its import fails
+    (tmp_path / "t.csv.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(ValueError, match=r"wanted a CSV table .*zst.*install"):
+        Dataset.from_csv(tmp_path / "t.csv.zst", "y")
 
 
 def test_a_column_without_a_name_is_called_as_by_pandas(tmp_path):
-    pd.DataFrame({"a": [3, 4], "y": [0, 1]}).to_csv(tmp_path / "t.csv")
+    pd.DataFrame({"a": [3, 4], "y": [0, 1]}, [1, 5]).to_csv(tmp_path / "t.csv")
     assert Dataset.from_csv(tmp_path / "t.csv", "y").feature_names == ("Unnamed: 0", "a")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_index_that_pandas_writes_is_no_feature_and_no_channel(tmp_path, first):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"a": [3, 4, 4], "y": [0, 1, 0]}, range(first, first + 3)).to_csv(path)
+
+    def features(**drop):
+        return Dataset.from_csv(path, "y", **drop).feature_names
+
+    def channels(**drop):
+        return read_series(path, **drop)[1]
+
+    for read in (features, channels):
+        with pytest.raises(ValueError, match=r"none for 'Unnamed: 0', which counts .* drop=\['Unnamed: 0'\]"):
+            read()
+        assert read(drop="Unnamed: 0")[0] == "a"
+    assert read_series(path, ["Unnamed: 0"])[0][0, 0] == first  # whoever names it means it
+
+
+def test_an_empty_line_between_the_values_of_a_single_column_is_told(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("load\n1\n\n3\n\n")
+    for read in (read_series, lambda path: list(read_pieces(path, 2))):
+        with pytest.raises(ValueError, match="an empty line in row 2 of "):
+            read(path)
+    path.write_text("load\n1\n3\n\n\n")
+    assert read_series(path)[0].tolist() == [[1], [3]]
+    assert [len(piece) for piece in read_pieces(path, 1)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [("?", r"wanted a number .* column 'load', got '\?' in row 2 "), ("1,5", "'load', .* as text, such as '1,5'")],
+)
+def test_a_channel_with_a_slip_is_refused_and_dates_are_left_out(tmp_path, cell, sentence):
+    path = tmp_path / "t.csv"
+    path.write_text("day;town;load;heat\n" + "".join(f"2024-01-0{i};Ulm;{i}.5;{i}\n" for i in range(1, 6)))
+    assert read_series(path, separator=";")[1] == ("load", "heat")
+    path.write_text(path.read_text().replace("2.5", cell))
+    with pytest.raises(ValueError, match=sentence):
+        read_series(path, separator=";")
+    assert read_series(path, separator=";", drop="load")[1] == ("heat",)
 
 
 def test_sentences_are_kept_as_they_are_written(tmp_path):
@@ -100,3 +155,20 @@ def test_two_categories_of_one_number_are_told_apart_or_refused():
     np.testing.assert_array_equal(encoding.encode(pd.DataFrame({"c": ["01", "1"]})), np.eye(4)[:2])
     with pytest.raises(ValueError, match=r"got \['001'\]: no row"):
         encoding.encode(pd.DataFrame({"c": ["001"]}))
+
+
+@pytest.mark.parametrize(
+    ("category", "other"), [("1.10", "1.1"), ("4E1", "40"), ("1_0", "10"), ("1", "001"), ("4E1", 40), ("1_0", 10)]
+)
+def test_a_category_is_not_taken_for_another_one_of_the_same_number(category, other):
+    frame = pd.DataFrame({"c": [category, "x", category, "z"], "y": [0.5, 1, 2, 3]})
+    encoding = Dataset.from_dataframe(frame, "y").encoding
+    with pytest.raises(ValueError, match=rf"got \['{other}'\]: no row"):
+        encoding.encode(pd.DataFrame({"c": [other]}))
+
+
+def test_a_number_is_the_category_that_it_was_read_from():
+    frame = pd.DataFrame({"c": ["1.10", "x", "4E1", "z"], "y": [0.5, 1, 2, 3]})
+    encoding = Dataset.from_dataframe(frame, "y").encoding
+    read = pd.read_csv(io.StringIO("c\n4E1\n1.10\n"))
+    np.testing.assert_array_equal(encoding.encode(read), np.eye(4)[[1, 0]])

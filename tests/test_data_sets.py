@@ -108,6 +108,20 @@ def test_a_digest_that_does_not_fit_leaves_no_file(published, folder, monkeypatc
     assert list((folder / "names").iterdir()) == []
 
 
+def test_a_file_of_other_bytes_is_fetched_anew(published, folder, monkeypatch):
+    put(published / "names.txt", b"ann\n")
+    _, urls = SOURCES["names/names.txt"]
+    monkeypatch.setitem(SOURCES, "names/names.txt", Source("md5:" + hashlib.md5(b"ann\n").hexdigest(), urls))
+    path = folder / "names" / "names.txt"
+    put(path, b"bob\n")
+    monkeypatch.setenv("JNN_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=r"wanted the file names.txt .* got another one .* unset JNN_OFFLINE"):
+        fetch("names")
+    monkeypatch.setenv("JNN_OFFLINE", "0")
+    fetch("names")
+    assert path.read_bytes() == b"ann\n"
+
+
 def test_offline_one_sentence_says_what_belongs_where(folder):
     with pytest.raises(FileNotFoundError) as error:
         load("tinyshakespeare")

@@ -1,8 +1,13 @@
 """`jnn predict`: from a folder and a file of rows to a table of predictions with their spread."""
 
+import dataclasses
+import gzip
 import json
 import pathlib
+import tracemalloc
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pandas
 import pytest
@@ -10,8 +15,10 @@ import pytest
 import jnn
 from jnn import recipe
 from jnn.cli import main
-from jnn.inference import usable
+from jnn.inference import predict_file, usable
+from jnn.predict import Prediction
 from jnn.result import read_scores
+from jnn.rows import checked_rows, describe
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +142,18 @@ def test_members_that_diverged_are_left_out(houses):
         usable(result)
 
 
+def test_predictions_that_are_not_finite_are_told(houses, tmp_path):
+    folder, frame = houses
+    frame[:2].to_csv("new.csv", index=False)
+    command = recipe.Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
+    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs))
+    lost = jax.tree.map(lambda a: np.full_like(a, np.nan), result.trained.params)
+    result = dataclasses.replace(result, trained=result.trained._replace(params=lost))
+    with pytest.raises(ValueError, match=r"wanted finite predictions, but number 1 of those from new\.csv"):
+        predict_file(result, pathlib.Path("new.csv"), tmp_path / "out.csv")
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_the_models_are_listed(capsys):
     main(["models"])
     assert "resnet:18" in capsys.readouterr().out
@@ -156,6 +175,7 @@ WRONG = [
     (["RUN", "infinite.csv"], "row 2 of infinite.csv has NaN"),
     (["RUN", "nan.npy", "--batch", "2"], "row 4 of nan.npy has NaN"),
     (["RUN", "late.csv", "--batch", "1"], "'east'"),
+    (["RUN", "slip.csv", "--batch", "1"], "got 'big' in row 3"),
     (["RUN", "new.csv", "--batch", "0"], "at least 1 row"),
     (["RUN", "new.csv", "--out", "new.csv"], "a file of its own"),
     (["RUN", "new.csv", "--out", "RUN/result.json"], "a file of its own"),
@@ -169,6 +189,7 @@ def test_wrong_input_gets_one_sentence_and_no_file(houses, arguments, words, tmp
     files = {"new.csv": "size,town\n1000,north", "new.parquet": "", "empty.csv": "", "header.csv": "size,town"}
     files |= {"fewer.csv": "size\n1000", "other.csv": "size,town\n1000,east", "hole.csv": "size,town\n,north"}
     files |= {"infinite.csv": "size,town\n1,north\n-inf,north", "late.csv": "size,town\n1,north\n1,east"}
+    files |= {"slip.csv": "size,town\n1,north\n2,north\nbig,north"}
     files |= {"twice.csv": "size,size,town\n1,1,north", "long.csv": "size,town\n1,north,0"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -210,11 +231,15 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     new = ["a fine and moving film", "dull and bad indeed"]  # longer than any before, with an unknown word
     (tmp_path / "new.txt").write_text("\n".join(new) + "\n")
     pandas.DataFrame({"review": new, "year": [1, 2]}).to_csv("new.csv", index=False)
-    for file in ("new.txt", "new.csv"):
-        main(["predict", "run", file, "--out", f"{file}.csv"])
-    tables = [pandas.read_csv(f"{file}.csv") for file in ("new.txt", "new.csv")]
+    pandas.DataFrame({"review": new, "year": [1, 2]}).to_csv("semicolons.csv", index=False, sep=";")
+    (tmp_path / "new.txt.gz").write_bytes(gzip.compress((tmp_path / "new.txt").read_bytes()))
+    files = {"new.txt": [], "new.txt.gz": [], "new.csv": [], "semicolons.csv": ["--separator", ";"]}
+    for file, options in files.items():
+        main(["predict", "run", file, "--out", f"{file}.csv", *options])
+    tables = [pandas.read_csv(f"{file}.csv") for file in files]
     assert list(tables[0]["prediction"]) == ["good", "bad"]
-    pandas.testing.assert_frame_equal(*tables)
+    for table in tables[1:]:
+        pandas.testing.assert_frame_equal(tables[0], table)
     command = recipe.Run(
         "reviews.csv", target="opinion", text="review", model="textcnn:8,8", grid=("learning_rate=.03",)
     )
@@ -228,6 +253,7 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     main(["predict", "run", "lines.txt", "--out", "lines.csv"])
     assert len(pandas.read_csv("lines.csv")) == 3
     wrong = (("other.csv", "texts in a column 'review'"), ("empty.txt", "a text in each"), ("latin.txt", "latin.txt"))
+    wrong += (("semicolons.csv", "the only column 'review;year'"),)
     for file, words in wrong:
         with pytest.raises(SystemExit):
             main(["predict", "run", file])
@@ -251,9 +277,11 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
     for name, most in (("load", 1.0), ("heat", 0.2)):
         assert np.abs(got[name] - frame[name][240:246].to_numpy()).max() < most
     frame[:20].to_csv("short.csv", index=False)
-    with pytest.raises(SystemExit):
-        main(["predict", "run", "short.csv"])
-    assert "wanted at least 24 steps of 2 channels" in capsys.readouterr().err
+    wrong = (["short.csv"], "wanted at least 24 steps of 2 channels"), (["last.csv", "--out", "load.csv"], "of its own")
+    for arguments, words in wrong:
+        with pytest.raises(SystemExit):
+            main(["predict", "run", *arguments])
+        assert words in capsys.readouterr().err
 
 
 def test_one_channel_of_a_series_may_be_chosen(tmp_path):
@@ -261,6 +289,48 @@ def test_one_channel_of_a_series_may_be_chosen(tmp_path):
     job = recipe.prepare(recipe.Run("two.csv", target="b", window=8, horizon=2, model="nlinear"))
     assert job.data.feature_names == ("b",) and job.data.x.shape[1:] == (8, 1)
     np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
+    dropped = recipe.prepare(recipe.Run("two.csv", drop="a", window=8, horizon=2, model="nlinear"))
+    assert dropped.data.feature_names == ("b",)
     for target, words in (("c", "wanted columns among"), ("a,b,c", "wanted columns among")):
         with pytest.raises(ValueError, match=words):
             recipe.prepare(recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear"))
+
+
+def test_a_channel_called_step_stays_beside_the_numbers_of_the_steps(tmp_path):
+    frame = pandas.DataFrame({"step": np.arange(9.0)})
+    data = jnn.Dataset.from_series(frame, 3, 2)
+    answer = Prediction(None, np.full((1, 2, 1), 7.0), np.zeros((1, 2, 1)))
+    result = SimpleNamespace(scores=SimpleNamespace(attrs=describe(data, data)), predict=lambda x: answer)
+    frame.to_csv("new.csv", index=False)
+    predict_file(result, pathlib.Path("new.csv"), pathlib.Path("out.csv"))
+    table = pandas.read_csv("out.csv")
+    assert table.to_dict("list") == {"step_": [1, 2], "step": [7, 7], "std(step)": [0, 0]}
+
+
+KNOWN = jnn.Dataset.from_texts(["so bad", "good film"], [0, 1])  # 4 words, padding and the unknown word
+
+
+@pytest.mark.parametrize(("ids", "words"), [([0, 6], "from 0 to 5, .* got 6"), ([-1, 0], "from 0 to 5, .* got -1")])
+def test_ids_of_no_word_are_told_as_they_are_read(ids, words):
+    about = describe(KNOWN, KNOWN)
+    checked = checked_rows(np.array([[0, 5], ids]), about)
+    np.testing.assert_array_equal(checked[:1], [[0, 5]])
+    with pytest.raises(ValueError, match=words):
+        checked[1:]
+
+
+def test_arrays_of_ids_bound_them_only_below():
+    seen = jnn.Dataset.from_arrays([[0, 3], [1, 2]], [0, 1], ids=True)  # of a vocabulary that may be larger
+    checked = checked_rows(np.array([[9, 0], [0, -1]]), describe(seen, seen))
+    np.testing.assert_array_equal(checked[:1], [[9, 0]])
+    with pytest.raises(ValueError, match=r"token ids from 0 on, .* got -1"):
+        checked[1:]
+
+
+def test_a_long_text_does_not_make_the_others_as_long():
+    texts = ["short"] * 500 + ["long " * 20_000]
+    tracemalloc.start()
+    checked = checked_rows(texts, describe(KNOWN, KNOWN))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(checked) == 501 and peak < 50e6  # an array of characters takes 200 MB

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn import model_selection
@@ -65,6 +66,34 @@ def test_masks_are_members_too():
     assert members.numbers()["mask"].shape == (6, 3) and members.axes["mask"]["mask_index"].tolist() == [0, 1, 2]
 
 
+def test_masks_are_numbered_by_what_they_are():
+    first, second = np.eye(2, dtype=bool)
+    both = jnn.seeds(1) * jnn.grid(mask=[first]) + jnn.seeds(2) * jnn.grid(mask=[second, first])
+    assert both.columns()["mask_index"].tolist() == [0, 1, 0, 1, 0]
+    drawn = jnn.sample(20, mask=jnn.choice(np.eye(2))).columns()
+    is_other = (drawn["mask"] != drawn["mask"][0]).any(axis=1)
+    assert np.array_equal(drawn["mask_index"], is_other) and is_other.any()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (np.array([0.5], np.float16), np.float64),
+        (np.array([3], np.uint8), np.int64),
+        ([True], np.bool_),
+        (jnp.float32(0.5), np.float64),
+        (2, np.int64),
+    ],
+)
+def test_settings_have_one_of_three_types(values, dtype):
+    column = jnn.grid(a=values).columns()["a"]
+    assert column.dtype == dtype and column.tolist() == np.atleast_1d(values).tolist()
+
+
+def test_seeds_do_not_end_with_the_type_of_the_first():
+    assert jnn.seeds(2, first=np.uint8(255)).columns()["seed"].tolist() == [255, 256]
+
+
 @pytest.mark.parametrize(
     ("kind", "splitter"),
     [
@@ -121,6 +150,33 @@ def test_populations_on_other_given_splits_are_not_put_together():
         jnn.folds(first) + jnn.folds(second)
 
 
+MIXED = np.repeat(np.arange(5), 20)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (jnn.holdout(0.2, kind="plain"), jnn.holdout(0.2, kind="time")),
+        (
+            jnn.folds(model_selection.PredefinedSplit(MIXED)),
+            jnn.folds(model_selection.PredefinedSplit(np.where(np.arange(100) == 50, 1, MIXED))),
+        ),
+    ],
+)
+def test_populations_on_other_splits_of_alike_texts_are_not_put_together(first, second):
+    with pytest.raises(ValueError, match="one way of splitting"):
+        first + second
+
+
+def test_populations_on_equal_splitters_are_put_together():
+    class Halves(model_selection.BaseCrossValidator):  # of a function: it cannot be pickled
+        def get_n_splits(self, *_):
+            return 2
+
+    halves, predefined = jnn.folds(Halves()), [jnn.folds(model_selection.PredefinedSplit(MIXED)) for _ in range(2)]
+    assert len(halves + halves) == 4 and len(predefined[0] + predefined[1]) == 10
+
+
 def test_a_hold_out_in_time_tests_on_the_last_rows():
     ((train, _, test),) = jnn.holdout(0.25, kind="time").split.rows(DIGITS.take(slice(0, 100)))
     assert train.tolist() == list(range(75)) and test.tolist() == list(range(75, 100))
@@ -150,7 +206,15 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.choice([]), "at least one option"),
         (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] stand on both sides"),
         (lambda: jnn.seeds(2) + jnn.grid(a=[1.0]), r"only the right has \['a'\]"),
+        (lambda: jnn.grid(a=np.eye(2)) + jnn.grid(a=np.eye(3)), r"of one shape, but got \(2,\) and \(3,\)"),
         (lambda: jnn.folds(1), "at least 2 folds"),
+        (lambda: jnn.folds(5, seed=None), "seed as a whole number of at least 0"),
+        (lambda: jnn.holdout(0.2, seed=None), "seed as a whole number of at least 0"),
+        (lambda: jnn.folds(5, repeats=1.5), "repeats as a whole number of at least 1"),
+        (
+            lambda: jnn.folds(model_selection.KFold(3, shuffle=True, random_state=np.random.RandomState(0))),
+            "splits alike each time",
+        ),
         (lambda: jnn.folds(3, kind="blocked"), "wanted kind"),
         (lambda: jnn.folds([]), "at least one pair"),
         (lambda: jnn.folds([(np.arange(3),)]), "split 0 has parts"),

@@ -235,3 +235,19 @@ def test_probabilities_are_made_of_one_array():
     result = jnn.run(made, IRIS)
     with pytest.raises(ValueError, match=r"one array of logits .* a tuple"):
         result.predict(IRIS.x)
+
+
+@pytest.mark.parametrize("positions", [2, 6])
+def test_one_logit_for_each_position_gives_each_its_probabilities(positions, tmp_path):
+    from jax import export
+
+    x = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    data = jnn.Dataset.from_arrays(x, (x[:, :1] > np.linspace(-1, 1, positions)).astype(int), task="classification")
+    model = (lambda key: {"w": jax.random.normal(key, (4, positions))}, lambda params, x: x @ params["w"])
+    made = jnn.Study(model, jnn.losses.binary_cross_entropy, optax.sgd(0.1), epochs=1, batch_size=8)
+    result = jnn.run(made, data)
+    yes = 1 / (1 + np.exp(-x @ result.trained.params["w"][0]))
+    wanted = np.stack([1 - yes, yes], axis=-1)
+    np.testing.assert_allclose(result.predict(x).mean, wanted, rtol=1e-4, atol=1e-6)
+    exported = export.deserialize(result.export(tmp_path / "f", member=0).read_bytes()).call(x)
+    np.testing.assert_allclose(exported, wanted, rtol=1e-4, atol=1e-6)

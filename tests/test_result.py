@@ -10,6 +10,7 @@ import xarray
 
 import jnn
 from jnn import plots, selection, stats, summary
+from jnn.scores import is_number, shared_test_rows
 
 IRIS = jnn.data.load("iris")
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
@@ -110,6 +111,62 @@ def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
     assert abs(np.mean(honest) - 0.5) < 4 * error  # the pooled choice has 0.58; false alarm: 1 in 15 000
 
 
+def test_repeated_folds_that_share_test_rows_do_not_flatter():
+    split = jnn.folds(5, kind="plain", repeats=2).split
+    parts = np.stack([fold.test for fold in split.rows(IRIS.take(slice(0, 50)))])
+    shared = {"shared_test_rows": shared_test_rows(jnn.Rows(parts, np.full(10, 10)))}
+    noise = np.random.default_rng(1).normal(0.5, 0.3, size=(200, 50, 30))  # of each row; 30 settings, all the same
+    made = [scores(n[parts].mean(axis=1)[None]).assign_attrs(shared) for n in noise]
+    honest = [selection.choose(one).interval.mean for one in made]
+    error = np.std(honest) / np.sqrt(len(honest))
+    assert abs(np.mean(honest) - 0.5) < 4 * error  # choosing on all other folds has 0.55; false alarm: 1 in 15 000
+
+
+def test_a_fold_is_scored_by_the_choice_of_folds_of_other_test_rows(result):
+    overlapping = jnn.Rows(np.array([[0, 1], [2, 3], [1, 2], [4, 5]]), np.full(4, 2))  # the third shares with two
+    made = scores(np.array([[[0.9, 0.1], [0.9, 0.1], [0.6, 0.2], [0.3, 0.4]]]))
+    made = made.assign_attrs(shared_test_rows=shared_test_rows(overlapping))
+    assert selection.choose(made).interval.mean == pytest.approx((0.9 + 0.9 + 0.2 + 0.3) / 4)
+    assert selection.choose(made.isel(fold=[0, 1])).interval.n == 2
+    assert np.isnan(selection.choose(made.isel(fold=[0, 2])).interval.mean)
+    assert result.scores.attrs["shared_test_rows"] == "[]"
+
+
+def test_finite_scores_that_are_left_out_are_told():
+    values = np.full((1, 5, 1), 0.9)
+    values[0, 2] = np.nan
+    (row,) = summary.make_summary(scores(values)).rows
+    assert row.intervals["accuracy"].method == "none (no seed is finite in all folds), 4 finite scores left out"
+    members = (jnn.seeds(3) * jnn.folds(5))[:13]
+    columns = {k: ("member", v) for k, v in members.columns().items()}
+    made = scores([[[0.0]]]).drop_vars(["accuracy", "seed", "fold", "rate"])
+    made = made.assign(accuracy=("member", np.random.default_rng(0).normal(size=13))).assign_coords(columns)
+    (row,) = summary.make_summary(made).rows
+    assert row.intervals["accuracy"].n == 10 and "3 finite scores left out" in row.intervals["accuracy"].method
+
+
+def test_a_comparison_tells_what_it_leaves_out():
+    values = np.random.default_rng(0).normal(size=(4, 3, 2))
+    values[1, 2, 0] = np.nan
+    got = selection.compare(scores(values), {"rate": 0}, {"rate": 1})
+    for text in (str(got), got.method):
+        assert "2 finite scores left out (1 diverged" in text
+
+
+def test_a_number_is_found_by_what_distinguishes_it():
+    assert is_number([1e-8, 1e-9, 0.0], 1e-8).tolist() == [True, False, False]
+    assert is_number([0.0, 1e-8], 0).tolist() == [True, False]
+    assert is_number([20260101, 20260102], 20260101).tolist() == [True, False]
+    assert is_number([0.1, 0.10001], np.float32(0.1)).tolist() == [True, False]
+    made = scores(np.random.default_rng(0).normal(size=(3, 2, 2))).assign_coords(rate=[1e-8, 1e-9])
+    assert selection.compare(made, {"rate": 1e-8}, {"rate": 1e-9}).difference.n == 6
+
+
+def test_a_setting_named_like_a_column_of_the_table_keeps_its_numbers():
+    frame = summary.make_summary(scores(np.full((3, 2, 2), 0.9)).rename(rate="n")).to_dataframe()
+    assert frame["setting_n"].tolist() == [0, 1] and frame["n"].tolist() == [6, 6]
+
+
 def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
     values = np.stack([np.full((3, 4), 0.9), np.full((3, 4), 0.95)], axis=-1)
     values[0, 1, 1] = np.nan
@@ -207,6 +264,20 @@ def test_a_saved_result_is_the_same_again(result, tmp_path):
     with pytest.raises(ValueError, match="loaded without"):
         jnn.Result.load(folder).predict(IRIS.x)
     assert jnn.Result.load(folder).trained.params["output"]["kernel"].shape == (24, 8, 3)
+
+
+def test_files_of_two_results_are_not_read_as_one(result, tmp_path, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    folder = result.save(tmp_path)
+    (folder / "run.json").write_text("{}")
+    monkeypatch.setattr("jnn.checkpoint.save", die)
+    with pytest.raises(KeyboardInterrupt):
+        result.member(0).save(folder)
+    with pytest.raises(ValueError, match="has no result"):
+        jnn.Result.load(folder)
+    assert not (folder / "run.json").exists()
 
 
 def test_a_result_is_not_loaded_with_another_study(result, tmp_path):

@@ -1,9 +1,11 @@
 """`run` on real data: roles of the rows, wrong input, memory that does not suffice, and runs that are killed."""
 
+import dataclasses
 import functools
 import json
 import math
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -16,10 +18,12 @@ import optax
 import pytest
 from flax import linen as nn
 from flax import nnx
+from sklearn.model_selection import TimeSeriesSplit
 
 import jnn
 from jnn import plots
 from jnn.checkpoint import Keeper, notes
+from jnn.data import WordTokenizer
 from jnn.population import IDLE, bytes_needed, compile_population, packed
 from jnn.training import _columns, _text, is_out_of_memory, resident
 
@@ -114,6 +118,39 @@ def test_inner_rows_are_neither_trained_nor_tested_on():
         parts = [set(r.index[fold][: r.count[fold]].tolist()) for r in (arrays.train, arrays.validation, arrays.test)]
         assert parts[0] | parts[1] == set(train.tolist()) and parts[2] == set(test.tolist())
         assert not parts[0] & parts[1] and len(parts[1]) == 20
+
+
+@pytest.mark.parametrize("members", [jnn.folds(5, kind="time"), jnn.folds(TimeSeriesSplit(5))])
+def test_an_inner_split_is_in_time_where_the_folds_are(members):
+    arrays = resident(study(validation=0.2), IRIS, members)
+    for train, validation, test in zip(arrays.train.index, arrays.validation.index, arrays.test.index, strict=True):
+        assert train.max() < validation.min() and validation.max() < test.min()
+
+
+def test_an_inner_split_is_plain_where_the_folds_are():
+    rare = jnn.Dataset.from_arrays(IRIS.x[:60], np.arange(60) == 0)
+    assert (resident(study(validation=0.2), rare, jnn.folds(3, kind="plain")).validation.count == 8).all()
+
+
+def test_an_inner_split_that_leaves_no_rows_says_so():
+    series = jnn.Dataset.from_series(np.arange(40.0)[:, None], 3, 8)
+    with pytest.raises(ValueError, match=r"rows to train on before .*, but got 2 rows"):
+        resident(study(validation=0.2), series, jnn.folds(3))
+
+
+def test_a_test_set_that_was_prepared_otherwise_is_refused():
+    texts = [jnn.Dataset.from_texts(words, [0, 1]) for words in (["good film", "so bad"], ["fine film", "so dull"])]
+    reordered = dataclasses.replace(IRIS, feature_names=IRIS.feature_names[::-1])
+    for data, test, name in ((*texts, "tokenizer"), (IRIS, reordered, "feature_names")):
+        with pytest.raises(ValueError, match=f"their {name} differ"):
+            resident(study(), data, jnn.seeds(1), test)
+    again = jnn.Dataset.from_texts(["so good", "bad"], [0, 1], tokenizer=WordTokenizer(texts[0].tokenizer.words))
+    assert len(resident(study(), texts[0], jnn.seeds(1), again).x) == 4
+
+
+def test_a_result_tells_which_folds_share_test_rows():
+    attributes = jnn.run(study(epochs=1), IRIS, jnn.folds(2, repeats=2)).scores.attrs
+    assert json.loads(attributes["shared_test_rows"]) == ["1011", "0111", "1110", "1101"]
 
 
 def test_preprocessing_sees_a_members_training_rows_only():
@@ -437,6 +474,34 @@ def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
         keeper.save(start, jnn.Plan(1, 1, width), 3, np.arange(width), {"a": np.ones(width)}, last=True)
     assert [keeper.plan(start, 1) for start in (0, 4)] == [jnn.Plan(1, 1, 4), jnn.Plan(1, 1, 2)]
     assert keeper.plan(6, 1) is None
+
+
+def keeper_of(folder, program="program"):
+    return Keeper(folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1)))
+
+
+def test_a_part_that_another_run_left_behind_is_not_taken_for_ones_own(tmp_path):
+    plan, state = jnn.Plan(1, 1, 2), {"a": np.ones(2)}
+    first = keeper_of(tmp_path)
+    first.save(0, plan, 3, np.arange(2), state, last=True)
+    assert first.load(0, plan, state)[0] == 3
+    first.close()
+    (tmp_path / "unfinished" / "run.json").unlink()  # as by a kill while it was cleared
+    assert keeper_of(tmp_path, "another").load(0, plan, state) is None
+
+
+def test_what_was_kept_is_removed_under_the_lock_parts_first(tmp_path, monkeypatch):
+    keeper, removed, unlink = keeper_of(tmp_path), [], pathlib.Path.unlink
+    keeper.save(0, jnn.Plan(1, 1, 2), 3, np.arange(2), {"a": np.ones(2)}, last=True)
+
+    def watched(path, **options):
+        removed.append((path.name, keeper.lock.is_locked))
+        unlink(path, **options)
+
+    monkeypatch.setattr(pathlib.Path, "unlink", watched)
+    keeper.clear()
+    assert removed == [("0-2.safetensors", True), ("run.json", True), ("lock", False)]
+    assert not (tmp_path / "unfinished").exists()
 
 
 def test_a_constant_inside_a_jitted_loss_makes_another_run(tmp_path):

@@ -74,12 +74,20 @@ def test_corrected_interval_is_the_formula():
 def test_seed_fold_interval_covers_random_effects(shape, deviations):
     rng, trials = np.random.default_rng(0), 1500
     seed, fold, rest = deviations
-    hits = 0
+    intervals = []
     for _ in range(trials):
         by_seed, by_fold = rng.normal(size=(shape[0], 1)), rng.normal(size=(1, shape[1]))
         scores = seed * by_seed + fold * by_fold + rest * rng.normal(size=shape)
-        hits += covers(stats.seed_fold_interval(scores, shape[1] - 1, 1), 0)
-    assert hits / trials > 0.93 - noise_of(0.93, trials)
+        intervals.append(stats.seed_fold_interval(scores, shape[1] - 1, 1))
+    assert np.mean([covers(i, 0) for i in intervals]) > 0.93 - noise_of(0.93, trials)
+    assert max(i.high - i.low for i in intervals) < 200  # of scores that differ by 1
+
+
+def test_seed_fold_interval_of_a_small_error_is_no_wider_than_that_of_two_values():
+    scores = np.array([[0.910, 0.890], [0.902, 0.918], [0.921, 0.919]])
+    mean, low, high, *_ = stats.seed_fold_interval(scores, 1, 1)
+    error = math.sqrt(1.5 * scores.mean(axis=0).var(ddof=1) + stats.variance_parts(scores).seed / 3)
+    np.testing.assert_allclose((low, high), mean + scipy.stats.t.ppf([0.025, 0.975], 1) * error)
 
 
 def test_variance_parts_are_unbiased_and_add_up_in_a_clean_table():
@@ -178,6 +186,7 @@ def test_an_interval_prints_the_digits_that_it_supports(interval, text):
         (lambda: stats.paired_comparison([1.0, 2.0], [1.0]), "pair them"),
         (lambda: stats.paired_comparison([1.0], [1.0], train_rows=3), "give both or none"),
         (lambda: stats.proportion_interval(3, 2), "count rows"),
+        (lambda: stats.proportion_interval(0.97, 1000), "0.97 of 1000; count rows, not shares"),
         (lambda: stats.holm([0.1, math.nan]), "1 of 2"),
     ],
 )

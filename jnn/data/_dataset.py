@@ -11,19 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jnn.data._check import check_features, check_name, check_not_one_hot, check_rows, check_texts, check_varies
+from jnn.data._columns import Names, as_names, check_known, columns_by_name
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
-from jnn.data._table import (
-    Encoding,
-    Names,
-    as_names,
-    check_known,
-    columns_by_name,
-    fit_encoding,
-    read_series,
-    split_columns,
-    target_of,
-)
+from jnn.data._table import Encoding, fit_encoding, read_series, split_columns, target_of
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
@@ -210,14 +201,15 @@ class Dataset:
         *,
         channels: Sequence[str] = (),
         separator: str | None = None,
+        drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
         """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
 
         x is [rows, length, channels], y [rows, horizon, channels], rows = time - length - horizon + 1; the series is
         kept once. It may be a pandas table or the path of a CSV file, a step in each row; then the columns named
-        `channels`, or all columns of numbers, are the channels. Folds are in time, with a gap that keeps a training
-        row's target out of the test rows' targets.
+        `channels`, or all columns of numbers but those in `drop`, are the channels. Folds are in time, with a gap that
+        keeps a training row's target out of the test rows' targets.
 
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
@@ -225,7 +217,7 @@ class Dataset:
         if isinstance(values, str | PathLike):
             fields = {"name": uncompressed(values).stem, "source": Path(values).name, **fields}
         if isinstance(values, str | PathLike) or hasattr(values, "columns"):
-            values, names = read_series(values, channels, separator)  # type: ignore[arg-type]
+            values, names = read_series(values, channels, separator, drop)  # type: ignore[arg-type]
             fields = {"feature_names": names, **fields}
         values = as_float(as_array(values, "the series"))
         if values.ndim != 2:

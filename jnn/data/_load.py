@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from jnn.data._catalog import CATALOG
 from jnn.data._dataset import Dataset
-from jnn.data._download import Progress, download
+from jnn.data._download import Progress, download, fits
 from jnn.data._entry import Entry, Form
 from jnn.data._sources import SOURCES
 
@@ -46,8 +46,9 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
     Texts take the options `tokenizer` and `length`, series `length` and `horizon`, running text `length`.
 
     Files are looked for in the folder `JNN_DATA`, or else in the platform's cache folder (`data_folder()`), and are
-    fetched to there if they are absent, unless `JNN_OFFLINE=1` is set. Raises ValueError for an unknown name, split or
-    option, FileNotFoundError that says which file to put where.
+    fetched to there if they are absent, unless `JNN_OFFLINE=1` is set. Files that are there are taken as they are;
+    `fetch` checks them. Raises ValueError for an unknown name, split or option, FileNotFoundError that says which file
+    to put where.
 
     >>> load("digits")
     Dataset 'digits': classification, 1797 rows of shape (64,), 10 classes
@@ -64,12 +65,17 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
 def fetch(name: str, *, progress: Progress | None = None) -> Path | None:
     """Fetches the files of a data set unless they are there already; the data folder, or None if it needs no files.
 
-    Every file is checked by its published digest and takes its name only when it is complete; a download that was cut
-    off goes on where it ended. Raises ValueError for an unknown name, FileNotFoundError, in one sentence, where no
-    public address is known, none answers, or `JNN_OFFLINE=1` is set.
+    Every file is checked by its published digest; one that is there already and is another is fetched anew. A file
+    takes its name only when it is complete; a download that was cut off goes on where it ended. Raises
+    ValueError for an unknown name, FileNotFoundError, in one sentence, where no public address is known, none answers,
+    or `JNN_OFFLINE=1` is set.
     """
     entry = _entry(name)
-    form = _present(entry) or _fetch(name, entry, progress)
+    form = _present(entry)
+    if form is None:
+        form = _fetch(name, entry, progress)
+    else:
+        _renew(form, progress)
     return data_folder() if form.files else None
 
 
@@ -93,11 +99,10 @@ def data_folder() -> Path:
     """Where data files are looked for: `JNN_DATA` if it is set, else `jnn` in the platform's cache folder."""
     if os.environ.get("JNN_DATA"):
         return Path(os.environ["JNN_DATA"])
-    home = Path.home()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "jnn"
-    default = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", default)) / "jnn"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "jnn"
+    default = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / default) / "jnn"
 
 
 def _entry(name: str) -> Entry:
@@ -127,15 +132,37 @@ def _read(name: str, entry: Entry, options: dict[str, Any]) -> Dataset:
 
 def _fetch(name: str, entry: Entry, progress: Progress | None) -> Form:
     """Downloads the first form that has addresses."""
-    if os.environ.get("JNN_OFFLINE", "0") not in ("", "0"):
+    if _is_offline():
         raise FileNotFoundError(f"{_absence(name, entry)} (JNN_OFFLINE is set: nothing is fetched)")
     form = next((form for form in entry.forms if _has_addresses(form)), None)
     if form is None:
         raise FileNotFoundError(f"{_absence(name, entry)} (no address is known to fetch them from)")
     for file in form.files:
-        source = SOURCES[file]
-        download(source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress)
+        _download(file, progress)
     return form
+
+
+def _renew(form: Form, progress: Progress | None) -> None:
+    """Fetches anew what lies there with other bytes than were published."""
+    for file in form.files:
+        path, digest = data_folder() / file, SOURCES[file].digest if file in SOURCES else ""
+        if fits(path, digest):
+            continue
+        if _is_offline():
+            raise FileNotFoundError(
+                f"wanted the file {path.name} ({digest}), got another one at {path}: put the right one there, or unset "
+                "JNN_OFFLINE to fetch it"
+            )
+        _download(file, progress)
+
+
+def _download(file: str, progress: Progress | None) -> None:
+    source = SOURCES[file]
+    download(source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress)
+
+
+def _is_offline() -> bool:
+    return os.environ.get("JNN_OFFLINE", "0") not in ("", "0")
 
 
 def _absence(name: str, entry: Entry) -> str:

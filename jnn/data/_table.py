@@ -4,22 +4,33 @@ import collections
 import contextlib
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jnn.data._check import repeated
+from jnn.data._columns import (
+    Names,
+    as_names,
+    as_text,
+    check_complete,
+    check_known,
+    check_named,
+    checked_text,
+    columns_by_name,
+    is_number,
+    is_single,
+    numbers_among,
+    refuse_text,
+)
 from jnn.data._csv import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Names = str | int | Sequence[str | int]  # of columns; numbers where a table has them for names
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
-_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
+_BOOLS = ("true", "false")
 
 
 class Column(NamedTuple):
@@ -76,22 +87,6 @@ def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
     return Encoding(tuple(Column(name, _categories(name, values)) for name, values in features.items()))
 
 
-def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
-    """The columns of a table under their names as text, each of which must be there once."""
-    if not (hasattr(frame, "columns") and hasattr(frame, "items")):
-        raise ValueError(f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it")
-    columns = {str(name): values for name, values in frame.items()}
-    if len(columns) < frame.shape[1]:
-        twice = repeated([*map(str, frame.columns)])
-        raise ValueError(f"wanted columns of different names, got {twice} more than once: rename them")
-    return columns
-
-
-def as_names(names: Names) -> tuple[str, ...]:
-    """One name or several as text, as `columns_by_name` has them."""
-    return (str(names),) if _is_single(names) else tuple(map(str, names))  # type: ignore[arg-type]
-
-
 def split_columns(
     columns: "dict[str, pd.Series]", targets: Sequence[str], drop: Sequence[str]
 ) -> "tuple[dict[str, pd.Series], dict[str, pd.Series]]":
@@ -106,11 +101,15 @@ def split_columns(
         )
     chosen = {name: columns[name] for name in targets}
     check_complete({**features, **chosen})
+    check_named(features)
     return features, chosen
 
 
 def read_series(
-    source: "pd.DataFrame | str | PathLike[str]", channels: Sequence[str] = (), separator: str | None = None
+    source: "pd.DataFrame | str | PathLike[str]",
+    channels: Sequence[str] = (),
+    separator: str | None = None,
+    drop: Names = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """A series [time, channels] with the channels' names, from a table or CSV file whose rows are its steps.
 
@@ -118,30 +117,24 @@ def read_series(
         source: A pandas table or the path of a CSV file, which may be compressed.
         channels: The columns to take; by default those of numbers, so that dates are left out.
         separator: Between the columns of a file; by default a tab in .tsv, else a comma.
+        drop: Columns to leave out.
     """
     if isinstance(source, str | PathLike):
         source = read_csv(source, separator)
-    columns = columns_by_name(source)
+    columns, dropped = columns_by_name(source), as_names(drop)
+    check_known(columns, dropped)
+    columns = {name: values for name, values in columns.items() if name not in dropped}
     check_known(columns, channels)
-    names = tuple(channels) or tuple(name for name, values in columns.items() if _is_number(values))
-    chosen = {name: columns[name] for name in names}
+    chosen = {name: columns[name] for name in channels} or numbers_among(columns)
     if not chosen:
         raise ValueError(f"wanted a column of numbers for the series, got {list(columns)}: add one")
     check_complete(chosen)
     for name, values in chosen.items():
-        if not _is_number(values):
-            raise ValueError(f"wanted numbers in each channel of the series, got {values.iloc[0]!r} in {name!r}")
-    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), names
-
-
-def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
-    """Every name is that of a column."""
-    unknown = sorted(set(names) - set(columns))
-    if unknown:
-        raise ValueError(
-            f"wanted columns among {list(columns)}, got {unknown}: "
-            "check the spelling, and the separator if several names stand in one"
-        )
+        if not is_number(values):
+            refuse_text(name, values)
+    if not channels and len(source):
+        check_named(chosen)
+    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), tuple(chosen)
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
@@ -149,42 +142,27 @@ def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarra
 
     Also the labels of a categorical in its own order, as far as they occur; () where they are to be sorted.
     """
-    if not _is_single(target):
+    if not is_single(target):
         return _target_matrix(columns), ()
     ((name, values),) = columns.items()
     if values.dtype.name != "category":
         return _target_values(name, values), ()
     order = map(str, values.cat.remove_unused_categories().cat.categories)
-    return _text(name, values).to_numpy(object), tuple(dict.fromkeys(order))
-
-
-def check_complete(columns: "dict[str, pd.Series]") -> None:
-    """No value is missing."""
-    counts = {name: int(values.isna().sum()) for name, values in columns.items()}
-    holes = [f"{count} in {name!r}" for name, count in counts.items() if count]
-    if holes:
-        raise ValueError(
-            f"wanted a value in every row, got missing values: {', '.join(holes)}: "
-            "fill them, or drop these rows or columns, before"
-        )
-
-
-def _is_single(names: Names) -> bool:
-    return isinstance(names, str) or not isinstance(names, Iterable)
+    return checked_text(name, values).to_numpy(object), tuple(dict.fromkeys(order))
 
 
 def _target_values(name: str, column: "pd.Series") -> np.ndarray:
     """Numbers, bools or text; dates and text among numbers are refused."""
-    if _is_number(column):
+    if is_number(column):
         return column.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[column.dtype.kind])
     if column.dtype.name in ("bool", "boolean"):
         return column.to_numpy(bool)
-    return _text(name, column).to_numpy(object)
+    return checked_text(name, column).to_numpy(object)
 
 
 def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
     for name, values in columns.items():
-        if not _is_number(values):
+        if not is_number(values):
             raise ValueError(
                 f"wanted numbers in each of the targets {list(columns)}, got {values.iloc[0]!r} in {name!r}: "
                 "correct the column, or pass a single target for labels"
@@ -194,9 +172,9 @@ def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
 
 def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
     """The sorted categories of a column of features, None for numbers."""
-    if _is_number(column):
+    if is_number(column):
         return None
-    categories = tuple(sorted(set(_text(name, column))))
+    categories = tuple(sorted(set(checked_text(name, column))))
     if len(categories) > max(20, len(column) / 2):
         raise ValueError(
             f"wanted categories that come again, got {len(categories)} different texts in the {len(column)} rows of "
@@ -209,12 +187,13 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
     import pandas as pd
 
     if column.categories is None:
-        if not _is_number(values):
-            _refuse_text(column.name, values.astype(object).map(str))
+        if not is_number(values):
+            refuse_text(column.name, values)
         with np.errstate(over="ignore"):  # Dataset says it in a sentence
             return values.to_numpy(np.float32)[:, None]
-    rows, texts = pd.factorize(values.astype(object).map(str))
-    found = _places(texts, column.categories)
+    rows, texts = pd.factorize(as_text(values))
+    firsts = np.unique(rows, return_index=True)[1]
+    found = _places(values.astype(object).to_numpy()[firsts], column.categories)
     unknown = sorted(text for text, place in zip(texts, found, strict=True) if place is None)
     if unknown:
         raise ValueError(
@@ -224,77 +203,42 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
     return np.eye(len(column.categories), dtype=np.float32)[np.array(found, int)[rows]]
 
 
-def _places(texts: Iterable[str], categories: Sequence[str]) -> list[int | None]:
-    """Where each text stands among the categories, or else the only one that a reader of files may take for the same.
+def _places(values: Iterable[object], categories: Sequence[str]) -> list[int | None]:
+    """Where each value stands among the categories, or else the only one that a reader of files may take for the same.
 
     A file's "01" or "true" is text, a number or a bool by what else stands in its column, so categories are found again
     whatever types the reader of either table saw. None is no category.
     """
     exact = {category: place for place, category in enumerate(categories)}
     read = collections.defaultdict(list)
-    for category, place in exact.items():
-        read[_as_read(category)].append(place)
+    for category in categories:
+        read[_as_read(category)].append(category)
 
-    def place_of(text: str) -> int | None:
-        alike = read.get(_as_read(text), [])
-        return exact.get(text, alike[0] if len(alike) == 1 else None)
+    def place_of(value: object) -> int | None:
+        if str(value) in exact:
+            return exact[str(value)]
+        alike = read.get(_as_read(str(value)), [])
+        return exact[alike[0]] if len(alike) == 1 and _may_be(value, alike[0]) else None
 
-    return [place_of(text) for text in texts]
+    return [place_of(value) for value in values]
+
+
+def _may_be(value: object, category: str) -> bool:
+    """Whether a value that reads as a category does may be it: a number or bool that was read from it, or its print.
+
+    "1.10" and "1.1" are two texts, as are "001" and "1"; "10" and "10.0" are what one number is as text.
+    """
+    is_print = category == str(_as_read(category))
+    if isinstance(value, str):
+        return is_print and (value.lower() in _BOOLS or value == str(_as_read(value)))
+    is_whole_alone = isinstance(value, Integral) and isinstance(_as_read(category), float)
+    return is_print or not is_whole_alone  # where pandas reads 4E1 it reads floats
 
 
 def _as_read(text: str) -> str | float:
     """What pandas may make of a text: "01" becomes the number 1, and "TRUE" a bool, which is "True" as text."""
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text.capitalize() if text.lower() in ("true", "false") else text
-
-
-def _is_number(column: "pd.Series") -> bool:
-    return column.dtype.kind in "iuf"
-
-
-def _text(name: str, column: "pd.Series") -> "pd.Series":
-    """A column of text, categories or bools as text; what is neither is refused."""
-    if column.dtype.kind not in "bO":
-        _refuse_type(name, f"type {column.dtype}")
-    text = column.astype(object).map(str)
-    if column.dtype.name != "category":  # whoever says category means it
-        _check_text(name, text)
-    return text
-
-
-def _check_text(name: str, text: "pd.Series") -> None:
-    """Text is text: not dates, and not numbers with a slip in some row."""
-    if text.str.fullmatch(_DATE).mean() > 0.5:
-        _refuse_type(name, f"dates such as {text.iloc[0]!r}")
-    is_number = _parses(text) | text.str.fullmatch(_DECIMAL_COMMA).to_numpy(bool)
-    if is_number.all():
-        raise ValueError(
-            f"wanted numbers or categories in column {name!r}, got numbers written as text, such as {text.iloc[0]!r}: "
-            "write a decimal point, or convert the column, with .astype(float) or .astype('category')"
-        )
-    if is_number.mean() > 0.5:
-        _refuse_text(name, text)
-
-
-def _refuse_text(name: str, text: "pd.Series") -> NoReturn:
-    slips = np.flatnonzero(~_parses(text))
-    row = int(slips[0]) if slips.size else 0
-    raise ValueError(
-        f"wanted a number in every row of column {name!r}, got {text.iloc[row]!r} in row {row + 1} "
-        f"(row 1 follows the header; such rows: {slips.size or len(text)}): correct or drop these rows"
-    )
-
-
-def _refuse_type(name: str, what: str) -> NoReturn:
-    raise ValueError(
-        f"wanted numbers, text, categories or bools in column {name!r}, got {what}: leave it out with "
-        f"drop=[{name!r}], or turn it into numbers before, such as the month or the days since the first"
-    )
-
-
-def _parses(text: "pd.Series") -> np.ndarray:
-    import pandas as pd
-
-    return pd.Series(pd.to_numeric(text, errors="coerce")).notna().to_numpy()
+    if "_" not in text:  # Python alone reads 1_0 as a number
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                return kind(text)
+    return text.capitalize() if text.lower() in _BOOLS else text

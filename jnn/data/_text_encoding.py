@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.data._table import check_complete, columns_by_name
+from jnn.data._columns import check_complete, columns_by_name
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class TextEncoding:
     def encode(self, frame: "pd.DataFrame") -> np.ndarray:
         """The texts of a table as int32 [rows, length]; of its only column, or of that whose name is `column`."""
         columns = columns_by_name(frame)
-        name = next(iter(columns)) if len(columns) == 1 else self.column
+        name = self._sole(*columns) if len(columns) == 1 else self.column
         if name not in columns:
             raise ValueError(f"wanted the texts in a column {name!r}, got none of that name in {list(columns)}: add it")
         check_complete({name: columns[name]})
@@ -60,3 +61,12 @@ class TextEncoding:
                 "encode them yourself and give the ids"
             )
         return cls(fields["column"], _KINDS[fields["kind"]].from_json(fields["tokenizer"]), fields["length"])
+
+    def _sole(self, name: str) -> str:
+        """The only column of a table, whatever its name, unless that is a whole header with another separator."""
+        if name != self.column and self.column in (part.strip(' "') for part in re.split(r"[;,\t|]", name)):
+            raise ValueError(
+                f"wanted the texts in a column {self.column!r}, got the only column {name!r}: give the separator that "
+                "stands between these names"
+            )
+        return name
