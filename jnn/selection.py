@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import xarray
 
 _INNER = "each fold scored with the setting that is best on its own inner validation rows"
-_OTHERS = "each fold scored with the setting that is best on the other folds, those of other test rows"
+_OTHERS = "each fold scored with the setting that is best on the other folds"
+_APART = "each fold scored with the setting that is best on the folds without its test rows"
 _UNSCORED = "chosen on all the rows that could score it; add folds or validation"
 
 
@@ -74,7 +75,8 @@ def _by_others(judges: np.ndarray, present: np.ndarray, others: np.ndarray) -> t
     if not others.any(axis=1).all():
         return _UNSCORED, None
     levels = [_levels(judges[:, :, chosen], present[:, :, chosen], axis=(1, 2)) for chosen in others]
-    return _OTHERS, np.argmax(levels, axis=1)
+    method = _OTHERS if others.sum() == others.size - len(others) else _APART
+    return method, np.argmax(levels, axis=1)
 
 
 def compare(
