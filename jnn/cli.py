@@ -105,8 +105,7 @@ def run(command: Run) -> None:
     finally:
         with contextlib.suppress(OSError):  # from a folder that holds anything
             if command.out is None:  # a run that was refused leaves none
-                folder.rmdir()
-                folder.parent.rmdir()
+                os.removedirs(folder)
 
 
 def resume(command: Resume) -> None:

@@ -151,22 +151,28 @@ def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[
 
 def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
     """Rows from this one of the file on are finite, in float32 too."""
-    is_bad = ~(np.abs(rows) <= _LARGEST).all(axis=tuple(range(1, rows.ndim)))  # of NaN, too
-    if is_bad.any():
+    row = _first_wrong(np.abs(rows) <= _LARGEST)  # NaN is not
+    if row is not None:
         raise ValueError(
-            f"wanted finite numbers, but row {first + int(is_bad.argmax()) + 1} of {path} has NaN, infinity or one too "
+            f"wanted finite numbers, but row {first + row + 1} of {path} has NaN, infinity or one too "
             "large for float32; leave such rows out or fill their values"
         )
 
 
 def _check_answer(mean: np.ndarray, first: int, path: pathlib.Path) -> None:
     """Predictions from this one on are finite: of others, a class or a spread would be made up."""
-    is_bad = ~np.isfinite(mean).all(axis=tuple(range(1, mean.ndim)))
-    if is_bad.any():
+    row = _first_wrong(np.isfinite(mean))
+    if row is not None:
         raise ValueError(
-            f"wanted finite predictions, but number {first + int(is_bad.argmax()) + 1} of those from {path} has NaN or "
+            f"wanted finite predictions, but number {first + row + 1} of those from {path} has NaN or "
             "infinity; leave out rows that are far from those of training, or members that diverged"
         )
+
+
+def _first_wrong(is_right: np.ndarray) -> int | None:
+    """The first row of which not all is right; None if there is none."""
+    is_wrong = ~is_right.all(axis=tuple(range(1, is_right.ndim)))
+    return int(is_wrong.argmax()) if is_wrong.any() else None
 
 
 def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pandas.DataFrame":

@@ -1,8 +1,9 @@
 """What a result remembers of the rows that trained it, and how new rows are made to fit."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -51,8 +52,8 @@ def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
         raise ValueError(f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers")
     is_cast = x.dtype != dtype
     if about["vocabulary"]:
-        x = _Ids(x, _known_ids(about))
-    return _Cast(x, dtype) if is_cast else x
+        x = _Read(x, functools.partial(_checked_ids, count=_known_ids(about)))
+    return _Read(x, functools.partial(np.asarray, dtype=dtype)) if is_cast else x
 
 
 def row_of(about: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], str]:
@@ -122,37 +123,28 @@ def _kind_of(rows: Any) -> list[Any]:
     return [rows.shape[1:], str(rows.dtype)]
 
 
+def _checked_ids(ids: Any, count: float) -> np.ndarray:
+    """The token ids, each below the count: for others an embedding gives NaN, or another word."""
+    ids = np.asarray(ids)
+    is_other = (ids < 0) | (ids >= count)
+    if is_other.any():
+        wanted = "from 0 on" if count == np.inf else f"from 0 to {count - 1}"
+        raise ValueError(
+            f"wanted token ids {wanted}, as in training, but got {ids[is_other][0]}; encode the rows as those that "
+            "the members were trained on"
+        )
+    return ids
+
+
 @dataclasses.dataclass(frozen=True)
-class _Ids:
-    """Rows of token ids that are checked as they are read: for others an embedding gives NaN, or another word."""
+class _Read:
+    """Rows that are changed, or checked, as they are read."""
 
     rows: Any
-    count: float
+    change: Callable[[Any], np.ndarray]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
-        ids = np.asarray(self.rows[chosen])
-        is_other = (ids < 0) | (ids >= self.count)
-        if is_other.any():
-            wanted = "from 0 on" if self.count == np.inf else f"from 0 to {self.count - 1}"
-            raise ValueError(
-                f"wanted token ids {wanted}, as in training, but got {ids[is_other][0]}; encode the rows as those that "
-                "the members were trained on"
-            )
-        return ids
-
-
-@dataclasses.dataclass(frozen=True)
-class _Cast:
-    """Rows that are cast as they are read."""
-
-    rows: Any
-    dtype: str
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, chosen: Any) -> np.ndarray:
-        return np.asarray(self.rows[chosen], self.dtype)
+        return self.change(self.rows[chosen])
