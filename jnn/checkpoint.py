@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from jnn.plan import Plan
 from jnn.sentence import reason_of
@@ -31,7 +32,7 @@ def save(path: Any, tree: Any, **notes: Any) -> None:
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
-    leaves = [(_name(p), np.ascontiguousarray(a)) for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))]
+    leaves = [(_name(p), np.asarray(a, order="C")) for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))]
     if len(arrays := dict(leaves)) < len(leaves):
         twice = sorted({name for name, _ in leaves if [n for n, _ in leaves].count(name) > 1})
         raise ValueError(f"wanted arrays of different names, but {twice} come more than once; rename a parameter")
@@ -42,13 +43,13 @@ def save(path: Any, tree: Any, **notes: Any) -> None:
     partial.replace(path)
 
 
-def load(path: Any, like: Any, *, rows: bool = False) -> Any:
+def load(path: Any, like: Any, *, members: bool = False) -> Any:
     """Reads a tree written by `save`.
 
     Args:
         path: The file.
         like: A tree of arrays or shapes with the structure to fill.
-        rows: Whether the file's arrays have a first axis more than those of `like`, that of members.
+        members: Whether the file's arrays have a leading axis of members that `like` lacks.
 
     Raises:
         ValueError: If the file is damaged, or if the names or shapes in it and in `like` differ.
@@ -62,10 +63,10 @@ def load(path: Any, like: Any, *, rows: bool = False) -> Any:
             f"left over are {sorted(found.keys() - wanted)}; load it with the study that it was saved from"
         )
     for p, leaf in leaves:
-        shape = found[_name(p)].shape[int(rows) :][: leaf.ndim]
-        if shape != tuple(leaf.shape):
+        shape, expected = found[_name(p)].shape[int(members) :], (*leaf.shape, *[2] * _is_key(leaf))
+        if shape != expected:
             raise ValueError(
-                f"wanted {_name(p)} of shape {tuple(leaf.shape)}, but {path} has {shape}; "
+                f"wanted {_name(p)} of shape {expected}, but {path} has {shape}; "
                 "load it with the study that it was saved from"
             )
     return structure.unflatten(_as(found[_name(p)], leaf) for p, leaf in leaves)
@@ -73,14 +74,7 @@ def load(path: Any, like: Any, *, rows: bool = False) -> Any:
 
 def load_nested(path: Any) -> dict[str, Any]:
     """Reads a file written by `save` as nested dicts, without knowing its structure."""
-    tree: dict[str, Any] = {}
-    for name, array in _arrays(path).items():
-        *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = array
-    return tree
+    return unflatten_dict(_arrays(path), sep="/")
 
 
 def notes(path: Any) -> dict[str, Any]:
@@ -164,7 +158,7 @@ class Keeper:
         if not path.exists():
             return None
         found = notes(path)
-        if found.get("digest", self.digest) != self.digest:
+        if found["digest"] != self.digest:
             return None
         return found["epoch"], np.asarray(found["order"]), load(path, like)
 

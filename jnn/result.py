@@ -220,7 +220,7 @@ class Result:
             arrays = checkpoint.load_nested(path)
             trained = Trained(*(arrays.get(name, {}) for name in Trained._fields))
         else:
-            trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])), rows=True)
+            trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])), members=True)
         return cls(scores, trained, members, study, notes["timing"])
 
 

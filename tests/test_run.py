@@ -636,6 +636,19 @@ def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
     assert jnn.checkpoint.load_nested(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
 
 
+def test_a_state_comes_back_from_its_file_with_its_scalars(tmp_path):
+    params, key = {"w": jnp.ones((2, 3))}, jax.random.key(3)
+    state = jnn.State(params, {}, optax.adam(0.1).init(params), (), {"rate": jnp.float32(0.5)}, key, jnp.int32(7))
+    jnn.save(tmp_path / "a", state)
+    again = jnn.load(tmp_path / "a", state)
+    assert [a.shape for a in jax.tree.leaves(again)] == [a.shape for a in jax.tree.leaves(state)]
+    assert (again.step, again.key) == (7, key)
+    for found, like in ((np.ones((3, 5)), np.ones(3)), (np.ones(1), np.ones(())), (np.ones((2, 2), np.uint32), key)):
+        jnn.save(tmp_path / "b", {"a": found})
+        with pytest.raises(ValueError, match="wanted a of shape"):
+            jnn.load(tmp_path / "b", {"a": like})
+
+
 class Tagger(nnx.Module):
     """Outputs for each step of a series."""
 
