@@ -76,10 +76,15 @@ class Result:
         return cls(scores, Trained(params, model_state, state.scale, state.hyper), members, study, dict(timing))
 
     def final(self) -> "xarray.Dataset":
-        """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis."""
+        """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis.
+
+        NaN where the monitored score was finite after no epoch: such a member has its first parameters, untrained.
+        """
         if "best_epoch" not in self.scores:
             return self.scores.isel(epoch=-1)
-        return self.scores.sel(epoch=self.scores["best_epoch"].clip(min=1)).drop_vars(["best_epoch", "epoch"])
+        best = self.scores["best_epoch"]
+        final = self.scores.sel(epoch=best.clip(min=1)).drop_vars(["best_epoch", "epoch"])
+        return final.where(best > 0)
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
         """Mean and interval per setting; see `jnn.summary.make_summary` for the statistics."""

@@ -112,6 +112,21 @@ def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
         np.testing.assert_allclose(np.mean(predicted == IRIS.y[test]), final[i], atol=1e-6)
 
 
+def test_a_member_whose_monitored_score_is_never_finite_counts_as_diverged():
+    two = jnn.Dataset.from_arrays(IRIS.x[:100], IRIS.y[:100])
+    parts = [(np.r_[10:50, 60:100], np.r_[0:5], np.r_[5:10, 50:60])]  # of one class alone, which has no AUC
+    made = study(
+        model=functools.partial(jnn.models.MLP, 4, (), 2),
+        metrics={"auc": jnn.metrics.roc_auc},
+        keep="best",
+        monitor="auc",
+        epochs=2,
+    )
+    result = jnn.run(made, two, jnn.seeds(2) * jnn.folds(parts))
+    assert np.isfinite(result.scores["auc"]).all() and np.isnan(result.final()["auc"]).all()
+    assert result.summary().rows[0].diverged == 2 and result.final().attrs == result.scores.attrs
+
+
 def test_inner_rows_are_neither_trained_nor_tested_on():
     arrays = resident(study(validation=0.2), IRIS, jnn.folds(3))
     for fold, (train, _, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
