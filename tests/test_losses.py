@@ -140,6 +140,8 @@ def test_shapes_that_would_broadcast_are_refused():
     refuse(losses.kl_divergence, LOGITS, SHARES[:1], match="one shape")
     refuse(losses.gaussian_nll, LOGITS[:, :3], NUMBERS[:, 0], match="even number of outputs")
     refuse(losses.quantile, LOGITS, NUMBERS, q=(0.1, 0.9), match="2 quantile levels")
+    refuse(losses.quantile, LOGITS[:, :2], NUMBERS[:3, :2], q=(0.1, 0.9), match="2 quantile levels")
+    refuse(losses.gan.hinge.discriminator, LOGITS, LABELS, match="one shape")
     refuse(losses.ctc, LOGITS, LABELS, match="add the batch axis")
 
 
@@ -151,7 +153,9 @@ def test_quantile_is_scikit_learns_pinball_loss_for_one_level_and_for_several():
         np.testing.assert_allclose(ours, mean_pinball_loss(NUMBERS, LOGITS, alpha=q), rtol=1e-5)
     levels = (0.1, 0.5, 0.6, 0.9)
     each = [mean_pinball_loss(NUMBERS[:, 0], LOGITS[:, i], alpha=q) for i, q in enumerate(levels)]
-    np.testing.assert_allclose(call(losses.quantile, LOGITS, NUMBERS[:, 0], q=levels).mean(), np.mean(each), rtol=1e-5)
+    for several in (levels, list(levels), np.array(levels, np.float32)):
+        ours = call(losses.quantile, LOGITS, NUMBERS[:, 0], q=several).mean()
+        np.testing.assert_allclose(ours, np.mean(each), rtol=1e-5)
 
 
 def test_likelihoods_are_scipys():
@@ -360,9 +364,14 @@ def test_alpha_is_one_number_or_one_for_each_class():
 def test_settings_outside_their_range_are_refused():
     refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=1.5, match=r"label_smoothing in \[0, 1\]")
     refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=np.float32(-1), match="label_smoothing")
-    refuse(losses.huber, LOGITS, NUMBERS, delta=-1.0, match="delta above 0")
+    for delta in (-1.0, np.inf, np.nan):
+        refuse(losses.huber, LOGITS, NUMBERS, delta=delta, match="delta above 0")
+    refuse(losses.huber, LOGITS, NUMBERS, delta=jnp.ones((6, 1)), match="delta as one number, but got shape")
+    refuse(losses.gaussian_nll, LOGITS, NUMBERS[:, :2], min_variance=-1.0, match="min_variance of 0 or more")
     refuse(losses.quantile, LOGITS, NUMBERS, q=1.5, match=r"levels q in \[0, 1\]")
     refuse(losses.quantile, LOGITS[:, :2], NUMBERS[:, 0], q=(0.5, -0.1), match=r"levels q in \[0, 1\]")
+    refuse(losses.quantile, LOGITS, NUMBERS, q=jnp.ones((6, 1)), match="one or a list")
+    refuse(losses.binary_cross_entropy, LOGITS[:, :1], BITS[:, 0], positive_weight=jnp.ones(3), match="one number, or")
 
 
 @pytest.mark.parametrize("loss", [losses.focal, losses.hinge])
@@ -388,3 +397,63 @@ def test_ctc_takes_classes_that_cannot_be_and_refuses_what_does_not_fit():
 def test_labels_of_a_narrow_type_count_all_classes():
     logits, labels = jnp.zeros((2, 300)), jnp.array([3, 120], jnp.int8)
     np.testing.assert_allclose(losses.softmax_cross_entropy(logits, labels), np.log(300), rtol=1e-6)
+    low = jnp.zeros((2, 300)).at[:, 0].set(1.0)
+    np.testing.assert_array_equal(losses.hinge(low, labels), 2)
+    np.testing.assert_array_equal(losses.hinge(low[:, :256], labels.astype(jnp.uint8)), 2)
+    smooth = losses.softmax_cross_entropy(logits, labels, label_smoothing=0.1)
+    np.testing.assert_allclose(smooth, np.log(300), rtol=1e-6)
+
+
+def test_the_slope_by_a_hard_target_is_the_cost():
+    x, t = jnp.array([2.0, 2.0, 2.0]), jnp.array([1.0, 0.0, 0.3])
+    slope = jax.grad(lambda t: losses.binary_cross_entropy(x, t).sum())(t)
+    np.testing.assert_allclose(slope, -x, rtol=1e-6)  # softplus(-x) - softplus(x)
+    masked = jnp.array([[1.0, 0.0, -jnp.inf]])
+    one_hot = jnp.array([[1.0, 0.0, 0.0]])
+    slope = jax.grad(lambda q: losses.softmax_cross_entropy(masked, q).sum())(one_hot)
+    np.testing.assert_allclose(slope[0, :2], -scipy.special.log_softmax([1.0, 0.0]), rtol=1e-6)
+    assert np.isfinite(slope).all()
+    by_smoothing = jax.grad(lambda e: losses.softmax_cross_entropy(x, jnp.array(0), label_smoothing=e))
+    np.testing.assert_allclose(by_smoothing(0.0), 0, atol=1e-6)  # of equal logits every class costs the same
+
+
+def test_a_class_masked_on_both_sides_leaves_the_slopes_of_the_others():
+    logits, shares = jnp.array([1.0, 0.0, -jnp.inf]), jnp.array([0.5, 0.5, 0.0])
+    slopes = jax.grad(losses.kl_divergence, (0, 1))(logits, shares)
+    wanted = jax.grad(losses.kl_divergence, (0, 1))(logits[:2], shares[:2])
+    for slope, alone in zip(slopes, wanted, strict=True):
+        np.testing.assert_allclose(slope, [*alone, 0], rtol=1e-6)
+
+
+def test_smoothing_mixes_any_shares_with_equal_ones():
+    shares = 3 * SHARES  # as of several true classes
+    mixed = 0.8 * shares + 0.2 / 4
+    wanted = -(mixed * scipy.special.log_softmax(LOGITS.astype(np.float64), -1)).sum(-1)
+    got = call(losses.softmax_cross_entropy, LOGITS, shares, label_smoothing=0.2)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [losses.huber, losses.log_cosh])
+def test_a_smooth_loss_is_curved_at_zero(loss):
+    curvature = jax.vmap(jax.hessian(lambda e: loss(e, jnp.zeros(()))))(jnp.array([0.0, 0.5, -0.5]))
+    truth = np.ones(3) if loss is losses.huber else 1 / np.cosh([0.0, 0.5, -0.5]) ** 2
+    np.testing.assert_allclose(curvature, truth, rtol=1e-5)
+
+
+def test_a_floor_under_the_variance_may_be_traced():
+    nll = jax.jit(lambda floor: losses.gaussian_nll(jnp.array([0.0, -9.0]), jnp.array(1.0), min_variance=floor))
+    np.testing.assert_allclose(nll(0.25), -scipy.stats.norm.logpdf(1, 0, 0.5) - np.log(2 * np.pi) / 2, rtol=1e-6)
+
+
+def test_weights_may_be_a_list():
+    for loss, targets, name in (
+        (losses.softmax_cross_entropy, LABELS, "class_weights"),
+        (losses.focal, LABELS, "alpha"),
+        (losses.focal, BITS, "alpha"),
+        (losses.binary_cross_entropy, BITS, "positive_weight"),
+    ):
+        weights = [0.1, 0.2, 0.3, 0.4]
+        of_list = inspect.unwrap(loss)(jnp.asarray(LOGITS), jnp.asarray(targets), **{name: weights})
+        np.testing.assert_array_equal(
+            of_list, loss(jnp.asarray(LOGITS), jnp.asarray(targets), **{name: jnp.array(weights)})
+        )

@@ -11,6 +11,8 @@ import scipy.special
 import sklearn.metrics as sk
 
 from jnn import metrics
+from jnn.metrics._classification import _check_average
+from jnn.metrics._metric import _check_labels
 
 ROWS, CLASSES = 40, 3
 rng = np.random.default_rng(0)
@@ -289,6 +291,22 @@ def test_r2_of_constant_targets_is_scikit_learns():
         assert ours(metrics.r2, predictions, targets) == sk.r2_score(targets, predictions)
 
 
+def test_r2_of_a_single_row_is_undefined():
+    y, t, w = jnp.array([1.0, 2.0]), jnp.array([1.0, 3.0]), jnp.array([1.0, 0.0])
+    assert np.isnan(metrics.r2(y[:1], t[:1])) and np.isnan(metrics.r2(y, t, w))
+    one_by_one = metrics.r2.update(metrics.r2.update(metrics.r2.init(), y[:1], t[:1]), y[1:], t[1:])
+    np.testing.assert_allclose(metrics.r2.value(one_by_one), sk.r2_score(t, y), rtol=1e-6)
+
+
+def test_average_precision_keeps_a_light_positive_above_heavy_rows():
+    x, t, w = np.array([3.0, 2.0, 1.0], np.float32), np.array([1, 0, 1]), np.array([1e-8, 1.0, 1.0], np.float32)
+    expected = sk.average_precision_score(t, x, sample_weight=w)
+    np.testing.assert_allclose(ours(metrics.average_precision, x, t, w), expected, rtol=2e-5)
+    w[2] = 1e-8
+    expected = sk.average_precision_score(t, x, sample_weight=w)
+    np.testing.assert_allclose(ours(metrics.average_precision, x, t, w), expected, rtol=2e-5)
+
+
 def test_a_million_rows_keep_their_digits_far_from_zero():
     size, batch = 1_000_000, 1000
     targets = (1e4 + rng.normal(size=size)).astype(np.float32)
@@ -318,6 +336,8 @@ def test_wrong_shapes_labels_and_settings_are_refused_in_one_sentence():
     refuse(metrics.accuracy.update, np.zeros(2), logits, labels, weights[:3], match="one weight per row")
     refuse(metrics.mse.update, np.zeros(2), logits, labels, match="must have one shape")
     refuse(metrics.f1(2).update, np.zeros(2), logits, labels, match="made for 2 classes")
+    refuse(_check_labels, labels, labels, match="wanted logits as predictions, but got int32")
+    refuse(_check_average, logits, labels, match=r"but got ArrayImpl; make the metric first, as in f1\(3\)")
     for make, match in (
         (lambda: metrics.f1(3, "median"), "'micro'"),
         (lambda: metrics.recall(3, "binary"), "exactly two classes"),

@@ -5,13 +5,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Integer, Shaped
 
-from jnn.losses._form import are_class_labels, as_float, is_number, mean_over_outputs, one_hot, paired
+from jnn.losses._form import (
+    are_class_labels,
+    as_float,
+    check_weights,
+    is_number,
+    mean_over_outputs,
+    one_hot,
+    paired,
+)
 
 Scalar = float | Float[Array, ""]
 PerClass = Float[Array | np.ndarray, " classes"]
-Labels = Int[Array, "*batch"] | Shaped[Array, "*batch classes"]
+Labels = Integer[Array, "*batch"] | Shaped[Array, "*batch classes"]
 
 
 def softmax_cross_entropy(
@@ -25,8 +33,8 @@ def softmax_cross_entropy(
 
     -sum_c w_c q_c log softmax(x)_c,  q = (1 - label_smoothing) onehot(t) + label_smoothing / classes
 
-    Integer targets [*batch] are labels; targets [*batch, classes] of any type are the shares q themselves, one-hot or
-    soft. A label outside 0 .. classes - 1 marks a position to ignore: loss and gradient are 0.
+    Integer targets [*batch] are labels; targets [*batch, classes] of any type are shares of the classes, one-hot or
+    soft, and stand for onehot(t). A label outside 0 .. classes - 1 marks a position to ignore: loss and gradient are 0.
 
     Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567 (smoothing)
 
@@ -41,30 +49,34 @@ def softmax_cross_entropy(
     _check_settings(predictions.shape[-1], label_smoothing, class_weights)
     cost = -jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
     if class_weights is not None:
-        cost = _times(class_weights, cost)
+        cost = _times(jnp.asarray(class_weights), cost)
     loss = _expected(cost, targets)
     if is_number(label_smoothing) and label_smoothing == 0:
         return loss
-    everywhere = jnp.broadcast_to(cost.mean(-1, keepdims=True), cost.shape)
-    return _times(1 - label_smoothing, loss) + _times(label_smoothing, _expected(everywhere, targets))
+    return _times(1 - label_smoothing, loss) + _times(label_smoothing, _evenly(cost, targets))
 
 
 def binary_cross_entropy(
-    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, positive_weight: Scalar | None = None
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, positive_weight: Scalar | PerClass | None = None
 ) -> Float[Array, "..."]:
     """Cross-entropy of independent yes-or-no outputs, the mean over outputs.
 
-    t softplus(-x) + (1 - t) softplus(x);  `positive_weight` multiplies the first term
+    t softplus(-x) + (1 - t) softplus(x);  `positive_weight`, one for all outputs or one per output, multiplies the
+    first term
 
     Predictions are logits, targets lie in [0, 1]; a logit of inf or -inf on the right side costs 0.
 
     Good, Rational Decisions (1952).
 
+    Raises:
+        ValueError: If the shapes do not fit, or positive_weight is neither one number nor one for each output.
+
     >>> binary_cross_entropy(jnp.array([0.0, 9.0, 9.0]), jnp.array([1, 1, 0])).round(2)
     Array([0.69, 0.  , 9.  ], dtype=float32)
     """
+    check_weights("positive_weight", positive_weight, predictions.shape[-1:] if predictions.ndim > 1 else ())
     logits, targets = paired(predictions, targets)
-    positive = targets if positive_weight is None else targets * positive_weight
+    positive = targets if positive_weight is None else targets * jnp.asarray(positive_weight)
     yes, no = jax.nn.softplus(-logits), jax.nn.softplus(logits)
     return mean_over_outputs(_times(positive, yes) + _times(1 - targets, no))
 
@@ -93,13 +105,14 @@ def focal(
     Array([0.3466, 0.    ], dtype=float32)
     """
     are_labels = are_class_labels(predictions, targets)
-    _check_alpha(alpha, predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ())
+    check_weights("alpha", alpha, predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ())
+    alpha = None if alpha is None else jnp.asarray(alpha)
     if are_labels:
         loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
-        return loss if alpha is None else loss * (jnp.asarray(alpha)[targets] if jnp.ndim(alpha) else alpha)
+        return loss if alpha is None else loss * (alpha[targets] if alpha.ndim else alpha)
     logits, targets = paired(predictions, targets)
     loss = _focused(jax.nn.softplus(jnp.where(targets > 0.5, -logits, logits)), gamma)
-    return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - jnp.asarray(alpha)))
+    return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - alpha))
 
 
 def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
@@ -111,14 +124,22 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
 
     Crammer and Singer, Multiclass Kernel-based Vector Machines (2001), https://jmlr.org/papers/v2/crammer01a.html
 
+    Raises:
+        ValueError: If the shapes do not fit.
+
     >>> hinge(jnp.array([0.5, -2.0]), jnp.array([1, 0]))
     Array([0.5, 0. ], dtype=float32)
     >>> hinge(jnp.array([[1.0, 1.5, 0.0]]), jnp.array([0]))
     Array([1.5], dtype=float32)
     """
-    if are_class_labels(predictions, targets):
-        loss = jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
-        return jnp.where((targets >= 0) & (targets < predictions.shape[-1]), loss, 0)
+    if not are_class_labels(predictions, targets):
+        return binary_hinge(predictions, targets)
+    loss = jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
+    return jnp.where(_is_class(targets, predictions.shape[-1]), loss, 0)
+
+
+def binary_hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+    """The first form of `hinge`, also for integer targets: one for each output."""
     logits, targets = paired(predictions, targets)
     return mean_over_outputs(jax.nn.relu(1 - jnp.where(targets > 0, logits, -logits)))
 
@@ -134,6 +155,9 @@ def kl_divergence(
 
     Kullback and Leibler, On Information and Sufficiency (1951), https://doi.org/10.1214/aoms/1177729694
 
+    Raises:
+        ValueError: If predictions and targets have not one shape.
+
     >>> kl_divergence(jnp.zeros((2, 4)), jnp.array([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])).round(4)
     Array([0.    , 1.3863], dtype=float32)
     """
@@ -141,9 +165,10 @@ def kl_divergence(
         raise ValueError(
             f"kl_divergence wants one shape, got {predictions.shape} and {targets.shape}; give a probability per class."
         )
-    log_p, q = jax.nn.log_softmax(as_float(predictions)), as_float(targets)
+    q = as_float(targets)
     log_q = jnp.log(jnp.where(q > 0, q, 1))
-    return jnp.sum(jnp.where(q > 0, q * (log_q - log_p), 0), -1)
+    log_p = jnp.where(q > 0, jax.nn.log_softmax(as_float(predictions)), 0)
+    return jnp.sum(q * (log_q - log_p), -1)
 
 
 def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> None:
@@ -164,17 +189,11 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
 def _check_settings(classes: int, label_smoothing: Any, class_weights: Any) -> None:
     if is_number(label_smoothing) and not 0 <= label_smoothing <= 1:
         raise ValueError(f"wanted a label_smoothing in [0, 1], but got {label_smoothing}; it is a share, 0.1 is usual")
-    if class_weights is not None and jnp.shape(class_weights) != (classes,):
+    if class_weights is not None and np.shape(class_weights) != (classes,):
         raise ValueError(
-            f"wanted class_weights ({classes},), one for each class, but got {jnp.shape(class_weights)}; "
+            f"wanted class_weights ({classes},), one for each class, but got {np.shape(class_weights)}; "
             "weigh single rows by multiplying the loss"
         )
-
-
-def _check_alpha(alpha: Any, outputs: tuple) -> None:
-    given = () if alpha is None else jnp.shape(alpha)
-    if given not in ((), outputs):
-        raise ValueError(f"wanted alpha as one number or {outputs} of them, but got {given}; give one for all")
 
 
 def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
@@ -185,9 +204,21 @@ def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."
     return jnp.sum(_times(targets.astype(cost.dtype), cost), -1)
 
 
+def _evenly(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
+    """The mean cost of all classes; 0 for a label that is no class."""
+    if targets.ndim == cost.ndim:
+        return cost.mean(-1)
+    return jnp.where(_is_class(targets, cost.shape[-1]), cost.mean(-1), 0)
+
+
+def _is_class(labels: Integer[Array, "*batch"], classes: int) -> Bool[Array, "*batch"]:
+    """Whether a label is one of the classes, whatever its type can count to."""
+    return one_hot(labels, classes).any(-1)
+
+
 def _times(share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]) -> Float[Array, "..."]:
-    """share cost, with 0 inf = 0."""
-    return jnp.where(share == 0, 0, share * cost)
+    """share cost, with 0 inf = 0; any other cost stays, as the derivative by the share."""
+    return share * jnp.where((share == 0) & ~jnp.isfinite(cost), 0, cost)
 
 
 def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:
@@ -196,7 +227,7 @@ def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, 
     return miss**gamma * cross_entropy
 
 
-def _class_margin(logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+def _class_margin(logits: Float[Array, "*batch classes"], labels: Integer[Array, "*batch"]) -> Float[Array, "*batch"]:
     """The true class's logit less the best other one."""
     is_label = one_hot(labels, logits.shape[-1])
     own = jnp.sum(jnp.where(is_label, logits, 0), -1)

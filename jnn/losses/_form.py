@@ -51,3 +51,11 @@ def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batc
 def is_number(setting: Any) -> bool:
     """Whether a setting is a plain number, which can be looked at before anything is traced."""
     return isinstance(setting, float | int | np.number)
+
+
+def check_weights(name: str, weights: Any, outputs: tuple) -> None:
+    """Refuse weights that would broadcast to another shape: neither one number nor one for each output."""
+    given = () if weights is None else np.shape(weights)
+    if given not in ((), outputs):
+        each = f", or one for each of {outputs[0]} outputs" if outputs else ""
+        raise ValueError(f"wanted {name} as one number{each}, but got shape {given}; give one for all")

@@ -8,6 +8,10 @@ least_squares    (D(real) - 1)^2 + D(fake)^2;                         (D(fake) -
 hinge            max(0, 1 - D(real)) + max(0, 1 + D(fake));           -D(fake)
 wasserstein      D(fake) - D(real);                                   -D(fake)
 
+(non_saturating: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661; least_squares: Mao et al. 2016,
+https://arxiv.org/abs/1611.04076; hinge: Miyato et al. 2018, https://arxiv.org/abs/1802.05957; wasserstein: Arjovsky et
+al. 2017, https://arxiv.org/abs/1701.07875)
+
 >>> hinge.discriminator(jnp.array([0.5, -2.0]), jnp.array([1, 0])).tolist()
 [0.5, 0.0]
 >>> hinge.generator(jnp.array([-2.0])).tolist()
@@ -23,8 +27,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from jnn.losses._classification import binary_cross_entropy
-from jnn.losses._classification import hinge as margin_hinge
+from jnn.losses._classification import binary_cross_entropy, binary_hinge
 from jnn.losses._form import as_float, mean_over_outputs, paired
 from jnn.losses._regression import squared_error
 
@@ -85,14 +88,7 @@ def _as_real(loss: Callable[..., Float[Array, "..."]]) -> Callable[[Float[Array,
     return generator
 
 
-# Goodfellow et al., Generative Adversarial Networks (2014), https://arxiv.org/abs/1406.2661
 non_saturating = Adversarial(binary_cross_entropy, _as_real(binary_cross_entropy))
-
-# Mao et al., Least Squares Generative Adversarial Networks (2016), https://arxiv.org/abs/1611.04076
 least_squares = Adversarial(squared_error, _as_real(squared_error))
-
-# Miyato et al., Spectral Normalization (2018), https://arxiv.org/abs/1802.05957
-hinge = Adversarial(margin_hinge, _negative)
-
-# Arjovsky et al., Wasserstein GAN (2017), https://arxiv.org/abs/1701.07875
+hinge = Adversarial(binary_hinge, _negative)
 wasserstein = Adversarial(_wasserstein_critic, _negative)

@@ -5,8 +5,9 @@ called as a function: `accuracy(predictions, targets, weights)`. All are pure an
 of several outputs, `rmse` and `r2` begin a scan with the sums of a first update, which have one for each output.
 
 Predictions are raw model outputs. Classification: logits [*batch, classes] with integer labels [*batch]; one logit,
-[*batch, 1] or [*batch], is the binary case with threshold 0; a negative label marks a position to ignore. A label past
-the last class is an error: no prediction is right about it, and `log_loss` and its like are NaN.
+[*batch, 1] or [*batch], is the binary case with threshold 0, so labels of the logits' own shape are yes-or-no labels,
+not one-hot rows: of those give the argmax. A negative label marks a position to ignore. A label past the last class is
+an error: no prediction is right about it, and `log_loss` and its like are NaN.
 Regression: [batch] or [*batch, outputs], targets alike. Weights [batch] hold for all positions of an example; a row of
 weight 0 counts as absent. Where scikit-learn has the metric, the value is scikit-learn's on the rows that weigh more
 than 0. The metric of no rows is NaN, and so is that of a NaN prediction.

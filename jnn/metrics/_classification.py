@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -35,6 +36,9 @@ def top_k(k: int) -> Metric:
 
     A label that is no class of the logits is never among them.
 
+    Raises:
+        ValueError: If k is below 1.
+
     >>> float(top_k(2)(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2])))
     0.5
     """
@@ -51,6 +55,9 @@ def confusion_matrix(classes: int) -> Metric:
     """The weight of the rows of true class i that were predicted as class j, at [i, j].
 
     C[i, j] = sum of the weights of the rows with label i and highest logit j
+
+    Raises:
+        ValueError: If there are fewer than two classes, or the predictions have another number of them.
 
     >>> confusion_matrix(2)(jnp.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), jnp.array([0, 1, 1]))
     Array([[1., 0.],
@@ -74,6 +81,10 @@ def precision(classes: int, average: Average = "macro") -> Metric:
     `average` joins the classes: "macro" is the plain mean over the classes that occur in labels or predictions,
     "weighted" the mean by true weight, "micro" counts all classes as one, "binary" is class 1 of two.
 
+    Raises:
+        ValueError: If there is no such average, there are fewer than two classes (or not two for "binary"), or the
+            predictions have another number of them.
+
     >>> logits, labels = jnp.array([2.0, 1.0, -1.0]), jnp.array([1, 0, 1])
     >>> [round(float(precision(2, average)(logits, labels)), 2) for average in ("binary", "micro", "macro", "weighted")]
     [0.5, 0.33, 0.25, 0.33]
@@ -84,6 +95,9 @@ def precision(classes: int, average: Average = "macro") -> Metric:
 def recall(classes: int, average: Average = "macro") -> Metric:
     """The share of the rows of a class that are found: TP / (TP + FN), 0 without any; `average` as in precision.
 
+    Raises:
+        ValueError: As in precision.
+
     >>> round(float(recall(2, "binary")(jnp.array([2.0, 1.0, -1.0, -1.0]), jnp.array([1, 0, 1, 1]))), 4)
     0.3333
     """
@@ -92,6 +106,9 @@ def recall(classes: int, average: Average = "macro") -> Metric:
 
 def f1(classes: int, average: Average = "macro") -> Metric:
     """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); `average` as in precision.
+
+    Raises:
+        ValueError: As in precision.
 
     >>> round(float(f1(2, "binary")(jnp.array([2.0, 1.0, -1.0, -1.0]), jnp.array([1, 0, 1, 1]))), 4)
     0.4
@@ -124,6 +141,11 @@ def _averaged(score: Callable[[ClassCounts], Array], counts: ClassCounts, averag
 
 
 def _check_average(classes: int, average: str) -> None:
+    if not isinstance(classes, int | np.integer):
+        raise ValueError(
+            f"wanted a number of classes, but got {type(classes).__name__}; make the metric first, as in "
+            "f1(3)(logits, labels)"
+        )
     if average not in ("binary", "micro", "macro", "weighted"):
         raise ValueError(f"average must be 'binary', 'micro', 'macro' or 'weighted', got {average!r}; choose one.")
     if classes < 2 or (average == "binary" and classes != 2):

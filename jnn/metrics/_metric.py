@@ -135,6 +135,11 @@ def _check_labels(predictions: Predictions, targets: Targets) -> None:
             f"classification metrics want integer labels, got {targets.dtype}{list(targets.shape)}; "
             "give labels.astype(int), or shares.argmax(-1) for one-hot targets."
         )
+    if targets.shape == predictions.shape and not jnp.issubdtype(predictions.dtype, jnp.floating):
+        raise ValueError(
+            f"wanted logits as predictions, but got {predictions.dtype} {predictions.shape}; "
+            "give the model's raw outputs, or one-hot rows of predicted classes"
+        )
     if targets.shape not in (predictions.shape, predictions.shape[:-1]):
         raise ValueError(
             f"labels must have the shape of the predictions {predictions.shape}, with or without its last axis, "

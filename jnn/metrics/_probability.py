@@ -27,6 +27,9 @@ def expected_calibration_error(bins: int = 15) -> Metric:
 
     Guo et al., On Calibration of Modern Neural Networks (2017), https://arxiv.org/abs/1706.04599
 
+    Raises:
+        ValueError: If there is no bin.
+
     >>> float(expected_calibration_error()(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, right 3/4
     0.25
     """

@@ -54,7 +54,8 @@ def _precision_area(scores: Scores, positive: Bool[Array, " rows"], weights: Sco
     """
     scores, hits, misses = _sorted(scores, positive, weights)
     lower = jnp.searchsorted(scores, scores, side="left")
-    hits_from, misses_from = (side.sum() - _before(side)[lower] for side in (hits, misses))
+    # From the top: below, a far larger weight may stand, and a difference of sums would lose the small one.
+    hits_from, misses_from = (jnp.cumsum(side[::-1])[::-1][lower] for side in (hits, misses))
     precision = hits_from / jnp.where(hits > 0, hits_from + misses_from, 1)
     return jnp.sum(hits * precision) / hits.sum()
 

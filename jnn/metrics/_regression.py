@@ -16,6 +16,7 @@ from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, mea
 class Moments(NamedTuple):
     """What R2 needs of the rows seen so far, per output."""
 
+    rows: Float[Array, ""]  # those that weigh something
     weight: Float[Array, ""]
     mean: Float[Array, "..."]
     spread: Float[Array, "..."]  # sum of w (t - mean)^2
@@ -49,6 +50,7 @@ def _add_moments(sums: Moments, predictions: Predictions, targets: Targets, weig
     share = new.weight / jnp.where(weight > 0, weight, 1)
     step = new.mean - sums.mean
     return Moments(
+        sums.rows + new.rows,
         weight,
         sums.mean + step * share,
         sums.spread + new.spread + step**2 * sums.weight * share,
@@ -62,15 +64,16 @@ def _moments(outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows o
     rough = weighted_sum(wanted, w) / whole
     center = rough + weighted_sum(wanted - rough, w) / whole  # a float32 sum of many large targets is off
     sums = (weighted_sum((wanted - other) ** 2, w) for other in (center, outputs))
-    return Moments(weight, _per_output(center), *map(_per_output, sums))
+    rows = (w > 0).sum(dtype=w.dtype)
+    return Moments(rows, weight, _per_output(center), *map(_per_output, sums))
 
 
 def _r2(sums: Moments) -> Array:
-    """Targets that never vary give 1 if met exactly, else 0, as in scikit-learn."""
+    """Targets that never vary give 1 if met exactly, else 0, and a single row gives NaN, as in scikit-learn."""
     ratio = sums.residual / jnp.where(sums.spread > 0, sums.spread, 1)
     constant = jnp.where(sums.residual == 0, 1, 0 * sums.residual)  # NaN stays NaN
     value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, constant))
-    return jnp.where(sums.weight > 0, value, jnp.nan)
+    return jnp.where(sums.rows > 1, value, jnp.nan)
 
 
 def _rows(
@@ -148,7 +151,7 @@ mape = _make_mean(
 )
 
 r2 = Metric(
-    lambda: Moments(*(jnp.zeros(()) for _ in range(4))),
+    lambda: Moments(*(jnp.zeros(()) for _ in Moments._fields)),
     _add_moments,
     _r2,
     True,
@@ -157,6 +160,8 @@ r2 = Metric(
     doc="""The share of the targets' variance that is explained; updates may follow one another, but sums do not add.
 
     1 - sum_i w_i (t_i - y_i)^2 / sum_i w_i (t_i - mean t)^2
+
+    Targets that never vary give 1 if they are met exactly, else 0; a single row gives NaN.
 
     >>> round(float(r2(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.0, 5.0]))), 4)
     0.5385
