@@ -21,12 +21,14 @@ class Preprocess(NamedTuple):
     """How values are transformed before training and transformed back after it.
 
     `fit` takes values [rows, ...] and weights [rows]; a row of weight 0 counts as absent.
-    `inverse(stats, forward(stats, values))` gives `values` back. All three work under `jit` and `vmap`.
+    `inverse(stats, forward(stats, values))` gives `values` back. All three work under `jit` and `vmap`. `name` is what
+    records call it.
     """
 
     fit: Callable[[Array, Array], Stats]
     forward: Callable[[Stats, Array], Array]
     inverse: Callable[[Stats, Array], Array]
+    name: str = "preprocess"
 
 
 class Affine(NamedTuple):
@@ -41,9 +43,10 @@ def _mean_and_deviation(column: Array, weights: Array) -> Affine:
     guess = (share * column).sum()
     centred = column - guess
     error = (share * centred).sum()  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
-    variance = (share * (centred - error) ** 2).sum()
     low, high = _range(column, weights)  # exact, where a threshold on the variance would depend on the mean
-    return Affine(guess + error, jnp.where(low == high, 1.0, jnp.sqrt(variance)))
+    span = jnp.where(low == high, 1.0, high - low)
+    variance = (share * ((centred - error) / span) ** 2).sum()  # squares of 1e-25 or 1e25 would not fit float32
+    return Affine(guess + error, jnp.where(low == high, 1.0, span * jnp.sqrt(variance)))
 
 
 def _low_and_range(column: Array, weights: Array) -> Affine:
@@ -104,14 +107,19 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     return Affine(mean, jnp.where(is_constant, 1.0, jnp.sqrt(spread)))
 
 
-standardize = Preprocess(_make_fit(_mean_and_deviation), _forward, _inverse)
+standardize = Preprocess(_make_fit(_mean_and_deviation), _forward, _inverse, "standardize")
 """(value - mean) / deviation per feature; deviation 1 where a feature is constant. As StandardScaler."""
 
-standardize_channels = Preprocess(_fit_channels, _forward, _inverse)
-"""(value - mean) / deviation per channel of rows [*space, channels]; deviation 1 where a channel is constant."""
+standardize_channels = Preprocess(_fit_channels, _forward, _inverse, "standardize_channels")
+"""(value - mean) / deviation per channel of rows [*space, channels]; deviation 1 where a channel is constant.
 
-min_max = Preprocess(_make_fit(_low_and_range), _forward, _inverse)
+The square of a deviation must fit float32: multiply values of less than 1e-18 or more than 1e18 by a constant before.
+"""
+
+min_max = Preprocess(_make_fit(_low_and_range), _forward, _inverse, "min_max")
 """(value - low) / (high - low) per feature; range 1 where a feature is constant. As MinMaxScaler."""
 
-identity = Preprocess(lambda values, weights: (), lambda stats, values: values, lambda stats, values: values)
+identity = Preprocess(
+    lambda values, weights: (), lambda stats, values: values, lambda stats, values: values, "identity"
+)
 """Values as they are, of any type (token ids, images already in 0..1)."""

@@ -36,6 +36,15 @@ def test_fractional_weights_equal_sample_weight():
     np.testing.assert_allclose(stats.scale, expected.scale_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e30])
+def test_standardize_equals_scikit_learn_where_squares_do_not_fit_float32(size):
+    values = (size * np.random.default_rng(0).normal(size=(20, 1))).astype(np.float32)
+    stats, exact = standardize.fit(jnp.asarray(values), jnp.ones(20)), values.astype(np.float64)
+    ours = standardize.forward(stats, values)
+    np.testing.assert_allclose(ours, StandardScaler().fit_transform(exact), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(standardize.inverse(stats, ours), values, rtol=1e-5)
+
+
 @pytest.mark.parametrize("mean", [1e4, 1e6])
 def test_standardize_is_as_exact_as_float32_for_a_large_mean(mean):
     values = np.random.default_rng(0).normal(mean, 1, (20_000, 16)).astype(np.float32)
