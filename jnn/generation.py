@@ -36,8 +36,11 @@ def generate(
 
     Pure, so it may be jitted, or vmapped over the members of a result:
 
-        go_on = lambda params, state, key: jnn.generate(jnn.as_module(factory, params, state), prompt, 100, key=key)
-        jax.vmap(go_on)(result.trained.params, result.trained.model_state, keys)
+        def go_on(one, key):
+            model = jnn.as_module(factory, one.params, one.model_state, one.hyper)
+            return jnn.generate(model, prompt, 100, key=key)
+
+        jax.vmap(go_on)(result.trained, keys)
 
     Args:
         model: With `start` and `decode`; see `Decoder`. It must not be training, as none is from `jnn.as_module`; call

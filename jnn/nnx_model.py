@@ -1,11 +1,13 @@
 """Flax NNX: a network's factory as two pure functions, and the network with given parameters."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.traverse_util import unflatten_dict
 
 from jnn.hyper import Hyper
 from jnn.model import mode_of, name_of
@@ -13,17 +15,22 @@ from jnn.model import mode_of, name_of
 _KINDS = (nnx.Param, nnx.RngState, ...)
 
 
-def as_module(factory: Callable, params: Any, state: Any) -> Any:
+def as_module(factory: Callable, params: Any, state: Any, hyper: Mapping[str, Any] | None = None) -> Any:
     """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
 
     Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
+    The network of member i of a result:
+
+        params, state, _, hyper = jax.tree.map(lambda a: a[i], result.trained)
+        jnn.as_module(factory, params, state, hyper)
 
     Args:
         factory: The NNX factory that `as_model` took.
         params: As `Model.init` made them, or a study trained them.
         state: Likewise.
+        hyper: The member's numbers; a `jnn.Hyper` that is not among them keeps its default.
     """
-    return _merged(_structure(factory), params, state, None, False, None)
+    return _merged(_structure(factory), params, state, None, False, hyper)
 
 
 def refuse_instance(network: Any) -> None:
@@ -38,12 +45,7 @@ def refuse_instance(network: Any) -> None:
 
 def functions_of(factory: Callable) -> tuple[Callable, Callable]:
     """`init` and `apply` of a `jnn.Model`."""
-    seen: list = []  # the graph of the network, read once, when it is first needed
-
-    def structure():
-        if not seen:
-            seen.append(_structure(factory))
-        return seen[0]
+    structure = functools.cache(lambda: _structure(factory))  # read when it is first needed
 
     def init(key, x):
         del x  # an NNX module knows its sizes
@@ -98,14 +100,12 @@ def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hy
 
 def _to_dict(variables: Any) -> dict:
     """Nested dict of arrays, keyed by strings, from an `nnx.State`."""
-    tree: dict = {}
-    for path, variable in nnx.to_flat_state(variables):
-        *parents, name = map(str, path)
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = variable.get_value() if isinstance(variable, nnx.Variable) else variable
-    return tree
+    return unflatten_dict(
+        {
+            tuple(map(str, path)): variable.get_value() if isinstance(variable, nnx.Variable) else variable
+            for path, variable in nnx.to_flat_state(variables)
+        }
+    )
 
 
 def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = None) -> Any:
@@ -116,7 +116,8 @@ def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = N
         for name in map(str, path):
             value = value[name]
         if isinstance(variable, Hyper) and hyper and str(path[-1]) in hyper:
-            value = jnp.asarray(hyper[str(path[-1])], value.dtype)
+            number = jnp.asarray(hyper[str(path[-1])], value.dtype)
+            value = number if number.ndim else jnp.broadcast_to(number, value.shape)  # the same in stacked layers
         leaves.append((path, variable.replace(value) if isinstance(variable, nnx.Variable) else value))
     return nnx.from_flat_state(leaves)
 
@@ -134,9 +135,17 @@ def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
 
 
 def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:
-    """Every stream of random numbers in the network gets a key of its own and starts to count at 0."""
-    leaves = []
-    for i, (path, variable) in enumerate(nnx.to_flat_state(abstract)):
-        value = jax.random.fold_in(key, i) if isinstance(variable, nnx.RngKey) else jnp.zeros((), jnp.uint32)
-        leaves.append((path, variable.replace(value)))
+    """Every stream of random numbers in the network gets a key of its own and starts to count at 0.
+
+    Stacked layers have one stream of shape [layers], a key for each.
+    """
+
+    def fresh(i: int, variable: Any) -> jax.Array:
+        shape = variable.get_value().shape
+        if not isinstance(variable, nnx.RngKey):
+            return jnp.zeros(shape, jnp.uint32)
+        own = jax.random.fold_in(key, i)
+        return jax.random.split(own, shape) if shape else own
+
+    leaves = [(path, v.replace(fresh(i, v))) for i, (path, v) in enumerate(nnx.to_flat_state(abstract))]
     return nnx.from_flat_state(leaves)

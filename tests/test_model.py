@@ -123,6 +123,34 @@ def test_the_mode_of_an_nnx_module_is_found_by_its_keyword(keyword, trains):
     np.testing.assert_allclose(model.apply(params, state, x)[0], x, atol=1e-4)
 
 
+def test_the_module_of_a_member_has_its_numbers():
+    factory, numbers = functools.partial(jnn.models.SuperMLP, 5, 4, 1, 2), {"width_1": 2, "learning_rate": 0.1}
+    model = jnn.as_model(factory)
+    params, state = model.init(jax.random.key(0), X)
+    got, default = (jnn.as_module(factory, params, state, hyper)(X) for hyper in (numbers, None))
+    np.testing.assert_array_equal(got, model.apply(params, state, X, hyper=numbers)[0])
+    assert not np.allclose(got, default)
+
+
+class Stacked(nnx.Module):
+    """Three layers with dropout in one, made by `vmap` and gone through by `scan`."""
+
+    def __init__(self, *, rngs):
+        self.layers = nnx.split_rngs(splits=3)(nnx.vmap(lambda rngs: jnn.modules.Dropout(0.5, rngs=rngs)))(rngs)
+
+    def __call__(self, x):
+        return nnx.scan(lambda layer, x: layer(x), in_axes=(0, None), out_axes=0)(self.layers, x)
+
+
+def test_stacked_layers_take_the_members_number_and_draw_each_by_a_key_of_its_own():
+    model, x = jnn.as_model(Stacked), jnp.ones(200)
+    params, state = model.init(jax.random.key(0), x)
+    apply = jax.jit(lambda rate: model.apply(params, state, x, key=jax.random.key(1), train=True, hyper=rate))
+    dropped, after = apply({"dropout_rate": 0.5})
+    assert len(np.unique(dropped, axis=0)) == 3 and jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    np.testing.assert_array_equal(apply({"dropout_rate": 0.0})[0], jnp.ones((3, 200)))
+
+
 def test_a_pairs_own_options_are_no_state():
     model = jnn.as_model(
         (lambda key, width=8: {"w": 2.0 * width}, lambda params, x, scale=1.0: params["w"] * scale * x)
