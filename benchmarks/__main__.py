@@ -62,17 +62,23 @@ def run(
     output = output or (None if quick or contender else _results(suite, device))
     records: list[dict[str, Any]] = []
     for part in runs.measure(suite, [runs.put_on(device, e) for e in entries], quick=quick, device=device):
-        if output:
+        if output:  # before the next entry, which may fail
             record.append(output, part)
         records += record.as_dicts(part)
     print(report(records, entries))
 
 
-def show(suite: Suite = "core", path: Path | None = None, readme: bool = False) -> None:
+def show(
+    suite: Suite = "core",
+    device: Literal["cpu", "gpu", "tpu"] = "cpu",
+    path: Path | None = None,
+    readme: bool = False,
+) -> None:
     """Print the tables of the committed records, or of those in `path`.
 
     Args:
         suite: As `list` shows it.
+        device: Where they were measured.
         path: Other records.
         readme: Instead rewrite the blocks of README.md and the plots from all committed records.
     """
@@ -80,9 +86,11 @@ def show(suite: Suite = "core", path: Path | None = None, readme: bool = False) 
         from benchmarks.readme import rewrite
 
         return rewrite()
-    path = path or _results(suite)
+    path = path or _results(suite, device)
     if not path.exists():
-        raise ValueError(f"wanted records in {path.name}, but there are none; `run {suite}` makes them")
+        raise ValueError(
+            f"wanted records in {path.name}, but there are none; `run {suite} --device {device}` makes them"
+        )
     return print(report(record.load(path), _entries(suite, ())))
 
 
@@ -123,14 +131,14 @@ def _entries(suite: str, names: Sequence[str]) -> tuple[Entry, ...]:
 
 
 def _only(names: Sequence[str], entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries with these contenders alone; without those that have none of them."""
+    """The entries with these contenders alone, which no bar is about; without those that have none of them."""
     if not names:
         return tuple(entries)
     timed = [e for e in entries if isinstance(e, Case | Task)]
     known = {c.name for e in timed for c in e.contenders}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"wanted contenders of {sorted(known)}, but came {unknown}; choose from them")
-    fewer = [replace(e, contenders=tuple(c for c in e.contenders if c.name in names)) for e in timed]
+    fewer = [replace(e, contenders=tuple(c for c in e.contenders if c.name in names), bars=()) for e in timed]
     return tuple(e for e in fewer if e.contenders)
 
 

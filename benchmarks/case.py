@@ -98,6 +98,7 @@ class Task:
         agree: Relative difference to the reference's score up to which a timing counts; None asks for no agreement.
         most: Score above which a timing does not count.
         size: The number that a scaling suite takes the slope against.
+        together: Whether all contenders work in one process.
         rounds: Steady rounds of each contender.
         seconds: Length of a round that the number of calls is chosen for.
         device: The only one that it is meant for; None for any.
@@ -113,6 +114,7 @@ class Task:
     agree: float | None = None
     most: float | None = None
     size: float | None = None
+    together: bool = False
     rounds: int = 7
     seconds: float = 0.03
     device: str | None = None

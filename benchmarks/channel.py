@@ -57,6 +57,10 @@ class Channel:
             raise RuntimeError(f"the process of {self.name!r} ended: {last_words}")
         return json.loads(line)
 
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def quit(self) -> None:
         """Ends the process; a second call does nothing."""
         if self._process.poll() is None:

@@ -10,12 +10,16 @@ from benchmarks.channel import Channel
 from benchmarks.kernel import Round
 from benchmarks.workloads import Budget
 
-_LEAKS = ("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "OMP_NUM_THREADS")
+_LEAKS = (
+    *("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64", "XLA_PYTHON_CLIENT_MEM_FRACTION"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+)
 _COMMON = {
     "XLA_FLAGS": "",
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "JAX_DEFAULT_MATMUL_PRECISION": "float32",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # contenders share a GPU's memory
 }
 DEVICES = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}  # as `--device` and as JAX and PyTorch say it
 

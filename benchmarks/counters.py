@@ -5,7 +5,8 @@ runs on one CPU device, in a process of its own, without any cache of compiled p
 
     stablehlo    operations of the program as JAX hands it to the compiler; the same on every machine
     instructions of the compiled program; as all that follow but the last, decided by compiler and processor
-    dispatches   those of the instructions that start work: no parameters, constants and tuples
+    dispatches   those of the instructions that start work: of the entry and of loops' bodies, with what a fusion or a
+                 reduction holds counted as one; no parameters, constants and tuples
     peak_bytes   arguments, results and temporaries, less what they share, by XLA's own analysis
     compilations programs that were compiled
 """
@@ -33,7 +34,8 @@ def count(run: str, counters: Sequence[Counter]) -> Iterator[list[Any]]:
         for counter in counters:
             say(counter.name)
             counts = channel.ask({"function": counter.function, "arguments": dict(counter.arguments), "do": "count"})
-            yield [{"kind": "counter", "run": run, "case": counter.name, "counts": counts}]
+            limits = dict(counter.most)
+            yield [{"kind": "counter", "run": run, "case": counter.name, "counts": counts, "most": limits}]
 
 
 def step(*, network: str, data: dict[str, Any], **sizes: Any) -> dict[str, float]:
@@ -102,15 +104,29 @@ def study(*, members: int = 4) -> dict[str, float]:
 def _counted(function: Any, *arguments: Any) -> dict[str, float]:
     lowered = function.lower(*arguments)
     compiled = lowered.compile({"xla_backend_optimization_level": 1})
-    operations = re.findall(r"^ +(?:ROOT )?%\S+ = .*? ([a-z][a-z0-9-]*)\(", compiled.as_text(), re.M)
+    operations, outside = _operations(compiled.as_text())
     memory = compiled.memory_analysis()
     whole = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
     return {
         "stablehlo": len(re.findall(r"^ +%\S+ = ", lowered.as_text(), re.M)),
         "instructions": len(operations),
-        "dispatches": sum(name not in _IDLE for name in operations),
+        "dispatches": sum(name not in _IDLE for name in outside),
         "peak_bytes": whole - memory.alias_size_in_bytes,
     }
+
+
+def _operations(text: str) -> tuple[list[str], list[str]]:
+    """The operations of a compiled program's text: all, and those outside what a fusion or a reduction runs inside."""
+    found: list[tuple[str, str]] = []
+    inside: set[str] = set()
+    computation = ""
+    for line in text.splitlines():
+        if head := re.match(r"(?:ENTRY )?%(\S+) .*{$", line):
+            computation = head[1]
+        elif operation := re.match(r" +(?:ROOT )?%\S+ = .*? ([a-z][a-z0-9-]*)\(", line):
+            found.append((computation, operation[1]))
+            inside |= set(re.findall(r", (?:calls|to_apply)=%([^\s,]+)", line)) if operation[1] != "call" else set()
+    return [name for _, name in found], [name for where, name in found if where not in inside]
 
 
 _FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {"step": step, "block": block, "study": study}

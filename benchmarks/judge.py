@@ -1,5 +1,6 @@
 """Whether bars hold and whether a timing counts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ class Judged(NamedTuple):
     Attributes:
         bar: What is wanted.
         fastest: The contender of `bar.over` that counts, the one with the smallest ratio.
-        ratio: Paired over the rounds.
+        ratio: Paired over the rounds; of none where one of the two sides was not measured.
         counts: Whether the quality of both timings holds.
     """
 
@@ -24,25 +25,39 @@ class Judged(NamedTuple):
     counts: bool
 
     @property
+    def measured(self) -> bool:
+        """Whether both sides were timed."""
+        return self.ratio.n > 0
+
+    @property
     def holds(self) -> bool:
         """Whether the bar is passed by timings that count."""
         return self.counts and self.bar.holds(self.ratio.median)
 
 
 def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
-    """Every bar of a case whose contenders were all run."""
+    """Every bar of a case; one is measured if all its contenders ran."""
+    if not found:
+        return list(map(_unmeasured, case.bars))
     wrong = [*too_low(case, found), *apart(case, found)]
     floors = _floors(case, about["step_flops"], about["step_bytes"], about)
     values = {of: _values(of, found, about) | floors for of in {bar.of for bar in case.bars}}
-    return [_judge(bar, values[bar.of], wrong) for bar in case.bars if {*bar.over, bar.under} <= values[bar.of].keys()]
+    return [
+        _judge(bar, values[bar.of], wrong) if {*bar.over, bar.under} <= values[bar.of].keys() else _unmeasured(bar)
+        for bar in case.bars
+    ]
 
 
 def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]) -> list[Judged]:
-    """Every bar of a task whose own contender and at least one peer were run."""
+    """Every bar of a task; one is measured if our contender and at least one peer ran."""
+    if not found:
+        return list(map(_unmeasured, task.bars))
     wrong = not_counting(task, found)
     values = {name: sample.steady for name, sample in found.items()} | _floors(task, task.flops, task.bytes, about)
-    bars = [bar for bar in task.bars if bar.under in found and set(bar.over) & values.keys()]
-    return [_judge(bar, values, wrong) for bar in bars]
+    return [
+        _judge(bar, values, wrong) if bar.under in found and set(bar.over) & values.keys() else _unmeasured(bar)
+        for bar in task.bars
+    ]
 
 
 def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
@@ -71,6 +86,10 @@ def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> lis
     """Seconds of the whole job with compilation; `cold`: with imports and preparation."""
     seconds = timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
     return [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)] if cold else seconds
+
+
+def _unmeasured(bar: Bar) -> Judged:
+    return Judged(bar, "nobody", Spread(math.nan, math.nan, math.nan, 0), False)
 
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:

@@ -3,14 +3,16 @@
 Knows nothing of processes or nets: a contender is a function that runs one round and says how long it took.
 """
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 QUIET = 0.05  # share of all cores that others may use while the contenders rest
 
 
@@ -78,6 +80,15 @@ def paired_difference(over: Sequence[float], under: Sequence[float]) -> Spread:
     return spread([a - b for a, b in zip(over, under, strict=True)])
 
 
+def tried(failures: dict[str, str], name: str, call: Callable[[], T]) -> T | None:
+    """What the call gives; None where it fails, and `failures` tells of the contender why."""
+    try:
+        return call()
+    except RuntimeError as error:  # a contender that fails must not end the run of the others
+        failures[name] = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+        return None
+
+
 def warm_up(play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, within: float = 0.1) -> list[Round]:
     """Rounds until the last two differ by at most the share `within`; at least and at most as many as said."""
     rounds: list[Round] = []
@@ -88,15 +99,30 @@ def warm_up(play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, w
     return rounds
 
 
-def interleave(
-    contenders: Mapping[str, Callable[[], Round]], rounds: int, rest: Callable[[], None] = lambda: None
+def warm_ups(
+    contenders: Mapping[str, Callable[[], Round]], at_most: Mapping[str, int], failures: dict[str, str]
 ) -> dict[str, list[Round]]:
-    """`rounds` sweeps in the order A B C A B C ..., with a rest before each round."""
+    """Warms every contender up in turn; who fails is left out."""
+    warm = {n: tried(failures, n, functools.partial(warm_up, p, at_most=at_most[n])) for n, p in contenders.items()}
+    return {name: rounds for name, rounds in warm.items() if rounds is not None}
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], Round]],
+    rounds: int,
+    rest: Callable[[], None] = lambda: None,
+    failures: dict[str, str] | None = None,
+) -> dict[str, list[Round]]:
+    """`rounds` sweeps in the order A B C A B C ..., with a rest before each round; who fails is left out."""
     results: dict[str, list[Round]] = {name: [] for name in contenders}
+    failures = {} if failures is None else failures
     for _ in range(rounds):
-        for name, play in contenders.items():
+        for name in list(results):
             rest()
-            results[name].append(play())
+            if (played := tried(failures, name, contenders[name])) is None:
+                del results[name]
+            else:
+                results[name].append(played)
     return results
 
 

@@ -2,12 +2,14 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[1]
+_CODE = ("jnn", "benchmarks", "examples/reproductions", ":!benchmarks/results", ":!examples/reproductions/results")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "keras", "equinox", "scikit-learn")
 
 
@@ -15,12 +17,22 @@ def fingerprint() -> dict[str, Any]:
     """Everything about this machine and checkout that a record keeps."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "jnn", "benchmarks")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
         "versions": {"python": platform.python_version(), **_versions()},
-        "device": "cpu",
         "cpu": cpu(),
         "system": f"{platform.system()} {platform.release()}",
     }
+
+
+def drivers() -> dict[str, str]:
+    """Versions of an accelerator's driver, as its own tool tells them, and of the packages that JAX reaches it by."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    plugins = ("jax-cuda", "nvidia-", "libtpu")
+    found = {d.name: d.version for d in metadata.distributions() if (d.name or "").startswith(plugins)}
+    if shutil.which(command[0]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found["driver"] = done.stdout.split("\n")[0]
+    return dict(sorted(found.items()))
 
 
 def cpu() -> dict[str, Any]:

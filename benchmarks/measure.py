@@ -3,6 +3,7 @@
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks import kernel, machine
@@ -22,35 +23,40 @@ def shortened(case: Case) -> Case:
 
 def measure_case(run: str, case: Case, device: str = "cpu") -> list[Any]:
     """The records of one case: first its own, then one for each contender."""
-    absent = [c.name for c in case.contenders if not c.is_installed()]
-    case = replace(case, contenders=tuple(c for c in case.contenders if c.is_installed()))
-    if not case.contenders:
-        say(f"{case.name}: not run, because {', '.join(absent)} are not installed")
-        return []
+    failures = {c.name: f"{c.needs} is not installed" for c in case.contenders if not c.is_installed()}
     load, ceiling = machine.load(), ceilings(device)
     busy: list[float | None] = []
     with ExitStack() as stack:
-        colds = _first_jobs(case, stack)
-        workers = {name: fresh[-1][0] for name, fresh in colds.items()}
+        colds = _first_jobs(case, stack, failures)
+        plays = {name: fresh[-1][0].play for name, fresh in colds.items()}
         say(f"{case.name}: warm-up")
-        warm = {name: kernel.warm_up(worker.play, at_most=case.most_warm_ups) for name, worker in workers.items()}
-        say(f"{case.name}: {case.rounds} rounds of {len(workers)} contenders")
-        plays = {name: worker.play for name, worker in workers.items()}
-        steady = kernel.interleave(plays, case.rounds, rest=lambda: busy.append(kernel.busy_share()))
-    timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in case.contenders]
-    return [{**_about(run, case, load, ceiling, busy), "not_run": absent}, *timings]
+        warm = kernel.warm_ups(plays, dict.fromkeys(plays, case.most_warm_ups), failures)
+        say(f"{case.name}: {case.rounds} rounds of {len(warm)} contenders")
+        plays = {name: plays[name] for name in warm}
+        steady = kernel.interleave(plays, case.rounds, lambda: busy.append(kernel.busy_share()), failures)
+    ran = [c for c in case.contenders if c.name in steady]
+    timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in ran]
+    not_run = [f"{name}: {why}" for name, why in failures.items()]
+    return [{**_about(run, case, load, ceiling, busy), "not_run": not_run}, *timings]
 
 
-def _first_jobs(case: Case, stack: ExitStack) -> dict[str, list[tuple[Worker, Round]]]:
+def _first_jobs(case: Case, stack: ExitStack, failures: dict[str, str]) -> dict[str, list[tuple[Worker, Round]]]:
     """Sweeps of fresh processes, each with its first call; those of the last sweep stay alive for the steady rounds."""
-    colds: dict[str, list[tuple[Worker, Round]]] = {c.name: [] for c in case.contenders}
+    colds: dict[str, list[tuple[Worker, Round]]] = {c.name: [] for c in case.contenders if c.name not in failures}
+
+    def first_job(contender: Contender) -> tuple[Worker, Round]:
+        worker = stack.enter_context(_start(case, contender))
+        return worker, worker.play(calls=1)
+
     for sweep in range(case.colds):
-        for contender in case.contenders:
+        for contender in (c for c in case.contenders if c.name in colds):
             say(f"{case.name}: first job of {contender.name} ({sweep + 1} of {case.colds})")
-            worker = stack.enter_context(_start(case, contender))
-            colds[contender.name].append((worker, worker.play(calls=1)))
+            if (fresh := kernel.tried(failures, contender.name, partial(first_job, contender))) is None:
+                del colds[contender.name]
+                continue
+            colds[contender.name].append(fresh)
             if sweep < case.colds - 1:
-                worker.quit()
+                fresh[0].quit()
     return colds
 
 

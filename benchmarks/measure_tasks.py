@@ -1,9 +1,12 @@
-"""Runs tasks: one process for each peer, all contenders of a task prepared, then warm-up and interleaved rounds."""
+"""Runs tasks: a process for each peer, all contenders of a task prepared, then warm-up and interleaved rounds.
+
+The contenders of a task `together` share one process: what tells microseconds apart must not differ by process.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks import kernel, machine
@@ -29,45 +32,35 @@ def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool, device: str =
             yield _measure_task(about, replace(task, rounds=5, seconds=0.01) if quick else task, servers)
 
 
-class _PlayFailed(RuntimeError):
-    """What went wrong in a contender's process."""
-
-
 class _Servers:
-    """The running processes, one for each peer and environment, started when first needed."""
+    """The running processes, one for each environment and peer or for all peers together, started when first needed."""
 
     def __init__(self, stack: ExitStack):
         self._stack, self._running = stack, {}
 
-    def of(self, contender: Contender) -> Channel:
-        key = (contender.peer, *sorted(contender.environment.items()))
-        if key not in self._running:
-            channel = Channel(contender.name, "benchmarks.server", [contender.peer], environment(contender))
+    def of(self, contender: Contender, *, together: bool) -> Channel:
+        key = ("" if together else contender.peer, *sorted(contender.environment.items()))
+        if key not in self._running or not self._running[key].is_alive():
+            channel = Channel(contender.name, "benchmarks.server", [], environment(contender))
             self._running[key] = self._stack.enter_context(channel)
         return self._running[key]
 
 
 def _measure_task(about: dict[str, Any], task: Task, servers: _Servers) -> list[Any]:
-    not_run = [f"{c.name}: {c.needs} is not installed" for c in task.contenders if not c.is_installed()]
-    contenders = [c for c in task.contenders if c.is_installed()]
-    stages, errors = _prepare_all(task, contenders, servers)
-    not_run += [f"{name}: {error}" for name, error in errors.items()]
-    plays, calls, scores = {}, {}, {}
-    for c in (c for c in contenders if c.name not in errors):
-        play = _make_play(c, servers.of(c), scores)
-        try:
-            stages[c.name]["first"], calls[c.name] = _choose_calls(play, task.seconds)
-        except _PlayFailed as error:  # some compile only now
-            not_run.append(f"{c.name}: {error}")
-            continue
-        plays[c.name] = _bound(play, calls[c.name])
-    contenders = [c for c in contenders if c.name in plays]
+    failures = {c.name: f"{c.needs} is not installed" for c in task.contenders if not c.is_installed()}
+    stages, plays, calls, scores = {}, {}, {}, {}
+    for c in (c for c in task.contenders if c.is_installed()):
+        if started := kernel.tried(failures, c.name, partial(_start, task, c, servers, scores)):
+            stages[c.name], calls[c.name], play = started
+            plays[c.name] = partial(play, calls[c.name])
     patience = {name: 2 if calls[name] == 1 else 4 for name in plays}  # a long call is steady sooner
-    warm = {name: kernel.warm_up(play, at_most=patience[name]) for name, play in plays.items()}
+    warm = kernel.warm_ups(plays, patience, failures)
     busy = kernel.busy_share(settle=0.1, watch=0.2)
-    steady = kernel.interleave(plays, task.rounds)
-    for c in contenders:
-        servers.of(c).ask({"do": "forget", "key": c.name})
+    steady = kernel.interleave({name: plays[name] for name in warm}, task.rounds, failures=failures)
+    for c in (c for c in task.contenders if c.name in plays):
+        kernel.tried({}, c.name, partial(servers.of(c, together=task.together).ask, {"do": "forget", "key": c.name}))
+    not_run = [f"{name}: {why}" for name, why in failures.items()]
+    contenders = [c for c in task.contenders if c.name in steady]
     quiet = busy is not None and busy <= kernel.QUIET
     return [
         {**about, "case": task.name, "flops": task.flops, "bytes": task.bytes, "size": task.size, "busy": busy,
@@ -82,43 +75,27 @@ def _measure_task(about: dict[str, Any], task: Task, servers: _Servers) -> list[
     ]  # fmt: skip
 
 
-def _prepare_all(
-    task: Task, contenders: Sequence[Contender], servers: _Servers
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Prepares every contender, two processes at a time; gives the seconds of their stages, and what went wrong."""
-    stages: dict[str, dict[str, float]] = {}
-    errors: dict[str, str] = {}
-    by_server: dict[Channel, list[Contender]] = {}
-    for contender in contenders:
-        by_server.setdefault(servers.of(contender), []).append(contender)
+def _start(
+    task: Task, contender: Contender, servers: _Servers, scores: dict[str, float]
+) -> tuple[dict[str, float], int, Callable[[int], Round]]:
+    """Prepares a contender, alone, so that its stages are its own: their seconds, the calls of a round, and a round."""
+    arguments = {**task.arguments, **contender.arguments}
+    request = {"peer": contender.peer, "function": task.function, "members": contender.members, "arguments": arguments}
 
-    def prepare(server: Channel) -> None:
-        for c in by_server[server]:
-            request = {"do": "prepare", "key": c.name, "function": task.function, "members": c.members}
-            answer = server.ask({**request, "arguments": {**task.arguments, **c.arguments}})
-            if "error" in answer:
-                errors[c.name] = answer["error"]
-            else:
-                stages[c.name] = {"prepare": answer["seconds"], **answer["stages"]}
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(prepare, by_server))
-    return stages, errors
-
-
-def _make_play(contender: Contender, server: Channel, scores: dict[str, float]) -> Callable[[int], Round]:
-    def play(calls: int) -> Round:
-        answer = server.ask({"do": "play", "key": contender.name, "calls": calls})
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        answer = servers.of(contender, together=task.together).ask({"key": contender.name, **request})
         if "error" in answer:
-            raise _PlayFailed(answer["error"])
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def play(calls: int) -> Round:
+        answer = ask({"do": "play", "calls": calls})
         scores[contender.name] = answer["score"]
         return Round(answer["seconds"], calls * contender.members)
 
-    return play
-
-
-def _bound(play: Callable[[int], Round], calls: int) -> Callable[[], Round]:
-    return lambda: play(calls)
+    prepared = ask({"do": "prepare", **request})
+    first, calls = _choose_calls(play, task.seconds)
+    return {"prepare": prepared["seconds"], **prepared["stages"], "first": first}, calls, play
 
 
 def _choose_calls(play: Callable[[int], Round], seconds: float) -> tuple[float, int]:

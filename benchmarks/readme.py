@@ -8,12 +8,13 @@ from typing import Any
 
 from benchmarks import plots, published, record
 from benchmarks.case import Case, Counter, Entry, Task
-from benchmarks.judge import Judged, jobs, judge_case, judge_task
+from benchmarks.judge import Judged, jobs, judge_case, judge_task, not_counting
 from benchmarks.kernel import paired_ratio, spread
 from benchmarks.record import Timing, latest, run_of, samples, timings
 from benchmarks.suites import SUITES
 from benchmarks.tables import number, table, with_quartiles
 
+_FIRST_STUDY = Path(__file__).parents[1] / "examples" / "first_study.txt"
 README = Path(__file__).parents[1] / "README.md"
 _BLOCK = re.compile(r"(<!-- benchmarks: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -68,8 +69,11 @@ def _bars_of(entry: Entry, records: Records) -> list[Judged]:
 
 
 def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[str, Timing], dict[str, Any]] | None:
+    """What the latest run of a case found, if its first contender, which the others are weighed against, ran."""
     about = latest(records[suite], "case", name)
-    return (timings(records[suite], about["run"], name), about) if about else None
+    found = timings(records[suite], about["run"], name) if about else {}
+    case = next(entry for entry in SUITES[suite] if entry.name == name)
+    return (found, about) if about and isinstance(case, Case) and case.contenders[0].name in found else None
 
 
 def machine(records: Mapping[str, Records]) -> str:
@@ -79,15 +83,22 @@ def machine(records: Mapping[str, Records]) -> str:
         return _missing("core")
     run = runs[-1]
     versions = ", ".join(f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox"))
-    places: dict[str, list[str]] = {}
+    places: dict[str, dict[str, list[str]]] = {}
     for suite, entries in SUITES.items():
         for entry in entries:
             about = latest(records[suite], "case" if isinstance(entry, Case) else "task", entry.name)
             if about:
-                places.setdefault(_processor(run_of(records[suite], about)), []).append(entry.name)
-    here, *elsewhere = sorted(places, key=lambda place: -len(places[place]))
-    others = "".join(f" On {place}: {', '.join(places[place])}." for place in elsewhere)
+                place = _processor(run_of(records[suite], about))
+                places.setdefault(place, {}).setdefault(suite, []).append(entry.name)
+    here, *elsewhere = sorted(places, key=lambda place: -sum(map(len, places[place].values())))
+    others = "".join(f" On {place}: {', '.join(_measured_at(places, place))}." for place in elsewhere)
     return f"On {here}, {run['precision']}; {versions}.{others}"
+
+
+def _measured_at(places: Mapping[str, Mapping[str, Sequence[str]]], place: str) -> list[str]:
+    """The suites measured at a place; of those that others measured too, the entries."""
+    split = [suite for suite in places[place] if sum(suite in suites for suites in places.values()) > 1]
+    return [f"{suite} ({', '.join(names)})" if suite in split else suite for suite, names in places[place].items()]
 
 
 def _processor(run: Mapping[str, Any]) -> str:
@@ -130,7 +141,7 @@ def lenet(records: Mapping[str, Records]) -> str:
     time, batch = number(spread(ours.steady).median / 1000), found[1]["batch_size"]
     return (
         f"LeNet on 28x28 images, batch {batch}, {ours.members} members: {time} ms per member and step; "
-        f"slower by (n = {len(ours.steady)}): {ratios}.{_noise([found[1]])}"
+        f"others take as many times as long (n = {len(ours.steady)}): {ratios}.{_noise([found[1]])}"
     )
 
 
@@ -142,7 +153,8 @@ def population(records: Mapping[str, Records]) -> str:
             ours = {t.members: t.steady for t in found[0].values() if t.peer == "jnn_population"}
             ratios = {m: with_quartiles(paired_ratio(steady, ours[1])) for m, steady in ours.items() if m > 1}
             abouts.append(found[1])
-            rows.append((case.title.removeprefix("The price of a population: "), ratios))
+            n = len(ours[1])
+            rows.append((f"{case.title.removeprefix('The price of a population: ')} (n = {n})", ratios))
             sizes = sorted({*sizes, *ratios})
     if not rows:
         return _missing("population")
@@ -154,17 +166,29 @@ def population(records: Mapping[str, Records]) -> str:
 def step(records: Mapping[str, Records]) -> str:
     """One network's step beside every peer's."""
     found = [(t, latest(records["step"], "task", t.name)) for t in SUITES["step"] if isinstance(t, Task)]
-    timed = [(task, samples(records["step"], about["run"], task.name)) for task, about in found if about]
+    timed = [(task, samples(records["step"], about["run"], task.name), about) for task, about in found if about]
+    timed = [(task, contenders, about) for task, contenders, about in timed if "jnn" in contenders]
     if not timed:
         return _missing("step")
-    peers = list(dict.fromkeys(name for _, s in timed for name in s if name != "jnn"))
+    peers = list(dict.fromkeys(name for _, s, _ in timed for name in s if name != "jnn"))
     rows = []
-    for task, contenders in timed:
-        ours = contenders["jnn"].steady
-        ratios = [with_quartiles(paired_ratio(contenders[p].steady, ours)) if p in contenders else "" for p in peers]
-        rows.append([task.name, number(spread(ours).median / 1000), *ratios])
+    for task, contenders, about in timed:
+        ours, wrong = contenders["jnn"].steady, not_counting(task, contenders)
+        ratios = [
+            with_quartiles(paired_ratio(contenders[p].steady, ours)) + "†" * (p in wrong) if p in contenders else ""
+            for p in peers
+        ]
+        share = task.flops / spread(ours).median / 1e3 / about["matmul_gflops"]
+        rows.append([task.name, number(spread(ours).median / 1000) + "†" * ("jnn" in wrong), f"{share:.0%}", *ratios])
     n = len(next(iter(timed[0][1].values())).steady)
-    return table([f"training step of one network (n = {n})", "jnn, ms", *(f"{p}: slower by" for p in peers)], rows)
+    head = [
+        f"training step of one network (n = {n})",
+        "jnn, ms",
+        "of the matmul ceiling",
+        *(f"{p} / jnn" for p in peers),
+    ]
+    text = table(head, rows)
+    return text + ("\n\n† Does not count: its loss is too high." if "†" in text else "")
 
 
 def study(records: Mapping[str, Records]) -> str:
@@ -174,11 +198,36 @@ def study(records: Mapping[str, Records]) -> str:
         if isinstance(case, Case) and (found := _case("study", case.name, records)):
             whole = {name: jobs(t, found[1], cold=True) for name, t in found[0].items()}
             ours = whole.pop("jnn")
-            ratios = ", ".join(f"{name} {number(paired_ratio(each, ours).median)}" for name, each in whole.items())
-            rows.append([case.title, number(spread(ours).median), ratios])
+            ratios = ", ".join(f"{name} {with_quartiles(paired_ratio(each, ours))}" for name, each in whole.items())
+            rows.append([f"{case.title} (n = {len(ours)})", with_quartiles(spread(ours)), ratios])
     if not rows:
         return _missing("study")
-    return table(["whole study, cold process", "jnn, s", "slower by"], rows)
+    return table(["whole study, cold process", "jnn, s", "time / jnn's"], rows)
+
+
+def inference(records: Mapping[str, Records]) -> str:
+    """Predictions, and text in tokens a second."""
+    rows = []
+    for task in SUITES["inference"]:
+        about = latest(records["inference"], "task", task.name)
+        found = samples(records["inference"], about["run"], task.name) if about else {}
+        if not isinstance(task, Task) or "jnn" not in found:
+            continue
+        ours = found["jnn"].steady
+        tokens = task.arguments["batch"] * task.arguments["time"] if task.function == "generate" else 0
+        speed = f", {number(tokens / spread(ours).median * 1e6)} tokens a second" if tokens else ""
+        ratios = ", ".join(
+            f"{n} {with_quartiles(paired_ratio(s.steady, ours))}" for n, s in found.items() if n != "jnn"
+        )
+        rows.append([f"{task.name} (n = {len(ours)})", f"{number(spread(ours).median / 1000)}{speed}", ratios])
+    if not rows:
+        return _missing("inference")
+    return table(["one call", "jnn, ms", "time / jnn's, per member"], rows)
+
+
+def first_study(records: Mapping[str, Records]) -> str:
+    """What the example above it prints; the example itself writes it."""
+    return f"```text\n{_FIRST_STUDY.read_text().strip()}\n```"
 
 
 def bars(records: Mapping[str, Records]) -> str:
@@ -200,13 +249,17 @@ def _told(misses: Sequence[tuple], found: Sequence[tuple]) -> list[str]:
     for claim in dict.fromkeys(j.bar.claim for _, j in misses):
         these = [(e, j) for e, j in misses if j.bar.claim == claim]
         if len(these) <= _MOST:
-            told += [f"{e.name}: {claim} {number(j.ratio.median)} ({j.bar.limit})" for e, j in these]
+            told += [f"{e.name}: {claim} {_value(j)} ({j.bar.limit})" for e, j in these]
             continue
-        case, worst = max(these, key=lambda pair: abs(math.log(pair[1].ratio.median)))
+        case, worst = max(these, key=lambda pair: abs(math.log(pair[1].ratio.median)) if pair[1].measured else math.inf)
         asked = sum(j.bar.claim == claim for _, j in found)
         told.append(f"{claim} ({worst.bar.limit}): {len(these)} of {asked} miss it, {case.name} by most "
-                    f"({number(worst.ratio.median)})")  # fmt: skip
+                    f"({_value(worst)})")  # fmt: skip
     return told
+
+
+def _value(judged: Judged) -> str:
+    return number(judged.ratio.median) if judged.measured else "not measured"
 
 
 _MOST = 6  # misses of one bar that the table names one by one
@@ -223,7 +276,8 @@ def images(records: Mapping[str, Records]) -> str:
 
 
 BLOCKS: dict[str, Callable[[Mapping[str, Records]], str]] = {
-    block.__name__: block for block in (machine, digits, lenet, population, step, study, bars, images)
+    block.__name__: block
+    for block in (machine, first_study, digits, lenet, population, step, study, inference, bars, images)
 } | {"reproductions": lambda records: published.reproductions()}
 
 

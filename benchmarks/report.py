@@ -30,6 +30,8 @@ def report(records: Sequence[dict[str, Any]], entries: Sequence[Entry]) -> str:
 def _case(records: Sequence[dict[str, Any]], case: Case, about: dict[str, Any]) -> str:
     run = run_of(records, about)
     found = timings(records, about["run"], case.name)
+    if not found:
+        return f"### {case.name}: {case.title}\n\n{_of_case(run, about)}"
     rows = [_row(found, timing, about) for timing in found.values()]
     head = [name.format(first=next(iter(found))) for name in _HEAD]
     parts = [f"### {case.name}: {case.title}", _of_case(run, about), table(head, rows)]
@@ -48,7 +50,7 @@ def _of_case(run: dict[str, Any], about: dict[str, Any]) -> str:
 
 
 def _not_run(names: Sequence[str]) -> str:
-    return f" Not installed, so not run: {', '.join(names)}." if names else ""
+    return f" Not run: {'; '.join(names)}." if names else ""
 
 
 def _row(found: dict[str, Timing], timing: Timing, about: dict[str, Any]) -> list[str]:
@@ -70,7 +72,8 @@ def _row(found: dict[str, Timing], timing: Timing, about: dict[str, Any]) -> lis
 def _bar_row(judged: Judged) -> list[str]:
     bar, fastest, ratio, counts = judged
     claim = bar.claim if len(bar.over) == 1 else f"{bar.claim}: {fastest}"
-    return [claim, bar.limit, with_spread(ratio), verdict(judged.holds) if counts else "does not count"]
+    said = verdict(judged.holds) if counts else "does not count" if judged.measured else "not measured"
+    return [claim, bar.limit, with_spread(ratio), said]
 
 
 def _quality_rows(case: Case, found: dict[str, Timing]) -> list[list[str]]:

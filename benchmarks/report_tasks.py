@@ -43,7 +43,8 @@ def _judged(records: Sequence[dict[str, Any]], task: Task, found: dict[str, Samp
 def found_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[tuple[Task, dict[str, Sample]]]:
     """The samples of the latest run of every task that was run."""
     pairs = [(task, latest(records, "task", task.name)) for task in tasks]
-    return [(task, samples(records, about["run"], task.name)) for task, about in pairs if about]
+    found = [(task, samples(records, about["run"], task.name)) for task, about in pairs if about]
+    return [(task, contenders) for task, contenders in found if contenders]
 
 
 def slopes_of(found: Sequence[tuple[Task, dict[str, Sample]]]) -> list[tuple[str, float, int]]:
@@ -72,13 +73,17 @@ def report_counters(records: Sequence[dict[str, Any]], counters: Sequence[Counte
 def machine_of(run: dict[str, Any], about: dict[str, Any]) -> str:
     """When, what and where, and how quiet it was."""
     cpu, commit = run["cpu"], (run["commit"][:10] or "none") + (" with changes" if run["dirty"] else "")
+    accelerator = f"{run['accelerator']} beside an " if run.get("accelerator") else ""
+    vectors = "AVX-512" if "avx512f" in cpu["flags"] else "no AVX-512"
+    narrow = about.get("matmul_bfloat16_gflops")
     busy = "unknown" if about["busy"] is None else f"{about['busy']:.1%}"
     return (
         f"{run['date']}, commit {commit}{', QUICK RUN: proves nothing' if run['quick'] else ''}. "
-        f"{cpu['model']}, {cpu['cores']} cores, {'AVX-512' if 'avx512f' in cpu['flags'] else 'no AVX-512'}, "
-        f"{run['precision']}; {'quiet' if about['quiet'] else 'NOT QUIET'} "
+        f"{accelerator}{cpu['model']}, {cpu['cores']} cores, {vectors}, "
+        f"products in {run['precision']} where a task names no other; {'quiet' if about['quiet'] else 'NOT QUIET'} "
         f"(others used {busy} while the contenders rested; load {about['load']}). "
-        f"Ceilings in the same run: matmul {about['matmul_gflops']:.0f} GFLOP/s, copy {about['copy_gbps']:.0f} GB/s."
+        f"Ceilings in the same run: matmul {about['matmul_gflops']:.0f} GFLOP/s"
+        f"{f' ({narrow:.0f} in bfloat16)' if narrow else ''}, copy {about['copy_gbps']:.0f} GB/s."
     )
 
 
@@ -113,6 +118,10 @@ def _bars(judged: Sequence[tuple[Task, Judged]]) -> str:
         claims.setdefault(f"{j.bar.claim} ({j.bar.limit})", []).append((task, j))
     rows = []
     for claim, group in claims.items():
-        misses = [f"{task.name}: {with_quartiles(j.ratio)} by {j.fastest}" for task, j in group if not j.holds]
+        misses = [f"{task.name}: {_measured(j)}" for task, j in group if not j.holds]
         rows.append([claim, f"{len(group) - len(misses)} of {len(group)}", "; ".join(misses)])
     return table(["bar", "holds in", "misses (quartiles)"], rows) if rows else ""
+
+
+def _measured(judged: Judged) -> str:
+    return f"{with_quartiles(judged.ratio)} by {judged.fastest}" if judged.measured else "not measured"

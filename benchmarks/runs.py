@@ -21,7 +21,9 @@ def measure(suite: str, entries: Sequence[Entry], *, quick: bool = False, device
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     run = f"{date}-{about['commit'][:10] or 'no-commit'}"
     about |= {"suite": suite, "quick": quick, "date": date, "precision": "float32", "device": device}
-    about |= {"accelerator": "" if device == "cpu" else asked_of(device, "print(jax.devices()[0].device_kind)")}
+    if device != "cpu":
+        kind = asked_of(device, "print(jax.devices()[0].device_kind)")
+        about |= {"accelerator": kind, "drivers": machine.drivers()}
     yield [{"kind": "run", "run": run, **about}]
     for case in (e for e in entries if isinstance(e, Case)):
         yield measure_case(run, shortened(case) if quick else case, device)

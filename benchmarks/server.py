@@ -1,4 +1,4 @@
-"""A contender's own process for the tasks of a suite: `python -m benchmarks.server PEER`.
+"""A process of contenders for the tasks of a suite: `python -m benchmarks.server`.
 
 One JSON object a line. The parent asks to `prepare` a task, to `play` so many calls of it, to `forget` it, to `quit`;
 we answer each once. A peer's file has one function for each task that it can do, and `prepare(function, members=...,
@@ -27,22 +27,21 @@ class Prepared(NamedTuple):
     stages: dict[str, float]
 
 
-def main(peer: str) -> None:
+def main() -> None:
     """Serves until told to quit."""
     reply = take_output()
-    module = importlib.import_module(f"benchmarks.peers.{peer}")
     prepared: dict[str, Prepared] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "quit":
             break
         try:
-            reply(serve(module, prepared, request))
+            reply(serve(prepared, request))
         except Exception as error:  # a task that one peer cannot do must not end the suite: the parent tells of it
             reply({"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"})
 
 
-def serve(module: Any, prepared: dict[str, Prepared], request: dict[str, Any]) -> dict[str, Any]:
+def serve(prepared: dict[str, Prepared], request: dict[str, Any]) -> dict[str, Any]:
     """Answers one request."""
     key = request["key"]
     if request["do"] == "forget":
@@ -50,6 +49,7 @@ def serve(module: Any, prepared: dict[str, Prepared], request: dict[str, Any]) -
         return {}
     started = time.perf_counter()
     if request["do"] == "prepare":
+        module = importlib.import_module(f"benchmarks.peers.{request['peer']}")
         function = getattr(module, request["function"])
         prepared[key] = module.prepare(function, members=request["members"], **request["arguments"])
         return {"seconds": time.perf_counter() - started, "stages": prepared[key].stages}
@@ -58,4 +58,4 @@ def serve(module: Any, prepared: dict[str, Prepared], request: dict[str, Any]) -
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

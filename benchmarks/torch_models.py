@@ -126,7 +126,7 @@ class ViT(nn.Module):
 
 
 class _Attending(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)) with four times the width and GELU."""
+    """x + attention(norm(x)), then x + mlp(norm(x)) with four times the width and GELU, in GPT by tanh."""
 
     def __init__(self, width, heads, causal, bias=True):
         super().__init__()
@@ -134,7 +134,7 @@ class _Attending(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(width, bias=bias), nn.LayerNorm(width, bias=bias)])
         self.qkv, self.out = nn.Linear(width, 3 * width, bias), nn.Linear(width, width, bias)
         widen, narrow = nn.Linear(width, 4 * width, bias), nn.Linear(4 * width, width, bias)
-        self.mlp = nn.Sequential(widen, nn.GELU(approximate="tanh"), narrow)
+        self.mlp = nn.Sequential(widen, nn.GELU(approximate="tanh" if causal else "none"), narrow)
 
     def forward(self, x):
         q, k, v = self._projected(x)

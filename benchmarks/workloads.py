@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.flops import traffic
+
 LEARNING_RATE = 1e-3
 SEARCH_RATES, SEARCH_FOLDS = (1e-4, 1e-2), 3  # of the random search: bounds of the learning rate, log-uniform
 
@@ -27,6 +29,7 @@ class Product(NamedTuple):
 
 
 DIGITS_LAYERS = (Product(1, 64, 32, data=64), Product(1, 32, 10))
+SMALL_LAYERS = (Product(1, 64, 62, data=64), Product(1, 62, 10))  # 4660 parameters
 WIDE_LAYERS = (Product(1, 784, 256, data=784), Product(1, 256, 256), Product(1, 256, 10))
 FLAT_LAYERS = (Product(1, 784, 128, data=784), Product(1, 128, 128), Product(1, 128, 10))
 RECURRENT_LAYERS = (Product(8, 8 + 32, 128, data=8), Product(1, 32, 10))
@@ -80,15 +83,14 @@ def step_flops(layers: tuple[Product, ...], batch_size: int) -> int:
     return batch_size * sum(2 * p.positions * (3 * p.inputs - p.data) * p.outputs for p in layers)
 
 
-def step_bytes(layers: tuple[Product, ...], batch_size: int) -> int:
+def step_bytes(layers: tuple[Product, ...], batch_size: int) -> float:
     """Least memory traffic of one Adam step in float32: its gradients, moments and parameters, and the input rows.
 
-    Forward and update read the parameters once each and the update writes them; both moments are read and written;
-    the gradient is written and read: nine passes over the parameters.
+    The parameters' part is `flops.traffic`.
     """
     parameters = sum((layer.inputs + 1) * layer.outputs for layer in layers)
     inputs = max(layers[0].positions, layers[0].inputs)
-    return 4 * (9 * parameters + batch_size * inputs)
+    return traffic(parameters) + 4 * batch_size * inputs
 
 
 def digits() -> Workload:
@@ -97,6 +99,11 @@ def digits() -> Workload:
 
     bunch: Any = load_digits()
     return _split(bunch.data / 16, bunch.target, DIGITS_LAYERS, "scikit-learn digits")
+
+
+def small() -> Workload:
+    """The rows of `digits` for the network 64-62-10."""
+    return replace(digits(), layers=SMALL_LAYERS)
 
 
 def search() -> Workload:
@@ -197,6 +204,7 @@ MNIST1D_LAYERS = {
 }
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "digits": digits,
+    "small": small,
     "wide": wide,
     "flat": flat,
     "residual": residual,

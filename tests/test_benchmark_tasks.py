@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+import math
 import re
 from pathlib import Path
 
@@ -99,11 +100,8 @@ def test_pytorch_and_flax_compute_the_layers_of_jnn(function, backward):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    ("peer", "network"),
-    [(p, n) for p in ("torch_steps", "linen_steps") for n in _STEPS]
-    + [(p, n) for p in ("equinox_steps", "keras_steps") for n in ("mlp", "lenet", "lstm")],
-)
+@pytest.mark.parametrize("network", _STEPS)
+@pytest.mark.parametrize("peer", ["torch_steps", "linen_steps", "equinox_steps", "keras_steps"])
 def test_every_peer_trains_the_networks_of_the_steps(peer, network, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     module = importlib.import_module(f"benchmarks.peers.{peer}")
@@ -114,13 +112,24 @@ def test_every_peer_trains_the_networks_of_the_steps(peer, network, monkeypatch)
 
 @pytest.mark.peers
 @pytest.mark.parametrize("network", ["resnet", "lstm", "gpt", "vit"])
-def test_a_network_of_pytorch_has_as_many_parameters_as_jnns(network):
-    torch_steps = importlib.import_module("benchmarks.peers.torch_steps")
+@pytest.mark.parametrize("peer", ["torch", "equinox", "keras"])
+def test_a_network_of_a_peer_has_as_many_parameters_as_jnns(peer, network, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     sizes = {k: v for k, v in _STEPS[network].items() if k != "data"}
-    theirs = sum(p.numel() for p in getattr(torch_steps, network)(**sizes).parameters())
-    theirs -= 4 * sizes["width"] if network == "lstm" else 0  # PyTorch's second bias
+    theirs = sum(math.prod(p.shape) for p in _parameters(peer, network, sizes))
+    theirs -= 4 * sizes["width"] if (peer, network) == ("torch", "lstm") else 0  # PyTorch's second bias
     _, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
     assert theirs == sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
+
+
+def _parameters(peer: str, network: str, sizes: dict):
+    function = getattr(importlib.import_module(f"benchmarks.peers.{peer}_steps"), network)
+    if peer == "equinox":
+        import equinox as eqx
+
+        net, _ = eqx.nn.make_with_state(function)(jax.random.key(0), **sizes)
+        return jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
+    return function(**sizes).parameters() if peer == "torch" else function(**sizes).trainable_variables
 
 
 @pytest.mark.parametrize("network", _STEPS)
@@ -130,6 +139,16 @@ def test_the_step_of_every_network_lowers_for_a_tpu(network):
     loop = jax.jit(jax_steps.make_loop(step))
     lowered = loop.trace(jax.eval_shape(start), 3, *batches).lower(lowering_platforms=("tpu",))
     assert "stablehlo.while" in lowered.as_text()
+
+
+@pytest.mark.parametrize("network", _STEPS)
+def test_the_program_of_a_population_lowers_for_a_tpu(network, monkeypatch):
+    """With the layers' choices for an accelerator, which ask JAX for its default backend."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    step, start = jnn_steps.make(getattr(jnn_steps, network), members=2, **_STEPS[network])
+    batches = map(jnp.asarray, step_data.batches(**_STEPS[network]["data"]))
+    lowered = jax.jit(jax_steps.make_loop(step)).trace(jax.eval_shape(start), 3, *batches)
+    assert "stablehlo.while" in lowered.lower(lowering_platforms=("tpu",)).as_text()
 
 
 def test_the_loop_of_steps_trains():
@@ -224,6 +243,47 @@ def test_counts_of_a_program_are_its_instructions():
     assert 0 < counts["dispatches"] < counts["instructions"]
 
 
+def test_what_a_fusion_or_a_reduction_holds_is_no_dispatch_and_a_loops_body_is():
+    all_of_it, outside = counters._operations(_PROGRAM)
+    assert all_of_it == ["parameter", "exponential", "add", "fusion", "parameter", "reduce", "while"]
+    assert outside == ["fusion", "parameter", "reduce", "while"]
+
+
+_PROGRAM = """HloModule some
+
+%fused (p: f32[2]) -> f32[2] {
+  %p = f32[2]{0} parameter(0)
+  ROOT %e = f32[2]{0} exponential(%p)
+}
+
+%sum (a: f32[], b: f32[]) -> f32[] {
+  ROOT %s = f32[] add(%a, %b)
+}
+
+%body (x: f32[2]) -> f32[2] {
+  ROOT %f = f32[2]{0} fusion(%x), kind=kLoop, calls=%fused, metadata={op_name="exp"}
+}
+
+ENTRY %main (x: f32[2]) -> f32[] {
+  %x = f32[2]{0} parameter(0)
+  %r = f32[] reduce(%x, %c), dimensions={0}, to_apply=%sum, metadata={op_name="sum"}
+  ROOT %w = f32[2]{0} while(%x), condition=%condition, body=%body
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "task", [t for s in ("step", "gpu") for t in SUITES[s] if isinstance(t, Task)], ids=lambda t: t.name
+)
+def test_the_bytes_of_a_step_are_those_of_its_parameters(task):
+    shape = {"x": (1, *task.arguments["data"]["x"][1:])}
+    _, start = jnn_steps.make(
+        getattr(jnn_steps, task.function), **{**task.arguments, "data": {**task.arguments["data"], **shape}}
+    )
+    parameters = sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
+    assert task.bytes == flops.traffic(parameters), parameters
+
+
 _CPU = {"model": "some", "cores": 2, "flags": []}
 _RUN = {
     "kind": "run", "run": "r", "quick": False, "date": "2026-01-01T00:00:00Z", "commit": "0123456789ab", "dirty": False,
@@ -250,10 +310,25 @@ def test_a_count_that_grows_fails_and_one_that_falls_is_told():
     assert not fallen.failures and "peak_bytes 100 -> 90" in fallen.text
 
 
-def test_a_count_of_the_compiler_is_not_compared_between_machines():
+def test_a_count_of_the_compiler_is_not_compared_between_machines_and_that_is_told():
     other = [{**_RUN, "cpu": {**_CPU, "model": "other"}}, _counter(peak_bytes=200, compilations=3)[1]]
     found = compare.compare(_counter(peak_bytes=100, compilations=2), other)
     assert found.failures == ["step: compilations 2 -> 3"]
+    assert "not compared: 1 counts, as they were taken with another processor" in found.text
+    newer = [{**_RUN, "versions": {**_RUN["versions"], "jax": "0.11"}}, _counter(stablehlo=200)[1]]
+    assert "with another jax (0.10 -> 0.11)" in compare.compare(_counter(stablehlo=100), newer).text
+
+
+def test_a_count_beyond_its_own_limit_or_no_longer_taken_fails():
+    new = _counter(peak_over_lax=1.6)
+    new[1]["most"] = {"peak_over_lax": 1.5}
+    found = compare.compare(_counter(peak_over_lax=1.6, stablehlo=9), new)
+    assert found.failures == ["step: peak_over_lax 1.6, at most 1.5", "step: stablehlo is no longer counted"]
+    assert "note step: not in the baseline" in compare.compare([_RUN], _counter(stablehlo=9)).text
+
+
+def test_a_limit_of_times_below_the_one_that_is_told_counts():
+    assert len(compare.compare(_times(*range(100, 107)), _times(*range(107, 114)), fail=1.05).failures) == 1
 
 
 def test_a_time_counts_as_changed_only_if_factor_and_ranks_agree():
@@ -319,6 +394,12 @@ def test_every_figure_of_the_readme_is_made_from_the_records():
     section = text.split("## What is measured")[1].split("\n## ")[0]
     written = re.sub(r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)", "", section, flags=re.DOTALL)
     assert not re.findall(r"\d", written), "a figure outside of the blocks that the script makes"
+
+
+def test_a_bar_whose_peers_did_not_run_is_no_bar_that_holds():
+    for found in ({}, {"jnn": _sample("jnn", [10.0])}, {"a": _sample("a", [10.0])}):
+        (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
+        assert not judged.holds and not judged.measured
 
 
 def test_a_block_that_nobody_makes_is_an_error():

@@ -61,6 +61,23 @@ def test_warm_up_ends_when_two_rounds_agree_or_patience_does(seconds, played):
     assert len(kernel.warm_up(lambda: next(rounds), at_most=4)) == played
 
 
+def test_who_fails_in_a_round_is_left_out_and_told_of():
+    seconds = {"good": iter([1.0] * 9), "bad": iter([1.0, 1.0, 1.0])}
+
+    def play(name):
+        def one():
+            if (found := next(seconds[name], None)) is None:
+                raise RuntimeError("Traceback\nout of memory")
+            return _round(found)
+
+        return one
+
+    plays, failures = {name: play(name) for name in seconds}, {}
+    assert list(kernel.warm_ups(plays, dict.fromkeys(plays, 2), failures)) == ["good", "bad"] and not failures
+    found = kernel.interleave(plays, 3, failures=failures)
+    assert list(found) == ["good"] and len(found["good"]) == 3 and failures == {"bad": "out of memory"}
+
+
 def test_paired_ratio_removes_a_drift_that_both_sides_met():
     drift = np.array([1.0, 2.0, 4.0])
     assert kernel.paired_ratio(3 * drift, drift) == kernel.Spread(3, 3, 3, 3)
@@ -178,9 +195,9 @@ def test_a_case_is_measured_in_two_processes(monkeypatch):
     monkeypatch.setattr(measure, "ceilings", lambda device: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
     twin = dataclasses.replace(_SKLEARN, name="twin", calls=2)
     ghost = Contender("ghost", "ghost", needs="no_such_library")
-    case = dataclasses.replace(
-        _CASE, contenders=(_SKLEARN, twin, ghost), epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0
-    )
+    dying = dataclasses.replace(_SKLEARN, name="dying", peer="no_such_peer")
+    contenders = (_SKLEARN, twin, ghost, dying)
+    case = dataclasses.replace(_CASE, contenders=contenders, epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0)
     records = record.as_dicts([_RUN, *measure.measure_case("r", case)])
     about, found = records[1], record.timings(records, "r", "small")
     assert about["steps"] == 45 and about["step_flops"] == 323_584
@@ -188,7 +205,9 @@ def test_a_case_is_measured_in_two_processes(monkeypatch):
     assert [t.accuracy.n for t in found.values()] == [10, 18]  # no member twice
     assert found["twin"].member_steps == 2 * 45 and min(found["twin"].steady) > 0
     table = report.report(records, [case])
-    assert "| twin | 2 x 45 steps |" in table and "not run: ghost." in table
+    assert "| twin | 2 x 45 steps |" in table and "Not run: ghost: no_such_library is not inst" in table
+    assert "; dying: ModuleNotFoundError: No module named 'benchmarks.peers.no_such_peer'" in table
+    assert "| x faster: nobody | >= 3 | nan (nan-nan; 0) | not measured |" in table
 
 
 def test_the_death_of_a_process_is_told_with_its_last_words():

@@ -15,7 +15,7 @@ _ADAM = optax.adam(LEARNING_RATE)
 
 def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     x, y, test_x, test_y = map(jnp.asarray, (work.train_x, work.train_y, work.test_x, work.test_y))
-    start = eqx.filter_jit(eqx.filter_vmap(lambda key: _start(key, work.sizes)))
+    start = eqx.filter_jit(eqx.filter_vmap(lambda key: start_of(key, work.sizes)))
 
     def job(first_seed):
         keys = jax.vmap(jax.random.key)(jnp.arange(first_seed, first_seed + budget.members))
@@ -29,7 +29,7 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return job
 
 
-def _start(key, sizes):
+def start_of(key, sizes):
     net_key, *keys = jax.random.split(key, len(sizes))
     net = eqx.nn.MLP(sizes[0], sizes[-1], sizes[1], len(sizes) - 2, key=net_key)
     lecun = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
@@ -51,12 +51,16 @@ def _step(batches, state):
 
     @eqx.filter_vmap(in_axes=(eqx.if_array(0), 0))
     def update(member, rows):
-        net, moments = member
-        gradients = eqx.filter_grad(_loss)(net, x[rows], y[rows])
-        updates, moments = _ADAM.update(gradients, moments)
-        return eqx.apply_updates(net, updates), moments
+        return update_of(member, x[rows], y[rows])
 
     return update(state, rows)
+
+
+def update_of(state, x, y):
+    net, moments = state
+    gradients = eqx.filter_grad(_loss)(net, x, y)
+    updates, moments = _ADAM.update(gradients, moments)
+    return eqx.apply_updates(net, updates), moments
 
 
 def _loss(net, x, y):
@@ -65,4 +69,8 @@ def _loss(net, x, y):
 
 @eqx.filter_jit
 def _accuracies(state, x, y):
-    return eqx.filter_vmap(lambda net: jnp.mean(jax.vmap(net)(x).argmax(-1) == y))(state[0])
+    return eqx.filter_vmap(accuracy, in_axes=(eqx.if_array(0), None, None))(state[0], x, y)
+
+
+def accuracy(net, x, y):
+    return jnp.mean(jax.vmap(net)(x).argmax(-1) == y)

@@ -16,7 +16,7 @@ def digits(work: Workload, budget: Budget, devices: int | None = None) -> Callab
     return _job(partial(jnn.models.MLP, inputs, tuple(hidden), outputs), work, budget, devices)
 
 
-wide = flat = digits
+small = wide = flat = digits
 
 
 def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:

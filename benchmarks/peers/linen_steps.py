@@ -138,7 +138,7 @@ class _Attending(nn.Module):
     def __call__(self, x):
         mask = nn.make_causal_mask(x[..., 0]) if self.causal else None
         x = x + nn.MultiHeadDotProductAttention(self.heads)(nn.LayerNorm()(x), mask=mask)
-        hidden = nn.gelu(nn.Dense(4 * x.shape[-1])(nn.LayerNorm()(x)))
+        hidden = nn.gelu(nn.Dense(4 * x.shape[-1])(nn.LayerNorm()(x)), approximate=self.causal)
         return x + nn.Dense(x.shape[-1])(hidden)
 
 

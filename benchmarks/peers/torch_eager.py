@@ -13,7 +13,7 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return _job(lambda: torch_nets.mlp(work.sizes), work, budget)
 
 
-flat = digits
+small = flat = digits
 
 
 def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:

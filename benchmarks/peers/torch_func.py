@@ -11,13 +11,21 @@ from benchmarks.workloads import LEARNING_RATE, Budget, Workload
 
 
 def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(lambda: torch_nets.mlp(work.sizes), work, budget)
+
+
+def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return _job(torch_nets.lenet, work, budget)
+
+
+def _job(make_net, work, budget):
     x, y = torch_nets.tensors(work.train_x, work.train_y)
-    skeleton = torch_nets.mlp(work.sizes).to("meta")
+    skeleton = make_net().to("meta")
     gradients = func.vmap(func.grad(_make_loss(skeleton)))
 
     def job(first_seed):
         torch.manual_seed(first_seed)
-        nets = [torch_nets.mlp(work.sizes).to(DEVICE) for _ in range(budget.members)]
+        nets = [make_net().to(DEVICE) for _ in range(budget.members)]
         params, _ = func.stack_module_state(nets)
         optimizer = torch.optim.Adam(params.values(), lr=LEARNING_RATE, fused=True)
         for _ in range(budget.epochs):

@@ -9,3 +9,7 @@ from benchmarks.workloads import Budget, Workload
 
 def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     return in_processes(torch_eager.digits, work, budget, processes=2)
+
+
+def lenet(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
+    return in_processes(torch_eager.lenet, work, budget, processes=2)

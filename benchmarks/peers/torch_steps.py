@@ -20,19 +20,22 @@ def prepare(function, *, data, members=1, compiled=False, precision="float32", *
     if xs[0].ndim == 4:
         net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=step_data.LEARNING_RATE, fused=True)
-    call = torch.compile(net) if compiled else net
+
+    def loss_of(x, y):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs = net(x).float()
+        return nn.functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
+
+    call = torch.compile(loss_of) if compiled else loss_of
 
     def play(calls):
         for i in range(calls):
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                outputs = call(xs[i % INPUTS]).float()
-            loss = nn.functional.cross_entropy(outputs.flatten(0, -2), ys[i % INPUTS].flatten())
+            loss = call(xs[i % INPUTS], ys[i % INPUTS])
             loss.backward()
             optimizer.step()
         return loss.item()
 
-    play(1)  # what is compiled is compiled now
     return Prepared(play, {})
 
 

@@ -1,4 +1,4 @@
-"""PyTorch: a training step of one network by `torch.compile`, Adam fused but not compiled with it."""
+"""PyTorch: a training step of one network, its loss by `torch.compile`, Adam fused but not compiled with it."""
 
 import functools
 

@@ -17,7 +17,8 @@ _LINEN = Contender("Flax Linen", "inference_linen", 1)
 _GPT = {"vocabulary": 65, "width": 128, "depth": 4, "heads": 4}
 
 
-def _predict(name: str, work: float, **arguments: Any) -> Task:
+def _predict(name: str, work: float, parameters: int, **arguments: Any) -> Task:
+    """`work` counts operations; of the bytes those of the parameters, which are read once."""
     peers = (*_TORCH, _LINEN)
     return Task(
         name, "predict", arguments, (_JNN, _ENSEMBLE, *peers),
@@ -25,7 +26,7 @@ def _predict(name: str, work: float, **arguments: Any) -> Task:
             Bar("never slower than the best peer", tuple(c.name for c in peers), "jnn", at_least=1.0),
             Bar("a member of an ensemble never slower than one network", (_ENSEMBLE.name,), "jnn", at_most=1.05),
         ),
-        flops=work, agree=1e-6,
+        flops=work, bytes=4.0 * parameters, agree=1e-6,
     )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def _forward(layers: Any, batch: int) -> float:
 def _mlp(rows: int) -> Task:
     data = {"x": (rows, 784), "classes": 10}
     name, work = f"predict MLP 784-256-256-10, {rows} rows", _forward(WIDE_LAYERS, rows)
-    return _predict(name, work, network="mlp", data=data, sizes=(784, 256, 256, 10))
+    return _predict(name, work, 269_322, network="mlp", data=data, sizes=(784, 256, 256, 10))
 
 
 _IMAGES = {"x": (64, 28, 28, 1), "classes": 10}
@@ -53,9 +54,10 @@ _IMAGES = {"x": (64, 28, 28, 1), "classes": 10}
 TASKS = (
     _mlp(1),
     _mlp(512),
-    _predict("predict LeNet 28x28, 64 images", _forward(LENET_LAYERS, 64), network="lenet", data=_IMAGES),
+    _predict("predict LeNet 28x28, 64 images", _forward(LENET_LAYERS, 64), 105_866, network="lenet", data=_IMAGES),
     _predict(
-        "predict GPT 4 layers of 128, 12 x 64 ids", flops.transformer(12, 64, 128, 4, 4, causal=True, outputs=65),
+        "predict GPT 4 layers of 128, 12 x 64 ids",
+        flops.transformer(12, 64, 128, 4, 4, causal=True, outputs=65), 809_856,
         data={"x": (12, 64), "vocabulary": 65}, network="gpt", time=64, **_GPT,
     ),
     _generate(1),

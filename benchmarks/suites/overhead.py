@@ -24,7 +24,7 @@ def _step(depth: int) -> Task:
             Bar("a step's call over hand-written jit", ("jnn",), _RAW.name, at_most=1.0, of="difference"),
             Bar("the same over a state with names, key and count", ("jnn",), _NAMED.name, at_most=1.0, of="difference"),
         ),
-        rounds=31, seconds=0.1,
+        together=True, rounds=31, seconds=0.1,
     )  # fmt: skip
 
 

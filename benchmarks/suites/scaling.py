@@ -5,6 +5,7 @@ Tasks named "... = size" are a series: the report gives the slope of log(time) b
 
 from typing import Any
 
+from benchmarks import flops
 from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender
 
@@ -14,6 +15,8 @@ def _step(series: str, size: int, *, rows: int = 64, width: int = 128, depth: in
     return Task(
         f"{series} = {size}", "mlp", {"data": data, "sizes": (*[width] * (depth + 1), 10)},
         (Contender("jnn", "jnn_steps", members),), size=float(size), rounds=5,
+        flops=flops.training(2.0 * rows * depth * width**2 + 2 * rows * width * 10),
+        bytes=flops.traffic(depth * (width + 1) * width + (width + 1) * 10),
     )  # fmt: skip
 
 
@@ -29,10 +32,20 @@ _DEVICES = Task(
     rounds=5, seconds=0.1,
 )  # fmt: skip
 
+
+def _spread(devices: int) -> Task:
+    return Task(
+        f"devices = {devices}", "digits", {"epochs": 10, "batch_size": 32},
+        (Contender("jnn", "jnn_devices", 64, arguments={"devices": devices}),),
+        size=float(devices), rounds=5, seconds=0.1,
+    )  # fmt: skip
+
+
 TASKS = (
     *(_step("rows", n, rows=n) for n in (16, 64, 256, 1024)),
     *(_step("width", n, width=n) for n in (32, 64, 128, 256, 512)),
     *(_step("depth", n, depth=n) for n in (1, 2, 4, 8, 16)),
     *(_step("members", n, width=32, members=n) for n in (1, 4, 16, 64, 256)),
+    *map(_spread, (1, 2)),
     _DEVICES,
 )

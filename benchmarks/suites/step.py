@@ -18,19 +18,25 @@ _LINEN = Contender("Flax Linen", "linen_steps", 1)
 _EQUINOX = Contender("Equinox", "equinox_steps", 1, needs="equinox")
 _KERAS = Contender("Keras (JAX)", "keras_steps", 1, environment={"KERAS_BACKEND": "jax", **threads(2)}, needs="keras")
 _ALL = (*_EAGER, _COMPILED, _LINEN, _EQUINOX, _KERAS)
-_SOME = (*_EAGER, _COMPILED, _LINEN)  # who has the larger networks
 
 
 def _task(
-    name: str, function: str, peers: tuple[Contender, ...], forward: float, data: dict[str, Any], **sizes: Any
+    name: str,
+    function: str,
+    peers: tuple[Contender, ...],
+    work: float,
+    data: dict[str, Any],
+    *,
+    parameters: int,
+    **sizes: Any,
 ) -> Task:
-    """`forward` counts operations; the loss has to fall below 0.9 of that of guessing."""
+    """`work` counts operations, the bytes are the optimizer's; the loss has to fall below 0.9 of that of guessing."""
     names = tuple(c.name for c in peers)
     guess = math.log(data.get("classes") or data["vocabulary"])
     return Task(
         name, function, {"data": data, **sizes}, (_JNN, *peers),
         bars=(Bar("never slower than the best peer", names, "jnn", at_least=1.0),),
-        flops=forward, most=0.9 * guess, seconds=0.2,
+        flops=work, bytes=flops.traffic(parameters), most=0.9 * guess, seconds=0.2,
     )  # fmt: skip
 
 
@@ -48,29 +54,29 @@ def resnet_products() -> float:
 TASKS = (
     _task(
         "MLP 784-256-256-10, batch 128", "mlp", _ALL, step_flops(WIDE_LAYERS, 128),
-        {"x": (128, 784), "classes": 10}, sizes=(784, 256, 256, 10),
+        {"x": (128, 784), "classes": 10}, parameters=269_322, sizes=(784, 256, 256, 10),
     ),
     _task(
         "LeNet 28x28, batch 64", "lenet", _ALL, step_flops(LENET_LAYERS, 64),
-        {"x": (64, 28, 28, 1), "classes": 10},
+        {"x": (64, 28, 28, 1), "classes": 10}, parameters=105_866,
     ),
     _task(
-        "ResNet-20 32x32, batch 32", "resnet", _SOME, 32 * flops.training(resnet_products()),
-        {"x": (32, 32, 32, 3), "classes": 10}, depth=20,
+        "ResNet-20 32x32, batch 32", "resnet", _ALL, 32 * flops.training(resnet_products()),
+        {"x": (32, 32, 32, 3), "classes": 10}, parameters=269_722, depth=20,
     ),
     _task(
         "LSTM language model, batch 32 x 64, width 128", "lstm", _ALL,
         flops.training(2.0 * 32 * 64 * (2 * 128 * 512 + 128 * 65)),
-        {"x": (32, 64), "vocabulary": 65}, vocabulary=65, width=128,
+        {"x": (32, 64), "vocabulary": 65}, parameters=148_289, vocabulary=65, width=128,
     ),
     _task(
-        "GPT 4 layers of 128, batch 12 x 64", "gpt", _SOME,
+        "GPT 4 layers of 128, batch 12 x 64", "gpt", _ALL,
         flops.training(flops.transformer(12, 64, 128, 4, 4, causal=True, outputs=65)),
-        {"x": (12, 64), "vocabulary": 65}, vocabulary=65, time=64, width=128, depth=4, heads=4,
+        {"x": (12, 64), "vocabulary": 65}, parameters=809_856, vocabulary=65, time=64, width=128, depth=4, heads=4,
     ),
     _task(
-        "ViT 4 layers of 128, 64 patches, batch 32", "vit", _SOME,
+        "ViT 4 layers of 128, 64 patches, batch 32", "vit", _ALL,
         flops.training(flops.transformer(32, 65, 128, 4, 4, causal=False, outputs=10)),
-        {"x": (32, 32, 32, 3), "classes": 10}, patch=4, width=128, depth=4, heads=4,
+        {"x": (32, 32, 32, 3), "classes": 10}, parameters=809_354, patch=4, width=128, depth=4, heads=4,
     ),
 )  # fmt: skip

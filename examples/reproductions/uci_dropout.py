@@ -98,18 +98,24 @@ def evaluate(result: jnn.Result, data, folds, samples: int) -> tuple[np.ndarray,
     return tuple(map(np.asarray, score(*jax.device_put(arguments, spread))))
 
 
+def one_per_split(folds) -> jnn.Members:
+    """A member for each split, with an initial network of its own."""
+    numbers = np.arange(len(folds))
+    return jnn.Members({"fold": {"fold": numbers, "seed": numbers}}, jnn.folds(folds).split)
+
+
 def reproduce(name: str, epochs: int, samples: int, splits: int) -> tuple[list[Row], dict]:
     """Both rounds of fits of one data set."""
     data = jnn.data.load(name)
     folds = data.splits[:splits]
     inner = [np.split(train, [int(0.8 * len(train))]) for train, _ in folds]
     started = time.perf_counter()
-    grid = jnn.folds(inner) * jnn.grid(dropout_rate=RATES, tau=TAUS[name])
+    grid = one_per_split(inner) * jnn.grid(dropout_rate=RATES, tau=TAUS[name])
     searched = jnn.run(make_study(data, len(inner[0][0]), epochs), data, grid)
     _, likelihood = evaluate(searched, data, inner, samples)
     best = likelihood.reshape(len(folds), -1).argmax(axis=1) + np.arange(len(folds)) * len(RATES) * len(TAUS[name])
     chosen = {k: v[best] for k, v in grid.columns().items()}
-    members = jnn.Members({"fold": chosen}, jnn.folds(folds).split)
+    members = jnn.Members({"fold": chosen}, one_per_split(folds).split)
     refitted = jnn.run(make_study(data, len(folds[0][0]), epochs), data, members)
     rmse, likelihood = evaluate(refitted, data, folds, samples)
     about = {"seconds": time.perf_counter() - started, "training": searched.timing["run"] + refitted.timing["run"]}
