@@ -125,7 +125,8 @@ def resume(command: Resume) -> None:
 def predict(command: Predict) -> None:
     """Writes a table of predictions; see `Predict`."""
     from jnn.inference import predict_file, usable
-    from jnn.result import Result, read_scores
+    from jnn.result import Result
+    from jnn.scores import read_scores
 
     _configure_jax()
     made = _command_of(command.folder)

@@ -18,7 +18,7 @@ from jnn.plan import Plan
 from jnn.population import member_of
 from jnn.predict import Prediction, Trained, ensemble, in_batches, joined, make_answer, make_outputs, write_program
 from jnn.program import Progress
-from jnn.scores import is_number, shared_test_rows
+from jnn.scores import is_number, read_scores, shared_test_rows, write_scores
 from jnn.selection import Choice, choose, compare
 from jnn.splits import Split
 from jnn.stats import Comparison
@@ -83,8 +83,7 @@ class Result:
         if "best_epoch" not in self.scores:
             return self.scores.isel(epoch=-1)
         best = self.scores["best_epoch"]
-        final = self.scores.sel(epoch=best.clip(min=1)).drop_vars(["best_epoch", "epoch"])
-        return final.where(best > 0)
+        return self.scores.sel(epoch=best.clip(min=1)).where(best > 0).drop_vars(["best_epoch", "epoch"])
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
         """Mean and interval per setting; see `jnn.summary.make_summary` for the statistics."""
@@ -193,11 +192,14 @@ class Result:
         return self.study
 
     def save(self, directory: Any) -> pathlib.Path:
-        """Writes scores.nc (netCDF), members.safetensors and result.json to a folder; makes it if it is not there."""
+        """Writes scores.nc (netCDF), members.safetensors and result.json to a folder; makes it if it is not there.
+
+        In scores.nc a name that is more than ASCII letters and digits is percent-encoded.
+        """
         folder = pathlib.Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / "scores.nc.partial"
-        self.scores.to_netcdf(partial, engine="scipy")
+        write_scores(self.scores, partial)
         for name in ("result.json", "run.json"):  # if this is killed, files of two results are not read as one
             (folder / name).unlink(missing_ok=True)
         partial.replace(folder / "scores.nc")
@@ -227,20 +229,6 @@ class Result:
         else:
             trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])), members=True)
         return cls(scores, trained, members, study, notes["timing"])
-
-
-def read_scores(directory: Any) -> "xarray.Dataset":
-    """The scores of a saved result alone, without the members' parameters."""
-    import xarray
-
-    folder = pathlib.Path(directory)
-    if not (folder / "result.json").exists():
-        raise ValueError(f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run")
-    try:
-        with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
-            return opened.load()
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise checkpoint.damaged(folder / "scores.nc", error) from error
 
 
 def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Dataset":

@@ -9,12 +9,15 @@ its repetitions, and the interval is made from them:
 """
 
 import json
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import numpy as np
 
 from jnn import stats
+from jnn.checkpoint import damaged
 from jnn.engine import Rows
 
 if TYPE_CHECKING:
@@ -140,7 +143,7 @@ def shared_test_rows(rows: Rows | None) -> str:
 def apart(scores: "xarray.Dataset") -> np.ndarray:
     """[folds, folds], whether two folds of these scores share no test row."""
     labels = np.unique(scores["fold"]) if "fold" in scores.coords else np.arange(1)
-    kept = json.loads(scores.attrs.get("shared_test_rows", "[]"))
+    kept = json.loads(scores.attrs["shared_test_rows"])
     if not kept:
         return ~np.eye(len(labels), dtype=bool)
     shares = np.array([list(row) for row in kept]) == "1"
@@ -150,6 +153,30 @@ def apart(scores: "xarray.Dataset") -> np.ndarray:
 def row_counts(attrs: Mapping) -> tuple[float, float]:
     """Rows that train and rows that score, means over the folds."""
     return float(attrs["train_rows"]), float(attrs["test_rows"]) or 1.0  # 1.0: no folds, so it is not looked at
+
+
+def write_scores(scores: "xarray.Dataset", path: Any) -> None:
+    """Writes the scores of a result as netCDF 3, which knows Latin-1 only: names are percent-encoded in it."""
+    _renamed(scores, quote).to_netcdf(path, engine="scipy")
+
+
+def read_scores(directory: Any) -> "xarray.Dataset":
+    """The scores of a saved result alone, without the members' parameters."""
+    import xarray
+
+    folder = pathlib.Path(directory)
+    if not (folder / "result.json").exists():
+        raise ValueError(f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run")
+    try:
+        with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
+            return _renamed(opened.load(), unquote)
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise damaged(folder / "scores.nc", error) from error
+
+
+def _renamed(scores: "xarray.Dataset", change: Callable[[str], str]) -> "xarray.Dataset":
+    names = {str(name): change(str(name)) for name in (*scores.variables, *scores.sizes)}
+    return scores.rename({old: new for old, new in names.items() if old != new})
 
 
 def _filled(shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any) -> np.ndarray:

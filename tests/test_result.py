@@ -38,7 +38,7 @@ def scores(values, *, test_rows=20.0, higher=("accuracy",), **more):
     values = np.asarray(values, float)
     coordinates = {name: np.arange(n) for name, n in zip(("seed", "fold", "rate"), values.shape, strict=True)}
     data = {"accuracy": (("seed", "fold", "rate"), values)} | more
-    attrs = {"train_rows": 80.0, "test_rows": test_rows, "data": "made", "split": "folds"}
+    attrs = {"train_rows": 80.0, "test_rows": test_rows, "data": "made", "split": "folds", "shared_test_rows": "[]"}
     import json
 
     return xarray.Dataset(data, coordinates, attrs | {"higher_is_better": json.dumps(list(higher))})
@@ -264,6 +264,12 @@ def test_a_saved_result_is_the_same_again(result, tmp_path):
     with pytest.raises(ValueError, match="loaded without"):
         jnn.Result.load(folder).predict(IRIS.x)
     assert jnn.Result.load(folder).trained.params["output"]["kernel"].shape == (24, 8, 3)
+
+
+def test_names_in_any_alphabet_are_saved(result, tmp_path):
+    scores = result.scores.rename(accuracy="точность %", learning_rate="λ a/b")
+    folder = dataclasses.replace(result, scores=scores).save(tmp_path)
+    xarray.testing.assert_identical(jnn.Result.load(folder).scores, scores)
 
 
 def test_files_of_two_results_are_not_read_as_one(result, tmp_path, monkeypatch):
