@@ -6,6 +6,7 @@ factory. Parameters are nested dicts of arrays under Flax's own names (`kernel`,
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -71,13 +72,8 @@ def as_model(network: Any) -> Model:
 
 
 def _from_pair(init: Callable, apply: Callable) -> Model:
-    positional = [
-        p
-        for p in inspect.signature(apply).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
     keywords = [k for k in ("key", "train", "hyper") if accepts(apply, k)]
-    arguments = [p.name for p in positional if p.name not in keywords and p.default is p.empty]
+    arguments = [p.name for p in _positional(apply) if p.name not in keywords and p.default is p.empty]
     if len(arguments) not in (2, 3):
         raise ValueError(
             "wanted apply(params, x) or apply(params, state, x) with the optional keywords key, train, hyper, "
@@ -145,16 +141,29 @@ def _draws_while_training(module: nn.Module) -> Iterator[None]:
 _MODES = {  # keyword of a network -> whether True means that it trains
     "train": True,
     "training": True,
+    "is_train": True,
     "is_training": True,
     "deterministic": False,
     "use_running_average": False,
     "eval": False,
+    "inference": False,
 }
 
 
 def mode_of(call: Callable) -> Callable[[bool], dict[str, Any]]:
-    """The keywords by which a Flax module's `__call__` is told whether it trains."""
-    found = {name: means for name, means in _MODES.items() if name in inspect.signature(call).parameters}
+    """The keywords by which a Flax module's `__call__` is told whether it trains.
+
+    Raises:
+        ValueError: For a switch that reads like one of them and is none: its default would hold in both modes.
+    """
+    parameters = inspect.signature(call).parameters
+    for name, parameter in parameters.items():
+        if name not in _MODES and isinstance(parameter.default, bool) and re.search("train|eval|infer|determin", name):
+            raise ValueError(
+                f"wanted a network that is told whether it trains by one of {sorted(_MODES)}, but its __call__ has "
+                f"{name}={parameter.default}; rename it"
+            )
+    found = {name: means for name, means in _MODES.items() if name in parameters}
     return lambda train: {name: train is means for name, means in found.items()}
 
 
@@ -181,9 +190,13 @@ def accepts(function: Callable, name: str) -> bool:
 
 def _takes_rows(init: Callable) -> bool:
     """Whether `init` has a second positional argument: one that must be given, or is called x."""
-    found = inspect.signature(init).parameters.values()
-    positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = _positional(init)
     return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "x")
+
+
+def _positional(function: Callable) -> list[inspect.Parameter]:
+    found = inspect.signature(function).parameters.values()
+    return [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def name_of(thing: Any) -> str:

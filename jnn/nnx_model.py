@@ -49,7 +49,10 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
 
     def init(key, x):
         del x  # an NNX module knows its sizes
-        _, params, _, rest = nnx.split(_made(factory, nnx.Rngs(key)), *_KINDS)
+        module = _made(factory, nnx.Rngs(key))
+        if callable(module):
+            mode_of(module.__call__)  # which may raise: now, not when it is trained
+        _, params, _, rest = nnx.split(module, *_KINDS)
         return _to_dict(params), _to_dict(rest)
 
     def apply(params, state, x, *, key=None, train=False, hyper=None):

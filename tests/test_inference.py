@@ -17,8 +17,8 @@ from jnn import recipe
 from jnn.cli import main
 from jnn.inference import predict_file, usable
 from jnn.predict import Prediction
-from jnn.scores import read_scores
 from jnn.rows import checked_rows, describe
+from jnn.scores import read_scores
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,7 @@ def test_a_pair_without_state_and_keywords_is_enough():
     assert y.tolist() == [2, 2, 2] and after == state
 
 
-@pytest.mark.parametrize("keyword", ["train", "training", "is_training", "deterministic", "use_running_average"])
+@pytest.mark.parametrize("keyword", ["train", "is_train", "is_training", "deterministic", "inference"])
 def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
     body = f"def __call__(self, x, {keyword}): return x + (10 if {keyword} else 0)"
     space = {}
@@ -98,7 +98,7 @@ def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
     model = jnn.as_model(type("Module", (nn.Module,), {"__call__": space["__call__"], "__module__": __name__})())
     y_train, _ = model.apply({}, {}, jnp.zeros(1), train=True)
     y_test, _ = model.apply({}, {}, jnp.zeros(1), train=False)
-    is_inverse = keyword in ("deterministic", "use_running_average")
+    is_inverse = keyword in ("deterministic", "inference")
     assert (y_train.item(), y_test.item()) == ((0, 10) if is_inverse else (10, 0))
 
 
@@ -149,6 +149,18 @@ def test_stacked_layers_take_the_members_number_and_draw_each_by_a_key_of_its_ow
     dropped, after = apply({"dropout_rate": 0.5})
     assert len(np.unique(dropped, axis=0)) == 3 and jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     np.testing.assert_array_equal(apply({"dropout_rate": 0.0})[0], jnp.ones((3, 200)))
+
+
+def test_a_switch_that_would_never_be_turned_is_refused():
+    class Switched(nnx.Module):
+        def __init__(self, *, rngs):
+            del rngs
+
+        def __call__(self, x, train_mode=True, return_attention=False):
+            return x
+
+    with pytest.raises(ValueError, match=r"by one of \['deterministic', .* has train_mode=True; rename it"):
+        jnn.as_model(Switched).init(jax.random.key(0), X)
 
 
 def test_a_pairs_own_options_are_no_state():
