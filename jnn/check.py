@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine import STEP, Batch, Data, Hypers, State, key_of, make_forward, make_start, make_step_of
+from jnn.model import check_numbers
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
 from jnn.scoring import in_own_units
@@ -30,6 +31,7 @@ def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.
     if signature not in study.compiled:  # tracing takes a tenth of a second
         study.compiled[signature] = _look(study, data, one, shapes)
     y_shape, sizes = study.compiled[signature]
+    check_numbers(study.model, {**study.hyper, **columns})
     if arrays.y.shape[1:] != y_shape:
         arrays = arrays._replace(y=arrays.y.reshape(-1, *y_shape))
     return arrays, sizes
@@ -42,6 +44,7 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     state = jax.eval_shape(lambda columns, data: start(member_of(columns), data), one, shapes)
     batch = _batch(study, shapes)
     outputs, activations = _outputs(study, state, batch, read)
+    _check_outputs(study, state, outputs, batch)
     y_shape = _target_shape(data, shapes.y.shape[1:], outputs)
     y = jax.ShapeDtypeStruct((study.batch_size, *y_shape), batch.y.dtype)
     batch = batch._replace(y=y)
@@ -106,6 +109,19 @@ def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[
         ) from error
     steps = [v.aval for eqn in jaxpr.jaxpr.eqns for v in eqn.outvars]
     return outputs[0], sum(a.size * a.dtype.itemsize for a in steps if hasattr(a, "size"))
+
+
+def _check_outputs(study: Study, state: State, outputs: Any, batch: Batch) -> None:
+    """Each output of a row that is scored is its own; what comes in training only, such as a loss, is no output."""
+    rows = batch.x.shape[:1]
+    if all(leaf.shape[:1] == rows for leaf in jax.tree.leaves(outputs)):
+        return
+    scored, _ = jax.eval_shape(make_forward(study.model, study.inputs, study.precision), state, batch.x)
+    if found := [leaf.shape for leaf in jax.tree.leaves(scored) if leaf.shape[:1] != rows]:
+        raise ValueError(
+            f"wanted outputs [rows, ...] of a network that is scored, here of {rows[0]} rows, but got some of shape "
+            f"{found[0]}; give them for each row, as by jnp.broadcast_to, or only while it trains"
+        )
 
 
 def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int, ...]:

@@ -8,4 +8,5 @@ class Hyper(nnx.Variable):
 
     The attribute's name is the hyper-parameter's name; the value given here is the default. Read it in `__call__` as
     `self.dropout_rate[...]`. It is a number that is traced, so members with different values share one program.
+    Where only some whole numbers make sense, name them, and others are refused: `Hyper(depth, choices=range(1, 5))`.
     """

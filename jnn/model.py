@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.errors import InvalidRngError
 
 from jnn.sentence import reason_of
@@ -29,11 +30,13 @@ class Model(NamedTuple):
         apply: `apply(params, state, x, *, key, train, hyper) -> (y, state)`; `key=None` means no randomness,
             `train` is a Python bool, `hyper` maps names to the member's numbers.
         name: What to call it in tables.
+        choices: `choices() -> {name: range}`, the numbers that members may set where only some make sense.
     """
 
     init: Callable[..., tuple[Params, State]]
     apply: Callable[..., tuple[Any, State]]
     name: str = "model"
+    choices: Callable[[], Mapping[str, range]] = dict
 
 
 def as_model(network: Any) -> Model:
@@ -64,11 +67,23 @@ def as_model(network: Any) -> Model:
 
     nnx_model.refuse_instance(network)
     if callable(network) and accepts(network, "rngs"):
-        return Model(*nnx_model.functions_of(network), name_of(network))
+        init, apply, choices = nnx_model.functions_of(network)
+        return Model(init, apply, name_of(network), choices)
     raise ValueError(
         "wanted a pair (init, apply), a flax.linen.Module or an NNX factory taking rngs=, "
         f"but got {name_of(network)} of type {type(network).__name__}; see jnn.as_model for the three forms"
     )
+
+
+def check_numbers(model: Model, numbers: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for a number, or one of an array of them, that the model would take for another."""
+    for name, choices in model.choices().items():
+        if wrong := [n for n in np.ravel(numbers.get(name, choices[0])).tolist() if n not in choices]:
+            steps = f" in steps of {choices.step}" if choices.step > 1 else ""
+            raise ValueError(
+                f"wanted whole numbers from {choices[0]} to {choices[-1]}{steps} for {name!r} of {model.name}, but got "
+                f"{wrong[0]:g}; choose among these, or make the network larger"
+            )
 
 
 def _from_pair(init: Callable, apply: Callable) -> Model:

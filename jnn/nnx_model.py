@@ -43,8 +43,8 @@ def refuse_instance(network: Any) -> None:
         )
 
 
-def functions_of(factory: Callable) -> tuple[Callable, Callable]:
-    """`init` and `apply` of a `jnn.Model`."""
+def functions_of(factory: Callable) -> tuple[Callable, Callable, Callable]:
+    """`init`, `apply` and `choices` of a `jnn.Model`."""
     structure = functools.cache(lambda: _structure(factory))  # read when it is first needed
 
     def init(key, x):
@@ -63,7 +63,11 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable]:
         after = nnx.split(module, *_KINDS[:2], nnx.Intermediate, ...)[4]  # what it sows is no state
         return y, _keep_hyper(structure()[3], state, _to_dict(after))
 
-    return init, apply
+    def choices():
+        declared = [(str(path[-1]), v) for path, v in nnx.to_flat_state(structure()[3]) if isinstance(v, Hyper)]
+        return {name: v.choices for name, v in declared if "choices" in v.get_metadata()}
+
+    return init, apply, choices
 
 
 def _structure(factory: Callable) -> tuple:

@@ -29,6 +29,7 @@ from jnn.training import _columns, _text, is_out_of_memory, resident
 
 IRIS = jnn.data.load("iris")
 DIABETES = jnn.data.load("diabetes")
+IMAGES = jnn.Dataset.from_arrays(np.ones((30, 4, 4, 1)), np.arange(30) % 3)
 IDENTITY = jnn.preprocess.identity
 MLP = functools.partial(jnn.models.MLP, 4, (8,), 3)
 
@@ -198,6 +199,14 @@ def test_a_separate_test_set_gives_the_score():
     np.testing.assert_allclose(result.final()["accuracy"].item(), np.mean(predicted == test.y), atol=1e-6)
 
 
+def linear(outputs, *shape):
+    """A linear model whose outputs have the shape [rows, *shape]."""
+    return (
+        lambda key: {"w": 0.1 * jax.random.normal(key, (4, outputs)), "b": jnp.zeros(outputs)},
+        lambda params, x: (x @ params["w"] + params["b"]).reshape(-1, *shape),
+    )
+
+
 def silent(*_):
     raise ValueError
 
@@ -252,6 +261,25 @@ WRONG = [
     ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
     ({"objective": lambda forward, batch: (forward(batch.x)[0], None)}, {}, r"changed are \['model_state'\]"),
     ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, lambda s, p, y, w: p.foo, abs, True, None)}}, {}, "'odd' that"),
+    (
+        {
+            "model": (linear(3, 3)[0], lambda params, x: (x @ params["w"], params["w"].sum())),
+            "loss": lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y) + o[1],
+            "metrics": {},
+        },
+        {},
+        r"wanted outputs \[rows, \.\.\.\] .* here of 16 rows, but got some of shape \(\);",
+    ),
+    (
+        {"model": functools.partial(jnn.models.SuperMLP, 4, 8, 1, 3)},
+        {"members": jnn.grid(width_1=[4, 16])},
+        "whole numbers from 1 to 8 for 'width_1' of SuperMLP, but got 16",
+    ),
+    (
+        {"model": functools.partial(jnn.models.SuperCNN, 1, (2,), 3, window=3), "inputs": IDENTITY},
+        {"members": jnn.grid(window_1=[2]), "data": IMAGES},
+        "from 1 to 3 in steps of 2 for 'window_1' of SuperCNN, but got 2",
+    ),
     ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}}, {}, "but got: ValueError"),
 ]
 
@@ -259,7 +287,7 @@ WRONG = [
 @pytest.mark.parametrize(("settings", "arguments", "words"), WRONG, ids=[w[2][:20] for w in WRONG])
 def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
     with pytest.raises(ValueError, match=words):
-        jnn.run(study(**settings), IRIS, **({"members": jnn.holdout(0.2)} | arguments))
+        jnn.run(study(**settings), **({"data": IRIS, "members": jnn.holdout(0.2)} | arguments))
 
 
 @pytest.mark.parametrize(
@@ -687,14 +715,6 @@ def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own():
         result = jnn.run(made, data, jnn.folds(2))
         assert result.final()[metrics].mean() > 0.8
         assert result.predict(x[:3]).mean.shape == (3, 6, outputs)
-
-
-def linear(outputs, *shape):
-    """A linear model whose outputs have the shape [rows, *shape]."""
-    return (
-        lambda key: {"w": 0.1 * jax.random.normal(key, (4, outputs)), "b": jnp.zeros(outputs)},
-        lambda params, x: (x @ params["w"] + params["b"]).reshape(-1, *shape),
-    )
 
 
 X4 = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)

@@ -54,9 +54,10 @@ class SuperMLP(nnx.Module):
         self.output = Dense(width, outputs, rngs=rngs)
         self.activations = tuple(activations)
         self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
-        self.depth, self.activation = Hyper(jnp.float32(depth)), Hyper(jnp.float32(0))
+        self.depth = Hyper(jnp.float32(depth), choices=range(1, depth + 1))
+        self.activation = Hyper(jnp.float32(0), choices=range(len(self.activations)))
         for i in range(depth):
-            setattr(self, f"width_{i + 1}", Hyper(jnp.float32(width)))
+            setattr(self, f"width_{i + 1}", Hyper(jnp.float32(width), choices=range(1, width + 1)))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, ...] -> [batch, outputs]."""
@@ -94,8 +95,12 @@ class SuperCNN(nnx.Module):
         self.biases = nnx.List([nnx.Param(jnp.zeros(b)) for _, b in sizes])
         self.output = Dense(maps[-1], outputs, rngs=rngs)
         for i, width in enumerate(maps):
-            for name, value in (("width", width), ("window", window), ("pool", 0)):
-                setattr(self, f"{name}_{i + 1}", Hyper(jnp.float32(value)))
+            for name, value, choices in (
+                ("width", width, range(1, width + 1)),
+                ("window", window, range(1, window + 1, 2)),
+                ("pool", 0, range(len(_POOLS))),
+            ):
+                setattr(self, f"{name}_{i + 1}", Hyper(jnp.float32(value), choices=choices))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, height, width, channels] -> [batch, outputs]."""
