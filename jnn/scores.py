@@ -88,10 +88,11 @@ def _single(scores: "xarray.Dataset") -> list[str]:
 
 
 def headline(scores: "xarray.Dataset") -> list[str]:
-    """The metrics on held-out rows; without any the loss there; without held-out rows what there is."""
+    """The metrics on held-out rows, or else on inner ones (the loss, if none); without such rows all there is."""
     names = _single(scores)
     held_out = [n for n in names if not n.startswith(("train_", "validation_"))]
-    return [n for n in held_out if n != "loss"] or held_out or names
+    there = held_out or [n for n in names if n.startswith("validation_")] or names
+    return [n for n in there if n not in ("loss", "validation_loss")] or there
 
 
 def interval_of(

@@ -118,7 +118,7 @@ def make_summary(scores: "xarray.Dataset", metric: str | None = None, confidence
     groups = by_setting(scores)
     rows = tuple(_row(setting, grid, names, scores.attrs, confidence) for setting, grid in groups)
     counts = [_count(name, {grid.shape[i] for _, grid in groups}) for i, name in enumerate(REPETITIONS)]
-    return Summary(rows, " x ".join(counts), _scored(scores.attrs), confidence)
+    return Summary(rows, " x ".join(counts), _scored(scores.attrs, names[0]), confidence)
 
 
 def _row(setting: dict, grid: Grid, names: list[str], attrs: Mapping, confidence: float) -> Row:
@@ -132,7 +132,9 @@ def _count(name: str, numbers: set[int]) -> str:
     return f"{low if low == high else f'{low} to {high}'} {name}{'s' * (high > 1)}"
 
 
-def _scored(attrs: Mapping) -> str:
-    if not attrs["test_rows"]:
-        return "on the TRAINING rows (no folds and no test set were given)"
+def _scored(attrs: Mapping, name: str) -> str:
+    if name.startswith("validation_"):
+        return "on inner validation rows" + ", which also chose the epoch" * (attrs["keep"] == "best")
+    if name.startswith("train_"):
+        return "on the TRAINING rows" + " (no folds and no test set were given)" * (not attrs["test_rows"])
     return f"on held-out rows of {attrs['data']} ({attrs['split'] if attrs['split'] != 'none' else 'its test set'})"

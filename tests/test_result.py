@@ -132,6 +132,16 @@ def test_a_fold_is_scored_by_the_choice_of_folds_of_other_test_rows(result):
     assert result.scores.attrs["shared_test_rows"] == "[]"
 
 
+def test_the_title_tells_the_rows_of_the_columns():
+    axes = ("seed", "fold", "rate")
+    made = scores(np.full((2, 1, 1), 0.9), validation_loss=(axes, np.ones((2, 1, 1)))).assign_attrs(keep="best")
+    made = made.rename(accuracy="validation_accuracy").assign(train_loss=made["validation_loss"])
+    table = summary.make_summary(made)
+    assert list(table.rows[0].intervals) == ["validation_accuracy"]
+    assert table.title.endswith("on inner validation rows, which also chose the epoch")
+    assert "TRAINING rows" in summary.make_summary(made, "train_loss").title
+
+
 def test_finite_scores_that_are_left_out_are_told():
     values = np.full((1, 5, 1), 0.9)
     values[0, 2] = np.nan
