@@ -70,6 +70,9 @@ def identity(gain: float = 1.0) -> Initializer:
     For a matrix this is `gain` times the unit matrix (Le et al. 2015, https://arxiv.org/abs/1504.00941, for recurrent
     kernels); for a convolution with padding "SAME" and stride 1, the identity map.
 
+    Raises:
+        ValueError: If the shape has fewer than two axes.
+
     >>> identity()(jax.random.key(0), (2, 3))
     Array([[1., 0., 0.],
            [0., 1., 0.]], dtype=float32)

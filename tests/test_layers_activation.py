@@ -58,3 +58,11 @@ def test_maxout_takes_the_largest_of_each_group():
 def test_whole_numbers_keep_the_digits_of_the_result(activation):
     x = jnp.array([-3, 1, 2, 2])
     np.testing.assert_array_equal(activation(x), activation(x.astype(jnp.float32)))
+
+
+def test_prelu_takes_infinities_and_refuses_a_slope_that_would_broadcast():
+    x = jnp.array([jnp.inf, -2.0])
+    value, slope = jax.value_and_grad(lambda slope: layers.prelu(x, slope).sum())(0.25)
+    assert value == jnp.inf and slope == -2
+    with pytest.raises(ValueError, match=r"one or \(4,\), but got \(4, 1\)"):
+        inspect.unwrap(layers.prelu)(jnp.ones(4), jnp.ones((4, 1)))

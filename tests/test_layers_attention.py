@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from flax import nnx
 
 from jnn import layers
@@ -144,6 +145,17 @@ def test_half_precision_keeps_a_single_precision_softmax():
     assert_close(attention(q, k, v).astype(jnp.float32), wide, 2e-2)
 
 
+@pytest.mark.parametrize("first", [0, TIME * SOURCE + 1])  # heads one by one, and all together
+def test_half_precision_scales_the_scores_not_the_queries(monkeypatch, first):
+    monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", first)
+    q, k = (8 * array.astype(jnp.bfloat16) for array in qkv()[:2])
+    v = jnp.broadcast_to(jnp.eye(SOURCE, dtype=jnp.bfloat16)[:, None], (BATCH, SOURCE, HEADS, SOURCE))
+    scores = np.einsum("btnd,bsnd->bnts", *(np.asarray(array, np.float64) for array in (q, k)))
+    masked = np.where(np.tri(TIME, SOURCE), scores / np.sqrt(DIM), -np.inf)
+    wanted = np.moveaxis(scipy.special.softmax(masked, -1), 1, 2)
+    assert_close(layers.attention(q, k, v, causal=True).astype(jnp.float32), wanted, 2**-8)
+
+
 def test_dropout_of_the_weights_keeps_the_mean():
     q, k, v = qkv()
     keys = jax.random.split(jax.random.key(0), 2000)
@@ -233,6 +245,7 @@ def test_queries_keys_and_values_that_do_not_belong_together_are_refused():
 
 
 def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
+    refused("bias of numbers.* but got bool", *qkv(), bias=jnp.ones((TIME, SOURCE), bool))
     refused("boolean mask.* but got float32", *qkv(), mask=jnp.ones((TIME, SOURCE)))
     for causal in (False, True):
         refused(r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal)

@@ -166,3 +166,41 @@ def test_the_gradient_inside_shard_map_is_summed_over_the_mesh():
     sharded = jax.shard_map(loss, mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec())
     wanted = jax.grad(lambda kernel: jnp.sin(x @ kernel).sum())(kernel)
     assert_same(jax.jit(jax.grad(sharded, 1))(x, kernel), wanted)
+
+
+def test_a_bias_may_be_a_list():
+    x, kernel = normal(0, 2, 3), normal(1, 3, 2)
+    y = inspect.unwrap(layers.dense)(x, kernel, [1.0, 2.0])
+    np.testing.assert_array_equal(y, layers.dense(x, kernel, jnp.array([1.0, 2.0])))
+
+
+FLAT, IMAGES = ((2, 3), (3, 4)), ((1, 4, 3), (3, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (layers.dense, FLAT),
+        (lambda x, kernel: layers.dot_general(x, kernel, (((1,), (0,)), ((), ()))), FLAT),
+        (layers.conv, IMAGES),
+        (layers.conv_transpose, IMAGES),
+        (lambda *a: layers.conv_general_dilated(*a, (1,), "SAME", dimension_numbers=("NHC", "HIO", "NHC")), IMAGES),
+    ],
+    ids=["dense", "dot_general", "conv", "conv_transpose", "conv_general_dilated"],
+)
+def test_the_precision_set_around_a_product_holds_for_it_and_its_gradients(function, shapes):
+    def loss(x, kernel):
+        with jax.default_matmul_precision("bfloat16"):
+            return jnp.sin(function(x, kernel)).sum()
+
+    with jax.default_matmul_precision("highest"):  # of what is compiled, or written outside of the function
+        program = jax.jit(jax.grad(loss, (0, 1))).lower(*map(jnp.ones, shapes)).as_text()
+    assert "DEFAULT" in program and "HIGHEST" not in program
+
+
+def test_without_a_precision_around_it_a_product_leaves_it_open():
+    with jax.default_matmul_precision(None):
+        program = str(
+            jax.make_jaxpr(lambda *a: layers.conv(layers.dense(*a[:2])[None], a[2]))(*map(jnp.ones, (*FLAT, (3, 4, 2))))
+        )
+    assert program.count("precision=None") == 2

@@ -200,3 +200,21 @@ def test_statistics_of_another_shape_and_rows_without_a_batch_are_refused():
         inspect.unwrap(layers.batch_norm)(jnp.ones((3, 4)), jnp.zeros((3, 1)), jnp.ones((1, 4)))
     with pytest.raises(ValueError, match="rank 2 or more"):
         inspect.unwrap(layers.group_norm)(jnp.ones(4), 2)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_any_argument_alone_may_be_float64(part):
+    with jax.enable_x64(True):
+        arguments = [jnp.ones((2, 3)).astype(jnp.float32), *jnp.ones((2, 3), jnp.float32)]
+        arguments[part] = arguments[part].astype(jnp.float64)
+        for i, argument in enumerate(arguments):
+            slope = jax.grad(lambda *a: (layers.layer_norm(*a) ** 2).sum(), i)(*arguments)
+            assert slope.dtype == argument.dtype
+
+
+@pytest.mark.parametrize("name", sorted(EVERY_NORM.keys() - {"instance"}))
+def test_parameters_may_be_lists(name):
+    x = normal(0, 3, 4)
+    np.testing.assert_array_equal(
+        EVERY_NORM[name](x, scale=[1.0, 2.0, 3.0, 4.0]), EVERY_NORM[name](x, scale=jnp.arange(1.0, 5.0))
+    )

@@ -174,6 +174,20 @@ def test_gru_and_rnn_are_flax_own(ours, theirs):
     assert_close(ours(carry, x, params), cell(carry, x))
 
 
+@every_layer
+def test_a_cell_is_differentiated_forwards_as_backwards(name):
+    cells = {"rnn": layers.rnn_cell, "gru": layers.gru_cell, "lstm": layers.lstm_cell}
+    cell = cells.get(name) or partial(layers.gru_cell, reset_after=False)
+    arguments = carry_of(name), normal(0, BATCH, FEATURES), params_of(name)
+    moved = jax.tree.map(jnp.cos, arguments)
+    pushed, total = jax.jvp(lambda *a: cell(*a)[1].sum(), arguments, moved)[1], 0.0
+    for slope, step in zip(
+        *map(jax.tree.leaves, (jax.grad(lambda *a: cell(*a)[1].sum(), (0, 1, 2))(*arguments), moved)), strict=True
+    ):
+        total += (slope * step).sum()
+    assert_close(pushed, total)
+
+
 def test_a_carry_goes_on_where_the_sequence_was_cut():
     x, params = normal(0, BATCH, TIME, FEATURES), params_of("lstm")
     whole, ys = layers.lstm(x, params)

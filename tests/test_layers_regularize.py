@@ -108,6 +108,8 @@ def test_penalties_are_the_sums_over_floating_leaves():
     assert layers.l2(params) == 14
     assert layers.elastic_net(params, 0.25) == 0.25 * 6 + 0.375 * 14
     assert layers.l1({}) == 0
+    of_plain = {"a": [1.0, -2], "key": jax.random.key(0)}
+    assert inspect.unwrap(layers.l2)(of_plain) == 1
 
 
 def test_penalties_of_half_precision_are_summed_in_single():

@@ -5,6 +5,7 @@ Every one is a pure function of one array, so it can be passed wherever an `acti
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import (
     celu,
     elu,
@@ -74,11 +75,18 @@ def prelu(
 
     y = x if x > 0 else slope * x    (He et al. 2015, https://arxiv.org/abs/1502.01852)
 
+    Raises:
+        ValueError: If the slope is neither one number nor one for each channel.
+
     >>> prelu(jnp.array([-2.0, 3.0]), 0.25)
     Array([-0.5,  3. ], dtype=float32)
     """
     x = jnp.asarray(x)
-    return narrow(jnp.where(x > 0, x, slope * x), x)
+    if np.shape(slope) not in ((), (1,), x.shape[-1:]):
+        raise ValueError(f"wanted a slope, one or {x.shape[-1:]}, but got {np.shape(slope)}; reshape it to one axis")
+    is_positive = x > 0
+    leaked = jnp.asarray(slope) * jnp.where(is_positive, 0, x)  # without an inf that the slope's gradient would meet
+    return narrow(jnp.where(is_positive, x, leaked), x)
 
 
 def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*batch features"]:

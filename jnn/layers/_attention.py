@@ -73,14 +73,18 @@ def attention(
     if causal:
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    is_half = jnp.finfo(q.dtype).bits < 32  # whose products would be rounded: its scores are scaled, which are float32
     rows = (
-        _head_rows(q, kv_heads) * jnp.asarray(q.shape[-1] ** -0.5 if scale is None else scale, q.dtype),
+        _head_rows(q, kv_heads) if is_half else _head_rows(q, kv_heads) * jnp.asarray(scale, q.dtype),
         *(_head_rows(array, kv_heads)[:, 0] for array in (k, v)),
         *(_mask_rows(array, shape, kv_heads) for array in (mask, bias)),
         None if key is None else jax.random.split(key, math.prod(shape[:-3]) * kv_heads),
     )
     one_by_one = _wants_one_by_one(shape)
-    attend = _attend_in_parts if causal and one_by_one and key is None else partial(_attend, dropout_rate)
+    in_parts = causal and one_by_one and key is None
+    attend = _attend_in_parts if in_parts else partial(_attend, dropout_rate)
+    attend = partial(attend, scale if is_half else None)
     y = _for_each_row(attend, rows, one_by_one=one_by_one)
     y = y.reshape(*shape[:-1], v.shape[-1])  # *batch heads time value_dim
     return jnp.moveaxis(y, -3, -2).astype(q.dtype)
@@ -243,23 +247,24 @@ def _wants_one_by_one(shape: tuple) -> bool:
     return scores_of_one_head >= ONE_BY_ONE_FROM and jax.default_backend() == "cpu"
 
 
-def _attend(dropout_rate: Scalar, q, k, v, mask, bias, key):
-    """Attend in one row: q (group, time, dim), already scaled, to k (source, dim) and v (source, value_dim)."""
+def _attend(dropout_rate: Scalar, scale: Scalar | None, q, k, v, mask, bias, key):
+    """Attend in one row: q (group, time, dim) to k (source, dim) and v (source, value_dim); None scales by nothing."""
     high = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.einsum("gtd,sd->gts", q, k, preferred_element_type=high)
+    scores = scores if scale is None else scores * jnp.asarray(scale, high)
     weights, total = _unnormalised_softmax(scores if bias is None else scores + bias, mask)
     weights = dropout(weights, dropout_rate, key=key).astype(v.dtype)
     sums = jnp.einsum("gts,sd->gtd", weights, v, preferred_element_type=high)
     return sums / total[..., None]  # normalised after the product, where the numbers are fewer
 
 
-def _attend_in_parts(q, k, v, mask, bias, key):
+def _attend_in_parts(scale: Scalar | None, q, k, v, mask, bias, key):
     """Attend causally in one row: each part of the queries meets the keys up to its own last position."""
     edges = [q.shape[1] * part // CAUSAL_PARTS for part in range(CAUSAL_PARTS + 1)]
     parts = []
     for start, stop in itertools.pairwise(edges):
         own_mask, own_bias = (_window(array, start, stop) for array in (mask, bias))
-        parts.append(_attend(0.0, q[:, start:stop], k[:stop], v[:stop], own_mask, own_bias, key))
+        parts.append(_attend(0.0, scale, q[:, start:stop], k[:stop], v[:stop], own_mask, own_bias, key))
     return jnp.concatenate(parts, axis=1)
 
 

@@ -23,12 +23,14 @@ def check_qkv(q, k, v) -> None:
 
 
 def check_mask_and_bias(mask, bias, shape: tuple) -> None:
-    """Refuse a mask of numbers, and what does not broadcast to the scores."""
+    """Refuse a mask of numbers, a bias of truth values, and what does not broadcast to the scores."""
     if mask is not None and mask.dtype != bool:
         raise ValueError(
             f"wanted a boolean mask, True where a query may look, but got {mask.dtype}; "
             "compare it (mask != 0), or give numbers to add as the bias"
         )
+    if bias is not None and bias.dtype == bool:
+        raise ValueError("wanted a bias of numbers, which are added to the scores, but got bool; give it as the mask")
     for array in (mask, bias):
         if array is not None and not _broadcasts(array.shape, shape):
             raise ValueError(

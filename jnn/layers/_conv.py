@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._image_conv import canonical
-from jnn.layers._lowering import Plan, exchange_channels, plan
+from jnn.layers._lowering import ConvPlan, exchange_channels, plan
+from jnn.layers._product import chosen_precision
 from jnn.layers._window import (
     Geometry,
     Lowering,
@@ -48,8 +50,9 @@ def conv(
         kernel: One axis for each axis of space, then `in / groups`, then `out`.
         bias: Added to each output channel.
         strides: Steps of the window, one number or one for each axis of space.
-        padding: "SAME" (output size = ceil(size / strides)), "VALID" (none), "CAUSAL" (1-D: the output at a time sees
-            nothing later), or a pair (before, after) for each axis of space; one number stands for equal sides.
+        padding: "SAME" (output size = ceil(size / strides); an odd padding has one more after), "SAME_LOWER" (one more
+            before), "VALID" (none), "CAUSAL" (1-D: the output at a time sees nothing later), or a pair (before, after)
+            for each axis of space; one number stands for equal sides.
         dilation: Distance between the window's taps.
         groups: Divides both the input's and the output's channels.
         lowering: "auto" chooses by platform, shape and whether the kernel carries a vmapped axis; "lax" leaves all to
@@ -68,9 +71,11 @@ def conv(
             f"divide, but got x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
         )
     dtype = jnp.result_type(x, kernel)
-    geometry = _geometry(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups, lowering)
+    geometry = make_geometry(
+        x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups=groups, lowering=lowering
+    )
     y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
-    return y if bias is None else y + bias
+    return y if bias is None else y + jnp.asarray(bias)
 
 
 def conv_transpose(
@@ -93,6 +98,8 @@ def conv_transpose(
     this one with the window's axes flipped and the pairs `(r - p, r - p + q)`, where r = dilation * (window - 1).
     `groups` splits the channels as in `conv`: the kernel has `in / groups` inputs, group n of the output sees group n.
 
+    Arguments as in `conv`; padding is "SAME", "VALID" or pairs, and is that of the dilated input.
+
     Raises:
         ValueError: If ranks, channels, groups or the bias do not match, or there is no such lowering.
 
@@ -111,7 +118,7 @@ def conv_transpose(
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = _transposed_padding(padding, kernel.shape[:-2], steps, gaps)
     y = _transposed(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering)
-    return y if bias is None else y + bias
+    return y if bias is None else y + jnp.asarray(bias)
 
 
 def conv_general_dilated(
@@ -155,10 +162,10 @@ def conv_general_dilated(
     )
     if is_plain and lowering != "lax":
         moves = window_strides, padding, rhs_dilation or 1
-        g = resolve_geometry(lhs.shape[1:-1], rhs.shape[:-2], *moves)
+        how = {"groups": feature_group_count, "precision": precision, "lowering": lowering}
+        g = resolve_geometry(lhs.shape[1:-1], rhs.shape[:-2], *moves, **how)
         if 0 not in g.out_spatial:
-            how = {"groups": feature_group_count, "precision": precision, "lowering": lowering}
-            return _output(dataclasses.replace(g, **how), lhs, rhs)
+            return _output(g, lhs, rhs)
     return lax.conv_general_dilated(
         lhs,
         rhs,
@@ -185,16 +192,18 @@ def conv_plan(
     groups: int = 1,
     lowering: Lowering = "auto",
     platform: str | None = None,
-) -> Plan:
+) -> ConvPlan:
     """Show which algorithms `conv` takes for these shapes, for the output and for both gradients.
 
     `members` says what becomes of a kernel with a vmapped axis. `platform` is "cpu", "gpu" or "tpu", by default the
     one that JAX runs on.
 
     >>> conv_plan((64, 28, 28, 16), (3, 3, 16, 16), platform="cpu")
-    Plan(output='image', input_grad='flip', kernel_grad='exchange', members='loop')
+    ConvPlan(output='image', input_grad='flip', kernel_grad='exchange', members='loop')
     """
-    geometry = _geometry(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups, lowering)
+    geometry = make_geometry(
+        x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups=groups, lowering=lowering
+    )
     return plan(geometry, kernel_shape[-2], kernel_shape[-1] // groups, platform or jax.default_backend())
 
 
@@ -204,7 +213,8 @@ def _output(g: Geometry, x: Array, kernel: Array) -> Array:
     if any(lo or hi for lo, hi, _ in cropped):
         x = pad_space(x, cropped)
     padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding)
-    return convolve(dataclasses.replace(g, spatial=x.shape[1:-1], padding=padding), x, kernel)
+    chosen = {"spatial": x.shape[1:-1], "padding": padding, "precision": chosen_precision(g.precision)}
+    return convolve(dataclasses.replace(g, **chosen), x, kernel)
 
 
 def _transposed(
@@ -224,7 +234,7 @@ def _transposed(
     spatial = tuple(
         (n - 1) * s + 1 + r - lo - hi for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
-    g = Geometry(spatial, window, strides, forward, dilation, groups, lowering=lowering)
+    g = Geometry(spatial, window, strides, forward, dilation, groups, chosen_precision(None), lowering)
     y = convolve_transposed(g, x, exchange_channels(g, jnp.flip(kernel, range(len(window)))))
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
     return pad_space(y, beyond)
@@ -236,24 +246,11 @@ def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) ->
             f"wanted x (batch, *spatial, in) and kernel (*window, in, out) of equal rank, 3 or more, and groups >= 1, "
             f"but got x {x.shape}, kernel {kernel.shape}, groups {groups}; reshape x to one batch axis"
         )
-    if bias is not None and jnp.shape(bias) != kernel.shape[-1:]:
+    if bias is not None and np.shape(bias) != kernel.shape[-1:]:
         raise ValueError(
             f"wanted a bias {kernel.shape[-1:]}, one number for each output of the kernel {kernel.shape}, "
-            f"but got {jnp.shape(bias)}; reshape it, or add it to the output"
+            f"but got {np.shape(bias)}; reshape it, or add it to the output"
         )
-
-
-def _geometry(
-    spatial: Sequence[int],
-    window: Sequence[int],
-    strides: Sizes,
-    padding: Padding,
-    dilation: Sizes,
-    groups: int,
-    lowering: Lowering,
-) -> Geometry:
-    made = make_geometry(spatial, window, strides, padding, dilation)
-    return dataclasses.replace(made, groups=groups, lowering=lowering)
 
 
 def _transposed_padding(

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Real
@@ -29,7 +30,7 @@ def dense(
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     dtype = jnp.result_type(x, kernel)
     y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype)).reshape(*x.shape[:-1], kernel.shape[1])
-    return y if bias is None else y + bias
+    return y if bias is None else y + jnp.asarray(bias)
 
 
 def dot_general(
@@ -130,8 +131,8 @@ def _check_dense(x, kernel, bias) -> None:
             f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
             f"but got x {x.shape}; transpose the kernel if it is stored as (out, in)"
         )
-    if bias is not None and jnp.shape(bias) != kernel.shape[1:]:
+    if bias is not None and np.shape(bias) != kernel.shape[1:]:
         raise ValueError(
             f"wanted a bias {kernel.shape[1:]}, one number for each column of the kernel {kernel.shape}, "
-            f"but got {jnp.shape(bias)}; reshape it, or add it after the product"
+            f"but got {np.shape(bias)}; reshape it, or add it after the product"
         )

@@ -36,7 +36,7 @@ MOST_PARTS = 8  # a longer program gains nothing
 MANY_CHANNELS = 128  # from here on a kernel's gradient by patches is 1.1 to 2.2 times faster than by exchange
 
 
-class Plan(NamedTuple):
+class ConvPlan(NamedTuple):
     """The algorithm of each of the three maps, and what becomes of a population's member axis."""
 
     output: str
@@ -45,7 +45,7 @@ class Plan(NamedTuple):
     members: str
 
 
-def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str) -> Plan:
+def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str) -> ConvPlan:
     """Choose the algorithms, given the channels of a group; this function is the only place where that is done.
 
     The measurements behind it are XLA's on CPU. On GPU and TPU one model is left to XLA (cuDNN), and a population
@@ -54,16 +54,18 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
     g = geometry
     lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
     if lowering == "lax":
-        return Plan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
+        return ConvPlan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
     if g.groups > 1:
         is_depthwise = in_channels == 1
-        return Plan("taps" if is_depthwise else "lax", "taps" if is_depthwise else "flip", "by group", members="loop")
+        return ConvPlan(
+            "taps" if is_depthwise else "lax", "taps" if is_depthwise else "flip", "by group", members="loop"
+        )
     is_product = math.prod(g.window) == 1
     if is_product or (len(g.window) == 1 and g.strides[0] > 1):
         kernel_grad = "patches"
     else:
         kernel_grad = "exchange" if in_channels < MANY_CHANNELS else "patches by part"
-    return Plan(
+    return ConvPlan(
         output="patches" if is_product or max(in_channels, out_channels) <= 2 else "image",
         input_grad="patches" if is_product or max(g.strides) > 1 or in_channels <= 8 else "flip",
         kernel_grad=kernel_grad,

@@ -10,6 +10,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Real, Shaped
 
@@ -37,7 +38,7 @@ def batch_norm(
     >>> batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), eps=0.0)
     Array([[1.]], dtype=float32)
     """
-    _check(x, 1, mean=mean, var=var, scale=scale, bias=bias)
+    mean, var, scale, bias = _checked(x, 1, mean=mean, var=var, scale=scale, bias=bias)
     centred = widen(x) - mean
     return narrow(_affine(centred * jax.lax.rsqrt(widen(var) + eps), scale, bias), x)
 
@@ -74,7 +75,7 @@ def batch_norm_train(
     >>> mean, var
     (Array([2.], dtype=float32), Array([1.], dtype=float32))
     """
-    _check(x, 2, scale=scale, bias=bias)
+    scale, bias = _checked(x, 2, scale=scale, bias=bias)
     high = widen(x)
     shares = _shares(high, weights)
     high = high if shares is None else _without_hidden_infinities(high, shares)
@@ -99,7 +100,7 @@ def layer_norm(
     >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
     Array([-1.,  1.], dtype=float32)
     """
-    _check(x, 1, scale=scale, bias=bias)
+    scale, bias = _checked(x, 1, scale=scale, bias=bias)
     return narrow(_normalize(widen(x), scale, bias, eps, None, (-1,))[0], x)
 
 
@@ -116,7 +117,7 @@ def rms_norm(
     >>> rms_norm(jnp.array([1.0, 7.0]), eps=0.0)
     Array([0.2, 1.4], dtype=float32)
     """
-    _check(x, 1, scale=scale)
+    (scale,) = _checked(x, 1, scale=scale)
     high = widen(x)
     mean_square = jnp.square(high).mean(axis=-1, keepdims=True)
     return narrow(_affine(high * jax.lax.rsqrt(mean_square + eps), scale, None), x)
@@ -141,7 +142,7 @@ def group_norm(
     >>> group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     Array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
-    _check(x, 2, scale=scale, bias=bias)
+    scale, bias = _checked(x, 2, scale=scale, bias=bias)
     channels = x.shape[-1]
     if groups < 1 or channels % groups:
         raise ValueError(f"wanted a number of groups that divides {channels} channels, but got {groups}")
@@ -163,6 +164,9 @@ def instance_norm(
     y = (x - mean) / sqrt(var + eps) * scale + bias,  moments over the spatial axes: `group_norm` of single channels
     (Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022)
 
+    Raises:
+        ValueError: If scale or bias is not one number for each channel.
+
     >>> instance_norm(jnp.array([[[1.0, 10.0], [3.0, 30.0]]]), eps=0.0)
     Array([[[-1., -1.],
             [ 1.,  1.]]], dtype=float32)
@@ -170,17 +174,18 @@ def instance_norm(
     return group_norm(x, x.shape[-1], scale, bias, eps=eps)
 
 
-def _check(x, least: int, **parameters) -> None:
-    """Refuse x of too few axes, and parameters that are not one number for each of its channels."""
+def _checked(x, least: int, **parameters) -> tuple:
+    """Return the parameters as arrays; refuse x of too few axes, and what is not one number for each channel."""
     if x.ndim < least:
         raise ValueError(f"wanted x of rank {least} or more, channels last, but got {x.shape}; add the axes in front")
-    given = {name: jnp.shape(values) for name, values in parameters.items() if values is not None}
+    given = {name: np.shape(values) for name, values in parameters.items() if values is not None}
     wrong = {name: shape for name, shape in given.items() if shape != x.shape[-1:]}
     if wrong:
         raise ValueError(
             f"wanted {x.shape[-1]} numbers, one for each channel of x {x.shape}, "
             f"but got {', '.join(f'{name} {shape}' for name, shape in wrong.items())}; reshape to one axis"
         )
+    return tuple(None if values is None else jnp.asarray(values) for values in parameters.values())
 
 
 def _group_average(x, groups: int):
@@ -253,4 +258,4 @@ def _normalize_jvp(axes: tuple, primals, tangents):
     factor = 1 if scale is None else scale
     slope = dscale - factor * (jnp.square(root) / 2 * (dvar + deps))
     dy = (factor * root) * dx - factor * (root * dmean) + centred * root * slope + dbias
-    return (y, mean, var), (dy, dmean, dvar)
+    return (y, mean, var), (dy.astype(y.dtype), dmean, dvar)

@@ -82,6 +82,9 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
 
     y[b, c] = max over p of x[b, p, c]
 
+    Raises:
+        ValueError: If x has no axis of space.
+
     >>> global_max_pool(jnp.array([[[1.0], [3.0], [2.0]]]))
     Array([[3.]], dtype=float32)
     """
@@ -92,6 +95,9 @@ def global_avg_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
     """Take the mean over all space (Lin et al. 2013, https://arxiv.org/abs/1312.4400).
 
     y[b, c] = mean over p of x[b, p, c]
+
+    Raises:
+        ValueError: If x has no axis of space.
 
     >>> global_avg_pool(jnp.array([[[1.0], [3.0], [2.0]]]))
     Array([[2.]], dtype=float32)

@@ -22,7 +22,15 @@ _WORTH_TURNING = range(512, 8193)  # numbers in a member's x; fewer are not wort
 
 def product(x: Array, kernel: Array, *, precision: lax.PrecisionLike = None) -> Array:
     """Compute y = x @ kernel for `x` (*members, rows, in) and `kernel` (*members, in, out) of one dtype."""
-    return product_p.bind(*vary_alike(x, kernel), precision=precision)
+    return product_p.bind(*vary_alike(x, kernel), precision=chosen_precision(precision))
+
+
+def chosen_precision(precision: lax.PrecisionLike) -> Any:
+    """Return the precision, by default that of `jax.default_matmul_precision` here, where the product is written.
+
+    A primitive that leaves it open is lowered after the traced function has returned, and its `with` has ended.
+    """
+    return jax.config.jax_default_matmul_precision if precision is None else precision  # type: ignore[attr-defined]
 
 
 def multiply(x: Array, kernel: Array, *, precision: lax.PrecisionLike) -> Array:

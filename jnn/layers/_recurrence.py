@@ -44,11 +44,25 @@ def recur(
         inside: False at the steps that a shorter row does not have.
     """
 
-    def step(carry, inputs):
-        added, aside, inside = inputs
-        return _masked(cell, inside)(carry, added + carry[0] @ kernel, aside)
+    return lax.scan(partial(_step, cell, kernel), carry, (added, aside, inside), reverse=reverse)
 
-    return lax.scan(step, carry, (added, aside, inside), reverse=reverse)
+
+def step_once(
+    cell: Cell,
+    carry: Carry,
+    added: Float[Array, "1 batch gates"],
+    aside: Float[Array, "1 batch hidden"] | None,
+    kernel: Float[Array, "hidden gates"],
+    inside: Bool[Array, "1 batch 1"] | None,
+) -> tuple[Carry, Float[Array, "1 batch hidden"]]:
+    """Step the cell through a single step: without a loop forward mode works too, which `recur` gives up."""
+    carry, y = _step(cell, kernel, carry, jax.tree.map(lambda a: a[0], (added, aside, inside)))
+    return carry, y[None]
+
+
+def _step(cell: Cell, kernel, carry, inputs):
+    added, aside, inside = inputs
+    return _masked(cell, inside)(carry, added + carry[0] @ kernel, aside)
 
 
 def _masked(cell: Cell, inside):
@@ -88,13 +102,10 @@ def _recur_backward(cell, reverse, residuals, cotangents):
         return (d_hidden + d_product @ kernel.T, *d_others), (d_product, d_aside)
 
     d_first, (d_added, d_aside) = lax.scan(step, d_last, (pullbacks, d_ys), reverse=not reverse)
-    d_kernel = jnp.einsum("tbh,tbg->hg", before, d_added, preferred_element_type=_accumulator(kernel.dtype))
+    d_kernel = jnp.einsum(
+        "tbh,tbg->hg", before, d_added, preferred_element_type=jnp.promote_types(kernel.dtype, jnp.float32)
+    )
     return d_first, d_added, d_aside, d_kernel.astype(kernel.dtype), None
-
-
-def _accumulator(dtype):
-    """Return the dtype in which a sum over time keeps its digits."""
-    return jnp.promote_types(dtype, jnp.float32)
 
 
 recur.defvjp(_recur_forward, _recur_backward)

@@ -22,7 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float, Integer
 
 from jnn.layers._linear import dense
-from jnn.layers._recurrence import recur
+from jnn.layers._recurrence import recur, step_once
 from jnn.layers._recurrent_params import Kernels, Params, check_sequence, read
 from jnn.layers._vary import vary_alike
 
@@ -49,11 +49,12 @@ def rnn(
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch time hidden"]]:
     """Run a simple recurrent layer.
 
-    h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias)
+    h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias + recurrent_bias)
     (Elman 1990, https://doi.org/10.1207/s15516709cog1402_1)
 
     The activation works on each value and may not close over traced numbers. Like `gru` and `lstm`, it is
-    differentiated backwards only: by `jax.grad` and `jax.vjp`, also under `jax.jvp`, but not by `jax.jvp` alone.
+    differentiated backwards only: by `jax.grad` and `jax.vjp`, also under `jax.jvp`, but not by `jax.jvp` alone. The
+    cells, and sequences of one step, are differentiated both ways.
 
     Raises:
         ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
@@ -107,10 +108,10 @@ def lstm(
 ) -> tuple[LSTMState, Float[Array, "*batch time hidden"]]:
     """Run a long short-term memory; gates i, f, g, o; carry (hidden, cell).
 
-    i, f, o = sigmoid(x W + h U + b)                  input, forget and output gate, each with its own columns
-    g = tanh(x W_g + h U_g + b_g)
+    i, f, o = sigmoid(x W + b + h U + d)              input, forget and output gate, each with its own columns
+    g = tanh(x W_g + b_g + h U_g + d_g)
     c = f * c + i * g
-    h = o * tanh(c)
+    h = o * tanh(c)                                   with W, U the kernels, b the bias, d the recurrent bias
 
     (Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000. The
     order of PyTorch, Keras and Flax.) `initializers.forget_bias` starts it remembering.
@@ -189,6 +190,9 @@ def bidirectional(
 
     `f` is `rnn`, `gru` or `lstm`, or a `functools.partial` of one; the carries are (forward, backward).
 
+    Raises:
+        ValueError: If a parameter is missing or the shapes do not fit each other, as in `f`.
+
     >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> summing = partial(rnn, activation=lambda a: a)
     >>> bidirectional(summing, jnp.ones((3, 1)), params, params)[1]
@@ -238,6 +242,8 @@ def _first_carry(part, shape: tuple):
 def _loop(cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside):
     """Step through time."""
     added, aside = separate(_inputs(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
+    if len(added) == 1:
+        return step_once(cell, carry, added, aside, kernels.recurrent_kernel, inside)
     return recur(cell, reverse, carry, added, aside, kernels.recurrent_kernel, inside)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, PyTree
 
+from jnn.layers._floating import widen
+
 Rate = float | int | Float[Array, ""]
 
 _LEVELS = 1 << 16
@@ -138,6 +140,6 @@ def _threefry(key: Integer[Array, "2"], blocks: int) -> tuple[Integer[Array, "bl
 
 def _sum_over_leaves(function, params: PyTree) -> Float[Array, ""]:
     """Apply the function to each value and add up, in float32 at least; leaves of whole numbers do not count."""
-    leaves = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    sums = (function(leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))).sum() for leaf in leaves)
+    leaves = map(jnp.asarray, jax.tree.leaves(params))
+    sums = (function(widen(leaf)).sum() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
     return functools.reduce(operator.add, sums, jnp.zeros(()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,10 +40,10 @@ class Geometry:
 
 
 def make_geometry(
-    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
+    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1, **options: Any
 ) -> Geometry:
     """Resolve sizes and padding, and raise `ValueError` also for a window that does not fit."""
-    made = resolve_geometry(spatial, window, strides, padding, dilation)
+    made = resolve_geometry(spatial, window, strides, padding, dilation, **options)
     if 0 in made.out_spatial:
         raise ValueError(
             f"wanted a window that fits into the padded input, but got window {made.window} with dilation "
@@ -53,7 +53,7 @@ def make_geometry(
 
 
 def resolve_geometry(
-    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1
+    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1, **options: Any
 ) -> Geometry:
     """Resolve sizes given as one number and padding given by name; raise `ValueError` for those of another rank."""
     rank = len(spatial)
@@ -64,7 +64,7 @@ def resolve_geometry(
         )
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = resolve_padding(padding, spatial, window, steps, gaps)
-    return Geometry(tuple(spatial), tuple(window), steps, pairs, gaps)
+    return Geometry(tuple(spatial), tuple(window), steps, pairs, gaps, **options)
 
 
 def check_lowering(lowering: str) -> None:

@@ -218,7 +218,7 @@ def _is_class(labels: Integer[Array, "*batch"], classes: int) -> Bool[Array, "*b
 
 def _times(share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]) -> Float[Array, "..."]:
     """share cost, with 0 inf = 0; any other cost stays, as the derivative by the share."""
-    return share * jnp.where((share == 0) & ~jnp.isfinite(cost), 0, cost)
+    return jnp.where((share == 0) & ~jnp.isfinite(cost), 0, cost) * share
 
 
 def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Shaped
 
@@ -29,7 +30,7 @@ def squared_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."
 
 
 def absolute_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
-    """Absolute error, the mean over outputs; its gradient at 0 is 0.
+    """Absolute error, the mean over outputs; its slope at an error of 0 is that of `jnp.abs`, 1.
 
     |y - t|
 
@@ -63,9 +64,7 @@ def huber(
             f"wanted a finite delta above 0, but got {delta}; it is an error in the units of the targets, and "
             "squared_error has none"
         )
-    error = _error(predictions, targets)
-    near = jnp.clip(error, -delta, delta)
-    return mean_over_outputs(near**2 / 2 + delta * (jnp.abs(error) - jnp.abs(near)))
+    return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
 
 def log_cosh(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
@@ -79,10 +78,9 @@ def log_cosh(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) ->
     >>> log_cosh(jnp.array([0.0, 100.0]), jnp.array([0.0, 0.0])).round(2)
     Array([ 0.  , 99.31], dtype=float32)
     """
-    error = _error(predictions, targets)
-    size = jnp.abs(error)
+    size = jnp.abs(_error(predictions, targets))
     is_small = size < 1  # where the logarithm of almost 1 would lose the digits
-    near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.where(is_small, error, 0) / 2)))
+    near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.where(is_small, size, 0) / 2)))
     return mean_over_outputs(jnp.where(is_small, near, size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2)))
 
 
@@ -171,7 +169,7 @@ def _error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> F
 def _several(q: Any) -> tuple:
     """The levels, if there is more than a plain number; each is checked."""
     is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
-    levels = (q,) if is_one else tuple(q)
+    levels: tuple[Any, ...] = (q,) if is_one else tuple(q)
     if not levels or any(np.ndim(level) or (is_number(level) and not 0 <= level <= 1) for level in levels):
         raise ValueError(f"wanted quantile levels q in [0, 1], one or a list, but got {q}; 0.5 is the median")
     return () if is_one else levels
