@@ -175,14 +175,7 @@ class Keeper:
 
     def clear(self) -> None:
         """Removes what was kept but for the note whose result it is; called when the result is safe."""
-        write_text(self.result / "run.json", json.dumps({"digest": self.digest}))
-        for pattern in ("*.safetensors*", "run.json*"):  # parts first: without their run they could be another's
-            for path in list(self.folder.glob(pattern)):
-                path.unlink()
-        self.close()  # Windows removes no file that is open
-        with contextlib.suppress(OSError):  # another run has come meanwhile
-            (self.folder / "lock").unlink(missing_ok=True)
-            self.folder.rmdir()
+        _clear(self.folder, self.digest, self.lock)
 
     def close(self) -> None:
         """Lets others train in the folder again."""
@@ -193,6 +186,27 @@ class Keeper:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_text(self.folder / name, json.dumps(content))
+
+
+def finish(directory: Any) -> None:
+    """Clears what a run has left behind that was killed when its result was safe already."""
+    folder = pathlib.Path(directory) / "unfinished"
+    if folder.exists():
+        lock = _lock(folder)
+        _clear(folder, _content(folder / "run.json").get("digest"), lock)
+
+
+def _clear(folder: pathlib.Path, digest: str | None, lock: Any) -> None:
+    """Removes what was kept; `digest` is None where its note has been moved to the result already."""
+    if digest:
+        write_text(folder.parent / "run.json", json.dumps({"digest": digest}))
+    for pattern in ("*.safetensors*", "run.json*"):  # parts first: without their run they could be another's
+        for path in list(folder.glob(pattern)):
+            path.unlink()
+    lock.release()  # Windows removes no file that is open
+    with contextlib.suppress(OSError):  # another run has come meanwhile
+        (folder / "lock").unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

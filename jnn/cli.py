@@ -112,14 +112,25 @@ def resume(command: Resume) -> None:
     """Goes on with the run in a folder; a finished one is shown again."""
     from rich.console import Console
 
-    begun, made = time.perf_counter(), _command_of(command.folder)
+    begun, made = time.perf_counter(), recipe.command_of(command.folder)
     if (command.folder / "result.json").exists():
-        from jnn.result import Result
-
-        print(Result.load(command.folder).summary())
+        _show_finished(command.folder)
         return
     _configure_jax()
     _train(recipe.prepare(made), command.folder, Console(), begun)
+
+
+def _show_finished(folder: pathlib.Path) -> None:
+    """Prints the result, and does what a kill after it was saved may have left undone."""
+    from jnn import plots
+    from jnn.checkpoint import finish
+    from jnn.result import Result
+
+    finish(folder)
+    result = Result.load(folder)
+    if not (folder / "curves.png").exists():
+        plots.save(plots.learning_curves(result), folder / "curves.png")
+    print(result.summary())
 
 
 def predict(command: Predict) -> None:
@@ -129,15 +140,16 @@ def predict(command: Predict) -> None:
     from jnn.scores import read_scores
 
     _configure_jax()
-    made = _command_of(command.folder)
+    made = recipe.command_of(command.folder)
     _check_out(command, made)
     study = recipe.study_of(made, read_scores(command.folder).attrs)
     result = Result.load(command.folder, study)
-    chosen, diverged = usable(result.select(**result.best().setting) if command.members == "best" else result)
+    setting = result.best().setting if command.members == "best" else {}
+    chosen, diverged = usable(result.select(**setting) if setting else result)
     separator = command.separator or made.separator
     count = predict_file(chosen, command.rows, command.out, batch=command.batch, separator=separator)
-    setting = ", ".join(f"{k}={v:g}" for k, v in result.best().setting.items()) if command.members == "best" else ""
-    print(f"{count} rows by {len(chosen.members)} members{' of ' + setting if setting else ''}: {command.out}")
+    named = ", ".join(f"{k}={v:g}" for k, v in setting.items())
+    print(f"{count} rows by {len(chosen.members)} members{' of ' + named if named else ''}: {command.out}")
     if diverged:
         print(f"{diverged} members whose training diverged are left out")
 
@@ -246,21 +258,6 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, co
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")
     console.print(f"result: {folder}{os.sep} (scores.nc, members.safetensors, curves.png)", soft_wrap=True)
-
-
-def _command_of(folder: pathlib.Path) -> Run:
-    """The command that a run was started by."""
-    from jnn.checkpoint import damaged, read_json
-
-    path = folder / "command.json"
-    if not path.exists():
-        raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
-    fields = read_json(path)
-    try:
-        window = fields.get("horizon") and fields.get("window")  # older runs name one without a horizon too
-        return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "window": window, "out": folder})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
 
 
 def _configure_jax() -> None:

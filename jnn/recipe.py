@@ -68,6 +68,20 @@ class Job(NamedTuple):
     members: Members
 
 
+def command_of(folder: pathlib.Path) -> Run:
+    """The command that a run was started by."""
+    from jnn.checkpoint import damaged, read_json
+
+    path = folder / "command.json"
+    if not path.exists():
+        raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
+    fields = read_json(path)
+    try:
+        return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "out": folder})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, error) from error
+
+
 def prepare(command: Run) -> Job:
     """Makes study, data and members from a command; one clear `ValueError` for whatever does not fit."""
     settings, data = _settings(command), _load(command)

@@ -91,8 +91,13 @@ def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeyp
     monkeypatch.setattr(training, "_train_part", original)
     main(["resume", "here"])
     assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "result.json").exists()
+    note = (tmp_path / "here" / "run.json").read_text()
+    (tmp_path / "here" / "unfinished").mkdir()  # as by a kill when the result was saved
+    (tmp_path / "here" / "run.json").replace(tmp_path / "here" / "unfinished" / "run.json")
+    (tmp_path / "here" / "curves.png").unlink()
     main(["resume", "here"])
-    assert "accuracy" in capsys.readouterr().out
+    assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "curves.png").exists()
+    assert (tmp_path / "here" / "run.json").read_text() == note and not (tmp_path / "here" / "unfinished").exists()
     assert "holds a run already" in wrong(["run", "iris", *QUICK, "--out", "here"], capsys)
 
 
@@ -181,11 +186,6 @@ def test_a_column_is_left_out(tmp_path):
     (tmp_path / "t.csv").write_text("day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20)))
     made = recipe.prepare(recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2))
     assert made.data.feature_names == ("a",)
-
-
-def test_a_run_of_an_older_jnn_that_names_a_window_goes_on(tmp_path):
-    (tmp_path / "command.json").write_text(json.dumps({"data": "t.csv", "grid": None, "horizon": None, "window": 96}))
-    assert cli._command_of(tmp_path).window is None
 
 
 def test_a_recipe_says_what_it_makes():
