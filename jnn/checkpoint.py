@@ -18,7 +18,7 @@ from flax.traverse_util import unflatten_dict
 from jnn.plan import Plan
 from jnn.sentence import reason_of
 
-_EVERY = 20.0  # seconds of training that a kill may cost
+_EVERY = 20.0  # seconds of training that a kill may cost, and the epoch that is under way
 
 
 def save(path: Any, tree: Any, **notes: Any) -> None:

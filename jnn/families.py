@@ -61,13 +61,15 @@ def make_factory(text: str, about: About, dropout: Mapping[str, float]) -> Calla
     """The factory that words such as "mlp:128,64" name for such data; one `ValueError` where they do not fit."""
     name, _, words = text.partition(":")
     if name not in _FAMILIES:
-        raise ValueError(f"wanted one of the models {sorted(_FAMILIES)}, but got {text!r}; {_example(about.kind)}")
+        raise ValueError(
+            f"wanted one of the models {sorted(_FAMILIES)}, but got {text!r}; for {about.kind} use one of "
+            f"{_fitting(about.kind)}"
+        )
     family = _FAMILIES[name]
     if about.kind not in family.kinds:
-        fitting = sorted(n for n, f in _FAMILIES.items() if about.kind in f.kinds)
         raise ValueError(
             f"wanted {' or '.join(family.kinds)} for the model {name}, but {about.name} has {about.kind}, "
-            f"rows of shape {about.shape}; use one of {fitting}"
+            f"rows of shape {about.shape}; use one of {_fitting(about.kind)}"
         )
     return family.make(about, _numbers(text, words, family), dropout)
 
@@ -95,9 +97,8 @@ def _numbers(text: str, words: str, family: Family) -> tuple[int, ...]:
     return numbers + family.numbers[len(numbers) :]
 
 
-def _example(kind: str) -> str:
-    fitting = sorted(n for n, f in _FAMILIES.items() if kind in f.kinds)
-    return f"for {kind} use one of {fitting}"
+def _fitting(kind: str) -> list[str]:
+    return sorted(name for name, family in _FAMILIES.items() if kind in family.kinds)
 
 
 def _mlp(about: About, hidden: Sequence[int], dropout: Mapping[str, float]) -> Callable:

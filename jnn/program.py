@@ -36,9 +36,9 @@ class Program(NamedTuple):
     Attributes:
         begin: `begin(member, data) -> Progress`.
         advance: `advance(progress, member, data, first, stop) -> Progress`, epochs first..stop-1 (traced numbers).
-        learn: `learn(state, batches) -> (state, losses)`, a step for each of the batches [steps, rows, ...], and
-        close: `close(progress, member, data, number, state, train_loss) -> Progress`, the scores after an epoch: what
-            `advance` is made of, where the batches come from elsewhere.
+        learn: `learn(state, batches) -> (state, losses)`, one step per batch of [steps, rows, ...].
+        close: `close(progress, member, data, number, state, train_loss) -> Progress`, records the scores after an
+            epoch. Both are for batches that come from the host.
     """
 
     begin: Callable[[Member, Data], Progress]

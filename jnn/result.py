@@ -178,12 +178,12 @@ class Result:
         one = jax.tree.map(lambda a: jnp.asarray(a[0]), self.member(member).trained)
         return write_program(path, lambda x: answer(one, x), self.scores.attrs, platforms)
 
-    def best(self, metric: str | None = None) -> Choice:
+    def best(self, metric: str | None = None, *, confidence: float = 0.95) -> Choice:
         """The best setting, with a score that its choice has not made too good; see `jnn.selection.choose`."""
-        return choose(self.final(), metric)
+        return choose(self.final(), metric, confidence)
 
     def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
-        """Compares two settings by their paired differences; see `jnn.selection.compare`."""
+        """Compares the settings that have the numbers a and b by paired differences; see `jnn.selection.compare`."""
         return compare(self.final(), a, b, metric)
 
     def _study(self) -> Study:

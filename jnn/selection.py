@@ -82,7 +82,20 @@ def _by_others(judges: np.ndarray, present: np.ndarray, others: np.ndarray) -> t
 def compare(
     scores: "xarray.Dataset", a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None
 ) -> stats.Comparison:
-    """The paired difference a - b of two settings over the seeds and folds that they share."""
+    """The paired difference a - b of two settings over the seeds and folds that they share.
+
+    Args:
+        scores: Of every member, on the members' axes.
+        a: Name -> number, as many as single out one setting.
+        b: Likewise.
+        metric: By default the first on held-out rows.
+
+    Returns:
+        The comparison of a with b; seeds that are not finite in both are left out, and its method tells so.
+
+    Raises:
+        ValueError: If there is no such setting, or several, or no seed that is finite in both.
+    """
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
     grids = [_find(groups, wanted) for wanted in (a, b)]

@@ -39,8 +39,8 @@ class Study:
             the network's gradient by its input. Scoring still takes `loss`.
         inputs: Preprocessing of x, fitted on each member's own training rows inside the program; on the first rows of a
             `jnn.data.Stream`.
-        targets: The same for y; predictions and metrics are in the original units: all outputs are transformed back,
-            also a second one, such as a variance, which then must be taken forward again.
+        targets: Preprocessing of y. Metrics and predictions are in y's own units: the inverse is applied to every
+            output, also to one that is no target, such as a log variance; apply `forward` to that one to undo it.
         order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
             gather serves all), "sequential" (as the rows stand).
         steps_per_epoch: Batches of an epoch, drawn with replacement (or going round, if sequential); by default an
@@ -145,8 +145,13 @@ class Study:
             "model": self.model.name,
             "metrics": list(self.metrics),
             "hyper": {k: _plain(v) for k, v in self.hyper.items()},
+            "inputs": self.inputs.name,
+            "targets": self.targets.name,
         }
-        return {k: v if isinstance(v, int | float | str | list | dict) else _name(v) for k, v in fields.items()}
+        return {
+            k: "none" if v is None else v if isinstance(v, int | float | str | list | dict) else name_of(v)
+            for k, v in fields.items()
+        }
 
 
 _CALLS = {  # fields that are functions: how they are called, by how many arguments and which keywords
@@ -180,10 +185,6 @@ def _check_hyper(hyper: Any) -> None:
     for name, value in hyper.items():
         if np.asarray(value).dtype.kind not in "biuf":
             raise ValueError(f"wanted a number for hyper[{name!r}], but got {value!r}; close over what is none")
-
-
-def _name(thing: Any) -> str:
-    return "none" if thing is None else getattr(thing, "__qualname__", repr(thing))
 
 
 def _plain(value: Any) -> Any:

@@ -65,8 +65,9 @@ def run(
         devices: All local devices by default.
         directory: Where to keep the state of the run, so that the same call, after the process was killed, goes on
             where it was; and the result. One that holds the result of another run, or in which another process trains,
-            is refused. Nothing is written by default.
-        watch: Called with a `Status` now and then.
+            is refused. Nothing is written by default. The state is kept between epochs, about every 20 seconds: of a
+            long stream take a smaller `Study.steps_per_epoch`, so that a kill costs less.
+        watch: Called with a `jnn.training.Status` when planned, when compiled, and about every half second of training.
 
     Returns:
         The scores after each epoch with the members' named axes, and the trained parameters.
@@ -105,24 +106,16 @@ def run(
 
 
 def _check_kinds(study: Any, data: Any, members: Any, test: Any) -> None:
-    for name, value, kinds in (
-        ("study", study, Study),
-        ("data", data, Dataset | Stream),
-        ("members", members, Members),
-        ("test", test, Dataset | None),
+    for name, value, kinds, wanted in (
+        ("study", study, Study, "a jnn.Study, jnn.run(study, data, members)"),
+        ("data", data, Dataset | Stream, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
+        ("members", members, Members, "members, such as jnn.seeds(5)"),
+        ("test", test, Dataset | None, "a data set to score on, such as jnn.Dataset.from_arrays(x, y)"),
     ):
         if not isinstance(value, kinds):
-            raise ValueError(f"wanted {_WANTED[name]}, but got {name}={type(value).__name__}")
+            raise ValueError(f"wanted {wanted}, but got {name}={type(value).__name__}")
     if not len(members):
         raise ValueError("wanted at least one member, but got none; choose some")
-
-
-_WANTED = {
-    "study": "a jnn.Study, jnn.run(study, data, members)",
-    "data": "a data set, such as jnn.Dataset.from_arrays(x, y)",
-    "members": "members, such as jnn.seeds(5)",
-    "test": "a data set to score on, such as jnn.Dataset.from_arrays(x, y)",
-}
 
 
 def _check_inner_split(study: Study, arrays: Data) -> None:

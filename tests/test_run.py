@@ -252,6 +252,20 @@ WRONG = [
     ({}, {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])}, "row 60 does both"),
     ({}, {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])}, r"\['train_accuracy'\] are scores"),
     ({"loss": lambda o, y: jnn.losses.softmax_cross_entropy(o, y).mean()}, {}, "one loss per row"),
+    ({"loss": optax.softmax_cross_entropy}, {}, r"wanted a loss that takes outputs of shape \[\(16, 3\)\]"),
+    ({"model": jnn.models.MLP}, {}, "start on x of shape .* give the model the data's sizes"),
+    ({"model": (lambda key, x: {"n": jnp.zeros((), int)}, lambda p, x: x)}, {}, "but .* are whole numbers; make them"),
+    ({"augment": lambda batch, *, key: batch.x}, {}, "but it gives .* return e.g. batch._replace"),
+    (
+        {"keep": "best", "validation": 0.2, "monitor": "m", "metrics": {"m": jnn.metrics.confusion_matrix(3)}},
+        {},
+        "wanted monitor as one number",
+    ),
+    (
+        {},
+        {"members": jnn.seeds(1), "test": dataclasses.replace(IRIS, x=IRIS.x.astype(np.int32))},
+        "wanted a test set of the training set's type, float32, but got int32",
+    ),
     ({"loss": lambda o, y: o[:, :1] - y}, {}, r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]"),
     ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
     ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
@@ -605,6 +619,13 @@ def test_cross_validation_is_a_run_on_folds():
     assert jnn.cross_validate(made, IRIS).scores.sizes["fold"] == 5
     with pytest.raises(ValueError, match="fold"):
         jnn.cross_validate(made, IRIS, jnn.folds(2))
+
+
+def test_the_record_of_a_study_names_what_it_is_made_of():
+    loss = functools.partial(jnn.losses.softmax_cross_entropy, label_smoothing=0.1)
+    told = study(loss=loss, optimizer=optax.sgd(0.1), metrics={"top": jnn.metrics.top_k(2)}).describe()
+    assert (told["inputs"], told["targets"], told["loss"]) == ("standardize", "identity", "softmax_cross_entropy")
+    assert told["penalty"] == "none" and "0x" not in str(told)
 
 
 def test_numbers_of_numpy_are_kept(tmp_path):
