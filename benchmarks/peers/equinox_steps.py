@@ -1,5 +1,7 @@
 """Equinox: a donating `filter_jit` step in a Python loop."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,21 +13,28 @@ _ADAM = optax.adam(step_data.LEARNING_RATE)
 
 
 def prepare(function, *, data, members=1, **sizes):
-    net = function(jax.random.key(0), **sizes)
-    state = net, _ADAM.init(eqx.filter(net, eqx.is_inexact_array))
+    net, statistics = eqx.nn.make_with_state(function)(jax.random.key(0), **sizes)
+    state = net, statistics, _ADAM.init(eqx.filter(net, eqx.is_inexact_array))
     return jax_steps.host_loop(lambda state, x, y: _step((x, y), state), state, data)
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _step(batch, state):
-    (x, y), (net, moments) = batch, state
-    value, gradients = eqx.filter_value_and_grad(_loss)(net, x, y)
+    (x, y), (net, statistics, moments) = batch, state
+    (value, statistics), gradients = eqx.filter_value_and_grad(_loss, has_aux=True)(net, statistics, x, y)
     updates, moments = _ADAM.update(gradients, moments)
-    return (eqx.apply_updates(net, updates), moments), value
+    return (eqx.apply_updates(net, updates), statistics, moments), value
 
 
-def _loss(net, x, y):
-    return optax.softmax_cross_entropy_with_integer_labels(jax.vmap(net)(x), y).mean()
+def _loss(net, statistics, x, y):
+    outputs, statistics = _outputs(net, statistics, x)
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean(), statistics
+
+
+def _outputs(net, statistics, x):
+    if isinstance(net, eqx.nn.StatefulLayer):
+        return jax.vmap(net, (0, None), (0, None), axis_name="batch")(x, statistics)
+    return jax.vmap(net)(x), statistics
 
 
 def mlp(key, *, sizes):
@@ -53,6 +62,42 @@ class lenet(eqx.Module):
         return self.output(jax.nn.relu(self.hidden(x.ravel())))
 
 
+def resnet(key, *, depth):
+    """The CIFAR network of depth 6 n + 2; images become channels first."""
+    maps = [16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)]
+    stem, output, *keys = jax.random.split(key, len(maps) + 1)
+    return eqx.nn.Sequential(
+        [
+            eqx.nn.Lambda(lambda x: x.transpose(2, 0, 1)),
+            *_normed(3, 16, 1, stem),
+            eqx.nn.Lambda(jax.nn.relu),
+            *(_Block(*sizes, k) for sizes, k in zip(itertools.pairwise(maps), keys, strict=True)),
+            eqx.nn.Lambda(lambda x: x.mean((1, 2))),
+            eqx.nn.Linear(64, 10, key=output),
+        ]
+    )
+
+
+class _Block(eqx.nn.StatefulLayer):
+    inner: eqx.nn.Sequential
+
+    def __init__(self, channels, maps, key):
+        first, second = jax.random.split(key)
+        first, second = _normed(channels, maps, maps // channels, first), _normed(maps, maps, 1, second)
+        self.inner = eqx.nn.Sequential([*first, eqx.nn.Lambda(jax.nn.relu), *second])
+
+    def __call__(self, x, state, *, key=None):
+        y, state = self.inner(x, state)
+        if more := (len(y) - len(x)) // 2:
+            x = jnp.pad(x[:, ::2, ::2], [(more, more), (0, 0), (0, 0)])
+        return jax.nn.relu(x + y), state
+
+
+def _normed(channels, maps, stride, key):
+    conv = eqx.nn.Conv2d(channels, maps, 3, stride, padding=1, use_bias=False, key=key)
+    return conv, eqx.nn.BatchNorm(maps, "batch", momentum=0.9, mode="batch")
+
+
 class lstm(eqx.Module):
     """Embedding, one LSTM layer, dense."""
 
@@ -76,3 +121,85 @@ class lstm(eqx.Module):
         zeros = jnp.zeros(self.cell.hidden_size)
         _, hidden = jax.lax.scan(step, (zeros, zeros), jax.vmap(self.table)(x))
         return jax.vmap(self.output)(hidden)
+
+
+class gpt(eqx.Module):
+    """Embedding with learnt positions, causal blocks, a last norm, and the table again as the last layer."""
+
+    table: eqx.nn.Embedding
+    positions: jax.Array
+    blocks: list
+    norm: eqx.nn.LayerNorm
+
+    def __init__(self, key, *, vocabulary, time, width, depth, heads):
+        table, positions, *keys = jax.random.split(key, 2 + depth)
+        self.table = eqx.nn.Embedding(weight=0.02 * jax.random.normal(table, (vocabulary, width)))
+        self.positions = 0.02 * jax.random.normal(positions, (time, width))
+        self.blocks = [_Attending(width, heads, k, causal=True, eps=1e-5) for k in keys]
+        self.norm = eqx.nn.LayerNorm(width, 1e-5)
+
+    def __call__(self, x):
+        """[time] -> logits."""
+        x = jax.vmap(self.table)(x) + self.positions[: len(x)]
+        for block in self.blocks:
+            x = block(x)
+        return jax.vmap(self.norm)(x) @ self.table.weight.T
+
+
+class vit(eqx.Module):
+    """Patches of a 32x32 image and a class token with learnt positions, blocks, dense on the class token."""
+
+    patches: eqx.nn.Linear
+    token: jax.Array
+    positions: jax.Array
+    blocks: list
+    norm: eqx.nn.LayerNorm
+    output: eqx.nn.Linear
+    patch: int = eqx.field(static=True)
+
+    def __init__(self, key, *, patch, width, depth, heads):
+        patches, positions, output, *keys = jax.random.split(key, 3 + depth)
+        self.patches = eqx.nn.Linear(patch * patch * 3, width, key=patches)
+        self.token = jnp.zeros((1, width))
+        self.positions = 0.02 * jax.random.normal(positions, ((32 // patch) ** 2 + 1, width))
+        self.blocks = [_Attending(width, heads, k, causal=False, eps=1e-6) for k in keys]
+        self.norm, self.output = eqx.nn.LayerNorm(width, 1e-6), eqx.nn.Linear(width, 10, key=output)
+        self.patch = patch
+
+    def __call__(self, x):
+        """[32, 32, 3] -> logits."""
+        x = jnp.concatenate([self.token, jax.vmap(self.patches)(self._cut(x))]) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return self.output(self.norm(x[0]))
+
+    def _cut(self, x):
+        side = 32 // self.patch
+        return x.reshape(side, self.patch, side, self.patch, 3).swapaxes(1, 2).reshape(side * side, -1)
+
+
+class _Attending(eqx.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)) with four times the width and GELU, in GPT by tanh."""
+
+    norms: list
+    attention: eqx.nn.MultiheadAttention
+    widen: eqx.nn.Linear
+    narrow: eqx.nn.Linear
+    causal: bool = eqx.field(static=True)
+
+    def __init__(self, width, heads, key, *, causal, eps):
+        attention, widen, narrow = jax.random.split(key, 3)
+        biases = {f"use_{name}_bias": True for name in ("query", "key", "value", "output")}
+        self.norms = [eqx.nn.LayerNorm(width, eps), eqx.nn.LayerNorm(width, eps)]
+        self.attention = eqx.nn.MultiheadAttention(heads, width, **biases, key=attention)
+        self.widen = eqx.nn.Linear(width, 4 * width, key=widen)
+        self.narrow = eqx.nn.Linear(4 * width, width, key=narrow)
+        self.causal = causal
+
+    def __call__(self, x):
+        y = jax.vmap(self.norms[0])(x)
+        x = x + self.attention(y, y, y, jnp.tri(len(x), dtype=bool) if self.causal else None)
+        return x + jax.vmap(self._mlp)(x)
+
+    def _mlp(self, x):
+        return self.narrow(jax.nn.gelu(self.widen(self.norms[1](x)), approximate=self.causal))

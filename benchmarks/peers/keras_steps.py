@@ -1,7 +1,9 @@
 """Keras 3 on its JAX backend: `train_on_batch` of a compiled model."""
 
+import functools
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from benchmarks import step_data
 from benchmarks.layer_data import INPUTS
@@ -39,6 +41,30 @@ def lenet():
     )
 
 
+def resnet(*, depth):
+    """The CIFAR network of depth 6 n + 2."""
+    inputs = keras.Input((32, 32, 3))
+    x = ops.relu(_normed(inputs, 16, 1))
+    for stage in range(3):
+        for _ in range((depth - 2) // 6):
+            x = _block(x, 16 << stage)
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def _block(x, maps):
+    more = (maps - x.shape[-1]) // 2
+    y = ops.relu(_normed(x, maps, 2 if more else 1))
+    if more:
+        x = ops.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(more, more)])
+    return ops.relu(x + _normed(y, maps, 1))
+
+
+def _normed(x, maps, stride):
+    x = layers.ZeroPadding2D()(x) if stride > 1 else x  # "same" would fill one side only
+    x = layers.Conv2D(maps, 3, stride, "valid" if stride > 1 else "same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+
 def lstm(*, vocabulary, width):
     return keras.Sequential(
         [
@@ -48,3 +74,52 @@ def lstm(*, vocabulary, width):
             layers.Dense(vocabulary),
         ]
     )
+
+
+def gpt(*, vocabulary, time, width, depth, heads):
+    """Embedding with learnt positions, causal blocks, a last norm, and the table again as the last layer."""
+    inputs = keras.Input((time,), dtype="int32")
+    table = layers.ReversibleEmbedding(vocabulary, width, embeddings_initializer=_normal())
+    x = _Positions()(table(inputs))
+    for _ in range(depth):
+        x = _attending(x, heads, causal=True, epsilon=1e-5)
+    return keras.Model(inputs, table(layers.LayerNormalization(epsilon=1e-5)(x), reverse=True))
+
+
+def vit(*, patch, width, depth, heads):
+    """Patches and a class token with learnt positions, blocks, dense on the class token."""
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Reshape((-1, width))(layers.Conv2D(width, patch, patch)(inputs))
+    x = _Positions()(_Token()(x))
+    for _ in range(depth):
+        x = _attending(x, heads, causal=False, epsilon=1e-6)
+    return keras.Model(inputs, layers.Dense(10)(layers.LayerNormalization(epsilon=1e-6)(x[:, 0])))
+
+
+def _attending(x, heads, *, causal, epsilon):
+    """x + attention(norm(x)), then x + mlp(norm(x)) with four times the width and GELU, in GPT by tanh."""
+    width, gelu = x.shape[-1], functools.partial(keras.activations.gelu, approximate=causal)
+    y = layers.LayerNormalization(epsilon=epsilon)(x)
+    x = x + layers.MultiHeadAttention(heads, width // heads)(y, y, use_causal_mask=causal)
+    y = layers.Dense(4 * width, gelu)(layers.LayerNormalization(epsilon=epsilon)(x))
+    return x + layers.Dense(width)(y)
+
+
+class _Positions(layers.Layer):
+    def build(self, input_shape):
+        self.rows = self.add_weight(shape=input_shape[1:], initializer=_normal())
+
+    def call(self, x):
+        return x + self.rows
+
+
+class _Token(layers.Layer):
+    def build(self, input_shape):
+        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros")
+
+    def call(self, x):
+        return ops.concatenate([ops.broadcast_to(self.token, (ops.shape(x)[0], 1, x.shape[-1])), x], 1)
+
+
+def _normal():
+    return keras.initializers.RandomNormal(stddev=0.02)
