@@ -101,8 +101,12 @@ def noise(x: Float[Array, "*shape"], std: Number, *, key: PRNGKeyArray) -> Float
         x: Any shape.
         std: The noise's standard deviation, in the units of x; it may be traced.
         key: For the noise.
+
+    Raises:
+        ValueError: If x is not of floating point, to which no noise can be added.
     """
     x = jnp.asarray(x)
+    _check_floating(x)
     return (x + std * jax.random.normal(key, x.shape)).astype(x.dtype)
 
 
@@ -121,9 +125,10 @@ def mixup(
         key: For partners and shares.
 
     Raises:
-        ValueError: If the targets are integers, such as labels, of which no mixture can be kept.
+        ValueError: If x or the targets are integers, such as bytes or labels, of which no mixture can be kept.
     """
     x, targets = jnp.asarray(x), jnp.asarray(targets)
+    _check_floating(x)
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         raise ValueError(
             f"wanted targets that can be mixed, but got {targets.dtype}; pass jax.nn.one_hot(y, classes), or a "
@@ -140,6 +145,14 @@ def mixup(
         return (weight * values + (1 - weight) * values[partner]).astype(values.dtype)
 
     return mixed(x), mixed(targets)
+
+
+def _check_floating(x: Array) -> None:
+    """Refuse whole numbers, which would be cut off or begin anew."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(
+            f"wanted x of floating point, but got {x.dtype}; pass x.astype(float), scaled as the model wants it"
+        )
 
 
 def _space_of(x: Array) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """jnn.augment against NumPy: what may change, what may not, and how often. Rates of false alarms are below 1e-6."""
 
+import inspect
 from functools import partial
 
 import jax
@@ -14,6 +15,7 @@ IMAGES = np.random.default_rng(0).uniform(0.1, 1, (6, 5, 4, 2)).astype(np.float3
 X = jnp.asarray(IMAGES)
 KEY = jax.random.key(3)
 ONE_HOT = jnp.eye(6)
+BYTES = (X * 255).astype(jnp.uint8)
 
 
 def everything(x, targets, *, key):
@@ -146,6 +148,11 @@ def test_mixup_of_alpha_0_changes_nothing():
         (lambda: augment.crop(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
         (lambda: augment.cutout(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
         (lambda: augment.mixup(X, jnp.arange(6), 0.4, key=KEY), r"but got int32; pass jax.nn.one_hot\(y, classes\)"),
+        (
+            lambda: inspect.unwrap(augment.mixup)(BYTES, ONE_HOT, 0.4, key=KEY),
+            "wanted x of floating point, but got uint8",
+        ),
+        (lambda: inspect.unwrap(augment.noise)(BYTES, 0.5, key=KEY), "wanted x of floating point, but got uint8"),
         (lambda: augment.flip(X, axis=0, key=KEY), "wanted an axis of the examples, but got axis 0"),
         (lambda: augment.flip(X, axis=4, key=KEY), "wanted an axis of the examples, but got axis 4"),
     ],

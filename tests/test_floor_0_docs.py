@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jnn import initializers, layers, losses, metrics
+from jnn import initializers, layers, losses, metrics, models, modules
 
 PACKAGES = {"initializers": initializers, "layers": layers, "losses": losses, "metrics": metrics}
 
@@ -24,6 +24,8 @@ def comes_from_jnn(thing) -> bool:
 
 
 EVERY = [f"{package}.{name}" for package in PACKAGES for name in public_names(PACKAGES[package])]
+FLAX = {"models": models, "modules": modules}  # whose public names are classes, or partials of one
+RAISING = [(package, name) for package in (PACKAGES | FLAX).values() for name in public_names(package)]
 
 
 @pytest.mark.parametrize("path", EVERY)
@@ -31,6 +33,14 @@ def test_a_public_name_shows_an_example(path):
     package, name = path.split(".")
     doc = inspect.getdoc(getattr(PACKAGES[package], name))
     assert doc and ">>> " in doc, f"jnn.{package}.{name} wants a docstring with an example (>>>)"
+
+
+@pytest.mark.parametrize(("package", "name"), RAISING)
+def test_what_raises_says_so(package, name):
+    thing = getattr(package, name)
+    if inspect.isroutine(thing) or inspect.isclass(thing):
+        raises = "raise ValueError" in inspect.getsource(inspect.unwrap(thing))
+        assert not raises or "Raises:" in inspect.getdoc(thing), f"{name} wants a section Raises"
 
 
 @pytest.mark.parametrize("name", [name for name in vars(metrics) if isinstance(vars(metrics)[name], metrics.Metric)])

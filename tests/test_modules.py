@@ -27,6 +27,13 @@ FLAX = {  # what makes ours, what makes Flax's, how to call either
         {"strides": (2, 2)},
         lambda m: m(IMAGE),
     ),
+    "ConvTranspose without a batch": (
+        modules.ConvTranspose,
+        nnx.ConvTranspose,
+        (4, 3, (3,)),
+        {"strides": None},
+        lambda m: jnp.concatenate([m(IMAGE[0, 0]).ravel(), m(IMAGE).ravel()]),
+    ),
     "BatchNorm training": (modules.BatchNorm, nnx.BatchNorm, (6,), {}, lambda m: m(X, use_running_average=False)),
     "BatchNorm after": (modules.BatchNorm, nnx.BatchNorm, (6,), {}, lambda m: m(X, use_running_average=True)),
     "LayerNorm": (modules.LayerNorm, nnx.LayerNorm, (6,), {}, lambda m: m(X)),
@@ -114,6 +121,13 @@ def test_rows_of_different_lengths_are_each_row_alone():
     np.testing.assert_allclose(ys[:1, :3], ys_alone, rtol=1e-6, atol=1e-6)
     assert not ys[0, 3:].any()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[:1], b, rtol=1e-6, atol=1e-6), carry, alone)
+
+
+def test_the_carries_of_both_directions_may_be_one_array():
+    layer = randomise(modules.GRU(6, 3, bidirectional=True, rngs=nnx.Rngs(0)))
+    carry, _ = layer(X)
+    wanted, got = layer(X, carry), layer(X, jnp.stack([jnp.stack(pair) for pair in carry]))
+    jax.tree.map(np.testing.assert_array_equal, wanted, got)
 
 
 @pytest.mark.peers

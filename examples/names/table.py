@@ -155,7 +155,7 @@ RECURRENT = [
         "LSTM LSTMCell",
         "LSTM(unit_forget_bias=True)",
         "OptimizedLSTMCell LSTMCell",
-        "LSTM(biases='h') fuse_lstm split_lstm",
+        "LSTM(biases='h') fuse_lstm split_lstm Recurrent(layers=1,bidirectional=False)",
         "lstm lstm_cell",
         "gates i, f, g, o everywhere (Keras calls g c); carry (hidden, cell), in Flax (cell, hidden). The forget "
         "gate's bias starts at 1 in Keras, near or at 0 elsewhere (`jnn.initializers.forget_bias`)",

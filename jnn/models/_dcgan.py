@@ -23,6 +23,9 @@ class DCGANGenerator(nnx.Module):
         noise: Numbers that an image is made from.
         width: Maps next to the image; they double towards the noise.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the images are not square, or of another side.
     """
 
     def __init__(self, shape: Sequence[int], *, noise: int = 100, width: int = 64, rngs: nnx.Rngs):
@@ -52,6 +55,9 @@ class DCGANDiscriminator(nnx.Module):
         shape: Of an image, as the generator's.
         width: Maps next to the image; they double towards the logit.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the images are not square, or of another side.
     """
 
     def __init__(self, shape: Sequence[int], *, width: int = 64, rngs: nnx.Rngs):

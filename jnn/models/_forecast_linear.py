@@ -19,11 +19,14 @@ class NLinear(nnx.Module):
         channels: Of the series; asked for only if `individual`.
         individual: Whether each channel has a map of its own rather than all one.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If a call's x is of another length, or of other channels if `individual`.
     """
 
     def __init__(self, length: int, horizon: int, channels: int = 1, *, individual: bool = False, rngs: nnx.Rngs):
         copies = channels if individual else None
-        self.kernel, self.bias = _kernel(length, horizon, copies, rngs), _bias(length, horizon, copies, rngs)
+        self.kernel, self.bias = _line(length, horizon, copies, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, length, channels] -> [batch, horizon, channels]."""
@@ -45,6 +48,9 @@ class DLinear(nnx.Module):
         individual: Whether each channel has maps of its own rather than all one pair.
         window: Time steps of the moving average; odd.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the window is even, or a call's x is of another length, or of other channels if `individual`.
     """
 
     def __init__(
@@ -60,10 +66,8 @@ class DLinear(nnx.Module):
         if window < 1 or window % 2 == 0:
             raise ValueError(f"wanted an odd window of the moving average, but got {window}; use e.g. 25")
         copies, self.window = channels if individual else None, window
-        self.trend_kernel = _kernel(length, horizon, copies, rngs)
-        self.trend_bias = _bias(length, horizon, copies, rngs)
-        self.rest_kernel = _kernel(length, horizon, copies, rngs)
-        self.rest_bias = _bias(length, horizon, copies, rngs)
+        self.trend_kernel, self.trend_bias = _line(length, horizon, copies, rngs)
+        self.rest_kernel, self.rest_bias = _line(length, horizon, copies, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, length, channels] -> [batch, horizon, channels]."""
@@ -87,15 +91,11 @@ def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     return jnp.einsum("btc,cth->bhc", x, kernel) + bias.T
 
 
-def _kernel(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
-    return _drawn((length, horizon), length, copies, rngs)
-
-
-def _bias(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
-    return _drawn((horizon,), length, copies, rngs)
-
-
-def _drawn(shape: tuple[int, ...], length: int, copies: int | None, rngs: nnx.Rngs) -> nnx.Param:
-    """Uniform within 1 / sqrt(length), as the authors' code has it."""
-    whole = shape if copies is None else (copies, *shape)
-    return nnx.Param(jax.random.uniform(rngs.params(), whole, jnp.float32, -1, 1) / length**0.5)
+def _line(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> tuple[nnx.Param, nnx.Param]:
+    """Kernel and bias, uniform within 1 / sqrt(length), as the authors' code has it."""
+    first = () if copies is None else (copies,)
+    kernel, bias = (
+        jax.random.uniform(rngs.params(), (*first, *shape), jnp.float32, -1, 1) / length**0.5
+        for shape in ((length, horizon), (horizon,))
+    )
+    return nnx.Param(kernel), nnx.Param(bias)

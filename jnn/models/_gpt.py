@@ -7,7 +7,8 @@ import jax
 from flax import nnx
 
 from jnn.layers import KVCache, dense
-from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
+from jnn.modules import Dense, Embedding, LayerNorm, TransformerBlock
+from jnn.modules._dropout import dropout_or_none
 
 
 class GPT(nnx.Module):
@@ -33,6 +34,9 @@ class GPT(nnx.Module):
             that name; None for no dropout at all.
         activation: Of the networks in the blocks; `jax.nn.gelu` with its tanh is GPT-2's.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If there is no layer, the heads do not divide the features, or a text is longer than `length`.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class GPT(nnx.Module):
         norm = partial(LayerNorm, epsilon=1e-5, use_bias=use_bias)
         self.embedding = Embedding(vocabulary, features, embedding_init=normal, rngs=rngs)
         self.positions = Embedding(length, features, embedding_init=normal, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         block = partial(
             TransformerBlock,
             norm=norm,
@@ -96,7 +100,7 @@ class GPT(nnx.Module):
         self._check(ids.shape[-1])
         rows = jax.lax.dynamic_slice_in_dim(self.positions.embedding[...], begin, ids.shape[-1])
         x = self.embedding(ids) + rows
-        return x if self.dropout is None else self.dropout(x)
+        return self.dropout(x)
 
     def _logits(self, x: jax.Array) -> jax.Array:
         x = self.norm(x)

@@ -6,7 +6,8 @@ import jax
 from flax import nnx
 
 from jnn.layers import max_pool
-from jnn.modules import BatchNorm, Conv, Dense, Dropout
+from jnn.modules import BatchNorm, Conv, Dense
+from jnn.modules._dropout import dropout_or_none
 
 
 class LeNet(nnx.Module):
@@ -20,8 +21,12 @@ class LeNet(nnx.Module):
         maps: Output channels of the convolutions; each is followed by 2x2 max-pooling.
         hidden: Units of the dense layer.
         batch_norm: Whether to normalise after each convolution.
-        dropout_rate: Share of the hidden units dropped in training; None for no dropout.
+        dropout_rate: Share of the hidden units dropped in training, which members may set by that name; None for no
+            dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If the images are too small for so many poolings.
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class LeNet(nnx.Module):
         flat = (height >> len(maps)) * (width >> len(maps)) * maps[-1]
         self.hidden = Dense(flat, hidden, rngs=rngs)
         self.output = Dense(hidden, outputs, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, height, width, channels] -> [batch, outputs]."""
@@ -53,5 +58,5 @@ class LeNet(nnx.Module):
             x = self.norms[i](x) if self.norms else x
             x = max_pool(jax.nn.relu(x), 2)
         x = jax.nn.relu(self.hidden(jax.lax.collapse(x, 1)))
-        x = x if self.dropout is None else self.dropout(x)
+        x = self.dropout(x)
         return self.output(x)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import jax
 from flax import nnx
 
-from jnn.modules import Dense, Dropout
+from jnn.modules import Dense
+from jnn.modules._dropout import dropout_or_none
 
 
 class MLP(nnx.Module):
@@ -39,12 +40,12 @@ class MLP(nnx.Module):
         self.hidden = nnx.List([Dense(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.output = Dense(sizes[-1], outputs, rngs=rngs)
         self.activation = activation
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, ...] -> [batch, outputs]."""
         x = jax.lax.collapse(x, 1)
         for layer in self.hidden:
             x = self.activation(layer(x))
-            x = x if self.dropout is None else self.dropout(x)
+            x = self.dropout(x)
         return self.output(x)

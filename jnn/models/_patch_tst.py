@@ -1,14 +1,13 @@
 """The transformer over patches of a series."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jnn.layers import attention
 from jnn.models._form import check_rows
-from jnn.modules import BatchNorm, Dense, Dropout, MultiHeadAttention
+from jnn.modules import BatchNorm, Dense, MultiHeadAttention
+from jnn.modules._dropout import dropout_or_none
 
 
 class PatchTST(nnx.Module):
@@ -31,6 +30,9 @@ class PatchTST(nnx.Module):
         dropout_rate: Share dropped of embeddings and what a layer adds, which members may set by that name; None for no
             dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If a patch or stride does not fit, or a call's x is of another length.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class PatchTST(nnx.Module):
         self.length, self.patch, self.stride, self.count = length, patch, stride, count
         self.embedding = Dense(patch, features, rngs=rngs)
         self.positions = nnx.Param(jax.random.uniform(rngs.params(), (count, features), minval=-0.02, maxval=0.02))
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         sizes = (features, num_heads, hidden, dropout_rate)
         self.blocks = nnx.List([_Block(*sizes, rngs=rngs) for _ in range(layers)])
         self.output = Dense(count * features, horizon, rngs=rngs)
@@ -68,7 +70,7 @@ class PatchTST(nnx.Module):
         series = ((x - mean) / spread).swapaxes(1, 2)  # [batch, channels, length]
         rows = jax.lax.collapse(series, 0, 2)
         y = self.embedding(_patches(rows, self.patch, self.stride, self.count)) + self.positions[...].astype(x.dtype)
-        y = y if self.dropout is None else self.dropout(y)  # [batch * channels, patches, features]
+        y = self.dropout(y)  # [batch * channels, patches, features]
         asked = None
         for block in self.blocks:
             y, asked = block(y, asked)
@@ -83,7 +85,7 @@ class _Block(nnx.Module):
         self.attention = MultiHeadAttention(num_heads, features, rngs=rngs)
         self.norm1, self.norm2 = (BatchNorm(features, momentum=0.9, rngs=rngs) for _ in range(2))
         self.linear1, self.linear2 = Dense(features, hidden, rngs=rngs), Dense(hidden, features, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, asked: tuple | None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         q, k, v = self.attention.project(x)
@@ -91,12 +93,9 @@ class _Block(nnx.Module):
         if asked is not None:  # the sum of the scores of several layers is the score of their queries side by side
             q, k = (jnp.concatenate([before, now], axis=-1) for before, now in zip(asked, (q, k), strict=True))
         y = self.attention.merge(attention(q, k, v, scale=scale))
-        x = self.norm1(x + self._dropped(y))
-        y = self.linear2(self._dropped(jax.nn.gelu(self.linear1(x), approximate=False)))
-        return self.norm2(x + self._dropped(y)), (q, k)
-
-    def _dropped(self, x: jax.Array) -> Any:
-        return x if self.dropout is None else self.dropout(x)
+        x = self.norm1(x + self.dropout(y))
+        y = self.linear2(self.dropout(jax.nn.gelu(self.linear1(x), approximate=False)))
+        return self.norm2(x + self.dropout(y)), (q, k)
 
 
 def _patches(rows: jax.Array, patch: int, stride: int, count: int) -> jax.Array:

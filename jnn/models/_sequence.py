@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.models._form import check_rows
-from jnn.modules import LSTM, Dense, Dropout, Embedding
+from jnn.modules import LSTM, Dense, Embedding
+from jnn.modules._dropout import dropout_or_none
 
 
 class SequenceClassifier(nnx.Module):
@@ -32,6 +33,9 @@ class SequenceClassifier(nnx.Module):
         dropout_rate: Share dropped between layers and before the linear one, which members may set by that name; None
             for no dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If `read` is none of the three.
     """
 
     def __init__(
@@ -57,7 +61,7 @@ class SequenceClassifier(nnx.Module):
         self.embedding = None if vocabulary is None else Embedding(vocabulary, inputs, rngs=rngs)
         sizes = {"layers": layers, "bidirectional": bidirectional, "dropout_rate": dropout_rate}
         self.recurrent = layer(inputs, hidden, **sizes, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         width = self.recurrent.out_features
         self.output = Dense(length * width if read == "all" else width, outputs, rngs=rngs)
         self.padding_id, self.read = padding_id, read
@@ -71,7 +75,7 @@ class SequenceClassifier(nnx.Module):
         carry, ys = self.recurrent(x, lengths=lengths)
         seen = {"last": lambda: _last(carry[-1]), "mean": lambda: _mean(ys, lengths), "all": lambda: _flat(ys)}
         y = seen[self.read]()
-        return self.output(y if self.dropout is None else self.dropout(y))
+        return self.output(self.dropout(y))
 
 
 class LanguageModel(nnx.Module):
@@ -105,7 +109,7 @@ class LanguageModel(nnx.Module):
         inputs = features or hidden
         self.embedding = Embedding(vocabulary, inputs, rngs=rngs)
         self.recurrent = layer(inputs, hidden, layers=layers, dropout_rate=dropout_rate, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         self.output = Dense(hidden, vocabulary, rngs=rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:
@@ -118,9 +122,8 @@ class LanguageModel(nnx.Module):
 
     def decode(self, ids: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
         """The next ids [batch, time] of a text whose earlier part is in the carry -> logits, carry."""
-        dropped = lambda x: x if self.dropout is None else self.dropout(x)  # noqa: E731
-        carry, ys = self.recurrent(dropped(self.embedding(ids)), carry)
-        return self.output(dropped(ys)), carry
+        carry, ys = self.recurrent(self.dropout(self.embedding(ids)), carry)
+        return self.output(self.dropout(ys)), carry
 
 
 class Forecaster(nnx.Module):
@@ -139,6 +142,9 @@ class Forecaster(nnx.Module):
         dropout_rate: Share dropped between layers and before the linear map, which members may set by that name; None
             for no dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If a call's x has other channels.
     """
 
     def __init__(
@@ -156,7 +162,7 @@ class Forecaster(nnx.Module):
     ):
         sizes = {"layers": layers, "bidirectional": bidirectional, "dropout_rate": dropout_rate}
         self.recurrent = layer(channels, hidden, **sizes, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         self.output = Dense(self.recurrent.out_features, horizon * channels, rngs=rngs)
         self.channels, self.horizon, self.from_last = channels, horizon, from_last
 
@@ -166,7 +172,7 @@ class Forecaster(nnx.Module):
         last = x[:, -1:] if self.from_last else 0
         carry, _ = self.recurrent(x - last)
         y = _last(carry[-1])
-        y = self.output(y if self.dropout is None else self.dropout(y))
+        y = self.output(self.dropout(y))
         return y.reshape(x.shape[0], self.horizon, x.shape[-1]) + last
 
 

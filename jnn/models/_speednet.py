@@ -30,6 +30,9 @@ class SpeedNet(nnx.Module):
             by default random patches, for those who fill it in later.
         widths: Maps of the three groups.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the whitening kernel is not of these channels.
     """
 
     def __init__(
@@ -78,6 +81,9 @@ def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> 
 
     Returns:
         [size, size, channels, 2 size^2 channels].
+
+    Raises:
+        ValueError: If the images are smaller than a patch.
     """
     height, width, channels = images.shape[1:]
     if min(height, width) < size:

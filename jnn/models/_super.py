@@ -13,7 +13,8 @@ from flax import nnx
 
 from jnn.hyper import Hyper
 from jnn.layers import avg_pool, conv, global_avg_pool, max_pool
-from jnn.modules import Dense, Dropout
+from jnn.modules import Dense
+from jnn.modules._dropout import dropout_or_none
 
 ACTIVATIONS = (jax.nn.relu, jnp.tanh, jax.nn.gelu, jax.nn.silu)
 
@@ -35,6 +36,9 @@ class SuperMLP(nnx.Module):
         activations: To choose from.
         dropout_rate: Share of hidden units dropped in training; None for no dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If width or depth is below 1.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class SuperMLP(nnx.Module):
         self.hidden = nnx.List([Dense(width if i else inputs, width, rngs=rngs) for i in range(depth)])
         self.output = Dense(width, outputs, rngs=rngs)
         self.activations = tuple(activations)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         self.depth = Hyper(jnp.float32(depth), choices=range(1, depth + 1))
         self.activation = Hyper(jnp.float32(0), choices=range(len(self.activations)))
         for i in range(depth):
@@ -64,7 +68,7 @@ class SuperMLP(nnx.Module):
         x = jax.lax.collapse(x, 1)
         for i, layer in enumerate(self.hidden):
             y = _chosen(self.activation[...], self.activations, layer(x))
-            y = y if self.dropout is None else self.dropout(y)
+            y = self.dropout(y)
             y = y * _first(getattr(self, f"width_{i + 1}")[...], y)
             x = jnp.where(i < self.depth[...], y, x) if i else y
         return self.output(x)
@@ -84,6 +88,9 @@ class SuperCNN(nnx.Module):
         outputs: Classes.
         window: Largest window of the convolutions; odd.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the window is not odd.
     """
 
     def __init__(self, channels: int, maps: Sequence[int], outputs: int, *, window: int = 5, rngs: nnx.Rngs):

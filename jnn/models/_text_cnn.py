@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.modules import Conv, Dense, Dropout, Embedding
+from jnn.modules import Conv, Dense, Embedding
+from jnn.modules._dropout import dropout_or_none
 
 
 class TextCNN(nnx.Module):
@@ -45,7 +46,7 @@ class TextCNN(nnx.Module):
         self.embedding = Embedding(vocabulary, features, embedding_init=_uniform, rngs=rngs)
         around = max(windows) - 1
         self.convs = nnx.List([Conv(features, maps, (w,), padding=[(around, around)], rngs=rngs) for w in windows])
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         self.output = Dense(len(windows) * maps, outputs, rngs=rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:
@@ -55,7 +56,7 @@ class TextCNN(nnx.Module):
         # relu comes after the maximum, with which it commutes: so it sees a few numbers only
         largest = [conv(x).max(axis=1) for conv in self.convs]
         z = jax.nn.relu(jnp.concatenate(largest, axis=-1))
-        return self.output(z if self.dropout is None else self.dropout(z))
+        return self.output(self.dropout(z))
 
 
 class CNN1D(nnx.Module):
@@ -72,6 +73,9 @@ class CNN1D(nnx.Module):
         stride: Of each.
         padding: Zeros on both sides of each one's input.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the stride is below 1, or the series too short for the windows.
     """
 
     def __init__(

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
+from jnn.modules import Dense, Embedding, LayerNorm, TransformerBlock
+from jnn.modules._dropout import dropout_or_none
 
 
 class TextEncoder(nnx.Module):
@@ -28,6 +29,9 @@ class TextEncoder(nnx.Module):
         dropout_rate: Share dropped of embeddings, attention weights and what a block adds, which members may set by
             that name; None for no dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If the heads do not divide the features, or a text is longer than `length`.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class TextEncoder(nnx.Module):
         table = partial(Embedding, features=features, embedding_init=normal, rngs=rngs)
         self.embedding, self.positions, self.segments = table(vocabulary), table(length), table(segments)
         self.norm = norm(features, rngs=rngs)
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         block = partial(
             TransformerBlock,
             norm_first=False,
@@ -69,7 +73,7 @@ class TextEncoder(nnx.Module):
         pooled = jnp.tanh(self.pooler(self.encode(ids, segments)[:, 0]))
         if self.output is None:
             return pooled
-        return self.output(pooled if self.dropout is None else self.dropout(pooled))
+        return self.output(self.dropout(pooled))
 
     def encode(self, ids: jax.Array, segments: jax.Array | None = None) -> jax.Array:
         """Ids [batch, time] -> every position [batch, time, features]."""
@@ -79,7 +83,7 @@ class TextEncoder(nnx.Module):
         mask = None if self.padding_id is None else (ids != self.padding_id)[:, None, None]
         kinds = self.segments.embedding[0] if segments is None else self.segments(segments)
         x = self.norm(self.embedding(ids) + self.positions.embedding[:time] + kinds)
-        x = x if self.dropout is None else self.dropout(x)
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x, mask=mask)
         return x

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.models._form import check_rows
-from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
+from jnn.modules import Dense, LayerNorm, TransformerBlock
+from jnn.modules._dropout import dropout_or_none
 
 
 class ViT(nnx.Module):
@@ -32,6 +33,9 @@ class ViT(nnx.Module):
         dropout_rate: Share dropped of embeddings and what a block adds, which members may set by that name; None for no
             dropout at all.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If the patch does not divide the images, or a call's x is of another shape.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class ViT(nnx.Module):
         self.embedding = Dense(patch * patch * channels, features, rngs=rngs)
         self.token = nnx.Param(jnp.zeros((1, features)))
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (count + 1, features)))
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         block = partial(
             TransformerBlock,
             activation=partial(jax.nn.gelu, approximate=False),
@@ -72,7 +76,7 @@ class ViT(nnx.Module):
         x = self.embedding(_patches(x, self.patch))  # [batch, patches, features]
         token = jnp.broadcast_to(self.token[...].astype(x.dtype), (x.shape[0], 1, x.shape[-1]))
         x = jnp.concatenate([token, x], axis=1) + self.positions[...].astype(x.dtype)
-        x = x if self.dropout is None else self.dropout(x)
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x)
         return self.output(self.norm(x[:, 0]))

@@ -20,6 +20,7 @@ from jnn.modules._norm import RMSNorm as RMSNorm
 from jnn.modules._recurrent import GRU as GRU
 from jnn.modules._recurrent import LSTM as LSTM
 from jnn.modules._recurrent import RNN as RNN
+from jnn.modules._recurrent import Recurrent as Recurrent
 from jnn.modules._recurrent import fuse_lstm as fuse_lstm
 from jnn.modules._recurrent import split_lstm as split_lstm
 from jnn.modules._transformer import TransformerBlock as TransformerBlock

@@ -18,7 +18,7 @@ class MultiHeadAttention(nnx.Module):
     q = x W_q, k = s W_k, v = s W_v, y = [softmax(q_h k_h^T / sqrt(dim)) v_h for each head h] W_o.
 
     Parameters as in `flax.nnx.MultiHeadAttention`: `query`, `key`, `value` with kernels [in, heads, dim] and `out` with
-    [heads, dim, out]. (i + 1) o for each of the four: 4 (features^2 + features) in all where nothing else is said.
+    [heads, dim, out]. Each map has (in + 1) out parameters; with the defaults 4 (features^2 + features) in all.
 
     Args:
         num_heads: Heads of the queries.
@@ -29,7 +29,7 @@ class MultiHeadAttention(nnx.Module):
             default.
         in_kv_features: Of the source, `in_features` by default.
         causal: Whether a position sees only itself and the ones before.
-        rotary_base: Slowest wave of rotary positions, e.g. 10 000 (Su et al. 2021); None for no positions.
+        rotary_base: Base of the rotary frequencies base^(-2i / dim), 10 000 in Su et al. (2021); None for no positions.
         dropout_rate: Share of the weights dropped, which members may set by that name; None for no dropout at all.
         use_bias: Whether the four maps have a bias.
         kernel_init: Draws the kernels of query, key and value, as matrices [in, heads * dim].
@@ -117,9 +117,9 @@ class MultiHeadAttention(nnx.Module):
         return {"key": self.rngs(), "dropout_rate": self.dropout_rate[...]}
 
     def _turned(self, q: jax.Array, k: jax.Array, offset: jax.Array | int = 0) -> tuple[jax.Array, jax.Array]:
-        if self.rotary_base is None:
-            return q, k
-        return tuple(rotary(a, jnp.arange(a.shape[-3]) + offset, base=self.rotary_base) for a in (q, k))  # pyright: ignore[reportReturnType]
+        if self.rotary_base is not None:
+            q, k = (rotary(a, jnp.arange(a.shape[-3]) + offset, base=self.rotary_base) for a in (q, k))
+        return q, k
 
 
 def _split(x: jax.Array, linear: nnx.LinearGeneral) -> jax.Array:

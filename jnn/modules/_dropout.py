@@ -1,6 +1,6 @@
 """Dropout whose rate is a member's number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ class Dropout(nnx.Module):
         rate: Share dropped, 0 to 1.
         broadcast_axes: Axes along which one decision holds.
         rngs: Gives the stream `dropout`.
+
+    Raises:
+        ValueError: If the rate is outside 0 to 1.
     """
 
     def __init__(self, rate: float, *, broadcast_axes: Sequence[int] = (), rngs: nnx.Rngs):
@@ -31,6 +34,11 @@ class Dropout(nnx.Module):
         return dropout(x, self.dropout_rate[...], key=key, broadcast_axes=self.broadcast_axes)
 
 
+def dropout_or_none(rate: float | None, *, rngs: nnx.Rngs) -> Callable[[jax.Array], jax.Array]:
+    """`Dropout` of this rate, or for None what leaves everything as it is: no variables and no keys."""
+    return _unchanged if rate is None else Dropout(rate, rngs=rngs)
+
+
 def rate_of(rate: float) -> Hyper:
     """The rate as a number that members may set."""
     if not 0 <= rate <= 1:
@@ -39,5 +47,9 @@ def rate_of(rate: float) -> Hyper:
 
 
 def stream_of(rngs: nnx.Rngs) -> nnx.RngStream:
-    """A stream of keys of its own for one module."""
-    return rngs["dropout"].fork() if "dropout" in rngs else rngs["default"].fork()
+    """A stream of keys of its own for one module; Flax takes `default` where there is no `dropout`."""
+    return rngs["dropout"].fork()
+
+
+def _unchanged(x: jax.Array) -> jax.Array:
+    return x

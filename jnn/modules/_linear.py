@@ -28,6 +28,9 @@ class LoRA(nnx.Module):
         rank: Of the update.
         alpha: Strength of the update, which is divided by the rank; the rank itself by default.
         rngs: Stream `params`.
+
+    Raises:
+        ValueError: If the rank is below 1.
     """
 
     def __init__(self, base: nnx.Linear, rank: int, *, alpha: float | None = None, rngs: nnx.Rngs):

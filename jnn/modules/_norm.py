@@ -17,4 +17,4 @@ RMSNorm = nnx.RMSNorm
 """Divides the channels of each row by their root mean square."""
 
 GroupNorm = functools.partial(nnx.GroupNorm, use_fast_variance=False)
-"""Normalises each row over space and groups of neighbouring channels; 32 groups unless told."""
+"""Normalises each row over space and groups of neighbouring channels; 32 groups by default."""

@@ -15,7 +15,7 @@ from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn.layers import bidirectional, gru, lstm, rnn
-from jnn.modules._dropout import Dropout
+from jnn.modules._dropout import dropout_or_none
 
 _LECUN, _ORTHOGONAL = nnx.initializers.lecun_normal(), nnx.initializers.orthogonal()
 _ZEROS = nnx.initializers.zeros_init()
@@ -57,7 +57,7 @@ class Recurrent(nnx.Module):
         layers: How many stand on each other.
         bidirectional: Whether each layer also runs backwards; its output is then [forward, backward].
         function: `jnn.layers.rnn`, `gru` or `lstm`, or a partial of one.
-        gates: How many times `hidden_features` the kernels have columns.
+        gates: Gates of the cell; the kernels have `gates * hidden_features` columns.
         biases: Which of the two products have one: "i" for the inputs', "h" for the state's. PyTorch has "ih".
         dropout_rate: Share of a layer's outputs dropped before the next layer, which members may set by that name; None
             for no dropout at all.
@@ -65,6 +65,9 @@ class Recurrent(nnx.Module):
         recurrent_kernel_init: Draws the state's kernels.
         bias_init: Draws the biases; `jnn.initializers.forget_bias()` starts an LSTM remembering.
         rngs: Streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If there is no layer, no hidden unit or no such bias, or the rate is outside 0 to 1.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class Recurrent(nnx.Module):
         sizes = [in_features] + [self.out_features] * (layers - 1)
         self.cells = nnx.List([make(size) for size in sizes])
         self.reversed_cells = nnx.List([make(size) for size in sizes]) if bidirectional else None
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, carry: Any = None, *, lengths: jax.Array | None = None) -> tuple[Any, jax.Array]:
         """Runs all layers over the sequence.
@@ -116,7 +119,7 @@ class Recurrent(nnx.Module):
         x, _ = promote_dtype((x, self.cells[0].dense_i.kernel[...]))
         after = []
         for i, before in enumerate(carries):
-            x = self.dropout(x) if i and self.dropout is not None else x
+            x = self.dropout(x) if i else x
             last, x = self._layer(i, x, before, lengths)
             after.append(last)
         return tuple(after), x
@@ -126,7 +129,8 @@ class Recurrent(nnx.Module):
         if self.reversed_cells is None:
             return self.function(x, forward, carry, lengths=lengths)
         backward = self.reversed_cells[i].params()
-        return bidirectional(self.function, x, forward, backward, carry=carry or (None, None), lengths=lengths)
+        both = (None, None) if carry is None else tuple(carry)
+        return bidirectional(self.function, x, forward, backward, carry=both, lengths=lengths)
 
 
 RNN = functools.partial(Recurrent, function=rnn, gates=1, biases="i")

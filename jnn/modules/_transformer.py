@@ -8,7 +8,7 @@ from flax import nnx
 
 from jnn.layers import KVCache
 from jnn.modules._attention import MultiHeadAttention
-from jnn.modules._dropout import Dropout
+from jnn.modules._dropout import dropout_or_none
 from jnn.modules._linear import Dense
 from jnn.modules._norm import LayerNorm
 
@@ -75,7 +75,7 @@ class TransformerBlock(nnx.Module):
         self.linear1 = Dense(features, hidden, use_bias=use_bias, kernel_init=kernel_init, rngs=rngs)
         self.linear2 = Dense(hidden, features, use_bias=use_bias, kernel_init=residual_init, rngs=rngs)
         self.norm_first, self.activation = norm_first, activation
-        self.dropout = None if dropout_rate is None else Dropout(dropout_rate, rngs=rngs)
+        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
         """[*batch, time, features] -> the same shape; the mask as in `MultiHeadAttention`."""
@@ -88,11 +88,8 @@ class TransformerBlock(nnx.Module):
     def _around(self, x: jax.Array, attend: Callable) -> tuple[jax.Array, Any]:
         """The block with its attention given as a function, which also returns what it carries."""
         y, carried = attend(self.norm1(x) if self.norm_first else x)
-        x = x + self._dropped(y)
+        x = x + self.dropout(y)
         x = x if self.norm_first else self.norm1(x)
         y = self.linear2(self.activation(self.linear1(self.norm2(x) if self.norm_first else x)))
-        x = x + self._dropped(y)
+        x = x + self.dropout(y)
         return (x if self.norm_first else self.norm2(x)), carried
-
-    def _dropped(self, x: jax.Array) -> jax.Array:
-        return x if self.dropout is None else self.dropout(x)
