@@ -7,7 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import STEP, Batch, Data, Hypers, State, key_of, make_forward, make_start, make_step_of
+from jnn.data import Windows
+from jnn.engine import (
+    STEP,
+    Batch,
+    Data,
+    Hypers,
+    MissingNumber,
+    State,
+    key_of,
+    make_forward,
+    make_start,
+    make_step_of,
+    training_forward,
+)
 from jnn.model import check_numbers
 from jnn.plan import Sizes, bytes_of
 from jnn.population import member_of
@@ -40,9 +53,9 @@ def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.
 def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tuple[tuple[int, ...], Sizes]:
     """The shape that a row of y must have, and the sizes of a member, by tracing a start and a step."""
     read: set[str] = set()
-    start = make_start(study, read=read)
-    state = jax.eval_shape(lambda columns, data: start(member_of(columns), data), one, shapes)
+    state = _started(study, one, shapes, read)
     batch = _batch(study, shapes)
+    _check_augment(study, batch)
     outputs, activations = _outputs(study, state, batch, read)
     _check_outputs(study, state, outputs, batch)
     y_shape = _target_shape(data, shapes.y.shape[1:], outputs)
@@ -53,9 +66,30 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     _check_penalty(study, state, read)
     _check_step(study, state, batch, read)
     _check_scores(study, state, outputs, batch)
-    _check_read(read, one)
+    _check_read(study, state, batch, read, one)
     touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
     return y_shape, Sizes(touched, 2 * bytes_of((state.params, state.model_state, state.opt_state)))
+
+
+def _started(study: Study, one: Mapping[str, Any], shapes: Data, read: set[str]) -> State:
+    """The state of a member as shapes."""
+    from flax.errors import FlaxError
+
+    start = make_start(study, read=read)
+    try:
+        state = jax.eval_shape(lambda columns, data: start(member_of(columns), data), one, shapes)
+    except (TypeError, FlaxError) as error:
+        raise ValueError(
+            f"wanted a model and an optimizer that start on x of shape {shapes.x.shape}, but {study.model.name} "
+            f"answered: {reason_of(error)}; give the model the data's sizes, e.g. by functools.partial"
+        ) from error
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    if whole := [jax.tree_util.keystr(path) for path, a in leaves if not jnp.issubdtype(a.dtype, jnp.inexact)]:
+        raise ValueError(
+            f"wanted parameters that a gradient can change, but {whole[:5]} are whole numbers; make them floats, "
+            "or keep them in the model's state"
+        )
+    return state
 
 
 def _check_batches(study: Study, data: Any, arrays: Data) -> None:
@@ -100,9 +134,9 @@ def _outputs(study: Study, state: State, batch: Batch, read: set[str]) -> tuple[
 
     try:
         jaxpr, outputs = jax.make_jaxpr(train, return_shape=True)(state, batch.x)
+    except MissingNumber:
+        raise
     except (TypeError, ValueError) as error:
-        if "hyper-parameter" in str(error):
-            raise
         raise ValueError(
             f"wanted a model that takes x of shape {batch.x.shape}, but {study.model.name} answered: "
             f"{reason_of(error)}; give the model the data's sizes"
@@ -132,7 +166,7 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
     found = found[1:]
     if data.task == "regression":
         if found == (*wanted, 1):
-            return found
+            return wanted if isinstance(data.y, Windows) else found
         twice = wanted[-1:] and found == (*wanted[:-1], 2 * wanted[-1])  # the means, then the variances
         fits = found == wanted or twice or found[:-1] == wanted  # or quantiles, say
         shape = wanted or (1,)
@@ -149,15 +183,15 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
 
 def _check_loss(study: Study, outputs: Any, batch: Batch) -> None:
     """One loss for each row, or for each of its targets or outputs: others would be paired, or averaged, wrongly."""
-    losses = jax.eval_shape(study.loss, outputs, batch.y)
-    found = getattr(losses, "shape", None)
     given = [leaf.shape for leaf in jax.tree.leaves(outputs)]
+    shapes = f"outputs of shape {given} and targets of shape {batch.y.shape}"
+    losses = _asked(f"wanted a loss that takes {shapes}", study.loss, outputs, batch.y)
+    found = getattr(losses, "shape", None)
     is_per_row = found == batch.x.shape[:1]
     if not is_per_row and not (found and any(found == shape[: len(found)] for shape in (*given, batch.y.shape))):
         raise ValueError(
             f"wanted one loss per row, ({batch.x.shape[0]},), or one per target, but the loss gives {found} for "
-            f"outputs of shape {given} and targets of shape {batch.y.shape}; let it average nothing over rows, and "
-            "pair equal shapes"
+            f"{shapes}; let it average nothing over rows, and pair equal shapes"
         )
 
 
@@ -169,14 +203,27 @@ def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -
     forward = make_forward(study.model, study.inputs, study.precision, read=read)
 
     def ask(state, batch):
-        return objective(lambda x: forward(state, x, key=key_of(state.key, STEP), train=True), batch)
+        key = key_of(state.key, STEP)
+        batch = batch if study.augment is None else study.augment(batch, key=key)
+        batch = batch._replace(y=study.targets.forward(state.scale[1], batch.y))
+        return objective(training_forward(forward, state, key), batch)
 
-    answer = jax.eval_shape(ask, state, batch)
+    answer = _asked("wanted objective(forward, batch) -> (losses per row, model_state)", ask, state, batch)
     if not isinstance(answer, tuple) or len(answer) != 2 or getattr(answer[0], "shape", ())[:1] != (rows,):
         raise ValueError(
             f"wanted an objective that gives (losses per row, model_state), losses [{rows}], but got {_shapes(answer)}"
             "; let it average nothing over rows, and return the state that forward gives"
         )
+
+
+def _check_augment(study: Study, batch: Batch) -> None:
+    if study.augment is None:
+        return
+    wanted = "wanted augment(batch, *, key) -> batch of as many rows"
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    answer = _asked(wanted, lambda batch, key: study.augment(batch, key=key), batch, key)
+    if not isinstance(answer, Batch) or answer.x.shape[:1] != batch.x.shape[:1]:
+        raise ValueError(f"{wanted}, but it gives {_shapes(answer)}; return e.g. batch._replace(x=...)")
 
 
 def _check_penalty(study: Study, state: State, read: set[str]) -> None:
@@ -222,7 +269,11 @@ def _check_scores(study: Study, state: State, outputs: Any, batch: Batch) -> Non
     )
     for name, metric in study.metrics.items():
         wanted = f"wanted a metric {name!r} that takes {shapes}"
-        _asked(wanted, lambda *a, m=metric: m.value(m.update(m.init(), *a)), predictions, batch.y, batch.weights)
+        score = _asked(
+            wanted, lambda *a, m=metric: m.value(m.update(m.init(), *a)), predictions, batch.y, batch.weights
+        )
+        if study.keep == "best" and name == study.monitor and jnp.shape(score):
+            raise ValueError(f"wanted monitor as one number, but {name!r} gives {score.shape}; monitor another metric")
 
 
 def _asked(wanted: str, function: Callable, *arguments: Any) -> Any:
@@ -237,7 +288,10 @@ def _shapes(outputs: Any) -> Any:
     return jax.tree.map(lambda a: a.shape, outputs)
 
 
-def _check_read(read: set[str], columns: Mapping[str, Any]) -> None:
+def _check_read(study: Study, state: State, batch: Batch, read: set[str], columns: Mapping[str, Any]) -> None:
+    if columns.keys() - read - {"seed", "fold"}:  # some may be for predictions alone
+        forward = make_forward(study.model, study.inputs, study.precision, read=read)
+        jax.eval_shape(lambda state, x: forward(state, x, train=False), state, batch.x)
     if idle := sorted(columns.keys() - read - {"seed", "fold"}):
         raise ValueError(
             f"wanted every number of the members to be used, but nothing reads {idle}; "

@@ -1,8 +1,8 @@
-"""The training of one member as pure functions: state -> step -> epoch -> whole run.
+"""One member's start and step as pure functions; `jnn.epoch` and `jnn.program` make epochs and whole trainings of them.
 
 What changes the program (model, loss, optimizer, batch size) is closed over by a `make_...`; what changes only numbers
 (data, keys, rows, hyper-parameters) is an argument. So the functions made here can be jitted, vmapped over members,
-mapped and sharded, and `jnn.run` does nothing else with them.
+mapped and sharded.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from jnn.study import Study
 Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
 
 INIT, ORDER, STEP = range(3)  # streams of random numbers that a member's key is folded into, see `key_of`
-_AUGMENT = 0xA06  # folded into a step's key; layers fold in small numbers
+_AUGMENT, _DRAW = 0xA06, 0xD4A  # folded into a step's key; layers fold in small numbers
 
 
 class Rows(NamedTuple):
@@ -86,7 +86,7 @@ class State(NamedTuple):
     step: Leaf
 
 
-class _MissingNumber(KeyError, ValueError):
+class MissingNumber(KeyError, ValueError):
     """A number that no member has, in one sentence."""
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ class Hypers(Mapping):
 
     def __getitem__(self, name):
         if name not in self._values:
-            raise _MissingNumber(
+            raise MissingNumber(
                 f"wanted the hyper-parameter {name!r}, but the members have {sorted(self._values) or 'none'}; "
                 f"add jnn.grid({name}=[...]) to the members or Study(hyper={{{name!r}: ...}})"
             )
@@ -124,16 +124,21 @@ class Hypers(Mapping):
 
 
 def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Member, Data], State]:
-    """Makes `start(member, data) -> State`: draws parameters from the member's key, fits preprocessing on its rows."""
+    """Makes `start(member, data) -> State`: draws parameters from the member's key, fits preprocessing on its rows.
+
+    Args:
+        study: What is trained.
+        read: Collects the names of the numbers that are read while tracing.
+    """
     model = as_model(study.model)
 
     def start(member: Member, data: Data) -> State:
-        hyper = Hypers({**study.hyper, **member.hyper}, read)
+        data = jax.tree.map(jnp.asarray, data)  # NumPy's arrays take no traced fold
+        numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
         scale = _fit(study, data, member.fold)
         x = study.inputs.forward(scale[0], data.x[:2])
         params, model_state = jax.tree.map(jnp.asarray, model.init(key_of(member.key, INIT), x))
-        opt_state = as_optimizer(study.optimizer)(hyper).init(params)
-        numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
+        opt_state = as_optimizer(study.optimizer)(Hypers(numbers, read)).init(params)
         key, step = jax.random.key_data(member.key), jnp.zeros((), jnp.int32)
         return State(params, model_state, opt_state, scale, numbers, key, step)
 
@@ -161,7 +166,8 @@ def make_step(
         optimizer: An `optax.GradientTransformation` or a function of the member's numbers that returns one.
         penalty: `penalty(params, hyper) -> scalar`, added to the mean loss.
         augment: `augment(batch, *, key) -> batch`, applied to the raw batch.
-        objective: `objective(forward, batch) -> (losses per row, model_state)` instead of the loss of the outputs.
+        objective: `objective(forward, batch) -> (losses per row, model_state)` instead of the loss of the outputs;
+            `forward(x, draw=1)` drops out other units than `forward(x)`.
         inputs: Applied to `batch.x` with `state.scale[0]` before the model.
         targets: Applied to `batch.y` with `state.scale[1]` before the loss.
         precision: "bfloat16" computes the network in bfloat16; parameters, loss and update stay float32.
@@ -172,9 +178,7 @@ def make_step(
     objective = objective or _plain(loss)
 
     def total(params, state: State, batch: Batch, key):
-        def train(x):
-            return forward(state._replace(params=params), x, key=key, train=True)
-
+        train = training_forward(forward, state._replace(params=params), key)
         losses, model_state = objective(train, batch)
         mean = weighted_mean(losses, batch.weights)
         whole = mean if penalty is None else mean + penalty(params, Hypers(state.hyper, read))
@@ -193,6 +197,16 @@ def make_step(
         return state._replace(params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1), mean
 
     return step
+
+
+def training_forward(forward: Callable, state: State, key: jax.Array) -> Callable:
+    """An objective's `forward(x, draw=0) -> (outputs, model_state)`; each draw has random masks of its own."""
+
+    def train(x, draw: int = 0):
+        own = key if draw == 0 else jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
+        return forward(state, x, key=own, train=True)
+
+    return train
 
 
 def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[State, Batch], tuple[State, jax.Array]]:

@@ -77,12 +77,7 @@ def _targets(data: Dataset) -> str:
 
 def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The rows of both, x and y."""
-    if (
-        isinstance(data.x, Windows)
-        or isinstance(data.y, Windows)
-        or isinstance(test.x, Windows)
-        or isinstance(test.y, Windows)
-    ):
+    if any(isinstance(part, Windows) for part in (data.x, data.y, test.x, test.y)):
         raise ValueError(
             "wanted rows of one series, but got a test set of its own; name its windows by "
             "jnn.folds([(train rows, test rows)]) of one data set"
@@ -91,5 +86,10 @@ def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "
             f"but got {test.x.shape[1:]} -> {test.y.shape[1:]}; prepare both in the same way"
+        )
+    if data.x.dtype != test.x.dtype:
+        raise ValueError(
+            f"wanted a test set of the training set's type, {data.x.dtype}, but got {test.x.dtype}; make "
+            "both in the same way, token ids with ids=True"
         )
     return np.concatenate([data.x, test.x]), np.concatenate([data.y, test.y])

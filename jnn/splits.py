@@ -105,7 +105,7 @@ def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int)
     if len(rows) < 2:
         raise ValueError(f"wanted at least 2 rows to split, but got {len(rows)}; give more data")
     if kind == "time":
-        size = max(1, round(share * len(rows)))
+        size, rows = max(1, round(share * len(rows))), np.sort(rows)
         return rows[: max(0, len(rows) - size - data.gap)], rows[-size:]
     if kind == "grouped":
         _check_groups(data)

@@ -118,6 +118,14 @@ def test_a_shuffle_of_many_rows_is_uniform():
     assert abs(stats.spearmanr(order, np.arange(70_000)).statistic) < 0.02
 
 
+@pytest.mark.parametrize("count", [300, 4096, 5000])
+def test_a_shuffle_does_not_depend_on_the_lengths_of_other_folds(count):
+    orders = [np.asarray(shuffled(jax.random.key(0), n, jnp.int32(count)))[:count] for n in (5000, 9000, 70_000)]
+    assert all((order == orders[0]).all() for order in orders) and (np.sort(orders[0]) == np.arange(count)).all()
+    if count <= 4096:
+        assert (np.asarray(shuffled(jax.random.key(0), count, count)) == orders[0]).all()
+
+
 def test_shuffles_are_uniform():
     from scipy import stats
 
@@ -252,6 +260,57 @@ def test_an_objective_may_take_the_gradient_by_the_input():
     errors = both @ w - np.concatenate([y, y])
     np.testing.assert_allclose(loss, np.mean(errors**2), rtol=1e-6)
     np.testing.assert_allclose(after.params["w"], w - 2 * both.T @ errors / 4, rtol=1e-5)
+
+
+def test_an_objective_may_draw_more_than_one_dropout_mask():
+    seen = []
+
+    def apply(params, x, *, key, train):
+        return x * jax.random.bernoulli(key, 0.5, x.shape)
+
+    def objective(forward, batch):
+        outputs = [forward(batch.x, **draw)[0] for draw in ({}, {"draw": 1}, {"draw": 2}, {"draw": 0})]
+        jax.debug.callback(lambda *a: seen.append(a), *outputs)
+        return (outputs[0] ** 2).sum(-1), ()
+
+    step = jnn.make_step((lambda key, x: {"w": jnp.zeros(())}, apply), None, optax.sgd(1.0), objective=objective)
+    state = jnn.State({"w": jnp.zeros(())}, (), optax.sgd(1.0).init({"w": jnp.zeros(())}), (), {}, jax.random.key(0), 0)
+    step(state, jnn.Batch(jnp.ones((4, 8)), jnp.zeros(4)))
+    jax.effects_barrier()
+    first, second, third, again = seen[-1]
+    assert (first == again).all() and (first != second).any() and (second != third).any()
+
+
+def test_an_objective_is_looked_at_with_the_batch_that_it_will_get():
+    """The augmented one: here labels become shares."""
+
+    def objective(forward, batch):
+        outputs, state = forward(batch.x)
+        return optax.softmax_cross_entropy(outputs, batch.y), state
+
+    augment = lambda batch, *, key: batch._replace(y=jax.nn.one_hot(batch.y, 3))  # noqa: E731
+    result = jnn.run(study(objective=objective, augment=augment, epochs=1), DATA, jnn.seeds(1))
+    assert np.isfinite(result.final()["train_loss"]).all()
+
+
+def test_a_number_may_be_for_predictions_alone():
+    def apply(params, x, *, train, hyper):
+        logits = x @ params["w"]
+        return logits if train else logits / hyper["temperature"]
+
+    model = (lambda key, x: {"w": jnp.zeros((4, 3))}, apply)
+    members = jnn.grid(temperature=[1.0, 2.0])
+    losses = jnn.run(study(model=model, epochs=1), DATA, members * jnn.holdout(0.2)).final()["loss"]
+    assert losses[0] != losses[1]
+
+
+def test_a_training_takes_numpys_rows_under_vmap():
+    rng = np.random.default_rng(0)
+    rows = jnn.Rows(np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.int32), np.array([4, 4], np.int32))
+    data = jnn.Data(rng.normal(size=(8, 4)).astype(np.float32), rng.integers(0, 3, 8).astype(np.int32), rows)
+    members = jnn.Member(jax.vmap(jax.random.key)(jnp.arange(2)), jnp.arange(2), {})
+    train = jnn.make_train(study(epochs=1, batch_size=2))
+    assert jax.vmap(train, (jnn.Member(0, 0, {}), None))(members, data).history["train_loss"].shape == (2, 1)
 
 
 def test_patience_ends_a_member_where_early_stopping_would():
