@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LATER = {  # imported when first asked for: Flax NNX alone takes a tenth of a second, the engine half of that
+_LATER = {  # imported when first asked for: Flax NNX takes a tenth of a second, the modules behind `run` half of that
     "models": "jnn.models",
     "modules": "jnn.modules",
     "plots": "jnn.plots",

@@ -217,11 +217,12 @@ def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -
 
 
 def _check_augment(study: Study, batch: Batch) -> None:
-    if study.augment is None:
+    augment = study.augment
+    if augment is None:
         return
     wanted = "wanted augment(batch, *, key) -> batch of as many rows"
     key = jax.eval_shape(lambda: jax.random.key(0))
-    answer = _asked(wanted, lambda batch, key: study.augment(batch, key=key), batch, key)
+    answer = _asked(wanted, lambda batch, key: augment(batch, key=key), batch, key)
     if not isinstance(answer, Batch) or answer.x.shape[:1] != batch.x.shape[:1]:
         raise ValueError(f"{wanted}, but it gives {_shapes(answer)}; return e.g. batch._replace(x=...)")
 

@@ -14,6 +14,7 @@ import optax
 
 from jnn.data import Windows
 from jnn.model import as_model
+from jnn.optimizer import as_optimizer
 from jnn.preprocess import Preprocess
 from jnn.study import Study
 
@@ -243,29 +244,6 @@ def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key, impl="threefry2x32")
     return jax.random.fold_in(key, 3 * number + stream)
-
-
-def as_optimizer(optimizer: Any) -> Callable[[Hypers], optax.GradientTransformation]:
-    """`optimizer` as a function of the member's numbers."""
-    if _transforms(optimizer):
-        return lambda hyper: optimizer
-    if not callable(optimizer) or str(getattr(optimizer, "__module__", "")).startswith("optax"):
-        raise ValueError(
-            "wanted an optimizer such as optax.adam(1e-3) or lambda h: optax.adam(h.learning_rate), "
-            f"but got {getattr(optimizer, '__name__', repr(optimizer))}; call it with its learning rate"
-        )
-
-    def make(hyper: Hypers) -> Any:
-        made = optimizer(hyper)
-        if not _transforms(made):
-            raise ValueError(f"wanted a function that returns an optax optimizer, but it returned {made!r}; see optax")
-        return made
-
-    return make
-
-
-def _transforms(optimizer: Any) -> bool:
-    return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
 
 
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:

@@ -106,7 +106,11 @@ def seeds(count: int, *, first: int = 0) -> Members:
 def grid(**settings: Sequence[float]) -> Members:
     """Every combination of the given settings; one axis for each name.
 
-    Entries may be arrays (masks of equal shape), then the axis is numbered 0, 1, ...
+    Values may be arrays of one shape, such as masks; the axis then counts them 0, 1, ...
+
+    Raises:
+        ValueError: For what is no finite number; a negative value of a name that ends in `_rate`; a name that has a
+            meaning of its own: `fold`, `sample`, `member`, `epoch`, one that ends in `_index`, a mapping's method.
     """
     if not settings:
         raise ValueError("wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])")
@@ -117,7 +121,7 @@ def grid(**settings: Sequence[float]) -> Members:
 
 
 def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Generator, int], Any]) -> Members:
-    """`count` random settings on one axis `sample`, each drawn from `log_uniform`, `uniform` or `choice`.
+    """`count` random settings on one axis `sample`: `log_uniform`, `uniform`, `choice` or `f(numpy Generator, count)`.
 
     A name's draws depend on `seed` and the name alone; asking for more members keeps the first ones.
     """
@@ -163,9 +167,20 @@ def choice(options: Sequence[float]) -> Callable:
     return lambda random, count: np.asarray(options)[random.integers(len(options), size=count)]
 
 
-def folds(count: Any = 5, **options: Any) -> Members:
-    """One member per fold of a cross-validation; see `jnn.splits.cross_validation` for the kinds of folds."""
-    split = cross_validation(count, **options)
+def folds(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0) -> Members:
+    """One member per fold of a cross-validation.
+
+    Args:
+        folds: Number of folds; or a list of (train rows, test rows) or (train rows, validation rows, test rows); or
+            any scikit-learn splitter.
+        kind: "plain", "stratified", "grouped", "time" or "auto", as in `jnn.splits.cross_validation`.
+        repeats: Whole cross-validations with newly shuffled rows (not for "time").
+        seed: Of the shuffling.
+
+    Raises:
+        ValueError: If the folds are none, or overlap, or cannot be made.
+    """
+    split = cross_validation(folds, kind=kind, repeats=repeats, seed=seed)
     return Members({"fold": {"fold": np.arange(len(split))}}, split)
 
 

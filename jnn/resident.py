@@ -77,7 +77,12 @@ def _targets(data: Dataset) -> str:
 
 def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The rows of both, x and y."""
-    if any(isinstance(part, Windows) for part in (data.x, data.y, test.x, test.y)):
+    if (
+        isinstance(data.x, Windows)
+        or isinstance(data.y, Windows)
+        or isinstance(test.x, Windows)
+        or isinstance(test.y, Windows)
+    ):
         raise ValueError(
             "wanted rows of one series, but got a test set of its own; name its windows by "
             "jnn.folds([(train rows, test rows)]) of one data set"

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "jnn"
 FLOORS = {
     "0 mathematics": "augment initializers layers losses metrics stats hyper",
     "1a networks": "modules models generation",
-    "1b machinery": "data preprocess model nnx_model study splits members engine epoch plan checkpoint sentence",
+    "1b machinery": "data preprocess model nnx_model optimizer study splits members engine epoch plan "
+    "checkpoint sentence",
     "2 studies": "scoring program population streaming check scores selection summary rows resident predict result "
     "training evaluate",
     "3 faces": "progress plots inference families recipe cli __main__",
