@@ -51,7 +51,7 @@ def _tasks(
                 contenders=(*ours, *peers),
                 bars=(_EAGER_BAR, *taxes, *([_CONV_BAR] if function == "conv" else [])),
                 flops=work * (3 if backward else 1), bytes=4.0 * moved,
-                agree=None if function == "dropout" else 2e-3, rounds=5, seconds=0.04,
+                agree=None if function == "dropout" else 2e-3, rounds=5, seconds=0.2,
             )
         )  # fmt: skip
     return tuple(both)
