@@ -19,6 +19,7 @@ from jnn.engine import (
     make_forward,
     make_start,
     make_step_of,
+    prepared,
     training_forward,
 )
 from jnn.model import check_numbers
@@ -204,8 +205,7 @@ def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -
 
     def ask(state, batch):
         key = key_of(state.key, STEP)
-        batch = batch if study.augment is None else study.augment(batch, key=key)
-        batch = batch._replace(y=study.targets.forward(state.scale[1], batch.y))
+        batch = prepared(batch, state, key, study.augment, study.targets)
         return objective(training_forward(forward, state, key), batch)
 
     answer = _asked("wanted objective(forward, batch) -> (losses per row, model_state)", ask, state, batch)

@@ -187,10 +187,7 @@ def make_step(
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
-        if augment is not None:
-            batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
-        if targets is not None:
-            batch = batch._replace(y=targets.forward(state.scale[1], batch.y))
+        batch = prepared(batch, state, key, augment, targets)
         gradients, (mean, model_state) = jax.grad(total, has_aux=True)(state.params, state, batch, key)
         update = optax.with_extra_args_support(optimizer(Hypers(state.hyper, read))).update
         updates, opt_state = update(gradients, state.opt_state, state.params, value=mean)
@@ -198,6 +195,13 @@ def make_step(
         return state._replace(params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1), mean
 
     return step
+
+
+def prepared(batch: Batch, state: State, key: jax.Array, augment: Callable | None, targets: Preprocess | None) -> Batch:
+    """The batch that a step trains on: augmented, its targets preprocessed."""
+    if augment is not None:
+        batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
+    return batch if targets is None else batch._replace(y=targets.forward(state.scale[1], batch.y))
 
 
 def training_forward(forward: Callable, state: State, key: jax.Array) -> Callable:

@@ -86,13 +86,15 @@ def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
     does. What does not fit a word beside the place is sorted in rounds, the lowest bits first.
     """
     place_bits = max(1, (length - 1).bit_length())
-    width = 20 if length <= _FEW else 32 - place_bits  # bits that are sorted at once
+    are_few = length <= _FEW
+    width, shifts = (20, [10]) if are_few else (32 - place_bits, range(0, 30, 32 - place_bits))
     place = jnp.arange(length, dtype=jnp.uint32)
     order = jnp.arange(length, dtype=jnp.int32)
     drawn = jax.random.bits(key, (length,)) >> 2
-    drawn = jnp.where(count <= _FEW, drawn & ~jnp.uint32(1023), drawn)
-    for number, shift in enumerate((10,) if length <= _FEW else range(0, 30, width)):
-        digits = (drawn if number == 0 else drawn[order]) >> shift
+    if not are_few:
+        drawn = jnp.where(count <= _FEW, drawn & ~jnp.uint32(1023), drawn)  # the 20 bits that count beside few, too
+    for shift in shifts:
+        digits = (drawn if shift == shifts[0] else drawn[order]) >> shift
         words = jnp.where(place < count, digits, jnp.uint32(0xFFFFFFFF)) << (32 - width) >> (32 - width - place_bits)
         order = order[(jnp.sort(words | place) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)]
     return order

@@ -29,11 +29,16 @@ def test_the_readmes_study_runs_as_printed(capsys, monkeypatch):
 
     (code,) = (b for b in blocks("python") if "jnn.run" in b)
     monkeypatch.setattr(jnn, "use_cpu_cores", lambda: 4)  # the tests have started JAX already
-    exec(code.replace("jnn.seeds(10) * jnn.folds(5)", "jnn.seeds(2) * jnn.folds(2)"), {})
+    names: dict = {}
+    exec(code.replace("jnn.seeds(10) * jnn.folds(5)", "jnn.seeds(2) * jnn.folds(2)"), names)
     told = capsys.readouterr().out
     printed = next(b for b in blocks("text") if "learning_rate" in b)
     settings = lambda text: re.findall(r"│ +([\d.]+) │ +([\d.]+) │", text)  # noqa: E731
     assert settings(told) == settings(printed) != []
+    for snippet in blocks("python")[1:]:  # what comes later goes on with its names
+        exec(snippet, names)
+    assert names["result"].final().sizes == {"seed": 3, "fold": 5, "learning_rate": 1, "weight_decay": 1}
+    assert names["progress"].history["train_accuracy"].shape == (20,)
 
 
 def test_the_readmes_snippets_are_python():
