@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.scores import metric_of
-from jnn.summary import make_summary
+from jnn.result import make_summary, metric_of
 
 if TYPE_CHECKING:
     import xarray

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn import cli, recipe
+from jnn.cli import _main as cli
+from jnn.cli import _recipe as recipe
 from jnn.cli import main
 from jnn.data import data_folder
 
@@ -20,7 +21,7 @@ QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jnn.cli._configure_jax", lambda: None)  # the tests have set it up already
+    monkeypatch.setattr("jnn.cli._main._configure_jax", lambda: None)  # the tests have set it up already
 
 
 def wrong(arguments, capsys):
@@ -77,7 +78,7 @@ def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
 
 
 def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
-    from jnn import training
+    from jnn.population import _run as training
 
     original = training._train_part
 
@@ -111,7 +112,7 @@ def test_info_and_data_list(capsys):
 
 
 def test_a_home_that_cannot_be_written_takes_the_cache_only(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("jnn.plan.use_cpu_cores", lambda: None)  # JAX has its devices already
+    monkeypatch.setattr("jnn.population._plan.use_cpu_cores", lambda: None)  # JAX has its devices already
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "home" / "cache"))
     CONFIGURE()

@@ -9,7 +9,8 @@ import optax
 import pytest
 
 import jnn
-from jnn.epoch import _drawn, shuffled
+from jnn.engine import shuffled
+from jnn.engine._epoch import _drawn
 from tests.networks import Nnx
 
 DATA = jnn.data.load("iris")

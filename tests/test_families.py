@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn import families, recipe
+from jnn.cli import _recipe as recipe
 from jnn.preprocess import standardize_channels
+from jnn.recipes import _families as families
 
 RANDOM = np.random.default_rng(0)
 IDS = RANDOM.integers(1, 7, 40)

@@ -13,18 +13,15 @@ import pandas
 import pytest
 
 import jnn
-from jnn import recipe
-from jnn.cli import main
-from jnn.inference import predict_file, usable
-from jnn.predict import Prediction
-from jnn.rows import checked_rows, describe
-from jnn.scores import read_scores
+from jnn.cli import _recipe as recipe
+from jnn.cli import main, predict_file, usable
+from jnn.result import Prediction, checked_rows, describe, read_scores
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jnn.cli._configure_jax", lambda: None)
+    monkeypatch.setattr("jnn.cli._main._configure_jax", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def houses(tmp_path_factory):
         "learning_rate=0.001,0.1",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jnn.cli._configure_jax", lambda: None)
+        patch.setattr("jnn.cli._main._configure_jax", lambda: None)
         main(["run", str(folder / "houses.csv"), "--target", "price", *arguments, "--out", str(folder / "run")])
     (folder / "houses.csv").unlink()
     return folder / "run", frame
@@ -104,7 +101,7 @@ def coded(tmp_path_factory):
     (folder / "coded.csv").write_text("\n".join(lines))
     arguments = ["--target", "answer", "--seeds", "2", "--folds", "1", "--epochs", "2", "--model", "mlp:"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jnn.cli._configure_jax", lambda: None)
+        patch.setattr("jnn.cli._main._configure_jax", lambda: None)
         main(["run", str(folder / "coded.csv"), *arguments, "--out", str(folder / "run")])
     return folder / "run", lines
 

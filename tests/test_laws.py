@@ -159,7 +159,7 @@ def test_a_shared_order_gives_all_members_of_a_fold_the_same_batches():
 
 def study_text(study):
     """The traced program of two members, in which a gather for each would be of shape [2, batch, features]."""
-    from jnn.population import member_of
+    from jnn.engine import member_of
 
     train = jnn.make_train(study)
     rows = jnn.Rows(np.arange(150, dtype=np.int32)[None], np.array([150], np.int32))

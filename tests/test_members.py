@@ -8,8 +8,8 @@ import pytest
 from sklearn import model_selection
 
 import jnn
-from jnn import splits
-from jnn.splits import cross_validation
+from jnn.study import _splits as splits
+from jnn.study import cross_validation
 
 DIGITS = jnn.data.load("digits")
 

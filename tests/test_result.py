@@ -9,8 +9,10 @@ import pytest
 import xarray
 
 import jnn
-from jnn import plots, selection, stats, summary
-from jnn.scores import is_number, shared_test_rows
+from jnn import plots, stats
+from jnn.result import _selection as selection
+from jnn.result import _summary as summary
+from jnn.result import is_number, shared_test_rows
 
 IRIS = jnn.data.load("iris")
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
@@ -288,7 +290,7 @@ def test_files_of_two_results_are_not_read_as_one(result, tmp_path, monkeypatch)
 
     folder = result.save(tmp_path)
     (folder / "run.json").write_text("{}")
-    monkeypatch.setattr("jnn.checkpoint.save", die)
+    monkeypatch.setattr("jnn.storage.save", die)
     with pytest.raises(KeyboardInterrupt):
         result.member(0).save(folder)
     with pytest.raises(ValueError, match="has no result"):

@@ -22,10 +22,11 @@ from sklearn.model_selection import TimeSeriesSplit
 
 import jnn
 from jnn import plots
-from jnn.checkpoint import Keeper, notes
 from jnn.data import WordTokenizer
-from jnn.population import IDLE, bytes_needed, compile_population, packed
-from jnn.training import _columns, _text, is_out_of_memory, resident
+from jnn.engine import IDLE
+from jnn.population import Keeper, bytes_needed, compile_population, is_out_of_memory, packed, resident
+from jnn.population._run import _columns, _text
+from jnn.storage import notes
 
 IRIS = jnn.data.load("iris")
 DIABETES = jnn.data.load("diabetes")
@@ -339,7 +340,7 @@ def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
 
 
 def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
-    from jnn import training as module
+    from jnn.population import _run as module
 
     original, plans = module.compile_population, []
 
@@ -359,7 +360,7 @@ def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
 
 
 def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
-    from jnn import training as module
+    from jnn.population import _run as module
 
     made, members, wanted = study(), jnn.seeds(4), []
     monkeypatch.setattr(module, "bytes_needed", lambda compiled, plan: wanted.append(plan.size) or plan.size * 10)
@@ -372,7 +373,7 @@ def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
 
 
 def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch, tmp_path):
-    from jnn import plan
+    from jnn.population import _plan as plan
 
     table = tmp_path / "meminfo"
     table.write_text("MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\nCached: 3990 kB\n")
@@ -470,11 +471,13 @@ def patient(**settings):
 
 def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monkeypatch):
     members, plan, orders = jnn.seeds(12), jnn.Plan(2, 3, 2), []
-    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)  # a look after each epoch
-    monkeypatch.setattr("jnn.training.packed", lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1])
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)  # a look after each epoch
+    monkeypatch.setattr(
+        "jnn.population._run.packed", lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1]
+    )
     got = jnn.run(patient(), IRIS, members, plan=plan)
     assert any(order is not None for order in orders)
-    monkeypatch.setattr("jnn.training.packed", lambda idle, plan: None)
+    monkeypatch.setattr("jnn.population._run.packed", lambda idle, plan: None)
     wanted = jnn.run(patient(), IRIS, members, plan=plan)
     assert len(set(wanted.scores["best_epoch"].values)) > 1
     for name in wanted.scores:
@@ -485,8 +488,8 @@ def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monke
 def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
     members, plan = jnn.seeds(8), jnn.Plan(1, 4, 2)
     wanted = jnn.run(patient(), IRIS, members, plan=plan)
-    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
-    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
     path = tmp_path / "unfinished" / "0-8.safetensors"
 
     def die(status):
@@ -505,8 +508,8 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     made, members = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)), jnn.seeds(4)
     plan = jnn.Plan(1, 1, 2)
     wanted = jnn.run(made, IRIS, members, plan=plan)
-    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
-    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
 
     def die(status):
         if status.stage == "training" and status.done > 0.6:
@@ -664,8 +667,8 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
 
 
 KILLED = """
-import sys, functools, optax, numpy as np, jnn, jnn.training, jnn.checkpoint
-jnn.checkpoint._EVERY = jnn.training._SEGMENT = 0.0
+import sys, functools, optax, numpy as np, jnn, jnn.population._run, jnn.population._keeper
+jnn.population._keeper._EVERY = jnn.population._run._SEGMENT = 0.0
 study = jnn.Study(functools.partial(jnn.models.MLP, 4, (8,), 3), jnn.losses.softmax_cross_entropy, optax.adam(0.01),
                   {"accuracy": jnn.metrics.accuracy}, epochs=int(sys.argv[2]), batch_size=16)
 watch = lambda status: print(status.done, flush=True)
@@ -695,9 +698,9 @@ def test_a_killed_process_loses_nothing(tmp_path):
 
 
 def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
-    jnn.checkpoint.save(tmp_path / "a.safetensors", {"w": np.ones(2)}, epoch=3)
-    assert jnn.checkpoint.notes(tmp_path / "a.safetensors") == {"epoch": 3}
-    assert jnn.checkpoint.load_nested(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
+    jnn.storage.save(tmp_path / "a.safetensors", {"w": np.ones(2)}, epoch=3)
+    assert jnn.storage.notes(tmp_path / "a.safetensors") == {"epoch": 3}
+    assert jnn.storage.load_nested(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
 
 
 def test_a_state_comes_back_from_its_file_with_its_scalars(tmp_path):

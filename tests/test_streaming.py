@@ -31,7 +31,7 @@ def study(**settings):
 
 
 def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
-    monkeypatch.setattr("jnn.streaming._STEPS", 3)  # 7 steps an epoch: two stacks of 3 and one of 1
+    monkeypatch.setattr("jnn.population._streaming._STEPS", 3)  # 7 steps an epoch: two stacks of 3 and one of 1
     made, members = study(), jnn.seeds(3) * jnn.grid(learning_rate=[0.1, 0.2])
     result = jnn.run(made, STREAM, members, test=TEST)
     sample = np.concatenate([STREAM[i][0] for i in range(STREAM.steps_per_epoch)])  # what preprocessing is fitted on
@@ -54,8 +54,8 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
 
 
 def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr("jnn.checkpoint._EVERY", 0.0)
-    monkeypatch.setattr("jnn.training._SEGMENT", 0.0)
+    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
     made = study(steps_per_epoch=4)
     wanted = jnn.run(made, STREAM, jnn.seeds(2), test=TEST)
 

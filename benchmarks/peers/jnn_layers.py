@@ -4,8 +4,7 @@ import jax
 
 from benchmarks import jax_loops
 from jnn import layers
-from jnn.plan import Sizes, bytes_of, make_plan
-from jnn.population import make_layout
+from jnn.population import Sizes, bytes_of, make_layout, make_plan
 
 ON_CPU = {"xla_backend_optimization_level": 1}  # as `jnn.run` compiles its loops on a CPU
 

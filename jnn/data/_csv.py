@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jnn._errors import reason_of
 from jnn.data._check import repeated
-from jnn.sentence import reason_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.hyper import Hyper
 from jnn.layers import avg_pool, conv, global_avg_pool, max_pool
+from jnn.model import Hyper
 from jnn.modules import Dense
 from jnn.modules._dropout import dropout_or_none
 

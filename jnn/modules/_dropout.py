@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.hyper import Hyper
 from jnn.layers import dropout
+from jnn.model import Hyper
 
 
 class Dropout(nnx.Module):

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from jnn import members as populations
 from jnn.data import Dataset
-from jnn.members import Members
+from jnn.population._run import run
 from jnn.result import Result
-from jnn.study import Study
-from jnn.training import run
+from jnn.study import Members, Study
+from jnn.study import _members as populations
 
 
 def cross_validate(

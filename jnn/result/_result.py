@@ -11,19 +11,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import checkpoint, rows
-from jnn.engine import Data, Rows, make_start
-from jnn.members import Members, narrow
-from jnn.plan import Plan
-from jnn.population import member_of
-from jnn.predict import Prediction, Trained, ensemble, in_batches, joined, make_answer, make_outputs, write_program
-from jnn.program import Progress
-from jnn.scores import is_number, read_scores, shared_test_rows, write_scores
-from jnn.selection import Choice, choose, compare
-from jnn.splits import Split
+from jnn import storage
+from jnn.engine import Data, Progress, Rows, make_start, member_of
+from jnn.result import _schema
+from jnn.result._predict import (
+    Prediction,
+    Trained,
+    ensemble,
+    in_batches,
+    joined,
+    make_answer,
+    make_outputs,
+    write_program,
+)
+from jnn.result._selection import Choice, choose, compare
+from jnn.result._summary import Summary, make_summary
+from jnn.result._table import is_number, read_scores, shared_test_rows, write_scores
 from jnn.stats import Comparison
-from jnn.study import Study
-from jnn.summary import Summary, make_summary
+from jnn.study import Members, Split, Study, narrow
 
 if TYPE_CHECKING:
     import xarray
@@ -56,21 +61,21 @@ class Result:
         arrays: Data,
         progress: Progress,
         timing: Mapping[str, float],
-        plan: Plan,
+        plan: str,
     ) -> "Result":
         """Puts together what a run has trained."""
         state, best = progress.state, progress.best
         params, model_state = (state.params, state.model_state) if best is None else best[2:]
         scores = _dataset(study, members, progress)
         scores.attrs |= {
-            **rows.describe(data, arrays),
+            **_schema.describe(data, arrays),
             "model": study.model.name,
             "split": members.split.describe if members.split else "none",
             "train_rows": float(np.mean(arrays.train.count)),
             "test_rows": 0.0 if arrays.test is None else float(np.mean(arrays.test.count)),
             "shared_test_rows": shared_test_rows(arrays.test),
             "keep": study.keep,
-            "plan": str(plan),
+            "plan": plan,
             "higher_is_better": json.dumps([k for k in scores if study.higher_is_better(str(k))]),
         }
         return cls(scores, Trained(params, model_state, state.scale, state.hyper), members, study, dict(timing))
@@ -86,7 +91,7 @@ class Result:
         return self.scores.sel(epoch=best.clip(min=1)).where(best > 0).drop_vars(["best_epoch", "epoch"])
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
-        """Mean and interval per setting; see `jnn.summary.make_summary` for the statistics."""
+        """Mean and interval per setting; see `jnn.result.make_summary` for the statistics."""
         return make_summary(self.final(), metric, confidence)
 
     def higher_is_better(self, metric: str) -> bool:
@@ -131,8 +136,8 @@ class Result:
 
     def outputs(self, x: Any, *, batch: int = 1024) -> Any:
         """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
-        outputs, x = make_outputs(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
-        name = ("outputs", rows.row_of(self.scores.attrs, "y"))
+        outputs, x = make_outputs(self._study(), self.scores.attrs), _schema.checked_rows(x, self.scores.attrs)
+        name = ("outputs", _schema.row_of(self.scores.attrs, "y"))
         return joined(in_batches(self._study(), name, outputs, self.trained, x, batch), axis=1)
 
     def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
@@ -152,9 +157,9 @@ class Result:
 
     def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
         """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
-        answer, x = make_answer(self._study(), self.scores.attrs), rows.checked_rows(x, self.scores.attrs)
+        answer, x = make_answer(self._study(), self.scores.attrs), _schema.checked_rows(x, self.scores.attrs)
         about = self.scores.attrs
-        name = ("answers", about["task"], about["classes"], rows.row_of(about, "y"))
+        name = ("answers", about["task"], about["classes"], _schema.row_of(about, "y"))
         for values in in_batches(self._study(), name, answer, self.trained, x, batch):
             yield Prediction(values, *(jax.tree.map(lambda a, f=f: f(a, axis=0), values) for f in (np.mean, np.std)))
 
@@ -179,11 +184,11 @@ class Result:
         return write_program(path, lambda x: answer(one, x), self.scores.attrs, platforms)
 
     def best(self, metric: str | None = None, *, confidence: float = 0.95) -> Choice:
-        """The best setting, with a score that its choice has not made too good; see `jnn.selection.choose`."""
+        """The best setting, with a score that its choice has not made too good; see `jnn.result.choose`."""
         return choose(self.final(), metric, confidence)
 
     def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
-        """Compares the settings that have the numbers a and b by paired differences; see `jnn.selection.compare`."""
+        """Compares the settings that have the numbers a and b by paired differences; see `jnn.result.compare`."""
         return compare(self.final(), a, b, metric)
 
     def _study(self) -> Study:
@@ -203,10 +208,10 @@ class Result:
         for name in ("result.json", "run.json"):  # if this is killed, files of two results are not read as one
             (folder / name).unlink(missing_ok=True)
         partial.replace(folder / "scores.nc")
-        checkpoint.save(folder / "members.safetensors", self.trained._asdict())
+        storage.save(folder / "members.safetensors", self.trained._asdict())
         study = {} if self.study is None else self.study.describe()
         notes = {"timing": dict(self.timing), "study": study, "members": _members_to_json(self.members)}
-        checkpoint.write_text(folder / "result.json", json.dumps(notes, indent=1))
+        storage.write_text(folder / "result.json", json.dumps(notes, indent=1))
         return folder
 
     @classmethod
@@ -221,13 +226,13 @@ class Result:
             ValueError: If there is no result, or the study's arrays are not those of the result.
         """
         folder, scores = pathlib.Path(directory), read_scores(directory)
-        notes = checkpoint.read_json(folder / "result.json")
+        notes = storage.read_json(folder / "result.json")
         path, members = folder / "members.safetensors", _members_from_json(notes["members"])
         if study is None:
-            arrays = checkpoint.load_nested(path)
+            arrays = storage.load_nested(path)
             trained = Trained(*(arrays.get(name, {}) for name in Trained._fields))
         else:
-            trained = checkpoint.load(path, _like(study, members, json.loads(scores.attrs["row"])), members=True)
+            trained = storage.load(path, _like(study, members, json.loads(scores.attrs["row"])), members=True)
         return cls(scores, trained, members, study, notes["timing"])
 
 
@@ -264,7 +269,7 @@ def _coordinates(members: Members) -> dict[str, Any]:
 
 def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
     """The shapes of one trained member of `study` on data with such rows."""
-    x, y = (rows.of_kind(*row[k]) for k in ("x", "y"))
+    x, y = (_schema.of_kind(*row[k]) for k in ("x", "y"))
     index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
     columns = {"seed": np.int32(0), **{k: v[0] for k, v in narrow(members.numbers()).items()}}
     state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, index))

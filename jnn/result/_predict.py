@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import State
-from jnn.rows import row_of
-from jnn.scoring import make_predict
+from jnn.engine import State, make_predict
+from jnn.result._schema import row_of
 from jnn.study import Study
 
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jnn._errors import reason_of
 from jnn.data import TextEncoding, read_series
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
-from jnn.predict import Prediction, check_batch
-from jnn.result import Result
-from jnn.rows import encoding_of, is_windowed, reads_texts, row_of
-from jnn.sentence import reason_of
+from jnn.result import Prediction, Result, check_batch, encoding_of, is_windowed, reads_texts, row_of
 
 if TYPE_CHECKING:
     import pandas

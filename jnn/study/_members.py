@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jnn.splits import Split, cross_validation, hold_out
+from jnn.study._splits import Split, cross_validation, hold_out
 
 _COUNTING = {"seed", "fold", "sample", "member"}
 _TAKEN = {"fold", "sample", "member", "epoch", "all_members"}  # names of axes and columns that are not settings
@@ -173,7 +173,7 @@ def folds(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0
     Args:
         folds: Number of folds; or a list of (train rows, test rows) or (train rows, validation rows, test rows); or
             any scikit-learn splitter.
-        kind: "plain", "stratified", "grouped", "time" or "auto", as in `jnn.splits.cross_validation`.
+        kind: "plain", "stratified", "grouped", "time" or "auto", as in `jnn.study.cross_validation`.
         repeats: Whole cross-validations with newly shuffled rows (not for "time").
         seed: Of the shuffling.
 

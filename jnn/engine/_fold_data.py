@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from jnn.data import Dataset, Windows
-from jnn.engine import Data, Rows
-from jnn.members import Members
-from jnn.splits import Fold, kind_for, part_off
-from jnn.study import Study
+from jnn.engine._step import Data, Rows
+from jnn.study import Fold, Members, Study, kind_for, part_off
 
 
 def resident(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:

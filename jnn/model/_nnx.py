@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
-from jnn.hyper import Hyper
-from jnn.model import mode_of, name_of
+from jnn.model._hyper import Hyper
+from jnn.model._model import mode_of, name_of
 
 _KINDS = (nnx.Param, nnx.RngState, ...)
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jnn.checkpoint import to_host
-from jnn.engine import Batch, Data, Member, State, make_start, make_step_of
-from jnn.epoch import make_epoch
-from jnn.scoring import make_scores, scores_when_due
+from jnn.engine._epoch import make_epoch
+from jnn.engine._evaluate import make_scores, scores_when_due
+from jnn.engine._step import Batch, Data, Member, State, make_start, make_step_of
+from jnn.storage import to_host
 from jnn.study import Study
 
 

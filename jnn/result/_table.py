@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from jnn import stats
-from jnn.checkpoint import damaged
 from jnn.engine import Rows
+from jnn.storage import damaged
 
 if TYPE_CHECKING:
     import xarray

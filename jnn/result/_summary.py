@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jnn import stats
-from jnn.scores import REPETITIONS, Grid, by_setting, headline, interval_of, metric_of
+from jnn.result._table import REPETITIONS, Grid, by_setting, headline, interval_of, metric_of
 
 if TYPE_CHECKING:
     import pandas

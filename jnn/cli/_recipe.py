@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 import optax
 import tyro
 
-from jnn import families, losses, metrics
+from jnn import losses, metrics
 from jnn.data import Dataset, load
-from jnn.members import Members, folds, grid, holdout, seeds
 from jnn.preprocess import identity, standardize, standardize_channels
-from jnn.rows import is_windowed, row_of, vocabulary_of
-from jnn.study import Study
+from jnn.recipes import _families as families
+from jnn.result import is_windowed, row_of, vocabulary_of
+from jnn.study import Members, Study, folds, grid, holdout, seeds
 
 _Positional = tyro.conf.Positional
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
@@ -70,7 +70,7 @@ class Job(NamedTuple):
 
 def command_of(folder: pathlib.Path) -> Run:
     """The command that a run was started by."""
-    from jnn.checkpoint import damaged, read_json
+    from jnn.storage import damaged, read_json
 
     path = folder / "command.json"
     if not path.exists():

@@ -14,9 +14,8 @@ import optax
 
 from jnn.data import Windows
 from jnn.model import as_model
-from jnn.optimizer import as_optimizer
 from jnn.preprocess import Preprocess
-from jnn.study import Study
+from jnn.study import Study, as_optimizer
 
 Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
 
@@ -60,6 +59,16 @@ class Member(NamedTuple):
     key: Leaf
     fold: Leaf
     hyper: Mapping[str, Leaf]
+
+
+Columns = Mapping[str, Any]
+IDLE = "is idle"  # the column of those members that need no training: they fill up the call, or have ended
+
+
+def member_of(columns: Columns) -> Member:
+    """One row of the table of members as the engine's `Member`."""
+    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", IDLE)}
+    return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
 
 
 class Batch(NamedTuple):

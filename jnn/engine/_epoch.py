@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jnn.engine import ORDER, Batch, Data, Leaf, State, key_of
+from jnn.engine._step import ORDER, Batch, Data, Leaf, State, key_of
 
 
 def make_epoch(

@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import Batch, Data
-from jnn.plan import Plan, bytes_of
-from jnn.population import Compiled, Layout, make_layout, member_of, signature_of
-from jnn.program import make_program
+from jnn.engine import Batch, Data, make_program, member_of
+from jnn.population._layout import Compiled, Layout, make_layout, signature_of
+from jnn.population._plan import Plan, bytes_of
 from jnn.study import Study
 
 _SAMPLE = 4096  # rows that preprocessing is fitted on

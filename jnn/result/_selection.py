@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn import stats
-from jnn.scores import Grid, apart, by_setting, interval_of, is_number, metric_of, row_counts, whole_seeds, without
+from jnn.result._table import (
+    Grid,
+    apart,
+    by_setting,
+    interval_of,
+    is_number,
+    metric_of,
+    row_counts,
+    whole_seeds,
+    without,
+)
 
 if TYPE_CHECKING:
     import xarray

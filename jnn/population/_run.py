@@ -9,19 +9,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jnn.check import check_study
-from jnn.checkpoint import Keeper, to_host
+from jnn._errors import reason_of
 from jnn.data import Dataset, Stream
-from jnn.engine import Data
-from jnn.members import Members, narrow, seeds
-from jnn.plan import Plan, make_plan, memory_of
-from jnn.population import IDLE, Compiled, bytes_needed, compile_population, is_ragged, member_of, packed
-from jnn.program import Progress, text_of
-from jnn.resident import resident
+from jnn.engine import IDLE, Data, Progress, member_of, resident, text_of
+from jnn.population._check import check_study
+from jnn.population._keeper import Keeper
+from jnn.population._layout import Compiled, bytes_needed, compile_population, is_ragged, packed
+from jnn.population._plan import Plan, make_plan, memory_of
+from jnn.population._streaming import compile_stream, sample_of
 from jnn.result import Result
-from jnn.sentence import reason_of
-from jnn.streaming import compile_stream, sample_of
-from jnn.study import Study
+from jnn.storage import to_host
+from jnn.study import Members, Study, narrow, seeds
 
 _SEGMENT = 0.5  # seconds between two looks of the host; a look costs about a millisecond
 
@@ -67,7 +65,7 @@ def run(
             where it was; and the result. One that holds the result of another run, or in which another process trains,
             is refused. Nothing is written by default. The state is kept between epochs, about every 20 seconds: of a
             long stream take a smaller `Study.steps_per_epoch`, so that a kill costs less.
-        watch: Called with a `jnn.training.Status` when planned, when compiled, and about every half second of training.
+        watch: Called with a `jnn.population.Status` when planned, when compiled, and about every half second.
 
     Returns:
         The scores after each epoch with the members' named axes, and the trained parameters.
@@ -96,7 +94,7 @@ def run(
         progress, seconds, plan = _train_all(job, plan, kept=kept)
         timing = {"compile": seconds, "total": time.perf_counter() - begun}
         timing["run"] = timing["total"] - seconds
-        result = Result.of(study, data, members, arrays, progress, timing, plan)
+        result = Result.of(study, data, members, arrays, progress, timing, str(plan))
         if rows is not None:
             result.scores.attrs["train_rows"] = float(rows)
         if keeper:

@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jnn.plan import cores
-from jnn.training import Status
+from jnn.population import Status, cores
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.engine import Data, Rows, State, make_forward, per_row
+from jnn.engine._step import Data, Rows, State, make_forward, per_row
 from jnn.preprocess import Preprocess
 from jnn.study import Study
 
@@ -18,7 +18,7 @@ def make_scores(study: Study, spread: Callable[[Any], Any]) -> Callable[[State, 
 
     Args:
         study: What is trained.
-        spread: As in `jnn.program.make_program`.
+        spread: As in `jnn.engine.make_program`.
     """
     evaluate = make_evaluate(study, spread)
 

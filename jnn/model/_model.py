@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.errors import InvalidRngError
 
-from jnn.sentence import reason_of
+from jnn._errors import reason_of
 
 Params = Any
 State = Any
@@ -63,11 +63,11 @@ def as_model(network: Any) -> Model:
         return _from_linen(network)
     if isinstance(network, tuple) and len(network) == 2 and all(map(callable, network)):
         return _from_pair(*network)
-    from jnn import nnx_model  # not above: Flax NNX takes a tenth of a second to import
+    from jnn.model import _nnx  # not above: it imports this module
 
-    nnx_model.refuse_instance(network)
+    _nnx.refuse_instance(network)
     if callable(network) and accepts(network, "rngs"):
-        init, apply, choices = nnx_model.functions_of(network)
+        init, apply, choices = _nnx.functions_of(network)
         return Model(init, apply, name_of(network), choices)
     raise ValueError(
         "wanted a pair (init, apply), a flax.linen.Module or an NNX factory taking rngs=, "

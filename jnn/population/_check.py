@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._errors import reason_of
 from jnn.data import Windows
 from jnn.engine import (
     STEP,
@@ -15,18 +16,17 @@ from jnn.engine import (
     Hypers,
     MissingNumber,
     State,
+    in_own_units,
     key_of,
     make_forward,
     make_start,
     make_step_of,
+    member_of,
     prepared,
     training_forward,
 )
 from jnn.model import check_numbers
-from jnn.plan import Sizes, bytes_of
-from jnn.population import member_of
-from jnn.scoring import in_own_units
-from jnn.sentence import reason_of
+from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jnn import recipe
-from jnn.recipe import Run
+from jnn.cli import _recipe as recipe
+from jnn.cli._recipe import Run
 
 _Positional = tyro.conf.Positional
 
@@ -123,7 +123,7 @@ def resume(command: Resume) -> None:
 def _show_finished(folder: pathlib.Path) -> None:
     """Prints the result, and does what a kill after it was saved may have left undone."""
     from jnn import plots
-    from jnn.checkpoint import finish
+    from jnn.population import finish
     from jnn.result import Result
 
     finish(folder)
@@ -135,9 +135,8 @@ def _show_finished(folder: pathlib.Path) -> None:
 
 def predict(command: Predict) -> None:
     """Writes a table of predictions; see `Predict`."""
-    from jnn.inference import predict_file, usable
-    from jnn.result import Result
-    from jnn.scores import read_scores
+    from jnn.cli._predict_file import predict_file, usable
+    from jnn.result import Result, read_scores
 
     _configure_jax()
     made = recipe.command_of(command.folder)
@@ -175,7 +174,7 @@ def info(command: Info) -> None:
 
 def list_models(command: Models) -> None:
     """Prints a table of the families of models."""
-    from jnn import families
+    from jnn.recipes import _families as families
 
     print(families.describe())
 
@@ -235,8 +234,8 @@ _RUN_FILES = ("command.json", "result.json", "run.json", "scores.nc", "members.s
 def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = "") -> None:
     """Trains and prints; writes the command into the folder once it is known that it can be carried out."""
     from jnn import plots
-    from jnn.progress import show
-    from jnn.training import run as train
+    from jnn.cli._progress import show
+    from jnn.population import run as train
 
     study, data, members = job
     console.print(f"{data!r}")
@@ -264,7 +263,7 @@ def _configure_jax() -> None:
     """Every core a device, and compiled programs kept between processes."""
     import jax
 
-    from jnn.plan import use_cpu_cores
+    from jnn.population import use_cpu_cores
 
     use_cpu_cores()
     with contextlib.suppress(OSError):  # a home that cannot be written

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,12 +12,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jnn.engine import Data, Member
-from jnn.plan import Plan
-from jnn.program import Program, make_program
+from jnn.engine import IDLE, Columns, Data, Program, make_program, member_of
+from jnn.population._plan import Plan
 from jnn.study import Study
-
-Columns = Mapping[str, Any]
 
 
 class Compiled(NamedTuple):
@@ -41,15 +38,6 @@ class Compiled(NamedTuple):
     is_host: bool
     memory: Any
     seconds: float
-
-
-IDLE = "is idle"  # the column of those members that need no training: they fill up the call, or have ended
-
-
-def member_of(columns: Columns) -> Member:
-    """One row of the table of members as the engine's `Member`."""
-    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", IDLE)}
-    return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
 
 
 def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns: Columns, data: Data) -> Compiled:

@@ -1,0 +1,32 @@
+"""One member's training as pure functions: start, step, epoch, evaluate and the whole program."""
+
+from jnn.engine._epoch import make_epoch as make_epoch
+from jnn.engine._epoch import shuffled as shuffled
+from jnn.engine._evaluate import in_own_units as in_own_units
+from jnn.engine._evaluate import make_evaluate as make_evaluate
+from jnn.engine._evaluate import make_predict as make_predict
+from jnn.engine._fold_data import resident as resident
+from jnn.engine._program import Program as Program
+from jnn.engine._program import Progress as Progress
+from jnn.engine._program import make_program as make_program
+from jnn.engine._program import make_train as make_train
+from jnn.engine._program import text_of as text_of
+from jnn.engine._step import IDLE as IDLE
+from jnn.engine._step import STEP as STEP
+from jnn.engine._step import Batch as Batch
+from jnn.engine._step import Columns as Columns
+from jnn.engine._step import Data as Data
+from jnn.engine._step import Hypers as Hypers
+from jnn.engine._step import Member as Member
+from jnn.engine._step import MissingNumber as MissingNumber
+from jnn.engine._step import Rows as Rows
+from jnn.engine._step import State as State
+from jnn.engine._step import key_of as key_of
+from jnn.engine._step import make_forward as make_forward
+from jnn.engine._step import make_start as make_start
+from jnn.engine._step import make_step as make_step
+from jnn.engine._step import make_step_of as make_step_of
+from jnn.engine._step import member_of as member_of
+from jnn.engine._step import per_row as per_row
+from jnn.engine._step import prepared as prepared
+from jnn.engine._step import training_forward as training_forward

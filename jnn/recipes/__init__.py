@@ -1,0 +1,1 @@
+"""Networks by name and sensible studies for known kinds of data."""
