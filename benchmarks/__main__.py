@@ -52,7 +52,9 @@ def run(
     entries = _only(contender, _entries(suite, case))
     others = [e for e in entries if runs.device_of(e) not in (None, device)]
     if others:
-        print(f"not run, because meant for another device than {device}: {', '.join(e.name for e in others)}")
+        print(
+            f"not run, because meant for another device than {device}: {', '.join(e.name for e in others)}"
+        )
     entries = [e for e in entries if e not in others]
     if entries and not runs.has(device):
         print(f"not run, because JAX finds no {device} here: {', '.join(e.name for e in entries)}")
@@ -61,7 +63,9 @@ def run(
         return
     output = output or (None if quick or contender else _results(suite, device))
     records: list[dict[str, Any]] = []
-    for part in runs.measure(suite, [runs.put_on(device, e) for e in entries], quick=quick, device=device):
+    for part in runs.measure(
+        suite, [runs.put_on(device, e) for e in entries], quick=quick, device=device
+    ):
         if output:  # before the next entry, which may fail
             record.append(output, part)
         records += record.as_dicts(part)
@@ -105,7 +109,9 @@ def compare_files(a: File, b: File, fail: float | None = None) -> None:
     found = compare(record.load(a), record.load(b), fail=fail)
     print(found.text)
     if found.failures:
-        raise ValueError(f"wanted no count or time to grow, but {len(found.failures)} did; see above")
+        raise ValueError(
+            f"wanted no count or time to grow, but {len(found.failures)} did; see above"
+        )
 
 
 def main() -> None:
@@ -123,7 +129,9 @@ def _results(suite: str, device: str = "cpu") -> Path:
 
 def _entries(suite: str, names: Sequence[str]) -> tuple[Entry, ...]:
     if suite not in SUITES:
-        raise ValueError(f"wanted one of the suites {sorted(SUITES)}, but came {suite!r}; choose one")
+        raise ValueError(
+            f"wanted one of the suites {sorted(SUITES)}, but came {suite!r}; choose one"
+        )
     known = {entry.name: entry for entry in SUITES[suite]}
     if unknown := sorted(set(names) - known.keys()):
         raise ValueError(f"wanted cases of {sorted(known)}, but came {unknown}; choose from them")
@@ -137,8 +145,13 @@ def _only(names: Sequence[str], entries: Sequence[Entry]) -> tuple[Entry, ...]:
     timed = [e for e in entries if isinstance(e, Case | Task)]
     known = {c.name for e in timed for c in e.contenders}
     if unknown := sorted(set(names) - known):
-        raise ValueError(f"wanted contenders of {sorted(known)}, but came {unknown}; choose from them")
-    fewer = [replace(e, contenders=tuple(c for c in e.contenders if c.name in names), bars=()) for e in timed]
+        raise ValueError(
+            f"wanted contenders of {sorted(known)}, but came {unknown}; choose from them"
+        )
+    fewer = [
+        replace(e, contenders=tuple(c for c in e.contenders if c.name in names), bars=())
+        for e in timed
+    ]
     return tuple(e for e in fewer if e.contenders)
 
 

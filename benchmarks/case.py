@@ -37,13 +37,19 @@ class Bar:
 
     def holds(self, ratio: float) -> bool:
         """Whether a measured ratio passes."""
-        return (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
+        return (self.at_least is None or ratio >= self.at_least) and (
+            self.at_most is None or ratio <= self.at_most
+        )
 
     @property
     def limit(self) -> str:
         """What is wanted, as the table prints it."""
         unit = " us" if self.of == "difference" else ""
-        return f">= {self.at_least:g}{unit}" if self.at_least is not None else f"<= {self.at_most:g}{unit}"
+        return (
+            f">= {self.at_least:g}{unit}"
+            if self.at_least is not None
+            else f"<= {self.at_most:g}{unit}"
+        )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ def _measure() -> dict[str, float]:
     a = jax.random.normal(jax.random.key(0), (side, side))
     b = jax.random.normal(jax.random.key(1), (megabytes * 2**18,))
     matmul = jax.jit(jnp.dot)
-    negative = jax.jit(jnp.negative, donate_argnums=0)  # in place: new pages would be timed otherwise
+    negative = jax.jit(
+        jnp.negative, donate_argnums=0
+    )  # in place: new pages would be timed otherwise
 
     def copy() -> None:
         nonlocal b

@@ -15,7 +15,9 @@ _ROOT = Path(__file__).parents[1]
 class Channel:
     """A running `python -m MODULE ARGUMENTS`. Use it in a `with` block: it ends the process."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[Any], environment: Mapping[str, str]):
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[Any], environment: Mapping[str, str]
+    ):
         self.name = name
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  open as long as the process
         self._process = subprocess.Popen(

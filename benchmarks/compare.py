@@ -41,9 +41,14 @@ def compare(a: Records, b: Records, *, fail: float | None = None) -> Comparison:
     changed = [*counters, *_times(pairs, fail)]
     lines = [f"{'FAIL' if fails else 'note'} {text}" for text, fails in changed]
     lines.append(f"{len(changed)} changes, {sum(fails for _, fails in changed)} failures")
-    lines += [f"not compared: {many} counts, as they were taken with another {what}" for what, many in apart.items()]
+    lines += [
+        f"not compared: {many} counts, as they were taken with another {what}"
+        for what, many in apart.items()
+    ]
     if skipped:
-        lines.append(f"not compared: {skipped} times of another machine or of other work; compared: {len(pairs)}")
+        lines.append(
+            f"not compared: {skipped} times of another machine or of other work; compared: {len(pairs)}"
+        )
     text = "\n".join(lines)
     return Comparison(text, [text for text, fails in changed if fails])
 
@@ -55,13 +60,17 @@ def _counters(a: Records, b: Records) -> tuple[list[tuple[str, bool]], dict[str,
     for new in _latest_of(b, "counter", ("case",)):
         limits, counts = new.get("most", {}), new["counts"]
         beyond = [name for name in limits if counts[name] > limits[name]]
-        found += [(f"{new['case']}: {n} {number(counts[n])}, at most {number(limits[n])}", True) for n in beyond]
+        found += [
+            (f"{new['case']}: {n} {number(counts[n])}, at most {number(limits[n])}", True)
+            for n in beyond
+        ]
         old = latest(a, "counter", new["case"])
         if old is None:
             found.append((f"{new['case']}: not in the baseline", False))
             continue
         found += [
-            (f"{new['case']}: {name} is no longer counted", True) for name in old["counts"].keys() - counts.keys()
+            (f"{new['case']}: {name} is no longer counted", True)
+            for name in old["counts"].keys() - counts.keys()
         ]
         for name in sorted(old["counts"].keys() & counts.keys()):
             before, after = old["counts"][name], counts[name]
@@ -76,18 +85,28 @@ def _counters(a: Records, b: Records) -> tuple[list[tuple[str, bool]], dict[str,
 def _pairs(a: Records, b: Records) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], int]:
     """The latest timings of each contender in both, and how many more are not of the same work and machine."""
     pairs, skipped = [], 0
-    for new in (r for kind in ("timing", "sample") for r in _latest_of(b, kind, ("case", "contender"))):
+    for new in (
+        r for kind in ("timing", "sample") for r in _latest_of(b, kind, ("case", "contender"))
+    ):
         same = [r for r in a if r["kind"] == new["kind"] and _key(r, new) == _key(new, new)]
-        if same and _work(a, same[-1]) == _work(b, new) and _machine(a, same[-1]) == _machine(b, new):
+        if (
+            same
+            and _work(a, same[-1]) == _work(b, new)
+            and _machine(a, same[-1]) == _machine(b, new)
+        ):
             pairs.append((same[-1], new))
         else:
             skipped += bool(same)
     return pairs, skipped
 
 
-def _times(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], fail: float | None) -> Iterator[tuple[str, bool]]:
+def _times(
+    pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], fail: float | None
+) -> Iterator[tuple[str, bool]]:
     for old, new in pairs:
-        for what, before, after in zip(("", ", first job"), _measured(old), _measured(new), strict=True):
+        for what, before, after in zip(
+            ("", ", first job"), _measured(old), _measured(new), strict=True
+        ):
             if (change := _change(before, after, min(WARN, fail or WARN))) is not None:
                 factor, p = change
                 text = f"{new['case']}, {new['contender']}{what}: x {factor:.2f} (p = {p:.2g}, n = {len(after)})"
@@ -100,7 +119,9 @@ def _measured(record: dict[str, Any]) -> tuple[list[float], list[float]]:
     return record["steady"], [prepared + first for prepared, first in firsts]
 
 
-def _change(before: Sequence[float], after: Sequence[float], warn: float) -> tuple[float, float] | None:
+def _change(
+    before: Sequence[float], after: Sequence[float], warn: float
+) -> tuple[float, float] | None:
     """Factor and p where both say that something changed; p may be as small as so few rounds allow."""
     from scipy.stats import mannwhitneyu
 
@@ -127,7 +148,11 @@ def _machine(records: Records, timing: dict[str, Any]) -> Any:
 
 def _work(records: Records, timing: dict[str, Any]) -> Any:
     """What a member-step of a case is: a quick run has other epochs and members."""
-    about = [r for r in records if r["kind"] == "case" and (r["run"], r["case"]) == (timing["run"], timing["case"])]
+    about = [
+        r
+        for r in records
+        if r["kind"] == "case" and (r["run"], r["case"]) == (timing["run"], timing["case"])
+    ]
     return [(r["epochs"], r["batch_size"], timing["members"]) for r in about]
 
 
@@ -138,4 +163,6 @@ def _differing(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
     packages = ("jax", "flax", "optax") if name in PORTABLE else ("jax", "flax", "optax", "jaxlib")
     versions = [(p, old["versions"].get(p), new["versions"].get(p)) for p in packages]
     differing = [f"{p} ({before} -> {after})" for p, before, after in versions if before != after]
-    return ", ".join(differing + (["processor"] if name not in PORTABLE and old["cpu"] != new["cpu"] else []))
+    return ", ".join(
+        differing + (["processor"] if name not in PORTABLE and old["cpu"] != new["cpu"] else [])
+    )

@@ -11,7 +11,12 @@ from benchmarks.kernel import Round
 from benchmarks.workloads import Budget
 
 _LEAKS = (
-    *("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64", "XLA_PYTHON_CLIENT_MEM_FRACTION"),
+    *(
+        "JAX_NUM_CPU_DEVICES",
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_ENABLE_X64",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    ),
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
 )
 _COMMON = {
@@ -79,7 +84,9 @@ class Worker:
         """Starts the process and waits until it is prepared. `steps` are those of one member."""
         self.contender, self.steps, self.next_seed = contender, steps, 0
         arguments = [contender.peer, workload, budget.members, budget.epochs, budget.batch_size]
-        self._channel = Channel(contender.name, "benchmarks.worker", arguments, environment(contender))
+        self._channel = Channel(
+            contender.name, "benchmarks.worker", arguments, environment(contender)
+        )
         self.prepare_seconds: float = self._channel.answer()["prepare_seconds"]
 
     def __enter__(self) -> "Worker":

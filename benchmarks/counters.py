@@ -23,7 +23,11 @@ from benchmarks.contender import Contender, environment
 from benchmarks.measure import say
 from benchmarks.worker import take_output
 
-PORTABLE = ("compilations", "compilations_again", "stablehlo")  # that no compiler and no processor decide
+PORTABLE = (
+    "compilations",
+    "compilations_again",
+    "stablehlo",
+)  # that no compiler and no processor decide
 _IDLE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
 
 
@@ -33,9 +37,19 @@ def count(run: str, counters: Sequence[Counter]) -> Iterator[list[Any]]:
     with Channel("counters", "benchmarks.counters", [], environment(alone)) as channel:
         for counter in counters:
             say(counter.name)
-            counts = channel.ask({"function": counter.function, "arguments": dict(counter.arguments), "do": "count"})
+            counts = channel.ask(
+                {"function": counter.function, "arguments": dict(counter.arguments), "do": "count"}
+            )
             limits = dict(counter.most)
-            yield [{"kind": "counter", "run": run, "case": counter.name, "counts": counts, "most": limits}]
+            yield [
+                {
+                    "kind": "counter",
+                    "run": run,
+                    "case": counter.name,
+                    "counts": counts,
+                    "most": limits,
+                }
+            ]
 
 
 def step(*, network: str, data: dict[str, Any], **sizes: Any) -> dict[str, float]:
@@ -49,7 +63,9 @@ def step(*, network: str, data: dict[str, Any], **sizes: Any) -> dict[str, float
     function, start = jnn_steps.make(getattr(jnn_steps, network), data=data, **sizes)
     state = jax.eval_shape(start)
     batches = map(jnp.asarray, step_data.batches(**data))
-    return _counted(jax.jit(jax_steps.make_loop(function), donate_argnums=0), state, jnp.int32(1), *batches)
+    return _counted(
+        jax.jit(jax_steps.make_loop(function), donate_argnums=0), state, jnp.int32(1), *batches
+    )
 
 
 def block(*, width: int = 16, side: int = 32, batch: int = 32) -> dict[str, float]:
@@ -87,10 +103,15 @@ def study(*, members: int = 4) -> dict[str, float]:
     import jnn
 
     compiled: list[str] = []
-    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: compiled.append(name))
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name)
+    )
     data = jnn.data.load("digits")
     made = jnn.Study(
-        partial(jnn.models.MLP, 64, (32,), 10), jnn.losses.softmax_cross_entropy, optax.adam(1e-3), epochs=2
+        partial(jnn.models.MLP, 64, (32,), 10),
+        jnn.losses.softmax_cross_entropy,
+        optax.adam(1e-3),
+        epochs=2,
     )
 
     def compilations() -> int:
@@ -125,11 +146,19 @@ def _operations(text: str) -> tuple[list[str], list[str]]:
             computation = head[1]
         elif operation := re.match(r" +(?:ROOT )?%\S+ = .*? ([a-z][a-z0-9-]*)\(", line):
             found.append((computation, operation[1]))
-            inside |= set(re.findall(r", (?:calls|to_apply)=%([^\s,]+)", line)) if operation[1] != "call" else set()
+            inside |= (
+                set(re.findall(r", (?:calls|to_apply)=%([^\s,]+)", line))
+                if operation[1] != "call"
+                else set()
+            )
     return [name for _, name in found], [name for where, name in found if where not in inside]
 
 
-_FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {"step": step, "block": block, "study": study}
+_FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {
+    "step": step,
+    "block": block,
+    "study": study,
+}
 
 
 def main() -> None:

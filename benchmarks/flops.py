@@ -22,10 +22,14 @@ def attention(batch: int, time: int, heads: int, dim: int, causal: bool = False)
     return 4.0 * batch * heads * time**2 * dim / (2 if causal else 1)
 
 
-def transformer(batch: int, time: int, width: int, depth: int, heads: int, causal: bool, outputs: int) -> float:
+def transformer(
+    batch: int, time: int, width: int, depth: int, heads: int, causal: bool, outputs: int
+) -> float:
     """Forward pass: 12 width^2 kernel entries for each block and token, attention, the last layer."""
     tokens = batch * time
-    blocks = depth * (2.0 * tokens * 12 * width**2 + attention(batch, time, heads, width // heads, causal))
+    blocks = depth * (
+        2.0 * tokens * 12 * width**2 + attention(batch, time, heads, width // heads, causal)
+    )
     return blocks + 2.0 * (tokens if causal else batch) * width * outputs
 
 

@@ -43,7 +43,11 @@ def layer(
     inputs = jnp.asarray(layer_data.inputs(x, vocabulary))
     own = values, jnp.int32(0) if members == 1 else jnp.arange(members)
     one = _make_call(function, backward, differentiable=not vocabulary)
-    made = _in_loop(one, own, inputs, compiler, lay_out) if loop else _by_the_host(one, values, inputs, compiler)
+    made = (
+        _in_loop(one, own, inputs, compiler, lay_out)
+        if loop
+        else _by_the_host(one, values, inputs, compiler)
+    )
     run, stages = made
 
     def play(calls):
@@ -54,7 +58,9 @@ def layer(
     return Prepared(play, stages)
 
 
-def staged(function: Any, *arguments: Any, compiler: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, float]]:
+def staged(
+    function: Any, *arguments: Any, compiler: Mapping[str, Any] | None = None
+) -> tuple[Any, dict[str, float]]:
     """Compiles a jitted function; with the seconds of tracing, lowering and compiling."""
     times = [time.perf_counter()]
     traced = function.trace(*arguments)
@@ -74,7 +80,9 @@ def _make_call(function: Callable, backward: bool, differentiable: bool) -> Call
         return params, jnp.zeros(()), function(params, x, key)
 
     def backward_call(params, x, key, rate):
-        made = (lambda p, x: function(p, x, key)) if differentiable else lambda p: function(p, x, key)
+        made = (
+            (lambda p, x: function(p, x, key)) if differentiable else lambda p: function(p, x, key)
+        )
         y, pullback = jax.vjp(made, params, *[x] * differentiable)
         gradients = pullback(jnp.asarray(layer_data.cotangent(y.shape)))
         params = jax.tree.map(lambda p, g: p - rate * g, params, gradients[0])
@@ -100,11 +108,17 @@ def _in_loop(
         return jax.lax.fori_loop(0, calls, body, start)[1:]
 
     program, own, inputs = lay_out(program, own, inputs)
-    compiled, stages = staged(jax.jit(program), own, inputs, jnp.int32(1), jnp.float32(0), compiler=compiler)
-    return lambda calls: jax.block_until_ready(compiled(own, inputs, jnp.int32(calls), jnp.float32(0))), stages
+    compiled, stages = staged(
+        jax.jit(program), own, inputs, jnp.int32(1), jnp.float32(0), compiler=compiler
+    )
+    return lambda calls: jax.block_until_ready(
+        compiled(own, inputs, jnp.int32(calls), jnp.float32(0))
+    ), stages
 
 
-def _by_the_host(call: Callable, params: Any, inputs: jax.Array, compiler: Any) -> tuple[Callable, dict[str, float]]:
+def _by_the_host(
+    call: Callable, params: Any, inputs: jax.Array, compiler: Any
+) -> tuple[Callable, dict[str, float]]:
     xs, key, rate = list(inputs), jax.random.key(0), jnp.float32(0)
     compiled, stages = staged(jax.jit(call), params, xs[0], key, rate, compiler=compiler)
 

@@ -43,7 +43,9 @@ def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]
     floors = _floors(case, about["step_flops"], about["step_bytes"], about)
     values = {of: _values(of, found, about) | floors for of in {bar.of for bar in case.bars}}
     return [
-        _judge(bar, values[bar.of], wrong) if {*bar.over, bar.under} <= values[bar.of].keys() else _unmeasured(bar)
+        _judge(bar, values[bar.of], wrong)
+        if {*bar.over, bar.under} <= values[bar.of].keys()
+        else _unmeasured(bar)
         for bar in case.bars
     ]
 
@@ -53,9 +55,13 @@ def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]
     if not found:
         return list(map(_unmeasured, task.bars))
     wrong = not_counting(task, found)
-    values = {name: sample.steady for name, sample in found.items()} | _floors(task, task.flops, task.bytes, about)
+    values = {name: sample.steady for name, sample in found.items()} | _floors(
+        task, task.flops, task.bytes, about
+    )
     return [
-        _judge(bar, values, wrong) if bar.under in found and set(bar.over) & values.keys() else _unmeasured(bar)
+        _judge(bar, values, wrong)
+        if bar.under in found and set(bar.over) & values.keys()
+        else _unmeasured(bar)
         for bar in task.bars
     ]
 
@@ -68,7 +74,11 @@ def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
 def apart(case: Case, found: Mapping[str, Timing]) -> list[str]:
     """Contenders whose mean accuracy is not that of the first, where all train the same."""
     first = next(iter(found.values()))
-    return [t.contender for t in found.values() if case.equal_accuracy and not t.accuracy.agrees(first.accuracy)]
+    return [
+        t.contender
+        for t in found.values()
+        if case.equal_accuracy and not t.accuracy.agrees(first.accuracy)
+    ]
 
 
 def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
@@ -85,7 +95,9 @@ def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
 def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> list[float]:
     """Seconds of the whole job with compilation; `cold`: with imports and preparation."""
     seconds = timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
-    return [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)] if cold else seconds
+    return (
+        [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)] if cold else seconds
+    )
 
 
 def _unmeasured(bar: Bar) -> Judged:
@@ -94,18 +106,27 @@ def _unmeasured(bar: Bar) -> Judged:
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
     under, pair = values[bar.under], paired_difference if bar.of == "difference" else paired_ratio
-    over = {name: (list(values[name]) * len(under))[: len(under)] for name in bar.over if name in values}
+    over = {
+        name: (list(values[name]) * len(under))[: len(under)] for name in bar.over if name in values
+    }
     ratios = {name: pair(each, under) for name, each in over.items()}
     fastest = min(ratios, key=lambda name: ratios[name].median)
     return Judged(bar, fastest, ratios[fastest], not {fastest, bar.under} & set(wrong))
 
 
-def _floors(entry: Case | Task, flops: float, size: float, about: Mapping[str, Any]) -> dict[str, list[float]]:
+def _floors(
+    entry: Case | Task, flops: float, size: float, about: Mapping[str, Any]
+) -> dict[str, list[float]]:
     """Microseconds that one member's step or call takes at each ceiling of the device."""
-    return {MATMUL: [flops / about[matmul_ceiling(entry)] / 1e3], COPY: [size / about["copy_gbps"] / 1e3]}
+    return {
+        MATMUL: [flops / about[matmul_ceiling(entry)] / 1e3],
+        COPY: [size / about["copy_gbps"] / 1e3],
+    }
 
 
-def _values(of: str, found: Mapping[str, Timing], about: Mapping[str, Any]) -> dict[str, list[float]]:
+def _values(
+    of: str, found: Mapping[str, Timing], about: Mapping[str, Any]
+) -> dict[str, list[float]]:
     if of == "step":
         return {name: t.steady for name, t in found.items()}
     return {name: jobs(t, about, cold=of == "cold") for name, t in found.items()}

@@ -89,7 +89,9 @@ def tried(failures: dict[str, str], name: str, call: Callable[[], T]) -> T | Non
         return None
 
 
-def warm_up(play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, within: float = 0.1) -> list[Round]:
+def warm_up(
+    play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, within: float = 0.1
+) -> list[Round]:
     """Rounds until the last two differ by at most the share `within`; at least and at most as many as said."""
     rounds: list[Round] = []
     while len(rounds) < at_most:
@@ -100,10 +102,15 @@ def warm_up(play: Callable[[], Round], *, at_least: int = 2, at_most: int = 8, w
 
 
 def warm_ups(
-    contenders: Mapping[str, Callable[[], Round]], at_most: Mapping[str, int], failures: dict[str, str]
+    contenders: Mapping[str, Callable[[], Round]],
+    at_most: Mapping[str, int],
+    failures: dict[str, str],
 ) -> dict[str, list[Round]]:
     """Warms every contender up in turn; who fails is left out."""
-    warm = {n: tried(failures, n, functools.partial(warm_up, p, at_most=at_most[n])) for n, p in contenders.items()}
+    warm = {
+        n: tried(failures, n, functools.partial(warm_up, p, at_most=at_most[n]))
+        for n, p in contenders.items()
+    }
     return {name: rounds for name, rounds in warm.items() if rounds is not None}
 
 
@@ -150,6 +157,8 @@ def _ticks() -> tuple[int, int] | None:
     stat = Path("/proc/stat")
     if not stat.exists():
         return None
-    user, nice, system, idle, wait, *others = map(int, stat.read_text().split("\n", 1)[0].split()[1:9])
+    user, nice, system, idle, wait, *others = map(
+        int, stat.read_text().split("\n", 1)[0].split()[1:9]
+    )
     busy = user + nice + system + sum(others)
     return busy, busy + idle + wait

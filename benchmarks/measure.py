@@ -12,18 +12,37 @@ from benchmarks.ceilings import ceilings
 from benchmarks.contender import Contender, Worker, settings
 from benchmarks.kernel import Round
 from benchmarks.record import Timing
-from benchmarks.workloads import SEARCH_FOLDS, WORKLOADS, Budget, step_bytes, step_flops, steps_per_epoch
+from benchmarks.workloads import (
+    SEARCH_FOLDS,
+    WORKLOADS,
+    Budget,
+    step_bytes,
+    step_flops,
+    steps_per_epoch,
+)
 
 
 def shortened(case: Case) -> Case:
     """The same case on a budget of seconds: it shows that everything runs, its numbers prove nothing."""
-    contenders = tuple(replace(c, members=min(c.members, SEARCH_FOLDS), calls=1) for c in case.contenders)
-    return replace(case, members=SEARCH_FOLDS, epochs=1, contenders=contenders, rounds=2, most_warm_ups=2, colds=1)
+    contenders = tuple(
+        replace(c, members=min(c.members, SEARCH_FOLDS), calls=1) for c in case.contenders
+    )
+    return replace(
+        case,
+        members=SEARCH_FOLDS,
+        epochs=1,
+        contenders=contenders,
+        rounds=2,
+        most_warm_ups=2,
+        colds=1,
+    )
 
 
 def measure_case(run: str, case: Case, device: str = "cpu") -> list[Any]:
     """The records of one case: first its own, then one for each contender."""
-    failures = {c.name: f"{c.needs} is not installed" for c in case.contenders if not c.is_installed()}
+    failures = {
+        c.name: f"{c.needs} is not installed" for c in case.contenders if not c.is_installed()
+    }
     load, ceiling = machine.load(), ceilings(device)
     busy: list[float | None] = []
     with ExitStack() as stack:
@@ -33,16 +52,22 @@ def measure_case(run: str, case: Case, device: str = "cpu") -> list[Any]:
         warm = kernel.warm_ups(plays, dict.fromkeys(plays, case.most_warm_ups), failures)
         say(f"{case.name}: {case.rounds} rounds of {len(warm)} contenders")
         plays = {name: plays[name] for name in warm}
-        steady = kernel.interleave(plays, case.rounds, lambda: busy.append(kernel.busy_share()), failures)
+        steady = kernel.interleave(
+            plays, case.rounds, lambda: busy.append(kernel.busy_share()), failures
+        )
     ran = [c for c in case.contenders if c.name in steady]
     timings = [_timing(run, case, c, colds[c.name], warm[c.name], steady[c.name]) for c in ran]
     not_run = [f"{name}: {why}" for name, why in failures.items()]
     return [{**_about(run, case, load, ceiling, busy), "not_run": not_run}, *timings]
 
 
-def _first_jobs(case: Case, stack: ExitStack, failures: dict[str, str]) -> dict[str, list[tuple[Worker, Round]]]:
+def _first_jobs(
+    case: Case, stack: ExitStack, failures: dict[str, str]
+) -> dict[str, list[tuple[Worker, Round]]]:
     """Sweeps of fresh processes, each with its first call; those of the last sweep stay alive for the steady rounds."""
-    colds: dict[str, list[tuple[Worker, Round]]] = {c.name: [] for c in case.contenders if c.name not in failures}
+    colds: dict[str, list[tuple[Worker, Round]]] = {
+        c.name: [] for c in case.contenders if c.name not in failures
+    }
 
     def first_job(contender: Contender) -> tuple[Worker, Round]:
         worker = stack.enter_context(_start(case, contender))
@@ -51,7 +76,9 @@ def _first_jobs(case: Case, stack: ExitStack, failures: dict[str, str]) -> dict[
     for sweep in range(case.colds):
         for contender in (c for c in case.contenders if c.name in colds):
             say(f"{case.name}: first job of {contender.name} ({sweep + 1} of {case.colds})")
-            if (fresh := kernel.tried(failures, contender.name, partial(first_job, contender))) is None:
+            if (
+                fresh := kernel.tried(failures, contender.name, partial(first_job, contender))
+            ) is None:
                 del colds[contender.name]
                 continue
             colds[contender.name].append(fresh)
@@ -66,7 +93,9 @@ def _start(case: Case, contender: Contender) -> Worker:
     return Worker(contender, case.workload, budget, steps)
 
 
-def _timing(run: str, case: Case, contender: Contender, colds, warm: list[Round], steady: list[Round]) -> Timing:
+def _timing(
+    run: str, case: Case, contender: Contender, colds, warm: list[Round], steady: list[Round]
+) -> Timing:
     scores = [score for played in (colds[-1][1], *warm, *steady) for score in played.scores]
     return Timing(
         run, case.name, contender.name, contender.peer, settings(contender), contender.members,
@@ -76,7 +105,9 @@ def _timing(run: str, case: Case, contender: Contender, colds, warm: list[Round]
     )  # fmt: skip
 
 
-def _about(run: str, case: Case, load: list[float], ceiling: dict[str, float], busy: list[float | None]) -> dict:
+def _about(
+    run: str, case: Case, load: list[float], ceiling: dict[str, float], busy: list[float | None]
+) -> dict:
     work = WORKLOADS[case.workload]()
     known = [share for share in busy if share is not None]
     mean = sum(known) / len(known) if known else None

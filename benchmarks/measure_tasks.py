@@ -21,7 +21,9 @@ from benchmarks.record import Sample
 _MOST_CALLS = 10_000
 
 
-def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool, device: str = "cpu") -> Iterator[list[Any]]:
+def measure_tasks(
+    run: str, tasks: Sequence[Task], *, quick: bool, device: str = "cpu"
+) -> Iterator[list[Any]]:
     """The records of all tasks, one after the other; the processes live as long as the suite."""
     load, ceiling = machine.load(), ceilings(device)
     with ExitStack() as stack:
@@ -29,7 +31,9 @@ def measure_tasks(run: str, tasks: Sequence[Task], *, quick: bool, device: str =
         for number, task in enumerate(tasks):
             say(f"{task.name} ({number + 1} of {len(tasks)})")
             about = {"kind": "task", "run": run, "load": load, **ceiling}
-            yield _measure_task(about, replace(task, rounds=5, seconds=0.01) if quick else task, servers)
+            yield _measure_task(
+                about, replace(task, rounds=5, seconds=0.01) if quick else task, servers
+            )
 
 
 class _Servers:
@@ -47,18 +51,26 @@ class _Servers:
 
 
 def _measure_task(about: dict[str, Any], task: Task, servers: _Servers) -> list[Any]:
-    failures = {c.name: f"{c.needs} is not installed" for c in task.contenders if not c.is_installed()}
+    failures = {
+        c.name: f"{c.needs} is not installed" for c in task.contenders if not c.is_installed()
+    }
     stages, plays, calls, scores = {}, {}, {}, {}
     for c in (c for c in task.contenders if c.is_installed()):
         if started := kernel.tried(failures, c.name, partial(_start, task, c, servers, scores)):
             stages[c.name], calls[c.name], play = started
             plays[c.name] = partial(play, calls[c.name])
-    patience = {name: 2 if calls[name] == 1 else 4 for name in plays}  # a long call is steady sooner
+    patience = {
+        name: 2 if calls[name] == 1 else 4 for name in plays
+    }  # a long call is steady sooner
     warm = kernel.warm_ups(plays, patience, failures)
     busy = kernel.busy_share(settle=0.1, watch=0.2)
     steady = kernel.interleave({name: plays[name] for name in warm}, task.rounds, failures=failures)
     for c in (c for c in task.contenders if c.name in plays):
-        kernel.tried({}, c.name, partial(servers.of(c, together=task.together).ask, {"do": "forget", "key": c.name}))
+        kernel.tried(
+            {},
+            c.name,
+            partial(servers.of(c, together=task.together).ask, {"do": "forget", "key": c.name}),
+        )
     not_run = [f"{name}: {why}" for name, why in failures.items()]
     contenders = [c for c in task.contenders if c.name in steady]
     quiet = busy is not None and busy <= kernel.QUIET
@@ -80,10 +92,17 @@ def _start(
 ) -> tuple[dict[str, float], int, Callable[[int], Round]]:
     """Prepares a contender, alone, so that its stages are its own: their seconds, the calls of a round, and a round."""
     arguments = {**task.arguments, **contender.arguments}
-    request = {"peer": contender.peer, "function": task.function, "members": contender.members, "arguments": arguments}
+    request = {
+        "peer": contender.peer,
+        "function": task.function,
+        "members": contender.members,
+        "arguments": arguments,
+    }
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
-        answer = servers.of(contender, together=task.together).ask({"key": contender.name, **request})
+        answer = servers.of(contender, together=task.together).ask(
+            {"key": contender.name, **request}
+        )
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer
@@ -105,6 +124,8 @@ def _choose_calls(play: Callable[[int], Round], seconds: float) -> tuple[float, 
     starting and bringing results home.
     """
     first, calls = play(1).seconds, 1
-    while (spent := min(play(calls).seconds, play(calls).seconds)) < seconds / 2 and calls < _MOST_CALLS:
+    while (
+        spent := min(play(calls).seconds, play(calls).seconds)
+    ) < seconds / 2 and calls < _MOST_CALLS:
         calls = min(_MOST_CALLS, max(2 * calls, int(calls * seconds / max(spent, 1e-6) / 4)))
     return first, max(1, min(_MOST_CALLS, round(calls * seconds / spent)))

@@ -50,13 +50,20 @@ def roofline(axes: Any, records: Mapping[str, Records]) -> None:
     found = found_tasks(records["layers"], tasks)
     for backward, marker in ((False, "o"), (True, "x")):
         mine = [(t, s) for t, s in found if t.arguments["backward"] is backward]
-        points = [(t.flops / t.bytes, t.flops / spread(s["jnn"].steady).median / 1e3) for t, s in mine]
+        points = [
+            (t.flops / t.bytes, t.flops / spread(s["jnn"].steady).median / 1e3) for t, s in mine
+        ]
         x, y = [x for x, _ in points], [y for _, y in points]
         axes.scatter(x, y, marker=marker, label="with backward" if backward else "forward")
     low, high = axes.get_xlim()
     corner = about["matmul_gflops"] / about["copy_gbps"]
     ends = [min(low, corner / 2) if low > 0 else corner / 100, corner, max(high, 2 * corner)]
-    axes.plot(ends, [min(e * about["copy_gbps"], about["matmul_gflops"]) for e in ends], "k-", label="ceilings")
+    axes.plot(
+        ends,
+        [min(e * about["copy_gbps"], about["matmul_gflops"]) for e in ends],
+        "k-",
+        label="ceilings",
+    )
     axes.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="GFLOP/s")
     axes.legend()
 
@@ -68,13 +75,26 @@ def peers(axes: Any, records: Mapping[str, Records]) -> None:
         if about := latest(records["step"], "task", task.name):
             found = samples(records["step"], about["run"], task.name)
             ours = spread(found["jnn"].steady).median
-            rows.append((task.name, {n: spread(s.steady).median / ours for n, s in found.items() if n != "jnn"}))
+            rows.append(
+                (
+                    task.name,
+                    {n: spread(s.steady).median / ours for n, s in found.items() if n != "jnn"},
+                )
+            )
     names = list(dict.fromkeys(n for _, ratios in rows for n in ratios))
     for i, name in enumerate(names):
-        places = [(r + i / (len(names) + 1), ratios[name]) for r, (_, ratios) in enumerate(rows) if name in ratios]
-        axes.barh([p for p, _ in places], [v for _, v in places], height=1 / (len(names) + 1), label=name)
+        places = [
+            (r + i / (len(names) + 1), ratios[name])
+            for r, (_, ratios) in enumerate(rows)
+            if name in ratios
+        ]
+        axes.barh(
+            [p for p, _ in places], [v for _, v in places], height=1 / (len(names) + 1), label=name
+        )
     axes.axvline(1, color="black", linewidth=1)
-    axes.set(xscale="log", xlabel="time of a step / jnn's", yticks=[r + 0.4 for r in range(len(rows))])
+    axes.set(
+        xscale="log", xlabel="time of a step / jnn's", yticks=[r + 0.4 for r in range(len(rows))]
+    )
     axes.set_yticklabels([title.split(",")[0] for title, _ in rows])
     axes.legend(fontsize="small")
 

@@ -21,14 +21,29 @@ _TITLES = {
 
 def reproductions() -> str:
     """How many published figures lie within chance of ours, and both where they do not."""
-    rows = [_row(name, json.loads(path.read_text())) for name in _TITLES if (path := RECORDS / f"{name}.json").exists()]
+    rows = [
+        _row(name, json.loads(path.read_text()))
+        for name in _TITLES
+        if (path := RECORDS / f"{name}.json").exists()
+    ]
     return table(["published", "n", "inside", "outside: ours, published"], rows)
 
 
 def _row(name: str, record: dict[str, Any]) -> list[str]:
-    found = [row for row in record["rows"] if row["verdict"] != "-" and not row["name"].endswith("all windows")]
+    found = [
+        row
+        for row in record["rows"]
+        if row["verdict"] != "-" and not row["name"].endswith("all windows")
+    ]
     outside = [row for row in found if row["verdict"] == "outside"]
     counts = sorted({row["ours"]["n"] for row in found})
-    listed = "; ".join(f"{row['name']} {row['ours']['mean']:.4g}, {row['paper']:g}" for row in outside)
+    listed = "; ".join(
+        f"{row['name']} {row['ours']['mean']:.4g}, {row['paper']:g}" for row in outside
+    )
     title = f"[{_TITLES[name]}](examples/reproductions/{name}.py)"
-    return [title, ", ".join(map(str, counts)), f"{len(found) - len(outside)} of {len(found)}", listed]
+    return [
+        title,
+        ", ".join(map(str, counts)),
+        f"{len(found) - len(outside)} of {len(found)}",
+        listed,
+    ]

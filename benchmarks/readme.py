@@ -30,7 +30,10 @@ def rewrite() -> None:
 
 def committed() -> dict[str, Records]:
     """The records of every suite, the counters' in the baseline; none for a suite that was not run."""
-    paths = {suite: record.RESULTS / f"{'baseline' if suite == 'counters' else suite}.jsonl" for suite in SUITES}
+    paths = {
+        suite: record.RESULTS / f"{'baseline' if suite == 'counters' else suite}.jsonl"
+        for suite in SUITES
+    }
     return {suite: record.load(path) if path.exists() else [] for suite, path in paths.items()}
 
 
@@ -44,7 +47,9 @@ def filled(text: str, records: Mapping[str, Records]) -> str:
     def fill(match: re.Match[str]) -> str:
         head, name, _, end = match.groups()
         if name not in BLOCKS:
-            raise ValueError(f"wanted one of the blocks {sorted(BLOCKS)}, but got {name!r}; rename it in README.md")
+            raise ValueError(
+                f"wanted one of the blocks {sorted(BLOCKS)}, but got {name!r}; rename it in README.md"
+            )
         return f"{head}{BLOCKS[name](records)}\n{end}"
 
     return _BLOCK.sub(fill, text)
@@ -68,12 +73,18 @@ def _bars_of(entry: Entry, records: Records) -> list[Judged]:
     return judge_task(entry, samples(records, about["run"], entry.name), about)
 
 
-def _case(suite: str, name: str, records: Mapping[str, Records]) -> tuple[dict[str, Timing], dict[str, Any]] | None:
+def _case(
+    suite: str, name: str, records: Mapping[str, Records]
+) -> tuple[dict[str, Timing], dict[str, Any]] | None:
     """What the latest run of a case found, if its first contender, which the others are weighed against, ran."""
     about = latest(records[suite], "case", name)
     found = timings(records[suite], about["run"], name) if about else {}
     case = next(entry for entry in SUITES[suite] if entry.name == name)
-    return (found, about) if about and isinstance(case, Case) and case.contenders[0].name in found else None
+    return (
+        (found, about)
+        if about and isinstance(case, Case) and case.contenders[0].name in found
+        else None
+    )
 
 
 def machine(records: Mapping[str, Records]) -> str:
@@ -82,23 +93,34 @@ def machine(records: Mapping[str, Records]) -> str:
     if not runs:
         return _missing("core")
     run = runs[-1]
-    versions = ", ".join(f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox"))
+    versions = ", ".join(
+        f"{n} {run['versions'][n]}" for n in ("jax", "torch", "flax", "keras", "equinox")
+    )
     places: dict[str, dict[str, list[str]]] = {}
     for suite, entries in SUITES.items():
         for entry in entries:
-            about = latest(records[suite], "case" if isinstance(entry, Case) else "task", entry.name)
+            about = latest(
+                records[suite], "case" if isinstance(entry, Case) else "task", entry.name
+            )
             if about:
                 place = _processor(run_of(records[suite], about))
                 places.setdefault(place, {}).setdefault(suite, []).append(entry.name)
     here, *elsewhere = sorted(places, key=lambda place: -sum(map(len, places[place].values())))
-    others = "".join(f" On {place}: {', '.join(_measured_at(places, place))}." for place in elsewhere)
+    others = "".join(
+        f" On {place}: {', '.join(_measured_at(places, place))}." for place in elsewhere
+    )
     return f"On {here}, {run['precision']}; {versions}.{others}"
 
 
 def _measured_at(places: Mapping[str, Mapping[str, Sequence[str]]], place: str) -> list[str]:
     """The suites measured at a place; of those that others measured too, the entries."""
-    split = [suite for suite in places[place] if sum(suite in suites for suites in places.values()) > 1]
-    return [f"{suite} ({', '.join(names)})" if suite in split else suite for suite, names in places[place].items()]
+    split = [
+        suite for suite in places[place] if sum(suite in suites for suites in places.values()) > 1
+    ]
+    return [
+        f"{suite} ({', '.join(names)})" if suite in split else suite
+        for suite, names in places[place].items()
+    ]
 
 
 def _processor(run: Mapping[str, Any]) -> str:
@@ -114,7 +136,9 @@ def digits(records: Mapping[str, Records]) -> str:
     if found is None:
         return _missing("core")
     (ours, *peers), about = found[0].values(), found[1]
-    rows = [[peer.contender, with_quartiles(paired_ratio(peer.steady, ours.steady))] for peer in peers]
+    rows = [
+        [peer.contender, with_quartiles(paired_ratio(peer.steady, ours.steady))] for peer in peers
+    ]
     whole = {name: jobs(t, about) for name, t in found[0].items()}
     own = whole[ours.contender]
     best = min((p.contender for p in peers), key=lambda name: paired_ratio(whole[name], own).median)
@@ -137,7 +161,9 @@ def lenet(records: Mapping[str, Records]) -> str:
     if found is None:
         return _missing("core")
     ours, *peers = found[0].values()
-    ratios = ", ".join(f"{p.contender} {with_quartiles(paired_ratio(p.steady, ours.steady))}" for p in peers)
+    ratios = ", ".join(
+        f"{p.contender} {with_quartiles(paired_ratio(p.steady, ours.steady))}" for p in peers
+    )
     time, batch = number(spread(ours.steady).median / 1000), found[1]["batch_size"]
     return (
         f"LeNet on 28x28 images, batch {batch}, {ours.members} members: {time} ms per member and step; "
@@ -151,10 +177,16 @@ def population(records: Mapping[str, Records]) -> str:
     for case in SUITES["population"]:
         if isinstance(case, Case) and (found := _case("population", case.name, records)):
             ours = {t.members: t.steady for t in found[0].values() if t.peer == "jnn_population"}
-            ratios = {m: with_quartiles(paired_ratio(steady, ours[1])) for m, steady in ours.items() if m > 1}
+            ratios = {
+                m: with_quartiles(paired_ratio(steady, ours[1]))
+                for m, steady in ours.items()
+                if m > 1
+            }
             abouts.append(found[1])
             n = len(ours[1])
-            rows.append((f"{case.title.removeprefix('The price of a population: ')} (n = {n})", ratios))
+            rows.append(
+                (f"{case.title.removeprefix('The price of a population: ')} (n = {n})", ratios)
+            )
             sizes = sorted({*sizes, *ratios})
     if not rows:
         return _missing("population")
@@ -165,8 +197,14 @@ def population(records: Mapping[str, Records]) -> str:
 
 def step(records: Mapping[str, Records]) -> str:
     """One network's step beside every peer's."""
-    found = [(t, latest(records["step"], "task", t.name)) for t in SUITES["step"] if isinstance(t, Task)]
-    timed = [(task, samples(records["step"], about["run"], task.name), about) for task, about in found if about]
+    found = [
+        (t, latest(records["step"], "task", t.name)) for t in SUITES["step"] if isinstance(t, Task)
+    ]
+    timed = [
+        (task, samples(records["step"], about["run"], task.name), about)
+        for task, about in found
+        if about
+    ]
     timed = [(task, contenders, about) for task, contenders, about in timed if "jnn" in contenders]
     if not timed:
         return _missing("step")
@@ -175,11 +213,20 @@ def step(records: Mapping[str, Records]) -> str:
     for task, contenders, about in timed:
         ours, wrong = contenders["jnn"].steady, not_counting(task, contenders)
         ratios = [
-            with_quartiles(paired_ratio(contenders[p].steady, ours)) + "†" * (p in wrong) if p in contenders else ""
+            with_quartiles(paired_ratio(contenders[p].steady, ours)) + "†" * (p in wrong)
+            if p in contenders
+            else ""
             for p in peers
         ]
         share = task.flops / spread(ours).median / 1e3 / about["matmul_gflops"]
-        rows.append([task.name, number(spread(ours).median / 1000) + "†" * ("jnn" in wrong), f"{share:.0%}", *ratios])
+        rows.append(
+            [
+                task.name,
+                number(spread(ours).median / 1000) + "†" * ("jnn" in wrong),
+                f"{share:.0%}",
+                *ratios,
+            ]
+        )
     n = len(next(iter(timed[0][1].values())).steady)
     head = [
         f"training step of one network (n = {n})",
@@ -198,7 +245,9 @@ def study(records: Mapping[str, Records]) -> str:
         if isinstance(case, Case) and (found := _case("study", case.name, records)):
             whole = {name: jobs(t, found[1], cold=True) for name, t in found[0].items()}
             ours = whole.pop("jnn")
-            ratios = ", ".join(f"{name} {with_quartiles(paired_ratio(each, ours))}" for name, each in whole.items())
+            ratios = ", ".join(
+                f"{name} {with_quartiles(paired_ratio(each, ours))}" for name, each in whole.items()
+            )
             rows.append([f"{case.title} (n = {len(ours)})", with_quartiles(spread(ours)), ratios])
     if not rows:
         return _missing("study")
@@ -214,12 +263,22 @@ def inference(records: Mapping[str, Records]) -> str:
         if not isinstance(task, Task) or "jnn" not in found:
             continue
         ours = found["jnn"].steady
-        tokens = task.arguments["batch"] * task.arguments["time"] if task.function == "generate" else 0
+        tokens = (
+            task.arguments["batch"] * task.arguments["time"] if task.function == "generate" else 0
+        )
         speed = f", {number(tokens / spread(ours).median * 1e6)} tokens a second" if tokens else ""
         ratios = ", ".join(
-            f"{n} {with_quartiles(paired_ratio(s.steady, ours))}" for n, s in found.items() if n != "jnn"
+            f"{n} {with_quartiles(paired_ratio(s.steady, ours))}"
+            for n, s in found.items()
+            if n != "jnn"
         )
-        rows.append([f"{task.name} (n = {len(ours)})", f"{number(spread(ours).median / 1000)}{speed}", ratios])
+        rows.append(
+            [
+                f"{task.name} (n = {len(ours)})",
+                f"{number(spread(ours).median / 1000)}{speed}",
+                ratios,
+            ]
+        )
     if not rows:
         return _missing("inference")
     return table(["one call", "jnn, ms", "time / jnn's, per member"], rows)
@@ -237,7 +296,13 @@ def bars(records: Mapping[str, Records]) -> str:
         found = judged(suite, records)
         misses = [(e, j) for e, j in found if not j.holds]
         if found:
-            rows.append([suite, f"{len(found) - len(misses)} of {len(found)}", "; ".join(_told(misses, found))])
+            rows.append(
+                [
+                    suite,
+                    f"{len(found) - len(misses)} of {len(found)}",
+                    "; ".join(_told(misses, found)),
+                ]
+            )
     missing = [suite for suite in SUITES if not records[suite]]
     text = table(["suite", "bars that hold", "misses"], rows) if rows else ""
     return f"{text}\n\nNot measured yet: {', '.join(missing)}." if missing else text
@@ -251,7 +316,10 @@ def _told(misses: Sequence[tuple], found: Sequence[tuple]) -> list[str]:
         if len(these) <= _MOST:
             told += [f"{e.name}: {claim} {_value(j)} ({j.bar.limit})" for e, j in these]
             continue
-        case, worst = max(these, key=lambda pair: abs(math.log(pair[1].ratio.median)) if pair[1].measured else math.inf)
+        case, worst = max(
+            these,
+            key=lambda pair: abs(math.log(pair[1].ratio.median)) if pair[1].measured else math.inf,
+        )
         asked = sum(j.bar.claim == claim for _, j in found)
         told.append(f"{claim} ({worst.bar.limit}): {len(these)} of {asked} miss it, {case.name} by most "
                     f"({_value(worst)})")  # fmt: skip
@@ -272,12 +340,25 @@ def images(records: Mapping[str, Records]) -> str:
         "roofline": "layers under the ceilings of the machine",
         "peers": "a training step beside the peers'",
     }
-    return "\n".join(f"![{titles[name]}](benchmarks/results/{name}.png)" for name in plots.drawable(records))
+    return "\n".join(
+        f"![{titles[name]}](benchmarks/results/{name}.png)" for name in plots.drawable(records)
+    )
 
 
 BLOCKS: dict[str, Callable[[Mapping[str, Records]], str]] = {
     block.__name__: block
-    for block in (machine, first_study, digits, lenet, population, step, study, inference, bars, images)
+    for block in (
+        machine,
+        first_study,
+        digits,
+        lenet,
+        population,
+        step,
+        study,
+        inference,
+        bars,
+        images,
+    )
 } | {"reproductions": lambda records: published.reproductions()}
 
 

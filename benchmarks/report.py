@@ -72,7 +72,9 @@ def _row(found: dict[str, Timing], timing: Timing, about: dict[str, Any]) -> lis
 def _bar_row(judged: Judged) -> list[str]:
     bar, fastest, ratio, counts = judged
     claim = bar.claim if len(bar.over) == 1 else f"{bar.claim}: {fastest}"
-    said = verdict(judged.holds) if counts else "does not count" if judged.measured else "not measured"
+    said = (
+        verdict(judged.holds) if counts else "does not count" if judged.measured else "not measured"
+    )
     return [claim, bar.limit, with_spread(ratio), said]
 
 

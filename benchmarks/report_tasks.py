@@ -23,9 +23,19 @@ def report_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> st
         about = _about(records, group[-1][0])
         run = run_of(records, about)
         parts += [f"{machine_of(run, about)} {versions_of(run)}.", _times(records, group)]
-    parts.append(_bars([(task, judged) for task, samples in found for judged in _judged(records, task, samples)]))
+    parts.append(
+        _bars(
+            [
+                (task, judged)
+                for task, samples in found
+                for judged in _judged(records, task, samples)
+            ]
+        )
+    )
     slopes = [[name, f"{slope:.2f}", str(n)] for name, slope, n in slopes_of(found)]
-    parts.append(table(["scaling", "slope of log time per call", "sizes"], slopes) if slopes else "")
+    parts.append(
+        table(["scaling", "slope of log time per call", "sizes"], slopes) if slopes else ""
+    )
     return "\n\n".join(filter(None, parts))
 
 
@@ -35,12 +45,16 @@ def _about(records: Sequence[dict[str, Any]], task: Task) -> dict[str, Any]:
     return about
 
 
-def _judged(records: Sequence[dict[str, Any]], task: Task, found: dict[str, Sample]) -> list[Judged]:
+def _judged(
+    records: Sequence[dict[str, Any]], task: Task, found: dict[str, Sample]
+) -> list[Judged]:
     about = _about(records, task)
     return [] if run_of(records, about)["quick"] else judge_task(task, found, about)
 
 
-def found_tasks(records: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[tuple[Task, dict[str, Sample]]]:
+def found_tasks(
+    records: Sequence[dict[str, Any]], tasks: Sequence[Task]
+) -> list[tuple[Task, dict[str, Sample]]]:
     """The samples of the latest run of every task that was run."""
     pairs = [(task, latest(records, "task", task.name)) for task in tasks]
     found = [(task, samples(records, about["run"], task.name)) for task, about in pairs if about]
@@ -53,8 +67,14 @@ def slopes_of(found: Sequence[tuple[Task, dict[str, Sample]]]) -> list[tuple[str
     for task, contenders in found:
         for sample in contenders.values() if task.size else ():
             name = f"{task.name.rsplit(' = ', 1)[0]}, {sample.contender}"
-            series.setdefault(name, []).append((float(task.size or 0), spread(sample.steady).median * sample.members))
-    fits = {name: np.polyfit(*np.log(np.array(points)).T, 1) for name, points in series.items() if len(points) > 1}
+            series.setdefault(name, []).append(
+                (float(task.size or 0), spread(sample.steady).median * sample.members)
+            )
+    fits = {
+        name: np.polyfit(*np.log(np.array(points)).T, 1)
+        for name, points in series.items()
+        if len(points) > 1
+    }
     return [(name, float(fit[0]), len(series[name])) for name, fit in fits.items()]
 
 
@@ -63,7 +83,9 @@ def report_counters(records: Sequence[dict[str, Any]], counters: Sequence[Counte
     rows = []
     for counter in counters:
         if found := latest(records, "counter", counter.name):
-            over = [name for name, limit in counter.most.items() if found["counts"].get(name, 0) > limit]
+            over = [
+                name for name, limit in counter.most.items() if found["counts"].get(name, 0) > limit
+            ]
             counts = ", ".join(f"{name} {number(value)}" for name, value in found["counts"].items())
             limits = ", ".join(f"{name} <= {limit:g}" for name, limit in counter.most.items())
             rows.append([counter.name, counts, limits, verdict(not over) if counter.most else ""])
@@ -72,7 +94,10 @@ def report_counters(records: Sequence[dict[str, Any]], counters: Sequence[Counte
 
 def machine_of(run: dict[str, Any], about: dict[str, Any]) -> str:
     """When, what and where, and how quiet it was."""
-    cpu, commit = run["cpu"], (run["commit"][:10] or "none") + (" with changes" if run["dirty"] else "")
+    cpu, commit = (
+        run["cpu"],
+        (run["commit"][:10] or "none") + (" with changes" if run["dirty"] else ""),
+    )
     accelerator = f"{run['accelerator']} beside an " if run.get("accelerator") else ""
     vectors = "AVX-512" if "avx512f" in cpu["flags"] else "no AVX-512"
     narrow = about.get("matmul_bfloat16_gflops")
@@ -92,7 +117,9 @@ def versions_of(run: dict[str, Any]) -> str:
     return ", ".join(f"{name} {v}" for name, v in run["versions"].items() if v != "absent")
 
 
-def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[str, Sample]]]) -> str:
+def _times(
+    records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[str, Sample]]]
+) -> str:
     """One line for each task; a dagger marks a time that does not count."""
     names = list(dict.fromkeys(name for _, samples in found for name in samples))
     rows = []
@@ -100,16 +127,29 @@ def _times(records: Sequence[dict[str, Any]], found: Sequence[tuple[Task, dict[s
         about = _about(records, task)
         wrong = [] if run_of(records, about)["quick"] else not_counting(task, contenders)
         steady = {n: spread(s.steady) for n, s in contenders.items()}
-        cells = [with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names]
+        cells = [
+            with_quartiles(steady[n]) + "†" * (n in wrong) if n in steady else "" for n in names
+        ]
         first = next(iter(steady.values())).median
         gflops, gbps = task.flops / first / 1e3, task.bytes / first / 1e3
         ceiling = about[matmul_ceiling(task)]
-        peak = f"{gflops / ceiling:.0%}" if task.flops else f"{gbps / about['copy_gbps']:.0%} of copy"
-        rows.append([task.name, *cells, peak if task.flops or task.bytes else "", "; ".join(about["not_run"])])
+        peak = (
+            f"{gflops / ceiling:.0%}" if task.flops else f"{gbps / about['copy_gbps']:.0%} of copy"
+        )
+        rows.append(
+            [
+                task.name,
+                *cells,
+                peak if task.flops or task.bytes else "",
+                "; ".join(about["not_run"]),
+            ]
+        )
     n = sorted({len(s.steady) for _, contenders in found for s in contenders.values()})
     head = [f"us per member and call (quartiles; n = {', '.join(map(str, n))})", *names]
     lines = table([*head, f"{names[0]}: share of the matmul ceiling", "not run"], rows)
-    return lines + ("\n\n† does not count: its result differs or its loss is too high." if "†" in lines else "")
+    return lines + (
+        "\n\n† does not count: its result differs or its loss is too high." if "†" in lines else ""
+    )
 
 
 def _bars(judged: Sequence[tuple[Task, Judged]]) -> str:
@@ -124,4 +164,6 @@ def _bars(judged: Sequence[tuple[Task, Judged]]) -> str:
 
 
 def _measured(judged: Judged) -> str:
-    return f"{with_quartiles(judged.ratio)} by {judged.fastest}" if judged.measured else "not measured"
+    return (
+        f"{with_quartiles(judged.ratio)} by {judged.fastest}" if judged.measured else "not measured"
+    )

@@ -15,12 +15,20 @@ from benchmarks.measure import measure_case, shortened
 from benchmarks.measure_tasks import measure_tasks
 
 
-def measure(suite: str, entries: Sequence[Entry], *, quick: bool = False, device: str = "cpu") -> Iterator[list[Any]]:
+def measure(
+    suite: str, entries: Sequence[Entry], *, quick: bool = False, device: str = "cpu"
+) -> Iterator[list[Any]]:
     """The records of a run, first that of the machine, then of one entry after the other."""
     about = machine.fingerprint()
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     run = f"{date}-{about['commit'][:10] or 'no-commit'}"
-    about |= {"suite": suite, "quick": quick, "date": date, "precision": "float32", "device": device}
+    about |= {
+        "suite": suite,
+        "quick": quick,
+        "date": date,
+        "precision": "float32",
+        "device": device,
+    }
     if device != "cpu":
         kind = asked_of(device, "print(jax.devices()[0].device_kind)")
         about |= {"accelerator": kind, "drivers": machine.drivers()}

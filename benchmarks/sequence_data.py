@@ -27,7 +27,9 @@ def shakespeare(folder: Path, layers: tuple[Product, ...], rows: int) -> Workloa
 
     def windows(part):
         count = (len(part) - 1) // LENGTH
-        return part[: count * LENGTH].reshape(count, LENGTH), part[1 : count * LENGTH + 1].reshape(count, LENGTH)
+        return part[: count * LENGTH].reshape(count, LENGTH), part[1 : count * LENGTH + 1].reshape(
+            count, LENGTH
+        )
 
     train, test = ids[: rows * LENGTH + 1], ids[-200 * LENGTH - 1 :]
     return Workload(*windows(train), *windows(test), layers, "tinyshakespeare")
@@ -43,7 +45,9 @@ def etth1(folder: Path) -> Workload:
 
     def windows(part):
         part = ((part - mean) / deviation).astype(np.float32)
-        seen = np.lib.stride_tricks.sliding_window_view(part, INPUT + HORIZON, axis=0).swapaxes(1, 2)
+        seen = np.lib.stride_tricks.sliding_window_view(part, INPUT + HORIZON, axis=0).swapaxes(
+            1, 2
+        )
         return np.ascontiguousarray(seen[:, :INPUT]), np.ascontiguousarray(seen[:, INPUT:])
 
     return Workload(*windows(train), *windows(test), DLINEAR_LAYERS, "ETTh1")

@@ -37,8 +37,14 @@ def main() -> None:
             break
         try:
             reply(serve(prepared, request))
-        except Exception as error:  # a task that one peer cannot do must not end the suite: the parent tells of it
-            reply({"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"})
+        except (
+            Exception
+        ) as error:  # a task that one peer cannot do must not end the suite: the parent tells of it
+            reply(
+                {
+                    "error": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+                }
+            )
 
 
 def serve(prepared: dict[str, Prepared], request: dict[str, Any]) -> dict[str, Any]:

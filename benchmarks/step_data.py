@@ -28,7 +28,9 @@ def text(batch: int, time: int, vocabulary: int) -> Batches:
     """Ids of which the i-th most frequent is drawn in proportion to 1 / i; y is x moved by one."""
     random = np.random.default_rng(0)
     weights = 1 / np.arange(1, vocabulary + 1)
-    ids = random.choice(vocabulary, (INPUTS, batch, time + 1), p=weights / weights.sum()).astype(np.int32)
+    ids = random.choice(vocabulary, (INPUTS, batch, time + 1), p=weights / weights.sum()).astype(
+        np.int32
+    )
     return Batches(ids[..., :-1], ids[..., 1:])
 
 

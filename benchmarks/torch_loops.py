@@ -28,13 +28,20 @@ def layer(
     assert members == 1, "one after the other"
     function = functools.partial(function, **(options or {}))
     function = torch.compile(function) if compiled else function
-    values = {k: _as_torch(k, v).requires_grad_(backward) for k, v in layer_data.params(params or {}).items()}
+    values = {
+        k: _as_torch(k, v).requires_grad_(backward)
+        for k, v in layer_data.params(params or {}).items()
+    }
     inputs = torch.from_numpy(layer_data.inputs(x, vocabulary)).to(DEVICE)
     inputs = inputs.long() if vocabulary else inputs
     with torch.no_grad():
         y = function(values, inputs[0])
     w = torch.from_numpy(layer_data.cotangent(y.shape)).to(DEVICE)
-    call = _make_backward(function, values, w, not vocabulary) if backward else _make_forward(function, values)
+    call = (
+        _make_backward(function, values, w, not vocabulary)
+        if backward
+        else _make_forward(function, values)
+    )
 
     def play(calls):
         for i in range(calls):

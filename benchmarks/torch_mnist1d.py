@@ -13,7 +13,11 @@ class MLP(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.second, self.output = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+        self.first, self.second, self.output = (
+            nn.Linear(40, 100),
+            nn.Linear(100, 100),
+            nn.Linear(100, 10),
+        )
 
     def forward(self, x):
         """[batch, 40] -> [batch, 10]."""
@@ -26,7 +30,10 @@ class GRU(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.gru, self.output = nn.GRU(1, 6, batch_first=True, bidirectional=True), nn.Linear(480, 10)
+        self.gru, self.output = (
+            nn.GRU(1, 6, batch_first=True, bidirectional=True),
+            nn.Linear(480, 10),
+        )
 
     def forward(self, x):
         """[batch, 40] -> [batch, 10]."""

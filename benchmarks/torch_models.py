@@ -24,7 +24,9 @@ class ResNet(nn.Module):
 
 def thin_resnet(depth):
     """The CIFAR network of depth 6 n + 2: 16, 32, 64 maps; shortcuts take every second pixel and add maps of zeros."""
-    return ResNet([16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)], _Block)
+    return ResNet(
+        [16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)], _Block
+    )
 
 
 def resnet18():
@@ -43,7 +45,10 @@ class _Block(nn.Module):
     def forward(self, x):
         y = self.norms[1](self.second(F.relu(self.norms[0](self.first(x)))))
         if self.more:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more // 2, self.more // 2))
+            x = F.pad(
+                x[:, :, :: self.stride, :: self.stride],
+                (0, 0, 0, 0, self.more // 2, self.more // 2),
+            )
         return F.relu(x + y)
 
 
@@ -55,7 +60,9 @@ class _Projected(nn.Module):
             nn.Conv2d(channels, maps, 3, stride, 1, bias=False), nn.BatchNorm2d(maps), nn.ReLU(),
             nn.Conv2d(maps, maps, 3, 1, 1, bias=False), nn.BatchNorm2d(maps),
         )  # fmt: skip
-        projection = nn.Sequential(nn.Conv2d(channels, maps, 1, stride, bias=False), nn.BatchNorm2d(maps))
+        projection = nn.Sequential(
+            nn.Conv2d(channels, maps, 1, stride, bias=False), nn.BatchNorm2d(maps)
+        )
         self.shortcut = nn.Identity() if maps == channels else projection
 
     def forward(self, x):
@@ -84,7 +91,9 @@ class GPT(nn.Module):
         self.table = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.table.weight, std=0.02)
         self.positions = nn.Parameter(0.02 * torch.randn(time, width))
-        self.blocks = nn.Sequential(*(_Attending(width, heads, causal=True, bias=bias) for _ in range(depth)))
+        self.blocks = nn.Sequential(
+            *(_Attending(width, heads, causal=True, bias=bias) for _ in range(depth))
+        )
         self.norm = nn.LayerNorm(width, bias=bias)
 
     def forward(self, x):
@@ -96,7 +105,9 @@ class GPT(nn.Module):
         """Empty keys and values of every block, [batch, heads, time, width of a head]."""
         heads = self.blocks[0].heads
         shape = batch, heads, len(self.positions), self.table.embedding_dim // heads
-        return [(self.positions.new_zeros(shape), self.positions.new_zeros(shape)) for _ in self.blocks]
+        return [
+            (self.positions.new_zeros(shape), self.positions.new_zeros(shape)) for _ in self.blocks
+        ]
 
     def decode(self, x, caches, place):
         """[batch, 1] at one place -> logits [batch, 1, vocabulary]; writes its keys and values into `caches`."""
@@ -148,7 +159,10 @@ class _Attending(nn.Module):
         return self._after(x, F.scaled_dot_product_attention(q, k, v))
 
     def _projected(self, x):
-        return [a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in self.qkv(self.norms[0](x)).chunk(3, -1)]
+        return [
+            a.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for a in self.qkv(self.norms[0](x)).chunk(3, -1)
+        ]
 
     def _after(self, x, y):
         x = x + self.out(y.transpose(1, 2).flatten(-2))

@@ -35,10 +35,14 @@ def lenet() -> nn.Sequential:
 def tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows as tensors; images [n, h, w, c] become [n, c, h, w] stored channels last."""
     inputs = torch.from_numpy(x).to(DEVICE)
-    return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs, torch.from_numpy(y).long().to(DEVICE)
+    return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs, torch.from_numpy(
+        y
+    ).long().to(DEVICE)
 
 
-def train(net: nn.Module, work: Workload, budget: Budget, learning_rate: float = LEARNING_RATE) -> float:
+def train(
+    net: nn.Module, work: Workload, budget: Budget, learning_rate: float = LEARNING_RATE
+) -> float:
     """Trains one net eagerly and returns its test accuracy: fused Adam, rows shuffled once an epoch, no loader."""
     x, y = tensors(work.train_x, work.train_y)
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)

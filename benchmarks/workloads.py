@@ -13,7 +13,10 @@ import numpy as np
 from benchmarks.flops import traffic
 
 LEARNING_RATE = 1e-3
-SEARCH_RATES, SEARCH_FOLDS = (1e-4, 1e-2), 3  # of the random search: bounds of the learning rate, log-uniform
+SEARCH_RATES, SEARCH_FOLDS = (
+    (1e-4, 1e-2),
+    3,
+)  # of the random search: bounds of the learning rate, log-uniform
 
 
 class Product(NamedTuple):
@@ -38,13 +41,21 @@ RESIDUAL_LAYERS = (
     Product(4, 288, 64), Product(4, 576, 64), Product(1, 64, 10),
 )  # fmt: skip
 TEXT_LAYERS = (*(Product(64, window * 16, 8) for window in (3, 4, 5)), Product(1, 24, 10))
-TOKENS_LAYERS = (*[Product(63, 12 * 32, 32)] * 2, Product(63, 32, 17))  # the products of weights alone, as next
+TOKENS_LAYERS = (
+    *[Product(63, 12 * 32, 32)] * 2,
+    Product(63, 32, 17),
+)  # the products of weights alone, as next
 VIT_LAYERS = (
     Product(16, 4, 32, data=4),
     *[Product(17, 12 * 32, 32)] * 2,
     Product(1, 32, 10),
 )  # the products of weights alone
-LENET_LAYERS = (Product(784, 9, 16, data=9), Product(196, 144, 32), Product(1, 1568, 64), Product(1, 64, 10))
+LENET_LAYERS = (
+    Product(784, 9, 16, data=9),
+    Product(196, 144, 32),
+    Product(1, 1568, 64),
+    Product(1, 64, 10),
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,9 @@ def residual() -> Workload:
 def text() -> Workload:
     """The digits as texts of 64 ids: a bright pixel's is its place, any other's is 0."""
     work = digits()
-    x, test_x = (np.where(a > 0.5, np.arange(1, 65), 0).astype(np.int32) for a in (work.train_x, work.test_x))
+    x, test_x = (
+        np.where(a > 0.5, np.arange(1, 65), 0).astype(np.int32) for a in (work.train_x, work.test_x)
+    )
     return replace(work, train_x=x, test_x=test_x, layers=TEXT_LAYERS)
 
 
@@ -183,7 +196,9 @@ def uci_yacht() -> Workload:
     data = yacht()
     train, validation = data.folds[0]
     layers = (Product(1, data.x.shape[1], 50, data=data.x.shape[1]), Product(1, 50, 1))
-    return Workload(data.x[train], data.y[train], data.x[validation], data.y[validation], layers, "UCI yacht")
+    return Workload(
+        data.x[train], data.y[train], data.x[validation], data.y[validation], layers, "UCI yacht"
+    )
 
 
 def _sequences(name: str) -> Workload:
@@ -199,7 +214,12 @@ def _sequences(name: str) -> Workload:
 MNIST1D_LAYERS = {
     "logistic": (Product(1, 40, 10, data=40),),
     "mlp": (Product(1, 40, 100, data=40), Product(1, 100, 100), Product(1, 100, 10)),
-    "cnn": (Product(19, 5, 25, data=5), Product(10, 75, 25), Product(5, 75, 25), Product(1, 125, 10)),
+    "cnn": (
+        Product(19, 5, 25, data=5),
+        Product(10, 75, 25),
+        Product(5, 75, 25),
+        Product(1, 125, 10),
+    ),
     "gru": (Product(80, 7, 18, data=1), Product(1, 480, 10)),
 }
 WORKLOADS: dict[str, Callable[[], Workload]] = {
@@ -215,7 +235,9 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
 }
 WORKLOADS |= {"recurrent": recurrent, "patches": patches, "search": search}
 WORKLOADS |= {name: functools.partial(_sequences, name) for name in ("gpt", "lstm", "dlinear")}
-WORKLOADS |= {f"mnist1d_{name}": functools.partial(mnist1d, layers) for name, layers in MNIST1D_LAYERS.items()}
+WORKLOADS |= {
+    f"mnist1d_{name}": functools.partial(mnist1d, layers) for name, layers in MNIST1D_LAYERS.items()
+}
 
 
 def _split(x: np.ndarray, y: np.ndarray, layers: tuple[Product, ...], source: str) -> Workload:
@@ -236,7 +258,9 @@ def data_folder() -> Path:
         ValueError: If it names none.
     """
     if "JNN_DATA" not in os.environ:
-        raise ValueError("wanted the real data of this suite, but JNN_DATA names no folder; set it to the folder")
+        raise ValueError(
+            "wanted the real data of this suite, but JNN_DATA names no folder; set it to the folder"
+        )
     return Path(os.environ["JNN_DATA"])
 
 
@@ -249,7 +273,10 @@ def _images(n: int) -> tuple[np.ndarray, np.ndarray, str]:
 
 
 def _mnist(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels = _idx(folder, "train-images-idx3-ubyte.gz", 16), _idx(folder, "train-labels-idx1-ubyte.gz", 8)
+    pixels, labels = (
+        _idx(folder, "train-images-idx3-ubyte.gz", 16),
+        _idx(folder, "train-labels-idx1-ubyte.gz", 8),
+    )
     return pixels[: n * 784].reshape(n, 28, 28) / 255, labels[:n]
 
 

@@ -38,7 +38,10 @@ def main() -> None:
     result = jnn.run(study, digits, members)
     print(result.summary())
     print("best:", result.best())
-    print({name: f"{seconds:.1f} s" for name, seconds in result.timing.items()}, result.scores.attrs["plan"])
+    print(
+        {name: f"{seconds:.1f} s" for name, seconds in result.timing.items()},
+        result.scores.attrs["plan"],
+    )
     if arguments.table:
         arguments.table.write_text(f"{result.summary()}\n")
     if arguments.figure:

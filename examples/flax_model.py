@@ -54,7 +54,10 @@ def check_same_numbers(plain, fast, x: np.ndarray) -> None:
     plain, fast = jnn.as_model(plain), jnn.as_model(fast)
     params, state = plain.init(jax.random.key(0), x)
     value = lambda params, model: jnp.square(model.apply(params, state, x)[0]).mean()  # noqa: E731
-    results = [jax.jit(jax.value_and_grad(functools.partial(value, model=m)))(params) for m in (plain, fast)]
+    results = [
+        jax.jit(jax.value_and_grad(functools.partial(value, model=m)))(params)
+        for m in (plain, fast)
+    ]
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), *results)
 
 
@@ -65,7 +68,9 @@ def main() -> None:
     quick = parser.parse_args().quick
     jnn.use_cpu_cores()
     digits = jnn.data.load("digits")
-    images = jnn.Dataset.from_arrays(digits.x.reshape(-1, 8, 8, 1), digits.y, name="digits as images")
+    images = jnn.Dataset.from_arrays(
+        digits.x.reshape(-1, 8, 8, 1), digits.y, name="digits as images"
+    )
     networks = {
         "NNX": (functools.partial(Nnx, {}), functools.partial(Nnx, FAST)),
         "Linen": (Linen(), Linen(tuple(FAST.items()))),

@@ -52,7 +52,9 @@ def networks(length: int, horizon: int, channels: int) -> dict[str, partial]:
 def coverage(result: jnn.Result, data: jnn.Dataset) -> tuple[float, float]:
     """Shares of the test values inside both 90 % intervals: by the members' spread, by the validation errors."""
     _, validation, test = data.splits[0]
-    width = np.quantile(np.abs(result.predict(data.x[validation]).mean - data.y[validation]), 0.9, axis=0)
+    width = np.quantile(
+        np.abs(result.predict(data.x[validation]).mean - data.y[validation]), 0.9, axis=0
+    )
     said = result.predict(data.x[test])
     error = np.abs(said.mean - data.y[test])
     return np.mean(error <= 1.645 * said.std), np.mean(error <= width)
@@ -63,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=["made", "etth1", "airline"], default="made")
     parser.add_argument("--figure", help="file for a forecast with bands")
-    parser.add_argument("--quick", action="store_true", help="a small budget, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small budget, to see that everything runs"
+    )
     arguments = parser.parse_args()
     jnn.use_cpu_cores()
     etth1 = partial(jnn.data.load, "etth1", split="all", length=96, horizon=24)
@@ -84,12 +88,23 @@ def main() -> None:
             targets=jnn.preprocess.standardize,
             keep="best",
         )
-        result = results[name] = jnn.run(study, data, jnn.seeds(2 if arguments.quick else 5) * jnn.folds(data.splits))
+        result = results[name] = jnn.run(
+            study, data, jnn.seeds(2 if arguments.quick else 5) * jnn.folds(data.splits)
+        )
         spread, errors = coverage(result, data)
         score = result.final()["mse"].mean().item()
-        print(name, result.summary(), f"    mse {score:.4g}, the last value repeated {naive:.4g}", sep="\n")
-        print(f"    90 % intervals hold: members' spread {spread:.0%}, validation errors {errors:.0%}")
-        assert score < naive, f"wanted an error below {naive:.4g} of the {name}, but got {score:.4g}"
+        print(
+            name,
+            result.summary(),
+            f"    mse {score:.4g}, the last value repeated {naive:.4g}",
+            sep="\n",
+        )
+        print(
+            f"    90 % intervals hold: members' spread {spread:.0%}, validation errors {errors:.0%}"
+        )
+        assert score < naive, (
+            f"wanted an error below {naive:.4g} of the {name}, but got {score:.4g}"
+        )
     if arguments.figure:
         plots.save(plots.forecast(results, data, test[-1]), arguments.figure)
 

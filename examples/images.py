@@ -30,7 +30,11 @@ def fashion_mnist(quick: bool) -> tuple[jnn.Dataset, jnn.Members, jnn.Study]:
     data = jnn.data.load("fashion_mnist", split="all")
     model = partial(jnn.models.LeNet, (28, 28, 1), 10, maps=(32, 64), hidden=128, dropout_rate=0.3)
     members = jnn.seeds(2 if quick else 3) * jnn.folds(data.splits)
-    return data, members, study(model, epochs=1 if quick else 10, optimizer=optax.adam(1e-3), batch_size=128)
+    return (
+        data,
+        members,
+        study(model, epochs=1 if quick else 10, optimizer=optax.adam(1e-3), batch_size=128),
+    )
 
 
 def cifar10(quick: bool) -> tuple[jnn.Dataset, jnn.Members, jnn.Study]:
@@ -41,14 +45,18 @@ def cifar10(quick: bool) -> tuple[jnn.Dataset, jnn.Members, jnn.Study]:
     optimizer = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate, momentum=0.9))
     model = partial(jnn.models.ResNet, 3, 10, depth=20)
     members = jnn.seeds(1 if quick else 3) * jnn.folds(data.splits)
-    made = study(model, epochs=epochs, optimizer=optimizer, batch_size=128, inputs=jnn.preprocess.standardize)
+    made = study(
+        model, epochs=epochs, optimizer=optimizer, batch_size=128, inputs=jnn.preprocess.standardize
+    )
     return data, members, made
 
 
 def study(model, **settings) -> jnn.Study:
     """What the three have in common: shifted images while training, accuracy on the held-out ones."""
     metrics = {"accuracy": jnn.metrics.accuracy}
-    return jnn.Study(model, jnn.losses.softmax_cross_entropy, metrics=metrics, augment=shifted, **settings)
+    return jnn.Study(
+        model, jnn.losses.softmax_cross_entropy, metrics=metrics, augment=shifted, **settings
+    )
 
 
 def shifted(batch: jnn.Batch, *, key: jax.Array) -> jnn.Batch:
@@ -59,14 +67,20 @@ def shifted(batch: jnn.Batch, *, key: jax.Array) -> jnn.Batch:
 
 
 SETS = {"digits": digits, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
-LEAST = {"digits": (0.88, 0.96), "fashion_mnist": (0.8, 0.9), "cifar10": (0.3, 0.9)}  # accuracy: quick, whole
+LEAST = {
+    "digits": (0.88, 0.96),
+    "fashion_mnist": (0.8, 0.9),
+    "cifar10": (0.3, 0.9),
+}  # accuracy: quick, whole
 
 
 def main() -> None:
     """Trains, prints members and ensemble, checks the score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", choices=SETS, default="digits")
-    parser.add_argument("--quick", action="store_true", help="a small budget, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small budget, to see that everything runs"
+    )
     arguments = parser.parse_args()
     jnn.use_cpu_cores()
     data, members, made = SETS[arguments.data](arguments.quick)
@@ -75,7 +89,9 @@ def main() -> None:
     test = members.split.rows(data)[0].test
     ensemble = np.mean(result.predict(data.x[test], each=False).mean.argmax(-1) == data.y[test])
     single = result.final()["accuracy"].mean().item()
-    print(f"mean of {len(members)} members {single:.4f}, their ensemble {ensemble:.4f}, on {len(test)} test images")
+    print(
+        f"mean of {len(members)} members {single:.4f}, their ensemble {ensemble:.4f}, on {len(test)} test images"
+    )
     least = LEAST[arguments.data][not arguments.quick]
     assert single > least, f"wanted an accuracy above {least}, but got {single:.3f}"
 

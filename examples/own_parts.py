@@ -75,7 +75,9 @@ def main() -> None:
         result = jnn.run(study, data, members)
         print(f"{name}\n{result.summary()}\n")
         scores[name] = result.final()["within 0.1"].values
-    gain = jnn.stats.paired_comparison(scores["Cauchy"], scores["squared error"], 3 * data.rows / 4, data.rows / 4)
+    gain = jnn.stats.paired_comparison(
+        scores["Cauchy"], scores["squared error"], 3 * data.rows / 4, data.rows / 4
+    )
     print(f"rows within 0.1, Cauchy - squared error: {gain}")
     assert gain.difference.mean > 0.05, f"wanted the robust loss to be better, but got {gain}"
 

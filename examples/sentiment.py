@@ -14,8 +14,18 @@ import optax
 
 import jnn
 
-GOOD = "a touching and honest film", "brilliant from start to end", "funny , warm and clever", "the best of the year"
-BAD = "a dull and empty film", "tedious from start to end", "silly , cold and clumsy", "the worst of the year"
+GOOD = (
+    "a touching and honest film",
+    "brilliant from start to end",
+    "funny , warm and clever",
+    "the best of the year",
+)
+BAD = (
+    "a dull and empty film",
+    "tedious from start to end",
+    "silly , cold and clumsy",
+    "the worst of the year",
+)
 ABOUT = "the plot is", "the cast is", "this story seems", "the second half is", "her performance is"
 ASKED = {
     "made": [
@@ -35,8 +45,14 @@ def made(rows: int = 1500) -> jnn.Dataset:
     """Sentences like "the cast is not tedious from start to end": the label is that of the phrase, turned by "not"."""
     random = np.random.default_rng(0)
     labels, turned = random.integers(2, size=rows), random.integers(2, size=rows)
-    phrases = [random.choice(GOOD if label != turn else BAD) for label, turn in zip(labels, turned, strict=True)]
-    words = [f"{random.choice(ABOUT)} {'not ' * turn}{p}" for turn, p in zip(turned, phrases, strict=True)]
+    phrases = [
+        random.choice(GOOD if label != turn else BAD)
+        for label, turn in zip(labels, turned, strict=True)
+    ]
+    words = [
+        f"{random.choice(ABOUT)} {'not ' * turn}{p}"
+        for turn, p in zip(turned, phrases, strict=True)
+    ]
     tokenizer = jnn.data.WordTokenizer.fit(words)
     return jnn.Dataset.from_texts(
         words, labels, tokenizer=tokenizer, target_names=("negative", "positive"), name="made"
@@ -48,8 +64,17 @@ def networks(data: jnn.Dataset, quick: bool) -> dict[str, partial]:
     size, length = data.tokenizer.size, data.x.shape[1]
     features, maps, hidden = (16, 16, 32) if quick or data.name == "made" else (100, 50, 64)
     cnn = partial(jnn.models.TextCNN, size, 2, features=features, maps=maps)
-    options = {"vocabulary": size, "features": features, "bidirectional": True, "padding_id": 0, "dropout_rate": 0.2}
-    return {"TextCNN": cnn, "LSTM": partial(jnn.models.SequenceClassifier, (length,), hidden, 2, **options)}
+    options = {
+        "vocabulary": size,
+        "features": features,
+        "bidirectional": True,
+        "padding_id": 0,
+        "dropout_rate": 0.2,
+    }
+    return {
+        "TextCNN": cnn,
+        "LSTM": partial(jnn.models.SequenceClassifier, (length,), hidden, 2, **options),
+    }
 
 
 def show(result: jnn.Result, data: jnn.Dataset, sentences: list[str]) -> None:
@@ -64,7 +89,9 @@ def main() -> None:
     """Trains both networks, prints their scores and what they say of a few sentences, checks the score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=["made", "rt_polarity"], default="made")
-    parser.add_argument("--quick", action="store_true", help="a small budget, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small budget, to see that everything runs"
+    )
     arguments = parser.parse_args()
     jnn.use_cpu_cores()
     is_made = arguments.data == "made"

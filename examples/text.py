@@ -27,13 +27,17 @@ def networks(vocabulary: int, length: int, quick: bool) -> dict[str, partial]:
     return {"LSTM": partial(jnn.models.LanguageModel, vocabulary, width), "GPT": gpt}
 
 
-def write(result: jnn.Result, model: partial, prompt: np.ndarray, length: int, **how) -> tuple[np.ndarray, float]:
+def write(
+    result: jnn.Result, model: partial, prompt: np.ndarray, length: int, **how
+) -> tuple[np.ndarray, float]:
     """Every member goes on with the prompt, [members, length] ids; and characters per second, compiled beforehand."""
 
     @jax.jit
     def all_members(params, state, keys):
         def one(params, state, key):
-            return jnn.generate(jnn.as_module(model, params, state), prompt[None], length, key=key, **how)[0]
+            return jnn.generate(
+                jnn.as_module(model, params, state), prompt[None], length, key=key, **how
+            )[0]
 
         return jax.vmap(one)(params, state, keys)
 
@@ -52,13 +56,17 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--top-k", type=int, default=40)
     parser.add_argument("--top-p", type=float, default=0.95)
-    parser.add_argument("--quick", action="store_true", help="a small budget, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small budget, to see that everything runs"
+    )
     arguments = parser.parse_args()
     jnn.use_cpu_cores()
     length, seeds, steps, count = (32, 2, 150, 60) if arguments.quick else (64, 3, 2000, 300)
     data = jnn.data.load(arguments.data, split="all", length=length)
     ((train, test),) = data.splits
-    fold = jnn.folds([(train, test[:: 8 * length])])  # every eighth of the windows that lie side by side
+    fold = jnn.folds(
+        [(train, test[:: 8 * length])]
+    )  # every eighth of the windows that lie side by side
     prompt = jnp.asarray(data.tokenizer.encode(PROMPT[arguments.data]))
     frequencies = np.bincount(data.x.values, minlength=data.classes) / len(data.x.values)
     least = -np.sum(frequencies * np.log(np.maximum(frequencies, 1e-12)))  # without any context
@@ -66,14 +74,20 @@ def main() -> None:
         study = jnn.Study(
             model=model,
             loss=jnn.losses.softmax_cross_entropy,
-            optimizer=optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 3e-3, steps // 10, steps), b2=0.99),
+            optimizer=optax.adamw(
+                optax.warmup_cosine_decay_schedule(0.0, 3e-3, steps // 10, steps), b2=0.99
+            ),
             metrics={"accuracy": jnn.metrics.accuracy},
             epochs=2,
             steps_per_epoch=steps // 2,
             batch_size=16,
         )
         result = jnn.run(study, data, jnn.seeds(seeds) * fold)
-        how = {"temperature": arguments.temperature, "top_k": arguments.top_k, "top_p": arguments.top_p}
+        how = {
+            "temperature": arguments.temperature,
+            "top_k": arguments.top_k,
+            "top_p": arguments.top_p,
+        }
         ids, speed = write(result, model, prompt, count, **how)
         loss = result.final()["loss"].mean().item()
         print(name, result.summary(), sep="\n")

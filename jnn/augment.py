@@ -38,7 +38,9 @@ def flip(
     Array([2., 1., 0.], dtype=float32)
     """
     if axis not in (*range(1, x.ndim), *range(1 - x.ndim, 0)):
-        raise ValueError(f"wanted an axis of the examples, but got axis {axis} of shape {x.shape}; axis 0 counts them")
+        raise ValueError(
+            f"wanted an axis of the examples, but got axis {axis} of shape {x.shape}; axis 0 counts them"
+        )
     is_flipped = jax.random.bernoulli(key, rate, (x.shape[0],))
     return jnp.where(_per_example(is_flipped, x), jnp.flip(x, axis), x)
 
@@ -67,7 +69,9 @@ def crop(
         )
     padded = jnp.pad(x, ((0, 0), *((padding, padding) for _ in space), (0, 0)), mode="reflect")
     starts = jax.random.randint(key, (x.shape[0], len(space)), 0, 2 * padding + 1)
-    return jax.vmap(lambda image, start: jax.lax.dynamic_slice(image, (*start, 0), x.shape[1:]))(padded, starts)
+    return jax.vmap(lambda image, start: jax.lax.dynamic_slice(image, (*start, 0), x.shape[1:]))(
+        padded, starts
+    )
 
 
 def cutout(
@@ -87,7 +91,9 @@ def cutout(
     """
     space = _space_of(x)
     is_hole = jnp.ones((x.shape[0], *(1 for _ in x.shape[1:])), bool)
-    for axis, (axis_key, length) in enumerate(zip(jax.random.split(key, len(space)), space, strict=True), start=1):
+    for axis, (axis_key, length) in enumerate(
+        zip(jax.random.split(key, len(space)), space, strict=True), start=1
+    ):
         start = jax.random.randint(axis_key, (x.shape[0],), 0, length) - size // 2  # [batch]
         position = jnp.arange(length).reshape(length, *(1 for _ in x.shape[axis + 1 :]))
         is_hole &= (position >= _per_example(start, x)) & (position < _per_example(start + size, x))
@@ -111,7 +117,11 @@ def noise(x: Float[Array, "*shape"], std: Number, *, key: PRNGKeyArray) -> Float
 
 
 def mixup(
-    x: Float[Array, "batch *shape"], targets: Shaped[Array, "batch *outputs"], alpha: Number, *, key: PRNGKeyArray
+    x: Float[Array, "batch *shape"],
+    targets: Shaped[Array, "batch *outputs"],
+    alpha: Number,
+    *,
+    key: PRNGKeyArray,
 ) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch *outputs"]]:
     """Mix each example and its target with those of another, randomly chosen one of the batch.
 

@@ -61,7 +61,9 @@ def generate(
     """
     batch = _checked(prompt, length)
     keys = None if key is None else jax.random.split(key, length)
-    choose = lambda key, logits: draw(logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p)  # noqa: E731
+    choose = lambda key, logits: draw(
+        logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p
+    )  # noqa: E731
     logits, memory = model.decode(prompt, model.start(batch, prompt.shape[1] + length - 1))
 
     def step(carry, key):
@@ -108,7 +110,9 @@ def generate_sliding(
     """
     _checked(prompt, length)
     if window < 1:
-        raise ValueError(f"wanted a window of at least 1 id, but got {window}; use the length of the model")
+        raise ValueError(
+            f"wanted a window of at least 1 id, but got {window}; use the length of the model"
+        )
     kept = prompt[:, -window:]
     seen = jnp.pad(kept, ((0, 0), (0, window - kept.shape[1])))
     keys = None if key is None else jax.random.split(key, length)
@@ -116,7 +120,9 @@ def generate_sliding(
     def step(carry, key):
         seen, count = carry
         logits = lax.dynamic_index_in_dim(model(seen), count - 1, axis=1, keepdims=False)
-        ids = draw(logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p).astype(seen.dtype)
+        ids = draw(logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p).astype(
+            seen.dtype
+        )
         full = count == window
         moved = jnp.where(full, jnp.roll(seen, -1, axis=1), seen)
         at = jnp.where(full, window - 1, count)
@@ -150,13 +156,17 @@ def draw(
     if key is None:
         return best
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    scaled = logits / jnp.maximum(jnp.asarray(temperature, logits.dtype), jnp.finfo(logits.dtype).tiny)
+    scaled = logits / jnp.maximum(
+        jnp.asarray(temperature, logits.dtype), jnp.finfo(logits.dtype).tiny
+    )
     scaled = scaled if top_k is None else keep_top_k(scaled, top_k)
     scaled = scaled if top_p is None else keep_top_p(scaled, top_p)
     return jnp.where(jnp.asarray(temperature) > 0, jax.random.categorical(key, scaled), best)
 
 
-def keep_top_k(logits: Float[Array, "*batch vocabulary"], k: int) -> Float[Array, "*batch vocabulary"]:
+def keep_top_k(
+    logits: Float[Array, "*batch vocabulary"], k: int
+) -> Float[Array, "*batch vocabulary"]:
     """The k largest logits, the others -inf; equal ones at the edge all stay (Fan et al. 2018, arXiv:1805.04833).
 
     Raises:
@@ -166,12 +176,16 @@ def keep_top_k(logits: Float[Array, "*batch vocabulary"], k: int) -> Float[Array
     Array([-inf,   3.,   2.], dtype=float32)
     """
     if not 1 <= k <= logits.shape[-1]:
-        raise ValueError(f"wanted top_k from 1 to {logits.shape[-1]}, the number of ids, but got {k}")
+        raise ValueError(
+            f"wanted top_k from 1 to {logits.shape[-1]}, the number of ids, but got {k}"
+        )
     smallest = lax.top_k(logits, k)[0][..., -1:]
     return jnp.where(logits >= smallest, logits, -jnp.inf)
 
 
-def keep_top_p(logits: Float[Array, "*batch vocabulary"], p: Number) -> Float[Array, "*batch vocabulary"]:
+def keep_top_p(
+    logits: Float[Array, "*batch vocabulary"], p: Number
+) -> Float[Array, "*batch vocabulary"]:
     """The likeliest ids that together reach probability p, the others -inf (Holtzman et al. 2020, arXiv:1904.09751).
 
     The likeliest always stays. Ids as likely as the last one that is needed stay too, and by p = 1 all do. p may be
@@ -186,9 +200,13 @@ def keep_top_p(logits: Float[Array, "*batch vocabulary"], p: Number) -> Float[Ar
     if isinstance(p, (int, float)) and not 0 <= p <= 1:
         raise ValueError(f"wanted top_p between 0 and 1, a share of probability, but got {p}")
     descending = jnp.sort(logits, axis=-1, descending=True)
-    shares = jax.nn.softmax(descending.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis=-1)
+    shares = jax.nn.softmax(
+        descending.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis=-1
+    )
     before = jnp.cumsum(shares, axis=-1) - shares  # what the likelier ones have already reached
-    needed = ((before < p) | (p >= 1)).at[..., 0].set(True)  # by rounding, before reaches 1 too soon
+    needed = (
+        ((before < p) | (p >= 1)).at[..., 0].set(True)
+    )  # by rounding, before reaches 1 too soon
     smallest = jnp.min(jnp.where(needed, descending, jnp.inf), axis=-1, keepdims=True)
     return jnp.where(logits >= smallest, logits, -jnp.inf)
 

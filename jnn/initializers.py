@@ -99,12 +99,16 @@ def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
     Array([6, 6, 6], dtype=int32)
     """
     if not 0 <= sparsity <= 1:
-        raise ValueError(f"wanted a sparsity between 0 and 1 (the share of zeros), but got {sparsity}")
+        raise ValueError(
+            f"wanted a sparsity between 0 and 1 (the share of zeros), but got {sparsity}"
+        )
 
     def init(key, shape, dtype=jnp.float32):
         _need_matrix(shape)
         values_key, places_key = jax.random.split(key)
-        values = (stddev * jax.random.normal(values_key, shape, dtype)).astype(dtype)  # stddev may have a type
+        values = (stddev * jax.random.normal(values_key, shape, dtype)).astype(
+            dtype
+        )  # stddev may have a type
         inputs = math.prod(shape[:-1])
         order = jax.random.uniform(places_key, (inputs, shape[-1])).argsort(axis=0).argsort(axis=0)
         return jnp.where(order.reshape(shape) < math.ceil(sparsity * inputs), 0, values)
@@ -130,9 +134,13 @@ def per_gate(init: Initializer, gates: int) -> Initializer:
 
     def gated(key, shape, dtype=jnp.float32):
         if gates < 1 or shape[-1] % gates:
-            raise ValueError(f"wanted a number of gates that divides {shape[-1]} columns, but got {gates}")
+            raise ValueError(
+                f"wanted a number of gates that divides {shape[-1]} columns, but got {gates}"
+            )
         one = (*shape[:-1], shape[-1] // gates)
-        return jnp.concatenate([init(gate_key, one, dtype) for gate_key in jax.random.split(key, gates)], axis=-1)
+        return jnp.concatenate(
+            [init(gate_key, one, dtype) for gate_key in jax.random.split(key, gates)], axis=-1
+        )
 
     return gated
 
@@ -152,7 +160,9 @@ def forget_bias(value: float = 1.0) -> Initializer:
 
     def init(key, shape, dtype=jnp.float32):
         if shape[-1] % 4:
-            raise ValueError(f"wanted 4 gates on the last axis, so a multiple of 4, but got the shape {tuple(shape)}")
+            raise ValueError(
+                f"wanted 4 gates on the last axis, so a multiple of 4, but got the shape {tuple(shape)}"
+            )
         gate = jnp.array([0, value, 0, 0], dtype)
         return jnp.broadcast_to(jnp.repeat(gate, shape[-1] // 4), shape)
 

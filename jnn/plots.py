@@ -42,12 +42,16 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         title = summary.title
         for row in summary.rows:
             interval = row.intervals[metric]
-            curves.setdefault(tuple(row.setting.items()), []).append((interval.mean, interval.low, interval.high))
+            curves.setdefault(tuple(row.setting.items()), []).append(
+                (interval.mean, interval.low, interval.high)
+            )
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for setting, points in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
         mean, low, high = np.transpose(points)
-        (line,) = axes.plot(epochs, mean, label=", ".join(f"{k}={v:g}" for k, v in setting) or metric)
+        (line,) = axes.plot(
+            epochs, mean, label=", ".join(f"{k}={v:g}" for k, v in setting) or metric
+        )
         axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set(xlabel="epoch", ylabel=metric, title=title)
     axes.title.set_fontsize("small")
@@ -68,7 +72,9 @@ def _ended_kept(scores: "xarray.Dataset", metric: str) -> "xarray.Dataset":
     return scores.drop_vars("best_epoch").assign({metric: (values.dims, filled)})
 
 
-def forecast(results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1) -> "Figure":
+def forecast(
+    results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1
+) -> "Figure":
     """One window of a series and what each ensemble says of its future: the mean, and a band of 1.645 deviations.
 
     Args:
@@ -83,12 +89,20 @@ def forecast(results: "Mapping[str, Result]", data: "Dataset", row: int, channel
     past, future = x[0, :, channel], y[0, :, channel]
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot(np.arange(-len(past), len(future)), np.concatenate([past, future]), "k", linewidth=1, label="series")
+    axes.plot(
+        np.arange(-len(past), len(future)),
+        np.concatenate([past, future]),
+        "k",
+        linewidth=1,
+        label="series",
+    )
     for name, result in results.items():
         said = result.predict(x)
         mean, std = said.mean[0, :, channel], said.std[0, :, channel]
         axes.plot(mean, label=name)
-        axes.fill_between(np.arange(len(mean)), mean - 1.645 * std, mean + 1.645 * std, alpha=0.2, linewidth=0)
+        axes.fill_between(
+            np.arange(len(mean)), mean - 1.645 * std, mean + 1.645 * std, alpha=0.2, linewidth=0
+        )
     axes.set(xlabel="steps from now", title=f"{data.name}; bands: 90 % of the members' spread")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)

@@ -42,10 +42,16 @@ def _mean_and_deviation(column: Array, weights: Array) -> Affine:
     share = weights / weights.sum()
     guess = (share * column).sum()
     centred = column - guess
-    error = (share * centred).sum()  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
-    low, high = _range(column, weights)  # exact, where a threshold on the variance would depend on the mean
+    error = (
+        share * centred
+    ).sum()  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
+    low, high = _range(
+        column, weights
+    )  # exact, where a threshold on the variance would depend on the mean
     span = jnp.where(low == high, 1.0, high - low)
-    variance = (share * ((centred - error) / span) ** 2).sum()  # squares of 1e-25 or 1e25 would not fit float32
+    variance = (
+        share * ((centred - error) / span) ** 2
+    ).sum()  # squares of 1e-25 or 1e25 would not fit float32
     return Affine(guess + error, jnp.where(low == high, 1.0, span * jnp.sqrt(variance)))
 
 
@@ -55,7 +61,9 @@ def _low_and_range(column: Array, weights: Array) -> Affine:
 
 
 def _range(column: Array, weights: Array) -> tuple[Array, Array]:
-    return jnp.where(weights > 0, column, jnp.inf).min(), jnp.where(weights > 0, column, -jnp.inf).max()
+    return jnp.where(weights > 0, column, jnp.inf).min(), jnp.where(
+        weights > 0, column, -jnp.inf
+    ).max()
 
 
 def _make_fit(fit_column: Callable[[Array, Array], Affine]) -> Callable[[Array, Array], Affine]:
@@ -66,9 +74,15 @@ def _make_fit(fit_column: Callable[[Array, Array], Affine]) -> Callable[[Array, 
     """
 
     def fit(values: Array, weights: Array) -> Affine:
-        columns = values.reshape(values.shape[0], -1).T.astype(jnp.promote_types(values.dtype, jnp.float32))
+        columns = values.reshape(values.shape[0], -1).T.astype(
+            jnp.promote_types(values.dtype, jnp.float32)
+        )
         weights = weights.astype(columns.dtype)
-        stats = jax.lax.map(lambda column: fit_column(_present(column, weights), weights), columns, batch_size=_COLUMNS)
+        stats = jax.lax.map(
+            lambda column: fit_column(_present(column, weights), weights),
+            columns,
+            batch_size=_COLUMNS,
+        )
         return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), stats)
 
     return fit
@@ -103,7 +117,9 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     mean = jnp.where(present, share * means, 0).sum(axis=0)
     spread = jnp.where(present, share * (variances + jnp.square(means - mean)), 0).sum(axis=0)
     low, high = values.min(axis=space), values.max(axis=space)
-    is_constant = jnp.where(present, low, jnp.inf).min(axis=0) == jnp.where(present, high, -jnp.inf).max(axis=0)
+    is_constant = jnp.where(present, low, jnp.inf).min(axis=0) == jnp.where(
+        present, high, -jnp.inf
+    ).max(axis=0)
     return Affine(mean, jnp.where(is_constant, 1.0, jnp.sqrt(spread)))
 
 
@@ -120,6 +136,9 @@ min_max = Preprocess(_make_fit(_low_and_range), _forward, _inverse, "min_max")
 """(value - low) / (high - low) per feature; range 1 where a feature is constant. As MinMaxScaler."""
 
 identity = Preprocess(
-    lambda values, weights: (), lambda stats, values: values, lambda stats, values: values, "identity"
+    lambda values, weights: (),
+    lambda stats, values: values,
+    lambda stats, values: values,
+    "identity",
 )
 """Values as they are, of any type (token ids, images already in 0..1)."""

@@ -27,7 +27,9 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         """The mean to the digits that the interval supports, the interval, n and the method."""
-        source = "no interval" if math.isnan(self.low) else f"{100 * self.confidence:g} % {self.method}"
+        source = (
+            "no interval" if math.isnan(self.low) else f"{100 * self.confidence:g} % {self.method}"
+        )
         return f"{self.short()} ({source}, n={self.n})"
 
     def short(self) -> str:
@@ -92,10 +94,14 @@ def corrected_interval(
     Nadeau and Bengio, Inference for the Generalization Error (2003), https://doi.org/10.1023/A:1024068626366;
     Bouckaert and Frank, Evaluating the Replicability of Significance Tests (2004), for repeated folds.
     """
-    return _interval(_corrected(_complete(fold_scores).ravel(), _row_ratio(train_rows, test_rows)), confidence)
+    return _interval(
+        _corrected(_complete(fold_scores).ravel(), _row_ratio(train_rows, test_rows)), confidence
+    )
 
 
-def seed_fold_interval(scores: ArrayLike, train_rows: float, test_rows: float, confidence: float = 0.95) -> Interval:
+def seed_fold_interval(
+    scores: ArrayLike, train_rows: float, test_rows: float, confidence: float = 0.95
+) -> Interval:
     """Interval of the mean of scores [seeds, folds], where every seed was trained on every fold.
 
     SE^2 = (1 / k + test_rows / train_rows) Var(fold means) + max(0, v_seed) / seeds,  v_seed as in `variance_parts`;
@@ -125,7 +131,9 @@ def variance_parts(scores: ArrayLike) -> Parts:
         alone = float(table.var(ddof=1)) if table.size > 1 else math.nan
         return Parts(alone if folds == 1 else math.nan, alone if seeds == 1 else math.nan, math.nan)
     by_seed, by_fold, residual = _mean_squares(table)
-    return Parts(max(0.0, (by_seed - residual) / folds), max(0.0, (by_fold - residual) / seeds), residual)
+    return Parts(
+        max(0.0, (by_seed - residual) / folds), max(0.0, (by_fold - residual) / seeds), residual
+    )
 
 
 def bootstrap_interval(
@@ -144,7 +152,11 @@ def bootstrap_interval(
     if np.ptp(sample) == 0:
         return Interval(mean, mean, mean, n, "bootstrap BCa", confidence)
     found = scipy.stats.bootstrap(
-        (sample,), np.mean, confidence_level=confidence, n_resamples=resamples, rng=np.random.default_rng(seed)
+        (sample,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high), n, "bootstrap BCa", confidence)
 
@@ -157,7 +169,9 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
     import scipy.stats
 
     if n < 1 or not 0 <= successes <= n or successes % 1 or n % 1:
-        raise ValueError(f"wanted counts 0 <= successes <= n > 0, but came {successes} of {n}; count rows, not shares")
+        raise ValueError(
+            f"wanted counts 0 <= successes <= n > 0, but came {successes} of {n}; count rows, not shares"
+        )
     found = scipy.stats.binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
     return Interval(successes / n, float(found.low), float(found.high), n, "Wilson", confidence)
 
@@ -180,7 +194,9 @@ def paired_comparison(
             f"wanted scores of the same seeds and folds, but came shapes {a.shape} and {b.shape}; pair them"
         )
     estimate = _estimate(a - b, train_rows, test_rows)
-    return Comparison(_interval(estimate, confidence), _p_value(estimate), f"paired difference, {estimate.method}")
+    return Comparison(
+        _interval(estimate, confidence), _p_value(estimate), f"paired difference, {estimate.method}"
+    )
 
 
 def holm(p_values: Sequence[float] | ArrayLike) -> NDArray[np.float64]:
@@ -197,7 +213,9 @@ def holm(p_values: Sequence[float] | ArrayLike) -> NDArray[np.float64]:
     return np.minimum(adjusted, 1)[np.argsort(order)]
 
 
-def _estimate(values: NDArray[np.float64], train_rows: float | None, test_rows: float | None) -> _Estimate:
+def _estimate(
+    values: NDArray[np.float64], train_rows: float | None, test_rows: float | None
+) -> _Estimate:
     if (train_rows is None) != (test_rows is None):
         raise ValueError(
             f"wanted train_rows and test_rows together, but came {train_rows} and {test_rows}; give both or none"
@@ -229,9 +247,15 @@ def _crossed(table: NDArray[np.float64], ratio: float) -> _Estimate:
         return _corrected(table.ravel(), ratio)
     by_seed, by_fold, residual = _mean_squares(table)
     fold_part = (1 / folds + ratio) / seeds * by_fold
-    seed_part, taken = (by_seed / table.size, residual / table.size) if by_seed > residual else (0.0, 0.0)
+    seed_part, taken = (
+        (by_seed / table.size, residual / table.size) if by_seed > residual else (0.0, 0.0)
+    )
     squared = fold_part + seed_part - taken
-    spread = fold_part**2 / (folds - 1) + seed_part**2 / (seeds - 1) + taken**2 / ((seeds - 1) * (folds - 1))
+    spread = (
+        fold_part**2 / (folds - 1)
+        + seed_part**2 / (seeds - 1)
+        + taken**2 / ((seeds - 1) * (folds - 1))
+    )
     freedom = max(squared**2 / spread if spread > 0 else 0, min(seeds, folds) - 1)
     method = f"Nadeau-Bengio t, {seeds} seeds x {folds} folds"
     return _Estimate(float(table.mean()), math.sqrt(squared), freedom, table.size, method)
@@ -250,11 +274,20 @@ def _interval(estimate: _Estimate, confidence: float) -> Interval:
     import scipy.stats
 
     if not 0 < confidence < 1:
-        raise ValueError(f"wanted a confidence between 0 and 1, but came {confidence}; 0.95 is usual")
+        raise ValueError(
+            f"wanted a confidence between 0 and 1, but came {confidence}; 0.95 is usual"
+        )
     if estimate.n == 1:
         return Interval(estimate.mean, math.nan, math.nan, 1, "none (n=1)", confidence)
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, estimate.freedom)) * estimate.error
-    return Interval(estimate.mean, estimate.mean - half, estimate.mean + half, estimate.n, estimate.method, confidence)
+    return Interval(
+        estimate.mean,
+        estimate.mean - half,
+        estimate.mean + half,
+        estimate.n,
+        estimate.method,
+        confidence,
+    )
 
 
 def _p_value(estimate: _Estimate) -> float:
@@ -270,7 +303,9 @@ def _p_value(estimate: _Estimate) -> float:
 def _complete(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
-        raise ValueError(f"wanted at least one score, but came an array of shape {array.shape}; check the selection")
+        raise ValueError(
+            f"wanted at least one score, but came an array of shape {array.shape}; check the selection"
+        )
     bad = int((~np.isfinite(array)).sum())
     if bad:
         raise ValueError(
@@ -282,13 +317,17 @@ def _complete(values: ArrayLike) -> NDArray[np.float64]:
 def _table(scores: ArrayLike) -> NDArray[np.float64]:
     table = _complete(scores)
     if table.ndim != 2:
-        raise ValueError(f"wanted scores [seeds, folds], but came shape {table.shape}; use t_interval for one axis")
+        raise ValueError(
+            f"wanted scores [seeds, folds], but came shape {table.shape}; use t_interval for one axis"
+        )
     return table
 
 
 def _row_ratio(train_rows: float, test_rows: float) -> float:
     if train_rows <= 0 or test_rows <= 0:
-        raise ValueError(f"wanted positive row counts, but came {train_rows} and {test_rows}; give rows of one fold")
+        raise ValueError(
+            f"wanted positive row counts, but came {train_rows} and {test_rows}; give rows of one fold"
+        )
     return test_rows / train_rows
 
 

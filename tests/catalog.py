@@ -12,7 +12,11 @@ import jax.numpy as jnp
 
 from jnn import layers
 
-NOT_OF_ARRAYS = {"conv_plan", "empty_cache", "sinusoidal_positions"}  # public functions of sizes alone need no row
+NOT_OF_ARRAYS = {
+    "conv_plan",
+    "empty_cache",
+    "sinusoidal_positions",
+}  # public functions of sizes alone need no row
 
 BATCH = 6  # shared out as (2, 3) where leading batch axes are free
 
@@ -24,9 +28,13 @@ class Row(NamedTuple):
     function: Callable[..., Any]  # of (*arguments), or (*arguments, key=key) if random
     arguments: Callable[[jax.Array], tuple]  # key -> arrays or pytrees of arrays
     params: tuple[int, ...] = ()  # the arguments that a population carries one of for each member
-    free_batch: tuple[int, ...] = ()  # the arguments whose first axis, BATCH long, may be any leading axes
+    free_batch: tuple[
+        int, ...
+    ] = ()  # the arguments whose first axis, BATCH long, may be any leading axes
     random: bool = False  # takes key=...
-    keeps_bfloat16: bool = True  # bfloat16 in all float arguments gives bfloat16 in all float results
+    keeps_bfloat16: bool = (
+        True  # bfloat16 in all float arguments gives bfloat16 in all float results
+    )
 
 
 def shaped(*shapes: tuple[int, ...]) -> Callable[[jax.Array], tuple]:
@@ -44,7 +52,10 @@ def dict_of(**shapes: tuple[int, ...]) -> Callable[[jax.Array], dict]:
 
     def values(key):
         keys = jax.random.split(key, len(shapes))
-        return {name: 0.5 * jax.random.normal(k, shape) for k, (name, shape) in zip(keys, shapes.items(), strict=True)}
+        return {
+            name: 0.5 * jax.random.normal(k, shape)
+            for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+        }
 
     return values
 
@@ -76,7 +87,11 @@ def recurrent(gates: int, *carry: tuple[int, ...]) -> Callable[[jax.Array], tupl
     def arguments(key):
         x_key, params_key, carry_key = jax.random.split(key, 3)
         first = shaped(*carry)(carry_key)
-        return *shaped((BATCH, 4, 3))(x_key), params(params_key), first if len(first) > 1 else first[0]
+        return (
+            *shaped((BATCH, 4, 3))(x_key),
+            params(params_key),
+            first if len(first) > 1 else first[0],
+        )
 
     return arguments
 
@@ -115,7 +130,13 @@ LINEAR = [
         params=(1,),
     ),
     Row("embedding", layers.embedding, _ids_and_table, params=(1,), free_batch=(0,)),
-    Row("lora", layers.lora, shaped((BATCH, 3), (3, 4), (3, 2), (2, 4)), params=(2, 3), free_batch=(0,)),
+    Row(
+        "lora",
+        layers.lora,
+        shaped((BATCH, 3), (3, 4), (3, 2), (2, 4)),
+        params=(2, 3),
+        free_batch=(0,),
+    ),
 ]
 
 NORM = [
@@ -132,7 +153,13 @@ NORM = [
         shaped((BATCH, 3)),
         keeps_bfloat16=False,
     ),
-    Row("layer_norm", layers.layer_norm, shaped((BATCH, 4), (4,), (4,)), params=(1, 2), free_batch=(0,)),
+    Row(
+        "layer_norm",
+        layers.layer_norm,
+        shaped((BATCH, 4), (4,), (4,)),
+        params=(1, 2),
+        free_batch=(0,),
+    ),
     Row("rms_norm", layers.rms_norm, shaped((BATCH, 4), (4,)), params=(1,), free_batch=(0,)),
     Row(
         "group_norm",
@@ -144,15 +171,33 @@ NORM = [
 ]
 
 REGULARIZE = [
-    Row("dropout", layers.dropout, lambda key: (*shaped((BATCH, 3))(key), jnp.array(0.4)), params=(1,), random=True),
+    Row(
+        "dropout",
+        layers.dropout,
+        lambda key: (*shaped((BATCH, 3))(key), jnp.array(0.4)),
+        params=(1,),
+        random=True,
+    ),
     Row(
         "dropout of channels",
         lambda x, key: layers.dropout(x, 0.4, key=key, broadcast_axes=(1,)),
         shaped((2, 3, 4)),
         random=True,
     ),
-    Row("l1", layers.l1, lambda key: (dict_of(kernel=(2, 3))(key),), params=(0,), keeps_bfloat16=False),
-    Row("l2", layers.l2, lambda key: (dict_of(kernel=(2, 3))(key),), params=(0,), keeps_bfloat16=False),
+    Row(
+        "l1",
+        layers.l1,
+        lambda key: (dict_of(kernel=(2, 3))(key),),
+        params=(0,),
+        keeps_bfloat16=False,
+    ),
+    Row(
+        "l2",
+        layers.l2,
+        lambda key: (dict_of(kernel=(2, 3))(key),),
+        params=(0,),
+        keeps_bfloat16=False,
+    ),
     Row(
         "elastic_net",
         lambda params: layers.elastic_net(params, 0.3),
@@ -173,14 +218,38 @@ RECURRENT = [
         free_batch=(0, 2),
     ),
     Row("lstm", layers.lstm, recurrent(4, (BATCH, 2), (BATCH, 2)), params=(1,), free_batch=(0, 2)),
-    Row("rnn_cell", _one_step(layers.rnn_cell), recurrent(1, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
-    Row("gru_cell", _one_step(layers.gru_cell), recurrent(3, (BATCH, 2)), params=(1,), free_batch=(0, 2)),
-    Row("lstm_cell", _one_step(layers.lstm_cell), recurrent(4, (BATCH, 2), (BATCH, 2)), params=(1,), free_batch=(0, 2)),
+    Row(
+        "rnn_cell",
+        _one_step(layers.rnn_cell),
+        recurrent(1, (BATCH, 2)),
+        params=(1,),
+        free_batch=(0, 2),
+    ),
+    Row(
+        "gru_cell",
+        _one_step(layers.gru_cell),
+        recurrent(3, (BATCH, 2)),
+        params=(1,),
+        free_batch=(0, 2),
+    ),
+    Row(
+        "lstm_cell",
+        _one_step(layers.lstm_cell),
+        recurrent(4, (BATCH, 2), (BATCH, 2)),
+        params=(1,),
+        free_batch=(0, 2),
+    ),
     Row("bidirectional", _two_ways, _sequences_of_lengths, params=(1,), free_batch=(0, 2)),
 ]
 
 ATTENTION = [
-    Row("attention", layers.attention, shaped(*[(BATCH, 3, 2, 4)] * 3), params=(1, 2), free_batch=(0, 1, 2)),
+    Row(
+        "attention",
+        layers.attention,
+        shaped(*[(BATCH, 3, 2, 4)] * 3),
+        params=(1, 2),
+        free_batch=(0, 1, 2),
+    ),
     Row(
         "attention of grouped heads, masked",
         lambda q, k, v, bias, key: layers.attention(
@@ -190,8 +259,17 @@ ATTENTION = [
         params=(3,),
         random=True,
     ),
-    Row("causal_mask", lambda offset: layers.causal_mask(2, 3, offset=offset), lambda key: (jnp.array(1),)),
-    Row("rotary", lambda x: layers.rotary(x, jnp.arange(3)), shaped((BATCH, 3, 2, 4)), free_batch=(0,)),
+    Row(
+        "causal_mask",
+        lambda offset: layers.causal_mask(2, 3, offset=offset),
+        lambda key: (jnp.array(1),),
+    ),
+    Row(
+        "rotary",
+        lambda x: layers.rotary(x, jnp.arange(3)),
+        shaped((BATCH, 3, 2, 4)),
+        free_batch=(0,),
+    ),
     Row("extend_cache", _cached_attention, shaped((3, 2, 4), (3, 2, 4), (3, 2, 4))),
 ]
 
@@ -216,7 +294,10 @@ CONV = [
         params=(1,),
     ),
     Row(
-        "conv depthwise", lambda x, kernel: layers.conv(x, kernel, groups=4), shaped((2, 5, 4), (3, 1, 4)), params=(1,)
+        "conv depthwise",
+        lambda x, kernel: layers.conv(x, kernel, groups=4),
+        shaped((2, 5, 4), (3, 1, 4)),
+        params=(1,),
     ),
     Row(
         "conv_transpose",

@@ -43,29 +43,42 @@ def windows_of(image: np.ndarray, padding: int) -> list[np.ndarray]:
 
 
 def test_shape_and_type_stay(changed):
-    for leaf in jax.tree.leaves({name: value for name, value in changed.items() if name != "mixup"}):
+    for leaf in jax.tree.leaves(
+        {name: value for name, value in changed.items() if name != "mixup"}
+    ):
         assert (leaf.shape, leaf.dtype) == (IMAGES.shape, jnp.float32)
     bytes_ = (X * 255).astype(jnp.uint8)
-    assert augment.flip(bytes_, key=KEY).dtype == augment.crop(bytes_, 1, key=KEY).dtype == jnp.uint8
+    assert (
+        augment.flip(bytes_, key=KEY).dtype == augment.crop(bytes_, 1, key=KEY).dtype == jnp.uint8
+    )
 
 
 def test_a_key_fixes_the_bits_and_another_changes_them(changed):
     again, other = (jax.jit(everything)(X, ONE_HOT, key=key) for key in (KEY, jax.random.key(4)))
     for name in changed:
         jax.tree.map(np.testing.assert_array_equal, changed[name], again[name])
-        assert not np.array_equal(jax.tree.leaves(changed[name])[0], jax.tree.leaves(other[name])[0]), name
+        assert not np.array_equal(
+            jax.tree.leaves(changed[name])[0], jax.tree.leaves(other[name])[0]
+        ), name
 
 
 def test_members_under_vmap_are_a_loop_over_their_keys(changed):
     keys = jnp.stack([KEY, jax.random.key(9)])
     members = jax.jit(jax.vmap(lambda key: everything(X, ONE_HOT, key=key)))(keys)
-    jax.tree.map(lambda many, one: np.testing.assert_allclose(many[0], one, rtol=1e-6), members, changed)
+    jax.tree.map(
+        lambda many, one: np.testing.assert_allclose(many[0], one, rtol=1e-6), members, changed
+    )
     one = jax.jit(everything)(X, ONE_HOT, key=keys[1])
-    jax.tree.map(lambda many, one: np.testing.assert_allclose(many[1], one, rtol=1e-6), members, one)
+    jax.tree.map(
+        lambda many, one: np.testing.assert_allclose(many[1], one, rtol=1e-6), members, one
+    )
 
 
 def test_flip_mirrors_some_examples_and_leaves_the_others(changed):
-    mirrored = [np.array_equal(got, image[:, ::-1]) for got, image in zip(changed["flip"], IMAGES, strict=True)]
+    mirrored = [
+        np.array_equal(got, image[:, ::-1])
+        for got, image in zip(changed["flip"], IMAGES, strict=True)
+    ]
     same = [np.array_equal(got, image) for got, image in zip(changed["flip"], IMAGES, strict=True)]
     assert np.array_equal(mirrored, np.logical_not(same)) and 0 < sum(mirrored) < 6
     np.testing.assert_array_equal(augment.flip(X, 1.0, axis=1, key=KEY), IMAGES[:, ::-1])
@@ -73,7 +86,9 @@ def test_flip_mirrors_some_examples_and_leaves_the_others(changed):
 
 def test_flip_takes_the_rate_of_a_member():
     x = jnp.tile(jnp.arange(2.0)[:, None], (4000, 1, 1))
-    flipped = jax.jit(jax.vmap(lambda rate: augment.flip(x, rate, key=KEY)[:, 0, 0].mean()))(jnp.array([0.0, 0.3, 1.0]))
+    flipped = jax.jit(jax.vmap(lambda rate: augment.flip(x, rate, key=KEY)[:, 0, 0].mean()))(
+        jnp.array([0.0, 0.3, 1.0])
+    )
     np.testing.assert_allclose(flipped, [0, 0.3, 1], atol=0.04)  # 5 deviations of 4000 draws
 
 
@@ -147,14 +162,26 @@ def test_mixup_of_alpha_0_changes_nothing():
         ),
         (lambda: augment.crop(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
         (lambda: augment.cutout(X[:, 0, 0], 1, key=KEY), r"wanted x \[batch, \*space, channels\]"),
-        (lambda: augment.mixup(X, jnp.arange(6), 0.4, key=KEY), r"but got int32; pass jax.nn.one_hot\(y, classes\)"),
+        (
+            lambda: augment.mixup(X, jnp.arange(6), 0.4, key=KEY),
+            r"but got int32; pass jax.nn.one_hot\(y, classes\)",
+        ),
         (
             lambda: inspect.unwrap(augment.mixup)(BYTES, ONE_HOT, 0.4, key=KEY),
             "wanted x of floating point, but got uint8",
         ),
-        (lambda: inspect.unwrap(augment.noise)(BYTES, 0.5, key=KEY), "wanted x of floating point, but got uint8"),
-        (lambda: augment.flip(X, axis=0, key=KEY), "wanted an axis of the examples, but got axis 0"),
-        (lambda: augment.flip(X, axis=4, key=KEY), "wanted an axis of the examples, but got axis 4"),
+        (
+            lambda: inspect.unwrap(augment.noise)(BYTES, 0.5, key=KEY),
+            "wanted x of floating point, but got uint8",
+        ),
+        (
+            lambda: augment.flip(X, axis=0, key=KEY),
+            "wanted an axis of the examples, but got axis 0",
+        ),
+        (
+            lambda: augment.flip(X, axis=4, key=KEY),
+            "wanted an axis of the examples, but got axis 4",
+        ),
     ],
 )
 def test_what_cannot_be_changed_is_one_sentence(call, sentence):

@@ -43,7 +43,10 @@ _GRU = {"input_kernel": (3, 6), "recurrent_kernel": (2, 6), "bias": (6,), "recur
 _LAYERS = {
     "conv": _CONV,
     "dense": {"x": (2, 3), "params": {"kernel": (3, 4), "bias": (4,)}},
-    "lstm": {"x": (2, 5, 3), "params": {"input_kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)}},
+    "lstm": {
+        "x": (2, 5, 3),
+        "params": {"input_kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)},
+    },
     "gru": {"x": (2, 5, 3), "params": _GRU},
     "attention": {"x": (3, 2, 5, 2, 4), "options": {"causal": True}},
     "layer_norm": {"x": (2, 3, 4), "params": _NORM},
@@ -77,7 +80,9 @@ def _twice(function, *arguments) -> float:
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_all_ways_to_convolve_agree_in_the_score(backward):
-    scores = [_score(m, "conv", backward=backward) for m in (jnn_layers, flax_layers, im2col_layers)]
+    scores = [
+        _score(m, "conv", backward=backward) for m in (jnn_layers, flax_layers, im2col_layers)
+    ]
     scores += [_score(jnn_layers, "conv", backward=backward, members=2)]
     scores += [_score(flax_layers, "conv", backward=backward, loop=False)]
     np.testing.assert_allclose(scores, scores[0], rtol=1e-5)
@@ -117,7 +122,9 @@ def test_a_network_of_a_peer_has_as_many_parameters_as_jnns(peer, network, monke
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     sizes = {k: v for k, v in _STEPS[network].items() if k != "data"}
     theirs = sum(math.prod(p.shape) for p in _parameters(peer, network, sizes))
-    theirs -= 4 * sizes["width"] if (peer, network) == ("torch", "lstm") else 0  # PyTorch's second bias
+    theirs -= (
+        4 * sizes["width"] if (peer, network) == ("torch", "lstm") else 0
+    )  # PyTorch's second bias
     _, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
     assert theirs == sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
 
@@ -129,7 +136,9 @@ def _parameters(peer: str, network: str, sizes: dict):
 
         net, _ = eqx.nn.make_with_state(function)(jax.random.key(0), **sizes)
         return jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
-    return function(**sizes).parameters() if peer == "torch" else function(**sizes).trainable_variables
+    return (
+        function(**sizes).parameters() if peer == "torch" else function(**sizes).trainable_variables
+    )
 
 
 @pytest.mark.parametrize("network", _STEPS)
@@ -152,7 +161,9 @@ def test_the_program_of_a_population_lowers_for_a_tpu(network, monkeypatch):
 
 
 def test_the_loop_of_steps_trains():
-    prepared = jnn_steps.prepare(jnn_steps.mlp, sizes=(16, 32, 10), data={"x": (32, 16), "classes": 10}, members=2)
+    prepared = jnn_steps.prepare(
+        jnn_steps.mlp, sizes=(16, 32, 10), data={"x": (32, 16), "classes": 10}, members=2
+    )
     first, last = prepared.play(1), prepared.play(300)
     assert first > 1.5 > 1.0 > last  # guessing among ten classes gives 2.3
     assert set(prepared.stages) == {"trace", "lower", "compile"}
@@ -160,8 +171,12 @@ def test_the_loop_of_steps_trains():
 
 def test_flops_on_paper_are_those_that_xla_counts():
     x, kernel = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((2, 9, 9, 3), (1, 1, 3, 8)))
-    convolve = functools.partial(jax.lax.conv_general_dilated, window_strides=(2, 2), padding="SAME")
-    counted = _twice(functools.partial(convolve, dimension_numbers=("NHWC", "HWIO", "NHWC")), x, kernel)
+    convolve = functools.partial(
+        jax.lax.conv_general_dilated, window_strides=(2, 2), padding="SAME"
+    )
+    counted = _twice(
+        functools.partial(convolve, dimension_numbers=("NHWC", "HWIO", "NHWC")), x, kernel
+    )
     assert flops.conv(x.shape, kernel.shape, 2) == pytest.approx(counted, rel=0.01)
     q = jax.ShapeDtypeStruct((2, 16, 2, 64), jnp.float32)
     products = lambda q, k, v: jnp.einsum("bhts,bshd->bthd", jnp.einsum("bthd,bshd->bhts", q, k), v)  # noqa: E731
@@ -183,15 +198,21 @@ def test_a_scaling_series_has_its_slope():
 
 
 _BAR = Bar("never slower than the best peer", ("a", "b"), "jnn", at_least=1.0)
-_TASK = Task("small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e6, agree=1e-3, most=2.0)
+_TASK = Task(
+    "small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e6, agree=1e-3, most=2.0
+)
 _CEILINGS = {"matmul_gflops": 100.0, "copy_gbps": 10.0}
 
 
 @pytest.mark.parametrize(
-    ("peer", "score", "holds"), [(12.0, 1.0, True), (9.0, 1.0, False), (12.0, 1.1, False), (12.0, 3.0, False)]
+    ("peer", "score", "holds"),
+    [(12.0, 1.0, True), (9.0, 1.0, False), (12.0, 1.1, False), (12.0, 3.0, False)],
 )
 def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
-    found = {n: _sample(n, [t] * 3, s) for n, t, s in (("jnn", 10.0, 1.0), ("a", 50.0, 1.0), ("b", peer, score))}
+    found = {
+        n: _sample(n, [t] * 3, s)
+        for n, t, s in (("jnn", 10.0, 1.0), ("a", 50.0, 1.0), ("b", peer, score))
+    }
     (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
     assert (judged.fastest, judged.holds) == ("b", holds)
 
@@ -199,7 +220,12 @@ def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
 def test_the_fastest_peer_is_the_one_with_the_smallest_ratio():
     """In the rounds where we were slow, b was too: its median is the larger one, its ratio the smaller."""
     found = {
-        n: _sample(n, t) for n, t in (("jnn", [10.0, 20.0, 21.0]), ("a", [19.0, 19.0, 31.0]), ("b", [9.0, 20.0, 21.0]))
+        n: _sample(n, t)
+        for n, t in (
+            ("jnn", [10.0, 20.0, 21.0]),
+            ("a", [19.0, 19.0, 31.0]),
+            ("b", [9.0, 20.0, 21.0]),
+        )
     }
     (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
     assert judged.fastest == "b" and judged.ratio.median == 1.0
@@ -214,7 +240,9 @@ def test_a_difference_is_taken_in_microseconds():
 
 @pytest.mark.parametrize(("ceiling", "share"), [(MATMUL, 0.5), (COPY, 0.25)])
 def test_a_share_of_a_ceiling_is_a_bar(ceiling, share):
-    task = dataclasses.replace(_TASK, bytes=5e4, bars=(Bar("share", (ceiling,), "jnn", at_least=0.4),))
+    task = dataclasses.replace(
+        _TASK, bytes=5e4, bars=(Bar("share", (ceiling,), "jnn", at_least=0.4),)
+    )
     (judged,) = judge.judge_task(task, {"jnn": _sample("jnn", [20.0, 20.0])}, _CEILINGS)
     assert judged.ratio.median == pytest.approx(share) and judged.holds is (share > 0.4)
 
@@ -226,7 +254,9 @@ def test_a_task_is_measured_and_who_cannot_do_it_is_named(monkeypatch):
     unable = dataclasses.replace(able, name="unable", arguments={"options": {"stride": 2}})
     ghost = Contender("ghost", "ghost", needs="no_such_library")
     two = Contender("two members", "jnn_layers", 2)
-    task = dataclasses.replace(_TASK, contenders=(able, two, unable, ghost), rounds=2, seconds=0.001, most=None)
+    task = dataclasses.replace(
+        _TASK, contenders=(able, two, unable, ghost), rounds=2, seconds=0.001, most=None
+    )
     records = record.as_dicts([_RUN, *next(measure_tasks.measure_tasks("r", [task], quick=False))])
     found = record.samples(records, "r", "small")
     assert list(found) == ["im2col", "two members"] and len(found["im2col"].steady) == 2
@@ -245,7 +275,15 @@ def test_counts_of_a_program_are_its_instructions():
 
 def test_what_a_fusion_or_a_reduction_holds_is_no_dispatch_and_a_loops_body_is():
     all_of_it, outside = counters._operations(_PROGRAM)
-    assert all_of_it == ["parameter", "exponential", "add", "fusion", "parameter", "reduce", "while"]
+    assert all_of_it == [
+        "parameter",
+        "exponential",
+        "add",
+        "fusion",
+        "parameter",
+        "reduce",
+        "while",
+    ]
     assert outside == ["fusion", "parameter", "reduce", "while"]
 
 
@@ -273,12 +311,15 @@ ENTRY %main (x: f32[2]) -> f32[] {
 
 
 @pytest.mark.parametrize(
-    "task", [t for s in ("step", "gpu") for t in SUITES[s] if isinstance(t, Task)], ids=lambda t: t.name
+    "task",
+    [t for s in ("step", "gpu") for t in SUITES[s] if isinstance(t, Task)],
+    ids=lambda t: t.name,
 )
 def test_the_bytes_of_a_step_are_those_of_its_parameters(task):
     shape = {"x": (1, *task.arguments["data"]["x"][1:])}
     _, start = jnn_steps.make(
-        getattr(jnn_steps, task.function), **{**task.arguments, "data": {**task.arguments["data"], **shape}}
+        getattr(jnn_steps, task.function),
+        **{**task.arguments, "data": {**task.arguments["data"], **shape}},
     )
     parameters = sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
     assert task.bytes == flops.traffic(parameters), parameters
@@ -304,14 +345,19 @@ def _sample(name: str, steady: list[float], score: float = 1.0) -> record.Sample
 
 
 def test_a_count_that_grows_fails_and_one_that_falls_is_told():
-    grown = compare.compare(_counter(stablehlo=100, peak_bytes=100), _counter(stablehlo=101, peak_bytes=101))
+    grown = compare.compare(
+        _counter(stablehlo=100, peak_bytes=100), _counter(stablehlo=101, peak_bytes=101)
+    )
     assert grown.failures == ["step: stablehlo 100 -> 101"]  # memory may grow by 2 %
     fallen = compare.compare(_counter(peak_bytes=100), _counter(peak_bytes=90))
     assert not fallen.failures and "peak_bytes 100 -> 90" in fallen.text
 
 
 def test_a_count_of_the_compiler_is_not_compared_between_machines_and_that_is_told():
-    other = [{**_RUN, "cpu": {**_CPU, "model": "other"}}, _counter(peak_bytes=200, compilations=3)[1]]
+    other = [
+        {**_RUN, "cpu": {**_CPU, "model": "other"}},
+        _counter(peak_bytes=200, compilations=3)[1],
+    ]
     found = compare.compare(_counter(peak_bytes=100, compilations=2), other)
     assert found.failures == ["step: compilations 2 -> 3"]
     assert "not compared: 1 counts, as they were taken with another processor" in found.text
@@ -323,12 +369,18 @@ def test_a_count_beyond_its_own_limit_or_no_longer_taken_fails():
     new = _counter(peak_over_lax=1.6)
     new[1]["most"] = {"peak_over_lax": 1.5}
     found = compare.compare(_counter(peak_over_lax=1.6, stablehlo=9), new)
-    assert found.failures == ["step: peak_over_lax 1.6, at most 1.5", "step: stablehlo is no longer counted"]
+    assert found.failures == [
+        "step: peak_over_lax 1.6, at most 1.5",
+        "step: stablehlo is no longer counted",
+    ]
     assert "note step: not in the baseline" in compare.compare([_RUN], _counter(stablehlo=9)).text
 
 
 def test_a_limit_of_times_below_the_one_that_is_told_counts():
-    assert len(compare.compare(_times(*range(100, 107)), _times(*range(107, 114)), fail=1.05).failures) == 1
+    assert (
+        len(compare.compare(_times(*range(100, 107)), _times(*range(107, 114)), fail=1.05).failures)
+        == 1
+    )
 
 
 def test_a_time_counts_as_changed_only_if_factor_and_ranks_agree():
@@ -352,7 +404,10 @@ def test_of_three_rounds_all_must_be_slower_and_that_fails_nothing():
 
 
 def test_a_peers_time_fails_nothing():
-    before, slower = ([_RUN, {**_times(*times)[1], "peer": "torch"}] for times in (range(100, 107), range(130, 137)))
+    before, slower = (
+        [_RUN, {**_times(*times)[1], "peer": "torch"}]
+        for times in (range(100, 107), range(130, 137))
+    )
     found = compare.compare(before, slower, fail=1.1)
     assert "x 1.29" in found.text and not found.failures
 
@@ -370,14 +425,18 @@ def test_contenders_that_nobody_knows_are_told():
 
 def test_what_is_meant_for_a_gpu_is_not_run_on_a_cpu(capsys):
     run("gpu", device="cpu")
-    assert capsys.readouterr().out.startswith("not run, because meant for another device than cpu: gpu_digits, gpu_len")
+    assert capsys.readouterr().out.startswith(
+        "not run, because meant for another device than cpu: gpu_digits, gpu_len"
+    )
 
 
 @pytest.mark.peers
 def test_both_networks_of_the_gpu_suite_are_resnet_18():
     from benchmarks import torch_models
 
-    params, _ = jnn.as_model(jnn_steps.resnet18()).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    params, _ = jnn.as_model(jnn_steps.resnet18()).init(
+        jax.random.key(0), jnp.zeros((1, 32, 32, 3))
+    )
     theirs = sum(p.numel() for p in torch_models.resnet18().parameters())
     assert sum(a.size for a in jax.tree.leaves(params)) == theirs == 11_173_962
 
@@ -390,9 +449,13 @@ def test_a_device_is_set_for_every_contender():
 
 def test_every_figure_of_the_readme_is_made_from_the_records():
     text = readme.README.read_text()
-    assert readme.filled(text, readme.committed()) == text, "run `python -m benchmarks report --readme`"
+    assert readme.filled(text, readme.committed()) == text, (
+        "run `python -m benchmarks report --readme`"
+    )
     section = text.split("## What is measured")[1].split("\n## ")[0]
-    written = re.sub(r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)", "", section, flags=re.DOTALL)
+    written = re.sub(
+        r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)", "", section, flags=re.DOTALL
+    )
     assert not re.findall(r"\d", written), "a figure outside of the blocks that the script makes"
 
 
@@ -408,12 +471,24 @@ def test_a_block_that_nobody_makes_is_an_error():
 
 
 def test_plots_are_drawn_of_what_was_measured(tmp_path: Path):
-    about = {"kind": "task", "run": "r", "case": SUITES["layers"][0].name, "matmul_gflops": 100.0, "copy_gbps": 10.0}
-    layers = record.as_dicts([_RUN, about, dataclasses.replace(_sample("jnn", [10.0]), case=about["case"])])
+    about = {
+        "kind": "task",
+        "run": "r",
+        "case": SUITES["layers"][0].name,
+        "matmul_gflops": 100.0,
+        "copy_gbps": 10.0,
+    }
+    layers = record.as_dicts(
+        [_RUN, about, dataclasses.replace(_sample("jnn", [10.0]), case=about["case"])]
+    )
     step = record.as_dicts([_RUN, {**about, "case": SUITES["step"][0].name}])
-    step += record.as_dicts([dataclasses.replace(_sample(n, [9.0]), case=SUITES["step"][0].name) for n in ("jnn", "a")])
+    step += record.as_dicts(
+        [dataclasses.replace(_sample(n, [9.0]), case=SUITES["step"][0].name) for n in ("jnn", "a")]
+    )
     paths = plots.draw({**dict.fromkeys(SUITES, ()), "layers": layers, "step": step}, tmp_path)
-    assert [p.name for p in paths] == ["roofline.png", "peers.png"] and all(p.stat().st_size > 5000 for p in paths)
+    assert [p.name for p in paths] == ["roofline.png", "peers.png"] and all(
+        p.stat().st_size > 5000 for p in paths
+    )
 
 
 def test_a_counter_over_its_limit_is_a_miss():

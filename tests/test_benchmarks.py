@@ -36,7 +36,9 @@ def test_interval_is_scipys_t_interval():
     values = np.random.default_rng(0).normal(size=9)
     lower, upper = scipy.stats.t.interval(0.95, 8, values.mean(), scipy.stats.sem(values))
     found = kernel.interval(values)
-    np.testing.assert_allclose((found.mean, found.lower, found.upper), (values.mean(), lower, upper), rtol=1e-12)
+    np.testing.assert_allclose(
+        (found.mean, found.lower, found.upper), (values.mean(), lower, upper), rtol=1e-12
+    )
     assert kernel.interval([0.5]).agrees(found)
 
 
@@ -50,12 +52,16 @@ def test_rounds_are_interleaved_and_each_follows_a_rest():
     def play(name):
         return lambda: log.append(name) or _round(1.0)
 
-    results = kernel.interleave({"a": play("a"), "b": play("b")}, 2, rest=lambda: log.append("rest"))
+    results = kernel.interleave(
+        {"a": play("a"), "b": play("b")}, 2, rest=lambda: log.append("rest")
+    )
     assert log == ["rest", "a", "rest", "b"] * 2
     assert [len(rounds) for rounds in results.values()] == [2, 2]
 
 
-@pytest.mark.parametrize(("seconds", "played"), [((1.0, 1.05, 9.0), 2), ((9.0, 2.0, 1.9, 9.0), 3), ((1.0, 2.0) * 3, 4)])
+@pytest.mark.parametrize(
+    ("seconds", "played"), [((1.0, 1.05, 9.0), 2), ((9.0, 2.0, 1.9, 9.0), 3), ((1.0, 2.0) * 3, 4)]
+)
 def test_warm_up_ends_when_two_rounds_agree_or_patience_does(seconds, played):
     rounds = iter(map(_round, seconds))
     assert len(kernel.warm_up(lambda: next(rounds), at_most=4)) == played
@@ -73,9 +79,14 @@ def test_who_fails_in_a_round_is_left_out_and_told_of():
         return one
 
     plays, failures = {name: play(name) for name in seconds}, {}
-    assert list(kernel.warm_ups(plays, dict.fromkeys(plays, 2), failures)) == ["good", "bad"] and not failures
+    assert (
+        list(kernel.warm_ups(plays, dict.fromkeys(plays, 2), failures)) == ["good", "bad"]
+        and not failures
+    )
     found = kernel.interleave(plays, 3, failures=failures)
-    assert list(found) == ["good"] and len(found["good"]) == 3 and failures == {"bad": "out of memory"}
+    assert (
+        list(found) == ["good"] and len(found["good"]) == 3 and failures == {"bad": "out of memory"}
+    )
 
 
 def test_paired_ratio_removes_a_drift_that_both_sides_met():
@@ -110,7 +121,9 @@ def test_images_without_mnist_are_enlarged_digits(name, monkeypatch):
     assert "digits" in work.source
 
 
-_TIMED = [(suite, e) for suite, entries in SUITES.items() for e in entries if isinstance(e, Case | Task)]
+_TIMED = [
+    (suite, e) for suite, entries in SUITES.items() for e in entries if isinstance(e, Case | Task)
+]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -141,7 +154,9 @@ def test_no_contender_inherits_flags_or_threads(monkeypatch):
 
 
 def test_a_job_is_its_first_call_and_the_rest_at_the_steady_pace():
-    timing = _timing("peer", steady=[10.0], members=2, first=3.0)  # 2 members of 100 steps: 2 ms at 10 us
+    timing = _timing(
+        "peer", steady=[10.0], members=2, first=3.0
+    )  # 2 members of 100 steps: 2 ms at 10 us
     assert timing.job_seconds(1000, steady=10.0) == pytest.approx([3.0 + 0.008])
     assert timing.compile_seconds(steady=10.0) == pytest.approx([3.0 - 0.002])
 
@@ -156,10 +171,17 @@ def test_records_come_back_as_they_were_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("peer_time", "accuracy", "verdict"),
-    [(35.0, 0.9, "pass"), (25.0, 0.9, "**MISS**"), (35.0, 0.2, "does not count"), (35.0, 0.6, "does not count")],
+    [
+        (35.0, 0.9, "pass"),
+        (25.0, 0.9, "**MISS**"),
+        (35.0, 0.2, "does not count"),
+        (35.0, 0.6, "does not count"),
+    ],
 )
 def test_a_bar_passes_misses_or_does_not_count(peer_time, accuracy, verdict):
-    slow = dataclasses.replace(_timing("slow", steady=[90.0, 95.0]), accuracy=kernel.interval([accuracy, accuracy]))
+    slow = dataclasses.replace(
+        _timing("slow", steady=[90.0, 95.0]), accuracy=kernel.interval([accuracy, accuracy])
+    )
     peer = dataclasses.replace(slow, contender="peer", steady=[peer_time, peer_time])
     records = record.as_dicts([_RUN, _ABOUT, _timing("jnn", steady=[10.0, 10.0]), slow, peer])
     line = next(line for line in report.report(records, [_CASE]).splitlines() if "faster" in line)
@@ -168,13 +190,22 @@ def test_a_bar_passes_misses_or_does_not_count(peer_time, accuracy, verdict):
 
 
 def test_accuracies_apart_are_a_miss():
-    peer = dataclasses.replace(_timing("peer", steady=[9.0]), accuracy=kernel.interval([0.6, 0.61, 0.62]))
+    peer = dataclasses.replace(
+        _timing("peer", steady=[9.0]), accuracy=kernel.interval([0.6, 0.61, 0.62])
+    )
     records = record.as_dicts([_RUN, _ABOUT, _timing("jnn", steady=[10.0]), peer])
-    assert "| accuracy as jnn's; not: peer | intervals within .005 |  | **MISS** |" in report.report(records, [_CASE])
+    assert (
+        "| accuracy as jnn's; not: peer | intervals within .005 |  | **MISS** |"
+        in report.report(records, [_CASE])
+    )
 
 
 def test_a_report_shows_the_latest_run_of_a_case():
-    older = [{**_RUN, "run": "old"}, {**_ABOUT, "run": "old"}, dataclasses.replace(_timing("jnn", [5.0]), run="old")]
+    older = [
+        {**_RUN, "run": "old"},
+        {**_ABOUT, "run": "old"},
+        dataclasses.replace(_timing("jnn", [5.0]), run="old"),
+    ]
     records = record.as_dicts([*older, _RUN, _ABOUT, _timing("jnn", [10.0])])
     assert "| 10 (10-10; 1) |" in report.report(records, [_CASE])
 
@@ -192,12 +223,16 @@ def test_large_numbers_are_printed_without_exponent():
 
 def test_a_case_is_measured_in_two_processes(monkeypatch):
     """From fresh processes to the table, with the cheapest contender."""
-    monkeypatch.setattr(measure, "ceilings", lambda device: {"matmul_gflops": 100.0, "copy_gbps": 10.0})
+    monkeypatch.setattr(
+        measure, "ceilings", lambda device: {"matmul_gflops": 100.0, "copy_gbps": 10.0}
+    )
     twin = dataclasses.replace(_SKLEARN, name="twin", calls=2)
     ghost = Contender("ghost", "ghost", needs="no_such_library")
     dying = dataclasses.replace(_SKLEARN, name="dying", peer="no_such_peer")
     contenders = (_SKLEARN, twin, ghost, dying)
-    case = dataclasses.replace(_CASE, contenders=contenders, epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0)
+    case = dataclasses.replace(
+        _CASE, contenders=contenders, epochs=1, rounds=2, most_warm_ups=2, least_accuracy=0.0
+    )
     records = record.as_dicts([_RUN, *measure.measure_case("r", case)])
     about, found = records[1], record.timings(records, "r", "small")
     assert about["steps"] == 45 and about["step_flops"] == 323_584
@@ -205,13 +240,18 @@ def test_a_case_is_measured_in_two_processes(monkeypatch):
     assert [t.accuracy.n for t in found.values()] == [10, 18]  # no member twice
     assert found["twin"].member_steps == 2 * 45 and min(found["twin"].steady) > 0
     table = report.report(records, [case])
-    assert "| twin | 2 x 45 steps |" in table and "Not run: ghost: no_such_library is not inst" in table
+    assert (
+        "| twin | 2 x 45 steps |" in table
+        and "Not run: ghost: no_such_library is not inst" in table
+    )
     assert "; dying: ModuleNotFoundError: No module named 'benchmarks.peers.no_such_peer'" in table
     assert "| x faster: nobody | >= 3 | nan (nan-nan; 0) | not measured |" in table
 
 
 def test_the_death_of_a_process_is_told_with_its_last_words():
-    with pytest.raises(RuntimeError, match=r"'ghost' ended: [\s\S]*No module named 'benchmarks.peers.ghost'"):
+    with pytest.raises(
+        RuntimeError, match=r"'ghost' ended: [\s\S]*No module named 'benchmarks.peers.ghost'"
+    ):
         Worker(Contender("ghost", "ghost"), "digits", Budget(1, 1, 32), steps=45)
 
 

@@ -64,14 +64,25 @@ def test_vmap_over_inputs_and_over_parameters_is_a_loop(row):
         population = jax.vmap(lambda key, a: call(row, key, *a))(keys, stacked)
         if not row.params:
             return population, population
-        mixed = tuple(s if axis == 0 else a for s, a, axis in zip(stacked, first, only_params, strict=True))
-        return population, jax.vmap(lambda key, *a: call(row, key, *a), in_axes=(0, *only_params))(keys, *mixed)
+        mixed = tuple(
+            s if axis == 0 else a for s, a, axis in zip(stacked, first, only_params, strict=True)
+        )
+        return population, jax.vmap(lambda key, *a: call(row, key, *a), in_axes=(0, *only_params))(
+            keys, *mixed
+        )
 
     population, kernels = jax.jit(both)(jnp.stack(keys), stack(arguments))
-    assert_close(population, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)]))
+    assert_close(
+        population, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)])
+    )
     if row.params:
-        swapped = [tuple(a[i] if i in row.params else first[i] for i in range(len(first))) for a in arguments]
-        assert_close(kernels, stack([compiled(row)(key, *a) for key, a in zip(keys, swapped, strict=True)]))
+        swapped = [
+            tuple(a[i] if i in row.params else first[i] for i in range(len(first)))
+            for a in arguments
+        ]
+        assert_close(
+            kernels, stack([compiled(row)(key, *a) for key, a in zip(keys, swapped, strict=True)])
+        )
 
 
 @every_row
@@ -83,7 +94,9 @@ def test_scan_is_a_loop(row):
         return count + 1, call(row, key, *a)
 
     _, got = jax.jit(lambda xs: jax.lax.scan(body, 0, xs))((jnp.stack(keys), stack(arguments)))
-    assert_close(got, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)]))
+    assert_close(
+        got, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)])
+    )
 
 
 @every_row
@@ -95,7 +108,11 @@ def test_bfloat16_gives_the_promised_dtype_near_float32(row):
     wanted = jnp.bfloat16 if row.keeps_bfloat16 else jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(got) if is_float(leaf)} <= {jnp.dtype(wanted)}
     in_float32 = compiled(row)(keys[0], *rounded)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a.astype(b.dtype), b, rtol=0.05, atol=0.05), got, in_float32)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.astype(b.dtype), b, rtol=0.05, atol=0.05),
+        got,
+        in_float32,
+    )
 
 
 @every_row
@@ -130,12 +147,17 @@ def test_a_key_fixes_the_bits(row):
 def test_leading_batch_axes_are_free(row):
     keys, arguments = examples(row)
     flat = compiled(row)(keys[0], *arguments[0])
-    for rearrange in (lambda tree: with_batch_axes(tree, (2, 3)), lambda tree: jax.tree.map(lambda x: x[0], tree)):
+    for rearrange in (
+        lambda tree: with_batch_axes(tree, (2, 3)),
+        lambda tree: jax.tree.map(lambda x: x[0], tree),
+    ):
         pieces = [rearrange(a) if i in row.free_batch else a for i, a in enumerate(arguments[0])]
         assert_close(compiled(row)(keys[0], *pieces), rearrange(flat))
 
 
 def test_every_public_layer_is_in_the_catalogue():
     public = {name for name in layers.__all__ if inspect.isfunction(getattr(layers, name))}
-    rows = {row.name.split()[0] for row in ROWS} | set(layers.ACTIVATIONS)  # the row "activations" is of them all
+    rows = {row.name.split()[0] for row in ROWS} | set(
+        layers.ACTIVATIONS
+    )  # the row "activations" is of them all
     assert public - rows - NOT_OF_ARRAYS == set()

@@ -21,7 +21,9 @@ QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jnn.cli._main._configure_jax", lambda: None)  # the tests have set it up already
+    monkeypatch.setattr(
+        "jnn.cli._main._configure_jax", lambda: None
+    )  # the tests have set it up already
 
 
 def wrong(arguments, capsys):
@@ -34,7 +36,18 @@ def wrong(arguments, capsys):
 
 
 def test_a_run_prints_a_table_and_leaves_a_result(tmp_path, capsys):
-    main(["run", "iris", *QUICK, "--grid", "learning_rate=0.01,0.1", "dropout_rate=0,0.2", "--out", "here"])
+    main(
+        [
+            "run",
+            "iris",
+            *QUICK,
+            "--grid",
+            "learning_rate=0.01,0.1",
+            "dropout_rate=0,0.2",
+            "--out",
+            "here",
+        ]
+    )
     told = capsys.readouterr().out
     for words in (
         "plan:",
@@ -98,7 +111,9 @@ def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeyp
     (tmp_path / "here" / "curves.png").unlink()
     main(["resume", "here"])
     assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "curves.png").exists()
-    assert (tmp_path / "here" / "run.json").read_text() == note and not (tmp_path / "here" / "unfinished").exists()
+    assert (tmp_path / "here" / "run.json").read_text() == note and not (
+        tmp_path / "here" / "unfinished"
+    ).exists()
     assert "holds a run already" in wrong(["run", "iris", *QUICK, "--out", "here"], capsys)
 
 
@@ -112,7 +127,7 @@ def test_info_and_data_list(capsys):
 
 
 def test_a_home_that_cannot_be_written_takes_the_cache_only(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("jnn.population._plan.use_cpu_cores", lambda: None)  # JAX has its devices already
+    monkeypatch.setattr("jnn.population.use_cpu_cores", lambda: None)  # JAX has its devices already
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "home" / "cache"))
     CONFIGURE()
@@ -150,7 +165,10 @@ WRONG = [
     (["run", "iris", "--window", "8"], "wanted a CSV file with --window"),
     (["run", "good.csv", "--target", "y", "--window", "8"], "wanted --horizon with --window"),
     (["run", "good.csv", "--horizon", "2", "--text", "a"], "a table without --horizon with --text"),
-    (["run", "good.csv", "--horizon", "2", "--task", "regression"], "a table without --horizon with --task"),
+    (
+        ["run", "good.csv", "--horizon", "2", "--task", "regression"],
+        "a table without --horizon with --task",
+    ),
     (["run", "good.csv", "--horizon", "2", "--window", "8", "--drop", "z"], "['z']"),
     (["run", "iris", "--model", "tree"], "wanted one of the models"),
     (["run", "iris", "--model", "mlp:x"], "whole numbers"),
@@ -184,8 +202,12 @@ def test_a_damaged_command_is_named(tmp_path, capsys):
 
 
 def test_a_column_is_left_out(tmp_path):
-    (tmp_path / "t.csv").write_text("day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20)))
-    made = recipe.prepare(recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2))
+    (tmp_path / "t.csv").write_text(
+        "day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20))
+    )
+    made = recipe.prepare(
+        recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2)
+    )
     assert made.data.feature_names == ("a",)
 
 
@@ -196,11 +218,15 @@ def test_a_recipe_says_what_it_makes():
 
 
 def test_the_installed_command_uses_every_core(tmp_path):
-    environment = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+    }
     done = subprocess.run(
         [sys.executable, "-m", "jnn", "run", "iris", *QUICK, "--out", "x"],
         env=environment | {"JAX_PLATFORMS": "cpu"}, cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert f"plan: {min(12, len(os.sched_getaffinity(0)))} device" in done.stdout and done.stderr == ""
+    assert (
+        f"plan: {min(12, len(os.sched_getaffinity(0)))} device" in done.stdout and done.stderr == ""
+    )
     assert json.loads((tmp_path / "x" / "command.json").read_text())["seeds"] == 2

@@ -67,7 +67,9 @@ def truth(case):
         padding = [(dilation[0] * (kernel[0] - 1), 0)]
 
     def function(x, kernel):
-        if not isinstance(padding, str):  # gradients under lax's own negative padding are wrong on CPU
+        if not isinstance(
+            padding, str
+        ):  # gradients under lax's own negative padding are wrong on CPU
             x = padded(x, padding)
         return lax.conv_general_dilated(
             x,
@@ -89,7 +91,8 @@ def layout(rank):
 
 def padded(x, pairs, between=0):
     pads = [
-        (before, after, gap) for (before, after), gap in zip(pairs, np.broadcast_to(between, len(pairs)), strict=True)
+        (before, after, gap)
+        for (before, after), gap in zip(pairs, np.broadcast_to(between, len(pairs)), strict=True)
     ]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 
@@ -119,7 +122,9 @@ def assert_close(got, wanted, tolerance=2e-5):
 @every_case
 def test_values_and_gradients_are_those_of_lax(case):
     args = operands(case)
-    assert_close(jax.jit(with_gradients(ours(case)))(*args), jax.jit(with_gradients(truth(case)))(*args))
+    assert_close(
+        jax.jit(with_gradients(ours(case)))(*args), jax.jit(with_gradients(truth(case)))(*args)
+    )
 
 
 @pytest.mark.parametrize("case", ["plain", "strides and dilation", "groups"])
@@ -145,7 +150,9 @@ def test_gradient_of_a_gradient_penalty_is_that_of_lax(case):
     x, kernel, weight = operands(case)
 
     def penalty(function):
-        return lambda x, kernel: sum((g**2).sum() for g in with_gradients(function)(x, kernel, weight)[1:])
+        return lambda x, kernel: sum(
+            (g**2).sum() for g in with_gradients(function)(x, kernel, weight)[1:]
+        )
 
     wanted = jax.jit(jax.grad(penalty(truth(case)), (0, 1)))(x, kernel)
     assert_close(jax.jit(jax.grad(penalty(ours(case)), (0, 1)))(x, kernel), wanted, 1e-4)
@@ -165,11 +172,17 @@ def test_forward_mode_and_linearize_are_those_of_lax():
 @pytest.mark.parametrize("lowering", ["lax", "auto"])
 def test_vmap_is_a_loop(case, axes, lowering):
     x, kernel, weight = operands(case)
-    stacks = [jnp.stack([a, 2 * a, -a]) if axis == 0 else a for a, axis in zip((x, kernel), axes, strict=True)]
+    stacks = [
+        jnp.stack([a, 2 * a, -a]) if axis == 0 else a
+        for a, axis in zip((x, kernel), axes, strict=True)
+    ]
     function = with_gradients(ours(case, lowering))
     got = jax.jit(jax.vmap(function, (*axes, None)))(*stacks, weight)
     loop = jax.jit(with_gradients(truth(case)))
-    single = [loop(*(a[i] if axis == 0 else a for a, axis in zip(stacks, axes, strict=True)), weight) for i in range(3)]
+    single = [
+        loop(*(a[i] if axis == 0 else a for a, axis in zip(stacks, axes, strict=True)), weight)
+        for i in range(3)
+    ]
     assert_close(got, tuple(jnp.stack(parts) for parts in zip(*single, strict=True)))
 
 
@@ -239,7 +252,9 @@ def test_bias_is_added_to_each_output_channel():
 
 def test_causal_padding_hides_the_future():
     x, kernel, _ = operands("causal")
-    jacobian = jax.jacobian(lambda x: ours("causal")(x, kernel).sum((0, 2)))(x)  # [time out, batch, time in, in]
+    jacobian = jax.jacobian(lambda x: ours("causal")(x, kernel).sum((0, 2)))(
+        x
+    )  # [time out, batch, time in, in]
     sees = np.abs(jacobian).sum((1, 3)) > 0
     assert (sees == np.tril(sees)).all() and np.diag(sees).all()
 
@@ -248,7 +263,11 @@ def test_causal_padding_hides_the_future():
 def test_no_images_have_no_gradient(channels):
     x, kernel = jnp.ones((0, 4, 4, channels)), jnp.ones((3, 3, channels, 2))
     gradient = jax.grad(lambda kernel: conv(x, kernel).sum())(kernel)
-    assert conv(x, kernel).shape == (0, 4, 4, 2) and gradient.shape == kernel.shape and not gradient.any()
+    assert (
+        conv(x, kernel).shape == (0, 4, 4, 2)
+        and gradient.shape == kernel.shape
+        and not gradient.any()
+    )
 
 
 def test_data_gets_no_gradient():
@@ -261,7 +280,9 @@ def test_data_gets_no_gradient():
 def test_a_residual_block_trains_in_the_memory_of_lax(channels, strides):
     few, many = channels
     x = jnp.ones((8, 16, 16, few))
-    kernels = [jnp.ones(shape) for shape in ((3, 3, few, many), (3, 3, many, many), (1, 1, few, many))]
+    kernels = [
+        jnp.ones(shape) for shape in ((3, 3, few, many), (3, 3, many, many), (1, 1, few, many))
+    ]
 
     def bytes_of(function):
         def loss(kernels, x):
@@ -273,21 +294,30 @@ def test_a_residual_block_trains_in_the_memory_of_lax(channels, strides):
 
     def plain(x, kernel, strides):
         numbers = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x, kernel, (strides, strides), "SAME", dimension_numbers=numbers)
+        return jax.lax.conv_general_dilated(
+            x, kernel, (strides, strides), "SAME", dimension_numbers=numbers
+        )
 
-    assert bytes_of(lambda x, kernel, strides: conv(x, kernel, strides=strides)) <= 1.5 * bytes_of(plain)
+    assert bytes_of(lambda x, kernel, strides: conv(x, kernel, strides=strides)) <= 1.5 * bytes_of(
+        plain
+    )
 
 
 @pytest.mark.parametrize(
-    ("padding", "pairs"), [(1, [(1, 1), (1, 1)]), ((0, 2), [(0, 0), (2, 2)]), ((1, (0, 2)), [(1, 1), (0, 2)])]
+    ("padding", "pairs"),
+    [(1, [(1, 1), (1, 1)]), ((0, 2), [(0, 0), (2, 2)]), ((1, (0, 2)), [(1, 1), (0, 2)])],
 )
 def test_padding_by_numbers_is_padding_by_equal_pairs(padding, pairs):
     x, kernel, _ = operands("plain")
     for function in (conv, conv_transpose):
-        np.testing.assert_array_equal(function(x, kernel, padding=padding), function(x, kernel, padding=pairs))
+        np.testing.assert_array_equal(
+            function(x, kernel, padding=padding), function(x, kernel, padding=pairs)
+        )
 
 
-@pytest.mark.parametrize("case", ["plain", "one channel", "depthwise", "groups", "causal", "volume"])
+@pytest.mark.parametrize(
+    "case", ["plain", "one channel", "depthwise", "groups", "causal", "volume"]
+)
 def test_no_rows_give_no_rows_and_a_zero_gradient(case):
     x, kernel, weight = (a[:0] if i != 1 else a for i, a in enumerate(operands(case)))
     y, dx, dkernel = jax.jit(with_gradients(ours(case)))(x, kernel, weight)
@@ -297,15 +327,21 @@ def test_no_rows_give_no_rows_and_a_zero_gradient(case):
 
 @pytest.mark.parametrize("case", ["plain", "one channel", "groups"])
 def test_no_rows_give_no_rows_also_to_a_population_of_kernels(case):
-    x, kernel, weight = (a[:0] if i != 1 else jnp.stack([a, -a]) for i, a in enumerate(operands(case)))
-    y, dx, dkernel = jax.jit(jax.vmap(with_gradients(ours(case)), (None, 0, None)))(x, kernel, weight)
+    x, kernel, weight = (
+        a[:0] if i != 1 else jnp.stack([a, -a]) for i, a in enumerate(operands(case))
+    )
+    y, dx, dkernel = jax.jit(jax.vmap(with_gradients(ours(case)), (None, 0, None)))(
+        x, kernel, weight
+    )
     assert y.shape == (2, *weight.shape) and dx.shape == (2, *x.shape)
     assert not dkernel.any()
 
 
 def test_a_grouped_transposed_convolution_is_one_for_each_group():
     random = np.random.default_rng(0)
-    x, kernel = (jnp.asarray(random.normal(size=s), jnp.float32) for s in ((2, 5, 4, 6), (3, 2, 2, 9)))
+    x, kernel = (
+        jnp.asarray(random.normal(size=s), jnp.float32) for s in ((2, 5, 4, 6), (3, 2, 2, 9))
+    )
     function = functools.partial(conv_transpose, strides=2, dilation=(1, 2))
     each = [function(x[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3]) for i in range(3)]
     assert_close(function(x, kernel, groups=3), jnp.concatenate(each, -1))
@@ -332,14 +368,18 @@ def test_transposed_convolution_is_that_of_lax(case):
     random = np.random.default_rng(0)
     x, kernel = (jnp.asarray(random.normal(size=s), jnp.float32) for s in (x_shape, kernel_shape))
     rank = x.ndim - 2
-    strides, dilation = (np.broadcast_to(moves.get(name, 1), rank) for name in ("strides", "dilation"))
+    strides, dilation = (
+        np.broadcast_to(moves.get(name, 1), rank) for name in ("strides", "dilation")
+    )
     padding = moves.get("padding", "SAME")
 
     def wanted(x, kernel):
         if isinstance(padding, str):
             return lax.conv_transpose(x, kernel, strides, padding, dilation, layout(rank))
         x = padded(x, padding, strides - 1)
-        return lax.conv_general_dilated(x, kernel, (1,) * rank, "VALID", None, dilation, layout(rank))
+        return lax.conv_general_dilated(
+            x, kernel, (1,) * rank, "VALID", None, dilation, layout(rank)
+        )
 
     weight = jnp.asarray(random.normal(size=wanted(x, kernel).shape), jnp.float32)
     function = functools.partial(conv_transpose, **moves)
@@ -352,7 +392,11 @@ def test_transposed_convolution_is_that_of_lax(case):
     [
         {"dimension_numbers": ("NCHW", "OIHW", "NCHW")},
         {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "lhs_dilation": (2, 1)},
-        {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "rhs_dilation": (1, 2), "feature_group_count": 2},
+        {
+            "dimension_numbers": ("NHWC", "HWIO", "NHWC"),
+            "rhs_dilation": (1, 2),
+            "feature_group_count": 2,
+        },
         {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "batch_group_count": 2},
     ],
     ids=["channels first", "input dilation", "groups", "batch groups"],
@@ -362,8 +406,12 @@ def test_conv_general_dilated_is_that_of_lax(arguments):
     last = "NHWC" in arguments["dimension_numbers"]
     random = np.random.default_rng(0)
     x = jnp.asarray(random.normal(size=(2, 6, 6, 4) if last else (2, 4, 6, 6)), jnp.float32)
-    kernel = jnp.asarray(random.normal(size=(3, 3, 4 // groups, 8) if last else (8, 4, 3, 3)), jnp.float32)
-    for padding in ([(1, 0), (2, 1)],) if "lhs_dilation" in arguments else ("SAME_LOWER", [(1, 0), (2, 1)]):
+    kernel = jnp.asarray(
+        random.normal(size=(3, 3, 4 // groups, 8) if last else (8, 4, 3, 3)), jnp.float32
+    )
+    for padding in (
+        ([(1, 0), (2, 1)],) if "lhs_dilation" in arguments else ("SAME_LOWER", [(1, 0), (2, 1)])
+    ):
         got = conv_general_dilated(x, kernel, (2, 1), padding, **arguments)
         assert_close(got, lax.conv_general_dilated(x, kernel, (2, 1), padding, **arguments))
 
@@ -382,11 +430,16 @@ def test_conv_general_dilated_is_that_of_lax(arguments):
 def test_conv_general_dilated_of_nothing_is_that_of_lax(x, kernel, padding):
     letters = "HW"[: len(x) - 2]
     how = (1,) * len(letters), padding, None, None, (f"N{letters}C", f"{letters}IO", f"N{letters}C")
-    got, wanted = (f(jnp.ones(x), jnp.ones(kernel), *how) for f in (conv_general_dilated, lax.conv_general_dilated))
+    got, wanted = (
+        f(jnp.ones(x), jnp.ones(kernel), *how)
+        for f in (conv_general_dilated, lax.conv_general_dilated)
+    )
     np.testing.assert_array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("moves", [{}, {"strides": 2, "feature_group_count": 2}, {"padding": "CIRCULAR"}], ids=str)
+@pytest.mark.parametrize(
+    "moves", [{}, {"strides": 2, "feature_group_count": 2}, {"padding": "CIRCULAR"}], ids=str
+)
 def test_flax_layers_take_the_function_and_keep_their_numbers(moves):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 5, 4)), jnp.float32)
 
@@ -399,11 +452,15 @@ def test_flax_layers_take_the_function_and_keep_their_numbers(moves):
     def nnx_loss(layer):
         return jnp.sin(layer(x)).sum()
 
-    got, wanted = (nnx.grad(nnx_loss)(nnx_layer(**i)) for i in ({"conv_general_dilated": conv_general_dilated}, {}))
+    got, wanted = (
+        nnx.grad(nnx_loss)(nnx_layer(**i))
+        for i in ({"conv_general_dilated": conv_general_dilated}, {})
+    )
     assert_close(nnx.to_pure_dict(got), nnx.to_pure_dict(wanted))
     params = linen_layer().init(jax.random.key(0), x)
     assert_close(
-        linen_layer(conv_general_dilated=conv_general_dilated).apply(params, x), linen_layer().apply(params, x)
+        linen_layer(conv_general_dilated=conv_general_dilated).apply(params, x),
+        linen_layer().apply(params, x),
     )
 
 
@@ -411,9 +468,13 @@ def test_the_plan_follows_platform_shape_and_override():
     shapes = ((8, 28, 28, 16), (3, 3, 16, 32))
     assert conv_plan(*shapes, platform="gpu") == ("lax", "lax", "lax", "batched taps")
     assert conv_plan(*shapes, platform="cpu") == ("image", "flip", "exchange", "loop")
-    assert conv_plan(*shapes, platform="gpu", lowering="direct") == conv_plan(*shapes, platform="cpu")
+    assert conv_plan(*shapes, platform="gpu", lowering="direct") == conv_plan(
+        *shapes, platform="cpu"
+    )
     assert conv_plan(*shapes, platform="cpu", lowering="lax") == ("lax", "lax", "lax", "lax")
-    assert conv_plan((8, 9, 9, 128), (3, 3, 128, 2), platform="cpu").kernel_grad == "patches by part"
+    assert (
+        conv_plan((8, 9, 9, 128), (3, 3, 128, 2), platform="cpu").kernel_grad == "patches by part"
+    )
     assert conv_plan((8, 28, 28, 1), (3, 3, 1, 2), platform="cpu").output == "patches"
     assert conv_plan((8, 28, 1), (3, 1, 4), strides=2, platform="cpu").kernel_grad == "patches"
     assert conv_plan(*shapes) == conv_plan(*shapes, platform=jax.default_backend())
@@ -438,7 +499,9 @@ def test_the_plan_follows_platform_shape_and_override():
 )
 def test_what_does_not_fit_is_one_sentence(x, kernel, moves, says):
     with pytest.raises(ValueError, match=says):
-        jax.eval_shape(functools.partial(inspect.unwrap(conv), **moves), jnp.zeros(x), jnp.zeros(kernel))
+        jax.eval_shape(
+            functools.partial(inspect.unwrap(conv), **moves), jnp.zeros(x), jnp.zeros(kernel)
+        )
 
 
 def test_a_bias_of_another_shape_is_one_sentence():
@@ -454,7 +517,9 @@ def test_a_transposed_kernel_with_swapped_channels_is_one_sentence():
         inspect.unwrap(conv_transpose)(jnp.zeros((2, 6, 3)), jnp.zeros((3, 4, 3)))
 
 
-@pytest.mark.parametrize("padding", [(1, 1, 1), ((1, 1),), ((1, 1, 1), (0, 0)), None, 1.5, (None, 1), ((1, 0.5), 1)])
+@pytest.mark.parametrize(
+    "padding", [(1, 1, 1), ((1, 1),), ((1, 1, 1), (0, 0)), None, 1.5, (None, 1), ((1, 0.5), 1)]
+)
 def test_padding_of_another_rank_is_one_sentence(padding):
     with pytest.raises(ValueError, match="a pair"):
         inspect.unwrap(resolve_padding)(padding, (6, 6), (3, 3), (1, 1), (1, 1))

@@ -55,7 +55,10 @@ def test_types_are_those_of_the_device():
 
 
 def test_sizes_follow_the_target():
-    assert (Dataset.from_arrays(X, LABELS).classes, Dataset.from_arrays(X, LABELS).outputs) == (3, 3)
+    assert (Dataset.from_arrays(X, LABELS).classes, Dataset.from_arrays(X, LABELS).outputs) == (
+        3,
+        3,
+    )
     assert (Dataset.from_arrays(X, X).classes, Dataset.from_arrays(X, X).outputs) == (0, 2)
     assert Dataset.from_arrays(X, X[:, 0]).outputs == 1
     assert len(Dataset.from_arrays(X, LABELS)) == Dataset.from_arrays(X, LABELS).rows == 6
@@ -74,7 +77,8 @@ def test_given_names_keep_their_order_and_their_absent_class():
 
 
 @pytest.mark.parametrize(
-    "y", [LABELS, ["a", "b"] * 3, [True, False] * 3, np.linspace(0, 1, 6), np.repeat(np.arange(30), 10)]
+    "y",
+    [LABELS, ["a", "b"] * 3, [True, False] * 3, np.linspace(0, 1, 6), np.repeat(np.arange(30), 10)],
 )
 def test_the_task_is_what_type_of_target_says(y):
     data = Dataset.from_arrays(np.zeros((len(y), 1)), y)
@@ -89,7 +93,9 @@ def test_integers_that_hardly_repeat_are_amounts_unless_the_task_says_labels():
 
 
 def test_take_keeps_classes_and_groups_and_leaves_splits():
-    data = Dataset.from_arrays(X, LABELS, groups=list("aabbcc"), splits=((np.arange(4), np.arange(4, 6)),))
+    data = Dataset.from_arrays(
+        X, LABELS, groups=list("aabbcc"), splits=((np.arange(4), np.arange(4, 6)),)
+    )
     chosen = data.take([1, 0])
     np.testing.assert_array_equal(chosen.x, X[[1, 0]])
     assert (chosen.classes, list(chosen.groups), chosen.splits) == (3, ["a", "a"], ())
@@ -102,7 +108,9 @@ def test_take_keeps_classes_and_groups_and_leaves_splits():
 
 def test_one_hot_equals_pandas():
     data = Dataset.from_dataframe(TABLE, "ill")
-    expected = pd.get_dummies(TABLE.drop(columns="ill").astype({"smokes": str}), prefix_sep="=", dtype=np.float32)
+    expected = pd.get_dummies(
+        TABLE.drop(columns="ill").astype({"smokes": str}), prefix_sep="=", dtype=np.float32
+    )
     assert set(data.feature_names) == set(expected.columns)
     np.testing.assert_array_equal(data.x, expected[list(data.feature_names)].to_numpy(np.float32))
     assert data.feature_names[1:3] == ("city=Bonn", "city=Ulm")
@@ -122,7 +130,10 @@ def test_the_encoding_survives_json_and_encodes_later_rows_alike():
     [
         (TABLE.drop(columns="city"), r"none named \['city'\]"),
         (TABLE.assign(city="Rome"), r"one of \['Bonn', 'Ulm'\] in column 'city', got \['Rome'\]"),
-        (TABLE.assign(age=["30", "old", "2", "3"]), "a number in every row of column 'age', got 'old' in row 2"),
+        (
+            TABLE.assign(age=["30", "old", "2", "3"]),
+            "a number in every row of column 'age', got 'old' in row 2",
+        ),
         (TABLE.assign(age=np.nan), "missing values: 4 in 'age'"),
     ],
 )
@@ -203,52 +214,128 @@ def hole(at: tuple[int, int], value: float) -> np.ndarray:
 
 
 ARRAY_FAULTS = {
-    "one label too few": ((X, LABELS[:5]), {}, r"one row of y for each of the 6 rows of x, got y of shape \(5,\)"),
+    "one label too few": (
+        (X, LABELS[:5]),
+        {},
+        r"one row of y for each of the 6 rows of x, got y of shape \(5,\)",
+    ),
     "one axis": ((X[:, 0], LABELS), {}, r"\[rows, \*features\], got \(6,\)"),
     "no rows": ((X[:0], []), {}, "the data are empty"),
     "text in x": ((X.astype(str), LABELS), {}, "real numbers in x, got type <U32"),
     "objects in x": ((np.array([[None, 1]] * 6), LABELS), {}, "real numbers in x, got type object"),
-    "NaN in x": ((hole((3, 1), np.nan), LABELS), {}, r"got 1 NaN or infinite .* first at x\[3, 1\]:"),
-    "infinity": ((hole((3, 1), np.inf), LABELS), {"feature_names": ("a", "b")}, r"x\[3, 1\] \('b'\)"),
+    "NaN in x": (
+        (hole((3, 1), np.nan), LABELS),
+        {},
+        r"got 1 NaN or infinite .* first at x\[3, 1\]:",
+    ),
+    "infinity": (
+        (hole((3, 1), np.inf), LABELS),
+        {"feature_names": ("a", "b")},
+        r"x\[3, 1\] \('b'\)",
+    ),
     "beyond float32": ((hole((0, 0), 1e39), LABELS), {}, "too large for float32"),
     "NaN in y": ((X, [0.5, 1, np.nan, 2, 3, 4]), {}, r"first at y\[2\]"),
     "negative label": ((X, [0, 1, -1, 1, 0, 1]), {}, r"got -1 at y\[2\]"),
-    "label beyond the names": ((X, LABELS), {"target_names": ("a", "b")}, r"from 0 to 1, got 2 at y\[4\]"),
+    "label beyond the names": (
+        (X, LABELS),
+        {"target_names": ("a", "b")},
+        r"from 0 to 1, got 2 at y\[4\]",
+    ),
     "labels from 1": ((X, [1, 2, 1, 2, 3, 3]), {}, "got none that is 0"),
-    "fractional labels": ((X, X[:, 0] / 4), {"task": "classification"}, "integer labels, got y of type float64"),
+    "fractional labels": (
+        (X, X[:, 0] / 4),
+        {"task": "classification"},
+        "integer labels, got y of type float64",
+    ),
     "one-hot labels": ((X, np.eye(6)), {"task": "classification"}, r"pass y.argmax\(-1\)"),
     "a label missing": ((X, ["a", "b", None, "a", "b", "a"]), {}, "got None"),
     "an unknown label": ((X, list("abcabc")), {"target_names": ("a", "b")}, r"got also \['c'\]"),
     "constant labels": ((X, ["a"] * 6), {}, "a target that varies, got a in all 6 rows"),
-    "a constant output": ((X, X * [1, 0]), {"target_names": ("u", "v")}, "got 0.0 of 'v' in all 6 rows"),
+    "a constant output": (
+        (X, X * [1, 0]),
+        {"target_names": ("u", "v")},
+        "got 0.0 of 'v' in all 6 rows",
+    ),
     "a column of labels": ((X, np.zeros((6, 1), int)), {"task": "classification"}, r"y\[:, 0\]"),
     "a constant image": ((X, np.zeros((6, 2, 2))), {}, "a target that varies"),
-    "a label of a position": ((X, np.eye(6, dtype=int) - 1), {"task": "classification"}, r"got -1 at y\[0, 1\]"),
-    "unknown task": ((X, LABELS), {"task": "ranking"}, "'classification' or 'regression', got 'ranking'"),
-    "too few feature names": ((X, LABELS), {"feature_names": ("a",)}, "each of the 2 features, got 1"),
+    "a label of a position": (
+        (X, np.eye(6, dtype=int) - 1),
+        {"task": "classification"},
+        r"got -1 at y\[0, 1\]",
+    ),
+    "unknown task": (
+        (X, LABELS),
+        {"task": "ranking"},
+        "'classification' or 'regression', got 'ranking'",
+    ),
+    "too few feature names": (
+        (X, LABELS),
+        {"feature_names": ("a",)},
+        "each of the 2 features, got 1",
+    ),
     "too few output names": ((X, X), {"target_names": ("a",)}, "each of the 2 outputs, got 1"),
     "too few groups": ((X, LABELS), {"groups": [1, 2]}, "one row of groups for each of the 6 rows"),
     "rows of other lengths": (([[1], [1, 2]], [0, 1]), {}, "rows of one length in x"),
     "masked x": ((np.ma.masked_equal(X, X[1, 1]), LABELS), {}, "every place of x, got masked ones"),
     "masked y": ((X, np.ma.masked_equal(LABELS, 1)), {}, "every place of y, got masked ones"),
-    "spans of time in x": ((X.astype("m8[s]"), LABELS), {}, "real numbers in x, got type timedelta64"),
-    "spans of time in y": ((X, X[:, 0].astype("m8[s]")), {}, "integer labels, got y of type timedelta64"),
+    "spans of time in x": (
+        (X.astype("m8[s]"), LABELS),
+        {},
+        "real numbers in x, got type timedelta64",
+    ),
+    "spans of time in y": (
+        (X, X[:, 0].astype("m8[s]")),
+        {},
+        "integer labels, got y of type timedelta64",
+    ),
     "no text for a name": ((X, LABELS), {"name": None}, "a name as text, got None"),
     "ids that are floats": ((X, LABELS), {"ids": True}, "token ids, which are integers"),
-    "negative ids": ((X.astype(int) - 1, LABELS), {"ids": True}, "token ids from 0 on, got -1: fill"),
-    "ids beyond int32": ((X.astype(np.int64) << 40, LABELS), {"ids": True}, "token ids that fit into int32"),
+    "negative ids": (
+        (X.astype(int) - 1, LABELS),
+        {"ids": True},
+        "token ids from 0 on, got -1: fill",
+    ),
+    "ids beyond int32": (
+        (X.astype(np.int64) << 40, LABELS),
+        {"ids": True},
+        "token ids that fit into int32",
+    ),
 }
 
 TABLE_FAULTS = {
     "text among numbers": (numbers_with(17, "abc"), "y", "column 'age', got 'abc' in row 17 "),
-    "text among target numbers": (numbers_with(17, "abc"), "age", "column 'age', got 'abc' in row 17 "),
+    "text among target numbers": (
+        numbers_with(17, "abc"),
+        "age",
+        "column 'age', got 'abc' in row 17 ",
+    ),
     "numbers as text": (numbers_with(17, "16"), "y", "got numbers written as text"),
     "missing": (TABLE.assign(age=[1, np.nan, np.nan, 2]), "ill", "missing values: 2 in 'age'"),
-    "missing target": (TABLE.assign(ill=["yes", None, "no", "no"]), "ill", "missing values: 1 in 'ill'"),
-    "dates": (TABLE.assign(day=pd.date_range("2024-01-01", periods=4)), "ill", "column 'day', got type datetime"),
-    "dates as text": (TABLE.assign(day="2024-01-31"), "ill", "column 'day', got dates such as '2024-01-31'"),
-    "decimal commas": (TABLE.assign(z=["1,5", "2,5", "1,5", "-1.002,5"]), "ill", "written as text, such as '1,5'"),
-    "a number and its text for names": (pd.DataFrame({1: [1, 2], "1": [1, 2], "y": [0, 1]}), "y", r"got \['1'\] more"),
+    "missing target": (
+        TABLE.assign(ill=["yes", None, "no", "no"]),
+        "ill",
+        "missing values: 1 in 'ill'",
+    ),
+    "dates": (
+        TABLE.assign(day=pd.date_range("2024-01-01", periods=4)),
+        "ill",
+        "column 'day', got type datetime",
+    ),
+    "dates as text": (
+        TABLE.assign(day="2024-01-31"),
+        "ill",
+        "column 'day', got dates such as '2024-01-31'",
+    ),
+    "decimal commas": (
+        TABLE.assign(z=["1,5", "2,5", "1,5", "-1.002,5"]),
+        "ill",
+        "written as text, such as '1,5'",
+    ),
+    "a number and its text for names": (
+        pd.DataFrame({1: [1, 2], "1": [1, 2], "y": [0, 1]}),
+        "y",
+        r"got \['1'\] more",
+    ),
     "complex": (TABLE.assign(z=1j), "ill", "column 'z', got type complex128"),
     "no such column": (TABLE, "price", r"got \['price'\]: check the spelling"),
     "repeated column": (TABLE[["age", "age", "ill"]], "ill", r"got \['age'\] more than once"),
@@ -258,7 +345,11 @@ TABLE_FAULTS = {
     "text as one of several": (TABLE, ["age", "ill"], "got 'yes' in 'ill'"),
     "a column alone": (TABLE["age"], "ill", "wanted a pandas table, got a Series"),
     "a dict": ({"age": [1, 2], "ill": [0, 1]}, "ill", "wanted a pandas table, got a dict"),
-    "a name per row": (numbers_with(1, "0").assign(age=[f"n{i}" for i in range(30)]), "y", "30 different texts"),
+    "a name per row": (
+        numbers_with(1, "0").assign(age=[f"n{i}" for i in range(30)]),
+        "y",
+        "30 different texts",
+    ),
 }
 
 
@@ -325,21 +416,30 @@ def test_bundled_sets_are_scikit_learns(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"wanted one of the data sets digits, iris, .*, got 'cats'"):
+    with pytest.raises(
+        ValueError, match=r"wanted one of the data sets digits, iris, .*, got 'cats'"
+    ):
         load("cats")
 
 
 def test_a_split_must_exist():
-    with pytest.raises(ValueError, match="one published split to take its 'test' part, got 'iris' with 0"):
+    with pytest.raises(
+        ValueError, match="one published split to take its 'test' part, got 'iris' with 0"
+    ):
         load("iris", split="test")
-    with pytest.raises(ValueError, match="wanted the split 'train', 'validation', 'test' or 'all', got 'dev'"):
+    with pytest.raises(
+        ValueError, match="wanted the split 'train', 'validation', 'test' or 'all', got 'dev'"
+    ):
         load("iris", split="dev")
 
 
 def test_absent_files_are_named_with_their_place(folder):
     with pytest.raises(FileNotFoundError) as error:
         load("optdigits")
-    assert all(part in str(error.value) for part in ("optdigits/optdigits.tra", str(folder), "archive.ics.uci.edu"))
+    assert all(
+        part in str(error.value)
+        for part in ("optdigits/optdigits.tra", str(folder), "archive.ics.uci.edu")
+    )
     assert not next(d for d in describe() if d.name == "optdigits").is_available
 
 
@@ -379,7 +479,9 @@ def test_idx_images_come_back_with_their_split(tiny_mnist):
     assert (list(train.y), list(test.y), test.classes) == ([0, 2, 1], [1, 0], 3)
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: b"<html>", lambda raw: gzip.compress(raw)])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-20], lambda raw: b"<html>", lambda raw: gzip.compress(raw)]
+)
 def test_a_damaged_file_is_one_sentence(tiny_mnist, folder, damage):
     path = folder / "mnist" / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
@@ -422,7 +524,9 @@ def test_airline_windows_hold_the_year_before(folder):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", [name for name in names() if name not in (*BUNDLED, "spirals", "sines", "cifar10")])
+@pytest.mark.parametrize(
+    "name", [name for name in names() if name not in (*BUNDLED, "spirals", "sines", "cifar10")]
+)
 def test_the_published_files_are_as_described(name):
     described = next(d for d in describe() if d.name == name)
     if not described.is_available:
@@ -447,7 +551,10 @@ def test_generated_mnist1d_is_distributed_as_the_published_file():
         pytest.skip(f"mnist1d is not in {data_folder()}")
     published, made = load("mnist1d", split="all"), mnist1d()
     np.testing.assert_allclose(made.x.std(0), published.x.std(0), atol=0.06)
-    shapes = [[np.abs(data.x[data.y == digit]).mean(0) for digit in range(10)] for data in (published, made)]
+    shapes = [
+        [np.abs(data.x[data.y == digit]).mean(0) for digit in range(10)]
+        for data in (published, made)
+    ]
     np.testing.assert_allclose(*shapes, atol=0.2)
 
 
@@ -478,6 +585,12 @@ def test_sines_scatter_by_their_noise_around_the_curve():
 def test_mnist1d_is_as_hard_for_a_linear_model_as_published():
     data = mnist1d()
     (train, test), *_ = data.splits
-    score = LogisticRegression(tol=1e-2).fit(data.x[train], data.y[train]).score(data.x[test], data.y[test])
-    np.testing.assert_allclose(score, 0.32, atol=0.03)  # the paper's table 1: 32 %; 1000 rows scatter by .015
+    score = (
+        LogisticRegression(tol=1e-2)
+        .fit(data.x[train], data.y[train])
+        .score(data.x[test], data.y[test])
+    )
+    np.testing.assert_allclose(
+        score, 0.32, atol=0.03
+    )  # the paper's table 1: 32 %; 1000 rows scatter by .015
     np.testing.assert_array_equal(np.bincount(data.y), 500)

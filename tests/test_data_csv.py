@@ -14,7 +14,8 @@ TABLE = "size,town,y\n1,Ulm,a\n2.5,Bonn,b\n4,Ulm,a\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "separator"), [("t.csv", ","), ("t.tsv", "\t"), ("t.TSV", "\t"), ("t.csv.gz", ","), ("t.tsv.gz", "\t")]
+    ("name", "separator"),
+    [("t.csv", ","), ("t.tsv", "\t"), ("t.TSV", "\t"), ("t.csv.gz", ","), ("t.tsv.gz", "\t")],
 )
 def test_a_name_says_how_its_columns_are_parted_and_packed(tmp_path, name, separator):
     frame = pd.read_csv(io.StringIO(TABLE))
@@ -29,11 +30,19 @@ def test_a_name_says_how_its_columns_are_parted_and_packed(tmp_path, name, separ
 def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text(TABLE.replace(",", ";"))
-    assert Dataset.from_csv(path, "y", separator=";").feature_names == ("size", "town=Bonn", "town=Ulm")
+    assert Dataset.from_csv(path, "y", separator=";").feature_names == (
+        "size",
+        "town=Bonn",
+        "town=Ulm",
+    )
     assert read_series(path, separator=";")[1] == ("size",)
     assert Dataset.from_series(path, 1, 1, separator=";").rows == 2
     path.write_text(TABLE.replace(",", "\t"))
-    assert Dataset.from_csv(path, "y", separator=r"\t").feature_names == ("size", "town=Bonn", "town=Ulm")
+    assert Dataset.from_csv(path, "y", separator=r"\t").feature_names == (
+        "size",
+        "town=Bonn",
+        "town=Ulm",
+    )
     with pytest.raises(ValueError, match="one character between the columns, got 'ab'"):
         Dataset.from_csv(path, "y", separator="ab")
 
@@ -41,8 +50,14 @@ def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("a,b,y\n1,2,0,9\n3,4,1,9\n", "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4"),
-        ("a,b,y\n1,2,0\n3,4,1,9\n", "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4"),
+        (
+            "a,b,y\n1,2,0,9\n3,4,1,9\n",
+            "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
+        ),
+        (
+            "a,b,y\n1,2,0\n3,4,1,9\n",
+            "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
+        ),
         ("a,a,y\n1,2,0\n3,4,1\n", r"wanted columns of different names, got \['a'\] more than once"),
     ],
     ids=["longer rows", "a longer row", "a name twice"],
@@ -87,7 +102,9 @@ def test_the_index_that_pandas_writes_is_no_feature_and_no_channel(tmp_path, fir
         return read_series(path, **drop)[1]
 
     for read in (features, channels):
-        with pytest.raises(ValueError, match=r"none for 'Unnamed: 0', which counts .* drop=\['Unnamed: 0'\]"):
+        with pytest.raises(
+            ValueError, match=r"none for 'Unnamed: 0', which counts .* drop=\['Unnamed: 0'\]"
+        ):
             read()
         assert read(drop="Unnamed: 0")[0] == "a"
     assert read_series(path, ["Unnamed: 0"])[0][0, 0] == first  # whoever names it means it
@@ -106,11 +123,16 @@ def test_an_empty_line_between_the_values_of_a_single_column_is_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("cell", "sentence"),
-    [("?", r"wanted a number .* column 'load', got '\?' in row 2 "), ("1,5", "'load', .* as text, such as '1,5'")],
+    [
+        ("?", r"wanted a number .* column 'load', got '\?' in row 2 "),
+        ("1,5", "'load', .* as text, such as '1,5'"),
+    ],
 )
 def test_a_channel_with_a_slip_is_refused_and_dates_are_left_out(tmp_path, cell, sentence):
     path = tmp_path / "t.csv"
-    path.write_text("day;town;load;heat\n" + "".join(f"2024-01-0{i};Ulm;{i}.5;{i}\n" for i in range(1, 6)))
+    path.write_text(
+        "day;town;load;heat\n" + "".join(f"2024-01-0{i};Ulm;{i}.5;{i}\n" for i in range(1, 6))
+    )
     assert read_series(path, separator=";")[1] == ("load", "heat")
     path.write_text(path.read_text().replace("2.5", cell))
     with pytest.raises(ValueError, match=sentence):
@@ -126,12 +148,19 @@ def test_sentences_are_kept_as_they_are_written(tmp_path):
 WORDS = "word,code,flag,y\n" + "".join(
     f"{word},{code},{flag},{number}\n"
     for number, (word, code, flag) in enumerate(
-        [("true", "01", "true"), ("false", "A1", "FALSE"), ("unknown", "02", "True"), ("true", "B1", "false")]
+        [
+            ("true", "01", "true"),
+            ("false", "A1", "FALSE"),
+            ("unknown", "02", "True"),
+            ("true", "B1", "false"),
+        ]
     )
 )
 
 
-@pytest.mark.parametrize("types", [{}, {"word": str, "code": str, "flag": str}], ids=["inferred", "as written"])
+@pytest.mark.parametrize(
+    "types", [{}, {"word": str, "code": str, "flag": str}], ids=["inferred", "as written"]
+)
 def test_categories_are_found_again_whatever_types_a_reader_infers(tmp_path, types):
     """The first row alone is read as a bool, the number 1 and a bool."""
     (tmp_path / "t.csv").write_text(WORDS)
@@ -146,7 +175,9 @@ def test_a_category_that_is_a_number_is_found_as_text():
     frame = pd.DataFrame({"c": pd.Categorical([1.0, 2.0, 10.0]), "y": [0.5, 1, 2]})
     data = Dataset.from_dataframe(frame, "y")
     for written in (["10.0", "1.0"], ["10", "1"], [10, 1]):
-        np.testing.assert_array_equal(data.encoding.encode(pd.DataFrame({"c": written})), data.x[[2, 0]])
+        np.testing.assert_array_equal(
+            data.encoding.encode(pd.DataFrame({"c": written})), data.x[[2, 0]]
+        )
 
 
 def test_two_categories_of_one_number_are_told_apart_or_refused():
@@ -158,7 +189,8 @@ def test_two_categories_of_one_number_are_told_apart_or_refused():
 
 
 @pytest.mark.parametrize(
-    ("category", "other"), [("1.10", "1.1"), ("4E1", "40"), ("1_0", "10"), ("1", "001"), ("4E1", 40), ("1_0", 10)]
+    ("category", "other"),
+    [("1.10", "1.1"), ("4E1", "40"), ("1_0", "10"), ("1", "001"), ("4E1", 40), ("1_0", 10)],
 )
 def test_a_category_is_not_taken_for_another_one_of_the_same_number(category, other):
     frame = pd.DataFrame({"c": [category, "x", category, "z"], "y": [0.5, 1, 2, 3]})

@@ -84,10 +84,14 @@ def test_an_absent_set_is_fetched_once(published, folder):
     assert [p.name for p in (folder / "names").iterdir()] == ["names.txt"]
 
 
-def test_the_published_form_is_fetched_where_another_lies_in_the_folder_of_others(published, folder):
+def test_the_published_form_is_fetched_where_another_lies_in_the_folder_of_others(
+    published, folder
+):
     put(published / "rt-polaritydata.tar.gz", tar_of(**rt_polarity_files()))
     heard = []
-    assert fetch("rt_polarity", progress=lambda path, done, total: heard.append(path.name)) == folder
+    assert (
+        fetch("rt_polarity", progress=lambda path, done, total: heard.append(path.name)) == folder
+    )
     assert set(heard) == {"rt-polaritydata.tar.gz"}
     assert load("rt_polarity").rows == 4
 
@@ -111,11 +115,16 @@ def test_a_digest_that_does_not_fit_leaves_no_file(published, folder, monkeypatc
 def test_a_file_of_other_bytes_is_fetched_anew(published, folder, monkeypatch):
     put(published / "names.txt", b"ann\n")
     _, urls = SOURCES["names/names.txt"]
-    monkeypatch.setitem(SOURCES, "names/names.txt", Source("md5:" + hashlib.md5(b"ann\n").hexdigest(), urls))
+    monkeypatch.setitem(
+        SOURCES, "names/names.txt", Source("md5:" + hashlib.md5(b"ann\n").hexdigest(), urls)
+    )
     path = folder / "names" / "names.txt"
     put(path, b"bob\n")
     monkeypatch.setenv("JNN_OFFLINE", "1")
-    with pytest.raises(FileNotFoundError, match=r"wanted the file names.txt .* got another one .* unset JNN_OFFLINE"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"wanted the file names.txt .* got another one .* unset JNN_OFFLINE",
+    ):
         fetch("names")
     monkeypatch.setenv("JNN_OFFLINE", "0")
     fetch("names")
@@ -145,7 +154,10 @@ def test_offline_nothing_is_fetched_by_name_either(published, folder, monkeypatc
 
 
 def test_a_file_that_no_server_has_is_named_from_the_data_folder_on(published, folder):
-    with pytest.raises(FileNotFoundError, match=r"or set JNN_DATA to a folder that holds uci/bostonHousing/data\.txt"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"or set JNN_DATA to a folder that holds uci/bostonHousing/data\.txt",
+    ):
         fetch("boston")
 
 
@@ -167,7 +179,10 @@ def test_every_file_that_is_fetched_is_read_and_checked():
 
 
 def test_options_are_those_of_the_set():
-    with pytest.raises(ValueError, match=r"wanted the options \['length', 'limit'\] for 'python_library', got \['siz"):
+    with pytest.raises(
+        ValueError,
+        match=r"wanted the options \['length', 'limit'\] for 'python_library', got \['siz",
+    ):
         load("python_library", size=3)
     with pytest.raises(ValueError, match="wanted windows of at least one step that fit the series"):
         load("python_library", length=2000, limit=1000)
@@ -186,13 +201,21 @@ def test_cifar10_is_the_same_from_mosaics_and_as_published(folder):
         mosaic.save(path, lossless=True, exact=True)
     for part, values in (("train", labels[:5]), ("test", labels[5:])):
         header = bytes([0, 0, 8, 1, 0, 0, 0, values.size])
-        put(folder / "cifar10" / f"{part}-labels-idx1-ubyte.gz", gzip.compress(header + values.tobytes()))
+        put(
+            folder / "cifar10" / f"{part}-labels-idx1-ubyte.gz",
+            gzip.compress(header + values.tobytes()),
+        )
     mosaics = load("cifar10", split="all")
     for path in (folder / "cifar10").iterdir():
         path.unlink()
-    planes = np.concatenate([labels[..., None], images.transpose(0, 1, 4, 2, 3).reshape(6, 2, -1)], axis=2)
+    planes = np.concatenate(
+        [labels[..., None], images.transpose(0, 1, 4, 2, 3).reshape(6, 2, -1)], axis=2
+    )
     names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
-    rows = {f"cifar-10-batches-bin/{name}": part.tobytes() for name, part in zip(names, planes, strict=True)}
+    rows = {
+        f"cifar-10-batches-bin/{name}": part.tobytes()
+        for name, part in zip(names, planes, strict=True)
+    }
     put(folder / "cifar10" / "cifar-10-binary.tar.gz", tar_of(**rows))
     binary = load("cifar10", split="all")
     np.testing.assert_allclose(mosaics.x * 255, images.reshape(-1, 32, 32, 3), atol=1e-4)
@@ -208,9 +231,16 @@ def test_cifar10_gives_back_the_published_bytes():
     data = load("cifar10", split="all")
     digests = {0: "5dd7e06a14cb22eb9f671a540d1b7c25", 50000: "803d5f7f4d78ea53de84dbe85f74fb6d"}
     for first, md5 in digests.items():  # data_batch_1.bin and test_batch.bin
-        pixels = np.round(data.x[first : first + 10000] * 255).astype(np.uint8).transpose(0, 3, 1, 2)
+        pixels = (
+            np.round(data.x[first : first + 10000] * 255).astype(np.uint8).transpose(0, 3, 1, 2)
+        )
         labels = data.y[first : first + 10000, None].astype(np.uint8)
-        assert hashlib.md5(np.concatenate([labels, pixels.reshape(10000, -1)], axis=1).tobytes()).hexdigest() == md5
+        assert (
+            hashlib.md5(
+                np.concatenate([labels, pixels.reshape(10000, -1)], axis=1).tobytes()
+            ).hexdigest()
+            == md5
+        )
 
 
 def write_uci(folder: Path, x: np.ndarray, y: np.ndarray, splits) -> list[Path]:
@@ -227,7 +257,11 @@ def write_uci(folder: Path, x: np.ndarray, y: np.ndarray, splits) -> list[Path]:
 
 
 def test_uci_texts_are_checked_as_a_table(tmp_path):
-    x, y, splits = np.arange(8, dtype=np.float32).reshape(4, 2) / 3, np.array([0.1, 2, 3, 4]), [([2, 0], [1, 3])]
+    x, y, splits = (
+        np.arange(8, dtype=np.float32).reshape(4, 2) / 3,
+        np.array([0.1, 2, 3, 4]),
+        [([2, 0], [1, 3])],
+    )
     paths = write_uci(tmp_path, x, y, splits)
     parts = (x, y, *(np.array(rows, np.int32) for rows in splits[0]))
     data = read_uci_text(hashlib.sha256(b"".join(a.tobytes() for a in parts)).hexdigest(), *paths)
@@ -241,7 +275,12 @@ def test_uci_texts_are_checked_as_a_table(tmp_path):
 def test_uci_texts_and_arrays_are_the_same_set(tmp_path, monkeypatch):
     require("yacht")
     arrays = load("yacht")
-    write_uci(tmp_path / "uci" / "yacht", arrays.x, np.load(data_folder() / "uci" / "yacht.npz")["y"], arrays.splits)
+    write_uci(
+        tmp_path / "uci" / "yacht",
+        arrays.x,
+        np.load(data_folder() / "uci" / "yacht.npz")["y"],
+        arrays.splits,
+    )
     monkeypatch.setenv("JNN_DATA", str(tmp_path))
     texts = load("yacht")
     np.testing.assert_array_equal(texts.x, arrays.x)
@@ -253,14 +292,19 @@ def test_uci_texts_and_arrays_are_the_same_set(tmp_path, monkeypatch):
 
 def rt_polarity_files() -> dict[str, bytes]:
     return {
-        "rt-polaritydata/rt-polarity.pos": "It's good-ish, isn't it?\ncr\xe8me \x85 br\xfbl\xe9e !\n".encode("latin-1"),
+        "rt-polaritydata/rt-polarity.pos": "It's good-ish, isn't it?\ncr\xe8me \x85 br\xfbl\xe9e !\n".encode(
+            "latin-1"
+        ),
         "rt-polaritydata/rt-polarity.neg": b"they'll bore (you)\nso bad .\n",
     }
 
 
 def test_cleaning_is_kims():
     assert clean("It's good-ish, isn't it?") == "it 's good ish , is n't it ?"
-    assert clean("They'll, they've; we're (he'd)\\ `so` 1.5!") == "they 'll , they 've we 're ( he 'd ) `so` 1 5 !"
+    assert (
+        clean("They'll, they've; we're (he'd)\\ `so` 1.5!")
+        == "they 'll , they 've we 're ( he 'd ) `so` 1 5 !"
+    )
 
 
 def test_rt_polarity_is_the_same_from_files_and_as_published(folder):
@@ -296,7 +340,11 @@ def test_sst2_has_three_parts_and_a_vocabulary_of_the_first(folder):
     ):
         put(folder / "sst2" / f"stsa.binary.{part}", ("\n".join(lines) + "\n").encode())
     parts = [load("sst2", split=split) for split in ("train", "validation", "test")]
-    assert [list(part.texts) for part in parts] == [["a fine film", "so dull"], ["dull"], ["fine fun", "a"]]
+    assert [list(part.texts) for part in parts] == [
+        ["a fine film", "so dull"],
+        ["dull"],
+        ["fine fun", "a"],
+    ]
     assert [list(part.y) for part in parts] == [[1, 0], [0], [1, 0]]
     assert sorted(parts[0].tokenizer.words) == ["a", "dull", "film", "fine", "so"]
     assert parts[2].x[0, 1] == 1
@@ -304,7 +352,10 @@ def test_sst2_has_three_parts_and_a_vocabulary_of_the_first(folder):
 
 
 def test_sst2_phrases_are_the_same_from_files_and_as_published(folder):
-    train, dev = b"sentence\tlabel\nso fine \t1\ndull \t0\n", b"sentence\tlabel\nthis is fine . \t1\n"
+    train, dev = (
+        b"sentence\tlabel\nso fine \t1\ndull \t0\n",
+        b"sentence\tlabel\nthis is fine . \t1\n",
+    )
     put(folder / "sst2" / "glue-train.tsv.gz", gzip.compress(train))
     put(folder / "sst2" / "glue-dev.tsv.gz", gzip.compress(dev))
     files = load("sst2_phrases", split="all")
@@ -317,19 +368,33 @@ def test_sst2_phrases_are_the_same_from_files_and_as_published(folder):
     assert list(files.texts) == list(published.texts) == ["so fine", "dull", "this is fine ."]
     np.testing.assert_array_equal(files.x, published.x)
     assert list(published.y) == [1, 0, 1] and len(published.splits[0]) == 2
-    with pytest.raises(ValueError, match=r"wanted the 'validation' part .* got a split of \['test', 'train'\] only"):
+    with pytest.raises(
+        ValueError, match=r"wanted the 'validation' part .* got a split of \['test', 'train'\] only"
+    ):
         load("sst2_phrases", split="validation")
 
 
 def test_news_are_words_and_marks_in_lower_case(folder):
-    put(folder / "ag_news" / "train.csv", b'"3","Oil\\falls","Prices ""sank"" today."\n"1","A summit","talks"\n')
+    put(
+        folder / "ag_news" / "train.csv",
+        b'"3","Oil\\falls","Prices ""sank"" today."\n"1","A summit","talks"\n',
+    )
     put(folder / "ag_news" / "test.csv", b'"4","New chip","fast, small"\n"2","Cup","won"\n')
     data, test = load("ag_news", split="all", length=8), load("ag_news_test")
-    assert list(data.texts) == ['oil falls prices "sank" today.', "a summit talks", "new chip fast, small", "cup won"]
+    assert list(data.texts) == [
+        'oil falls prices "sank" today.',
+        "a summit talks",
+        "new chip fast, small",
+        "cup won",
+    ]
     assert data.tokenizer.decode(data.x[0]) == 'oil falls prices " sank " today .'
     assert [data.target_names[i] for i in data.y] == ["Business", "World", "Sci/Tech", "Sports"]
     assert data.x.shape == (4, 8)
-    assert (test.rows, test.splits, test.x.shape) == (2, (), (2, 128)) and "chip" in test.tokenizer.words
+    assert (test.rows, test.splits, test.x.shape) == (
+        2,
+        (),
+        (2, 128),
+    ) and "chip" in test.tokenizer.words
 
 
 # Series
@@ -341,11 +406,17 @@ def test_targets_of_a_part_lie_in_its_months(tmp_path):
     data = read_ett(tmp_path / "t.csv", steps_per_day=1, length=10, horizon=5)
     train, validation, test = (data.y[rows][..., 0] for rows in data.splits[0])
     assert data.feature_names == ("load", "OT") and data.x[data.splits[0][0]][..., 0].min() == 0
-    assert [(part.min(), part.max()) for part in (train, validation, test)] == [(10, 359), (360, 479), (480, 599)]
+    assert [(part.min(), part.max()) for part in (train, validation, test)] == [
+        (10, 359),
+        (360, 479),
+        (480, 599),
+    ]
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("name", "counts"), [("etth1", (8209, 2785, 2785)), ("ettm1", (34129, 11425, 11425))])
+@pytest.mark.parametrize(
+    ("name", "counts"), [("etth1", (8209, 2785, 2785)), ("ettm1", (34129, 11425, 11425))]
+)
 def test_transformers_have_as_many_windows_as_in_the_papers_code(name, counts):
     require(name)
     data = load(name, split="all")
@@ -372,7 +443,11 @@ def test_names_are_shuffled_and_part_at_line_feeds(folder):
     put(folder / "names" / "names.txt", ("\n".join(names) + "\n").encode())
     parts = [load("names", split=part) for part in ("train", "test")]
     texts = [part.tokenizer.decode(part.x.values).split() for part in parts]
-    assert len(texts[1]) == 1000 and sorted(texts[0] + texts[1]) == sorted(names) and texts[0] + texts[1] != names
+    assert (
+        len(texts[1]) == 1000
+        and sorted(texts[0] + texts[1]) == sorted(names)
+        and texts[0] + texts[1] != names
+    )
     assert parts[0].tokenizer.characters[0] == "\n"
 
 

@@ -74,14 +74,19 @@ def fails(urls, path, digest=SHA256) -> str:
         download(urls, path, digest)
     assert not path.exists() and "\n" not in str(error.value)
     assert str(error.value).startswith(f"wanted the file file.bin ({digest}), but ")
-    assert f"put it at {path}, or set JNN_DATA to a folder that holds set/file.bin" in str(error.value)
+    assert f"put it at {path}, or set JNN_DATA to a folder that holds set/file.bin" in str(
+        error.value
+    )
     return str(error.value)
 
 
 @pytest.mark.parametrize("digest", [SHA256, MD5, ""])
 def test_a_file_arrives_whole_and_leaves_nothing_else(server, path, digest):
     heard = []
-    assert download([f"{server.url}/file"], path, digest, progress=lambda *told: heard.append(told)) == path
+    assert (
+        download([f"{server.url}/file"], path, digest, progress=lambda *told: heard.append(told))
+        == path
+    )
     assert path.read_bytes() == CONTENT and files(path) == ["file.bin"]
     assert heard[-1] == (path, len(CONTENT), len(CONTENT))
 
@@ -111,7 +116,8 @@ def test_what_another_process_left_is_resumed(server, path):
 
 
 @pytest.mark.parametrize(
-    ("left", "url"), [(b"rubbish", "/file"), (CONTENT + b"more", "/file"), (CONTENT[:1000], "/whole")]
+    ("left", "url"),
+    [(b"rubbish", "/file"), (CONTENT + b"more", "/file"), (CONTENT[:1000], "/whole")],
 )
 def test_a_partial_file_that_leads_nowhere_is_begun_anew(server, path, left, url):
     path.parent.mkdir()
@@ -121,7 +127,9 @@ def test_a_partial_file_that_leads_nowhere_is_begun_anew(server, path, left, url
 
 
 def test_wrong_bytes_are_not_kept(server, path):
-    assert f"{server.url}/other gave other bytes, which were not kept" in fails([f"{server.url}/other"], path)
+    assert f"{server.url}/other gave other bytes, which were not kept" in fails(
+        [f"{server.url}/other"], path
+    )
     assert files(path) == []
 
 
@@ -131,7 +139,9 @@ def test_a_mirror_is_asked_where_an_address_fails(server, path):
 
 
 def test_a_file_of_nested_folders_is_named_from_the_data_folder_on(server, path):
-    with pytest.raises(FileNotFoundError, match=r"or set JNN_DATA to a folder that holds nested/set/file\.bin$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"or set JNN_DATA to a folder that holds nested/set/file\.bin$"
+    ):
         download([f"{server.url}/missing"], path.parent / "nested/set/file.bin", folder=path.parent)
 
 
@@ -158,6 +168,8 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 
 
 def test_several_that_want_the_same_file_fetch_it_once(server, path):
-    with ThreadPoolExecutor(4) as pool:  # the lock is one of open files: threads contend for it as processes do
+    with ThreadPoolExecutor(
+        4
+    ) as pool:  # the lock is one of open files: threads contend for it as processes do
         list(pool.map(lambda _: download([f"{server.url}/slow"], path, SHA256), range(4)))
     assert fits(path, SHA256) and files(path) == ["file.bin"] and len(server.requests) == 1

@@ -63,7 +63,9 @@ def test_a_compiled_training_equals_the_python_loop():
     state, losses = python_loop(made, member, data)
     np.testing.assert_allclose(progress.history["train_loss"], losses, rtol=1e-5)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), progress.state.params, state.params
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
+        progress.state.params,
+        state.params,
     )
     outputs = made.model.apply(state.params, state.model_state, DATA.x[1::2])[0]
     accuracy = np.mean(np.argmax(outputs, -1) == DATA.y[1::2])
@@ -102,7 +104,9 @@ def backpropagation(params, x, y):
 
 @pytest.mark.parametrize("count", [1, 5, 8])
 def test_a_shuffle_moves_only_the_real_rows(count):
-    orders = {tuple(np.asarray(shuffled(jax.random.key(i), 8, jnp.int32(count)))) for i in range(20)}
+    orders = {
+        tuple(np.asarray(shuffled(jax.random.key(i), 8, jnp.int32(count)))) for i in range(20)
+    }
     assert all(sorted(o) == list(range(8)) and o[count:] == tuple(range(count, 8)) for o in orders)
     assert len(orders) > 1 or count == 1
 
@@ -112,7 +116,9 @@ def test_a_shuffle_of_many_rows_is_uniform():
 
     order = np.asarray(jax.jit(shuffled, static_argnums=1)(jax.random.key(0), 70_000, 70_000))
     assert np.array_equal(np.sort(order), np.arange(70_000))
-    ascending = int((np.diff(order) > 0).sum())  # in a random order half of the steps go up, with variance (n + 1) / 12
+    ascending = int(
+        (np.diff(order) > 0).sum()
+    )  # in a random order half of the steps go up, with variance (n + 1) / 12
     assert (
         abs(stats.norm.cdf((ascending - 69_999 / 2) / np.sqrt(70_001 / 12)) - 0.5) < 0.4995
     )  # key fixed: no false alarm
@@ -121,8 +127,14 @@ def test_a_shuffle_of_many_rows_is_uniform():
 
 @pytest.mark.parametrize("count", [300, 4096, 5000])
 def test_a_shuffle_does_not_depend_on_the_lengths_of_other_folds(count):
-    orders = [np.asarray(shuffled(jax.random.key(0), n, jnp.int32(count)))[:count] for n in (5000, 9000, 70_000)]
-    assert all((order == orders[0]).all() for order in orders) and (np.sort(orders[0]) == np.arange(count)).all()
+    orders = [
+        np.asarray(shuffled(jax.random.key(0), n, jnp.int32(count)))[:count]
+        for n in (5000, 9000, 70_000)
+    ]
+    assert (
+        all((order == orders[0]).all() for order in orders)
+        and (np.sort(orders[0]) == np.arange(count)).all()
+    )
     if count <= 4096:
         assert (np.asarray(shuffled(jax.random.key(0), count, count)) == orders[0]).all()
 
@@ -130,16 +142,22 @@ def test_a_shuffle_does_not_depend_on_the_lengths_of_other_folds(count):
 def test_shuffles_are_uniform():
     from scipy import stats
 
-    orders = jax.jit(jax.vmap(lambda key: shuffled(key, 4, 3)))(jax.random.split(jax.random.key(0), 6000))
+    orders = jax.jit(jax.vmap(lambda key: shuffled(key, 4, 3)))(
+        jax.random.split(jax.random.key(0), 6000)
+    )
     _, counts = np.unique(np.asarray(orders), axis=0, return_counts=True)
-    assert len(counts) == 6 and stats.chisquare(counts).pvalue > 1e-3  # the key is fixed: no false alarms
+    assert (
+        len(counts) == 6 and stats.chisquare(counts).pvalue > 1e-3
+    )  # the key is fixed: no false alarms
 
 
 def test_an_epoch_uses_every_row_once_and_in_members_own_order():
     seen = []
 
     def step(state, batch):
-        jax.debug.callback(lambda x, w: seen.extend(np.asarray(x[:, 0])[np.asarray(w) > 0]), batch.x, batch.weights)
+        jax.debug.callback(
+            lambda x, w: seen.extend(np.asarray(x[:, 0])[np.asarray(w) > 0]), batch.x, batch.weights
+        )
         return state, jnp.sum(batch.weights)
 
     rows = jnn.Rows(np.arange(10, dtype=np.int32)[None], np.array([10], np.int32))
@@ -153,7 +171,9 @@ def test_an_epoch_uses_every_row_once_and_in_members_own_order():
 def test_padded_rows_weigh_nothing():
     made = study(model=functools.partial(jnn.models.MLP, 4, (6,), 3))
     step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
-    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150)))
+    state = jnn.make_start(made)(
+        jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150))
+    )
     weights = np.r_[np.ones(5), np.zeros(3)].astype(np.float32)
     one, _ = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], weights))
     other, _ = step(state, jnn.Batch(np.r_[DATA.x[:5], DATA.x[50:53] * 9], DATA.y[:8], weights))
@@ -163,27 +183,42 @@ def test_padded_rows_weigh_nothing():
 def test_rows_without_weights_count_as_one():
     made = study()
     step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
-    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150)))
+    state = jnn.make_start(made)(
+        jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150))
+    )
     given, loss = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], np.ones(8, np.float32)))
     left, same = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8]))
     np.testing.assert_allclose(same, loss, rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), left.params, given.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        left.params,
+        given.params,
+    )
 
 
 def test_a_step_takes_keys_as_words_and_typed():
     """Typed keys among a jitted function's outputs leave JAX's fast path; so a started state has none."""
     made = study(model=functools.partial(Nnx, 4))  # with dropout
     step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
-    state = jnn.make_start(made)(jnn.Member(jax.random.key(3), 0, {}), resident(np.arange(100), np.arange(100, 150)))
-    assert all(isinstance(leaf, jax.Array) and leaf.dtype != jax.random.key(0).dtype for leaf in jax.tree.leaves(state))
+    state = jnn.make_start(made)(
+        jnn.Member(jax.random.key(3), 0, {}), resident(np.arange(100), np.arange(100, 150))
+    )
+    assert all(
+        isinstance(leaf, jax.Array) and leaf.dtype != jax.random.key(0).dtype
+        for leaf in jax.tree.leaves(state)
+    )
     batch = jnn.Batch(DATA.x[:8], DATA.y[:8])
     words, typed = step(state, batch), step(state._replace(key=jax.random.key(3)), batch)
-    jax.tree.map(np.testing.assert_array_equal, (words[0].params, words[1]), (typed[0].params, typed[1]))
+    jax.tree.map(
+        np.testing.assert_array_equal, (words[0].params, words[1]), (typed[0].params, typed[1])
+    )
 
 
 def test_a_penalty_adds_its_gradient():
     made = {
-        l2: study(penalty=lambda p, h: h.l2 * jnn.layers.l2(p), hyper={"learning_rate": 0.1, "l2": l2})
+        l2: study(
+            penalty=lambda p, h: h.l2 * jnn.layers.l2(p), hyper={"learning_rate": 0.1, "l2": l2}
+        )
         for l2 in (0.0, 2.0)
     }
     data, steps = resident(np.arange(100), np.arange(100, 150)), {}
@@ -193,8 +228,12 @@ def test_a_penalty_adds_its_gradient():
         batch = jnn.Batch(DATA.x[:16], DATA.y[:16], np.ones(16, np.float32))
         steps[l2] = (state.params, step(state, batch)[0].params)
     before, plain = steps[0.0]
-    wanted = jax.tree.map(lambda p, w: p - 0.1 * jax.grad(lambda w: 2.0 * jnn.layers.l2({"w": w}))(w), plain, before)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), steps[2.0][1], wanted)
+    wanted = jax.tree.map(
+        lambda p, w: p - 0.1 * jax.grad(lambda w: 2.0 * jnn.layers.l2({"w": w}))(w), plain, before
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), steps[2.0][1], wanted
+    )
 
 
 def test_an_epoch_of_drawn_batches_takes_its_rows_with_replacement():
@@ -204,15 +243,21 @@ def test_an_epoch_of_drawn_batches_takes_its_rows_with_replacement():
         jax.debug.callback(lambda x: seen.append(np.asarray(x[:, 0])), batch.x)
         return state, jnp.ones(())
 
-    rows = jnn.Rows(np.arange(2, 12, dtype=np.int32)[None], np.array([8], np.int32))  # the last two are padding
+    rows = jnn.Rows(
+        np.arange(2, 12, dtype=np.int32)[None], np.array([8], np.int32)
+    )  # the last two are padding
     data = jnn.Data(np.arange(12.0, dtype=np.float32)[:, None], np.zeros(12, np.int32), rows)
     state = jnn.State({}, {}, {}, (), {}, jax.random.key(0), jnp.int32(0))
     for order, number in (("member", 0), ("sequential", 1)):
-        jax.block_until_ready(jnn.make_epoch(step, 4, order=order, steps=50)(state, data, 0, number))
+        jax.block_until_ready(
+            jnn.make_epoch(step, 4, order=order, steps=50)(state, data, 0, number)
+        )
     jax.effects_barrier()
     drawn, walked = np.ravel(seen[:50]), np.ravel(seen[50:])
     counts = np.bincount(drawn.astype(int), minlength=12)
-    assert counts[:2].sum() == counts[10:].sum() == 0 and counts[2:10].min() > 10  # 25 expected, deviation 4.7
+    assert (
+        counts[:2].sum() == counts[10:].sum() == 0 and counts[2:10].min() > 10
+    )  # 25 expected, deviation 4.7
     assert np.array_equal(walked, 2 + (200 + np.arange(200)) % 8)
 
 
@@ -232,7 +277,12 @@ def test_augmentation_changes_training_batches_by_the_members_key_and_no_others(
         jax.debug.callback(lambda x: seen.append((train, np.asarray(x))), x)
         return x @ params["w"]
 
-    made = study(model=(lambda key, x: {"w": jnp.zeros((4, 3))}, apply), augment=halve, epochs=1, batch_size=50)
+    made = study(
+        model=(lambda key, x: {"w": jnp.zeros((4, 3))}, apply),
+        augment=halve,
+        epochs=1,
+        batch_size=50,
+    )
     data = resident(np.arange(100), np.arange(100, 150))
     jax.block_until_ready(jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data))
     jax.effects_barrier()
@@ -251,10 +301,16 @@ def test_an_objective_may_take_the_gradient_by_the_input():
         direction = jnp.sign(jax.grad(lambda x: loss(x).sum())(batch.x))
         return 0.5 * (loss(batch.x) + loss(batch.x + 0.1 * direction)), forward(batch.x)[1]
 
-    w, x, y = jnp.array([[1.0], [-2.0]]), jnp.array([[1.0, 0.0], [0.5, 3.0]]), jnp.array([[0.0], [1.0]])
+    w, x, y = (
+        jnp.array([[1.0], [-2.0]]),
+        jnp.array([[1.0, 0.0], [0.5, 3.0]]),
+        jnp.array([[0.0], [1.0]]),
+    )
     model = (lambda key, x: {"w": w}, lambda params, x: x @ params["w"])
     step = jnn.make_step(model, jnn.losses.squared_error, optax.sgd(1.0), objective=adversarial)
-    state = jnn.State({"w": w}, {}, optax.sgd(1.0).init({"w": w}), (), {}, jax.random.key(0), jnp.int32(0))
+    state = jnn.State(
+        {"w": w}, {}, optax.sgd(1.0).init({"w": w}), (), {}, jax.random.key(0), jnp.int32(0)
+    )
     after, loss = jax.jit(step)(state, jnn.Batch(x, y, jnp.ones(2)))
     moved = x + 0.1 * np.sign(2 * (x @ w - y) @ w.T)
     both = np.concatenate([x, moved])
@@ -270,12 +326,24 @@ def test_an_objective_may_draw_more_than_one_dropout_mask():
         return x * jax.random.bernoulli(key, 0.5, x.shape)
 
     def objective(forward, batch):
-        outputs = [forward(batch.x, **draw)[0] for draw in ({}, {"draw": 1}, {"draw": 2}, {"draw": 0})]
+        outputs = [
+            forward(batch.x, **draw)[0] for draw in ({}, {"draw": 1}, {"draw": 2}, {"draw": 0})
+        ]
         jax.debug.callback(lambda *a: seen.append(a), *outputs)
         return (outputs[0] ** 2).sum(-1), ()
 
-    step = jnn.make_step((lambda key, x: {"w": jnp.zeros(())}, apply), None, optax.sgd(1.0), objective=objective)
-    state = jnn.State({"w": jnp.zeros(())}, (), optax.sgd(1.0).init({"w": jnp.zeros(())}), (), {}, jax.random.key(0), 0)
+    step = jnn.make_step(
+        (lambda key, x: {"w": jnp.zeros(())}, apply), None, optax.sgd(1.0), objective=objective
+    )
+    state = jnn.State(
+        {"w": jnp.zeros(())},
+        (),
+        optax.sgd(1.0).init({"w": jnp.zeros(())}),
+        (),
+        {},
+        jax.random.key(0),
+        0,
+    )
     step(state, jnn.Batch(jnp.ones((4, 8)), jnp.zeros(4)))
     jax.effects_barrier()
     first, second, third, again = seen[-1]
@@ -308,10 +376,14 @@ def test_a_number_may_be_for_predictions_alone():
 def test_a_training_takes_numpys_rows_under_vmap():
     rng = np.random.default_rng(0)
     rows = jnn.Rows(np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.int32), np.array([4, 4], np.int32))
-    data = jnn.Data(rng.normal(size=(8, 4)).astype(np.float32), rng.integers(0, 3, 8).astype(np.int32), rows)
+    data = jnn.Data(
+        rng.normal(size=(8, 4)).astype(np.float32), rng.integers(0, 3, 8).astype(np.int32), rows
+    )
     members = jnn.Member(jax.vmap(jax.random.key)(jnp.arange(2)), jnp.arange(2), {})
     train = jnn.make_train(study(epochs=1, batch_size=2))
-    assert jax.vmap(train, (jnn.Member(0, 0, {}), None))(members, data).history["train_loss"].shape == (2, 1)
+    assert jax.vmap(train, (jnn.Member(0, 0, {}), None))(members, data).history[
+        "train_loss"
+    ].shape == (2, 1)
 
 
 def test_patience_ends_a_member_where_early_stopping_would():
@@ -337,7 +409,9 @@ def test_patience_ends_a_member_where_early_stopping_would():
                 break
         ends.append(end)
         assert short["best_epoch"].values[member, 0] == best + 1
-        np.testing.assert_array_equal(short["validation_accuracy"].values[member, 0, :end], validation[:end])
+        np.testing.assert_array_equal(
+            short["validation_accuracy"].values[member, 0, :end], validation[:end]
+        )
         assert np.isnan(short["accuracy"].values[member, 0, end:]).all()
     assert len(set(ends)) > 1 and min(ends) < 12
 
@@ -353,4 +427,7 @@ def test_bfloat16_computes_the_network_only():
     data = resident(np.arange(100), np.arange(100, 150))
     progress = jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data)
     assert seen[0] == (jnp.bfloat16, jnp.bfloat16)
-    assert progress.state.params["w"].dtype == jnp.float32 and np.isfinite(progress.history["loss"]).all()
+    assert (
+        progress.state.params["w"].dtype == jnp.float32
+        and np.isfinite(progress.history["loss"]).all()
+    )

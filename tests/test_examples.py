@@ -14,7 +14,10 @@ README = (ROOT / "README.md").read_text()
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_an_example_reaches_its_score(script, tmp_path):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / script), "--quick"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(ROOT / "examples" / script), "--quick"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "± 95 % interval" in done.stdout
@@ -37,7 +40,12 @@ def test_the_readmes_study_runs_as_printed(capsys, monkeypatch):
     assert settings(told) == settings(printed) != []
     for snippet in blocks("python")[1:]:  # what comes later goes on with its names
         exec(snippet, names)
-    assert names["result"].final().sizes == {"seed": 3, "fold": 5, "learning_rate": 1, "weight_decay": 1}
+    assert names["result"].final().sizes == {
+        "seed": 3,
+        "fold": 5,
+        "learning_rate": 1,
+        "weight_decay": 1,
+    }
     assert names["progress"].history["train_accuracy"].shape == (20,)
 
 

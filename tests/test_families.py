@@ -17,7 +17,9 @@ DATA = {
     "vectors": jnn.Dataset.from_arrays(RANDOM.normal(size=(24, 40)), RANDOM.integers(0, 3, 24)),
     "images": jnn.Dataset.from_arrays(RANDOM.normal(size=(24, 8, 8, 3)), RANDOM.integers(0, 3, 24)),
     "signals": jnn.Dataset.from_arrays(RANDOM.normal(size=(24, 16, 2)), RANDOM.integers(0, 3, 24)),
-    "texts": jnn.Dataset.from_arrays(RANDOM.integers(0, 9, (24, 6)), RANDOM.integers(0, 3, 24), ids=True),
+    "texts": jnn.Dataset.from_arrays(
+        RANDOM.integers(0, 9, (24, 6)), RANDOM.integers(0, 3, 24), ids=True
+    ),
     "tokens": jnn.Dataset.from_tokens(IDS, 6),
     "series": jnn.Dataset.from_series(RANDOM.normal(size=(60, 2)), 16, 4),
 }
@@ -66,7 +68,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("model", "kind", "words"), WRONG, ids=[f"{m} on {k}" for m, k, _ in WRONG])
+@pytest.mark.parametrize(
+    ("model", "kind", "words"), WRONG, ids=[f"{m} on {k}" for m, k, _ in WRONG]
+)
 def test_what_does_not_fit_gets_one_sentence(model, kind, words):
     with pytest.raises(ValueError, match=words):
         families.make_factory(model, recipe.about_data(DATA[kind]), {})
@@ -111,14 +115,20 @@ def test_a_family_trains_and_is_exported_for_any_number_of_rows(model, kind, tmp
     import jaxtyping
     from jax import export
 
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # a number of rows without a value is no int to it
+    monkeypatch.setattr(
+        jaxtyping.config, "jaxtyping_disable", True
+    )  # a number of rows without a value is no int to it
     data = DATA[kind]
-    study = recipe.make_study(recipe.Run("x", model=model, batch_size=4, epochs=1), recipe.about_data(data), data.task)
+    study = recipe.make_study(
+        recipe.Run("x", model=model, batch_size=4, epochs=1), recipe.about_data(data), data.task
+    )
     result = jnn.run(study, data, jnn.seeds(1))
     program = export.deserialize(result.export(tmp_path / "program", member=0).read_bytes())
     x = data.x[np.arange(5)]
     np.testing.assert_allclose(program.call(x), result.predict(x).members[0], rtol=1e-4, atol=1e-5)
     assert (
         result.study.describe()
-        == recipe.study_of(recipe.Run("x", model=model, batch_size=4, epochs=1), result.scores.attrs).describe()
+        == recipe.study_of(
+            recipe.Run("x", model=model, batch_size=4, epochs=1), result.scores.attrs
+        ).describe()
     )

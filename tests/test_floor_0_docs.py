@@ -14,7 +14,9 @@ PACKAGES = {"initializers": initializers, "layers": layers, "losses": losses, "m
 
 def public_names(package) -> list[str]:
     """What `from package import ...` is meant to give, jax's own functions and types of annotations left out."""
-    names = [name for name in getattr(package, "__all__", vars(package)) if not name.startswith("_")]
+    names = [
+        name for name in getattr(package, "__all__", vars(package)) if not name.startswith("_")
+    ]
     return [name for name in names if comes_from_jnn(getattr(package, name))]
 
 
@@ -25,7 +27,9 @@ def comes_from_jnn(thing) -> bool:
 
 EVERY = [f"{package}.{name}" for package in PACKAGES for name in public_names(PACKAGES[package])]
 FLAX = {"models": models, "modules": modules}  # whose public names are classes, or partials of one
-RAISING = [(package, name) for package in (PACKAGES | FLAX).values() for name in public_names(package)]
+RAISING = [
+    (package, name) for package in (PACKAGES | FLAX).values() for name in public_names(package)
+]
 
 
 @pytest.mark.parametrize("path", EVERY)
@@ -43,11 +47,15 @@ def test_what_raises_says_so(package, name):
         assert not raises or "Raises:" in inspect.getdoc(thing), f"{name} wants a section Raises"
 
 
-@pytest.mark.parametrize("name", [name for name in vars(metrics) if isinstance(vars(metrics)[name], metrics.Metric)])
+@pytest.mark.parametrize(
+    "name", [name for name in vars(metrics) if isinstance(vars(metrics)[name], metrics.Metric)]
+)
 def test_the_example_of_a_metric_runs(name):
     """pytest collects the examples of functions and classes only, and a metric is neither."""
     doc = inspect.getdoc(vars(metrics)[name])
-    test = doctest.DocTestParser().get_doctest(doc, {"jnp": jnp, name: vars(metrics)[name]}, name, None, None)
+    test = doctest.DocTestParser().get_doctest(
+        doc, {"jnp": jnp, name: vars(metrics)[name]}, name, None, None
+    )
     assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
 

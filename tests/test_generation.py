@@ -53,12 +53,16 @@ def test_greedy_text_is_that_of_reading_everything_anew_for_each_id(name):
 def test_a_sliding_window_is_the_text_itself_while_it_fits_and_goes_on_beyond():
     params, state = trained("gpt")
     factory = FACTORIES["gpt"]
-    long = jax.jit(lambda p: jnn.generate_sliding(jnn.as_module(factory, p, state), PROMPT, 20, 16))(params)
+    long = jax.jit(
+        lambda p: jnn.generate_sliding(jnn.as_module(factory, p, state), PROMPT, 20, 16)
+    )(params)
     np.testing.assert_array_equal(long[:, :12], compiled("gpt")(params, None))
     apply = jax.jit(lambda ids: jnn.as_model(factory).apply(params, state, ids)[0])
     text = np.concatenate([PROMPT, long], axis=1)
     for end in (17, 20, 22):
-        np.testing.assert_array_equal(text[:, end], np.argmax(apply(text[:, end - 16 : end])[:, -1], axis=-1))
+        np.testing.assert_array_equal(
+            text[:, end], np.argmax(apply(text[:, end - 16 : end])[:, -1], axis=-1)
+        )
 
 
 def test_one_key_gives_one_text_and_temperature_zero_the_likeliest():
@@ -73,7 +77,14 @@ def test_one_key_gives_one_text_and_temperature_zero_the_likeliest():
 
 def test_members_of_a_study_write_together_what_each_writes_alone():
     factory = functools.partial(jnn.models.LanguageModel, 11, 8, dropout_rate=0.1)
-    study = jnn.Study(factory, jnn.losses.softmax_cross_entropy, optax.adam(0.1), metrics={}, epochs=2, batch_size=16)
+    study = jnn.Study(
+        factory,
+        jnn.losses.softmax_cross_entropy,
+        optax.adam(0.1),
+        metrics={},
+        epochs=2,
+        batch_size=16,
+    )
     tokens = jnn.Dataset.from_tokens(np.arange(200) % 11, 8)  # every id is followed by the next one
     trained = jnn.run(study, tokens, jnn.seeds(2)).trained
 
@@ -84,8 +95,12 @@ def test_members_of_a_study_write_together_what_each_writes_alone():
     members = (trained.params, trained.model_state, jax.random.split(jax.random.key(3)))
     together, alone = jax.jit(jax.vmap(write))(*members), jax.jit(write)
     for i in range(2):
-        np.testing.assert_array_equal(together[i], alone(*jax.tree.map(lambda leaf, i=i: leaf[i], members)))
-    np.testing.assert_array_equal(together[:, 0], np.broadcast_to(np.arange(4, 10), (2, 6)))  # it has learned to count
+        np.testing.assert_array_equal(
+            together[i], alone(*jax.tree.map(lambda leaf, i=i: leaf[i], members))
+        )
+    np.testing.assert_array_equal(
+        together[:, 0], np.broadcast_to(np.arange(4, 10), (2, 6))
+    )  # it has learned to count
 
 
 @pytest.mark.parametrize("k", [1, 3, 9])

@@ -7,7 +7,9 @@ import pytest
 
 
 def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_importing_jnn_starts_no_backend():
@@ -26,7 +28,12 @@ def test_importing_jnn_imports_no_heavy_package():
 @pytest.mark.slow
 def test_importing_jnn_takes_little_more_than_what_it_stands_on():
     """At most 15 % over jax, flax and optax: the best of seven starts each, taken in turns."""
-    seconds = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
-    times = [[float(run_python(seconds.format(what))) for what in ("jax, flax, optax", "jnn")] for _ in range(7)]
+    seconds = (
+        "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+    )
+    times = [
+        [float(run_python(seconds.format(what))) for what in ("jax, flax, optax", "jnn")]
+        for _ in range(7)
+    ]
     base, ours = (min(column) for column in zip(*times, strict=True))
     assert ours <= 1.15 * base, f"import jnn takes {ours:.2f} s, jax, flax and optax {base:.2f} s"

@@ -29,7 +29,9 @@ def houses(tmp_path_factory):
     """A run on a table, whose file is gone; its rows."""
     folder = tmp_path_factory.mktemp("houses")
     random = np.random.default_rng(0)
-    frame = pandas.DataFrame({"size": random.normal(1e3, 1e2, 80), "town": random.choice(["north", "south"], 80)})
+    frame = pandas.DataFrame(
+        {"size": random.normal(1e3, 1e2, 80), "town": random.choice(["north", "south"], 80)}
+    )
     frame["price"] = 3 * frame["size"] + 500 * (frame["town"] == "north")
     frame.to_csv(folder / "houses.csv", index=False)
     arguments = [
@@ -46,21 +48,39 @@ def houses(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jnn.cli._main._configure_jax", lambda: None)
-        main(["run", str(folder / "houses.csv"), "--target", "price", *arguments, "--out", str(folder / "run")])
+        main(
+            [
+                "run",
+                str(folder / "houses.csv"),
+                "--target",
+                "price",
+                *arguments,
+                "--out",
+                str(folder / "run"),
+            ]
+        )
     (folder / "houses.csv").unlink()
     return folder / "run", frame
 
 
 def test_predictions_are_the_best_members_mean_and_spread(houses, tmp_path, capsys):
     folder, frame = houses
-    new = frame.iloc[:7][["town", "price", "size"]]  # columns in another order, the target among them
+    new = frame.iloc[:7][
+        ["town", "price", "size"]
+    ]  # columns in another order, the target among them
     new.to_csv("new.csv", index=False)
     main(["predict", str(folder), "new.csv", "--batch", "3"])
     assert "7 rows by 4 members of learning_rate=0.1" in capsys.readouterr().out
     got = pandas.read_csv("predictions.csv")
-    command = recipe.Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
-    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs)).select(learning_rate=0.1)
-    x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(np.float32)
+    command = recipe.Run(
+        "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
+    )
+    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs)).select(
+        learning_rate=0.1
+    )
+    x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(
+        np.float32
+    )
     wanted = result.predict(x)
     np.testing.assert_allclose(got["price"], wanted.mean[:, 0], rtol=1e-5)
     np.testing.assert_allclose(got["std(price)"], wanted.std[:, 0], rtol=1e-3)
@@ -99,7 +119,18 @@ def coded(tmp_path_factory):
     rows = zip(WORDS, CODES, FLAGS, ["yes", "no", "no", "yes"] * 10, strict=True)
     lines = ["word,code,flag,answer", *map(",".join, rows)]
     (folder / "coded.csv").write_text("\n".join(lines))
-    arguments = ["--target", "answer", "--seeds", "2", "--folds", "1", "--epochs", "2", "--model", "mlp:"]
+    arguments = [
+        "--target",
+        "answer",
+        "--seeds",
+        "2",
+        "--folds",
+        "1",
+        "--epochs",
+        "2",
+        "--model",
+        "mlp:",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jnn.cli._main._configure_jax", lambda: None)
         main(["run", str(folder / "coded.csv"), *arguments, "--out", str(folder / "run")])
@@ -113,7 +144,22 @@ def predictions(folder, lines, batch):
 
 
 def test_classes_come_by_name_from_an_array_or_a_table(tmp_path, capsys):
-    main(["run", "iris", "--seeds", "2", "--folds", "1", "--epochs", "30", "--model", "mlp:", "--out", "run"])
+    main(
+        [
+            "run",
+            "iris",
+            "--seeds",
+            "2",
+            "--folds",
+            "1",
+            "--epochs",
+            "30",
+            "--model",
+            "mlp:",
+            "--out",
+            "run",
+        ]
+    )
     iris = jnn.data.load("iris")
     np.save("rows.npy", iris.x)
     main(["predict", "run", "rows.npy", "--members", "all"])
@@ -121,11 +167,15 @@ def test_classes_come_by_name_from_an_array_or_a_table(tmp_path, capsys):
     got = pandas.read_csv("predictions.csv")
     names = [f"p({name})" for name in iris.target_names]
     np.testing.assert_allclose(got[names].sum(axis=1), 1, rtol=1e-5)
-    assert (got["prediction"] == np.array(iris.target_names)[got[names].to_numpy().argmax(axis=1)]).all()
+    assert (
+        got["prediction"] == np.array(iris.target_names)[got[names].to_numpy().argmax(axis=1)]
+    ).all()
     assert (got["prediction"] == np.array(iris.target_names)[iris.y]).mean() > 0.8
     pandas.DataFrame(iris.x, columns=list(iris.feature_names)).to_csv("rows.csv", index=False)
     main(["predict", "run", "rows.csv", "--members", "all", "--out", "table.csv"])
-    np.testing.assert_allclose(pandas.read_csv("table.csv")[names], got[names], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        pandas.read_csv("table.csv")[names], got[names], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_members_that_diverged_are_left_out(houses):
@@ -142,11 +192,15 @@ def test_members_that_diverged_are_left_out(houses):
 def test_predictions_that_are_not_finite_are_told(houses, tmp_path):
     folder, frame = houses
     frame[:2].to_csv("new.csv", index=False)
-    command = recipe.Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
+    command = recipe.Run(
+        "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
+    )
     result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs))
     lost = jax.tree.map(lambda a: np.full_like(a, np.nan), result.trained.params)
     result = dataclasses.replace(result, trained=result.trained._replace(params=lost))
-    with pytest.raises(ValueError, match=r"wanted finite predictions, but number 1 of those from new\.csv"):
+    with pytest.raises(
+        ValueError, match=r"wanted finite predictions, but number 1 of those from new\.csv"
+    ):
         predict_file(result, pathlib.Path("new.csv"), tmp_path / "out.csv")
     assert not list(tmp_path.glob("out*"))
 
@@ -183,9 +237,21 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
 def test_wrong_input_gets_one_sentence_and_no_file(houses, arguments, words, tmp_path, capsys):
-    files = {"new.csv": "size,town\n1000,north", "new.parquet": "", "empty.csv": "", "header.csv": "size,town"}
-    files |= {"fewer.csv": "size\n1000", "other.csv": "size,town\n1000,east", "hole.csv": "size,town\n,north"}
-    files |= {"infinite.csv": "size,town\n1,north\n-inf,north", "late.csv": "size,town\n1,north\n1,east"}
+    files = {
+        "new.csv": "size,town\n1000,north",
+        "new.parquet": "",
+        "empty.csv": "",
+        "header.csv": "size,town",
+    }
+    files |= {
+        "fewer.csv": "size\n1000",
+        "other.csv": "size,town\n1000,east",
+        "hole.csv": "size,town\n,north",
+    }
+    files |= {
+        "infinite.csv": "size,town\n1,north\n-inf,north",
+        "late.csv": "size,town\n1,north\n1,east",
+    }
     files |= {"slip.csv": "size,town\n1,north\n2,north\nbig,north"}
     files |= {"twice.csv": "size,size,town\n1,1,north", "long.csv": "size,town\n1,north,0"}
     for name, text in files.items():
@@ -225,7 +291,10 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     frame.to_csv("reviews.csv", index=False)
     main(["run", "reviews.csv", "--target", "opinion", "--text", "review", *TEXTS, "--out", "run"])
     (tmp_path / "reviews.csv").unlink()
-    new = ["a fine and moving film", "dull and bad indeed"]  # longer than any before, with an unknown word
+    new = [
+        "a fine and moving film",
+        "dull and bad indeed",
+    ]  # longer than any before, with an unknown word
     (tmp_path / "new.txt").write_text("\n".join(new) + "\n")
     pandas.DataFrame({"review": new, "year": [1, 2]}).to_csv("new.csv", index=False)
     pandas.DataFrame({"review": new, "year": [1, 2]}).to_csv("semicolons.csv", index=False, sep=";")
@@ -238,18 +307,28 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     for table in tables[1:]:
         pandas.testing.assert_frame_equal(tables[0], table)
     command = recipe.Run(
-        "reviews.csv", target="opinion", text="review", model="textcnn:8,8", grid=("learning_rate=.03",)
+        "reviews.csv",
+        target="opinion",
+        text="review",
+        model="textcnn:8,8",
+        grid=("learning_rate=.03",),
     )
     result = jnn.Result.load("run", recipe.study_of(command, read_scores("run").attrs))
     np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
-    np.testing.assert_array_equal(result.predict(new).mean, result.predict(np.array(new, object)).mean)
+    np.testing.assert_array_equal(
+        result.predict(new).mean, result.predict(np.array(new, object)).mean
+    )
     pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "latin.txt").write_bytes("un caf\xe9".encode("latin-1"))
     (tmp_path / "lines.txt").write_bytes("a fine\u2028film\r\n\r\nso\x0cbad\x85indeed\n".encode())
     main(["predict", "run", "lines.txt", "--out", "lines.csv"])
     assert len(pandas.read_csv("lines.csv")) == 3
-    wrong = (("other.csv", "texts in a column 'review'"), ("empty.txt", "a text in each"), ("latin.txt", "latin.txt"))
+    wrong = (
+        ("other.csv", "texts in a column 'review'"),
+        ("empty.txt", "a text in each"),
+        ("latin.txt", "latin.txt"),
+    )
     wrong += (("semicolons.csv", "the only column 'review;year'"),)
     for file, words in wrong:
         with pytest.raises(SystemExit):
@@ -264,8 +343,31 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
         "load": 50 + 10 * np.sin(time * np.pi / 6), "heat": 5 + 2 * np.cos(time * np.pi / 6),
     })  # fmt: skip
     frame[:240].to_csv("load.csv", index=False)
-    arguments = ["--window", "24", "--horizon", "6", "--model", "nlinear", "--seeds", "2", "--folds", "2"]
-    main(["run", "load.csv", *arguments, "--epochs", "30", "--grid", "learning_rate=0.01", "--out", "run"])
+    arguments = [
+        "--window",
+        "24",
+        "--horizon",
+        "6",
+        "--model",
+        "nlinear",
+        "--seeds",
+        "2",
+        "--folds",
+        "2",
+    ]
+    main(
+        [
+            "run",
+            "load.csv",
+            *arguments,
+            "--epochs",
+            "30",
+            "--grid",
+            "learning_rate=0.01",
+            "--out",
+            "run",
+        ]
+    )
     frame[150:240].to_csv("last.csv", index=False)
     main(["predict", "run", "last.csv"])
     assert "6 rows by 4 members" in capsys.readouterr().out
@@ -274,7 +376,10 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
     for name, most in (("load", 1.0), ("heat", 0.2)):
         assert np.abs(got[name] - frame[name][240:246].to_numpy()).max() < most
     frame[:20].to_csv("short.csv", index=False)
-    wrong = (["short.csv"], "wanted at least 24 steps of 2 channels"), (["last.csv", "--out", "load.csv"], "of its own")
+    wrong = (
+        (["short.csv"], "wanted at least 24 steps of 2 channels"),
+        (["last.csv", "--out", "load.csv"], "of its own"),
+    )
     for arguments, words in wrong:
         with pytest.raises(SystemExit):
             main(["predict", "run", *arguments])
@@ -282,7 +387,9 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
 
 
 def test_one_channel_of_a_series_may_be_chosen(tmp_path):
-    pandas.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0)[::-1]}).to_csv("two.csv", index=False)
+    pandas.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0)[::-1]}).to_csv(
+        "two.csv", index=False
+    )
     job = recipe.prepare(recipe.Run("two.csv", target="b", window=8, horizon=2, model="nlinear"))
     assert job.data.feature_names == ("b",) and job.data.x.shape[1:] == (8, 1)
     np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
@@ -290,24 +397,32 @@ def test_one_channel_of_a_series_may_be_chosen(tmp_path):
     assert dropped.data.feature_names == ("b",)
     for target, words in (("c", "wanted columns among"), ("a,b,c", "wanted columns among")):
         with pytest.raises(ValueError, match=words):
-            recipe.prepare(recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear"))
+            recipe.prepare(
+                recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear")
+            )
 
 
 def test_a_channel_called_step_stays_beside_the_numbers_of_the_steps(tmp_path):
     frame = pandas.DataFrame({"step": np.arange(9.0)})
     data = jnn.Dataset.from_series(frame, 3, 2)
     answer = Prediction(None, np.full((1, 2, 1), 7.0), np.zeros((1, 2, 1)))
-    result = SimpleNamespace(scores=SimpleNamespace(attrs=describe(data, data)), predict=lambda x: answer)
+    result = SimpleNamespace(
+        scores=SimpleNamespace(attrs=describe(data, data)), predict=lambda x: answer
+    )
     frame.to_csv("new.csv", index=False)
     predict_file(result, pathlib.Path("new.csv"), pathlib.Path("out.csv"))
     table = pandas.read_csv("out.csv")
     assert table.to_dict("list") == {"step_": [1, 2], "step": [7, 7], "std(step)": [0, 0]}
 
 
-KNOWN = jnn.Dataset.from_texts(["so bad", "good film"], [0, 1])  # 4 words, padding and the unknown word
+KNOWN = jnn.Dataset.from_texts(
+    ["so bad", "good film"], [0, 1]
+)  # 4 words, padding and the unknown word
 
 
-@pytest.mark.parametrize(("ids", "words"), [([0, 6], "from 0 to 5, .* got 6"), ([-1, 0], "from 0 to 5, .* got -1")])
+@pytest.mark.parametrize(
+    ("ids", "words"), [([0, 6], "from 0 to 5, .* got 6"), ([-1, 0], "from 0 to 5, .* got -1")]
+)
 def test_ids_of_no_word_are_told_as_they_are_read(ids, words):
     about = describe(KNOWN, KNOWN)
     checked = checked_rows(np.array([[0, 5], ids]), about)
@@ -317,7 +432,9 @@ def test_ids_of_no_word_are_told_as_they_are_read(ids, words):
 
 
 def test_arrays_of_ids_bound_them_only_below():
-    seen = jnn.Dataset.from_arrays([[0, 3], [1, 2]], [0, 1], ids=True)  # of a vocabulary that may be larger
+    seen = jnn.Dataset.from_arrays(
+        [[0, 3], [1, 2]], [0, 1], ids=True
+    )  # of a vocabulary that may be larger
     checked = checked_rows(np.array([[9, 0], [0, -1]]), describe(seen, seen))
     np.testing.assert_array_equal(checked[:1], [[9, 0]])
     with pytest.raises(ValueError, match=r"token ids from 0 on, .* got -1"):

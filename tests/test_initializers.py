@@ -32,7 +32,11 @@ def variance_interval(variance: float, n: int, kurtosis: float):
 @pytest.mark.parametrize(
     ("make", "variance", "kurtosis"),
     [
-        (initializers.lecun_normal, 1 / 144, 3.0),  # a truncated normal has less kurtosis, so the bound is safe
+        (
+            initializers.lecun_normal,
+            1 / 144,
+            3.0,
+        ),  # a truncated normal has less kurtosis, so the bound is safe
         (initializers.he_normal, 2 / 144, 3.0),
         (initializers.glorot_normal, 2 / (144 + 288), 3.0),
         (initializers.lecun_uniform, 1 / 144, 1.8),
@@ -88,7 +92,9 @@ def test_delta_orthogonal_is_one_orthogonal_tap():
 def test_an_identity_convolution_passes_its_input_on():
     x = jax.random.normal(jax.random.key(0), (1, 5, 6, 2))
     kernel = initializers.identity()(jax.random.key(1), (3, 2, 2, 2))
-    y = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     np.testing.assert_allclose(y, x, rtol=1e-6)
 
 
@@ -102,7 +108,9 @@ def test_sparse_kernels_have_the_stated_zeros_in_every_column_and_a_normal_rest(
 
 
 def test_forget_bias_opens_the_forget_gate_alone():
-    np.testing.assert_array_equal(draw(initializers.forget_bias(2.0), (8,)), [0, 0, 2, 2, 0, 0, 0, 0])
+    np.testing.assert_array_equal(
+        draw(initializers.forget_bias(2.0), (8,)), [0, 0, 2, 2, 0, 0, 0, 0]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(initializers.__all__) & set(dir(jax.nn.initializers))))
@@ -112,7 +120,11 @@ def test_a_name_shared_with_jax_is_jax_own(name):
 
 @pytest.mark.parametrize(
     "init",
-    [initializers.identity(), initializers.sparse(0.5), initializers.per_gate(initializers.identity(), 2)],
+    [
+        initializers.identity(),
+        initializers.sparse(0.5),
+        initializers.per_gate(initializers.identity(), 2),
+    ],
     ids=["identity", "sparse", "per_gate"],
 )
 def test_the_dtype_is_the_one_asked_for_and_a_key_fixes_the_bits(init):
@@ -122,7 +134,10 @@ def test_the_dtype_is_the_one_asked_for_and_a_key_fixes_the_bits(init):
 
 
 def test_a_deviation_with_a_type_of_its_own_leaves_the_dtype_alone():
-    assert initializers.sparse(0.5, np.float64(0.3))(jax.random.key(0), (4, 3), jnp.bfloat16).dtype == jnp.bfloat16
+    assert (
+        initializers.sparse(0.5, np.float64(0.3))(jax.random.key(0), (4, 3), jnp.bfloat16).dtype
+        == jnp.bfloat16
+    )
 
 
 def test_wrong_settings_are_refused_in_a_sentence():

@@ -48,10 +48,15 @@ def assert_same_member(one, many, index, *, exact=False):
     """`one` is a result of a single member, `many` of the population that it is number `index` of."""
     alone, member = one.trained, many.member(index).trained
     compare = (
-        np.testing.assert_array_equal if exact else functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-5)
+        np.testing.assert_array_equal
+        if exact
+        else functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-5)
     )
     jax.tree.map(compare, alone.params, member.params)
-    compare(one.scores["train_loss"].values.ravel(), many.member(index).scores["train_loss"].values.ravel())
+    compare(
+        one.scores["train_loss"].values.ravel(),
+        many.member(index).scores["train_loss"].values.ravel(),
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -165,4 +170,8 @@ def study_text(study):
     rows = jnn.Rows(np.arange(150, dtype=np.int32)[None], np.array([150], np.int32))
     data = jnn.Data(IRIS.x, IRIS.y, rows)
     columns = {"seed": np.arange(2)}
-    return str(jax.make_jaxpr(jax.vmap(lambda c, d: train(member_of(c), d), in_axes=(0, None)))(columns, data))
+    return str(
+        jax.make_jaxpr(jax.vmap(lambda c, d: train(member_of(c), d), in_axes=(0, None)))(
+            columns, data
+        )
+    )

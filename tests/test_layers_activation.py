@@ -20,7 +20,11 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
     x = np.asarray(jax.random.normal(jax.random.key(0), (5,)), np.float64)
     simplex = {"type": "eq", "fun": lambda p: p.sum() - 1}
     nearest = optimize.minimize(
-        lambda p: ((p - x) ** 2).sum(), np.full(5, 0.2), bounds=[(0, 1)] * 5, constraints=simplex, tol=1e-12
+        lambda p: ((p - x) ** 2).sum(),
+        np.full(5, 0.2),
+        bounds=[(0, 1)] * 5,
+        constraints=simplex,
+        tol=1e-12,
     )
     np.testing.assert_allclose(layers.sparsemax(jnp.asarray(x, jnp.float32)), nearest.x, atol=1e-5)
 
@@ -29,7 +33,9 @@ def test_the_gradient_of_sparsemax_is_that_of_a_projection_onto_its_support():
     x = jnp.array([1.0, 0.8, 0.1, -2.0])
     jacobian = jax.jit(jax.jacobian(layers.sparsemax))(x)
     support = np.array([1.0, 1.0, 0.0, 0.0])
-    np.testing.assert_allclose(jacobian, np.diag(support) - np.outer(support, support) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        jacobian, np.diag(support) - np.outer(support, support) / 2, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,9 @@ def test_sparsemax_takes_extreme_and_equal_scores(x, wanted):
 
 def test_maxout_takes_the_largest_of_each_group():
     x = np.asarray(jax.random.normal(jax.random.key(0), (4, 6)))
-    np.testing.assert_array_equal(layers.maxout(jnp.asarray(x), 2), np.stack([x[:, :3].max(1), x[:, 3:].max(1)], 1))
+    np.testing.assert_array_equal(
+        layers.maxout(jnp.asarray(x), 2), np.stack([x[:, :3].max(1), x[:, 3:].max(1)], 1)
+    )
     with pytest.raises(ValueError, match="divides 6 channels"):
         inspect.unwrap(layers.maxout)(x, 4)
 

@@ -43,7 +43,9 @@ def by_definition(q, k, v, mask=None, bias=0.0):
     bias = np.broadcast_to(bias, seen.shape)
     for b in range(BATCH):
         for h in range(HEADS):
-            weights = np.exp(q[b, :, h] @ k[b, :, h // group].T / np.sqrt(DIM) + bias[b, h]) * seen[b, h]
+            weights = (
+                np.exp(q[b, :, h] @ k[b, :, h // group].T / np.sqrt(DIM) + bias[b, h]) * seen[b, h]
+            )
             total = weights.sum(-1, keepdims=True)
             out[b, :, h] = weights @ v[b, :, h // group] / np.where(total > 0, total, 1)
     return out
@@ -55,7 +57,9 @@ def test_attention_with_grouped_heads_is_its_definition(kv_heads):
     assert_close(attention(q, k, v), by_definition(q, k, v))
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (1, 3, 5), (4, 3, 5), (2, 1, 1, 5), (2, 4, 3, 1), (2, 4, 3, 5)])
+@pytest.mark.parametrize(
+    "shape", [(3, 5), (1, 3, 5), (4, 3, 5), (2, 1, 1, 5), (2, 4, 3, 1), (2, 4, 3, 5)]
+)
 def test_masks_and_biases_of_every_broadcastable_shape(shape):
     q, k, v = qkv(2)
     mask, bias = normal(3, *shape) > 0, normal(4, *shape)
@@ -100,10 +104,14 @@ def test_heads_one_by_one_equal_all_together_with_gradients_and_dropout(monkeypa
         monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", first)
 
         def total(q, k, v, bias):
-            y = layers.attention(q, k, v, mask=mask, bias=bias, key=jax.random.key(0), dropout_rate=0.3)
+            y = layers.attention(
+                q, k, v, mask=mask, bias=bias, key=jax.random.key(0), dropout_rate=0.3
+            )
             return jnp.sin(y).sum()
 
-        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(*qkv(2), normal(4, HEADS, 1, SOURCE))
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(
+            *qkv(2), normal(4, HEADS, 1, SOURCE)
+        )
 
     jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(TIME * SOURCE + 1))
 
@@ -118,7 +126,9 @@ def test_causal_parts_equal_the_whole_with_gradients(monkeypatch, time):
         def total(q, k, v, bias):
             return jnp.sin(layers.attention(q, k, v, mask=mask, bias=bias, causal=True)).sum()
 
-        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(q, k, v, normal(4, HEADS, time, SOURCE))
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(
+            q, k, v, normal(4, HEADS, time, SOURCE)
+        )
 
     jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(time * SOURCE + 1))
 
@@ -149,7 +159,9 @@ def test_half_precision_keeps_a_single_precision_softmax():
 def test_half_precision_scales_the_scores_not_the_queries(monkeypatch, first):
     monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", first)
     q, k = (8 * array.astype(jnp.bfloat16) for array in qkv()[:2])
-    v = jnp.broadcast_to(jnp.eye(SOURCE, dtype=jnp.bfloat16)[:, None], (BATCH, SOURCE, HEADS, SOURCE))
+    v = jnp.broadcast_to(
+        jnp.eye(SOURCE, dtype=jnp.bfloat16)[:, None], (BATCH, SOURCE, HEADS, SOURCE)
+    )
     scores = np.einsum("btnd,bsnd->bnts", *(np.asarray(array, np.float64) for array in (q, k)))
     masked = np.where(np.tri(TIME, SOURCE), scores / np.sqrt(DIM), -np.inf)
     wanted = np.moveaxis(scipy.special.softmax(masked, -1), 1, 2)
@@ -161,7 +173,9 @@ def test_dropout_of_the_weights_keeps_the_mean():
     keys = jax.random.split(jax.random.key(0), 2000)
     draws = jax.jit(jax.vmap(lambda key: attention(q, k, v, key=key, dropout_rate=0.3)))(keys)
     wanted, spread = attention(q, k, v), draws.std(axis=0) / np.sqrt(len(keys))
-    assert np.abs((draws.mean(axis=0) - wanted) / spread).max() < 6  # 336 values: a false alarm in 10^6 runs
+    assert (
+        np.abs((draws.mean(axis=0) - wanted) / spread).max() < 6
+    )  # 336 values: a false alarm in 10^6 runs
 
 
 def test_scale_replaces_the_root_of_the_dimension():
@@ -224,7 +238,9 @@ def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="even number of channels"):
         inspect.unwrap(layers.rotary)(jnp.ones((2, 1, 3)), jnp.arange(2))
     with pytest.raises(ValueError, match="at most 2 steps"):
-        inspect.unwrap(layers.extend_cache)(layers.empty_cache((), 2, 1, 1), jnp.ones((3, 1, 1)), jnp.ones((3, 1, 1)))
+        inspect.unwrap(layers.extend_cache)(
+            layers.empty_cache((), 2, 1, 1), jnp.ones((3, 1, 1)), jnp.ones((3, 1, 1))
+        )
 
 
 def refused(says, *operands, **options):
@@ -248,19 +264,27 @@ def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
     refused("bias of numbers.* but got bool", *qkv(), bias=jnp.ones((TIME, SOURCE), bool))
     refused("boolean mask.* but got float32", *qkv(), mask=jnp.ones((TIME, SOURCE)))
     for causal in (False, True):
-        refused(r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal)
+        refused(
+            r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal
+        )
 
 
-@pytest.mark.parametrize(("shape", "positions"), [((2, 3, 1, 4), (4,)), ((2, 3, 1, 4), (3, 3)), ((3, 4), (3,))])
+@pytest.mark.parametrize(
+    ("shape", "positions"), [((2, 3, 1, 4), (4,)), ((2, 3, 1, 4), (3, 3)), ((3, 4), (3,))]
+)
 def test_positions_that_are_not_one_for_each_step_are_refused(shape, positions):
     with pytest.raises(ValueError, match="one position for each step"):
         inspect.unwrap(layers.rotary)(jnp.ones(shape), jnp.ones(positions))
 
 
-@pytest.mark.parametrize(("k", "v"), [((3, 1, 2, 4),) * 2, ((2, 1, 1, 4),) * 2, ((2, 1, 2, 4), (1, 1, 2, 4))])
+@pytest.mark.parametrize(
+    ("k", "v"), [((3, 1, 2, 4),) * 2, ((2, 1, 1, 4),) * 2, ((2, 1, 2, 4), (1, 1, 2, 4))]
+)
 def test_steps_that_are_not_of_the_caches_shape_are_refused(k, v):
     with pytest.raises(ValueError, match=r"that of the cache \(2, 5, 2, 4\)"):
-        inspect.unwrap(layers.extend_cache)(layers.empty_cache((2,), 5, 2, 4), jnp.ones(k), jnp.ones(v))
+        inspect.unwrap(layers.extend_cache)(
+            layers.empty_cache((2,), 5, 2, 4), jnp.ones(k), jnp.ones(v)
+        )
 
 
 def test_positions_of_a_negative_length_are_refused():

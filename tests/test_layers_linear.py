@@ -20,7 +20,9 @@ def normal(seed, *shape):
 def test_dense_is_flax_linear(batch):
     module = nnx.Linear(5, 3, rngs=nnx.Rngs(0), bias_init=nnx.initializers.normal())
     x = normal(0, *batch, 5)
-    np.testing.assert_allclose(layers.dense(x, module.kernel[...], module.bias[...]), module(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        layers.dense(x, module.kernel[...], module.bias[...]), module(x), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_embedding_is_flax_embed_and_its_gradient_adds_up_repeated_ids():
@@ -34,17 +36,26 @@ def test_embedding_is_flax_embed_and_its_gradient_adds_up_repeated_ids():
 
 def test_embedding_clips_ids_out_of_range():
     table = normal(0, 4, 3)
-    np.testing.assert_array_equal(layers.embedding(jnp.array([-1, -9, 4, 99]), table), table[np.array([0, 0, 3, 3])])
+    np.testing.assert_array_equal(
+        layers.embedding(jnp.array([-1, -9, 4, 99]), table), table[np.array([0, 0, 3, 3])]
+    )
 
 
 def test_lora_is_a_dense_layer_with_the_merged_kernel():
     x, kernel, a, b = normal(0, 2, 5), normal(1, 5, 3), normal(2, 5, 2), normal(3, 2, 3)
     merged = layers.dense(x, kernel + 0.5 * a @ b)
-    np.testing.assert_allclose(layers.lora(x, kernel, a, b, scale=0.5), merged, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        layers.lora(x, kernel, a, b, scale=0.5), merged, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_lora_of_whole_numbers_keeps_the_digits_of_the_update():
-    x, kernel, a, b = jnp.array([[1, 2, 3, 4, 5]]), normal(1, 5, 3), normal(2, 5, 2), normal(3, 2, 3)
+    x, kernel, a, b = (
+        jnp.array([[1, 2, 3, 4, 5]]),
+        normal(1, 5, 3),
+        normal(2, 5, 2),
+        normal(3, 2, 3),
+    )
     y = inspect.unwrap(layers.lora)(x, kernel, a, b, scale=0.5)
     np.testing.assert_allclose(y, x @ (kernel + 0.5 * a @ b), rtol=1e-5, atol=1e-5)
 
@@ -104,9 +115,13 @@ def test_nested_vmap_over_rows_and_kernels_is_that_of_a_matrix_product(inner, ou
     assert_same(of(layers.dense), of(jnp.matmul))
 
 
-@pytest.mark.parametrize("types", [("float32", "bfloat16"), ("bfloat16", "float32"), ("float32", "int32")])
+@pytest.mark.parametrize(
+    "types", [("float32", "bfloat16"), ("bfloat16", "float32"), ("float32", "int32")]
+)
 def test_dense_of_two_types_promotes_as_a_matrix_product_does(types):
-    x, kernel = (jnp.ones(shape, dtype) for shape, dtype in zip([(2, 3), (3, 4)], types, strict=True))
+    x, kernel = (
+        jnp.ones(shape, dtype) for shape, dtype in zip([(2, 3), (3, 4)], types, strict=True)
+    )
     got, wanted = inspect.unwrap(layers.dense)(x, kernel), x @ kernel
     assert got.dtype == wanted.dtype
     assert_same(got, wanted)
@@ -129,13 +144,18 @@ def test_dense_of_two_types_promotes_as_a_matrix_product_does(types):
 )
 def test_dot_general_is_that_of_lax(shapes, numbers, options):
     x, kernel = (normal(seed, *shape) for seed, shape in enumerate(shapes))
-    assert_same(layers.dot_general(x, kernel, numbers, **options), lax.dot_general(x, kernel, numbers, **options))
+    assert_same(
+        layers.dot_general(x, kernel, numbers, **options),
+        lax.dot_general(x, kernel, numbers, **options),
+    )
 
 
 @pytest.mark.parametrize(("columns", "of_b"), [(4, 1), (1, 4)])
 def test_an_update_of_other_columns_is_refused_not_broadcast(columns, of_b):
     with pytest.raises(ValueError, match=rf"wanted b \(rank, {columns}\)"):
-        inspect.unwrap(layers.lora)(jnp.ones(3), jnp.ones((3, columns)), jnp.ones((3, 2)), jnp.ones((2, of_b)))
+        inspect.unwrap(layers.lora)(
+            jnp.ones(3), jnp.ones((3, columns)), jnp.ones((3, 2)), jnp.ones((2, of_b))
+        )
 
 
 def test_a_flax_layer_refuses_rows_of_other_features_in_a_sentence():
@@ -147,16 +167,24 @@ def test_a_flax_layer_refuses_rows_of_other_features_in_a_sentence():
 def test_flax_layers_take_the_product_and_keep_their_numbers():
     x = normal(0, 2, 5, 3)
     ours, theirs = (
-        nnx.Linear(3, 4, rngs=nnx.Rngs(0), dot_general=dot) for dot in (layers.dot_general, lax.dot_general)
+        nnx.Linear(3, 4, rngs=nnx.Rngs(0), dot_general=dot)
+        for dot in (layers.dot_general, lax.dot_general)
     )
-    got, wanted = (nnx.grad(lambda layer: jnp.sin(layer(x)).sum())(layer) for layer in (ours, theirs))
+    got, wanted = (
+        nnx.grad(lambda layer: jnp.sin(layer(x)).sum())(layer) for layer in (ours, theirs)
+    )
     assert_same(nnx.to_pure_dict(got), nnx.to_pure_dict(wanted))
     params = linen.Dense(4).init(jax.random.key(0), x)
-    assert_same(linen.Dense(4, dot_general=layers.dot_general).apply(params, x), linen.Dense(4).apply(params, x))
+    assert_same(
+        linen.Dense(4, dot_general=layers.dot_general).apply(params, x),
+        linen.Dense(4).apply(params, x),
+    )
 
 
 def test_the_gradient_inside_shard_map_is_summed_over_the_mesh():
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    mesh = jax.make_mesh(
+        (2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+    )
     x, kernel = normal(0, 4, 3), normal(1, 3, 4)
 
     def loss(x, kernel):
@@ -184,7 +212,12 @@ FLAT, IMAGES = ((2, 3), (3, 4)), ((1, 4, 3), (3, 3, 2))
         (lambda x, kernel: layers.dot_general(x, kernel, (((1,), (0,)), ((), ()))), FLAT),
         (layers.conv, IMAGES),
         (layers.conv_transpose, IMAGES),
-        (lambda *a: layers.conv_general_dilated(*a, (1,), "SAME", dimension_numbers=("NHC", "HIO", "NHC")), IMAGES),
+        (
+            lambda *a: layers.conv_general_dilated(
+                *a, (1,), "SAME", dimension_numbers=("NHC", "HIO", "NHC")
+            ),
+            IMAGES,
+        ),
     ],
     ids=["dense", "dot_general", "conv", "conv_transpose", "conv_general_dilated"],
 )
@@ -193,7 +226,9 @@ def test_the_precision_set_around_a_product_holds_for_it_and_its_gradients(funct
         with jax.default_matmul_precision("bfloat16"):
             return jnp.sin(function(x, kernel)).sum()
 
-    with jax.default_matmul_precision("highest"):  # of what is compiled, or written outside of the function
+    with jax.default_matmul_precision(
+        "highest"
+    ):  # of what is compiled, or written outside of the function
         program = jax.jit(jax.grad(loss, (0, 1))).lower(*map(jnp.ones, shapes)).as_text()
     assert "DEFAULT" in program and "HIGHEST" not in program
 
@@ -201,6 +236,8 @@ def test_the_precision_set_around_a_product_holds_for_it_and_its_gradients(funct
 def test_without_a_precision_around_it_a_product_leaves_it_open():
     with jax.default_matmul_precision(None):
         program = str(
-            jax.make_jaxpr(lambda *a: layers.conv(layers.dense(*a[:2])[None], a[2]))(*map(jnp.ones, (*FLAT, (3, 4, 2))))
+            jax.make_jaxpr(lambda *a: layers.conv(layers.dense(*a[:2])[None], a[2]))(
+                *map(jnp.ones, (*FLAT, (3, 4, 2)))
+            )
         )
     assert program.count("precision=None") == 2

@@ -27,7 +27,10 @@ SCALE, BIAS = normal(8, 4), normal(9, 4)
     [
         (layers.layer_norm, nnx.LayerNorm(4, rngs=nnx.Rngs(0))),
         (lambda x, scale, bias: layers.rms_norm(x, scale), nnx.RMSNorm(4, rngs=nnx.Rngs(0))),
-        (lambda x, *affine: layers.group_norm(x, 2, *affine), nnx.GroupNorm(4, num_groups=2, rngs=nnx.Rngs(0))),
+        (
+            lambda x, *affine: layers.group_norm(x, 2, *affine),
+            nnx.GroupNorm(4, num_groups=2, rngs=nnx.Rngs(0)),
+        ),
         (layers.instance_norm, nnx.InstanceNorm(4, rngs=nnx.Rngs(0))),
     ],
     ids=["layer", "rms", "group", "instance"],
@@ -70,14 +73,18 @@ def test_rows_that_weigh_nothing_change_neither_statistics_nor_gradients(size):
 
 def test_whole_weights_keep_their_digits_in_float64():
     with jax.enable_x64(True):
-        _, (mean, _) = layers.batch_norm_train(jnp.array([[0.0], [1.0]]), weights=jnp.array([2**24 + 1, 1]))
+        _, (mean, _) = layers.batch_norm_train(
+            jnp.array([[0.0], [1.0]]), weights=jnp.array([2**24 + 1, 1])
+        )
     np.testing.assert_allclose(mean, 1 / (2**24 + 2), rtol=1e-12)
 
 
 def test_a_row_of_weight_two_counts_as_two_rows():
     x = normal(0, 3, 4)
     doubled = layers.batch_norm_train(x[jnp.array([0, 1, 1, 2])])[1]
-    jax.tree.map(assert_close, layers.batch_norm_train(x, weights=jnp.array([1.0, 2.0, 1.0]))[1], doubled)
+    jax.tree.map(
+        assert_close, layers.batch_norm_train(x, weights=jnp.array([1.0, 2.0, 1.0]))[1], doubled
+    )
 
 
 def test_positions_that_weigh_nothing_leave_the_statistics_of_the_others():
@@ -137,7 +144,9 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
 
 def _by_definition(x, scale, bias, eps, weights, axes):
     """The formula that the docstrings give, left to JAX to differentiate."""
-    shares = jnp.ones(x.shape) if weights is None else jnp.broadcast_to(weights[:, None, None], x.shape)
+    shares = (
+        jnp.ones(x.shape) if weights is None else jnp.broadcast_to(weights[:, None, None], x.shape)
+    )
     shares /= shares.sum(axis=axes, keepdims=True)
     mean = (shares * x).sum(axis=axes, keepdims=True)
     var = (shares * (x - mean) ** 2).sum(axis=axes, keepdims=True)
@@ -147,9 +156,12 @@ def _by_definition(x, scale, bias, eps, weights, axes):
 @pytest.mark.parametrize("name", ["layer", "batch", "weighted batch"])
 def test_derivatives_by_every_argument_are_those_of_the_definition(name):
     x, scale, bias, w = (
-        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(4, 3, 2), (2,), (2,), (4, 3, 2)])
+        jax.random.normal(jax.random.key(i), s)
+        for i, s in enumerate([(4, 3, 2), (2,), (2,), (4, 3, 2)])
     )
-    arguments = [x, scale, bias, jnp.float32(0.1)] + [jnp.array([0.5, 2.0, 0.0, 1.0])] * (name == "weighted batch")
+    arguments = [x, scale, bias, jnp.float32(0.1)] + [jnp.array([0.5, 2.0, 0.0, 1.0])] * (
+        name == "weighted batch"
+    )
 
     def ours(x, scale, bias, eps, weights=None):
         if name == "layer":
@@ -166,12 +178,16 @@ def test_derivatives_by_every_argument_are_those_of_the_definition(name):
             *arguments
         )  # backward; forward over backward
 
-    for got, wanted in zip(jax.tree.leaves(slopes(ours)), jax.tree.leaves(slopes(truth)), strict=True):
+    for got, wanted in zip(
+        jax.tree.leaves(slopes(ours)), jax.tree.leaves(slopes(truth)), strict=True
+    ):
         np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-4)
 
 
 EVERY_NORM = {
-    "batch": lambda x, **affine: inspect.unwrap(layers.batch_norm)(x, jnp.zeros(4), jnp.ones(4), **affine),
+    "batch": lambda x, **affine: inspect.unwrap(layers.batch_norm)(
+        x, jnp.zeros(4), jnp.ones(4), **affine
+    ),
     "batch training": lambda x, **affine: inspect.unwrap(layers.batch_norm_train)(x, **affine)[0],
     "layer": inspect.unwrap(layers.layer_norm),
     "rms": inspect.unwrap(layers.rms_norm),
@@ -188,7 +204,9 @@ def test_whole_numbers_are_normalised_in_single_precision(norm):
     assert_close(y, norm(x.astype(jnp.float32)))
 
 
-@pytest.mark.parametrize("name", sorted(EVERY_NORM.keys() - {"instance"}))  # which is that of groups
+@pytest.mark.parametrize(
+    "name", sorted(EVERY_NORM.keys() - {"instance"})
+)  # which is that of groups
 def test_a_scale_that_is_not_one_number_for_each_channel_is_refused(name):
     for shape in [(), (1,), (3, 4)]:
         with pytest.raises(ValueError, match="wanted 4 numbers, one for each channel"):
@@ -216,5 +234,6 @@ def test_any_argument_alone_may_be_float64(part):
 def test_parameters_may_be_lists(name):
     x = normal(0, 3, 4)
     np.testing.assert_array_equal(
-        EVERY_NORM[name](x, scale=[1.0, 2.0, 3.0, 4.0]), EVERY_NORM[name](x, scale=jnp.arange(1.0, 5.0))
+        EVERY_NORM[name](x, scale=[1.0, 2.0, 3.0, 4.0]),
+        EVERY_NORM[name](x, scale=jnp.arange(1.0, 5.0)),
     )

@@ -54,7 +54,11 @@ def channels_last(x):
 @random_settings
 def test_dense(seed, dtype):
     rng = np.random.default_rng(seed)
-    batch, features, units = rng.integers(1, 7, 2).tolist(), int(rng.integers(1, 9)), int(rng.integers(1, 9))
+    batch, features, units = (
+        rng.integers(1, 7, 2).tolist(),
+        int(rng.integers(1, 9)),
+        int(rng.integers(1, 9)),
+    )
     arrays = draws(seed, dtype, (*batch, features), (features, units), (units,))
     assert_same(layers.dense, lambda x, k, b: torch.nn.functional.linear(x, k.T, b), arrays, dtype)
 
@@ -64,7 +68,10 @@ def test_embedding(dtype):
     ids = np.array([[3, 0, 3], [1, 1, 1]])
     ours = lambda table: layers.embedding(jnp.asarray(ids), table)  # noqa: E731
     assert_same(
-        ours, lambda table: torch.nn.functional.embedding(torch.tensor(ids), table), draws(0, dtype, (5, 3)), dtype
+        ours,
+        lambda table: torch.nn.functional.embedding(torch.tensor(ids), table),
+        draws(0, dtype, (5, 3)),
+        dtype,
     )
 
 
@@ -72,7 +79,9 @@ PAIRS = {
     "celu": torch.nn.functional.celu,
     "elu": torch.nn.functional.elu,
     "gelu": partial(torch.nn.functional.gelu, approximate="tanh"),
-    "hard_sigmoid": lambda x: torch.nn.functional.relu6(x + 3) / 6,  # torch's own slope is 1/6 in float32 always
+    "hard_sigmoid": lambda x: (
+        torch.nn.functional.relu6(x + 3) / 6
+    ),  # torch's own slope is 1/6 in float32 always
     "hard_silu": torch.nn.functional.hardswish,
     "hard_tanh": torch.nn.functional.hardtanh,
     "leaky_relu": torch.nn.functional.leaky_relu,
@@ -114,13 +123,17 @@ def test_norms(seed, dtype):
     shape, eps = (3, *spatial, channels), float(10 ** rng.uniform(-6, -2))
     arrays = draws(seed, dtype, shape, (channels,), (channels,))
     functional = torch.nn.functional
-    theirs = lambda x, s, b: channels_last(functional.group_norm(channels_first(x), groups, s, b, eps))  # noqa: E731
+    theirs = lambda x, s, b: channels_last(
+        functional.group_norm(channels_first(x), groups, s, b, eps)
+    )  # noqa: E731
     assert_same(lambda x, s, b: layers.group_norm(x, groups, s, b, eps=eps), theirs, arrays, dtype)
     theirs = lambda x, s, b: functional.layer_norm(x, (channels,), s, b, eps)  # noqa: E731
     assert_same(partial(layers.layer_norm, eps=eps), theirs, arrays, dtype)
     theirs = lambda x, s: functional.rms_norm(x, (channels,), s, eps)  # noqa: E731
     assert_same(partial(layers.rms_norm, eps=eps), theirs, arrays[:2], dtype)
-    theirs = lambda x, s, b: channels_last(functional.instance_norm(channels_first(x), None, None, s, b, True, 0, eps))  # noqa: E731
+    theirs = lambda x, s, b: channels_last(
+        functional.instance_norm(channels_first(x), None, None, s, b, True, 0, eps)
+    )  # noqa: E731
     assert_same(partial(layers.instance_norm, eps=eps), theirs, arrays, dtype)
 
 
@@ -128,7 +141,10 @@ def test_norms(seed, dtype):
 @random_settings
 def test_batch_norm_and_the_unbiased_variance_that_pytorch_averages(seed, dtype):
     rng = np.random.default_rng(seed)
-    spatial, channels = rng.integers(2, 5, int(rng.integers(0, 3))).tolist(), int(rng.integers(1, 5))
+    spatial, channels = (
+        rng.integers(2, 5, int(rng.integers(0, 3))).tolist(),
+        int(rng.integers(1, 5)),
+    )
     arrays = draws(seed, dtype, (6, *spatial, channels), (channels,), (channels,))
     kind = {0: torch.nn.BatchNorm1d, 1: torch.nn.BatchNorm1d, 2: torch.nn.BatchNorm2d}[len(spatial)]
     module = kind(channels, momentum=1.0, dtype=torch.tensor(arrays[0]).dtype)
@@ -166,7 +182,9 @@ def test_recurrent_layers_of_both_directions_with_lengths(name, seed, dtype):
     rng = np.random.default_rng(seed)
     batch, time, features, hidden = rng.integers(1, 6, 4).tolist()
     lengths = rng.integers(1, time + 1, batch)
-    module = kind(features, hidden, batch_first=True, bidirectional=True, dtype=torch.tensor(dtype(0)).dtype)
+    module = kind(
+        features, hidden, batch_first=True, bidirectional=True, dtype=torch.tensor(dtype(0)).dtype
+    )
     columns = gates * hidden
     one_way = [(features, columns), (hidden, columns), (columns,), (columns,)]
     arrays = draws(seed, dtype, (batch, time, features), *one_way, *one_way)
@@ -174,7 +192,9 @@ def test_recurrent_layers_of_both_directions_with_lengths(name, seed, dtype):
 
     def ours(x, *parts):
         both = (dict(zip(names, parts[:4], strict=True)), dict(zip(names, parts[4:], strict=True)))
-        carries, ys = layers.bidirectional(getattr(layers, name), x, *both, lengths=jnp.asarray(lengths))
+        carries, ys = layers.bidirectional(
+            getattr(layers, name), x, *both, lengths=jnp.asarray(lengths)
+        )
         ways = zip(*carries, strict=True) if name == "lstm" else [carries]
         last = jnp.stack([part for way in ways for part in way], axis=-1)
         return jnp.concatenate([ys.ravel(), last.ravel()])
@@ -182,7 +202,10 @@ def test_recurrent_layers_of_both_directions_with_lengths(name, seed, dtype):
     def theirs(x, *parts):
         stems = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
         slots = [stem + suffix for suffix in ("", "_reverse") for stem in stems]
-        weights = {slot: part.T if part.ndim == 2 else part for slot, part in zip(slots, parts, strict=True)}
+        weights = {
+            slot: part.T if part.ndim == 2 else part
+            for slot, part in zip(slots, parts, strict=True)
+        }
         return torch_recurrent(module, x, lengths, weights)
 
     assert_same(ours, theirs, arrays, dtype)
@@ -195,12 +218,16 @@ def test_attention_with_grouped_heads_masks_and_biases(seed, dtype):
     batch, time, source, group, kv_heads, dim = rng.integers(1, 6, 6).tolist()
     heads, causal = group * kv_heads, bool(seed % 2)
     arrays = draws(
-        seed, dtype, *[(batch, t, n, dim) for t, n in [(time, heads), (source, kv_heads), (source, kv_heads)]]
+        seed,
+        dtype,
+        *[(batch, t, n, dim) for t, n in [(time, heads), (source, kv_heads), (source, kv_heads)]],
     )
     mask = rng.random((batch, 1, time, source)) < 0.7
     mask[..., 0] = True  # PyTorch gives NaN to a query that sees nothing
     bias = rng.normal(size=(heads, time, source)).astype(dtype)
-    hidden = np.where(mask & (np.tril(np.ones((time, source), bool)) if causal else True), bias, -np.inf).astype(dtype)
+    hidden = np.where(
+        mask & (np.tril(np.ones((time, source), bool)) if causal else True), bias, -np.inf
+    ).astype(dtype)
 
     def theirs(q, k, v):
         q, k, v = (torch.movedim(array, 1, 2) for array in (q, k, v))
@@ -208,6 +235,8 @@ def test_attention_with_grouped_heads_masks_and_biases(seed, dtype):
         return torch.movedim(attend(q, k, v, attn_mask=torch.tensor(hidden), enable_gqa=True), 2, 1)
 
     def ours(q, k, v):
-        return layers.attention(q, k, v, mask=jnp.asarray(mask), bias=jnp.asarray(bias), causal=causal)
+        return layers.attention(
+            q, k, v, mask=jnp.asarray(mask), bias=jnp.asarray(bias), causal=causal
+        )
 
     assert_same(ours, theirs, arrays, dtype)

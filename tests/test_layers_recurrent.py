@@ -45,7 +45,9 @@ def carry_of(name):
 
 
 def assert_close(got, wanted, tolerance=1e-5):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, wanted)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, wanted
+    )
 
 
 def numpy_step(name, carry, x, p):
@@ -65,7 +67,9 @@ def numpy_step(name, carry, x, p):
     if name == "gru":
         n = np.tanh(inputs[:, 2 * HIDDEN :] + r * product[:, 2 * HIDDEN :])
     else:
-        candidate = (r * carry) @ p["recurrent_kernel"][:, 2 * HIDDEN :] + p["recurrent_bias"][2 * HIDDEN :]
+        candidate = (r * carry) @ p["recurrent_kernel"][:, 2 * HIDDEN :] + p["recurrent_bias"][
+            2 * HIDDEN :
+        ]
         n = np.tanh(inputs[:, 2 * HIDDEN :] + candidate)
     return (1 - z) * n + z * carry
 
@@ -100,7 +104,9 @@ def test_lengths_cut_each_row_as_if_it_were_alone(name, reverse):
 def test_what_stands_beyond_a_rows_end_reaches_no_gradient(name):
     x, params = normal(0, BATCH, TIME, FEATURES), params_of(name)
     spoilt = jnp.where(jnp.arange(TIME)[:, None] < LENGTHS[:, None, None], x, jnp.nan)
-    gradient = jax.jit(jax.grad(lambda *p: (LAYERS[name](*p, lengths=LENGTHS)[1] ** 2).sum(), argnums=(0, 1)))
+    gradient = jax.jit(
+        jax.grad(lambda *p: (LAYERS[name](*p, lengths=LENGTHS)[1] ** 2).sum(), argnums=(0, 1))
+    )
     assert_close(gradient(spoilt, params), gradient(x, params))
 
 
@@ -141,7 +147,9 @@ def test_the_gradient_under_vmap_over_parameters_is_a_loop(name):
     xs = normal(0, 2, BATCH, TIME, FEATURES)
     one = params_of(name)
     params = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), one)
-    gradient = jax.grad(lambda params, x: (LAYERS[name](x, params, lengths=LENGTHS)[1] ** 2).sum(), argnums=(0, 1))
+    gradient = jax.grad(
+        lambda params, x: (LAYERS[name](x, params, lengths=LENGTHS)[1] ** 2).sum(), argnums=(0, 1)
+    )
     got = jax.jit(jax.vmap(gradient))(params, xs)
     single = jax.jit(gradient)
     for member in range(2):
@@ -162,7 +170,9 @@ def test_lstm_is_flax_own():
     assert_close((state.hidden, state.cell, y), (wanted_hidden, wanted_memory, wanted))
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(layers.gru_cell, nnx.GRUCell), (layers.rnn_cell, nnx.SimpleCell)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(layers.gru_cell, nnx.GRUCell), (layers.rnn_cell, nnx.SimpleCell)]
+)
 def test_gru_and_rnn_are_flax_own(ours, theirs):
     cell = theirs(FEATURES, HIDDEN, rngs=nnx.Rngs(0))
     params = {
@@ -182,7 +192,10 @@ def test_a_cell_is_differentiated_forwards_as_backwards(name):
     moved = jax.tree.map(jnp.cos, arguments)
     pushed, total = jax.jvp(lambda *a: cell(*a)[1].sum(), arguments, moved)[1], 0.0
     for slope, step in zip(
-        *map(jax.tree.leaves, (jax.grad(lambda *a: cell(*a)[1].sum(), (0, 1, 2))(*arguments), moved)), strict=True
+        *map(
+            jax.tree.leaves, (jax.grad(lambda *a: cell(*a)[1].sum(), (0, 1, 2))(*arguments), moved)
+        ),
+        strict=True,
     ):
         total += (slope * step).sum()
     assert_close(pushed, total)
@@ -217,8 +230,14 @@ def test_extreme_inputs_saturate(name):
 
 
 def test_bidirectional_is_two_layers_side_by_side():
-    x, forward, backward = normal(0, BATCH, TIME, FEATURES), params_of("gru"), params_of("gru_before")
-    carries, ys = jax.jit(partial(layers.bidirectional, layers.gru))(x, forward, backward, lengths=LENGTHS)
+    x, forward, backward = (
+        normal(0, BATCH, TIME, FEATURES),
+        params_of("gru"),
+        params_of("gru_before"),
+    )
+    carries, ys = jax.jit(partial(layers.bidirectional, layers.gru))(
+        x, forward, backward, lengths=LENGTHS
+    )
     one = jax.jit(layers.gru)(x, forward, lengths=LENGTHS)
     other = jax.jit(partial(layers.gru, reverse=True))(x, backward, lengths=LENGTHS)
     assert_close(carries, (one[0], other[0]))
@@ -226,7 +245,11 @@ def test_bidirectional_is_two_layers_side_by_side():
 
 
 def test_wrong_parameters_are_refused_in_a_sentence():
-    lstm, x, params = inspect.unwrap(layers.lstm), jnp.ones((BATCH, TIME, FEATURES)), params_of("lstm")
+    lstm, x, params = (
+        inspect.unwrap(layers.lstm),
+        jnp.ones((BATCH, TIME, FEATURES)),
+        params_of("lstm"),
+    )
     with pytest.raises(ValueError, match=r"missing: \['input_kernel'\], unknown: \['kernel'\]"):
         lstm(x, {"kernel": params["input_kernel"], "recurrent_kernel": params["recurrent_kernel"]})
     with pytest.raises(ValueError, match=r"wanted input_kernel \(4, 8\)"):
@@ -244,12 +267,16 @@ def test_wrong_parameters_are_refused_in_a_sentence():
 
 @every_layer
 def test_inside_shard_map_the_numbers_stay_and_the_gradients_are_summed_over_the_mesh(name):
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    mesh = jax.make_mesh(
+        (2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+    )
     x, params, lengths = normal(0, 4, TIME, FEATURES), params_of(name), jnp.array([5, 2, 0, 3])
     spec = jax.sharding.PartitionSpec
 
     def total(params, x, lengths):
-        return (jnp.sin(LAYERS[name](x, params)[1]) + LAYERS[name](x, params, lengths=lengths)[1] ** 2).sum()
+        return (
+            jnp.sin(LAYERS[name](x, params)[1]) + LAYERS[name](x, params, lengths=lengths)[1] ** 2
+        ).sum()
 
     sharded = jax.shard_map(
         lambda *a: jax.lax.psum(total(*a), "data"),
@@ -257,5 +284,7 @@ def test_inside_shard_map_the_numbers_stay_and_the_gradients_are_summed_over_the
         in_specs=(spec(), spec("data"), spec("data")),
         out_specs=spec(),
     )
-    got, wanted = (jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(params, x, lengths) for f in (sharded, total))
+    got, wanted = (
+        jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(params, x, lengths) for f in (sharded, total)
+    )
     assert_close(got, wanted, 1e-4)

@@ -48,7 +48,9 @@ def test_the_rates_zero_and_one_are_exact_also_when_traced(rate):
     @jax.jit
     def value_and_gradients(x, rate):
         total = lambda x, rate: (layers.dropout(x, rate, key=jax.random.key(1)) ** 2).sum()  # noqa: E731
-        return layers.dropout(x, rate, key=jax.random.key(1)), jax.grad(total, argnums=(0, 1))(x, rate)
+        return layers.dropout(x, rate, key=jax.random.key(1)), jax.grad(total, argnums=(0, 1))(
+            x, rate
+        )
 
     y, (dx, drate) = value_and_gradients(x, jnp.array(rate))
     np.testing.assert_array_equal(y, x * (1 - rate))
@@ -59,7 +61,9 @@ def test_the_rates_zero_and_one_are_exact_also_when_traced(rate):
 def test_the_gradient_is_the_mask():
     x = jax.random.normal(jax.random.key(0), (8, 5))
     drop = lambda x: layers.dropout(x, 0.4, key=jax.random.key(3))  # noqa: E731
-    np.testing.assert_allclose(jax.grad(lambda x: drop(x).sum())(x), drop(jnp.ones_like(x)), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(lambda x: drop(x).sum())(x), drop(jnp.ones_like(x)), rtol=1e-6
+    )
 
 
 def test_without_a_key_nothing_is_dropped():
@@ -68,7 +72,9 @@ def test_without_a_key_nothing_is_dropped():
 
 
 def test_broadcast_axes_share_one_mask():
-    y = np.asarray(layers.dropout(jnp.ones((4, 5, 6, 3)), 0.5, key=jax.random.key(0), broadcast_axes=(1, -2)))
+    y = np.asarray(
+        layers.dropout(jnp.ones((4, 5, 6, 3)), 0.5, key=jax.random.key(0), broadcast_axes=(1, -2))
+    )
     np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
     assert 0 < (y[:, 0, 0] == 0).sum() < 12
 
@@ -82,12 +88,16 @@ def test_any_shape_will_do(shape):
 def test_the_random_words_are_those_of_jax(count):
     key = jax.random.key_data(jax.random.key(3))
     wanted = threefry_2x32(key, jnp.arange(count + count % 2, dtype=jnp.uint32))[:count]
-    np.testing.assert_array_equal(_regularize._threefry_words(jax.random.wrap_key_data(key), count), wanted)
+    np.testing.assert_array_equal(
+        _regularize._threefry_words(jax.random.wrap_key_data(key), count), wanted
+    )
 
 
 def test_old_style_keys_give_the_same_mask():
     new, old = jax.random.key(5), jax.random.PRNGKey(5)
-    np.testing.assert_array_equal(*(layers.dropout(jnp.ones(50), 0.5, key=key) for key in (new, old)))
+    np.testing.assert_array_equal(
+        *(layers.dropout(jnp.ones(50), 0.5, key=key) for key in (new, old))
+    )
 
 
 def test_wrong_rates_and_keys_are_refused_in_a_sentence():
@@ -103,7 +113,11 @@ def test_wrong_rates_and_keys_are_refused_in_a_sentence():
 
 
 def test_penalties_are_the_sums_over_floating_leaves():
-    params = {"a": {"kernel": jnp.array([[1.0, -2.0]])}, "b": jnp.array([3.0]), "steps": jnp.array([7])}
+    params = {
+        "a": {"kernel": jnp.array([[1.0, -2.0]])},
+        "b": jnp.array([3.0]),
+        "steps": jnp.array([7]),
+    }
     assert layers.l1(params) == 6
     assert layers.l2(params) == 14
     assert layers.elastic_net(params, 0.25) == 0.25 * 6 + 0.375 * 14

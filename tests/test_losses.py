@@ -122,7 +122,9 @@ def test_elementwise_losses_are_the_mean_over_outputs(loss, expected):
     targets = SHARES if loss is losses.binary_cross_entropy else NUMBERS
     values = expected(LOGITS.astype(np.float64), targets.astype(np.float64))
     np.testing.assert_allclose(call(loss, LOGITS, targets), values.mean(-1), rtol=1e-5)
-    np.testing.assert_allclose(call(loss, LOGITS[:, 0], targets[:, 0]), values[:, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        call(loss, LOGITS[:, 0], targets[:, 0]), values[:, 0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_one_output_column_meets_targets_without_that_axis():
@@ -161,9 +163,13 @@ def test_quantile_is_scikit_learns_pinball_loss_for_one_level_and_for_several():
 def test_likelihoods_are_scipys():
     deviation = np.exp(LOGITS[:, 2:] / 2)
     normal = -scipy.stats.norm.logpdf(NUMBERS[:, :2], LOGITS[:, :2], deviation).mean(-1)
-    np.testing.assert_allclose(call(losses.gaussian_nll, LOGITS, NUMBERS[:, :2], full=True), normal, rtol=1e-4)
+    np.testing.assert_allclose(
+        call(losses.gaussian_nll, LOGITS, NUMBERS[:, :2], full=True), normal, rtol=1e-4
+    )
     poisson = -scipy.stats.poisson.logpmf(COUNTS, np.exp(NUMBERS)).mean(-1)
-    np.testing.assert_allclose(call(losses.poisson_nll, NUMBERS, COUNTS, full=True), poisson, rtol=1e-4)
+    np.testing.assert_allclose(
+        call(losses.poisson_nll, NUMBERS, COUNTS, full=True), poisson, rtol=1e-4
+    )
 
 
 def test_softmax_cross_entropy_is_the_negative_log_softmax_for_labels_and_for_shares():
@@ -172,27 +178,37 @@ def test_softmax_cross_entropy_is_the_negative_log_softmax_for_labels_and_for_sh
     np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, LABELS), own, rtol=1e-5)
     for dtype in (bool, int, float):
         one_hot = np.eye(4)[LABELS].astype(dtype)
-        np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, one_hot), own, rtol=1e-5)
-    np.testing.assert_allclose(call(losses.softmax_cross_entropy, LOGITS, SHARES), -(SHARES * log_p).sum(-1), rtol=1e-5)
+        np.testing.assert_allclose(
+            call(losses.softmax_cross_entropy, LOGITS, one_hot), own, rtol=1e-5
+        )
+    np.testing.assert_allclose(
+        call(losses.softmax_cross_entropy, LOGITS, SHARES), -(SHARES * log_p).sum(-1), rtol=1e-5
+    )
     smooth = call(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=0.2)
     np.testing.assert_allclose(smooth, 0.8 * own - 0.2 * log_p.mean(-1), rtol=1e-5)
 
 
 def test_a_label_out_of_range_is_ignored_and_a_masked_class_does_no_harm():
-    gradient = jax.grad(lambda x: losses.softmax_cross_entropy(x, jnp.array([-1, 2]), label_smoothing=0.1).sum())
+    gradient = jax.grad(
+        lambda x: losses.softmax_cross_entropy(x, jnp.array([-1, 2]), label_smoothing=0.1).sum()
+    )
     assert not np.asarray(gradient(jnp.asarray(LOGITS[:2])))[0].any()
     masked = np.where(np.arange(4) == 1, -np.inf, LOGITS[:1])
     ours = call(losses.softmax_cross_entropy, masked, np.array([2]))
     expected = call(losses.softmax_cross_entropy, LOGITS[:1, [0, 2, 3]], np.array([1]))
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
-    finite = jax.grad(lambda x: losses.softmax_cross_entropy(x, jnp.array([2])).sum())(jnp.asarray(masked))
+    finite = jax.grad(lambda x: losses.softmax_cross_entropy(x, jnp.array([2])).sum())(
+        jnp.asarray(masked)
+    )
     assert np.isfinite(finite).all()
 
 
 @pytest.mark.parametrize(("smoothing", "labels"), [(0.1, [-1]), (0.0, [2])])
 def test_a_masked_class_does_no_harm_where_it_does_not_count(smoothing, labels):
     masked, labels = jnp.where(jnp.arange(4) == 1, -jnp.inf, LOGITS[:1]), jnp.array(labels)
-    smooth = jax.jit(lambda share, x: losses.softmax_cross_entropy(x, labels, label_smoothing=share))
+    smooth = jax.jit(
+        lambda share, x: losses.softmax_cross_entropy(x, labels, label_smoothing=share)
+    )
     value, gradient = jax.value_and_grad(lambda x: smooth(jnp.float32(smoothing), x).sum())(masked)
     assert value == losses.softmax_cross_entropy(masked, labels).sum()
     assert np.isfinite(gradient).all()
@@ -209,8 +225,12 @@ def test_certainty_on_the_right_side_costs_nothing():
 def test_log_cosh_keeps_its_digits_near_zero_and_far_from_it():
     errors = np.array([1e-4, -1e-3, 0.03, -0.999, 1.001, 50.0, 1e30], np.float32)
     far = np.abs(errors.astype(np.float64)) - np.log(2)
-    wanted = np.where(np.abs(errors) > 40, far, np.log(np.cosh(np.minimum(np.abs(errors.astype(np.float64)), 40))))
-    value, gradient = jax.vmap(jax.value_and_grad(lambda e: losses.log_cosh(e, jnp.zeros(()))))(errors)
+    wanted = np.where(
+        np.abs(errors) > 40, far, np.log(np.cosh(np.minimum(np.abs(errors.astype(np.float64)), 40)))
+    )
+    value, gradient = jax.vmap(jax.value_and_grad(lambda e: losses.log_cosh(e, jnp.zeros(()))))(
+        errors
+    )
     np.testing.assert_allclose(value, wanted, rtol=1e-6)
     np.testing.assert_allclose(gradient, np.tanh(errors), rtol=1e-5)
 
@@ -225,7 +245,9 @@ def test_a_label_that_is_no_class_has_no_margin():
 def test_class_weights_scale_each_class():
     weights = jnp.array([1.0, 2.0, 0.0, 4.0])
     ours = call(losses.softmax_cross_entropy, LOGITS, LABELS, class_weights=weights)
-    np.testing.assert_allclose(ours, call(losses.softmax_cross_entropy, LOGITS, LABELS) * weights[LABELS], rtol=1e-6)
+    np.testing.assert_allclose(
+        ours, call(losses.softmax_cross_entropy, LOGITS, LABELS) * weights[LABELS], rtol=1e-6
+    )
 
 
 def test_rare_probabilities_keep_their_digits():
@@ -272,9 +294,13 @@ def test_embedding_losses_are_their_equations_and_smooth_where_points_coincide()
     same = np.array([1, 0, 1, 0, 0])
     near, far = np.linalg.norm(a - b, axis=-1), np.linalg.norm(a - c, axis=-1)
     expected = np.where(same, near**2, np.maximum(0, 2 - near) ** 2)
-    np.testing.assert_allclose(call(losses.contrastive, a, b, same, margin=2.0), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        call(losses.contrastive, a, b, same, margin=2.0), expected, rtol=1e-5
+    )
     triplets = np.maximum(0, near - far + 0.5)
-    np.testing.assert_allclose(call(losses.triplet, a, b, c, margin=0.5), triplets, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        call(losses.triplet, a, b, c, margin=0.5), triplets, rtol=1e-5, atol=1e-6
+    )
 
     def both(x):
         return jnp.sum(losses.triplet(x, x, 0 * x) + losses.contrastive(x, x, jnp.zeros(5)))
@@ -293,10 +319,19 @@ def test_ctc_sums_over_all_alignments_within_the_lengths():
         return tuple(c for c, _ in itertools.groupby(path) if c != 0) == target
 
     expected = [
-        -np.log(sum(np.prod(p[i, range(n), path]) for path in itertools.product(range(3), repeat=n) if spells(path, t)))
+        -np.log(
+            sum(
+                np.prod(p[i, range(n), path])
+                for path in itertools.product(range(3), repeat=n)
+                if spells(path, t)
+            )
+        )
         for i, (n, t) in enumerate(zip(lengths, targets, strict=True))
     ]
-    padded, limits = np.array([[1, 2], [2, 1]]), {"lengths": jnp.array(lengths), "target_lengths": jnp.array([2, 1])}
+    padded, limits = (
+        np.array([[1, 2], [2, 1]]),
+        {"lengths": jnp.array(lengths), "target_lengths": jnp.array([2, 1])},
+    )
     ours = call(losses.ctc, logits, padded, **limits)
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
@@ -312,8 +347,12 @@ def test_adversarial_losses_are_their_papers_equations():
     }
     for name, (discriminator, generator) in equations.items():
         game = getattr(losses.gan, name)
-        np.testing.assert_allclose(call(game.discriminator, x, real), discriminator, rtol=1e-5, err_msg=name)
-        np.testing.assert_allclose(game.generator(jnp.asarray(x)), generator, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            call(game.discriminator, x, real), discriminator, rtol=1e-5, err_msg=name
+        )
+        np.testing.assert_allclose(
+            game.generator(jnp.asarray(x)), generator, rtol=1e-5, err_msg=name
+        )
 
 
 def test_gradient_penalty_measures_the_slope_between_real_and_fake():
@@ -322,7 +361,9 @@ def test_gradient_penalty_measures_the_slope_between_real_and_fake():
         real, fake = jnp.asarray(LOGITS), jnp.asarray(NUMBERS)
         return losses.gan.gradient_penalty(lambda z: z @ slope, real, fake, key=jax.random.key(0))
 
-    np.testing.assert_allclose(penalty(jnp.array([3.0, 0.0, 4.0, 0.0])), np.full(6, (5.0 - 1.0) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(
+        penalty(jnp.array([3.0, 0.0, 4.0, 0.0])), np.full(6, (5.0 - 1.0) ** 2), rtol=1e-5
+    )
     flat = jax.jit(jax.grad(lambda slope: penalty(slope).sum()))(jnp.zeros(4))
     assert np.isfinite(flat).all()
 
@@ -348,12 +389,20 @@ def test_embeddings_and_labels_that_would_broadcast_are_refused():
 
 @pytest.mark.parametrize("shape", [(), (6, 1), (3,), (1,)])
 def test_class_weights_that_are_not_one_for_each_class_are_refused(shape):
-    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, class_weights=jnp.ones(shape), match=r"class_weights \(4,\)")
+    refuse(
+        losses.softmax_cross_entropy,
+        LOGITS,
+        LABELS,
+        class_weights=jnp.ones(shape),
+        match=r"class_weights \(4,\)",
+    )
 
 
 def test_alpha_is_one_number_or_one_for_each_class():
     plain = call(losses.focal, LOGITS, LABELS)
-    np.testing.assert_allclose(call(losses.focal, LOGITS, LABELS, alpha=0.25), 0.25 * plain, rtol=1e-6)
+    np.testing.assert_allclose(
+        call(losses.focal, LOGITS, LABELS, alpha=0.25), 0.25 * plain, rtol=1e-6
+    )
     alone = call(losses.focal, LOGITS[0], LABELS[0], alpha=jnp.full(4, 2.0))
     np.testing.assert_allclose(alone, 2 * plain[0], rtol=1e-5)
     for targets, shape in ((LABELS, (3,)), (LABELS, (6,)), (BITS, (3,)), (BITS, (6, 1))):
@@ -362,16 +411,48 @@ def test_alpha_is_one_number_or_one_for_each_class():
 
 
 def test_settings_outside_their_range_are_refused():
-    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=1.5, match=r"label_smoothing in \[0, 1\]")
-    refuse(losses.softmax_cross_entropy, LOGITS, LABELS, label_smoothing=np.float32(-1), match="label_smoothing")
+    refuse(
+        losses.softmax_cross_entropy,
+        LOGITS,
+        LABELS,
+        label_smoothing=1.5,
+        match=r"label_smoothing in \[0, 1\]",
+    )
+    refuse(
+        losses.softmax_cross_entropy,
+        LOGITS,
+        LABELS,
+        label_smoothing=np.float32(-1),
+        match="label_smoothing",
+    )
     for delta in (-1.0, np.inf, np.nan):
         refuse(losses.huber, LOGITS, NUMBERS, delta=delta, match="delta above 0")
-    refuse(losses.huber, LOGITS, NUMBERS, delta=jnp.ones((6, 1)), match="delta as one number, but got shape")
-    refuse(losses.gaussian_nll, LOGITS, NUMBERS[:, :2], min_variance=-1.0, match="min_variance of 0 or more")
+    refuse(
+        losses.huber,
+        LOGITS,
+        NUMBERS,
+        delta=jnp.ones((6, 1)),
+        match="delta as one number, but got shape",
+    )
+    refuse(
+        losses.gaussian_nll,
+        LOGITS,
+        NUMBERS[:, :2],
+        min_variance=-1.0,
+        match="min_variance of 0 or more",
+    )
     refuse(losses.quantile, LOGITS, NUMBERS, q=1.5, match=r"levels q in \[0, 1\]")
-    refuse(losses.quantile, LOGITS[:, :2], NUMBERS[:, 0], q=(0.5, -0.1), match=r"levels q in \[0, 1\]")
+    refuse(
+        losses.quantile, LOGITS[:, :2], NUMBERS[:, 0], q=(0.5, -0.1), match=r"levels q in \[0, 1\]"
+    )
     refuse(losses.quantile, LOGITS, NUMBERS, q=jnp.ones((6, 1)), match="one or a list")
-    refuse(losses.binary_cross_entropy, LOGITS[:, :1], BITS[:, 0], positive_weight=jnp.ones(3), match="one number, or")
+    refuse(
+        losses.binary_cross_entropy,
+        LOGITS[:, :1],
+        BITS[:, 0],
+        positive_weight=jnp.ones(3),
+        match="one number, or",
+    )
 
 
 @pytest.mark.parametrize("loss", [losses.focal, losses.hinge])
@@ -384,14 +465,22 @@ def test_ctc_takes_classes_that_cannot_be_and_refuses_what_does_not_fit():
     logits, targets = rng.normal(size=(2, 4, 4)).astype(np.float32), jnp.array([[1, 2], [2, 1]])
     without = logits.copy()
     without[..., 3] = -np.inf
-    value, gradient = jax.jit(jax.value_and_grad(lambda x: losses.ctc(x, targets).sum()))(jnp.asarray(without))
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: losses.ctc(x, targets).sum()))(
+        jnp.asarray(without)
+    )
     np.testing.assert_allclose(value, call(losses.ctc, logits[..., :3], targets).sum(), rtol=1e-5)
     assert np.isfinite(gradient).all()
     without[..., 2] = -np.inf
     assert (call(losses.ctc, without, targets) > 1e4).all()
     refuse(losses.ctc, logits, targets, blank=4, match="among the classes 0 to 3")
     for name in ("lengths", "target_lengths"):
-        refuse(losses.ctc, logits, targets, **{name: jnp.array([[4], [3]])}, match=rf"wanted {name} \(2,\)")
+        refuse(
+            losses.ctc,
+            logits,
+            targets,
+            **{name: jnp.array([[4], [3]])},
+            match=rf"wanted {name} \(2,\)",
+        )
 
 
 def test_labels_of_a_narrow_type_count_all_classes():
@@ -413,8 +502,12 @@ def test_the_slope_by_a_hard_target_is_the_cost():
     slope = jax.grad(lambda q: losses.softmax_cross_entropy(masked, q).sum())(one_hot)
     np.testing.assert_allclose(slope[0, :2], -scipy.special.log_softmax([1.0, 0.0]), rtol=1e-6)
     assert np.isfinite(slope).all()
-    by_smoothing = jax.grad(lambda e: losses.softmax_cross_entropy(x, jnp.array(0), label_smoothing=e))
-    np.testing.assert_allclose(by_smoothing(0.0), 0, atol=1e-6)  # of equal logits every class costs the same
+    by_smoothing = jax.grad(
+        lambda e: losses.softmax_cross_entropy(x, jnp.array(0), label_smoothing=e)
+    )
+    np.testing.assert_allclose(
+        by_smoothing(0.0), 0, atol=1e-6
+    )  # of equal logits every class costs the same
 
 
 def test_a_class_masked_on_both_sides_leaves_the_slopes_of_the_others():
@@ -434,8 +527,14 @@ def test_smoothing_mixes_any_shares_with_equal_ones():
 
 
 def test_a_floor_under_the_variance_may_be_traced():
-    nll = jax.jit(lambda floor: losses.gaussian_nll(jnp.array([0.0, -9.0]), jnp.array(1.0), min_variance=floor))
-    np.testing.assert_allclose(nll(0.25), -scipy.stats.norm.logpdf(1, 0, 0.5) - np.log(2 * np.pi) / 2, rtol=1e-6)
+    nll = jax.jit(
+        lambda floor: losses.gaussian_nll(
+            jnp.array([0.0, -9.0]), jnp.array(1.0), min_variance=floor
+        )
+    )
+    np.testing.assert_allclose(
+        nll(0.25), -scipy.stats.norm.logpdf(1, 0, 0.5) - np.log(2 * np.pi) / 2, rtol=1e-6
+    )
 
 
 def test_weights_may_be_a_list():

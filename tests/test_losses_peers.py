@@ -19,7 +19,9 @@ LOGITS = 3 * rng.normal(size=(BATCH, CLASSES)).astype(np.float32)
 NUMBERS = rng.normal(size=(BATCH, CLASSES)).astype(np.float32)
 LABELS = rng.integers(0, CLASSES, BATCH)
 BITS = rng.integers(0, 2, (BATCH, CLASSES)).astype(np.float32)
-SHARES = (rng.multinomial(16, np.ones(CLASSES) / CLASSES, BATCH) / 16).astype(np.float32)  # sum to 1 exactly
+SHARES = (rng.multinomial(16, np.ones(CLASSES) / CLASSES, BATCH) / 16).astype(
+    np.float32
+)  # sum to 1 exactly
 COUNTS = rng.poisson(3.0, (BATCH, CLASSES)).astype(np.float32)
 WEIGHTS = np.arange(1.0, CLASSES + 1, dtype=np.float32)
 
@@ -91,13 +93,19 @@ TABLE = [
 
 def compare(ours, theirs, arrays, differentiable, width=32):
     """Equal values, and equal gradients of their sum by the first `differentiable` arrays."""
-    arrays = [array.astype(f"float{width}") if array.dtype == np.float32 else array for array in arrays]
-    tensors = [torch.tensor(array, requires_grad=i < differentiable) for i, array in enumerate(arrays)]
+    arrays = [
+        array.astype(f"float{width}") if array.dtype == np.float32 else array for array in arrays
+    ]
+    tensors = [
+        torch.tensor(array, requires_grad=i < differentiable) for i, array in enumerate(arrays)
+    ]
     expected = theirs(*tensors)
     expected.sum().backward()
 
     def both(*arrays):
-        gradients = jax.grad(lambda *a: ours(*a).sum(), argnums=tuple(range(differentiable)))(*arrays)
+        gradients = jax.grad(lambda *a: ours(*a).sum(), argnums=tuple(range(differentiable)))(
+            *arrays
+        )
         return ours(*arrays), gradients
 
     with jax.enable_x64(width == 64):
@@ -120,7 +128,9 @@ def test_sequences_of_logits_are_pytorchs():
     logits = rng.normal(size=(3, 4, CLASSES)).astype(np.float32)
     labels = rng.integers(0, CLASSES, (3, 4))
     labels[0, :2] = -100  # PyTorch's mark of a position to ignore
-    compare(losses.softmax_cross_entropy, lambda x, t: cross_entropy()(x.mT, t), (logits, labels), 1)
+    compare(
+        losses.softmax_cross_entropy, lambda x, t: cross_entropy()(x.mT, t), (logits, labels), 1
+    )
 
 
 def test_triplet_is_pytorchs():
@@ -140,9 +150,13 @@ def test_ctc_is_pytorchs_with_lengths():
 
     def theirs(x, t):
         log_p = x.log_softmax(-1).transpose(0, 1)
-        return F.ctc_loss(log_p, t, torch.tensor(lengths), torch.tensor(target_lengths), reduction="none")
+        return F.ctc_loss(
+            log_p, t, torch.tensor(lengths), torch.tensor(target_lengths), reduction="none"
+        )
 
     def ours(x, t):
-        return losses.ctc(x, t, lengths=jnp.asarray(lengths), target_lengths=jnp.asarray(target_lengths))
+        return losses.ctc(
+            x, t, lengths=jnp.asarray(lengths), target_lengths=jnp.asarray(target_lengths)
+        )
 
     compare(ours, theirs, (logits, labels), 1)

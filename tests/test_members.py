@@ -16,7 +16,12 @@ DIGITS = jnn.data.load("digits")
 
 def test_a_product_has_the_axes_of_its_factors_in_order():
     members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.1, 0.2], width=[1, 2, 3])
-    assert list(members.axes) == ["seed", "fold", "learning_rate", "width"] and members.shape == (3, 2, 2, 3)
+    assert list(members.axes) == ["seed", "fold", "learning_rate", "width"] and members.shape == (
+        3,
+        2,
+        2,
+        3,
+    )
     table = members.columns()
     index = np.ravel_multi_index((2, 1, 0, 1), members.shape)
     assert [table[k][index] for k in members.axes] == [2, 1, 0.1, 2]
@@ -33,12 +38,20 @@ def test_one_member_keeps_its_numbers():
 
 def test_concatenation_puts_one_population_after_the_other():
     both = jnn.seeds(2) * jnn.grid(a=[1.0, 2.0]) + jnn.seeds(1, first=7) * jnn.grid(a=[5.0])
-    assert both.columns()["seed"].tolist() == [0, 0, 1, 1, 7] and both.columns()["a"].tolist() == [1, 2, 1, 2, 5]
+    assert both.columns()["seed"].tolist() == [0, 0, 1, 1, 7] and both.columns()["a"].tolist() == [
+        1,
+        2,
+        1,
+        2,
+        5,
+    ]
     assert both.shape == (5,) and set(both.numbers()) == {"a"}
 
 
 def test_populations_may_be_added_again_and_again():
-    three = (jnn.seeds(1) * jnn.grid(a=[1.0]) + jnn.seeds(2) * jnn.grid(a=[2.0])) + jnn.seeds(1) * jnn.grid(a=[3.0])
+    three = (jnn.seeds(1) * jnn.grid(a=[1.0]) + jnn.seeds(2) * jnn.grid(a=[2.0])) + jnn.seeds(
+        1
+    ) * jnn.grid(a=[3.0])
     columns = {k: v.tolist() for k, v in three.columns().items()}
     assert columns == {"member": [0, 1, 2, 3], "seed": [0, 0, 1, 0], "a": [1.0, 2.0, 2.0, 3.0]}
 
@@ -48,7 +61,10 @@ def test_a_sample_keeps_its_first_members_when_it_grows():
     few, many = jnn.sample(4, **draws).columns(), jnn.sample(9, **draws).columns()
     for name in draws:
         assert np.array_equal(few[name], many[name][:4])
-    assert set(many["width"]) == {8, 16} and 1e-4 <= many["learning_rate"].min() <= many["learning_rate"].max() <= 1e-1
+    assert (
+        set(many["width"]) == {8, 16}
+        and 1e-4 <= many["learning_rate"].min() <= many["learning_rate"].max() <= 1e-1
+    )
 
 
 def test_log_uniform_draws_are_uniform_in_the_logarithm():
@@ -63,7 +79,9 @@ def test_log_uniform_draws_are_uniform_in_the_logarithm():
 def test_masks_are_members_too():
     masks = np.eye(3, dtype=bool)
     members = jnn.grid(mask=masks) * jnn.seeds(2)
-    assert members.numbers()["mask"].shape == (6, 3) and members.axes["mask"]["mask_index"].tolist() == [0, 1, 2]
+    assert members.numbers()["mask"].shape == (6, 3) and members.axes["mask"][
+        "mask_index"
+    ].tolist() == [0, 1, 2]
 
 
 def test_masks_are_numbered_by_what_they_are():
@@ -104,7 +122,9 @@ def test_seeds_do_not_end_with_the_type_of_the_first():
 )
 def test_folds_are_those_of_scikit_learn(kind, splitter):
     wanted = list(splitter.split(DIGITS.x, DIGITS.y))
-    for (train, _, test), (a, b) in zip(cross_validation(5, kind=kind).rows(DIGITS), wanted, strict=True):
+    for (train, _, test), (a, b) in zip(
+        cross_validation(5, kind=kind).rows(DIGITS), wanted, strict=True
+    ):
         assert np.array_equal(train, a) and np.array_equal(test, b)
 
 
@@ -173,7 +193,10 @@ def test_populations_on_equal_splitters_are_put_together():
         def get_n_splits(self, *_):
             return 2
 
-    halves, predefined = jnn.folds(Halves()), [jnn.folds(model_selection.PredefinedSplit(MIXED)) for _ in range(2)]
+    halves, predefined = (
+        jnn.folds(Halves()),
+        [jnn.folds(model_selection.PredefinedSplit(MIXED)) for _ in range(2)],
+    )
     assert len(halves + halves) == 4 and len(predefined[0] + predefined[1]) == 10
 
 
@@ -206,13 +229,18 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.choice([]), "at least one option"),
         (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] stand on both sides"),
         (lambda: jnn.seeds(2) + jnn.grid(a=[1.0]), r"only the right has \['a'\]"),
-        (lambda: jnn.grid(a=np.eye(2)) + jnn.grid(a=np.eye(3)), r"of one shape, but got \(2,\) and \(3,\)"),
+        (
+            lambda: jnn.grid(a=np.eye(2)) + jnn.grid(a=np.eye(3)),
+            r"of one shape, but got \(2,\) and \(3,\)",
+        ),
         (lambda: jnn.folds(1), "at least 2 folds"),
         (lambda: jnn.folds(5, seed=None), "seed as a whole number of at least 0"),
         (lambda: jnn.holdout(0.2, seed=None), "seed as a whole number of at least 0"),
         (lambda: jnn.folds(5, repeats=1.5), "repeats as a whole number of at least 1"),
         (
-            lambda: jnn.folds(model_selection.KFold(3, shuffle=True, random_state=np.random.RandomState(0))),
+            lambda: jnn.folds(
+                model_selection.KFold(3, shuffle=True, random_state=np.random.RandomState(0))
+            ),
             "splits alike each time",
         ),
         (lambda: jnn.folds(3, kind="blocked"), "wanted kind"),
@@ -225,9 +253,20 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
         (lambda: jnn.holdout(1.5), "between 0 and 1"),
         (lambda: jnn.folds(11).split.rows(DIGITS.take(slice(0, 10))), "11 folds of 10 rows"),
         (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest has 174"),
-        (lambda: jnn.folds([(np.arange(3), np.array([5000]))]).split.rows(DIGITS), "row numbers in 0..1796"),
-        (lambda: jnn.folds([(np.arange(3), np.array([2**32 + 9]))]).split.rows(DIGITS), "row numbers in 0..1796"),
-        (lambda: jnn.folds(4).split.rows(jnn.Dataset.from_series(np.arange(12.0)[:, None], 3, 4)), "folds in time"),
+        (
+            lambda: jnn.folds([(np.arange(3), np.array([5000]))]).split.rows(DIGITS),
+            "row numbers in 0..1796",
+        ),
+        (
+            lambda: jnn.folds([(np.arange(3), np.array([2**32 + 9]))]).split.rows(DIGITS),
+            "row numbers in 0..1796",
+        ),
+        (
+            lambda: jnn.folds(4).split.rows(
+                jnn.Dataset.from_series(np.arange(12.0)[:, None], 3, 4)
+            ),
+            "folds in time",
+        ),
     ],
 )
 def test_wrong_members_get_one_sentence(make, words):

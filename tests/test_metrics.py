@@ -33,13 +33,22 @@ def counted(function, average):
 # name: our metric, scikit-learn's value of (logits, labels, weights)
 OF_CLASSES = {
     "accuracy": (metrics.accuracy, lambda x, t, w: sk.accuracy_score(t, best(x), sample_weight=w)),
-    "top_k": (metrics.top_k(2), lambda x, t, w: sk.top_k_accuracy_score(t, x, k=2, sample_weight=w, labels=range(3))),
+    "top_k": (
+        metrics.top_k(2),
+        lambda x, t, w: sk.top_k_accuracy_score(t, x, k=2, sample_weight=w, labels=range(3)),
+    ),
     "confusion_matrix": (
         metrics.confusion_matrix(CLASSES),
         lambda x, t, w: sk.confusion_matrix(t, best(x), sample_weight=w, labels=range(3)),
     ),
-    "log_loss": (metrics.log_loss, lambda x, t, w: sk.log_loss(t, softmax(x), sample_weight=w, labels=range(3))),
-    "brier": (metrics.brier, lambda x, t, w: sk.brier_score_loss(t, softmax(x), sample_weight=w, labels=range(3))),
+    "log_loss": (
+        metrics.log_loss,
+        lambda x, t, w: sk.log_loss(t, softmax(x), sample_weight=w, labels=range(3)),
+    ),
+    "brier": (
+        metrics.brier,
+        lambda x, t, w: sk.brier_score_loss(t, softmax(x), sample_weight=w, labels=range(3)),
+    ),
     "perplexity": (
         metrics.perplexity,
         lambda x, t, w: np.exp(sk.log_loss(t, softmax(x), sample_weight=w, labels=range(3))),
@@ -60,11 +69,23 @@ for ours, theirs in (
 # The same of (one logit, labels 0 or 1, weights).
 OF_TWO = {
     "accuracy": (metrics.accuracy, lambda x, t, w: sk.accuracy_score(t, x > 0, sample_weight=w)),
-    "precision": (metrics.precision(2, "binary"), lambda x, t, w: sk.precision_score(t, x > 0, sample_weight=w)),
-    "recall": (metrics.recall(2, "binary"), lambda x, t, w: sk.recall_score(t, x > 0, sample_weight=w)),
+    "precision": (
+        metrics.precision(2, "binary"),
+        lambda x, t, w: sk.precision_score(t, x > 0, sample_weight=w),
+    ),
+    "recall": (
+        metrics.recall(2, "binary"),
+        lambda x, t, w: sk.recall_score(t, x > 0, sample_weight=w),
+    ),
     "f1": (metrics.f1(2, "binary"), lambda x, t, w: sk.f1_score(t, x > 0, sample_weight=w)),
-    "log_loss": (metrics.log_loss, lambda x, t, w: sk.log_loss(t, scipy.special.expit(x), sample_weight=w)),
-    "brier": (metrics.brier, lambda x, t, w: sk.brier_score_loss(t, scipy.special.expit(x), sample_weight=w)),
+    "log_loss": (
+        metrics.log_loss,
+        lambda x, t, w: sk.log_loss(t, scipy.special.expit(x), sample_weight=w),
+    ),
+    "brier": (
+        metrics.brier,
+        lambda x, t, w: sk.brier_score_loss(t, scipy.special.expit(x), sample_weight=w),
+    ),
     "roc_auc": (metrics.roc_auc, lambda x, t, w: sk.roc_auc_score(t, x, sample_weight=w)),
     "average_precision": (
         metrics.average_precision,
@@ -122,7 +143,9 @@ def test_of_classes_is_scikit_learns(name, kind):
     logits, labels, weights = rows_of(kind)
     kept = weights > 0
     np.testing.assert_allclose(
-        ours(metric, logits, labels, weights), truth(logits[kept], labels[kept], weights[kept]), rtol=2e-5
+        ours(metric, logits, labels, weights),
+        truth(logits[kept], labels[kept], weights[kept]),
+        rtol=2e-5,
     )
 
 
@@ -146,7 +169,9 @@ def test_of_numbers_is_scikit_learns(name, outputs):
     weights = rng.uniform(size=ROWS).astype(np.float32)
     weights[::4] = 0
     predictions[::4] = np.nan
-    expected = truth(targets[weights > 0], predictions[weights > 0], sample_weight=weights[weights > 0])
+    expected = truth(
+        targets[weights > 0], predictions[weights > 0], sample_weight=weights[weights > 0]
+    )
     np.testing.assert_allclose(ours(metric, predictions, targets, weights), expected, rtol=2e-5)
 
 
@@ -162,11 +187,18 @@ def test_rankings_of_several_classes_are_the_mean_of_each_against_the_rest(name,
                                              ("average_precision", sk.average_precision_score)])  # fmt: skip
 def test_rankings_tell_apart_the_nearly_certain(name, truth):
     draw = np.random.default_rng(0)
-    logits = (25 * draw.normal(size=(ROWS, CLASSES))).astype(np.float32)  # half of the probabilities round to 1 or 0
+    logits = (25 * draw.normal(size=(ROWS, CLASSES))).astype(
+        np.float32
+    )  # half of the probabilities round to 1 or 0
     labels = draw.integers(0, CLASSES, ROWS)
-    others = [scipy.special.logsumexp(np.delete(logits.astype(np.float64), c, 1), axis=1) for c in range(CLASSES)]
+    others = [
+        scipy.special.logsumexp(np.delete(logits.astype(np.float64), c, 1), axis=1)
+        for c in range(CLASSES)
+    ]
     expected = [truth(labels == c, logits[:, c] - others[c]) for c in range(CLASSES)]
-    np.testing.assert_allclose(EVERY[name](jnp.asarray(logits), jnp.asarray(labels)), np.mean(expected), rtol=2e-5)
+    np.testing.assert_allclose(
+        EVERY[name](jnp.asarray(logits), jnp.asarray(labels)), np.mean(expected), rtol=2e-5
+    )
 
 
 def test_calibration_error_is_the_weighted_gap_of_each_bin():
@@ -176,12 +208,17 @@ def test_calibration_error_is_the_weighted_gap_of_each_bin():
     for low in np.arange(5) / 5:
         inside = (p > low) & (p <= low + 0.2)
         gap += abs((weights * (right - p))[inside].sum()) / weights.sum()
-    np.testing.assert_allclose(ours(EVERY["expected_calibration_error"], logits, labels, weights), gap, rtol=1e-5)
+    np.testing.assert_allclose(
+        ours(EVERY["expected_calibration_error"], logits, labels, weights), gap, rtol=1e-5
+    )
 
 
 def example(name):
     if name in OF_NUMBERS:
-        return (*rng.normal(size=(2, ROWS)).astype(np.float32), rng.uniform(size=ROWS).astype(np.float32))
+        return (
+            *rng.normal(size=(2, ROWS)).astype(np.float32),
+            rng.uniform(size=ROWS).astype(np.float32),
+        )
     return rows_of("random")
 
 
@@ -192,8 +229,12 @@ def test_sums_of_parts_add_up_in_any_order_and_within_a_scan(name):
 
     @jax.jit
     def both_ways(parts):
-        scanned, _ = jax.lax.scan(lambda sums, part: (metric.update(sums, *part), None), metric.init(), tuple(parts))
-        separate = jax.vmap(lambda *part: metric.update(metric.init(), *part))(*(part[::-1] for part in parts))
+        scanned, _ = jax.lax.scan(
+            lambda sums, part: (metric.update(sums, *part), None), metric.init(), tuple(parts)
+        )
+        separate = jax.vmap(lambda *part: metric.update(metric.init(), *part))(
+            *(part[::-1] for part in parts)
+        )
         return metric.value(scanned), metric.value(jax.tree.map(lambda sums: sums.sum(0), separate))
 
     for value in both_ways(parts):
@@ -253,9 +294,14 @@ def test_a_scan_over_several_outputs_goes_on_from_the_sums_of_a_first_update(nam
 def test_a_ranking_without_positives_is_undefined_and_a_missing_class_is_left_out_of_the_mean():
     logits, labels, weights = rows_of("random")
     labels %= 2
-    for name, truth in (("roc_auc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
+    for name, truth in (
+        ("roc_auc", sk.roc_auc_score),
+        ("average_precision", sk.average_precision_score),
+    ):
         each = [truth(labels == c, softmax(logits)[:, c], sample_weight=weights) for c in (0, 1)]
-        np.testing.assert_allclose(ours(EVERY[name], logits, labels, weights), np.mean(each), rtol=2e-5)
+        np.testing.assert_allclose(
+            ours(EVERY[name], logits, labels, weights), np.mean(each), rtol=2e-5
+        )
         assert np.isnan(ours(EVERY[name], logits[:, 0], 0 * labels, weights))
 
 
@@ -299,7 +345,11 @@ def test_r2_of_a_single_row_is_undefined():
 
 
 def test_average_precision_keeps_a_light_positive_above_heavy_rows():
-    x, t, w = np.array([3.0, 2.0, 1.0], np.float32), np.array([1, 0, 1]), np.array([1e-8, 1.0, 1.0], np.float32)
+    x, t, w = (
+        np.array([3.0, 2.0, 1.0], np.float32),
+        np.array([1, 0, 1]),
+        np.array([1e-8, 1.0, 1.0], np.float32),
+    )
     expected = sk.average_precision_score(t, x, sample_weight=w)
     np.testing.assert_allclose(ours(metrics.average_precision, x, t, w), expected, rtol=2e-5)
     w[2] = 1e-8
@@ -325,19 +375,41 @@ def test_a_million_rows_keep_their_digits_far_from_zero():
     values, r2_at_once = streamed(predictions, targets)
     wide = targets.astype(np.float64), predictions.astype(np.float64)
     for name in names:
-        np.testing.assert_allclose(values[name], OF_NUMBERS[name][1](*wide), rtol=2e-5, err_msg=name)
+        np.testing.assert_allclose(
+            values[name], OF_NUMBERS[name][1](*wide), rtol=2e-5, err_msg=name
+        )
     np.testing.assert_allclose(r2_at_once, sk.r2_score(*wide), rtol=2e-5)
 
 
 def test_wrong_shapes_labels_and_settings_are_refused_in_one_sentence():
     logits, labels, weights = rows_of("random")
-    refuse(metrics.accuracy.update, np.zeros(2), logits, labels.astype(np.float32), match="want integer labels")
-    refuse(metrics.accuracy.update, np.zeros(2), logits, labels[:, None], match="one label per example")
-    refuse(metrics.accuracy.update, np.zeros(2), logits, labels, weights[:3], match="one weight per row")
+    refuse(
+        metrics.accuracy.update,
+        np.zeros(2),
+        logits,
+        labels.astype(np.float32),
+        match="want integer labels",
+    )
+    refuse(
+        metrics.accuracy.update, np.zeros(2), logits, labels[:, None], match="one label per example"
+    )
+    refuse(
+        metrics.accuracy.update,
+        np.zeros(2),
+        logits,
+        labels,
+        weights[:3],
+        match="one weight per row",
+    )
     refuse(metrics.mse.update, np.zeros(2), logits, labels, match="must have one shape")
     refuse(metrics.f1(2).update, np.zeros(2), logits, labels, match="made for 2 classes")
     refuse(_check_labels, labels, labels, match="wanted logits as predictions, but got int32")
-    refuse(_check_average, logits, labels, match=r"but got ArrayImpl; make the metric first, as in f1\(3\)")
+    refuse(
+        _check_average,
+        logits,
+        labels,
+        match=r"but got ArrayImpl; make the metric first, as in f1\(3\)",
+    )
     for make, match in (
         (lambda: metrics.f1(3, "median"), "'micro'"),
         (lambda: metrics.recall(3, "binary"), "exactly two classes"),
@@ -345,5 +417,7 @@ def test_wrong_shapes_labels_and_settings_are_refused_in_one_sentence():
         (lambda: metrics.confusion_matrix(0), "two classes or more"),
         (lambda: metrics.expected_calibration_error(0), "at least one bin"),
     ):
-        with pytest.raises((ValueError, TypeError), match=match):  # a type checker may see the setting first
+        with pytest.raises(
+            (ValueError, TypeError), match=match
+        ):  # a type checker may see the setting first
             make()

@@ -40,10 +40,14 @@ def statistics_of(form, state):
 @pytest.mark.parametrize("train", [False, True])
 def test_three_forms_give_the_same_numbers(form, train):
     wanted_model, params, state = variables_of("pair")
-    wanted, wanted_state = wanted_model.apply(params, state, X, train=train, hyper={"dropout_rate": 0.0})
+    wanted, wanted_state = wanted_model.apply(
+        params, state, X, train=train, hyper={"dropout_rate": 0.0}
+    )
     model, params, state = variables_of(form)
     key = jax.random.key(1) if form == "linen" else None
-    got, got_state = model.apply(params, state, X, key=key, train=train, hyper={"dropout_rate": 0.0})
+    got, got_state = model.apply(
+        params, state, X, key=key, train=train, hyper={"dropout_rate": 0.0}
+    )
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
     for name in ("mean", "var"):
         np.testing.assert_allclose(
@@ -55,9 +59,15 @@ def test_three_forms_give_the_same_numbers(form, train):
 def test_dropout_follows_the_key_and_the_members_number(form):
     model, params, state = variables_of(form)
     apply = jax.jit(
-        lambda key, rate: model.apply(params, state, X, key=key, train=True, hyper={"dropout_rate": rate})[0]
+        lambda key, rate: model.apply(
+            params, state, X, key=key, train=True, hyper={"dropout_rate": rate}
+        )[0]
     )
-    one, same, other = apply(jax.random.key(1), 0.5), apply(jax.random.key(1), 0.5), apply(jax.random.key(2), 0.5)
+    one, same, other = (
+        apply(jax.random.key(1), 0.5),
+        apply(jax.random.key(1), 0.5),
+        apply(jax.random.key(2), 0.5),
+    )
     none, again = apply(jax.random.key(1), 0.0), apply(jax.random.key(2), 0.0)
     assert np.array_equal(one, same) and not np.array_equal(one, other)
     np.testing.assert_allclose(none, again)
@@ -66,7 +76,9 @@ def test_dropout_follows_the_key_and_the_members_number(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_default_number_stays_after_a_member_set_its_own(form):
     model, params, state = variables_of(form)
-    _, after = model.apply(params, state, X, key=jax.random.key(0), train=True, hyper={"dropout_rate": 0.9})
+    _, after = model.apply(
+        params, state, X, key=jax.random.key(0), train=True, hyper={"dropout_rate": 0.9}
+    )
     assert jax.tree.structure(after) == jax.tree.structure(state)
     kept = [a for p, a in jax.tree_util.tree_leaves_with_path(after) if "dropout_rate" in str(p)]
     assert all(float(a) == 0.25 for a in kept) and len(kept) == (form != "pair")
@@ -90,19 +102,25 @@ def test_a_pair_without_state_and_keywords_is_enough():
     assert y.tolist() == [2, 2, 2] and after == state
 
 
-@pytest.mark.parametrize("keyword", ["train", "is_train", "is_training", "deterministic", "inference"])
+@pytest.mark.parametrize(
+    "keyword", ["train", "is_train", "is_training", "deterministic", "inference"]
+)
 def test_the_mode_of_a_linen_module_is_found_by_its_keyword(keyword):
     body = f"def __call__(self, x, {keyword}): return x + (10 if {keyword} else 0)"
     space = {}
     exec(body, space)
-    model = jnn.as_model(type("Module", (nn.Module,), {"__call__": space["__call__"], "__module__": __name__})())
+    model = jnn.as_model(
+        type("Module", (nn.Module,), {"__call__": space["__call__"], "__module__": __name__})()
+    )
     y_train, _ = model.apply({}, {}, jnp.zeros(1), train=True)
     y_test, _ = model.apply({}, {}, jnp.zeros(1), train=False)
     is_inverse = keyword in ("deterministic", "inference")
     assert (y_train.item(), y_test.item()) == ((0, 10) if is_inverse else (10, 0))
 
 
-@pytest.mark.parametrize(("keyword", "trains"), [("train", True), ("training", True), ("deterministic", False)])
+@pytest.mark.parametrize(
+    ("keyword", "trains"), [("train", True), ("training", True), ("deterministic", False)]
+)
 def test_the_mode_of_an_nnx_module_is_found_by_its_keyword(keyword, trains):
     class Norm(nnx.Module):
         def __init__(self, *, rngs):
@@ -124,7 +142,10 @@ def test_the_mode_of_an_nnx_module_is_found_by_its_keyword(keyword, trains):
 
 
 def test_the_module_of_a_member_has_its_numbers():
-    factory, numbers = functools.partial(jnn.models.SuperMLP, 5, 4, 1, 2), {"width_1": 2, "learning_rate": 0.1}
+    factory, numbers = (
+        functools.partial(jnn.models.SuperMLP, 5, 4, 1, 2),
+        {"width_1": 2, "learning_rate": 0.1},
+    )
     model = jnn.as_model(factory)
     params, state = model.init(jax.random.key(0), X)
     got, default = (jnn.as_module(factory, params, state, hyper)(X) for hyper in (numbers, None))
@@ -136,7 +157,9 @@ class Stacked(nnx.Module):
     """Three layers with dropout in one, made by `vmap` and gone through by `scan`."""
 
     def __init__(self, *, rngs):
-        self.layers = nnx.split_rngs(splits=3)(nnx.vmap(lambda rngs: jnn.modules.Dropout(0.5, rngs=rngs)))(rngs)
+        self.layers = nnx.split_rngs(splits=3)(
+            nnx.vmap(lambda rngs: jnn.modules.Dropout(0.5, rngs=rngs))
+        )(rngs)
 
     def __call__(self, x):
         return nnx.scan(lambda layer, x: layer(x), in_axes=(0, None), out_axes=0)(self.layers, x)
@@ -145,9 +168,13 @@ class Stacked(nnx.Module):
 def test_stacked_layers_take_the_members_number_and_draw_each_by_a_key_of_its_own():
     model, x = jnn.as_model(Stacked), jnp.ones(200)
     params, state = model.init(jax.random.key(0), x)
-    apply = jax.jit(lambda rate: model.apply(params, state, x, key=jax.random.key(1), train=True, hyper=rate))
+    apply = jax.jit(
+        lambda rate: model.apply(params, state, x, key=jax.random.key(1), train=True, hyper=rate)
+    )
     dropped, after = apply({"dropout_rate": 0.5})
-    assert len(np.unique(dropped, axis=0)) == 3 and jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    assert len(np.unique(dropped, axis=0)) == 3 and jax.tree.map(jnp.shape, after) == jax.tree.map(
+        jnp.shape, state
+    )
     np.testing.assert_array_equal(apply({"dropout_rate": 0.0})[0], jnp.ones((3, 200)))
 
 
@@ -159,13 +186,18 @@ def test_a_switch_that_would_never_be_turned_is_refused():
         def __call__(self, x, train_mode=True, return_attention=False):
             return x
 
-    with pytest.raises(ValueError, match=r"by one of \['deterministic', .* has train_mode=True; rename it"):
+    with pytest.raises(
+        ValueError, match=r"by one of \['deterministic', .* has train_mode=True; rename it"
+    ):
         jnn.as_model(Switched).init(jax.random.key(0), X)
 
 
 def test_a_pairs_own_options_are_no_state():
     model = jnn.as_model(
-        (lambda key, width=8: {"w": 2.0 * width}, lambda params, x, scale=1.0: params["w"] * scale * x)
+        (
+            lambda key, width=8: {"w": 2.0 * width},
+            lambda params, x, scale=1.0: params["w"] * scale * x,
+        )
     )
     params, state = model.init(jax.random.key(0), jnp.ones(3))
     assert (state, model.apply(params, state, jnp.ones(3))[0].tolist()) == ({}, [16.0] * 3)
@@ -213,7 +245,11 @@ def test_an_nnx_module_may_hold_plain_arrays_and_trees_and_sow():
     params, state = init(jax.random.key(0), x)
     y, after = apply(params, state, x, key=jax.random.key(1))
     np.testing.assert_allclose(y, (3 * x + np.arange(2)) @ params["dense"]["w"], rtol=1e-5)
-    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state) == {"shift": (2,), "scale": (2,)}
+    assert (
+        jax.tree.map(jnp.shape, after)
+        == jax.tree.map(jnp.shape, state)
+        == {"shift": (2,), "scale": (2,)}
+    )
 
 
 def test_a_linen_module_that_draws_when_it_is_scored_is_told():
@@ -224,11 +260,15 @@ def test_a_linen_module_that_draws_when_it_is_scored_is_told():
 
     model = jnn.as_model(Noisy())
     model.apply({}, {}, X, key=jax.random.key(0), train=True)
-    with pytest.raises(ValueError, match=r"draws random numbers only while it trains, but Noisy answered.*noise"):
+    with pytest.raises(
+        ValueError, match=r"draws random numbers only while it trains, but Noisy answered.*noise"
+    ):
         model.apply({}, {}, X)
 
 
 def test_parameters_that_are_no_arrays_are_told():
     model = jnn.as_model((lambda key: {"w": 1.0, "activation": jax.nn.relu}, lambda params, x: x))
-    with pytest.raises(ValueError, match=r"wanted arrays from init, but got .* at \['activation'\]"):
+    with pytest.raises(
+        ValueError, match=r"wanted arrays from init, but got .* at \['activation'\]"
+    ):
         model.init(jax.random.key(0), X)

@@ -24,23 +24,36 @@ def drawn(factory, *arguments, seed=0, **options):
     """A network whose biases and norms are not 0 and 1, so that a forgotten one shows."""
     net = factory(*arguments, **options, rngs=nnx.Rngs(seed))
     params, random = nnx.state(net, nnx.Param), np.random.default_rng(seed)
-    nnx.update(net, jax.tree.map(lambda a: a + jnp.asarray(0.1 * random.normal(size=a.shape), a.dtype), params))
+    nnx.update(
+        net,
+        jax.tree.map(lambda a: a + jnp.asarray(0.1 * random.normal(size=a.shape), a.dtype), params),
+    )
     return net
 
 
 def outputs(factory, shape, *arguments, dtype=jnp.float32, **options):
     return nnx.eval_shape(
-        lambda x: factory(*arguments, **options, rngs=nnx.Rngs(0))(x), jax.ShapeDtypeStruct(shape, dtype)
+        lambda x: factory(*arguments, **options, rngs=nnx.Rngs(0))(x),
+        jax.ShapeDtypeStruct(shape, dtype),
     ).shape
 
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032}
 THIN_RESNETS = {20: 269_722, 32: 464_154}
-DEEP = {(1000, 101): 44_549_160, (1000, 152): 60_192_808, (10, 44): 658_586, (10, 56): 853_018, (10, 110): 1_727_962}
+DEEP = {
+    (1000, 101): 44_549_160,
+    (1000, 152): 60_192_808,
+    (10, 44): 658_586,
+    (10, 56): 853_018,
+    (10, 110): 1_727_962,
+}
 COUNTS = [
     *[(ResNet, (3, 1000, depth), {}, n) for depth, n in RESNETS.items()],
     *[(ResNet, (3, 10, depth), {}, n) for depth, n in THIN_RESNETS.items()],
-    *[pytest.param(ResNet, (3, *sizes), {}, n, marks=pytest.mark.slow) for sizes, n in DEEP.items()],
+    *[
+        pytest.param(ResNet, (3, *sizes), {}, n, marks=pytest.mark.slow)
+        for sizes, n in DEEP.items()
+    ],
     (SpeedNet, (3, 10), {}, 1_971_352),
     (TextCNN, (18_766, 2), {}, 5_990_702),
     (models.CNN1D, ((40,), 10), {}, 5_210),
@@ -54,17 +67,27 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(
-    ("factory", "arguments", "options", "wanted"), COUNTS, ids=lambda v: getattr(v, "__name__", str(v))
+    ("factory", "arguments", "options", "wanted"),
+    COUNTS,
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
-def test_counts_are_those_of_the_papers_and_their_reference_code(factory, arguments, options, wanted):
+def test_counts_are_those_of_the_papers_and_their_reference_code(
+    factory, arguments, options, wanted
+):
     assert count(factory, *arguments, **options) == wanted
 
 
 def test_shapes():
     assert (
-        outputs(ResNet, (2, 64, 64, 3), 3, 7, 50) == outputs(ResNet, (2, 32, 32, 3), 3, 7, 18, stem="small") == (2, 7)
+        outputs(ResNet, (2, 64, 64, 3), 3, 7, 50)
+        == outputs(ResNet, (2, 32, 32, 3), 3, 7, 18, stem="small")
+        == (2, 7)
     )
-    assert outputs(ResNet, (2, 28, 28, 1), 1, 7, 20) == outputs(SpeedNet, (2, 32, 32, 3), 3, 7) == (2, 7)
+    assert (
+        outputs(ResNet, (2, 28, 28, 1), 1, 7, 20)
+        == outputs(SpeedNet, (2, 32, 32, 3), 3, 7)
+        == (2, 7)
+    )
     assert outputs(TextCNN, (2, 1), 9, 7, dtype=jnp.int32) == (2, 7)  # a single word
     assert outputs(models.CNN1D, (2, 40, 3), (40, 3), 7) == (2, 7)
     for side in (28, 32, 64):
@@ -77,7 +100,10 @@ EMPTY = {
     "LeNet": (functools.partial(models.LeNet, (8, 8, 1), 2, maps=(2, 2)), (8, 8, 1)),
     "CNN1D": (functools.partial(models.CNN1D, (9,), 2, maps=(2, 2, 2)), (9,)),
     "SuperMLP": (functools.partial(SuperMLP, 6, 4, 2, 2), (2, 3)),
-    "DCGANDiscriminator": (functools.partial(models.DCGANDiscriminator, (8, 8, 1), width=2), (8, 8, 1)),
+    "DCGANDiscriminator": (
+        functools.partial(models.DCGANDiscriminator, (8, 8, 1), width=2),
+        (8, 8, 1),
+    ),
     "DCGANGenerator": (functools.partial(models.DCGANGenerator, (8, 8, 1), noise=3, width=2), (3,)),
 }
 
@@ -98,11 +124,20 @@ WRONG = [
     (lambda rngs: SpeedNet(3, 10, whitening=jnp.ones((2, 2, 1, 8)), rngs=rngs), "whitening_kernel"),
     (lambda rngs: models.CNN1D((2,), 10, rngs=rngs), "longer series"),
     (lambda rngs: models.CNN1D((9,), 10, stride=0, rngs=rngs), "stride of at least 1"),
-    (lambda rngs: NLinear(8, 2, rngs=rngs)(jnp.ones((1, 9, 3))), r"batch, 8, any\], but got \(1, 9, 3\)"),
+    (
+        lambda rngs: NLinear(8, 2, rngs=rngs)(jnp.ones((1, 9, 3))),
+        r"batch, 8, any\], but got \(1, 9, 3\)",
+    ),
     (lambda rngs: DLinear(8, 2, rngs=rngs)(jnp.ones((8, 3))), r"batch, 8, any\], but got \(8, 3\)"),
-    (lambda rngs: NLinear(8, 2, 3, individual=True, rngs=rngs)(jnp.ones((1, 8, 1))), r"batch, 8, 3\]"),
+    (
+        lambda rngs: NLinear(8, 2, 3, individual=True, rngs=rngs)(jnp.ones((1, 8, 1))),
+        r"batch, 8, 3\]",
+    ),
     (lambda rngs: models.MLP(8, (4,), 2, rngs=rngs)(jnp.ones((1, 9))), "wanted 8 features"),
-    (lambda rngs: models.LeNet((8, 8, 1), 2, rngs=rngs)(jnp.ones((1, 16, 8, 1))), "wanted 128 features"),
+    (
+        lambda rngs: models.LeNet((8, 8, 1), 2, rngs=rngs)(jnp.ones((1, 16, 8, 1))),
+        "wanted 128 features",
+    ),
     (lambda rngs: models.DCGANGenerator((36, 36, 3), rngs=rngs), "power of 2"),
     (lambda rngs: DLinear(8, 2, window=4, rngs=rngs), "odd"),
     (lambda rngs: SuperCNN(1, (2,), 2, window=2, rngs=rngs), "odd"),
@@ -119,15 +154,21 @@ def test_sizes_that_do_not_fit_get_one_sentence(make, words):
 def test_a_whitened_patch_has_uncorrelated_outputs_of_variance_one():
     random = np.random.default_rng(0)
     mixed = random.normal(size=(40, 9, 9, 3)) @ random.normal(size=(3, 3))  # correlated channels
-    smooth = jnp.asarray(mixed + np.roll(mixed, 1, 1) + np.roll(mixed, 1, 2), jnp.float32)  # and pixels
+    smooth = jnp.asarray(
+        mixed + np.roll(mixed, 1, 1) + np.roll(mixed, 1, 2), jnp.float32
+    )  # and pixels
     kernel = models.whitening_kernel(smooth, eps=0.0)
     assert kernel.shape == (2, 2, 3, 24)
-    windows = np.lib.stride_tricks.sliding_window_view(np.asarray(smooth), (2, 2), (1, 2))  # [..., channel, i, j]
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.asarray(smooth), (2, 2), (1, 2)
+    )  # [..., channel, i, j]
     patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 12)
     white = patches @ np.asarray(kernel).reshape(12, 24)
     np.testing.assert_allclose(white[:, :12].T @ white[:, :12] / len(white), np.eye(12), atol=1e-3)
     np.testing.assert_array_equal(kernel[..., 12:], -kernel[..., :12])
-    variance = (white[:, :12] / np.linalg.norm(np.asarray(kernel).reshape(12, 24)[:, :12], axis=0)).var(axis=0)
+    variance = (
+        white[:, :12] / np.linalg.norm(np.asarray(kernel).reshape(12, 24)[:, :12], axis=0)
+    ).var(axis=0)
     assert (np.diff(variance) < 0).all()  # the direction of most variance comes first
 
 
@@ -173,10 +214,14 @@ def test_nlinear_and_dlinear_are_their_definitions(individual):
         return np.stack([x[..., c] @ kernels[c] + biases[c] for c in (0, 1)], axis=-1)
 
     last = x[:, -1:]
-    np.testing.assert_allclose(normal(x), linear(x - last, normal.kernel, normal.bias) + last, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        normal(x), linear(x - last, normal.kernel, normal.bias) + last, rtol=1e-4, atol=1e-5
+    )
     padded = np.concatenate([x[:, :1], x[:, :1], x, last, last], axis=1)
     trend = np.stack([padded[:, i : i + 5].mean(axis=1) for i in range(9)], axis=1)
-    wanted = linear(trend, split.trend_kernel, split.trend_bias) + linear(x - trend, split.rest_kernel, split.rest_bias)
+    wanted = linear(trend, split.trend_kernel, split.trend_bias) + linear(
+        x - trend, split.rest_kernel, split.rest_bias
+    )
     np.testing.assert_allclose(split(x), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -190,9 +235,14 @@ def test_a_masked_mlp_is_the_smaller_network_with_the_same_weights():
     large = hypers(drawn(SuperMLP, 5, 8, 3, 2), width_1=4, width_2=3, depth=2, activation=1)
     x = jax.random.normal(jax.random.key(1), (6, 5))
     small = drawn(models.MLP, 5, (4, 3), 2, activation=jnp.tanh)
-    for layer, source in zip([*small.hidden, small.output], [*large.hidden[:2], large.output], strict=True):
+    for layer, source in zip(
+        [*small.hidden, small.output], [*large.hidden[:2], large.output], strict=True
+    ):
         rows, columns = layer.kernel.shape
-        layer.kernel[...], layer.bias[...] = source.kernel[...][:rows, :columns], source.bias[...][:columns]
+        layer.kernel[...], layer.bias[...] = (
+            source.kernel[...][:rows, :columns],
+            source.bias[...][:columns],
+        )
     np.testing.assert_allclose(large(x), small(x), rtol=1e-5, atol=1e-6)
     whole = drawn(SuperMLP, 5, 8, 3, 2)  # by default it masks nothing
     y = x
@@ -203,14 +253,28 @@ def test_a_masked_mlp_is_the_smaller_network_with_the_same_weights():
 
 @pytest.mark.parametrize("pool", [0, 1])
 def test_a_masked_cnn_is_the_smaller_network_with_the_same_weights(pool):
-    large = hypers(drawn(SuperCNN, 2, (6, 5), 3), width_1=4, width_2=2, window_1=3, window_2=1, pool_1=pool, pool_2=2)
+    large = hypers(
+        drawn(SuperCNN, 2, (6, 5), 3),
+        width_1=4,
+        width_2=2,
+        window_1=3,
+        window_2=1,
+        pool_1=pool,
+        pool_2=2,
+    )
     x = jax.random.normal(jax.random.key(1), (2, 9, 8, 2))
     first, second = large.kernels[0][...][1:4, 1:4, :, :4], large.kernels[1][...][2:3, 2:3, :4, :2]
     numbers = ("NHWC", "HWIO", "NHWC")
-    y = jax.lax.conv_general_dilated(x, first, (1, 1), "SAME", dimension_numbers=numbers) + large.biases[0][...][:4]
+    y = (
+        jax.lax.conv_general_dilated(x, first, (1, 1), "SAME", dimension_numbers=numbers)
+        + large.biases[0][...][:4]
+    )
     y = jax.nn.relu(y)[:, :8].reshape(2, 4, 2, 4, 2, 4)
     y = y.mean(axis=(2, 4)) if pool else y.max(axis=(2, 4))
-    y = jax.lax.conv_general_dilated(y, second, (1, 1), "SAME", dimension_numbers=numbers) + large.biases[1][...][:2]
+    y = (
+        jax.lax.conv_general_dilated(y, second, (1, 1), "SAME", dimension_numbers=numbers)
+        + large.biases[1][...][:2]
+    )
     y = jax.nn.relu(y)[:, ::2, ::2].mean(axis=(1, 2))
     np.testing.assert_allclose(
         large(x), y @ large.output.kernel[...][:2] + large.output.bias[...], rtol=1e-4, atol=1e-5
@@ -226,21 +290,32 @@ def test_architectures_are_members_of_one_program():
         epochs=2,
     )
     iris = jnn.data.load("iris")
-    both = jnn.run(study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1, 2], width_1=[2, 8], activation=[0]))
+    both = jnn.run(
+        study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1, 2], width_1=[2, 8], activation=[0])
+    )
     assert len(study.compiled) == 2  # the look at the shapes, and one program
-    alone = jnn.run(study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1], width_1=[2], activation=[0]))
+    alone = jnn.run(
+        study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1], width_1=[2], activation=[0])
+    )
     np.testing.assert_allclose(
         both.final()["loss"].values.ravel()[0], alone.final()["loss"].values.ravel()[0], rtol=1e-5
     )
     hidden = both.trained.params["hidden"]["0"]["kernel"]
-    start = both.study.model.init(jax.random.fold_in(jax.random.key(0), 0), None)[0]["hidden"]["0"]["kernel"]
-    assert np.array_equal(hidden[0][:, 2:], start[:, 2:]) and not np.array_equal(hidden[0][:, :2], start[:, :2])
+    start = both.study.model.init(jax.random.fold_in(jax.random.key(0), 0), None)[0]["hidden"]["0"][
+        "kernel"
+    ]
+    assert np.array_equal(hidden[0][:, 2:], start[:, 2:]) and not np.array_equal(
+        hidden[0][:, :2], start[:, :2]
+    )
 
 
 def test_a_small_resnet_learns():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 64)
-    x = random.normal(size=(64, 8, 8, 1)).astype(np.float32) + 2 * (np.arange(8) < 4)[:, None] * y[:, None, None, None]
+    x = (
+        random.normal(size=(64, 8, 8, 1)).astype(np.float32)
+        + 2 * (np.arange(8) < 4)[:, None] * y[:, None, None, None]
+    )
     study = jnn.Study(
         functools.partial(ResNet, 1, 2, 8, width=4),
         jnn.losses.softmax_cross_entropy,

@@ -18,7 +18,8 @@ def drawn(net, seed=0):
     random = np.random.default_rng(seed)
     for kind in (nnx.Param, nnx.BatchStat):
         moved = jax.tree.map(
-            lambda a: a + jnp.asarray(0.1 * np.abs(random.normal(size=a.shape)), a.dtype), nnx.state(net, kind)
+            lambda a: a + jnp.asarray(0.1 * np.abs(random.normal(size=a.shape)), a.dtype),
+            nnx.state(net, kind),
         )
         nnx.update(net, moved)
     return net
@@ -34,13 +35,20 @@ def conv(x, layer, stride=1, padding=0):
 
 def norm(x, layer, training, eps=1e-5):
     scale = None if layer.scale is None else tensor(layer.scale)
-    return F.batch_norm(x, tensor(layer.mean), tensor(layer.var), scale, tensor(layer.bias), training, eps=eps)
+    return F.batch_norm(
+        x, tensor(layer.mean), tensor(layer.var), scale, tensor(layer.bias), training, eps=eps
+    )
 
 
 def block(x, net, stride, training):
     y = torch.relu(
         norm(
-            conv(x, net.conv1, 1 if hasattr(net, "conv3") else stride, 0 if hasattr(net, "conv3") else 1),
+            conv(
+                x,
+                net.conv1,
+                1 if hasattr(net, "conv3") else stride,
+                0 if hasattr(net, "conv3") else 1,
+            ),
             net.norm1,
             training,
         )
@@ -75,21 +83,28 @@ def images(shape, seed=1):
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
-    ("depth", "counts", "side"), [(14, (2, 2, 2), 12), (18, (2, 2, 2, 2), 37), (50, (3, 4, 6, 3), 40)]
+    ("depth", "counts", "side"),
+    [(14, (2, 2, 2), 12), (18, (2, 2, 2, 2), 37), (50, (3, 4, 6, 3), 40)],
 )
 def test_resnet_is_pytorchs(depth, counts, side, training):
     net = drawn(ResNet(3, 5, depth, width=8, rngs=nnx.Rngs(0)))
     ours, theirs = images((4, side, side, 3))
     wanted = torch_resnet(net, theirs, counts, training).numpy()
     net.set_attributes(use_running_average=not training)
-    np.testing.assert_allclose(nnx.jit(lambda net, x: net(x))(net, ours), wanted, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        nnx.jit(lambda net, x: net(x))(net, ours), wanted, rtol=2e-3, atol=2e-3
+    )
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_speednet_is_pytorchs(training):
     ours, theirs = images((4, 32, 32, 3))
-    net = drawn(SpeedNet(3, 5, whitening=whitening_kernel(ours), widths=(8, 12, 12), rngs=nnx.Rngs(0)))
-    x = F.gelu(F.conv2d(theirs, tensor(net.whitening).permute(3, 2, 0, 1), tensor(net.whitening_bias)))
+    net = drawn(
+        SpeedNet(3, 5, whitening=whitening_kernel(ours), widths=(8, 12, 12), rngs=nnx.Rngs(0))
+    )
+    x = F.gelu(
+        F.conv2d(theirs, tensor(net.whitening).permute(3, 2, 0, 1), tensor(net.whitening_bias))
+    )
     for group in net.groups:
         x = F.gelu(norm(F.max_pool2d(conv(x, group.conv1, 1, 1), 2), group.norm1, training, 1e-12))
         x = F.gelu(norm(conv(x, group.conv2, 1, 1), group.norm2, training, 1e-12))
@@ -102,7 +117,13 @@ def test_whitening_is_that_of_the_records_code():
     ours, theirs = images((16, 9, 9, 3))
     patches = theirs.unfold(2, 2, 1).unfold(3, 2, 1).transpose(1, 3).reshape(-1, 12)
     values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-    scaled = (vectors / torch.sqrt(values + 5e-4)).flip(1).T.reshape(12, 3, 2, 2).permute(2, 3, 1, 0).numpy()
+    scaled = (
+        (vectors / torch.sqrt(values + 5e-4))
+        .flip(1)
+        .T.reshape(12, 3, 2, 2)
+        .permute(2, 3, 1, 0)
+        .numpy()
+    )
     kernel = np.asarray(whitening_kernel(ours))
     signs = np.sign((kernel[..., :12] * scaled).sum((0, 1, 2)))
     np.testing.assert_allclose(kernel[..., :12] * signs, scaled, atol=1e-3)
@@ -118,7 +139,9 @@ def test_dcgan_is_pytorchs(side):
         flipped = tensor(after.kernel).permute(2, 3, 0, 1).flip(2, 3)
         x = F.conv_transpose2d(torch.relu(norm(x, layer, True)), flipped, stride=2, padding=1)
     fakes = generator(jnp.asarray(z))
-    np.testing.assert_allclose(fakes, torch.tanh(x).permute(0, 2, 3, 1).numpy(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        fakes, torch.tanh(x).permute(0, 2, 3, 1).numpy(), rtol=1e-3, atol=1e-4
+    )
 
     judge = drawn(DCGANDiscriminator((side, side, 3), width=4, rngs=nnx.Rngs(0)))
     x = torch.tensor(np.array(fakes)).permute(0, 3, 1, 2)

@@ -15,9 +15,14 @@ from jnn import models
 from jnn.modules import GRU, RNN
 
 PUBLISHED = {  # parameters as in the papers, their authors' code or the sum written out in the docstring
-    "GPT-2": (functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768), 124_439_808),
+    "GPT-2": (
+        functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768),
+        124_439_808,
+    ),
     "GPT-2 untied": (
-        functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768, tied=False),
+        functools.partial(
+            models.GPT, 50257, 1024, layers=12, num_heads=12, features=768, tied=False
+        ),
         124_439_808 + 50257 * 768,
     ),
     "nanoGPT on a CPU": (
@@ -25,7 +30,9 @@ PUBLISHED = {  # parameters as in the papers, their authors' code or the sum wri
         804_096,
     ),
     "ViT-B/16": (
-        functools.partial(models.ViT, (224, 224, 3), 1000, patch=16, layers=12, num_heads=12, features=768),
+        functools.partial(
+            models.ViT, (224, 224, 3), 1000, patch=16, layers=12, num_heads=12, features=768
+        ),
         86_567_656,
     ),
     "BERT-base": (
@@ -54,7 +61,10 @@ PUBLISHED = {  # parameters as in the papers, their authors' code or the sum wri
 def test_a_network_has_as_many_parameters_as_published(name):
     factory, wanted = PUBLISHED[name]
     abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(0)))
-    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(abstract, nnx.Param))) == wanted
+    assert (
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
+        == wanted
+    )
 
 
 IDS = jnp.asarray(np.random.default_rng(0).integers(1, 7, (2, 6)))
@@ -63,26 +73,44 @@ IMAGES = jnp.asarray(np.random.default_rng(2).normal(size=(2, 8, 4, 3)), jnp.flo
 TINY_GPT = functools.partial(models.GPT, 7, 8, layers=2, num_heads=2, features=8)
 TINY = {
     "classifier of numbers": (
-        functools.partial(models.SequenceClassifier, (24, 3), 4, 5, bidirectional=True, read="mean"),
+        functools.partial(
+            models.SequenceClassifier, (24, 3), 4, 5, bidirectional=True, read="mean"
+        ),
         SERIES,
         (2, 5),
     ),
     "classifier of ids": (
-        functools.partial(models.SequenceClassifier, (6,), 4, 5, layer=GRU, layers=2, vocabulary=7, padding_id=0),
+        functools.partial(
+            models.SequenceClassifier, (6,), 4, 5, layer=GRU, layers=2, vocabulary=7, padding_id=0
+        ),
         IDS,
         (2, 5),
     ),
-    "recurrent language model": (functools.partial(models.LanguageModel, 7, 4, layer=RNN), IDS, (2, 6, 7)),
-    "forecaster": (functools.partial(models.Forecaster, 3, 4, 5, from_last=True), SERIES, (2, 4, 3)),
+    "recurrent language model": (
+        functools.partial(models.LanguageModel, 7, 4, layer=RNN),
+        IDS,
+        (2, 6, 7),
+    ),
+    "forecaster": (
+        functools.partial(models.Forecaster, 3, 4, 5, from_last=True),
+        SERIES,
+        (2, 4, 3),
+    ),
     "GPT": (TINY_GPT, IDS, (2, 6, 7)),
-    "ViT": (functools.partial(models.ViT, (8, 4, 3), 5, patch=4, layers=1, num_heads=2, features=8), IMAGES, (2, 5)),
+    "ViT": (
+        functools.partial(models.ViT, (8, 4, 3), 5, patch=4, layers=1, num_heads=2, features=8),
+        IMAGES,
+        (2, 5),
+    ),
     "text encoder": (
         functools.partial(models.TextEncoder, 7, 6, 5, layers=1, num_heads=2, features=8),
         IDS,
         (2, 5),
     ),
     "PatchTST": (
-        functools.partial(models.PatchTST, 24, 4, patch=8, stride=4, num_heads=2, features=4, layers=2, hidden=8),
+        functools.partial(
+            models.PatchTST, 24, 4, patch=8, stride=4, num_heads=2, features=4, layers=2, hidden=8
+        ),
         SERIES,
         (2, 4, 3),
     ),
@@ -127,9 +155,13 @@ def test_padding_at_the_end_changes_nothing(name):
 
 def test_a_forecast_moves_and_grows_with_its_series():
     params, _, apply = tiny("PatchTST")
-    np.testing.assert_allclose(apply(params, 10 * SERIES + 3), 10 * apply(params, SERIES) + 3, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(
+        apply(params, 10 * SERIES + 3), 10 * apply(params, SERIES) + 3, rtol=1e-3, atol=1e-2
+    )
     params, _, apply = tiny("forecaster")
-    np.testing.assert_allclose(apply(params, SERIES + 3), apply(params, SERIES) + 3, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        apply(params, SERIES + 3), apply(params, SERIES) + 3, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_channels_of_a_patched_series_do_not_see_each_other():
@@ -167,7 +199,9 @@ def test_gpt_starts_near_the_uniform_distribution():
 
 SMALL = {"patch": 2, "layers": 1, "num_heads": 2, "features": 8}
 MEMBERS = {
-    "recurrent": functools.partial(models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, dropout_rate=0.3),
+    "recurrent": functools.partial(
+        models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, dropout_rate=0.3
+    ),
     "attention": functools.partial(models.ViT, (4, 2, 1), 2, **SMALL, dropout_rate=0.3),
 }
 
@@ -208,7 +242,9 @@ def test_patchtst_is_a_pytorch_reference_written_from_the_paper():
     x = torch.tensor(np.array(SERIES))
     mean, std = x.mean(1, keepdim=True), torch.sqrt(x.var(1, keepdim=True, unbiased=False) + 1e-5)
     z = ((x - mean) / std).permute(0, 2, 1)
-    z = torch.nn.functional.pad(z, (0, 4), mode="replicate").unfold(-1, 8, 4).flatten(0, 1)  # [rows, 6 patches, 8]
+    z = (
+        torch.nn.functional.pad(z, (0, 4), mode="replicate").unfold(-1, 8, 4).flatten(0, 1)
+    )  # [rows, 6 patches, 8]
     z = linear(z, w["embedding"]) + w["positions"]
     scores = 0.0
     for i in range(2):

@@ -17,7 +17,13 @@ MASK = jnp.asarray(np.random.default_rng(2).random((2, 1, 5, 5)) < 0.7) | jnp.ey
 
 FLAX = {  # what makes ours, what makes Flax's, how to call either
     "Dense": (modules.Dense, nnx.Linear, (6, 3), {}, lambda m: m(X)),
-    "Embedding": (modules.Embedding, nnx.Embed, (7, 3), {}, lambda m: m(jnp.array([[1, 6], [0, 2]]))),
+    "Embedding": (
+        modules.Embedding,
+        nnx.Embed,
+        (7, 3),
+        {},
+        lambda m: m(jnp.array([[1, 6], [0, 2]])),
+    ),
     "Conv": (modules.Conv, nnx.Conv, (4, 3, (3, 2)), {"strides": 2}, lambda m: m(IMAGE)),
     "Conv causal": (modules.Conv, nnx.Conv, (6, 3, (3,)), {"padding": "CAUSAL"}, lambda m: m(X)),
     "ConvTranspose": (
@@ -34,8 +40,20 @@ FLAX = {  # what makes ours, what makes Flax's, how to call either
         {"strides": None},
         lambda m: jnp.concatenate([m(IMAGE[0, 0]).ravel(), m(IMAGE).ravel()]),
     ),
-    "BatchNorm training": (modules.BatchNorm, nnx.BatchNorm, (6,), {}, lambda m: m(X, use_running_average=False)),
-    "BatchNorm after": (modules.BatchNorm, nnx.BatchNorm, (6,), {}, lambda m: m(X, use_running_average=True)),
+    "BatchNorm training": (
+        modules.BatchNorm,
+        nnx.BatchNorm,
+        (6,),
+        {},
+        lambda m: m(X, use_running_average=False),
+    ),
+    "BatchNorm after": (
+        modules.BatchNorm,
+        nnx.BatchNorm,
+        (6,),
+        {},
+        lambda m: m(X, use_running_average=True),
+    ),
     "LayerNorm": (modules.LayerNorm, nnx.LayerNorm, (6,), {}, lambda m: m(X)),
     "RMSNorm": (modules.RMSNorm, nnx.RMSNorm, (6,), {}, lambda m: m(X)),
     "GroupNorm": (modules.GroupNorm, nnx.GroupNorm, (6,), {"num_groups": 2}, lambda m: m(X)),
@@ -91,13 +109,19 @@ def test_a_recurrent_layer_is_flaxs_cell_over_time_with_the_same_weights(name):
     make_ours, make_cell = CELLS[name]
     ours, cell = make_ours(6, 3, rngs=nnx.Rngs(0)), make_cell(6, 3, rngs=nnx.Rngs(1))
     flax = nnx.RNN(cell)
-    for source, target in ((randomise(cell, 1), ours.cells[0]), (randomise(ours.cells[0], 2), cell)):
+    for source, target in (
+        (randomise(cell, 1), ours.cells[0]),
+        (randomise(ours.cells[0], 2), cell),
+    ):
         nnx.update(target, variables(source))
         np.testing.assert_allclose(ours(X)[1], flax(X, rngs=nnx.Rngs(0)), rtol=1e-5, atol=1e-6)
 
 
 def test_the_eight_layers_of_flaxs_lstm_become_two_and_back():
-    ours, cell = modules.LSTM(6, 3, rngs=nnx.Rngs(0)), randomise(nnx.LSTMCell(6, 3, rngs=nnx.Rngs(1)))
+    ours, cell = (
+        modules.LSTM(6, 3, rngs=nnx.Rngs(0)),
+        randomise(nnx.LSTMCell(6, 3, rngs=nnx.Rngs(1))),
+    )
     eight = nnx.to_pure_dict(variables(cell))
     two = modules.fuse_lstm(eight)
     nnx.update(ours.cells[0], two)
@@ -111,7 +135,9 @@ def test_a_sequence_in_two_parts_with_the_carry_between_is_the_whole(name):
     _, whole = layer(X)
     carry, first = layer(X[:, :2])
     _, second = layer(X[:, 2:], carry)
-    np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        jnp.concatenate([first, second], axis=1), whole, rtol=1e-6, atol=1e-6
+    )
 
 
 def test_rows_of_different_lengths_are_each_row_alone():
@@ -120,7 +146,9 @@ def test_rows_of_different_lengths_are_each_row_alone():
     alone, ys_alone = layer(X[:1, :3])
     np.testing.assert_allclose(ys[:1, :3], ys_alone, rtol=1e-6, atol=1e-6)
     assert not ys[0, 3:].any()
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[:1], b, rtol=1e-6, atol=1e-6), carry, alone)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[:1], b, rtol=1e-6, atol=1e-6), carry, alone
+    )
 
 
 def test_the_carries_of_both_directions_may_be_one_array():
@@ -134,24 +162,35 @@ def test_the_carries_of_both_directions_may_be_one_array():
 @pytest.mark.parametrize("name", CELLS)
 def test_stacked_layers_in_both_directions_are_pytorchs(name):
     torch = pytest.importorskip("torch")
-    theirs = getattr(torch.nn, name.upper())(6, 3, num_layers=2, bidirectional=True, batch_first=True)
+    theirs = getattr(torch.nn, name.upper())(
+        6, 3, num_layers=2, bidirectional=True, batch_first=True
+    )
     ours = CELLS[name][0](6, 3, layers=2, bidirectional=True, biases="ih", rngs=nnx.Rngs(0))
     for cells, ending in ((ours.cells, ""), (ours.reversed_cells, "_reverse")):
         for i, cell in enumerate(cells):
             for part, letters in ((cell.dense_i, "ih"), (cell.dense_h, "hh")):
-                weight, bias = (getattr(theirs, f"{kind}_{letters}_l{i}{ending}") for kind in ("weight", "bias"))
-                part.kernel[...], part.bias[...] = jnp.asarray(weight.detach().numpy().T), jnp.asarray(bias.detach())
+                weight, bias = (
+                    getattr(theirs, f"{kind}_{letters}_l{i}{ending}") for kind in ("weight", "bias")
+                )
+                part.kernel[...], part.bias[...] = (
+                    jnp.asarray(weight.detach().numpy().T),
+                    jnp.asarray(bias.detach()),
+                )
     lengths = np.array([3, 5])
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         torch.tensor(np.array(X)), torch.tensor(lengths), batch_first=True, enforce_sorted=False
     )
     wanted, _ = torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True)
-    np.testing.assert_allclose(ours(X, lengths=jnp.asarray(lengths))[1], wanted.detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ours(X, lengths=jnp.asarray(lengths))[1], wanted.detach(), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_generation_through_the_cache_is_causal_attention_over_the_whole():
     layer = randomise(
-        modules.MultiHeadAttention(4, 6, 8, num_kv_heads=2, causal=True, rotary_base=100.0, rngs=nnx.Rngs(0))
+        modules.MultiHeadAttention(
+            4, 6, 8, num_kv_heads=2, causal=True, rotary_base=100.0, rngs=nnx.Rngs(0)
+        )
     )
     cache, parts = layer.empty_cache((2,), 5), []
     for begin, end in ((0, 2), (2, 3), (3, 5)):
@@ -202,7 +241,10 @@ def test_a_transformer_block_is_pytorchs(norm_first):
 
 def test_lora_starts_as_its_base_and_is_flaxs_at_alpha_equal_to_the_rank():
     base = randomise(modules.Dense(6, 3, rngs=nnx.Rngs(0)))
-    ours, flax = modules.LoRA(base, 2, rngs=nnx.Rngs(1)), nnx.LoRA(6, 2, 3, base_module=base, rngs=nnx.Rngs(2))
+    ours, flax = (
+        modules.LoRA(base, 2, rngs=nnx.Rngs(1)),
+        nnx.LoRA(6, 2, 3, base_module=base, rngs=nnx.Rngs(2)),
+    )
     np.testing.assert_array_equal(ours(X), base(X))
     nnx.update(ours, variables(randomise(flax)))
     np.testing.assert_allclose(ours(X), flax(X), rtol=1e-5)
@@ -220,7 +262,9 @@ def test_the_norms_keep_their_digits_far_from_zero():
 
 DROPPING = {
     "recurrent": functools.partial(modules.LSTM, 6, 4, layers=2, dropout_rate=0.5),
-    "attention": functools.partial(modules.TransformerBlock, 6, 2, dropout_rate=0.5, attention_dropout_rate=0.5),
+    "attention": functools.partial(
+        modules.TransformerBlock, 6, 2, dropout_rate=0.5, attention_dropout_rate=0.5
+    ),
 }
 
 
@@ -237,7 +281,9 @@ def test_members_set_the_dropout_rate_of_every_part(name):
     plain = jax.tree.leaves(model.apply(params, state, X)[0])[-1]
     np.testing.assert_allclose(at(0.0, jax.random.key(1)), plain, rtol=1e-5, atol=1e-6)
     one, again, other = (at(0.5, jax.random.key(k)) for k in (1, 1, 2))
-    assert np.array_equal(one, again) and not np.allclose(one, other) and not np.allclose(one, plain)
+    assert (
+        np.array_equal(one, again) and not np.allclose(one, other) and not np.allclose(one, plain)
+    )
 
 
 PROMOTING = {
@@ -255,7 +301,9 @@ def test_whole_and_half_inputs_meet_the_parameters_in_their_type(name):
     make, shape = PROMOTING[name]
     layer = randomise(make(rngs=nnx.Rngs(0)))
     whole = jnp.arange(np.prod(shape)).reshape(shape) % 5
-    wanted, *others = (jax.tree.leaves(layer(whole.astype(d)))[-1] for d in (jnp.float32, jnp.int32, jnp.bfloat16))
+    wanted, *others = (
+        jax.tree.leaves(layer(whole.astype(d)))[-1] for d in (jnp.float32, jnp.int32, jnp.bfloat16)
+    )
     for got in others:
         assert got.dtype == jnp.float32
         np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)

@@ -23,7 +23,10 @@ def defaults_of(thing) -> dict:
     if isinstance(thing, functools.partial):
         return defaults_of(thing.func) | thing.keywords
     function = thing.__init__ if isinstance(thing, type) else thing
-    return {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
 
 
 def check(name: str, stated: dict[str, str], *places) -> None:
@@ -43,7 +46,9 @@ def test_the_page_is_what_the_table_writes():
     assert table.PAGE.read_text() == table.page(), "run python examples/names/table.py"
 
 
-@pytest.mark.parametrize(("column", "places"), [(2, (nnx,)), (3, (jnn.modules,)), (4, (jnn.layers,))])
+@pytest.mark.parametrize(
+    ("column", "places"), [(2, (nnx,)), (3, (jnn.modules,)), (4, (jnn.layers,))]
+)
 def test_names_and_defaults_are_those_of_flax_and_jnn(column, places):
     for name, stated in entries(column):
         check(name, stated, *places)
@@ -52,7 +57,10 @@ def test_names_and_defaults_are_those_of_flax_and_jnn(column, places):
 @pytest.mark.peers
 def test_names_and_defaults_are_those_of_pytorch():
     torch = pytest.importorskip("torch")
-    written_in_c = {"gelu": "approximate = 'none'", "scaled_dot_product_attention": "is_causal=False"}
+    written_in_c = {
+        "gelu": "approximate = 'none'",
+        "scaled_dot_product_attention": "is_causal=False",
+    }
     for name, stated in entries(0):
         if name in written_in_c:  # no signature but in the documentation
             assert written_in_c[name] in getattr(torch.nn.functional, name).__doc__
@@ -70,7 +78,9 @@ def test_names_and_defaults_are_those_of_keras(monkeypatch):
 
 def test_every_layer_and_module_is_in_the_table():
     layers = {name for name, _ in entries(4)}
-    assert {name for name in jnn.layers.__all__ if inspect.isfunction(getattr(jnn.layers, name))} - layers == set()
+    assert {
+        name for name in jnn.layers.__all__ if inspect.isfunction(getattr(jnn.layers, name))
+    } - layers == set()
     assert set(jnn.layers.ACTIVATIONS) - layers == set()
     public = {name for name in vars(jnn.modules) if not name.startswith("_")}
     assert public - {name for name, _ in entries(3)} == set()
@@ -82,7 +92,9 @@ def test_initial_kernels_have_the_stated_spread(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     torch, keras = pytest.importorskip("torch"), pytest.importorskip("keras")
     torch.manual_seed(0)
-    keras_layer = keras.layers.Dense(100, kernel_initializer=keras.initializers.GlorotUniform(seed=0))
+    keras_layer = keras.layers.Dense(
+        100, kernel_initializer=keras.initializers.GlorotUniform(seed=0)
+    )
     keras_layer.build((None, 300))
     spreads = {
         (1 / (3 * 300)) ** 0.5: torch.nn.Linear(300, 100).weight.std().item(),

@@ -33,7 +33,10 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 def distinct(shape):
     """Return values of which no two are equal, so that each window has one winner."""
-    return jnp.asarray(np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape) / 7 - 3, jnp.float32)
+    return jnp.asarray(
+        np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape) / 7 - 3,
+        jnp.float32,
+    )
 
 
 def with_gradient(function):
@@ -45,7 +48,9 @@ def with_gradient(function):
 
 
 def assert_close(got, wanted, tolerance=1e-5):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, wanted)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, wanted
+    )
 
 
 @every_case
@@ -55,7 +60,9 @@ def test_max_pool_and_its_gradient_are_those_of_flax(case):
     strides = moves.get("strides", window)
     strides = (strides,) * len(windows) if isinstance(strides, int) else strides
     x = distinct(shape)
-    wanted = with_gradient(lambda x: linen.max_pool(x, windows, strides, moves.get("padding", "VALID")))(x)
+    wanted = with_gradient(
+        lambda x: linen.max_pool(x, windows, strides, moves.get("padding", "VALID"))
+    )(x)
     assert_close(with_gradient(functools.partial(max_pool, window=window, **moves))(x), wanted)
 
 
@@ -69,7 +76,9 @@ def test_avg_pool_and_its_gradient_are_those_of_flax(case, count_padding):
     x = distinct(shape)
 
     def flax_pool(x):
-        return linen.avg_pool(x, windows, strides, moves.get("padding", "VALID"), count_include_pad=count_padding)
+        return linen.avg_pool(
+            x, windows, strides, moves.get("padding", "VALID"), count_include_pad=count_padding
+        )
 
     function = functools.partial(avg_pool, window=window, count_padding=count_padding, **moves)
     assert_close(with_gradient(function)(x), with_gradient(flax_pool)(x))
@@ -96,7 +105,9 @@ def test_second_derivatives_and_forward_mode_are_those_of_the_definition():
 
 
 def test_padding_never_wins():
-    y, gradient = jax.value_and_grad(lambda x: max_pool(x, 3, padding="SAME", strides=1).sum())(-jnp.ones((1, 2, 2, 1)))
+    y, gradient = jax.value_and_grad(lambda x: max_pool(x, 3, padding="SAME", strides=1).sum())(
+        -jnp.ones((1, 2, 2, 1))
+    )
     assert float(y) == -4.0 and float(gradient.sum()) == 4.0
 
 
@@ -136,9 +147,13 @@ def test_the_largest_of_truth_values_is_whether_any_is_true(window):
 
 
 def test_the_mean_of_a_bin_is_rounded_to_bfloat16_once():
-    x = jnp.array([[100.0, 100, 100, 101], [100.5, 100.5, 100.5, 101]], jnp.bfloat16)[None, ..., None]
+    x = jnp.array([[100.0, 100, 100, 101], [100.5, 100.5, 100.5, 101]], jnp.bfloat16)[
+        None, ..., None
+    ]
     y = adaptive_avg_pool(x, 1)
-    assert y.dtype == jnp.bfloat16 and float(y.ravel()[0]) == 100.5  # of 100.4375; by way of rounded means 100
+    assert (
+        y.dtype == jnp.bfloat16 and float(y.ravel()[0]) == 100.5
+    )  # of 100.4375; by way of rounded means 100
 
 
 def test_global_pools_reduce_all_of_space():
@@ -147,7 +162,9 @@ def test_global_pools_reduce_all_of_space():
     assert_close(global_avg_pool(x), np.asarray(x).mean((1, 2)))
 
 
-@pytest.mark.parametrize(("size", "bins"), [(1, [(0, 5)]), (2, [(0, 3), (2, 5)]), (3, [(0, 2), (1, 4), (3, 5)])])
+@pytest.mark.parametrize(
+    ("size", "bins"), [(1, [(0, 5)]), (2, [(0, 3), (2, 5)]), (3, [(0, 2), (1, 4), (3, 5)])]
+)
 def test_adaptive_pools_reduce_near_equal_bins(size, bins):
     x = distinct((2, 5, 3))
     wanted = np.stack([np.asarray(x)[:, first:last] for first, last in bins[:1]])[0].max(1)

@@ -17,9 +17,16 @@ IRIS = jnn.data.load("iris")
 
 
 def study(model, task="classification", **settings):
-    loss = jnn.losses.softmax_cross_entropy if task == "classification" else jnn.losses.squared_error
+    loss = (
+        jnn.losses.softmax_cross_entropy if task == "classification" else jnn.losses.squared_error
+    )
     return jnn.Study(
-        model, loss, lambda h: optax.adam(h.learning_rate), hyper={"learning_rate": 0.01}, epochs=2, **settings
+        model,
+        loss,
+        lambda h: optax.adam(h.learning_rate),
+        hyper={"learning_rate": 0.01},
+        epochs=2,
+        **settings,
     )
 
 
@@ -32,7 +39,9 @@ def iris():
 @pytest.fixture(scope="module")
 def table():
     random = np.random.default_rng(0)
-    frame = pandas.DataFrame({"size": random.normal(1e3, 1e2, 64), "town": random.choice(["north", "south"], 64)})
+    frame = pandas.DataFrame(
+        {"size": random.normal(1e3, 1e2, 64), "town": random.choice(["north", "south"], 64)}
+    )
     frame["price"] = 3 * frame["size"] + 500 * (frame["town"] == "north")
     made = study(
         functools.partial(jnn.models.MLP, 3, (), 1),
@@ -68,7 +77,9 @@ def test_a_file_larger_than_memory_is_read_batch_by_batch(iris, tmp_path):
     wanted = iris.predict(IRIS.x)
     pieces = list(iris.predictions(rows, batch=64))
     assert [len(p.mean) for p in pieces] == [64, 64, 22]
-    np.testing.assert_allclose(np.concatenate([p.mean for p in pieces]), wanted.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([p.mean for p in pieces]), wanted.mean, rtol=1e-5, atol=1e-6
+    )
     lean = iris.predict(rows, batch=64, each=False)
     assert lean.members is None
     np.testing.assert_allclose(lean.std, wanted.std, rtol=1e-4, atol=1e-6)
@@ -76,7 +87,9 @@ def test_a_file_larger_than_memory_is_read_batch_by_batch(iris, tmp_path):
 
 def test_members_are_selected_by_their_numbers(iris):
     chosen = iris.select(learning_rate=0.1, fold=1)
-    assert chosen.members.columns()["seed"].tolist() == [0, 1] and chosen.scores.sizes["member"] == 2
+    assert (
+        chosen.members.columns()["seed"].tolist() == [0, 1] and chosen.scores.sizes["member"] == 2
+    )
     np.testing.assert_array_equal(chosen.outputs(IRIS.x[:5]), iris.outputs(IRIS.x[:5])[[3, 7]])
     wanted = iris.scores["loss"].sel(learning_rate=0.1, fold=1).values
     np.testing.assert_array_equal(chosen.scores["loss"].values, wanted)
@@ -92,7 +105,9 @@ def test_a_table_is_encoded_as_in_training_also_after_saving(table, tmp_path):
     new = frame.drop(columns="price")[["town", "size"]].iloc[
         :5
     ]  # other order of columns, one of two towns may be absent
-    x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(np.float32)
+    x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(
+        np.float32
+    )
     wanted = result.predict(x).mean
     np.testing.assert_array_equal(result.predict(new).mean, wanted)
     again = jnn.Result.load(result.save(tmp_path), result.study)
@@ -132,7 +147,14 @@ def in_a_fresh_process(program, x, folder):
     """What the file says of all rows and of the first one alone."""
     np.save(folder / "x.npy", x)
     done = subprocess.run(
-        [sys.executable, "-c", "import jax.export\n" + FRESH, program, folder / "x.npy", folder / "y.npz"],
+        [
+            sys.executable,
+            "-c",
+            "import jax.export\n" + FRESH,
+            program,
+            folder / "x.npy",
+            folder / "y.npz",
+        ],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -145,8 +167,14 @@ class Network(nnx.Module):
     """Convolution, batch norm, pooling, dropout, dense."""
 
     def __init__(self, outputs, *, rngs):
-        self.conv, self.norm = jnn.modules.Conv(1, 4, (3, 3), rngs=rngs), jnn.modules.BatchNorm(4, rngs=rngs)
-        self.dropout, self.output = jnn.modules.Dropout(0.5, rngs=rngs), jnn.modules.Dense(64, outputs, rngs=rngs)
+        self.conv, self.norm = (
+            jnn.modules.Conv(1, 4, (3, 3), rngs=rngs),
+            jnn.modules.BatchNorm(4, rngs=rngs),
+        )
+        self.dropout, self.output = (
+            jnn.modules.Dropout(0.5, rngs=rngs),
+            jnn.modules.Dense(64, outputs, rngs=rngs),
+        )
 
     def __call__(self, x):
         x = jnn.layers.max_pool(jax.nn.relu(self.norm(self.conv(x))), 2)
@@ -181,7 +209,9 @@ def test_what_cannot_be_exported_says_so(iris, tmp_path):
         jnn.Result.load(iris.save(tmp_path)).export(tmp_path / "x")
 
 
-@pytest.mark.parametrize("values", [np.arange(1, 20) % 5, np.random.default_rng(0).normal(size=(40, 2))])
+@pytest.mark.parametrize(
+    "values", [np.arange(1, 20) % 5, np.random.default_rng(0).normal(size=(40, 2))]
+)
 def test_windows_of_a_series_are_rows_like_any_other(values):
     is_ids = values.ndim == 1
     data = jnn.Dataset.from_tokens(values, 4) if is_ids else jnn.Dataset.from_series(values, 8, 3)
@@ -214,9 +244,17 @@ def test_outputs_in_a_tuple_are_predicted_and_exported_in_the_targets_units(tmp_
 
     x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
     data = jnn.Dataset.from_arrays(x, 50 * x[:, 0] + 7)
-    model = (lambda key: {"w": jax.random.normal(key, (3,))}, lambda params, x: (x @ params["w"], -x @ params["w"]))
+    model = (
+        lambda key: {"w": jax.random.normal(key, (3,))},
+        lambda params, x: (x @ params["w"], -x @ params["w"]),
+    )
     made = jnn.Study(
-        model, lambda o, y: (o[0] - y) ** 2, optax.sgd(0.1), epochs=1, batch_size=8, targets=jnn.preprocess.standardize
+        model,
+        lambda o, y: (o[0] - y) ** 2,
+        optax.sgd(0.1),
+        epochs=1,
+        batch_size=8,
+        targets=jnn.preprocess.standardize,
     )
     result = jnn.run(made, data, jnn.seeds(2))
     got, w, scale = result.predict(x, batch=10), result.trained.params["w"], result.trained.scale[1]
@@ -230,8 +268,13 @@ def test_outputs_in_a_tuple_are_predicted_and_exported_in_the_targets_units(tmp_
 
 
 def test_probabilities_are_made_of_one_array():
-    model = (lambda key: {"w": jax.random.normal(key, (4, 3))}, lambda params, x: (x @ params["w"], x))
-    made = jnn.Study(model, lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y), optax.sgd(0.1), epochs=1)
+    model = (
+        lambda key: {"w": jax.random.normal(key, (4, 3))},
+        lambda params, x: (x @ params["w"], x),
+    )
+    made = jnn.Study(
+        model, lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y), optax.sgd(0.1), epochs=1
+    )
     result = jnn.run(made, IRIS)
     with pytest.raises(ValueError, match=r"one array of logits .* a tuple"):
         result.predict(IRIS.x)
@@ -242,8 +285,13 @@ def test_one_logit_for_each_position_gives_each_its_probabilities(positions, tmp
     from jax import export
 
     x = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
-    data = jnn.Dataset.from_arrays(x, (x[:, :1] > np.linspace(-1, 1, positions)).astype(int), task="classification")
-    model = (lambda key: {"w": jax.random.normal(key, (4, positions))}, lambda params, x: x @ params["w"])
+    data = jnn.Dataset.from_arrays(
+        x, (x[:, :1] > np.linspace(-1, 1, positions)).astype(int), task="classification"
+    )
+    model = (
+        lambda key: {"w": jax.random.normal(key, (4, positions))},
+        lambda params, x: x @ params["w"],
+    )
     made = jnn.Study(model, jnn.losses.binary_cross_entropy, optax.sgd(0.1), epochs=1, batch_size=8)
     result = jnn.run(made, data)
     yes = 1 / (1 + np.exp(-x @ result.trained.params["w"][0]))

@@ -24,7 +24,9 @@ def test_equals_scikit_learn_on_the_weighted_rows(preprocess, scaler):
     values, weights = table()
     expected = scaler().fit(values[weights > 0].astype(np.float64)).transform(values)
     ours = preprocess.forward(jax.jit(preprocess.fit)(values, weights), values)
-    np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-3)  # a float32 at 1e4 is 1e-3 wide
+    np.testing.assert_allclose(
+        ours, expected, rtol=2e-4, atol=2e-3
+    )  # a float32 at 1e4 is 1e-3 wide
 
 
 def test_fractional_weights_equal_sample_weight():
@@ -66,14 +68,19 @@ def test_a_constant_feature_becomes_zero(preprocess):
 def test_rows_of_weight_zero_change_no_bit(preprocess):
     values, weights = table()
     poisoned = np.where(weights[:, None] > 0, values, np.nan)
-    jax.tree.map(np.testing.assert_array_equal, *(preprocess.fit(jnp.asarray(v), weights) for v in (values, poisoned)))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        *(preprocess.fit(jnp.asarray(v), weights) for v in (values, poisoned)),
+    )
 
 
 @pytest.mark.parametrize("preprocess", [standardize, min_max, identity])
 def test_inverse_undoes_forward_on_images(preprocess):
     images = jnp.asarray(table(rows=32)[0].reshape(32, 2, 2, 1))
     stats = preprocess.fit(images, jnp.ones(32))
-    np.testing.assert_allclose(preprocess.inverse(stats, preprocess.forward(stats, images)), images, rtol=1e-5)
+    np.testing.assert_allclose(
+        preprocess.inverse(stats, preprocess.forward(stats, images)), images, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("preprocess", [standardize, min_max])
@@ -97,4 +104,6 @@ def test_a_target_of_one_axis_is_transformed_too(preprocess):
     target = jnp.asarray([1.0, 2.0, 6.0])
     stats = preprocess.fit(target, jnp.ones(3))
     assert stats.shift.shape == ()
-    np.testing.assert_allclose(preprocess.inverse(stats, preprocess.forward(stats, target)), target, rtol=1e-6)
+    np.testing.assert_allclose(
+        preprocess.inverse(stats, preprocess.forward(stats, target)), target, rtol=1e-6
+    )

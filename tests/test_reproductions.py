@@ -46,7 +46,14 @@ def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path)
     data, more = NEEDS[script]
     if not is_published(data):
         pytest.skip(f"the files of {data} are not in the folder JNN_DATA")
-    command = [sys.executable, str(FOLDER / f"{script}.py"), "--quick", "--output", str(tmp_path / "found.json"), *more]
+    command = [
+        sys.executable,
+        str(FOLDER / f"{script}.py"),
+        "--quick",
+        "--output",
+        str(tmp_path / "found.json"),
+        *more,
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
@@ -57,9 +64,15 @@ def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path)
 
 
 @pytest.mark.parametrize("published, verdict", [(0.5, "inside"), (3.0, "outside")])
-def test_a_single_published_run_is_inside_where_it_could_be_one_more_of_ours(table, published, verdict):
-    values = scipy.stats.norm.ppf((np.arange(20) + 0.5) / 20)  # 20 values that are as normal as can be
-    half = scipy.stats.t.ppf(0.975, 19) * values.std(ddof=1) * np.sqrt(1 + 1 / 20)  # of a prediction interval
+def test_a_single_published_run_is_inside_where_it_could_be_one_more_of_ours(
+    table, published, verdict
+):
+    values = scipy.stats.norm.ppf(
+        (np.arange(20) + 0.5) / 20
+    )  # 20 values that are as normal as can be
+    half = (
+        scipy.stats.t.ppf(0.975, 19) * values.std(ddof=1) * np.sqrt(1 + 1 / 20)
+    )  # of a prediction interval
     row = table.Row("x", values, published)
     assert row.margin == pytest.approx(half)
     assert row.verdict == verdict == ("inside" if published <= half else "outside")

@@ -38,9 +38,17 @@ def result():
 def scores(values, *, test_rows=20.0, higher=("accuracy",), **more):
     """Final scores [seed, fold, setting] as a result would hold them."""
     values = np.asarray(values, float)
-    coordinates = {name: np.arange(n) for name, n in zip(("seed", "fold", "rate"), values.shape, strict=True)}
+    coordinates = {
+        name: np.arange(n) for name, n in zip(("seed", "fold", "rate"), values.shape, strict=True)
+    }
     data = {"accuracy": (("seed", "fold", "rate"), values)} | more
-    attrs = {"train_rows": 80.0, "test_rows": test_rows, "data": "made", "split": "folds", "shared_test_rows": "[]"}
+    attrs = {
+        "train_rows": 80.0,
+        "test_rows": test_rows,
+        "data": "made",
+        "split": "folds",
+        "shared_test_rows": "[]",
+    }
     import json
 
     return xarray.Dataset(data, coordinates, attrs | {"higher_is_better": json.dumps(list(higher))})
@@ -95,37 +103,54 @@ def test_diverged_members_are_counted_and_told():
 
 
 def test_the_score_of_the_best_setting_is_not_flattered():
-    noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))  # 30 settings that are all the same
+    noise = np.random.default_rng(1).normal(
+        0.5, 0.1, size=(200, 1, 5, 30)
+    )  # 30 settings that are all the same
     naive, honest = [], []
     for values in noise:
         choice = selection.choose(scores(values))
         naive.append(values.mean(axis=(0, 1)).max())
         honest.append(choice.interval.mean)
     error = np.std(honest) / np.sqrt(len(honest))
-    assert np.mean(naive) > 0.58 and abs(np.mean(honest) - 0.5) < 4 * error  # false alarm: 1 in 15 000
+    assert (
+        np.mean(naive) > 0.58 and abs(np.mean(honest) - 0.5) < 4 * error
+    )  # false alarm: 1 in 15 000
 
 
 def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
     noise = np.random.default_rng(1).normal(0.5, 0.1, size=(200, 1, 5, 30))
-    inner = [{"validation_accuracy": (("seed", "fold", "rate"), np.roll(values, 1, axis=1))} for values in noise]
-    honest = [selection.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)]
+    inner = [
+        {"validation_accuracy": (("seed", "fold", "rate"), np.roll(values, 1, axis=1))}
+        for values in noise
+    ]
+    honest = [
+        selection.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)
+    ]
     error = np.std(honest) / np.sqrt(len(honest))
-    assert abs(np.mean(honest) - 0.5) < 4 * error  # the pooled choice has 0.58; false alarm: 1 in 15 000
+    assert (
+        abs(np.mean(honest) - 0.5) < 4 * error
+    )  # the pooled choice has 0.58; false alarm: 1 in 15 000
 
 
 def test_repeated_folds_that_share_test_rows_do_not_flatter():
     split = jnn.folds(5, kind="plain", repeats=2).split
     parts = np.stack([fold.test for fold in split.rows(IRIS.take(slice(0, 50)))])
     shared = {"shared_test_rows": shared_test_rows(jnn.Rows(parts, np.full(10, 10)))}
-    noise = np.random.default_rng(1).normal(0.5, 0.3, size=(200, 50, 30))  # of each row; 30 settings, all the same
+    noise = np.random.default_rng(1).normal(
+        0.5, 0.3, size=(200, 50, 30)
+    )  # of each row; 30 settings, all the same
     made = [scores(n[parts].mean(axis=1)[None]).assign_attrs(shared) for n in noise]
     honest = [selection.choose(one).interval.mean for one in made]
     error = np.std(honest) / np.sqrt(len(honest))
-    assert abs(np.mean(honest) - 0.5) < 4 * error  # choosing on all other folds has 0.55; false alarm: 1 in 15 000
+    assert (
+        abs(np.mean(honest) - 0.5) < 4 * error
+    )  # choosing on all other folds has 0.55; false alarm: 1 in 15 000
 
 
 def test_a_fold_is_scored_by_the_choice_of_folds_of_other_test_rows(result):
-    overlapping = jnn.Rows(np.array([[0, 1], [2, 3], [1, 2], [4, 5]]), np.full(4, 2))  # the third shares with two
+    overlapping = jnn.Rows(
+        np.array([[0, 1], [2, 3], [1, 2], [4, 5]]), np.full(4, 2)
+    )  # the third shares with two
     made = scores(np.array([[[0.9, 0.1], [0.9, 0.1], [0.6, 0.2], [0.3, 0.4]]]))
     made = made.assign_attrs(shared_test_rows=shared_test_rows(overlapping))
     assert selection.choose(made).interval.mean == pytest.approx((0.9 + 0.9 + 0.2 + 0.3) / 4)
@@ -136,7 +161,9 @@ def test_a_fold_is_scored_by_the_choice_of_folds_of_other_test_rows(result):
 
 def test_the_title_tells_the_rows_of_the_columns():
     axes = ("seed", "fold", "rate")
-    made = scores(np.full((2, 1, 1), 0.9), validation_loss=(axes, np.ones((2, 1, 1)))).assign_attrs(keep="best")
+    made = scores(np.full((2, 1, 1), 0.9), validation_loss=(axes, np.ones((2, 1, 1)))).assign_attrs(
+        keep="best"
+    )
     made = made.rename(accuracy="validation_accuracy").assign(train_loss=made["validation_loss"])
     table = summary.make_summary(made)
     assert list(table.rows[0].intervals) == ["validation_accuracy"]
@@ -148,13 +175,21 @@ def test_finite_scores_that_are_left_out_are_told():
     values = np.full((1, 5, 1), 0.9)
     values[0, 2] = np.nan
     (row,) = summary.make_summary(scores(values)).rows
-    assert row.intervals["accuracy"].method == "none (no seed is finite in all folds), 4 finite scores left out"
+    assert (
+        row.intervals["accuracy"].method
+        == "none (no seed is finite in all folds), 4 finite scores left out"
+    )
     members = (jnn.seeds(3) * jnn.folds(5))[:13]
     columns = {k: ("member", v) for k, v in members.columns().items()}
     made = scores([[[0.0]]]).drop_vars(["accuracy", "seed", "fold", "rate"])
-    made = made.assign(accuracy=("member", np.random.default_rng(0).normal(size=13))).assign_coords(columns)
+    made = made.assign(accuracy=("member", np.random.default_rng(0).normal(size=13))).assign_coords(
+        columns
+    )
     (row,) = summary.make_summary(made).rows
-    assert row.intervals["accuracy"].n == 10 and "3 finite scores left out" in row.intervals["accuracy"].method
+    assert (
+        row.intervals["accuracy"].n == 10
+        and "3 finite scores left out" in row.intervals["accuracy"].method
+    )
 
 
 def test_a_comparison_tells_what_it_leaves_out():
@@ -186,8 +221,13 @@ def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
     assert (
         choice.setting == {"rate": 0.0} and choice.interval.n == 8
     )  # fold 1 is scored with the one that diverged there
-    assert choice.interval.mean == pytest.approx((3 * 0.9 + 0.95) / 4) and "1 diverged" in choice.method
-    assert selection.choose(scores(np.where(np.arange(2), np.nan, values[:1]))).interval.mean == pytest.approx(0.9)
+    assert (
+        choice.interval.mean == pytest.approx((3 * 0.9 + 0.95) / 4)
+        and "1 diverged" in choice.method
+    )
+    assert selection.choose(
+        scores(np.where(np.arange(2), np.nan, values[:1]))
+    ).interval.mean == pytest.approx(0.9)
 
 
 def test_settings_with_other_seeds_are_not_paired_by_place():
@@ -198,10 +238,14 @@ def test_settings_with_other_seeds_are_not_paired_by_place():
     difference = selection.compare(made, {"rate": 1.0}, {"rate": 0.0}).difference
     assert (difference.mean, difference.n) == (1.0, 1)  # seed 2 alone: 3 - 2
     table = summary.make_summary(made)
-    assert [(row.members, row.diverged, row.intervals["accuracy"].n) for row in table.rows] == [(3, 0, 3)] * 2
+    assert [(row.members, row.diverged, row.intervals["accuracy"].n) for row in table.rows] == [
+        (3, 0, 3)
+    ] * 2
     assert table.repetitions.startswith("3 seeds")
     uneven = summary.make_summary(made.isel(member=slice(0, 5)))
-    assert [row.members for row in uneven.rows] == [3, 2] and uneven.repetitions.startswith("2 to 3 seeds")
+    assert [row.members for row in uneven.rows] == [3, 2] and uneven.repetitions.startswith(
+        "2 to 3 seeds"
+    )
     with pytest.raises(ValueError, match="finite in both"):
         selection.compare(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
 
@@ -210,17 +254,25 @@ def test_a_setting_is_chosen_by_inner_rows_where_there_are_some():
     test = np.stack([np.full((2, 1), 0.9), np.full((2, 1), 0.7)], axis=-1)
     inner = {"validation_accuracy": (("seed", "fold", "rate"), 1 - test)}
     choice = selection.choose(scores(test, **inner))
-    assert choice.setting == {"rate": 1.0} and choice.interval.mean == 0.7 and "inner" in choice.method
+    assert (
+        choice.setting == {"rate": 1.0} and choice.interval.mean == 0.7 and "inner" in choice.method
+    )
 
 
 def test_without_folds_or_inner_rows_the_choice_has_no_score():
     choice = selection.choose(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
-    assert choice.setting == {"rate": 1.0} and np.isnan(choice.interval.mean) and "add folds" in choice.method
+    assert (
+        choice.setting == {"rate": 1.0}
+        and np.isnan(choice.interval.mean)
+        and "add folds" in choice.method
+    )
 
 
 def test_lower_is_better_for_a_loss(result):
     final = result.final()["log_loss"].mean(("seed", "fold"))
-    assert result.best("log_loss").setting["learning_rate"] == [0.003, 0.1][int(final.values.argmin())]
+    assert (
+        result.best("log_loss").setting["learning_rate"] == [0.003, 0.1][int(final.values.argmin())]
+    )
 
 
 def test_two_settings_are_compared_by_paired_differences(result):
@@ -238,8 +290,12 @@ def test_two_settings_are_compared_by_paired_differences(result):
 
 
 def test_a_setting_must_be_named_whole():
-    made = scores(np.random.default_rng(0).normal(size=(3, 2, 4))).stack(member=["rate"], create_index=False)
-    made = made.assign_coords(a=("member", [1, 1, 2, 2]), b=("member", [3, 4, 3, 4])).drop_vars("rate")
+    made = scores(np.random.default_rng(0).normal(size=(3, 2, 4))).stack(
+        member=["rate"], create_index=False
+    )
+    made = made.assign_coords(a=("member", [1, 1, 2, 2]), b=("member", [3, 4, 3, 4])).drop_vars(
+        "rate"
+    )
     with pytest.raises(ValueError, match="name all their numbers"):
         selection.compare(made, {"a": 1}, {"a": 2})
     assert selection.compare(made, {"a": 1, "b": 3}, {"a": 2, "b": 3}).difference.n == 6
@@ -254,14 +310,18 @@ def test_a_curve_of_many_epochs_keeps_its_ends_and_has_few_points(result):
 
 @pytest.mark.filterwarnings("ignore:No artists with labels")
 def test_a_study_that_diverged_as_a_whole_has_a_figure_without_lines(result):
-    nothing = dataclasses.replace(result, scores=result.scores.map(lambda a: a * np.nan, keep_attrs=True))
+    nothing = dataclasses.replace(
+        result, scores=result.scores.map(lambda a: a * np.nan, keep_attrs=True)
+    )
     assert plots.learning_curves(nothing).axes[0].lines[:] == []
 
 
 def test_members_that_patience_has_ended_stay_in_the_learning_curves():
     values = np.array([[0.5, 0.9, np.nan, np.nan], [0.1, 0.2, 0.3, 0.4]])
     coordinates = {"rate": [1.0, 2.0], "epoch": [1, 2, 3, 4]}
-    made = xarray.Dataset({"accuracy": (("rate", "epoch"), values), "best_epoch": ("rate", [2, 4])}, coordinates)
+    made = xarray.Dataset(
+        {"accuracy": (("rate", "epoch"), values), "best_epoch": ("rate", [2, 4])}, coordinates
+    )
     kept = plots._ended_kept(made, "accuracy")["accuracy"].values
     assert kept[0].tolist() == [0.5, 0.9, 0.9, 0.9] and kept[1].tolist() == [0.1, 0.2, 0.3, 0.4]
 
@@ -272,7 +332,10 @@ def test_a_saved_result_is_the_same_again(result, tmp_path):
     again = jnn.Result.load(folder, made)
     xarray.testing.assert_identical(again.scores, result.scores)
     np.testing.assert_array_equal(again.outputs(IRIS.x[:9]), result.outputs(IRIS.x[:9]))
-    assert str(again.summary()) == str(result.summary()) and again.members.shape == result.members.shape
+    assert (
+        str(again.summary()) == str(result.summary())
+        and again.members.shape == result.members.shape
+    )
     with pytest.raises(ValueError, match="loaded without"):
         jnn.Result.load(folder).predict(IRIS.x)
     assert jnn.Result.load(folder).trained.params["output"]["kernel"].shape == (24, 8, 3)
@@ -300,7 +363,11 @@ def test_files_of_two_results_are_not_read_as_one(result, tmp_path, monkeypatch)
 
 def test_a_result_is_not_loaded_with_another_study(result, tmp_path):
     folder = result.save(tmp_path)
-    other = jnn.Study(functools.partial(jnn.models.MLP, 4, (), 3), jnn.losses.softmax_cross_entropy, optax.sgd(0.1))
+    other = jnn.Study(
+        functools.partial(jnn.models.MLP, 4, (), 3),
+        jnn.losses.softmax_cross_entropy,
+        optax.sgd(0.1),
+    )
     with pytest.raises(ValueError, match="left over are"):
         jnn.Result.load(folder, other)
     with pytest.raises(ValueError, match="has no result"):

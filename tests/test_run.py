@@ -24,7 +24,14 @@ import jnn
 from jnn import plots
 from jnn.data import WordTokenizer
 from jnn.engine import IDLE
-from jnn.population import Keeper, bytes_needed, compile_population, is_out_of_memory, packed, resident
+from jnn.population import (
+    Keeper,
+    bytes_needed,
+    compile_population,
+    is_out_of_memory,
+    packed,
+    resident,
+)
 from jnn.population._run import _columns, _text
 from jnn.storage import notes
 
@@ -56,7 +63,9 @@ def test_an_mlp_learns_iris_and_its_scores_are_those_of_its_predictions():
     folds = jnn.folds(3).split.rows(IRIS)
     for i, (_, _, test) in enumerate(folds):
         probabilities = result.member(i).predict(IRIS.x[test]).mean
-        np.testing.assert_allclose(np.mean(probabilities.argmax(-1) == IRIS.y[test]), final[0, i], atol=1e-6)
+        np.testing.assert_allclose(
+            np.mean(probabilities.argmax(-1) == IRIS.y[test]), final[0, i], atol=1e-6
+        )
         np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
 
 
@@ -76,7 +85,9 @@ def test_a_regression_on_standardised_targets_scores_in_their_own_units():
     from sklearn.linear_model import LinearRegression
 
     best = LinearRegression().fit(DIABETES.x[train], DIABETES.y[train]).predict(DIABETES.x[test])
-    assert rmse < 1.03 * np.sqrt(np.mean((best - DIABETES.y[test]) ** 2))  # a linear model by Adam nearly finds it
+    assert rmse < 1.03 * np.sqrt(
+        np.mean((best - DIABETES.y[test]) ** 2)
+    )  # a linear model by Adam nearly finds it
 
 
 def test_several_outputs_are_one_regression():
@@ -93,19 +104,27 @@ def test_several_outputs_are_one_regression():
 
     ((train, _, test),) = jnn.holdout(0.2).split.rows(data)
     best = LinearRegression().fit(data.x[train], data.y[train]).score(data.x[test], data.y[test])
-    np.testing.assert_allclose(jnn.run(made, data, jnn.holdout(0.2)).final()["r2"].item(), best, atol=0.02)
+    np.testing.assert_allclose(
+        jnn.run(made, data, jnn.holdout(0.2)).final()["r2"].item(), best, atol=0.02
+    )
 
 
 def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
     made = study(
-        keep="best", validation=0.25, monitor="accuracy", optimizer=lambda h: optax.sgd(h.learning_rate), epochs=6
+        keep="best",
+        validation=0.25,
+        monitor="accuracy",
+        optimizer=lambda h: optax.sgd(h.learning_rate),
+        epochs=6,
     )
     members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.5, 3.0])
     result = jnn.run(made, IRIS, members)
     inner = result.scores["validation_accuracy"].values
     chosen = result.scores["best_epoch"].values
     assert np.array_equal(chosen, 1 + inner.argmax(axis=-1)) and len(np.unique(chosen)) > 1
-    assert "3 seeds x 2 folds" in str(result.summary())  # one row per setting, whatever the epochs chosen
+    assert "3 seeds x 2 folds" in str(
+        result.summary()
+    )  # one row per setting, whatever the epochs chosen
     final = result.final()["accuracy"].values.ravel()
     folds = jnn.folds(2).split.rows(IRIS)
     for i in (0, 5, 11):
@@ -116,7 +135,9 @@ def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
 
 def test_a_member_whose_monitored_score_is_never_finite_counts_as_diverged():
     two = jnn.Dataset.from_arrays(IRIS.x[:100], IRIS.y[:100])
-    parts = [(np.r_[10:50, 60:100], np.r_[0:5], np.r_[5:10, 50:60])]  # of one class alone, which has no AUC
+    parts = [
+        (np.r_[10:50, 60:100], np.r_[0:5], np.r_[5:10, 50:60])
+    ]  # of one class alone, which has no AUC
     made = study(
         model=functools.partial(jnn.models.MLP, 4, (), 2),
         metrics={"auc": jnn.metrics.roc_auc},
@@ -132,7 +153,10 @@ def test_a_member_whose_monitored_score_is_never_finite_counts_as_diverged():
 def test_inner_rows_are_neither_trained_nor_tested_on():
     arrays = resident(study(validation=0.2), IRIS, jnn.folds(3))
     for fold, (train, _, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
-        parts = [set(r.index[fold][: r.count[fold]].tolist()) for r in (arrays.train, arrays.validation, arrays.test)]
+        parts = [
+            set(r.index[fold][: r.count[fold]].tolist())
+            for r in (arrays.train, arrays.validation, arrays.test)
+        ]
         assert parts[0] | parts[1] == set(train.tolist()) and parts[2] == set(test.tolist())
         assert not parts[0] & parts[1] and len(parts[1]) == 20
 
@@ -140,13 +164,17 @@ def test_inner_rows_are_neither_trained_nor_tested_on():
 @pytest.mark.parametrize("members", [jnn.folds(5, kind="time"), jnn.folds(TimeSeriesSplit(5))])
 def test_an_inner_split_is_in_time_where_the_folds_are(members):
     arrays = resident(study(validation=0.2), IRIS, members)
-    for train, validation, test in zip(arrays.train.index, arrays.validation.index, arrays.test.index, strict=True):
+    for train, validation, test in zip(
+        arrays.train.index, arrays.validation.index, arrays.test.index, strict=True
+    ):
         assert train.max() < validation.min() and validation.max() < test.min()
 
 
 def test_an_inner_split_is_plain_where_the_folds_are():
     rare = jnn.Dataset.from_arrays(IRIS.x[:60], np.arange(60) == 0)
-    assert (resident(study(validation=0.2), rare, jnn.folds(3, kind="plain")).validation.count == 8).all()
+    assert (
+        resident(study(validation=0.2), rare, jnn.folds(3, kind="plain")).validation.count == 8
+    ).all()
 
 
 def test_an_inner_split_that_leaves_no_rows_says_so():
@@ -156,12 +184,17 @@ def test_an_inner_split_that_leaves_no_rows_says_so():
 
 
 def test_a_test_set_that_was_prepared_otherwise_is_refused():
-    texts = [jnn.Dataset.from_texts(words, [0, 1]) for words in (["good film", "so bad"], ["fine film", "so dull"])]
+    texts = [
+        jnn.Dataset.from_texts(words, [0, 1])
+        for words in (["good film", "so bad"], ["fine film", "so dull"])
+    ]
     reordered = dataclasses.replace(IRIS, feature_names=IRIS.feature_names[::-1])
     for data, test, name in ((*texts, "tokenizer"), (IRIS, reordered, "feature_names")):
         with pytest.raises(ValueError, match=f"their {name} differ"):
             resident(study(), data, jnn.seeds(1), test)
-    again = jnn.Dataset.from_texts(["so good", "bad"], [0, 1], tokenizer=WordTokenizer(texts[0].tokenizer.words))
+    again = jnn.Dataset.from_texts(
+        ["so good", "bad"], [0, 1], tokenizer=WordTokenizer(texts[0].tokenizer.words)
+    )
     assert len(resident(study(), texts[0], jnn.seeds(1), again).x) == 4
 
 
@@ -179,14 +212,21 @@ def test_preprocessing_sees_a_members_training_rows_only():
 
 def test_without_held_out_rows_the_scores_are_named_for_the_training_rows():
     result = jnn.run(study(), IRIS, jnn.seeds(2))
-    assert set(result.scores) == {"train_loss", "train_accuracy"} and "TRAINING" in str(result.summary())
+    assert set(result.scores) == {"train_loss", "train_accuracy"} and "TRAINING" in str(
+        result.summary()
+    )
 
 
 def test_scores_of_every_third_epoch_and_the_last_are_those_of_all():
-    every, third = (jnn.run(study(epochs=7, evaluate_every=n), IRIS, jnn.seeds(2) * jnn.folds(2)) for n in (1, 3))
+    every, third = (
+        jnn.run(study(epochs=7, evaluate_every=n), IRIS, jnn.seeds(2) * jnn.folds(2))
+        for n in (1, 3)
+    )
     due = np.array([2, 5, 6])
     for name in ("accuracy", "loss"):
-        np.testing.assert_allclose(third.scores[name][..., due], every.scores[name][..., due], rtol=1e-5)
+        np.testing.assert_allclose(
+            third.scores[name][..., due], every.scores[name][..., due], rtol=1e-5
+        )
         assert np.isnan(np.delete(third.scores[name].values, due, axis=-1)).all()
     np.testing.assert_allclose(third.scores["train_loss"], every.scores["train_loss"], rtol=1e-5)
     curves = plots.learning_curves(third).axes[0].lines[0]
@@ -197,7 +237,9 @@ def test_a_separate_test_set_gives_the_score():
     train, test = IRIS.take(slice(0, None, 2)), IRIS.take(slice(1, None, 2))
     result = jnn.run(study(), train, jnn.seeds(1), test=test)
     predicted = result.predict(test.x).mean.argmax(-1)
-    np.testing.assert_allclose(result.final()["accuracy"].item(), np.mean(predicted == test.y), atol=1e-6)
+    np.testing.assert_allclose(
+        result.final()["accuracy"].item(), np.mean(predicted == test.y), atol=1e-6
+    )
 
 
 def linear(outputs, *shape):
@@ -230,10 +272,18 @@ def test_rank_metrics_see_all_rows_at_once():
 
 WRONG = [
     ({"batch_size": 500}, {}, "batch_size=500 for 120 rows"),
-    ({"model": functools.partial(jnn.models.MLP, 4, (8,), 5)}, {}, "output of size 3 .* gives \\(5,\\)"),
+    (
+        {"model": functools.partial(jnn.models.MLP, 4, (8,), 5)},
+        {},
+        "output of size 3 .* gives \\(5,\\)",
+    ),
     ({"model": functools.partial(jnn.models.MLP, 7, (8,), 3)}, {}, "x of shape \\(16, 4\\)"),
     ({"metrics": {"rmse": jnn.metrics.rmse}}, {}, "'rmse' is for regression"),
-    ({}, {"members": jnn.holdout(0.2) * jnn.grid(momentum=[0.9])}, "nothing reads \\['momentum'\\]"),
+    (
+        {},
+        {"members": jnn.holdout(0.2) * jnn.grid(momentum=[0.9])},
+        "nothing reads \\['momentum'\\]",
+    ),
     ({"hyper": {}}, {}, "wanted the hyper-parameter 'learning_rate'"),
     ({"keep": "best"}, {}, "inner split"),
     (
@@ -251,14 +301,31 @@ WRONG = [
         "wanted a test set with the targets",
     ),
     ({}, {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])}, "row 60 does both"),
-    ({}, {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])}, r"\['train_accuracy'\] are scores"),
+    (
+        {},
+        {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])},
+        r"\['train_accuracy'\] are scores",
+    ),
     ({"loss": lambda o, y: jnn.losses.softmax_cross_entropy(o, y).mean()}, {}, "one loss per row"),
-    ({"loss": optax.softmax_cross_entropy}, {}, r"wanted a loss that takes outputs of shape \[\(16, 3\)\]"),
+    (
+        {"loss": optax.softmax_cross_entropy},
+        {},
+        r"wanted a loss that takes outputs of shape \[\(16, 3\)\]",
+    ),
     ({"model": jnn.models.MLP}, {}, "start on x of shape .* give the model the data's sizes"),
-    ({"model": (lambda key, x: {"n": jnp.zeros((), int)}, lambda p, x: x)}, {}, "but .* are whole numbers; make them"),
+    (
+        {"model": (lambda key, x: {"n": jnp.zeros((), int)}, lambda p, x: x)},
+        {},
+        "but .* are whole numbers; make them",
+    ),
     ({"augment": lambda batch, *, key: batch.x}, {}, "but it gives .* return e.g. batch._replace"),
     (
-        {"keep": "best", "validation": 0.2, "monitor": "m", "metrics": {"m": jnn.metrics.confusion_matrix(3)}},
+        {
+            "keep": "best",
+            "validation": 0.2,
+            "monitor": "m",
+            "metrics": {"m": jnn.metrics.confusion_matrix(3)},
+        },
         {},
         "wanted monitor as one number",
     ),
@@ -267,15 +334,43 @@ WRONG = [
         {"members": jnn.seeds(1), "test": dataclasses.replace(IRIS, x=IRIS.x.astype(np.int32))},
         "wanted a test set of the training set's type, float32, but got int32",
     ),
-    ({"loss": lambda o, y: o[:, :1] - y}, {}, r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]"),
+    (
+        {"loss": lambda o, y: o[:, :1] - y},
+        {},
+        r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]",
+    ),
     ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
     ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
-    ({"penalty": lambda params, h: jax.tree.map(jnp.sum, params)}, {}, "a penalty that gives one number"),
-    ({"penalty": lambda params, h: jnp.square(params["output"]["kernel"])}, {}, r"one number, but it gives \(8, 3\)"),
-    ({"objective": lambda forward, batch: (0.0, forward(batch.x)[1])}, {}, r"losses \[16\], but got \(\(\), "),
+    (
+        {"penalty": lambda params, h: jax.tree.map(jnp.sum, params)},
+        {},
+        "a penalty that gives one number",
+    ),
+    (
+        {"penalty": lambda params, h: jnp.square(params["output"]["kernel"])},
+        {},
+        r"one number, but it gives \(8, 3\)",
+    ),
+    (
+        {"objective": lambda forward, batch: (0.0, forward(batch.x)[1])},
+        {},
+        r"losses \[16\], but got \(\(\), ",
+    ),
     ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
-    ({"objective": lambda forward, batch: (forward(batch.x)[0], None)}, {}, r"changed are \['model_state'\]"),
-    ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, lambda s, p, y, w: p.foo, abs, True, None)}}, {}, "'odd' that"),
+    (
+        {"objective": lambda forward, batch: (forward(batch.x)[0], None)},
+        {},
+        r"changed are \['model_state'\]",
+    ),
+    (
+        {
+            "metrics": {
+                "odd": jnn.metrics.Metric(lambda: 0, lambda s, p, y, w: p.foo, abs, True, None)
+            }
+        },
+        {},
+        "'odd' that",
+    ),
     (
         {
             "model": (linear(3, 3)[0], lambda params, x: (x @ params["w"], params["w"].sum())),
@@ -295,7 +390,11 @@ WRONG = [
         {"members": jnn.grid(window_1=[2]), "data": IMAGES},
         "from 1 to 3 in steps of 2 for 'window_1' of SuperCNN, but got 2",
     ),
-    ({"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}}, {}, "but got: ValueError"),
+    (
+        {"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}},
+        {},
+        "but got: ValueError",
+    ),
 ]
 
 
@@ -319,7 +418,10 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
         ({"loss": None}, "wanted loss"),
         ({"epochs": True}, "wanted epochs"),
         ({"penalty": 0.1}, "wanted penalty"),
-        ({"penalty": lambda params: 0.0}, "penalty.* but <lambda> cannot be called so: too many positional"),
+        (
+            {"penalty": lambda params: 0.0},
+            "penalty.* but <lambda> cannot be called so: too many positional",
+        ),
         ({"loss": lambda outputs, targets, scale: outputs}, "missing a required argument: 'scale'"),
         ({"augment": lambda batch: batch}, "got an unexpected keyword argument 'key'"),
         ({"augment": 0.1}, "wanted augment"),
@@ -363,9 +465,13 @@ def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
     from jnn.population import _run as module
 
     made, members, wanted = study(), jnn.seeds(4), []
-    monkeypatch.setattr(module, "bytes_needed", lambda compiled, plan: wanted.append(plan.size) or plan.size * 10)
+    monkeypatch.setattr(
+        module, "bytes_needed", lambda compiled, plan: wanted.append(plan.size) or plan.size * 10
+    )
     monkeypatch.setattr(module, "memory_of", lambda device: 25)
-    assert np.isfinite(jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 4)).scores["train_loss"]).all()
+    assert np.isfinite(
+        jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 4)).scores["train_loss"]
+    ).all()
     assert wanted == [4, 2, 2]
     monkeypatch.setattr(module, "memory_of", lambda device: 5)
     with pytest.raises(ValueError, match="wanted memory for one member"):
@@ -376,7 +482,9 @@ def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch, tmp_path):
     from jnn.population import _plan as plan
 
     table = tmp_path / "meminfo"
-    table.write_text("MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\nCached: 3990 kB\n")
+    table.write_text(
+        "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\nCached: 3990 kB\n"
+    )
     monkeypatch.setattr(plan.pathlib, "Path", lambda name: table)
     (cpu, *_) = jax.devices("cpu")
     assert plan.memory_of(cpu) == 4000 * 1024 and plan.memory_of(cpu, 4) == 1000 * 1024
@@ -393,7 +501,9 @@ def test_the_memory_of_a_program_grows_with_its_members():
         compiled = compile_population(made, plan, jax.devices(), columns, arrays)
         sizes.append(bytes_needed(compiled, plan))
     params = 4 * (4 * 8 + 8 + 8 * 3 + 3)
-    assert sizes[1] - sizes[0] > 62 * 3 * params  # parameters and Adam's two moments of 62 members more
+    assert (
+        sizes[1] - sizes[0] > 62 * 3 * params
+    )  # parameters and Adam's two moments of 62 members more
 
 
 def test_devices_that_share_a_batch_each_hold_their_part_of_it():
@@ -413,7 +523,12 @@ def test_devices_that_share_a_batch_each_hold_their_part_of_it():
 SPREAD = {
     "ResNet": (functools.partial(jnn.models.ResNet, 3, 3, 8), (8, 8, 3)),
     "LeNet": (functools.partial(jnn.models.LeNet, (8, 8, 1), 3, maps=(4, 8), hidden=8), (8, 8, 1)),
-    "ViT": (functools.partial(jnn.models.ViT, (8, 8, 3), 3, patch=4, layers=1, num_heads=2, features=16), (8, 8, 3)),
+    "ViT": (
+        functools.partial(
+            jnn.models.ViT, (8, 8, 3), 3, patch=4, layers=1, num_heads=2, features=16
+        ),
+        (8, 8, 3),
+    ),
     "LSTM": (functools.partial(jnn.models.SequenceClassifier, (12, 5), 8, 3), (12, 5)),
 }
 
@@ -432,14 +547,19 @@ def test_devices_that_share_a_batch_send_each_other_sums_only(name):
 
 @pytest.mark.parametrize(
     ("plan", "words"),
-    [((64,), "wanted a plan for at most"), ((2, 1, 1, 2), "wanted batches that 2 devices can share evenly")],
+    [
+        ((64,), "wanted a plan for at most"),
+        ((2, 1, 1, 2), "wanted batches that 2 devices can share evenly"),
+    ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused(plan, words):
     with pytest.raises(ValueError, match=words):
         jnn.run(study(batch_size=15), IRIS, plan=jnn.Plan(*plan))
 
 
-@pytest.mark.parametrize("plan", [jnn.Plan(1, 5, 1), jnn.Plan(2, 3, 4), jnn.Plan(4, 2, 3, 2), jnn.Plan(1, 1, 8)])
+@pytest.mark.parametrize(
+    "plan", [jnn.Plan(1, 5, 1), jnn.Plan(2, 3, 4), jnn.Plan(4, 2, 3, 2), jnn.Plan(1, 1, 8)]
+)
 def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
     random = np.random.default_rng(0)
     busy = lambda idle: (~idle.reshape(-1, plan.chunks, plan.width).all(axis=2)).sum(axis=1)  # noqa: E731
@@ -451,7 +571,10 @@ def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
         if order is None:
             assert before == fewest
         else:
-            assert sorted(order) == list(range(plan.size)) and busy(idle[order]).max() == fewest < before
+            assert (
+                sorted(order) == list(range(plan.size))
+                and busy(idle[order]).max() == fewest < before
+            )
 
 
 def test_chunks_of_idle_members_are_passed_over():
@@ -459,13 +582,21 @@ def test_chunks_of_idle_members_are_passed_over():
     columns = _columns(jnn.seeds(4)) | {IDLE: np.array([True, True, False, True])}
     compiled = compile_population(made, plan, jax.devices(), columns, arrays)
     columns, arrays = compiled.split(columns), compiled.share(arrays)
-    progress = compiled.advance(compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2))
+    progress = compiled.advance(
+        compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2)
+    )
     assert list(progress.state.step > 0) == [False, False, True, True]
 
 
 def patient(**settings):
     """A study whose members end at different epochs."""
-    numbers = {"epochs": 12, "patience": 2, "validation": 0.2, "keep": "best", "monitor": "accuracy"}
+    numbers = {
+        "epochs": 12,
+        "patience": 2,
+        "validation": 0.2,
+        "keep": "best",
+        "monitor": "accuracy",
+    }
     return study(**numbers | {"optimizer": optax.sgd(0.05)} | settings)
 
 
@@ -473,7 +604,8 @@ def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monke
     members, plan, orders = jnn.seeds(12), jnn.Plan(2, 3, 2), []
     monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)  # a look after each epoch
     monkeypatch.setattr(
-        "jnn.population._run.packed", lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1]
+        "jnn.population._run.packed",
+        lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1],
     )
     got = jnn.run(patient(), IRIS, members, plan=plan)
     assert any(order is not None for order in orders)
@@ -505,7 +637,10 @@ def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
 
 
 def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
-    made, members = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)), jnn.seeds(4)
+    made, members = (
+        study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)),
+        jnn.seeds(4),
+    )
     plan = jnn.Plan(1, 1, 2)
     wanted = jnn.run(made, IRIS, members, plan=plan)
     monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
@@ -531,13 +666,17 @@ def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
     columns, arrays = {"seed": np.zeros(6, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
     keeper = Keeper(tmp_path, "program", columns, arrays)
     for start, width in ((0, 4), (4, 2)):  # memory ran out after the first part
-        keeper.save(start, jnn.Plan(1, 1, width), 3, np.arange(width), {"a": np.ones(width)}, last=True)
+        keeper.save(
+            start, jnn.Plan(1, 1, width), 3, np.arange(width), {"a": np.ones(width)}, last=True
+        )
     assert [keeper.plan(start, 1) for start in (0, 4)] == [jnn.Plan(1, 1, 4), jnn.Plan(1, 1, 2)]
     assert keeper.plan(6, 1) is None
 
 
 def keeper_of(folder, program="program"):
-    return Keeper(folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1)))
+    return Keeper(
+        folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    )
 
 
 def test_a_part_that_another_run_left_behind_is_not_taken_for_ones_own(tmp_path):
@@ -584,7 +723,9 @@ def test_a_damaged_file_is_named(tmp_path):
         with pytest.raises(ValueError, match=f"{name} is damaged"):
             jnn.Result.load(tmp_path, made)
         (tmp_path / name).write_bytes(whole)
-    with pytest.raises(ValueError, match=r"wanted params/hidden/0/bias of shape \(16,\), but .* has \(8,\)"):
+    with pytest.raises(
+        ValueError, match=r"wanted params/hidden/0/bias of shape \(16,\), but .* has \(8,\)"
+    ):
         jnn.Result.load(tmp_path, study(model=functools.partial(jnn.models.MLP, 4, (16,), 3)))
 
 
@@ -594,7 +735,9 @@ def test_a_directory_keeps_the_result_of_another_run(tmp_path):
     before = (tmp_path / "scores.nc").read_bytes()
     with pytest.raises(ValueError, match="holds the result of another study"):
         jnn.run(made, IRIS, jnn.seeds(1, first=7), directory=tmp_path)
-    assert (tmp_path / "scores.nc").read_bytes() == before and not (tmp_path / "unfinished").exists()
+    assert (tmp_path / "scores.nc").read_bytes() == before and not (
+        tmp_path / "unfinished"
+    ).exists()
     jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
 
 
@@ -626,8 +769,14 @@ def test_cross_validation_is_a_run_on_folds():
 
 def test_the_record_of_a_study_names_what_it_is_made_of():
     loss = functools.partial(jnn.losses.softmax_cross_entropy, label_smoothing=0.1)
-    told = study(loss=loss, optimizer=optax.sgd(0.1), metrics={"top": jnn.metrics.top_k(2)}).describe()
-    assert (told["inputs"], told["targets"], told["loss"]) == ("standardize", "identity", "softmax_cross_entropy")
+    told = study(
+        loss=loss, optimizer=optax.sgd(0.1), metrics={"top": jnn.metrics.top_k(2)}
+    ).describe()
+    assert (told["inputs"], told["targets"], told["loss"]) == (
+        "standardize",
+        "identity",
+        "softmax_cross_entropy",
+    )
     assert told["penalty"] == "none" and "0x" not in str(told)
 
 
@@ -645,7 +794,11 @@ def test_one_study_predicts_a_classification_and_a_regression():
     made = jnn.Study(model, loss, optax.adam(0.01), epochs=1)
     labels, amounts = IRIS.y % 2, np.stack([IRIS.x[:, 0], IRIS.x[:, 1]], axis=1)
     for target, total in ((labels, True), (amounts, False)):
-        mean = jnn.run(made, jnn.Dataset.from_arrays(IRIS.x, target), jnn.seeds(1)).predict(IRIS.x).mean
+        mean = (
+            jnn.run(made, jnn.Dataset.from_arrays(IRIS.x, target), jnn.seeds(1))
+            .predict(IRIS.x)
+            .mean
+        )
         assert np.allclose(mean.sum(axis=1), 1) is total  # probabilities, or numbers
 
 
@@ -661,7 +814,11 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
     keep(study()).close()
     keep(study()).close()
     other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
-    for other in (study(epochs=9), study(loss=other_loss), study(optimizer=lambda h: optax.sgd(h.learning_rate))):
+    for other in (
+        study(epochs=9),
+        study(loss=other_loss),
+        study(optimizer=lambda h: optax.sgd(h.learning_rate)),
+    ):
         with pytest.raises(ValueError, match="another study, other members or other data"):
             keep(other)
 
@@ -705,12 +862,18 @@ def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
 
 def test_a_state_comes_back_from_its_file_with_its_scalars(tmp_path):
     params, key = {"w": jnp.ones((2, 3))}, jax.random.key(3)
-    state = jnn.State(params, {}, optax.adam(0.1).init(params), (), {"rate": jnp.float32(0.5)}, key, jnp.int32(7))
+    state = jnn.State(
+        params, {}, optax.adam(0.1).init(params), (), {"rate": jnp.float32(0.5)}, key, jnp.int32(7)
+    )
     jnn.save(tmp_path / "a", state)
     again = jnn.load(tmp_path / "a", state)
     assert [a.shape for a in jax.tree.leaves(again)] == [a.shape for a in jax.tree.leaves(state)]
     assert (again.step, again.key) == (7, key)
-    for found, like in ((np.ones((3, 5)), np.ones(3)), (np.ones(1), np.ones(())), (np.ones((2, 2), np.uint32), key)):
+    for found, like in (
+        (np.ones((3, 5)), np.ones(3)),
+        (np.ones(1), np.ones(())),
+        (np.ones((2, 2), np.uint32), key),
+    ):
         jnn.save(tmp_path / "b", {"a": found})
         with pytest.raises(ValueError, match="wanted a of shape"):
             jnn.load(tmp_path / "b", {"a": like})
@@ -720,7 +883,10 @@ class Tagger(nnx.Module):
     """Outputs for each step of a series."""
 
     def __init__(self, outputs, *, rngs):
-        self.lstm, self.output = jnn.modules.LSTM(1, 8, rngs=rngs), jnn.modules.Dense(8, outputs, rngs=rngs)
+        self.lstm, self.output = (
+            jnn.modules.LSTM(1, 8, rngs=rngs),
+            jnn.modules.Dense(8, outputs, rngs=rngs),
+        )
 
     def __call__(self, x):
         return self.output(self.lstm(x)[1])
@@ -730,12 +896,20 @@ def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own():
     """The sign of each value and its cumulative sum are learnt from arrays, as from a series."""
     x = np.random.default_rng(0).normal(size=(120, 6, 1)).astype(np.float32)
     for y, task, loss, metrics, outputs in (
-        ((x[..., 0] > 0).astype(int), "classification", jnn.losses.softmax_cross_entropy, "accuracy", 2),
+        (
+            (x[..., 0] > 0).astype(int),
+            "classification",
+            jnn.losses.softmax_cross_entropy,
+            "accuracy",
+            2,
+        ),
         (np.cumsum(x, axis=1), "regression", jnn.losses.squared_error, "r2", 1),
     ):
         data = jnn.Dataset.from_arrays(x, y, task=task)
         model, metric = functools.partial(Tagger, outputs), {metrics: getattr(jnn.metrics, metrics)}
-        made = jnn.Study(model, loss, optax.adam(3e-2), metrics=metric, epochs=12, batch_size=20, validation=0.1)
+        made = jnn.Study(
+            model, loss, optax.adam(3e-2), metrics=metric, epochs=12, batch_size=20, validation=0.1
+        )
         result = jnn.run(made, data, jnn.folds(2))
         assert result.final()[metrics].mean() > 0.8
         assert result.predict(x[:3]).mean.shape == (3, 6, outputs)
@@ -746,7 +920,12 @@ TWO = jnn.Dataset.from_arrays(X4, np.stack([1e3 * X4[:, 0] + 5e3, X4[:, 1]], axi
 
 
 def test_means_and_variances_of_several_targets_are_transformed_back_each_by_its_own():
-    made = study(model=linear(4, 4), loss=jnn.losses.gaussian_nll, metrics={}, targets=jnn.preprocess.standardize)
+    made = study(
+        model=linear(4, 4),
+        loss=jnn.losses.gaussian_nll,
+        metrics={},
+        targets=jnn.preprocess.standardize,
+    )
     result = jnn.run(made, TWO)
     w, b = result.trained.params["w"][0], result.trained.params["b"][0]
     raw = (X4 - X4.mean(axis=0)) / X4.std(axis=0) @ w + b
@@ -762,13 +941,20 @@ def test_quantiles_of_several_targets_are_transformed_back_by_their_targets():
 
     error = jnn.metrics.Metric(
         lambda: (0.0, 0.0),
-        lambda s, p, y, w: (s[0] + jnp.sum(w * jnp.abs(p - y[..., None]).mean((1, 2))), s[1] + jnp.sum(w)),
+        lambda s, p, y, w: (
+            s[0] + jnp.sum(w * jnp.abs(p - y[..., None]).mean((1, 2))),
+            s[1] + jnp.sum(w),
+        ),
         lambda s: s[0] / s[1],
         higher_is_better=False,
         task="regression",
     )
     made = study(
-        model=linear(4, 2, 2), loss=loss, metrics={"error": error}, targets=jnn.preprocess.standardize, inputs=IDENTITY
+        model=linear(4, 2, 2),
+        loss=loss,
+        metrics={"error": error},
+        targets=jnn.preprocess.standardize,
+        inputs=IDENTITY,
     )
     result = jnn.run(made, TWO, jnn.holdout(0.3))
     ((train, _, test),) = jnn.holdout(0.3).split.rows(TWO)

@@ -65,12 +65,16 @@ def test_corrected_interval_is_the_formula():
     scores = np.array([0.90, 0.92, 0.95, 0.91, 0.93])
     interval = stats.corrected_interval(scores, train_rows=80, test_rows=20)
     half = scipy.stats.t.ppf(0.975, 4) * math.sqrt((1 / 5 + 20 / 80) * scores.var(ddof=1))
-    np.testing.assert_allclose(interval[:3], (scores.mean(), scores.mean() - half, scores.mean() + half))
+    np.testing.assert_allclose(
+        interval[:3], (scores.mean(), scores.mean() - half, scores.mean() + half)
+    )
     assert "Nadeau-Bengio" in interval.method
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (10, 5), (10, 2)])
-@pytest.mark.parametrize("deviations", [(1.0, 0.0, 0.3), (1.0, 1.0, 1.0), (0.3, 1.0, 0.3), (0.0, 0.0, 1.0)])
+@pytest.mark.parametrize(
+    "deviations", [(1.0, 0.0, 0.3), (1.0, 1.0, 1.0), (0.3, 1.0, 0.3), (0.0, 0.0, 1.0)]
+)
 def test_seed_fold_interval_covers_random_effects(shape, deviations):
     rng, trials = np.random.default_rng(0), 1500
     seed, fold, rest = deviations
@@ -103,16 +107,31 @@ def test_variance_parts_are_unbiased_and_add_up_in_a_clean_table():
 def test_one_seed_or_one_fold_falls_back_and_one_value_has_no_interval():
     row = np.array([[0.9, 0.8, 0.95]])
     one_seed, one_fold = (stats.seed_fold_interval(table, 2, 1) for table in (row, row.T))
-    assert one_seed == stats.corrected_interval(row[0], 2, 1) and one_fold == stats.t_interval(row[0])
-    for alone in (stats.t_interval([0.9]), stats.seed_fold_interval([[0.9]], 2, 1), stats.bootstrap_interval([0.9])):
-        assert math.isnan(alone.low) and alone.method == "none (n=1)" and str(alone) == "0.9 (no interval, n=1)"
-    assert math.isnan(stats.variance_parts(row).seed) and stats.variance_parts(row).fold == row.var(ddof=1)
+    assert one_seed == stats.corrected_interval(row[0], 2, 1) and one_fold == stats.t_interval(
+        row[0]
+    )
+    for alone in (
+        stats.t_interval([0.9]),
+        stats.seed_fold_interval([[0.9]], 2, 1),
+        stats.bootstrap_interval([0.9]),
+    ):
+        assert (
+            math.isnan(alone.low)
+            and alone.method == "none (n=1)"
+            and str(alone) == "0.9 (no interval, n=1)"
+        )
+    assert math.isnan(stats.variance_parts(row).seed) and stats.variance_parts(row).fold == row.var(
+        ddof=1
+    )
     assert stats.variance_parts(row.T).seed == row.var(ddof=1)
 
 
 def test_bootstrap_interval_covers_repeats_by_its_seed_and_knows_constants():
     rng = np.random.default_rng(0)
-    hits = [covers(stats.bootstrap_interval(rng.exponential(size=40), resamples=500), 1) for _ in range(300)]
+    hits = [
+        covers(stats.bootstrap_interval(rng.exponential(size=40), resamples=500), 1)
+        for _ in range(300)
+    ]
     assert 0.90 - noise_of(0.9, 300) < np.mean(hits) < 0.99
     values = rng.normal(size=12)
     assert stats.bootstrap_interval(values, seed=1) == stats.bootstrap_interval(values, seed=1)
@@ -124,8 +143,12 @@ def test_proportion_interval_is_wilsons_and_stays_within_zero_and_one():
     p, n = 0.97, 100
     center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    np.testing.assert_allclose(stats.proportion_interval(97, 100)[:3], (p, center - half, center + half))
-    assert stats.proportion_interval(100, 100).high == 1 and stats.proportion_interval(0, 5).low == 0
+    np.testing.assert_allclose(
+        stats.proportion_interval(97, 100)[:3], (p, center - half, center + half)
+    )
+    assert (
+        stats.proportion_interval(100, 100).high == 1 and stats.proportion_interval(0, 5).low == 0
+    )
 
 
 def test_paired_comparison_is_scipys_paired_t_test():
@@ -144,7 +167,9 @@ def test_paired_comparison_of_folds_has_the_corrected_interval_of_the_difference
     ours = stats.paired_comparison(a, b, train_rows=80, test_rows=20)
     assert ours.difference == interval(a - b, 80, 20)
     just_significant = stats.paired_comparison(a, b, 80, 20, confidence=1 - ours.p_value).difference
-    np.testing.assert_allclose(min(abs(just_significant.low), abs(just_significant.high)), 0, atol=1e-9)
+    np.testing.assert_allclose(
+        min(abs(just_significant.low), abs(just_significant.high)), 0, atol=1e-9
+    )
 
 
 def test_equal_settings_do_not_differ_and_a_constant_gap_is_certain():
@@ -166,7 +191,10 @@ def test_holm_bounds_the_false_alarms_of_a_family_and_is_the_step_down_rule():
     [
         (stats.Interval(0.97312, 0.96888, 0.97736, 20, "t"), "0.973 ± 0.004 (95 % t, n=20)"),
         (stats.Interval(0.97312, 0.95902, 0.98722, 20, "t"), "0.973 ± 0.014 (95 % t, n=20)"),
-        (stats.Interval(0.97, 0.915, 0.99, 100, "Wilson"), "0.97 [0.92, 0.99] (95 % Wilson, n=100)"),
+        (
+            stats.Interval(0.97, 0.915, 0.99, 100, "Wilson"),
+            "0.97 [0.92, 0.99] (95 % Wilson, n=100)",
+        ),
         (stats.Interval(1234.5, 1134.5, 1334.5, 3, "t", 0.9), "1234 ± 100 (90 % t, n=3)"),
         (stats.Interval(1.0, 1.0, 1.0, 3, "t"), "1.0000 ± 0.0000 (95 % t, n=3)"),
     ],

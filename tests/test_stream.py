@@ -40,7 +40,9 @@ def test_a_stream_goes_on_where_it_was_cut_off():
     np.testing.assert_array_equal(Stream((X, Y), 4)[13][1], whole[13])
 
 
-@pytest.mark.parametrize("ask", [lambda s: s[0], iter, lambda s: s.start(3)], ids=["a batch", "all", "the rest"])
+@pytest.mark.parametrize(
+    "ask", [lambda s: s[0], iter, lambda s: s.start(3)], ids=["a batch", "all", "the rest"]
+)
 def test_without_grain_it_is_told_what_to_install(ask, monkeypatch):
     monkeypatch.setitem(sys.modules, "grain", None)  # so that its import fails
     with pytest.raises(ImportError, match=r"streams need Grain: pip install 'jnn-jax\[stream\]'"):
@@ -58,7 +60,12 @@ def test_a_file_on_disk_is_read_batch_by_batch(tmp_path):
 
 def test_rows_may_be_pairs_or_mappings():
     pairs = Stream(list(zip(X, Y, strict=True)), 6, seed=3)[1]
-    named = Stream([{"image": x, "label": y} for x, y in zip(X, Y, strict=True)], 6, 3, columns=("image", "label"))[1]
+    named = Stream(
+        [{"image": x, "label": y} for x, y in zip(X, Y, strict=True)],
+        6,
+        3,
+        columns=("image", "label"),
+    )[1]
     arrays = Stream((X, Y), 6, seed=3)[1]
     for got in (pairs, named):
         np.testing.assert_array_equal(got[0], arrays[0])
@@ -72,9 +79,18 @@ def test_rows_may_be_pairs_or_mappings():
         (lambda: Stream((X, Y), 0), "choose a batch_size from 1"),
         (lambda: Stream((X, Y[1:]), 4), r"equally many rows, but got 2 parts of \[23, 22\] rows"),
         (lambda: Stream((X, Y), 4, threads=0), "threads and ahead of at least 1"),
-        (lambda: Stream((X, Y), 4, transform=lambda x, y: (x[:3], y[:3]))[0], "batch .* of 4 rows, but transform gave"),
-        (lambda: Stream((X, Y), 4, transform=lambda x, y: x)[0], "batch .* of 4 rows, but transform gave a ndarray"),
-        (lambda: Stream([{"a": 1, "b": 2}] * 4, 2)[0], r"for rows that are mappings, with \['a', 'b'\]"),
+        (
+            lambda: Stream((X, Y), 4, transform=lambda x, y: (x[:3], y[:3]))[0],
+            "batch .* of 4 rows, but transform gave",
+        ),
+        (
+            lambda: Stream((X, Y), 4, transform=lambda x, y: x)[0],
+            "batch .* of 4 rows, but transform gave a ndarray",
+        ),
+        (
+            lambda: Stream([{"a": 1, "b": 2}] * 4, 2)[0],
+            r"for rows that are mappings, with \['a', 'b'\]",
+        ),
     ],
 )
 def test_what_cannot_be_streamed_is_one_sentence(make, sentence):

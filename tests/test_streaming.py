@@ -27,14 +27,23 @@ def study(**settings):
         "hyper": {"learning_rate": 0.1},
     }
     optimizer = lambda h: optax.sgd(h.learning_rate)  # noqa: E731
-    return jnn.Study(functools.partial(Nnx, 4), jnn.losses.softmax_cross_entropy, optimizer, **(defaults | settings))
+    return jnn.Study(
+        functools.partial(Nnx, 4),
+        jnn.losses.softmax_cross_entropy,
+        optimizer,
+        **(defaults | settings),
+    )
 
 
 def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
-    monkeypatch.setattr("jnn.population._streaming._STEPS", 3)  # 7 steps an epoch: two stacks of 3 and one of 1
+    monkeypatch.setattr(
+        "jnn.population._streaming._STEPS", 3
+    )  # 7 steps an epoch: two stacks of 3 and one of 1
     made, members = study(), jnn.seeds(3) * jnn.grid(learning_rate=[0.1, 0.2])
     result = jnn.run(made, STREAM, members, test=TEST)
-    sample = np.concatenate([STREAM[i][0] for i in range(STREAM.steps_per_epoch)])  # what preprocessing is fitted on
+    sample = np.concatenate(
+        [STREAM[i][0] for i in range(STREAM.steps_per_epoch)]
+    )  # what preprocessing is fitted on
     rows = jnn.Rows(np.arange(len(sample))[None], np.array([len(sample)]))
     member = jnn.Member(jax.random.key(2), 0, {"learning_rate": np.float32(0.2)})
     state = jnn.make_start(made)(member, jnn.Data(sample, np.zeros(len(sample), np.int32), rows))
@@ -44,12 +53,18 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
         state, loss = step(state, jnn.Batch(*STREAM[number], np.ones(10, np.float32)))
         losses.append(float(loss))
     got = result.member(5)
-    np.testing.assert_allclose(got.scores["train_loss"][0], np.reshape(losses, (3, 7)).mean(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(
+        got.scores["train_loss"][0], np.reshape(losses, (3, 7)).mean(axis=1), rtol=1e-4
+    )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-3, atol=1e-5), got.trained.params, state.params
+        lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-3, atol=1e-5),
+        got.trained.params,
+        state.params,
     )
     predicted = got.predict(TEST.x).mean.argmax(-1)
-    np.testing.assert_allclose(got.final()["accuracy"].item(), np.mean(predicted == TEST.y), atol=1e-6)
+    np.testing.assert_allclose(
+        got.final()["accuracy"].item(), np.mean(predicted == TEST.y), atol=1e-6
+    )
     assert result.scores.attrs["train_rows"] == 75
 
 
@@ -100,7 +115,9 @@ def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
 
 def test_bytes_are_not_scored_against_numbers_of_another_scale():
     raw = Stream((TRAIN.x.astype(np.uint8), TRAIN.y), 10)
-    with pytest.raises(ValueError, match="scale of the test set, whose x is float32, but got uint8"):
+    with pytest.raises(
+        ValueError, match="scale of the test set, whose x is float32, but got uint8"
+    ):
         jnn.run(study(), raw, test=TEST)
 
 
@@ -114,20 +131,28 @@ def label_3(x, y):
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
-    [(nan_in_x, "finite numbers in a stream, but x of batch"), (label_3, "labels from 0 to 2 .* y of batch .* has 3")],
+    [
+        (nan_in_x, "finite numbers in a stream, but x of batch"),
+        (label_3, "labels from 0 to 2 .* y of batch .* has 3"),
+    ],
 )
 def test_rows_that_could_not_be_looked_at_before_are_looked_at_as_they_come(spoil, words):
     calls = iter(range(1000))
     late = lambda x, y: (x, y) if next(calls) < 90 else spoil(x, y)  # noqa: E731
     with pytest.raises(ValueError, match=words):
-        jnn.run(study(epochs=50), Stream((TRAIN.x, TRAIN.y), 10, transform=late, threads=1), test=TEST)
+        jnn.run(
+            study(epochs=50), Stream((TRAIN.x, TRAIN.y), 10, transform=late, threads=1), test=TEST
+        )
 
 
 def test_rows_that_change_their_shape_are_told():
     """The first batches are seen once to be checked, and then read again."""
     calls = iter(range(1000))
     changing = Stream(
-        (TRAIN.x, TRAIN.y), 10, transform=lambda x, y: (x if next(calls) < 90 else x[:, :3], y), threads=1
+        (TRAIN.x, TRAIN.y),
+        10,
+        transform=lambda x, y: (x if next(calls) < 90 else x[:, :3], y),
+        threads=1,
     )
     with pytest.raises(ValueError, match=r"rows of shape \(4,\), .* but later got \(3,\)"):
         jnn.run(study(epochs=50), changing, test=TEST)

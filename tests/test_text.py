@@ -36,7 +36,12 @@ def get(name: str):
 def test_what_is_decoded_is_what_was_encoded(name, text):
     tokenizer = get(name)
     ids = tokenizer.encode(text)
-    assert ids.dtype == np.int32 and ids.ndim == 1 and (ids < tokenizer.size).all() and (ids >= 0).all()
+    assert (
+        ids.dtype == np.int32
+        and ids.ndim == 1
+        and (ids < tokenizer.size).all()
+        and (ids >= 0).all()
+    )
     assert tokenizer.decode(ids) == text
 
 
@@ -51,7 +56,9 @@ def test_json_brings_a_tokenizer_back(name):
 def test_characters_are_numbered_in_the_order_of_unicode():
     text = "To be, or not\nto be"
     alphabet = sorted(set(text))
-    np.testing.assert_array_equal(CharTokenizer.fit([text]).encode(text), [alphabet.index(c) for c in text])
+    np.testing.assert_array_equal(
+        CharTokenizer.fit([text]).encode(text), [alphabet.index(c) for c in text]
+    )
 
 
 def test_an_unknown_character_is_refused_or_replaced():
@@ -80,7 +87,14 @@ def test_unknown_words_are_1_and_padding_is_left_out():
 
 
 def test_a_pattern_parts_off_punctuation():
-    assert WordTokenizer.fit(["Stop! Don't."], pattern=r"\w+|[^\w\s]").words == ("!", "'", ".", "Don", "Stop", "t")
+    assert WordTokenizer.fit(["Stop! Don't."], pattern=r"\w+|[^\w\s]").words == (
+        "!",
+        "'",
+        ".",
+        "Don",
+        "Stop",
+        "t",
+    )
 
 
 def test_words_of_a_pattern_with_groups_are_whole_matches():
@@ -90,7 +104,9 @@ def test_words_of_a_pattern_with_groups_are_whole_matches():
 
 
 def test_an_alphabet_without_characters_is_one_sentence():
-    with pytest.raises(ValueError, match="wanted at least one character, but got none; fit on texts that have some"):
+    with pytest.raises(
+        ValueError, match="wanted at least one character, but got none; fit on texts that have some"
+    ):
         CharTokenizer.fit([])
 
 
@@ -101,7 +117,9 @@ def test_a_text_that_says_pad_is_no_padding():
 
 
 def test_a_text_that_is_none_is_one_sentence():
-    with pytest.raises(ValueError, match=r"wanted texts, got None \(NoneType\) at texts\[1\]: drop such rows"):
+    with pytest.raises(
+        ValueError, match=r"wanted texts, got None \(NoneType\) at texts\[1\]: drop such rows"
+    ):
         Dataset.from_texts(["a", None], [0, 1])
 
 
@@ -116,9 +134,13 @@ def test_byte_pairs_are_those_of_the_package_and_read_any_text():
     package = pytest.importorskip("tokenizers", reason="needs the extra 'text'")
     tokenizer = get("byte pairs")
     peer = package.Tokenizer.from_str(tokenizer.model)
-    assert tokenizer.size == 280 and tokenizer.encode("the cat").tolist() == peer.encode("the cat").ids
+    assert (
+        tokenizer.size == 280 and tokenizer.encode("the cat").tolist() == peer.encode("the cat").ids
+    )
     assert len(tokenizer.encode("the")) < 3  # merged
-    assert tokenizer.decode(pad([tokenizer.encode("Ω\x00 never seen")], 40)[0]) == "Ω\x00 never seen"
+    assert (
+        tokenizer.decode(pad([tokenizer.encode("Ω\x00 never seen")], 40)[0]) == "Ω\x00 never seen"
+    )
     with pytest.raises(ValueError, match="but got size 200; use 257 or more"):
         BytePairTokenizer.fit(TEXTS, 200)
 

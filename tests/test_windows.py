@@ -12,7 +12,10 @@ from jnn.data import Windows
 
 SERIES = np.random.default_rng(0).standard_normal((60, 2)).cumsum(axis=0).astype(np.float32)
 DATA = jnn.Dataset.from_series(SERIES, 8, 3)
-LINEAR = (lambda key, x: {"w": jnp.zeros((8, 3))}, lambda p, x: jnp.einsum("btc,th->bhc", x, p["w"]))
+LINEAR = (
+    lambda key, x: {"w": jnp.zeros((8, 3))},
+    lambda p, x: jnp.einsum("btc,th->bhc", x, p["w"]),
+)
 
 
 def study(**settings):
@@ -24,17 +27,27 @@ def test_windows_are_the_rows_of_numpys_sliding_window():
     wanted = np.lib.stride_tricks.sliding_window_view(SERIES, 8, axis=0).swapaxes(1, 2)
     rows = np.array([[0, 7], [49, 3]])
     windows = Windows(SERIES, 8, 0, 11)
-    assert windows.shape == (50, 8, 2) and windows.ndim == 3 and np.array_equal(windows[rows], wanted[rows])
+    assert (
+        windows.shape == (50, 8, 2)
+        and windows.ndim == 3
+        and np.array_equal(windows[rows], wanted[rows])
+    )
     assert np.array_equal(jax.jit(lambda w, i: w[i])(windows, rows), wanted[rows])
     assert np.array_equal(windows[1:3], wanted[1:3])
     assert np.array_equal(
-        DATA.y[rows], np.lib.stride_tricks.sliding_window_view(SERIES[8:], 3, axis=0).swapaxes(1, 2)[rows]
+        DATA.y[rows],
+        np.lib.stride_tricks.sliding_window_view(SERIES[8:], 3, axis=0).swapaxes(1, 2)[rows],
     )
 
 
-@pytest.mark.parametrize("values", [SERIES, jnp.asarray(SERIES)], ids=["on the host", "on the device"])
+@pytest.mark.parametrize(
+    "values", [SERIES, jnp.asarray(SERIES)], ids=["on the host", "on the device"]
+)
 def test_rows_are_chosen_as_from_an_array(values):
-    windows, written = Windows(values, 8, 0, 11), np.lib.stride_tricks.sliding_window_view(SERIES, 8, 0)[:50]
+    windows, written = (
+        Windows(values, 8, 0, 11),
+        np.lib.stride_tricks.sliding_window_view(SERIES, 8, 0)[:50],
+    )
     written = written.swapaxes(1, 2)
     for rows in (-1, [-1, 3], written[:, 0, 0] > 0, slice(-3, None), np.array([[-50, 49]])):
         np.testing.assert_array_equal(windows[rows], written[rows])
@@ -43,7 +56,9 @@ def test_rows_are_chosen_as_from_an_array(values):
             windows[rows]
 
 
-@pytest.mark.parametrize("rows", [slice(5, 30), np.arange(5, 30), (np.arange(50) >= 5) & (np.arange(50) < 30)])
+@pytest.mark.parametrize(
+    "rows", [slice(5, 30), np.arange(5, 30), (np.arange(50) >= 5) & (np.arange(50) < 30)]
+)
 def test_a_slice_of_a_series_is_a_series(rows):
     part, chosen = DATA.take(rows), np.arange(50)[rows]
     assert part.is_series and part.rows == 25 and part.gap == DATA.gap
@@ -59,7 +74,14 @@ def test_training_on_windows_is_training_on_their_rows_written_out():
     flat = lambda p, x: LINEAR[1](p, x.reshape(-1, 8, 2)).reshape(-1, 6)  # noqa: E731
     split = jnn.folds([(rows[:30], rows[33:])])
     one = jnn.run(study(), DATA, jnn.seeds(2) * split)
-    other = jnn.Study((LINEAR[0], flat), jnn.losses.squared_error, optax.adam(0.01), {"mse": jnn.metrics.mse}, 3, 8)
+    other = jnn.Study(
+        (LINEAR[0], flat),
+        jnn.losses.squared_error,
+        optax.adam(0.01),
+        {"mse": jnn.metrics.mse},
+        3,
+        8,
+    )
     two = jnn.run(other, written, jnn.seeds(2) * split)
     for name in one.scores:
         np.testing.assert_allclose(one.scores[name], two.scores[name], rtol=1e-5)
@@ -78,7 +100,9 @@ def test_a_series_is_standardised_by_the_steps_that_training_rows_touch_each_onc
 @pytest.mark.parametrize("members", [jnn.folds(3), jnn.holdout(0.25)])
 def test_folds_of_windows_are_in_time_and_no_target_stands_on_both_sides(members):
     for fold in members.split.rows(DATA):
-        assert fold.train.max() + 8 + 2 < fold.test.min() + 8  # last step of the training targets, first of the test's
+        assert (
+            fold.train.max() + 8 + 2 < fold.test.min() + 8
+        )  # last step of the training targets, first of the test's
 
 
 def test_a_language_model_reads_the_next_token_at_every_step():
@@ -99,15 +123,21 @@ def test_a_result_of_windows_is_saved_and_predicts_again(tmp_path):
     result = jnn.run(made, DATA, jnn.seeds(2) * jnn.holdout(0.2))
     result.save(tmp_path)
     x = DATA.x[np.arange(4)]
-    np.testing.assert_array_equal(jnn.Result.load(tmp_path, made).predict(x).mean, result.predict(x).mean)
+    np.testing.assert_array_equal(
+        jnn.Result.load(tmp_path, made).predict(x).mean, result.predict(x).mean
+    )
 
 
 def test_a_forecast_is_drawn_with_its_past_and_a_band_for_each_ensemble():
     result = jnn.run(study(epochs=1), DATA, jnn.seeds(2) * jnn.holdout(0.2))
     (axes,) = plots.forecast({"one": result, "two": result}, DATA, 7, channel=0).axes
     series, one, _ = axes.lines
-    assert np.array_equal(series.get_ydata(), SERIES[7:18, 0]) and series.get_xdata().tolist() == list(range(-8, 3))
-    np.testing.assert_array_equal(one.get_ydata(), result.predict(DATA.x[np.array([7])]).mean[0, :, 0])
+    assert np.array_equal(
+        series.get_ydata(), SERIES[7:18, 0]
+    ) and series.get_xdata().tolist() == list(range(-8, 3))
+    np.testing.assert_array_equal(
+        one.get_ydata(), result.predict(DATA.x[np.array([7])]).mean[0, :, 0]
+    )
     assert len(axes.collections) == 2
 
 
@@ -118,7 +148,10 @@ WRONG = [
     (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "wanted labels from 0 to 2"),
     (lambda: jnn.run(study(), DATA, jnn.folds(3, kind="plain")), "folds in time for windows"),
     (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
-    (lambda: DATA.take([4, 2]), "wanted a slice of a series, got 2 rows .*pass the rows to jnn.folds"),
+    (
+        lambda: DATA.take([4, 2]),
+        "wanted a slice of a series, got 2 rows .*pass the rows to jnn.folds",
+    ),
     (lambda: DATA.take(slice(None, None, 2)), "wanted a slice of a series, got 25 rows"),
 ]
 

@@ -23,7 +23,9 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
                 state = _step((x, y, rows), state)
         return float(_accuracy(state[0], test_x, test_y))
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]
 
 
 @eqx.filter_jit(donate="all-except-first")

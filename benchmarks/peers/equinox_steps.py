@@ -21,7 +21,9 @@ def prepare(function, *, data, members=1, **sizes):
 @eqx.filter_jit(donate="all-except-first")
 def _step(batch, state):
     (x, y), (net, statistics, moments) = batch, state
-    (value, statistics), gradients = eqx.filter_value_and_grad(_loss, has_aux=True)(net, statistics, x, y)
+    (value, statistics), gradients = eqx.filter_value_and_grad(_loss, has_aux=True)(
+        net, statistics, x, y
+    )
     updates, moments = _ADAM.update(gradients, moments)
     return (eqx.apply_updates(net, updates), statistics, moments), value
 
@@ -51,8 +53,13 @@ class lenet(eqx.Module):
     def __init__(self, key):
         keys = jax.random.split(key, 4)
         sizes = ((1, 16), (16, 32))
-        self.convs = [eqx.nn.Conv2d(*s, 3, padding=1, key=k) for s, k in zip(sizes, keys[:2], strict=True)]
-        self.hidden, self.output = eqx.nn.Linear(1568, 64, key=keys[2]), eqx.nn.Linear(64, 10, key=keys[3])
+        self.convs = [
+            eqx.nn.Conv2d(*s, 3, padding=1, key=k) for s, k in zip(sizes, keys[:2], strict=True)
+        ]
+        self.hidden, self.output = (
+            eqx.nn.Linear(1568, 64, key=keys[2]),
+            eqx.nn.Linear(64, 10, key=keys[3]),
+        )
 
     def __call__(self, x):
         """[28, 28, 1] -> logits."""
@@ -83,7 +90,10 @@ class _Block(eqx.nn.StatefulLayer):
 
     def __init__(self, channels, maps, key):
         first, second = jax.random.split(key)
-        first, second = _normed(channels, maps, maps // channels, first), _normed(maps, maps, 1, second)
+        first, second = (
+            _normed(channels, maps, maps // channels, first),
+            _normed(maps, maps, 1, second),
+        )
         self.inner = eqx.nn.Sequential([*first, eqx.nn.Lambda(jax.nn.relu), *second])
 
     def __call__(self, x, state, *, key=None):
@@ -175,7 +185,9 @@ class vit(eqx.Module):
 
     def _cut(self, x):
         side = 32 // self.patch
-        return x.reshape(side, self.patch, side, self.patch, 3).swapaxes(1, 2).reshape(side * side, -1)
+        return (
+            x.reshape(side, self.patch, side, self.patch, 3).swapaxes(1, 2).reshape(side * side, -1)
+        )
 
 
 class _Attending(eqx.Module):

@@ -12,7 +12,9 @@ prepare = jax_loops.layer
 def conv(params, x, key, *, strides=1):
     space = "HW"[: x.ndim - 2]
     numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
-    return jax.lax.conv_general_dilated(x, params["kernel"], (strides,) * len(space), "SAME", dimension_numbers=numbers)
+    return jax.lax.conv_general_dilated(
+        x, params["kernel"], (strides,) * len(space), "SAME", dimension_numbers=numbers
+    )
 
 
 def dense(params, x, key):

@@ -29,8 +29,12 @@ def _job(net, work, budget):
         keys = jax.vmap(jax.random.key)(jnp.arange(first_seed, first_seed + budget.members))
         state, random = start(keys, x[:1]), np.random.default_rng(first_seed)
         for _ in range(budget.epochs):
-            order = random.permuted(np.tile(np.arange(len(x), dtype=np.int32), (budget.members, 1)), axis=1)
-            for rows in np.split(order, range(budget.batch_size, len(x), budget.batch_size), axis=1):
+            order = random.permuted(
+                np.tile(np.arange(len(x), dtype=np.int32), (budget.members, 1)), axis=1
+            )
+            for rows in np.split(
+                order, range(budget.batch_size, len(x), budget.batch_size), axis=1
+            ):
                 state = _step(state, x, y, rows)
         return np.asarray(accuracies(state, test_x, test_y)).tolist()
 

@@ -27,7 +27,9 @@ def _make_train(sizes, budget, steps):
 
     def epoch(state, key, x, y):
         order = jnp.resize(jax.random.permutation(key, len(x)), filled).reshape(steps, -1)
-        weights = (jnp.arange(filled) < len(x)).astype(x.dtype).reshape(steps, -1)  # the filled-up rows weigh nothing
+        weights = (
+            (jnp.arange(filled) < len(x)).astype(x.dtype).reshape(steps, -1)
+        )  # the filled-up rows weigh nothing
 
         def step(state, batch):
             rows, weights = batch
@@ -41,7 +43,9 @@ def _make_train(sizes, budget, steps):
         params = _start(params_key, sizes)
         zeros = jax.tree.map(jnp.zeros_like, params)
         keys = jax.random.split(order_key, budget.epochs)
-        state, _ = jax.lax.scan(lambda s, key: (epoch(s, key, x, y), None), (params, zeros, zeros, 0), keys)
+        state, _ = jax.lax.scan(
+            lambda s, key: (epoch(s, key, x, y), None), (params, zeros, zeros, 0), keys
+        )
         return jnp.mean(_logits(state[0], test_x).argmax(-1) == test_y)
 
     return train
@@ -51,7 +55,8 @@ def _start(key, sizes):
     lecun = jax.nn.initializers.lecun_normal()
     pairs = list(itertools.pairwise(sizes))
     return [
-        (lecun(k, pair), jnp.zeros(pair[1])) for k, pair in zip(jax.random.split(key, len(pairs)), pairs, strict=True)
+        (lecun(k, pair), jnp.zeros(pair[1]))
+        for k, pair in zip(jax.random.split(key, len(pairs)), pairs, strict=True)
     ]
 
 

@@ -20,4 +20,6 @@ def prepare(function, *, members, **arguments):
 
 
 def digits(*, members, epochs, batch_size, devices):
-    return jnn_population.digits(WORKLOADS["digits"](), Budget(members, epochs, batch_size), devices)
+    return jnn_population.digits(
+        WORKLOADS["digits"](), Budget(members, epochs, batch_size), devices
+    )

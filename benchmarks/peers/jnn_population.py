@@ -11,7 +11,9 @@ import jnn
 from benchmarks.workloads import LEARNING_RATE, Budget, Workload, all_rows
 
 
-def digits(work: Workload, budget: Budget, devices: int | None = None) -> Callable[[int], list[float]]:
+def digits(
+    work: Workload, budget: Budget, devices: int | None = None
+) -> Callable[[int], list[float]]:
     inputs, *hidden, outputs = work.sizes
     return _job(partial(jnn.models.MLP, inputs, tuple(hidden), outputs), work, budget, devices)
 
@@ -59,7 +61,11 @@ def _job(model, work, budget, devices=None, **options):
 
 def lengths(budget):
     """What of a study the budget says; it is scored once, as the peers are."""
-    return {"epochs": budget.epochs, "batch_size": budget.batch_size, "evaluate_every": budget.epochs}
+    return {
+        "epochs": budget.epochs,
+        "batch_size": budget.batch_size,
+        "evaluate_every": budget.epochs,
+    }
 
 
 def job_of(study, rows, budget, score, devices=None):
@@ -68,7 +74,9 @@ def job_of(study, rows, budget, score, devices=None):
     (data, split), chosen = rows, jax.local_devices()[:devices]
 
     def job(first_seed):
-        result = jnn.run(study, data, jnn.seeds(budget.members, first=first_seed) * split, devices=chosen)
+        result = jnn.run(
+            study, data, jnn.seeds(budget.members, first=first_seed) * split, devices=chosen
+        )
         return np.ravel(result.final()[score].values).tolist()
 
     return job

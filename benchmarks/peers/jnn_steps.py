@@ -33,7 +33,9 @@ def make(function, *, data, members=1, precision="float32", **sizes):
     key = jax.random.key(0)
     if members == 1:
         return step, lambda: start_one(key)
-    return jax.vmap(step, (0, None, None)), lambda: jax.vmap(start_one)(jax.random.split(key, members))
+    return jax.vmap(step, (0, None, None)), lambda: jax.vmap(start_one)(
+        jax.random.split(key, members)
+    )
 
 
 def mlp(*, sizes):

@@ -23,18 +23,30 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
     def train(seed):
         keras.utils.set_random_seed(seed)
         _reset(model, _mlp(work.sizes).get_weights())
-        model.fit(work.train_x, work.train_y, batch_size=budget.batch_size, epochs=budget.epochs, verbose=0)
+        model.fit(
+            work.train_x,
+            work.train_y,
+            batch_size=budget.batch_size,
+            epochs=budget.epochs,
+            verbose=0,
+        )
         labels = model.predict(work.test_x, batch_size=len(work.test_x), verbose=0).argmax(-1)
         return float(np.mean(labels == work.test_y))
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]
 
 
 def _mlp(sizes):
     *hidden, outputs = sizes[1:]
     layers = [keras.layers.Dense(n, "relu", kernel_initializer="lecun_normal") for n in hidden]
     return keras.Sequential(
-        [keras.Input((sizes[0],)), *layers, keras.layers.Dense(outputs, kernel_initializer="lecun_normal")]
+        [
+            keras.Input((sizes[0],)),
+            *layers,
+            keras.layers.Dense(outputs, kernel_initializer="lecun_normal"),
+        ]
     )
 
 

@@ -14,7 +14,9 @@ def prepare(function, *, data, members=1, **sizes):
     x, y = step_data.batches(**data)
     model = function(**sizes)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(step_data.LEARNING_RATE, epsilon=1e-8), loss, jit_compile=True)
+    model.compile(
+        keras.optimizers.Adam(step_data.LEARNING_RATE, epsilon=1e-8), loss, jit_compile=True
+    )
 
     def play(calls):
         for i in range(calls):
@@ -37,7 +39,13 @@ def lenet():
         for layer in (layers.Conv2D(n, 3, padding="same", activation="relu"), layers.MaxPool2D())
     ]
     return keras.Sequential(
-        [keras.Input((28, 28, 1)), *maps, layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(10)]
+        [
+            keras.Input((28, 28, 1)),
+            *maps,
+            layers.Flatten(),
+            layers.Dense(64, "relu"),
+            layers.Dense(10),
+        ]
     )
 
 
@@ -118,7 +126,9 @@ class _Token(layers.Layer):
         self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="zeros")
 
     def call(self, x):
-        return ops.concatenate([ops.broadcast_to(self.token, (ops.shape(x)[0], 1, x.shape[-1])), x], 1)
+        return ops.concatenate(
+            [ops.broadcast_to(self.token, (ops.shape(x)[0], 1, x.shape[-1])), x], 1
+        )
 
 
 def _normal():

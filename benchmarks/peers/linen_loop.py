@@ -58,7 +58,9 @@ def _job(net, work, budget):
                 state = _step(state, x, y, rows)
         return float(accuracy(state, test_x, test_y))
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]
 
 
 def start_of(net, optimizer, key, x):

@@ -24,7 +24,9 @@ def prepare(net, *, data, members=1, **sizes):
     variables = jax.jit(net.init)(jax.random.key(0), first)
     optimizer = optax.adam(step_data.LEARNING_RATE)
     statistics = variables.get("batch_stats", {})
-    state = State.create(apply_fn=net.apply, params=variables["params"], tx=optimizer, statistics=statistics)
+    state = State.create(
+        apply_fn=net.apply, params=variables["params"], tx=optimizer, statistics=statistics
+    )
     return jax_steps.host_loop(jax.jit(_step, donate_argnums=0), state, data)
 
 
@@ -102,7 +104,9 @@ class gpt(nn.Module):
     def __call__(self, x):
         """[batch, time] -> logits."""
         table = nn.Embed(self.vocabulary, self.width, embedding_init=nn.initializers.normal(0.02))
-        x = table(x) + self.param("positions", nn.initializers.normal(0.02), (self.time, self.width))
+        x = table(x) + self.param(
+            "positions", nn.initializers.normal(0.02), (self.time, self.width)
+        )
         for _ in range(self.depth):
             x = _Attending(self.heads, causal=True)(x)
         return table.attend(nn.LayerNorm()(x))
@@ -119,7 +123,9 @@ class vit(nn.Module):
     @nn.compact
     def __call__(self, x):
         """[batch, 32, 32, 3] -> logits."""
-        x = nn.Conv(self.width, (self.patch,) * 2, (self.patch,) * 2)(x).reshape(len(x), -1, self.width)
+        x = nn.Conv(self.width, (self.patch,) * 2, (self.patch,) * 2)(x).reshape(
+            len(x), -1, self.width
+        )
         token = self.param("token", nn.initializers.zeros, (1, 1, self.width))
         x = jnp.concatenate([jnp.broadcast_to(token, (len(x), 1, self.width)), x], 1)
         x = x + self.param("positions", nn.initializers.normal(0.02), x.shape[1:])

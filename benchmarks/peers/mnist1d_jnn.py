@@ -11,7 +11,10 @@ from benchmarks.reproduction import load
 
 def _job(name, work, budget):
     jnn.use_cpu_cores()
-    train, test = (jnn.Dataset.from_arrays(x, y) for x, y in ((work.train_x, work.train_y), (work.test_x, work.test_y)))
+    train, test = (
+        jnn.Dataset.from_arrays(x, y)
+        for x, y in ((work.train_x, work.train_y), (work.test_x, work.test_y))
+    )
     study = jnn.Study(
         model=load("mnist1d").MODELS[name],
         loss=jnn.losses.softmax_cross_entropy,

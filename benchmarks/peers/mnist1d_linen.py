@@ -53,11 +53,15 @@ def _job(net, work, budget):
             state = _step(state, rows, labels)
         return float(_accuracy(state, test_x, test_y))
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]
 
 
 def _start(net, key, x):
-    return TrainState.create(apply_fn=net.apply, params=net.init(key, x)["params"], tx=optax.adam(1e-2))
+    return TrainState.create(
+        apply_fn=net.apply, params=net.init(key, x)["params"], tx=optax.adam(1e-2)
+    )
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -40,8 +40,12 @@ def step(*, sizes, named=False):
 
     def update_named(state, x, y):
         params, moments, key, count = state
-        (layers, moments), value = update(([(p["kernel"], p["bias"]) for p in params.values()], moments), x, y)
-        params = {name: {"kernel": w, "bias": b} for name, (w, b) in zip(params, layers, strict=True)}
+        (layers, moments), value = update(
+            ([(p["kernel"], p["bias"]) for p in params.values()], moments), x, y
+        )
+        params = {
+            name: {"kernel": w, "bias": b} for name, (w, b) in zip(params, layers, strict=True)
+        }
         return (params, moments, key, count + 1), value
 
     by_name = {f"layer_{i:03}": {"kernel": w, "bias": b} for i, (w, b) in enumerate(params)}

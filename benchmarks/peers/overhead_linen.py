@@ -25,5 +25,7 @@ def step(*, sizes):
         value, gradients = jax.value_and_grad(loss)(state.params)
         return state.apply_gradients(grads=gradients), value
 
-    state = TrainState.create(apply_fn=net.apply, params=params, tx=optax.sgd(step_data.LEARNING_RATE))
+    state = TrainState.create(
+        apply_fn=net.apply, params=params, tx=optax.sgd(step_data.LEARNING_RATE)
+    )
     return jax.jit(update, donate_argnums=0), state

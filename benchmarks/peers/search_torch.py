@@ -20,8 +20,13 @@ def search(work, budget):
     def job(first_seed):
         torch.manual_seed(first_seed)
         low, high = np.log(SEARCH_RATES)
-        rates = np.exp(np.random.default_rng(first_seed).uniform(low, high, budget.members // SEARCH_FOLDS))
+        rates = np.exp(
+            np.random.default_rng(first_seed).uniform(low, high, budget.members // SEARCH_FOLDS)
+        )
         nets = ((torch_nets.mlp(work.sizes), rate, fold) for rate in rates for fold in folds)
-        return [torch_nets.train(net, fold, budget, learning_rate=float(rate)) for net, rate, fold in nets]
+        return [
+            torch_nets.train(net, fold, budget, learning_rate=float(rate))
+            for net, rate, fold in nets
+        ]
 
     return job

@@ -21,19 +21,27 @@ def gpt(work, budget):
 
 
 def lstm(work, budget):
-    return _classifier(functools.partial(jnn.models.LanguageModel, 65, 128), optax.adam(1e-3), work, budget)
+    return _classifier(
+        functools.partial(jnn.models.LanguageModel, 65, 128), optax.adam(1e-3), work, budget
+    )
 
 
 def dlinear(work, budget):
     model = functools.partial(jnn.models.DLinear, INPUT, HORIZON)
     metrics = {"mse": jnn.metrics.mse}
-    study = jnn.Study(model, jnn.losses.squared_error, optax.adam(5e-3), metrics=metrics, **lengths(budget))
+    study = jnn.Study(
+        model, jnn.losses.squared_error, optax.adam(5e-3), metrics=metrics, **lengths(budget)
+    )
     job = job_of(study, rows_and_split(work), budget, "mse")
     return lambda first_seed: [float(1 - mse / work.test_y.var()) for mse in job(first_seed)]
 
 
 def _classifier(model, optimizer, work, budget):
     metrics = {"accuracy": jnn.metrics.accuracy}
-    study = jnn.Study(model, jnn.losses.softmax_cross_entropy, optimizer, metrics=metrics, **lengths(budget))
-    rows = rows_and_split(work, ids=True, task="classification", target_names=[str(i) for i in range(65)])
+    study = jnn.Study(
+        model, jnn.losses.softmax_cross_entropy, optimizer, metrics=metrics, **lengths(budget)
+    )
+    rows = rows_and_split(
+        work, ids=True, task="classification", target_names=[str(i) for i in range(65)]
+    )
     return job_of(study, rows, budget, "accuracy")

@@ -20,11 +20,19 @@ def gpt(work, budget):
     def make_optimizer(net):
         matrices = [p for p in net.parameters() if p.ndim >= 2]
         others = [p for p in net.parameters() if p.ndim < 2]
-        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": 0.1},
+            {"params": others, "weight_decay": 0.0},
+        ]
         return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
 
     return _job(
-        lambda: torch_models.GPT(65, LENGTH, 128, 4, 4, bias=False), make_optimizer, step, _accuracy, work, budget
+        lambda: torch_models.GPT(65, LENGTH, 128, 4, 4, bias=False),
+        make_optimizer,
+        step,
+        _accuracy,
+        work,
+        budget,
     )
 
 
@@ -78,7 +86,8 @@ def _r2(net, x, y):
 
 def _job(make_net, make_optimizer, step, score, work, budget):
     x, y, test_x, test_y = (
-        torch.from_numpy(a).to(DEVICE) for a in (work.train_x, work.train_y, work.test_x, work.test_y)
+        torch.from_numpy(a).to(DEVICE)
+        for a in (work.train_x, work.train_y, work.test_x, work.test_y)
     )
     if not y.is_floating_point():
         y, test_y = y.long(), test_y.long()
@@ -94,4 +103,6 @@ def _job(make_net, make_optimizer, step, score, work, budget):
         with torch.inference_mode():
             return score(net, test_x, test_y)
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]

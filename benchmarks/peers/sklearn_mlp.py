@@ -19,8 +19,12 @@ def digits(work: Workload, budget: Budget) -> Callable[[int], list[float]]:
             max_iter=budget.epochs, tol=0.0, n_iter_no_change=budget.epochs + 1, random_state=seed,
         )  # fmt: skip
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is given, not reached
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # the number of epochs is given, not reached
             net.fit(work.train_x, work.train_y)
         return float(net.score(work.test_x, work.test_y))
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]

@@ -25,4 +25,6 @@ def _job(make_net, work, budget):
         torch.manual_seed(seed)
         return torch_nets.train(make_net().to(DEVICE), work, budget)
 
-    return lambda first_seed: [train(seed) for seed in range(first_seed, first_seed + budget.members)]
+    return lambda first_seed: [
+        train(seed) for seed in range(first_seed, first_seed + budget.members)
+    ]

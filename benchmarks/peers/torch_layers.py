@@ -11,7 +11,10 @@ prepare = torch_loops.layer
 def conv(params, x, *, strides=1):
     kernel = params["kernel"]
     window, places = kernel.shape[2:], [-(-n // strides) for n in x.shape[1:-1]]
-    short = [max((p - 1) * strides + w - n, 0) for p, w, n in zip(places, window, x.shape[1:-1], strict=True)]
+    short = [
+        max((p - 1) * strides + w - n, 0)
+        for p, w, n in zip(places, window, x.shape[1:-1], strict=True)
+    ]
     x = x.movedim(-1, 1)
     if all(s % 2 == 0 for s in short):
         padding = [s // 2 for s in short]
@@ -28,7 +31,9 @@ def dense(params, x):
 
 def lstm(params, x):
     h = x.new_zeros(1, len(x), params["recurrent_kernel"].shape[1])
-    return torch.lstm(x, (h, h), _flat(params), True, 1, 0.0, torch.is_grad_enabled(), False, True)[0]
+    return torch.lstm(x, (h, h), _flat(params), True, 1, 0.0, torch.is_grad_enabled(), False, True)[
+        0
+    ]
 
 
 def gru(params, x):
@@ -55,7 +60,9 @@ def batch_norm(params, x):
 
 
 def group_norm(params, x, *, groups):
-    return F.group_norm(x.movedim(-1, 1), groups, params["scale"], params["bias"], eps=1e-6).movedim(1, -1)
+    return F.group_norm(
+        x.movedim(-1, 1), groups, params["scale"], params["bias"], eps=1e-6
+    ).movedim(1, -1)
 
 
 def max_pool(params, x):

@@ -21,6 +21,9 @@ def uci_yacht(work, budget):
         result = jnn.run(study, data, chosen)
         predicted = result.outputs(data.x)[..., 0]  # [members, rows]
         held_out = [grid.folds[fold][1] for fold in chosen.columns()["fold"]]
-        return [uci_data.r2(grid.y[rows], mine[rows]) for rows, mine in zip(held_out, predicted, strict=True)]
+        return [
+            uci_data.r2(grid.y[rows], mine[rows])
+            for rows, mine in zip(held_out, predicted, strict=True)
+        ]
 
     return job

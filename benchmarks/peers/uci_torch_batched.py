@@ -17,9 +17,13 @@ def uci_yacht(work, budget):
         torch.manual_seed(first)
         fits = [grid.fit(member) for member in range(first, first + budget.members)]
         parts = zip(*(uci_data.scaled(grid, fold) for fold, _, _ in fits), strict=True)
-        x, y, held_x, held_y = (torch.from_numpy(np.stack(part)) for part in parts)  # [fits, rows, ...]
+        x, y, held_x, held_y = (
+            torch.from_numpy(np.stack(part)) for part in parts
+        )  # [fits, rows, ...]
         rates = torch.tensor([rate for _, rate, _ in fits])[:, None, None]
-        factors = torch.tensor([uci_data.penalty_factor(x.shape[1], rate, tau) for _, rate, tau in fits])
+        factors = torch.tensor(
+            [uci_data.penalty_factor(x.shape[1], rate, tau) for _, rate, tau in fits]
+        )
         params = _train(x, y, rates, factors, budget)
         with torch.inference_mode():
             predicted = _forward(params, held_x, None).numpy()

@@ -9,7 +9,9 @@ from benchmarks import uci_data
 
 def uci_yacht(work, budget):
     grid = uci_data.yacht()
-    return lambda first: [_fit(grid, member, budget) for member in range(first, first + budget.members)]
+    return lambda first: [
+        _fit(grid, member, budget) for member in range(first, first + budget.members)
+    ]
 
 
 def _fit(grid, member, budget):

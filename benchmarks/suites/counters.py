@@ -3,7 +3,11 @@
 from benchmarks.case import Counter
 from benchmarks.suites import step
 
-_FEWER_LAYERS = {"resnet": {"depth": 8}, "gpt": {"depth": 2}, "vit": {"depth": 2}}  # compile soon and show the same
+_FEWER_LAYERS = {
+    "resnet": {"depth": 8},
+    "gpt": {"depth": 2},
+    "vit": {"depth": 2},
+}  # compile soon and show the same
 
 COUNTERS = (
     *(

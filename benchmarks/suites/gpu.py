@@ -23,23 +23,32 @@ _SWITCHES = {  # of XLA, each beside its default
 }
 _STEPS = (
     Contender("jnn", "jnn_steps", 1),
-    *(Contender(f"jnn, {name}", "jnn_steps", 1, environment={"XLA_FLAGS": flag}) for name, flag in _SWITCHES.items()),
+    *(
+        Contender(f"jnn, {name}", "jnn_steps", 1, environment={"XLA_FLAGS": flag})
+        for name, flag in _SWITCHES.items()
+    ),
     Contender("jnn, nothing donated", "jnn_steps", 1, arguments={"donate": False}),
     *_PEERS,
 )
-_NEVER_SLOWER = (Bar("never slower than PyTorch", ("PyTorch", "torch.compile"), "jnn", at_least=1.0),)
+_NEVER_SLOWER = (
+    Bar("never slower than PyTorch", ("PyTorch", "torch.compile"), "jnn", at_least=1.0),
+)
 
 
 _MOST_LOSS = 0.9  # of that of guessing: what of a step's loss still counts
 
 
 def _ours(*populations: int) -> tuple[Contender, ...]:
-    return tuple(Contender(f"M = {m}", "jnn_population", m, calls=4 if m == 1 else 1) for m in populations)
+    return tuple(
+        Contender(f"M = {m}", "jnn_population", m, calls=4 if m == 1 else 1) for m in populations
+    )
 
 
 def _switched(members: int) -> tuple[Contender, ...]:
     return tuple(
-        Contender(f"M = {members}, {name}", "jnn_population", members, environment={"XLA_FLAGS": flag})
+        Contender(
+            f"M = {members}, {name}", "jnn_population", members, environment={"XLA_FLAGS": flag}
+        )
         for name, flag in _SWITCHES.items()
     )
 

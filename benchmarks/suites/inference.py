@@ -10,7 +10,13 @@ from benchmarks.workloads import LENET_LAYERS, WIDE_LAYERS
 _JNN = Contender("jnn", "inference_jnn", 1)
 _ENSEMBLE = Contender("jnn, 16 members", "inference_jnn", 16)
 _TORCH = tuple(
-    Contender(f"PyTorch ({n} thread{'s' * (n > 1)})", "inference_torch", 1, environment=threads(n), needs="torch")
+    Contender(
+        f"PyTorch ({n} thread{'s' * (n > 1)})",
+        "inference_torch",
+        1,
+        environment=threads(n),
+        needs="torch",
+    )
     for n in (1, 2)
 )
 _LINEN = Contender("Flax Linen", "inference_linen", 1)

@@ -14,26 +14,51 @@ from benchmarks import flops
 from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender, threads
 
-_CORES = {"JAX_NUM_CPU_DEVICES": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)}
+_CORES = {
+    "JAX_NUM_CPU_DEVICES": str(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    )
+}
 _JNN = (
     Contender("jnn", "jnn_layers", members=1),
     *(Contender(f"jnn, {m} members", "jnn_layers", members=m, environment=_CORES) for m in (4, 16)),
 )
 _EAGER = tuple(
-    Contender(f"PyTorch ({n} thread{'s' * (n > 1)})", "torch_layers", 1, environment=threads(n), needs="torch")
+    Contender(
+        f"PyTorch ({n} thread{'s' * (n > 1)})",
+        "torch_layers",
+        1,
+        environment=threads(n),
+        needs="torch",
+    )
     for n in (1, 2)
 )
-_COMPILED = Contender("torch.compile", "torch_layers_compiled", 1, environment=threads(2), needs="torch")
+_COMPILED = Contender(
+    "torch.compile", "torch_layers_compiled", 1, environment=threads(2), needs="torch"
+)
 _FLAX = Contender("lax or Flax", "flax_layers", 1)
 _OUTSIDE = Contender("lax outside a loop", "flax_layers", 1, arguments={"loop": False})
 _IM2COL = Contender("im2col", "im2col_layers", 1)
 
-_EAGER_BAR = Bar("never slower than PyTorch eager", tuple(c.name for c in _EAGER), "jnn", at_least=1.0)
-_CONV_BAR = Bar("never slower than lax outside a loop and im2col", (_OUTSIDE.name, "im2col"), "jnn", at_least=1.0)
+_EAGER_BAR = Bar(
+    "never slower than PyTorch eager", tuple(c.name for c in _EAGER), "jnn", at_least=1.0
+)
+_CONV_BAR = Bar(
+    "never slower than lax outside a loop and im2col",
+    (_OUTSIDE.name, "im2col"),
+    "jnn",
+    at_least=1.0,
+)
 
 
 def _tasks(
-    name: str, function: str, x: tuple[int, ...], work: float, *, outputs: int | None = None, **arguments: Any
+    name: str,
+    function: str,
+    x: tuple[int, ...],
+    work: float,
+    *,
+    outputs: int | None = None,
+    **arguments: Any,
 ) -> tuple[Task, ...]:
     """A layer forward, and forward with backward; it has as many `outputs` as x has numbers where none are given."""
     both = []
@@ -41,10 +66,15 @@ def _tasks(
         peers = (*_EAGER, *([_COMPILED] if backward and function in _FUSED else []), _FLAX)
         peers += (_OUTSIDE, _IM2COL) if function == "conv" else ()
         ours = tuple(c for c in _JNN if c.members * math.prod(x) < _MOST)
-        taxes = (Bar(f"{c.name}: each never slower than one", (c.name,), "jnn", at_most=1.05) for c in ours[1:])
+        taxes = (
+            Bar(f"{c.name}: each never slower than one", (c.name,), "jnn", at_most=1.05)
+            for c in ours[1:]
+        )
         shapes = arguments.get("params", {})
         numbers = math.prod(x) + (math.prod(x) if outputs is None else outputs)
-        moved = numbers * (1 if not backward else 2) + flops.elements(shapes) * (1 if not backward else 3)
+        moved = numbers * (1 if not backward else 2) + flops.elements(shapes) * (
+            1 if not backward else 3
+        )
         both.append(
             Task(
                 f"{name}{', backward' if backward else ''}", function, {"x": x, "backward": backward, **arguments},
@@ -58,7 +88,12 @@ def _tasks(
 
 
 _MOST = 10_000_000  # numbers that a population's input may have
-_FUSED = ("layer_norm", "rms_norm", "attention", "dropout")  # where fusing is what `torch.compile` can add
+_FUSED = (
+    "layer_norm",
+    "rms_norm",
+    "attention",
+    "dropout",
+)  # where fusing is what `torch.compile` can add
 
 
 def _conv(x: tuple[int, ...], kernel: tuple[int, ...], strides: int = 1) -> tuple[Task, ...]:
@@ -66,26 +101,55 @@ def _conv(x: tuple[int, ...], kernel: tuple[int, ...], strides: int = 1) -> tupl
     name = f"conv {window} {kernel[-2]}->{kernel[-1]} at {'x'.join(map(str, x[1:-1]))}{f' / {strides}' * (strides > 1)}"
     work = flops.conv(x, kernel, strides)
     outputs = x[0] * math.prod(-(-side // strides) for side in x[1:-1]) * kernel[-1]
-    return _tasks(name, "conv", x, work, outputs=outputs, params={"kernel": kernel}, options={"strides": strides})
+    return _tasks(
+        name,
+        "conv",
+        x,
+        work,
+        outputs=outputs,
+        params={"kernel": kernel},
+        options={"strides": strides},
+    )
 
 
-def _recurrent(function: str, gates: int, batch: int = 32, time: int = 64, width: int = 128) -> tuple[Task, ...]:
+def _recurrent(
+    function: str, gates: int, batch: int = 32, time: int = 64, width: int = 128
+) -> tuple[Task, ...]:
     columns = gates * width
-    params = {"input_kernel": (width, columns), "recurrent_kernel": (width, columns), "bias": (columns,)}
+    params = {
+        "input_kernel": (width, columns),
+        "recurrent_kernel": (width, columns),
+        "bias": (columns,),
+    }
     params |= {"recurrent_bias": (columns,)} if function == "gru" else {}
     work = 2.0 * batch * time * 2 * width * columns
-    return _tasks(f"{function.upper()} {batch}x{time}x{width}", function, (batch, time, width), work, params=params)
+    return _tasks(
+        f"{function.upper()} {batch}x{time}x{width}",
+        function,
+        (batch, time, width),
+        work,
+        params=params,
+    )
 
 
-def _attention(time: int, batch: int = 12, heads: int = 4, dim: int = 32, **options: Any) -> tuple[Task, ...]:
+def _attention(
+    time: int, batch: int = 12, heads: int = 4, dim: int = 32, **options: Any
+) -> tuple[Task, ...]:
     name = f"attention {batch}x{time}, {heads} heads{', causal' if options else ''}"
     work = flops.attention(batch, time, heads, dim, **options)
     outputs = batch * time * heads * dim
-    return _tasks(name, "attention", (3, batch, time, heads, dim), work, outputs=outputs, options=options)
+    return _tasks(
+        name, "attention", (3, batch, time, heads, dim), work, outputs=outputs, options=options
+    )
 
 
 def _plain(
-    name: str, function: str, x: tuple[int, ...], *names: str, outputs: int | None = None, **options: Any
+    name: str,
+    function: str,
+    x: tuple[int, ...],
+    *names: str,
+    outputs: int | None = None,
+    **options: Any,
 ) -> tuple[Task, ...]:
     """A layer whose work is to read and write; `names` are its parameters of one number a channel."""
     params = dict.fromkeys(names, x[-1:])
@@ -103,7 +167,12 @@ def _dense(rows: int, inputs: int, outputs: int) -> tuple[Task, ...]:
 def _embedding(ids: int, width: int) -> tuple[Task, ...]:
     """Without a count of bytes: of the table it reads the rows that are asked for."""
     tasks = _tasks(
-        f"embedding {ids}x{width}", "embedding", (12, 64), 0.0, params={"table": (ids, width)}, vocabulary=ids
+        f"embedding {ids}x{width}",
+        "embedding",
+        (12, 64),
+        0.0,
+        params={"table": (ids, width)},
+        vocabulary=ids,
     )
     return tuple(replace(task, bytes=0.0) for task in tasks)
 

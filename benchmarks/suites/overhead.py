@@ -4,7 +4,9 @@ from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender
 
 _RAW = Contender("hand-written jit", "overhead_handwritten", 1)
-_NAMED = Contender("hand-written, names, key, count", "overhead_handwritten", 1, arguments={"named": True})
+_NAMED = Contender(
+    "hand-written, names, key, count", "overhead_handwritten", 1, arguments={"named": True}
+)
 _STEPS = (
     Contender("jnn", "overhead_jnn", 1),
     _RAW,

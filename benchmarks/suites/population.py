@@ -4,7 +4,9 @@ from benchmarks.case import Bar, Case
 from benchmarks.contender import Contender, threads
 
 _TORCH_LOOP = Contender("PyTorch loop", "torch_eager", 8, environment=threads(2), needs="torch")
-_TORCH_FUNC = Contender("torch.func ensemble", "torch_func", 32, environment=threads(2), needs="torch")
+_TORCH_FUNC = Contender(
+    "torch.func ensemble", "torch_func", 32, environment=threads(2), needs="torch"
+)
 _EQUINOX = Contender("Equinox filter_vmap", "equinox_ensemble", 32, needs="equinox")
 
 
@@ -29,8 +31,13 @@ def no_tax(
 
     1024 members of the larger nets take minutes a call, so beside the first job one call of each is its warm-up.
     """
-    ours = tuple(Contender(f"M = {m}", "jnn_population", m, calls=max(1, calls // m)) for m in populations)
-    taxes = (Bar(f"time({m}) / ({m} time(1))", (f"M = {m}",), "M = 1", at_most=1.0) for m in populations[1:])
+    ours = tuple(
+        Contender(f"M = {m}", "jnn_population", m, calls=max(1, calls // m)) for m in populations
+    )
+    taxes = (
+        Bar(f"time({m}) / ({m} time(1))", (f"M = {m}",), "M = 1", at_most=1.0)
+        for m in populations[1:]
+    )
     return Case(
         f"no_tax_{workload}", f"The price of a population: {title}",
         workload=workload, members=populations[-1], epochs=epochs, batch_size=batch_size,

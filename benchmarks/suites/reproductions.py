@@ -9,10 +9,16 @@ from benchmarks.contender import Contender, threads
 
 _EAGER = ("PyTorch eager (1 thread)", "PyTorch eager (2 threads)", "PyTorch eager (2 processes)")
 _LINEN = ("Linen jit loop",)
-_BATCHED = ("PyTorch batched (1 thread)", "PyTorch batched (2 threads)", "PyTorch batched (2 processes)")
+_BATCHED = (
+    "PyTorch batched (1 thread)",
+    "PyTorch batched (2 threads)",
+    "PyTorch batched (2 processes)",
+)
 
 
-def _mnist1d(network: str, title: str, peer_members: int, at_least: float, least_accuracy: float) -> Case:
+def _mnist1d(
+    network: str, title: str, peer_members: int, at_least: float, least_accuracy: float
+) -> Case:
     torch = {"members": peer_members, "needs": "torch"}
     return Case(
         f"mnist1d_{network}", f"MNIST-1D, {title}, batch 100, Adam: a job of 20 seeds x 6000 steps",
@@ -33,7 +39,9 @@ def _mnist1d(network: str, title: str, peer_members: int, at_least: float, least
     )  # fmt: skip
 
 
-def _sequence(name: str, title: str, epochs: int, batch_size: int, at_least: float, least_score: float) -> Case:
+def _sequence(
+    name: str, title: str, epochs: int, batch_size: int, at_least: float, least_score: float
+) -> Case:
     torch = {"needs": "torch"}
     return Case(
         name, title,

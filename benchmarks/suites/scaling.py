@@ -10,7 +10,9 @@ from benchmarks.case import Bar, Task
 from benchmarks.contender import Contender
 
 
-def _step(series: str, size: int, *, rows: int = 64, width: int = 128, depth: int = 2, members: int = 1) -> Task:
+def _step(
+    series: str, size: int, *, rows: int = 64, width: int = 128, depth: int = 2, members: int = 1
+) -> Task:
     data: dict[str, Any] = {"x": (rows, width), "classes": 10}
     return Task(
         f"{series} = {size}", "mlp", {"data": data, "sizes": (*[width] * (depth + 1), 10)},

@@ -10,13 +10,27 @@ from benchmarks.workloads import LENET_LAYERS, WIDE_LAYERS, step_flops
 
 _JNN = Contender("jnn", "jnn_steps", 1)
 _EAGER = tuple(
-    Contender(f"PyTorch ({n} thread{'s' * (n > 1)})", "torch_steps", 1, environment=threads(n), needs="torch")
+    Contender(
+        f"PyTorch ({n} thread{'s' * (n > 1)})",
+        "torch_steps",
+        1,
+        environment=threads(n),
+        needs="torch",
+    )
     for n in (1, 2)
 )
-_COMPILED = Contender("torch.compile", "torch_steps_compiled", 1, environment=threads(2), needs="torch")
+_COMPILED = Contender(
+    "torch.compile", "torch_steps_compiled", 1, environment=threads(2), needs="torch"
+)
 _LINEN = Contender("Flax Linen", "linen_steps", 1)
 _EQUINOX = Contender("Equinox", "equinox_steps", 1, needs="equinox")
-_KERAS = Contender("Keras (JAX)", "keras_steps", 1, environment={"KERAS_BACKEND": "jax", **threads(2)}, needs="keras")
+_KERAS = Contender(
+    "Keras (JAX)",
+    "keras_steps",
+    1,
+    environment={"KERAS_BACKEND": "jax", **threads(2)},
+    needs="keras",
+)
 _ALL = (*_EAGER, _COMPILED, _LINEN, _EQUINOX, _KERAS)
 
 

@@ -4,15 +4,33 @@ from benchmarks.case import Bar, Case
 from benchmarks.contender import Contender, threads
 
 _LOOPS = (
-    Contender("PyTorch loop (1 thread)", "torch_eager", members=4, environment=threads(1), needs="torch"),
-    Contender("PyTorch loop (2 processes)", "torch_processes", members=4, environment=threads(1), needs="torch"),
+    Contender(
+        "PyTorch loop (1 thread)", "torch_eager", members=4, environment=threads(1), needs="torch"
+    ),
+    Contender(
+        "PyTorch loop (2 processes)",
+        "torch_processes",
+        members=4,
+        environment=threads(1),
+        needs="torch",
+    ),
 )
-_FUNC = Contender("torch.func ensemble (2 threads)", "torch_func", members=300, environment=threads(2), needs="torch")
+_FUNC = Contender(
+    "torch.func ensemble (2 threads)",
+    "torch_func",
+    members=300,
+    environment=threads(2),
+    needs="torch",
+)
 _EQUINOX = Contender("Equinox ensemble", "equinox_ensemble", members=300, needs="equinox")
 _LOOP_NAMES = tuple(c.name for c in _LOOPS)
 _SEARCHES = (
-    Contender("scikit-learn, RandomizedSearchCV", "search_sklearn", members=6, environment=threads(1)),
-    Contender("PyTorch loop, 1 thread", "search_torch", members=6, environment=threads(1), needs="torch"),
+    Contender(
+        "scikit-learn, RandomizedSearchCV", "search_sklearn", members=6, environment=threads(1)
+    ),
+    Contender(
+        "PyTorch loop, 1 thread", "search_torch", members=6, environment=threads(1), needs="torch"
+    ),
 )
 
 

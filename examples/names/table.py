@@ -38,9 +38,21 @@ LINEAR = [
         "initial values of variance 1 in PyTorch, U(-0.05, 0.05) in Keras, variance 1 / features in Flax and jnn. "
         "An id outside is an error in PyTorch, NaN in Flax and `jnn.modules`, the nearest row in `jnn.layers`",
     ),
-    Row("", "Dense(lora_rank=None)", "LoRA LoRALinear", "LoRA(alpha=None)", "lora(scale=1.0)", "Flax has scale 1"),
     Row(
-        "Dropout(p=0.5)", "Dropout", "Dropout", "Dropout", "dropout", "the rate is the share that is dropped everywhere"
+        "",
+        "Dense(lora_rank=None)",
+        "LoRA LoRALinear",
+        "LoRA(alpha=None)",
+        "lora(scale=1.0)",
+        "Flax has scale 1",
+    ),
+    Row(
+        "Dropout(p=0.5)",
+        "Dropout",
+        "Dropout",
+        "Dropout",
+        "dropout",
+        "the rate is the share that is dropped everywhere",
     ),
     Row(
         "Dropout2d(p=0.5)",
@@ -88,7 +100,13 @@ CONVOLUTION = [
     ),
     Row("", "GlobalAveragePooling1D GlobalAveragePooling2D", "", "", "global_avg_pool"),
     Row("", "GlobalMaxPooling1D GlobalMaxPooling2D", "", "", "global_max_pool"),
-    Row("AdaptiveAvgPool1d AdaptiveAvgPool2d", "AdaptiveAveragePooling2D", "", "", "adaptive_avg_pool"),
+    Row(
+        "AdaptiveAvgPool1d AdaptiveAvgPool2d",
+        "AdaptiveAveragePooling2D",
+        "",
+        "",
+        "adaptive_avg_pool",
+    ),
     Row("AdaptiveMaxPool1d AdaptiveMaxPool2d", "AdaptiveMaxPooling2D", "", "", "adaptive_max_pool"),
 ]
 
@@ -172,7 +190,13 @@ ATTENTION = [
         "a mask is True where a position may look; in PyTorch's module, where it may not. Keras asks for the features "
         "of one head. A position that may look nowhere gets 0 in jnn",
     ),
-    Row("", "", "", "MultiHeadAttention(rotary_base=None)", "rotary(base=10000.0) sinusoidal_positions(base=10000.0)"),
+    Row(
+        "",
+        "",
+        "",
+        "MultiHeadAttention(rotary_base=None)",
+        "rotary(base=10000.0) sinusoidal_positions(base=10000.0)",
+    ),
     Row(
         "TransformerEncoderLayer(norm_first=False,dim_feedforward=2048,dropout=0.1,activation=relu)",
         "",
@@ -218,20 +242,46 @@ ACTIVATION = [
         "",
         "elu(alpha=1.0) celu(alpha=1.0)",
     ),
-    Row("hardsigmoid", "hard_sigmoid", "hard_sigmoid", "", "hard_sigmoid", "relu6(x + 3) / 6 everywhere"),
+    Row(
+        "hardsigmoid",
+        "hard_sigmoid",
+        "hard_sigmoid",
+        "",
+        "hard_sigmoid",
+        "relu6(x + 3) / 6 everywhere",
+    ),
     Row("hardswish", "hard_swish hard_silu", "hard_swish hard_silu", "", "hard_swish hard_silu"),
     Row("hardtanh", "hard_tanh", "hard_tanh", "", "hard_tanh"),
     Row("silu", "swish", "swish", "", "swish", "another name of silu"),
     Row("mish softsign glu", "mish softsign glu", "soft_sign glu", "", "mish soft_sign glu"),
-    Row("PReLU(init=0.25)", "PReLU(alpha_initializer='Zeros')", "PReLU(negative_slope_init=0.01)", "", "prelu"),
     Row(
-        "", "sparse_plus sparse_sigmoid sparsemax squareplus", "", "", "sparse_plus sparse_sigmoid sparsemax squareplus"
+        "PReLU(init=0.25)",
+        "PReLU(alpha_initializer='Zeros')",
+        "PReLU(negative_slope_init=0.01)",
+        "",
+        "prelu",
+    ),
+    Row(
+        "",
+        "sparse_plus sparse_sigmoid sparsemax squareplus",
+        "",
+        "",
+        "sparse_plus sparse_sigmoid sparsemax squareplus",
     ),
     Row("Identity", "Identity", "identity", "", "identity"),
     Row("", "", "", "", "maxout", "Goodfellow et al. (2013)"),
 ]
 
-PENALTY = [Row("", "", "", "", "l1 l2 elastic_net", "PyTorch: the optimizer's weight_decay; Keras: kernel_regularizer")]
+PENALTY = [
+    Row(
+        "",
+        "",
+        "",
+        "",
+        "l1 l2 elastic_net",
+        "PyTorch: the optimizer's weight_decay; Keras: kernel_regularizer",
+    )
+]
 
 SECTIONS = {
     "Linear maps and dropout": LINEAR,

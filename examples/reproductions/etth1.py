@@ -24,7 +24,12 @@ import jnn
 LENGTH, BATCH = 336, 32
 TRAIN = 12 * 30 * 24  # hours
 PAPER = {  # horizon: MSE, MAE
-    "repeat-last": {96: (1.295, 0.713), 192: (1.325, 0.733), 336: (1.323, 0.744), 720: (1.339, 0.756)},
+    "repeat-last": {
+        96: (1.295, 0.713),
+        192: (1.325, 0.733),
+        336: (1.323, 0.744),
+        720: (1.339, 0.756),
+    },
     "NLinear": {96: (0.374, 0.394), 192: (0.408, 0.415), 336: (0.429, 0.427), 720: (0.440, 0.453)},
     "DLinear": {96: (0.375, 0.399), 192: (0.405, 0.416), 336: (0.439, 0.443), 720: (0.472, 0.490)},
 }
@@ -39,16 +44,24 @@ def forecasts(horizon: int) -> tuple[jnn.Dataset, jnn.Members]:
     return scaled, jnn.folds(data.splits)
 
 
-def errors(forecast: Callable[[np.ndarray], np.ndarray], data: jnn.Dataset, test: np.ndarray) -> np.ndarray:
+def errors(
+    forecast: Callable[[np.ndarray], np.ndarray], data: jnn.Dataset, test: np.ndarray
+) -> np.ndarray:
     """MSE and MAE of every member in every test window, [members, windows, 2]; `forecast` takes x [batch, time, 7]."""
     found = []
     for rows in np.array_split(test, 20):
-        gap = (forecast(data.x[rows]) - data.y[rows]).astype(np.float64)  # [members, batch, horizon, 7]
-        found.append(np.stack([np.mean(gap**2, axis=(2, 3)), np.mean(np.abs(gap), axis=(2, 3))], axis=-1))
+        gap = (forecast(data.x[rows]) - data.y[rows]).astype(
+            np.float64
+        )  # [members, batch, horizon, 7]
+        found.append(
+            np.stack([np.mean(gap**2, axis=(2, 3)), np.mean(np.abs(gap), axis=(2, 3))], axis=-1)
+        )
     return np.concatenate(found, axis=1)
 
 
-def train(name: str, horizon: int, data: jnn.Dataset, fold: jnn.Members, seeds: int, epochs: int) -> jnn.Result:
+def train(
+    name: str, horizon: int, data: jnn.Dataset, fold: jnn.Members, seeds: int, epochs: int
+) -> jnn.Result:
     """The population of all seeds of one model."""
     steps = -(-(TRAIN - LENGTH - horizon + 1) // BATCH)
     study = jnn.Study(
@@ -91,7 +104,9 @@ def main() -> None:
                 forecast = lambda x: x[None, :, -1:]  # noqa: E731
             else:
                 forecast = train(name, horizon, data, fold, seeds, epochs).outputs
-            rows += rows_of(f"{name} {horizon}", errors(forecast, data, parts.test), published[horizon])
+            rows += rows_of(
+                f"{name} {horizon}", errors(forecast, data, parts.test), published[horizon]
+            )
             seconds[f"{name} {horizon}"] = time.perf_counter() - started
     show(f"ETTh1, error on standardised values ({epochs} epochs at most)", rows)
     print({name: f"{s:.1f} s" for name, s in seconds.items()})
@@ -101,7 +116,9 @@ def main() -> None:
     for row in rows:
         exact = row.name.startswith("repeat-last") and not row.name.endswith("all windows")
         margin = 0.0005 if exact else (0.2 if options.quick else 0.05) * row.paper
-        assert abs(row.ours.mean - row.paper) <= margin, f"wanted {row.paper} for {row.name}, but got {row.ours}"
+        assert abs(row.ours.mean - row.paper) <= margin, (
+            f"wanted {row.paper} for {row.name}, but got {row.ours}"
+        )
 
 
 if __name__ == "__main__":

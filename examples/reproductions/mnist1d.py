@@ -70,12 +70,18 @@ def init_gru(key):
     """A GRU of 6 units in each direction, then 480 -> 10; PyTorch draws all of a GRU within 1 / sqrt(6)."""
 
     def direction(key):
-        inputs, recurrent = (draw(k, rows, 18, fan_in=6) for k, rows in zip(split(key), (1, 6), strict=True))
+        inputs, recurrent = (
+            draw(k, rows, 18, fan_in=6) for k, rows in zip(split(key), (1, 6), strict=True)
+        )
         names = {"input_kernel": inputs["kernel"], "recurrent_kernel": recurrent["kernel"]}
         return {**names, "bias": inputs["bias"], "recurrent_bias": recurrent["bias"]}
 
     forward, backward, output = split(key, 3)
-    return {"forward": direction(forward), "backward": direction(backward), "output": draw(output, 480, 10)}
+    return {
+        "forward": direction(forward),
+        "backward": direction(backward),
+        "output": draw(output, 480, 10),
+    }
 
 
 def gru_classifier(params, x):
@@ -100,7 +106,14 @@ def compare(name, accuracy) -> list[Row]:
     if name in NOTEBOOK:
         rows += [Row(f"{name}, notebook", last, NOTEBOOK[name], rounding=0.05)]
     if name == "logistic" and accuracy.sizes["epoch"] >= 25:
-        rows += [Row(f"{name} after 1000 steps, README", accuracy.sel(epoch=25).values, README[name], rounding=0.5)]
+        rows += [
+            Row(
+                f"{name} after 1000 steps, README",
+                accuracy.sel(epoch=25).values,
+                README[name],
+                rounding=0.5,
+            )
+        ]
     return rows
 
 
@@ -110,18 +123,24 @@ def main() -> None:
     jnn.use_cpu_cores()
     train, test = (jnn.data.load("mnist1d", split=part) for part in ("train", "test"))
     if "generated" in train.source:
-        sys.exit("wanted the published rows, but mnist1d/mnist1d.npz is not in the folder JNN_DATA; put it there")
+        sys.exit(
+            "wanted the published rows, but mnist1d/mnist1d.npz is not in the folder JNN_DATA; put it there"
+        )
     seeds, epochs = (2, 10) if options.quick else (20, 150)
     rows, seconds = [], {}
     for name in options.names:
         metrics = {"accuracy": jnn.metrics.accuracy}
         settings = {"epochs": epochs, "batch_size": 100, "order": "sequential"}
-        study = jnn.Study(MODELS[name], jnn.losses.softmax_cross_entropy, optax.adam(1e-2), metrics, **settings)
+        study = jnn.Study(
+            MODELS[name], jnn.losses.softmax_cross_entropy, optax.adam(1e-2), metrics, **settings
+        )
         started = time.perf_counter()
         result = jnn.run(study, train, jnn.seeds(seeds), test=test)
         seconds[name] = time.perf_counter() - started
         count = sum(a[0].size for a in jax.tree.leaves(result.trained.params))
-        assert count == PARAMETERS[name], f"wanted {PARAMETERS[name]} parameters of the {name}, but got {count}"
+        assert count == PARAMETERS[name], (
+            f"wanted {PARAMETERS[name]} parameters of the {name}, but got {count}"
+        )
         rows += compare(name, 100 * result.scores["accuracy"])
     show(f"MNIST-1D, test accuracy in % after {40 * epochs} steps", rows)
     print({name: f"{s:.1f} s" for name, s in seconds.items()})

@@ -53,7 +53,9 @@ def main() -> None:
     seconds = time.perf_counter() - started
     rows = [Row("CNN", 100 * result.final()["accuracy"].values, 99.17, rounding=0.005)]
     show(f"MNIST, test accuracy in % after {study.epochs} epochs", rows)
-    print(f"{seconds:.0f} s, {1e3 * result.timing['run'] / seeds / study.epochs / -(-train.rows // 128):.1f} ms a step")
+    print(
+        f"{seconds:.0f} s, {1e3 * result.timing['run'] / seeds / study.epochs / -(-train.rows // 128):.1f} ms a step"
+    )
     not_run = f"more than {seeds} seeds, for time"
     save("mnist_cnn", rows, options, seconds=seconds, epochs=study.epochs, not_run=not_run)
     least = 80 if options.quick else 98.5

@@ -26,7 +26,9 @@ def make_model(vocabulary: int):
     def model(rngs: nnx.Rngs) -> nnx.Module:
         net = jnn.models.TextCNN(vocabulary, 2, rngs=rngs)
         for conv in net.convs:
-            conv.kernel[...] = jax.random.uniform(rngs.params(), conv.kernel.shape, minval=-0.01, maxval=0.01)
+            conv.kernel[...] = jax.random.uniform(
+                rngs.params(), conv.kernel.shape, minval=-0.01, maxval=0.01
+            )
         net.output.kernel[...] = jnp.zeros_like(net.output.kernel[...])
         # Dropout there masks while training and halves the values after it; jnn's doubles what it keeps while training.
         net.output = nnx.Sequential(lambda values: values / 2, net.output)
@@ -48,7 +50,9 @@ def max_norm(limit: float) -> optax.GradientTransformation:
 
 def is_last_kernel(params):
     """True at the kernel of the last layer alone."""
-    return jax.tree.map_with_path(lambda path, _: {"output", "kernel"} <= {p.key for p in path}, params)
+    return jax.tree.map_with_path(
+        lambda path, _: {"output", "kernel"} <= {p.key for p in path}, params
+    )
 
 
 def main() -> None:
@@ -61,7 +65,9 @@ def main() -> None:
     study = jnn.Study(
         model=make_model(int(data.x.max()) + 1),
         loss=jnn.losses.softmax_cross_entropy,
-        optimizer=optax.chain(optax.adadelta(1.0, rho=0.95, eps=1e-6), optax.masked(max_norm(3.0), is_last_kernel)),
+        optimizer=optax.chain(
+            optax.adadelta(1.0, rho=0.95, eps=1e-6), optax.masked(max_norm(3.0), is_last_kernel)
+        ),
         metrics={"accuracy": jnn.metrics.accuracy},
         epochs=4 if options.quick else 25,
         batch_size=50,
@@ -80,10 +86,20 @@ def main() -> None:
     show(f"MR, accuracy in % on the test rows of {len(members)} of 10 folds", rows)
     print(f"{seconds:.0f} s; best epochs {result.scores['best_epoch'].values.tolist()}")
     not_run = f"{10 - len(members)} of 10 folds, for time; the interval is that of a share of {tested} test rows"
-    save("mr_textcnn", rows, options, seconds=seconds, epochs=study.epochs, folds=len(members), not_run=not_run)
+    save(
+        "mr_textcnn",
+        rows,
+        options,
+        seconds=seconds,
+        epochs=study.epochs,
+        folds=len(members),
+        not_run=not_run,
+    )
     if options.quick:  # too short for a score on test rows
         loss = float(result.scores["train_loss"][..., -1].mean())
-        assert loss < 0.688, f"wanted a training loss below 0.688, where guessing has 0.693, but got {loss:.4f}"
+        assert loss < 0.688, (
+            f"wanted a training loss below 0.688, where guessing has 0.693, but got {loss:.4f}"
+        )
     else:
         assert accuracy.mean() > 0.7, f"wanted more than 70 %, but got {rows[0].ours}"
 

@@ -32,7 +32,9 @@ def optimizer(steps: int) -> optax.GradientTransformation:
     """What nanoGPT's train.py does."""
     rate = optax.warmup_cosine_decay_schedule(0.0, 1e-3, 100, steps, end_value=1e-4)
     matrices = partial(jax.tree.map, lambda p: p.ndim >= 2)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.99, weight_decay=0.1, mask=matrices))
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(rate, b2=0.99, weight_decay=0.1, mask=matrices)
+    )
 
 
 def main() -> None:
@@ -62,7 +64,9 @@ def main() -> None:
     ]
     show(f"tinyshakespeare after {steps} steps", rows)
     print(f"{seconds:.1f} s for {seeds} seeds, compilation {result.timing['compile']:.1f} s")
-    not_run = "the GPU configuration (6 layers, width 384, 5000 iterations, best validation loss 1.4697)"
+    not_run = (
+        "the GPU configuration (6 layers, width 384, 5000 iterations, best validation loss 1.4697)"
+    )
     print("not run:", not_run)
     save("shakespeare", rows, options, seconds=seconds, steps=steps, not_run=not_run)
     least = 3.3 if options.quick else 1.95

@@ -59,7 +59,9 @@ class Row(NamedTuple):
             return (self.interval.high - self.interval.low) / 2 + self.rounding
         n, deviation = len(self.values), np.std(self.values, ddof=1)
         error = deviation if self.error is None else self.error
-        return float(t.ppf(0.975, n - 1) * math.hypot(deviation / math.sqrt(n), error) + self.rounding)
+        return float(
+            t.ppf(0.975, n - 1) * math.hypot(deviation / math.sqrt(n), error) + self.rounding
+        )
 
     @property
     def verdict(self) -> str:
@@ -78,12 +80,18 @@ class Row(NamedTuple):
 def arguments(doc: str, names: Sequence[str] = (), **defaults: int) -> argparse.Namespace:
     """The command line that all reproductions share; `names` may be chosen from, `defaults` are whole numbers."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a budget of seconds, to see that everything runs")
-    parser.add_argument("--output", type=Path, help="JSON file of the results; results/NAME.json unless --quick")
+    parser.add_argument(
+        "--quick", action="store_true", help="a budget of seconds, to see that everything runs"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="JSON file of the results; results/NAME.json unless --quick"
+    )
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     if names:
-        parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default")
+        parser.add_argument(
+            "names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default"
+        )
     options = parser.parse_args()
     if names:
         options.names = options.names or list(names)
@@ -96,7 +104,9 @@ def show(title: str, rows: Sequence[Row]) -> None:
     """Prints the table."""
     table = Table(title=title, title_justify="left")
     for column in ("", "ours, mean ± 95 %", "n", "paper", "ours - paper", "verdict"):
-        table.add_column(column, justify="left" if column in ("", "verdict") else "right", no_wrap=True)
+        table.add_column(
+            column, justify="left" if column in ("", "verdict") else "right", no_wrap=True
+        )
     for row in rows:
         table.add_row(*_cells(row))
     Console(width=120).print(table)
@@ -107,7 +117,13 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
     path = options.output or (None if options.quick else FOLDER / "results" / f"{name}.json")
     if path is None:
         return
-    record = {"reproduction": name, "quick": options.quick, **about, **machine(), "rows": [r.record() for r in rows]}
+    record = {
+        "reproduction": name,
+        "quick": options.quick,
+        **about,
+        **machine(),
+        "rows": [r.record() for r in rows],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, default=float) + "\n")
 
@@ -116,12 +132,23 @@ def machine() -> Mapping[str, Any]:
     """Processor, cores, versions, commit and date."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER, capture_output=True, text=True, check=False)
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
     versions = {name: metadata.version(name) for name in ("jax", "flax", "optax", "numpy")}
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    return {"date": today, "commit": git.stdout.strip(), "cpu": model, "cores": cores, "versions": versions}
+    return {
+        "date": today,
+        "commit": git.stdout.strip(),
+        "cpu": model,
+        "cores": cores,
+        "versions": versions,
+    }
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -130,5 +157,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     digits = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3
     mean = f"{ours.mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half > 0 else "")
     published = f"{row.paper:g}" + ("" if row.error is None else f" ± {row.error:.2g} (se)")
-    difference = f"{ours.mean - row.paper:+.{digits}f}" + (f" (± {row.margin:.{digits}f})" if half > 0 else "")
+    difference = f"{ours.mean - row.paper:+.{digits}f}" + (
+        f" (± {row.margin:.{digits}f})" if half > 0 else ""
+    )
     return row.name, mean, str(ours.n), published, difference, row.verdict

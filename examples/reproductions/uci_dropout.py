@@ -32,7 +32,12 @@ TAUS = {
 PAPER = {  # RMSE, its standard error, log-likelihood, its standard error
     "boston": (2.90, 0.18, -2.40, 0.04),
     "concrete": (4.82, 0.16, -2.93, 0.02),
-    "energy": (0.54, 0.01, -1.21, 0.01),  # 0.06 in print, 0.01 by the published values of each split
+    "energy": (
+        0.54,
+        0.01,
+        -1.21,
+        0.01,
+    ),  # 0.06 in print, 0.01 by the published values of each split
     "yacht": (0.67, 0.05, -1.25, 0.015),
 }
 
@@ -61,7 +66,13 @@ def make_study(data, rows: int, epochs: int) -> jnn.Study:
         return DropoutNet(data.x.shape[1], rngs=rngs)
 
     scaled = {"inputs": jnn.preprocess.standardize, "targets": jnn.preprocess.standardize}
-    settings = {"epochs": epochs, "evaluate_every": epochs, "batch_size": 128, "penalty": penalty, **scaled}
+    settings = {
+        "epochs": epochs,
+        "evaluate_every": epochs,
+        "batch_size": 128,
+        "penalty": penalty,
+        **scaled,
+    }
     return jnn.Study(model, jnn.losses.squared_error, optax.adam(1e-3, eps=1e-7), **settings)
 
 
@@ -70,14 +81,19 @@ def make_score(study: jnn.Study, samples: int):
 
     def one_pass(member, x, key):
         x = study.inputs.forward(member.scale[0], x)
-        y, _ = study.model.apply(member.params, member.model_state, x, key=key, train=True, hyper=member.hyper)
+        y, _ = study.model.apply(
+            member.params, member.model_state, x, key=key, train=True, hyper=member.hyper
+        )
         return study.targets.inverse(member.scale[1], y)[:, 0]
 
     def score(member, tau, x, y, key):
         def add(sums, i):
             predicted = one_pass(member, x, jax.random.fold_in(key, i))
             total, log_sum = sums
-            return (total + predicted, jnp.logaddexp(log_sum, -tau / 2 * (y - predicted) ** 2)), None
+            return (
+                total + predicted,
+                jnp.logaddexp(log_sum, -tau / 2 * (y - predicted) ** 2),
+            ), None
 
         zeros = jnp.zeros_like(y), jnp.full_like(y, -jnp.inf)
         (total, log_sum), _ = jax.lax.scan(add, zeros, jnp.arange(samples))
@@ -92,7 +108,9 @@ def evaluate(result: jnn.Result, data, folds, samples: int) -> tuple[np.ndarray,
     columns = result.members.columns()
     rows = np.stack([test for _, test in folds])[columns["fold"]]  # [members, rows]
     keys = jax.random.split(jax.random.key(1), len(rows))
-    spread = jax.sharding.NamedSharding(jax.make_mesh((jax.device_count(),), ("member",)), jax.P("member"))
+    spread = jax.sharding.NamedSharding(
+        jax.make_mesh((jax.device_count(),), ("member",)), jax.P("member")
+    )
     score = jax.jit(jax.vmap(make_score(result.study, samples)))
     arguments = (result.trained, np.float32(columns["tau"]), data.x[rows], data.y[rows], keys)
     return tuple(map(np.asarray, score(*jax.device_put(arguments, spread))))
@@ -113,17 +131,28 @@ def reproduce(name: str, epochs: int, samples: int, splits: int) -> tuple[list[R
     grid = one_per_split(inner) * jnn.grid(dropout_rate=RATES, tau=TAUS[name])
     searched = jnn.run(make_study(data, len(inner[0][0]), epochs), data, grid)
     _, likelihood = evaluate(searched, data, inner, samples)
-    best = likelihood.reshape(len(folds), -1).argmax(axis=1) + np.arange(len(folds)) * len(RATES) * len(TAUS[name])
+    best = likelihood.reshape(len(folds), -1).argmax(axis=1) + np.arange(len(folds)) * len(
+        RATES
+    ) * len(TAUS[name])
     chosen = {k: v[best] for k, v in grid.columns().items()}
     members = jnn.Members({"fold": chosen}, one_per_split(folds).split)
     refitted = jnn.run(make_study(data, len(folds[0][0]), epochs), data, members)
     rmse, likelihood = evaluate(refitted, data, folds, samples)
-    about = {"seconds": time.perf_counter() - started, "training": searched.timing["run"] + refitted.timing["run"]}
-    about |= {"compiling": searched.timing["compile"] + refitted.timing["compile"], "fits": len(grid) + len(members)}
+    about = {
+        "seconds": time.perf_counter() - started,
+        "training": searched.timing["run"] + refitted.timing["run"],
+    }
+    about |= {
+        "compiling": searched.timing["compile"] + refitted.timing["compile"],
+        "fits": len(grid) + len(members),
+    }
     about |= {"rates": chosen["dropout_rate"].tolist(), "taus": chosen["tau"].tolist()}
     paper_rmse, rmse_error, paper_likelihood, likelihood_error = PAPER[name]
     rows = [Row(f"{name}, RMSE", rmse, paper_rmse, rmse_error, 0.005)]
-    return [*rows, Row(f"{name}, log-likelihood", likelihood, paper_likelihood, likelihood_error, 0.005)], about
+    return [
+        *rows,
+        Row(f"{name}, log-likelihood", likelihood, paper_likelihood, likelihood_error, 0.005),
+    ], about
 
 
 def main() -> None:
@@ -135,13 +164,19 @@ def main() -> None:
     for name in options.names:
         found, about[name] = reproduce(name, epochs, samples, splits)
         rows += found
-        print(name, {k: round(v, 1) for k, v in about[name].items() if isinstance(v, float | int)}, flush=True)
+        print(
+            name,
+            {k: round(v, 1) for k, v in about[name].items() if isinstance(v, float | int)},
+            flush=True,
+        )
     show(f"MC dropout, {epochs} epochs, {samples} passes", rows)
     not_run = f"{sorted(set(TAUS) - set(options.names))} and the other sets of the paper"
     save("uci_dropout", rows, options, epochs=epochs, samples=samples, runs=about, not_run=not_run)
     for row in rows[::2]:
         deviation = jnn.data.load(row.name.split(",")[0]).y.std()
-        assert row.ours.mean < deviation, f"wanted {row.name} below {deviation:.3g}, which a constant has; {row.ours}"
+        assert row.ours.mean < deviation, (
+            f"wanted {row.name} below {deviation:.3g}, which a constant has; {row.ours}"
+        )
 
 
 if __name__ == "__main__":

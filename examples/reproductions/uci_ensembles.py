@@ -51,7 +51,9 @@ def variance(outputs):
 def negative_log_likelihood(outputs, targets):
     """(log v + (t - m)^2 / v + log 2 pi) / 2 per row."""
     v = variance(outputs)
-    return (jnp.log(v) + (targets.reshape(v.shape) - outputs[..., 0]) ** 2 / v + jnp.log(2 * jnp.pi)) / 2
+    return (
+        jnp.log(v) + (targets.reshape(v.shape) - outputs[..., 0]) ** 2 / v + jnp.log(2 * jnp.pi)
+    ) / 2
 
 
 def make_objective(ranges):
@@ -74,15 +76,21 @@ def ensemble(result: jnn.Result, data, folds) -> tuple[np.ndarray, np.ndarray]:
     """RMSE and NLL [splits, rates] of the mixtures of the networks of one split, taken as normal distributions."""
     shape = result.members.shape  # seeds, splits, rates
     outputs = result.outputs(data.x).reshape(*shape, data.rows, 2)
-    shift, scale = (a.reshape(*shape, 1) for a in result.trained.scale[1])  # of the targets, undone for the variance
+    shift, scale = (
+        a.reshape(*shape, 1) for a in result.trained.scale[1]
+    )  # of the targets, undone for the variance
     outputs[..., 1] = (outputs[..., 1] - shift) / scale
     means, variances = outputs[..., 0], np.asarray(variance(outputs)) * scale**2
     mean, second = means.mean(axis=0), (variances + means**2).mean(axis=0)  # [splits, rates, rows]
     spread = second - mean**2
     nll = (np.log(2 * np.pi * spread) + (data.y - mean) ** 2 / spread) / 2
     held_out = [rows for _, rows in folds]
-    rmse = [np.sqrt(((data.y - mean[i]) ** 2)[:, rows].mean(axis=1)) for i, rows in enumerate(held_out)]
-    return np.stack(rmse), np.stack([nll[i][:, rows].mean(axis=1) for i, rows in enumerate(held_out)])
+    rmse = [
+        np.sqrt(((data.y - mean[i]) ** 2)[:, rows].mean(axis=1)) for i, rows in enumerate(held_out)
+    ]
+    return np.stack(rmse), np.stack(
+        [nll[i][:, rows].mean(axis=1) for i, rows in enumerate(held_out)]
+    )
 
 
 def reproduce(name: str, epochs: int, splits: int) -> tuple[list[Row], dict]:
@@ -100,14 +108,26 @@ def reproduce(name: str, epochs: int, splits: int) -> tuple[list[Row], dict]:
         batch_size=100,
     )
     started = time.perf_counter()
-    result = jnn.run(study, data, jnn.seeds(NETWORKS) * jnn.folds(folds) * jnn.grid(learning_rate=RATES))
+    result = jnn.run(
+        study, data, jnn.seeds(NETWORKS) * jnn.folds(folds) * jnn.grid(learning_rate=RATES)
+    )
     rmse, nll = ensemble(result, data, folds)
     paper_rmse, rmse_spread, paper_nll, nll_spread = PAPER[name]
     rows = []
     for i, rate in enumerate(RATES):
-        rows.append(Row(f"{name}, Adam {rate:g}, RMSE", rmse[:, i], paper_rmse, rmse_spread / 20**0.5, 0.005))
-        rows.append(Row(f"{name}, Adam {rate:g}, NLL", nll[:, i], paper_nll, nll_spread / 20**0.5, 0.005))
-    return rows, {"seconds": time.perf_counter() - started, **result.timing, "networks": len(result.members)}
+        rows.append(
+            Row(
+                f"{name}, Adam {rate:g}, RMSE", rmse[:, i], paper_rmse, rmse_spread / 20**0.5, 0.005
+            )
+        )
+        rows.append(
+            Row(f"{name}, Adam {rate:g}, NLL", nll[:, i], paper_nll, nll_spread / 20**0.5, 0.005)
+        )
+    return rows, {
+        "seconds": time.perf_counter() - started,
+        **result.timing,
+        "networks": len(result.members),
+    }
 
 
 def main() -> None:
@@ -126,7 +146,9 @@ def main() -> None:
     for row in rows:
         if "0.01" in row.name and "RMSE" in row.name:
             deviation = jnn.data.load(row.name.split(",")[0]).y.std()
-            assert row.ours.mean < deviation, f"wanted {row.name} below {deviation:.3g}, a constant's; got {row.ours}"
+            assert row.ours.mean < deviation, (
+                f"wanted {row.name} below {deviation:.3g}, a constant's; got {row.ours}"
+            )
 
 
 if __name__ == "__main__":

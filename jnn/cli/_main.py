@@ -78,8 +78,17 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; what is wrong with the input is told in one sentence, with exit code 2."""
-    command: Any = tyro.cli(Command, prog="jnn", description="Train whole studies in one program.", args=arguments)  # type: ignore[arg-type]
-    actions = {Run: run, Resume: resume, Predict: predict, Models: list_models, Info: info, Data: manage_data}
+    command: Any = tyro.cli(
+        Command, prog="jnn", description="Train whole studies in one program.", args=arguments
+    )  # type: ignore[arg-type]
+    actions = {
+        Run: run,
+        Resume: resume,
+        Predict: predict,
+        Models: list_models,
+        Info: info,
+        Data: manage_data,
+    }
     try:
         actions[type(command)](command)
     except (ValueError, OSError) as error:
@@ -99,7 +108,10 @@ def run(command: Run) -> None:
     begun = time.perf_counter()
     _configure_jax()
     folder = _new_folder(command)
-    fields = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in dataclasses.asdict(command).items()}
+    fields = {
+        k: str(v) if isinstance(v, pathlib.Path) else v
+        for k, v in dataclasses.asdict(command).items()
+    }
     try:
         _train(recipe.prepare(command), folder, Console(), begun, json.dumps(fields, indent=1))
     finally:
@@ -146,9 +158,13 @@ def predict(command: Predict) -> None:
     setting = result.best().setting if command.members == "best" else {}
     chosen, diverged = usable(result.select(**setting) if setting else result)
     separator = command.separator or made.separator
-    count = predict_file(chosen, command.rows, command.out, batch=command.batch, separator=separator)
+    count = predict_file(
+        chosen, command.rows, command.out, batch=command.batch, separator=separator
+    )
     named = ", ".join(f"{k}={v:g}" for k, v in setting.items())
-    print(f"{count} rows by {len(chosen.members)} members{' of ' + named if named else ''}: {command.out}")
+    print(
+        f"{count} rows by {len(chosen.members)} members{' of ' + named if named else ''}: {command.out}"
+    )
     if diverged:
         print(f"{diverged} members whose training diverged are left out")
 
@@ -168,7 +184,9 @@ def info(command: Info) -> None:
     packages = ("jax", "jaxlib", "flax", "optax", "numpy")
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
     print(f"devices: {', '.join(map(str, jax.devices()))}")
-    print(f"compiled programs: {_cache_folder()}{'' if _cache_folder().is_dir() else ' (cannot be made)'}")
+    print(
+        f"compiled programs: {_cache_folder()}{'' if _cache_folder().is_dir() else ' (cannot be made)'}"
+    )
     print(f"data files: {data_folder()}")
 
 
@@ -200,7 +218,11 @@ def fetch_data(name: str) -> None:
             bars.update(tasks[path], completed=done, total=total)
 
         folder = fetch(name, progress=show)
-    print(f"{name} is in {folder}" if folder else f"{name} comes with a package or is generated: nothing to fetch")
+    print(
+        f"{name} is in {folder}"
+        if folder
+        else f"{name} comes with a package or is generated: nothing to fetch"
+    )
 
 
 def list_data() -> None:
@@ -211,7 +233,17 @@ def list_data() -> None:
 
     from jnn.data import describe
 
-    table = Table("name", "task", "rows", "shape", "licence", "here", box=box.SIMPLE, padding=(0, 0), pad_edge=False)
+    table = Table(
+        "name",
+        "task",
+        "rows",
+        "shape",
+        "licence",
+        "here",
+        box=box.SIMPLE,
+        padding=(0, 0),
+        pad_edge=False,
+    )
     for d in describe():
         shape = "x".join(map(str, d.shape))
         place = "yes" if d.is_available else "fetch" if d.can_be_fetched else "no"
@@ -223,15 +255,28 @@ def _check_out(command: Predict, made: Run) -> None:
     """Predictions are written where they take no other file's place but that of older ones."""
     kept = [command.rows, pathlib.Path(made.data), *(command.folder / name for name in _RUN_FILES)]
     if command.out.exists() and any(path.exists() and path.samefile(command.out) for path in kept):
-        raise ValueError(f"wanted a file of its own for the predictions, but {command.out} is needed; choose another")
+        raise ValueError(
+            f"wanted a file of its own for the predictions, but {command.out} is needed; choose another"
+        )
     if command.out.is_dir() or not command.out.absolute().parent.is_dir():
-        raise ValueError(f"wanted a file in a folder that is there, but got {command.out}; choose another, or make it")
+        raise ValueError(
+            f"wanted a file in a folder that is there, but got {command.out}; choose another, or make it"
+        )
 
 
-_RUN_FILES = ("command.json", "result.json", "run.json", "scores.nc", "members.safetensors", "curves.png")
+_RUN_FILES = (
+    "command.json",
+    "result.json",
+    "run.json",
+    "scores.nc",
+    "members.safetensors",
+    "curves.png",
+)
 
 
-def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = "") -> None:
+def _train(
+    job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, command: str = ""
+) -> None:
     """Trains and prints; writes the command into the folder once it is known that it can be carried out."""
     from jnn import plots
     from jnn.cli._progress import show
@@ -239,7 +284,9 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, co
 
     study, data, members = job
     console.print(f"{data!r}")
-    console.print(f"{study.model.name}, {members!r}, {study.epochs} epochs, batches of {study.batch_size}")
+    console.print(
+        f"{study.model.name}, {members!r}, {study.epochs} epochs, batches of {study.batch_size}"
+    )
     with show(console) as move_bar:
 
         def watch(status):
@@ -256,7 +303,9 @@ def _train(job: recipe.Job, folder: pathlib.Path, console: Any, begun: float, co
     plots.save(plots.learning_curves(result), folder / "curves.png")
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")
-    console.print(f"result: {folder}{os.sep} (scores.nc, members.safetensors, curves.png)", soft_wrap=True)
+    console.print(
+        f"result: {folder}{os.sep} (scores.nc, members.safetensors, curves.png)", soft_wrap=True
+    )
 
 
 def _configure_jax() -> None:
@@ -275,7 +324,11 @@ def _configure_jax() -> None:
 def _cache_folder() -> pathlib.Path:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "jnn" / "compiled"
+    return (
+        pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        / "jnn"
+        / "compiled"
+    )
 
 
 def _new_folder(command: Run) -> pathlib.Path:

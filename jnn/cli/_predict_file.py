@@ -12,7 +12,15 @@ from jnn._errors import reason_of
 from jnn.data import TextEncoding, read_series
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
-from jnn.result import Prediction, Result, check_batch, encoding_of, is_windowed, reads_texts, row_of
+from jnn.result import (
+    Prediction,
+    Result,
+    check_batch,
+    encoding_of,
+    is_windowed,
+    reads_texts,
+    row_of,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -21,7 +29,12 @@ _LARGEST = np.finfo(np.float32).max
 
 
 def predict_file(
-    result: Result, path: pathlib.Path, out: pathlib.Path, *, batch: int = 1024, separator: str | None = None
+    result: Result,
+    path: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    batch: int = 1024,
+    separator: str | None = None,
 ) -> int:
     """Writes what the members say of the rows in a file; returns the number of rows.
 
@@ -59,8 +72,12 @@ def usable(result: Result) -> tuple[Result, int]:
     ]
     finite = np.isfinite(columns).all(axis=0)
     if not finite.any():
-        raise ValueError("wanted members with finite scores, but all of them diverged; train anew by smaller steps")
-    return (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
+        raise ValueError(
+            "wanted members with finite scores, but all of them diverged; train anew by smaller steps"
+        )
+    return (
+        (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
+    )
 
 
 def _write(tables: "Iterable[pandas.DataFrame]", path: pathlib.Path) -> int:
@@ -73,7 +90,9 @@ def _write(tables: "Iterable[pandas.DataFrame]", path: pathlib.Path) -> int:
     return rows
 
 
-def _tables(result: Result, path: pathlib.Path, batch: int, separator: str | None) -> "Iterator[pandas.DataFrame]":
+def _tables(
+    result: Result, path: pathlib.Path, batch: int, separator: str | None
+) -> "Iterator[pandas.DataFrame]":
     """What is written, a piece at a time."""
     about = result.scores.attrs
     if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
@@ -82,17 +101,23 @@ def _tables(result: Result, path: pathlib.Path, batch: int, separator: str | Non
     count = 0  # of the rows that were read before
     for rows in _read(path, batch, separator, about):
         predictions = result.predictions(rows, batch=batch)
-        for first, piece in zip(_checks(rows, batch, count, path), predictions, strict=False):  # the checks never end
+        for first, piece in zip(
+            _checks(rows, batch, count, path), predictions, strict=False
+        ):  # the checks never end
             table = _table(result, piece)
             _check_answer(piece.mean, first, path)
             yield table
         count += len(rows)
 
 
-def _read(path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]) -> Iterator[Any]:
+def _read(
+    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+) -> Iterator[Any]:
     """The rows of a file in pieces, as arrays or texts; those of an array are one piece that stays on disk."""
     if not path.is_file():
-        raise ValueError(f"wanted a file with rows to predict, but there is none at {path}; check the path")
+        raise ValueError(
+            f"wanted a file with rows to predict, but there is none at {path}; check the path"
+        )
     suffix = uncompressed(path).suffix.lower()
     if suffix == ".txt" and reads_texts(about):
         yield _read_lines(path)
@@ -101,7 +126,9 @@ def _read(path: pathlib.Path, batch: int, separator: str | None, about: Mapping[
     elif suffix in (".csv", ".tsv", ".txt"):
         yield from _read_table(path, batch, separator, about)
     else:
-        raise ValueError(f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them")
+        raise ValueError(
+            f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them"
+        )
 
 
 def _read_array(path: pathlib.Path) -> np.ndarray:
@@ -134,7 +161,9 @@ def _read_table(
         text = [column.name for column in encoding.columns if column.categories is not None]
     for frame in read_pieces(path, batch, separator, text=text):
         if not len(frame):
-            raise ValueError(f"wanted rows to predict, but {path} has a header line only; add at least one row")
+            raise ValueError(
+                f"wanted rows to predict, but {path} has a header line only; add at least one row"
+            )
         yield encoding.encode(frame)
 
 
@@ -193,7 +222,9 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
         number += "_"
     columns = {number: np.arange(1, found.mean.shape[1] + 1)}
     columns |= {name: found.mean[0, :, i] for i, name in enumerate(names)}
-    return pandas.DataFrame(columns | {f"std({name})": found.std[0, :, i] for i, name in enumerate(names)})
+    return pandas.DataFrame(
+        columns | {f"std({name})": found.std[0, :, i] for i, name in enumerate(names)}
+    )
 
 
 def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":
@@ -214,7 +245,9 @@ def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":
             )
         columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
         columns |= {f"p({name})": mean[:, i] for i, name in enumerate(names)}
-        return pandas.DataFrame(columns | {f"std({name})": std[:, i] for i, name in enumerate(names)})
+        return pandas.DataFrame(
+            columns | {f"std({name})": std[:, i] for i, name in enumerate(names)}
+        )
     if len(names) != mean.shape[1]:
         names = [f"y{i}" for i in range(mean.shape[1])] if mean.shape[1] > 1 else ["y"]
     columns = {name: mean[:, i] for i, name in enumerate(names)}

@@ -74,7 +74,9 @@ def command_of(folder: pathlib.Path) -> Run:
 
     path = folder / "command.json"
     if not path.exists():
-        raise ValueError(f"wanted the folder of a run, but {folder} has no command.json; see results/")
+        raise ValueError(
+            f"wanted the folder of a run, but {folder} has no command.json; see results/"
+        )
     fields = read_json(path)
     try:
         return Run(**{**fields, "grid": fields["grid"] and tuple(fields["grid"]), "out": folder})
@@ -133,15 +135,21 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:
     for word in words:
         name, equals, values = (part.strip() for part in word.partition("="))
         if name in settings:
-            raise ValueError(f"wanted each name once after --grid, but got {name!r} again; write {name}=first,second")
+            raise ValueError(
+                f"wanted each name once after --grid, but got {name!r} again; write {name}=first,second"
+            )
         try:
             settings[name] = [float(v) for v in values.split(",")]
         except ValueError:
             equals = ""
         if not equals or not name:
-            raise ValueError(f"wanted name=number,number after --grid, but got {word!r}; e.g. learning_rate=1e-3,1e-2")
+            raise ValueError(
+                f"wanted name=number,number after --grid, but got {word!r}; e.g. learning_rate=1e-3,1e-2"
+            )
     if not settings:
-        raise ValueError("wanted settings after --grid, but got none; write e.g. learning_rate=1e-3,1e-2")
+        raise ValueError(
+            "wanted settings after --grid, but got none; write e.g. learning_rate=1e-3,1e-2"
+        )
     return settings
 
 
@@ -160,17 +168,23 @@ def _load(command: Run) -> Dataset:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "--horizon", "none")
     if command.target is None:
-        raise ValueError(f"wanted the column to predict from {path}, but got none; add --target COLUMN")
+        raise ValueError(
+            f"wanted the column to predict from {path}, but got none; add --target COLUMN"
+        )
     names = _names(command.target)
     target, drop = names[0] if len(names) == 1 else names, _names(command.drop)
-    return Dataset.from_csv(path, target, task=command.task, text=command.text, drop=drop, separator=command.separator)
+    return Dataset.from_csv(
+        path, target, task=command.task, text=command.text, drop=drop, separator=command.separator
+    )
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(command, ("task", "text"), "a table without --horizon", "the steps of a series")
     window = 96 if command.window is None else command.window
     channels, drop = _names(command.target), _names(command.drop)
-    return Dataset.from_series(path, window, horizon, channels=channels, drop=drop, separator=command.separator)
+    return Dataset.from_series(
+        path, window, horizon, channels=channels, drop=drop, separator=command.separator
+    )
 
 
 def _refuse(command: Run, options: Sequence[str], wanted: str, got: str) -> None:
@@ -199,13 +213,21 @@ def _optimizer(settings: dict[str, list[float]]) -> Callable[[Any], optax.Gradie
 
 
 def _settings(command: Run) -> dict[str, list[float]]:
-    return {"learning_rate": list(_LEARNING_RATES)} if command.grid is None else parse_grid(command.grid)
+    return (
+        {"learning_rate": list(_LEARNING_RATES)}
+        if command.grid is None
+        else parse_grid(command.grid)
+    )
 
 
 def _kind(shape: tuple[int, ...], is_ids: bool, is_windows: bool) -> str:
     if is_ids:
         return "tokens" if is_windows else "texts"
-    return "series" if is_windows else {1: "vectors", 2: "signals", 3: "images"}.get(len(shape), "arrays")
+    return (
+        "series"
+        if is_windows
+        else {1: "vectors", 2: "signals", 3: "images"}.get(len(shape), "arrays")
+    )
 
 
 # A pixel's place in an image says little, its channel much; so does a step's place in a series.

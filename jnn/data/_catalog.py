@@ -21,9 +21,28 @@ from jnn.data._sources import UCI_FILES
 
 _CC_BY = "CC BY 4.0"
 _NONE = "none stated"
-_IDX = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-_CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-_MOSAICS = ("train-labels-idx1-ubyte.gz", "test-labels-idx1-ubyte.gz", *(f"train_{i}.webp" for i in range(1, 6)))
+_IDX = tuple(
+    f"{part}-{kind}-ubyte.gz"
+    for part in ("train", "t10k")
+    for kind in ("images-idx3", "labels-idx1")
+)
+_CLOTHES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+_MOSAICS = (
+    "train-labels-idx1-ubyte.gz",
+    "test-labels-idx1-ubyte.gz",
+    *(f"train_{i}.webp" for i in range(1, 6)),
+)
 
 # Constants of a format, such as pixels that count 0..16, are divided out here; whatever is learned from rows is not.
 _BUNDLED = {
@@ -98,7 +117,12 @@ _IMAGES = {
         (28, 28, 1),
         "https://github.com/zalandoresearch/fashion-mnist",
         "MIT",
-        (Form(partial(read_idx, target_names=_CLOTHES), tuple(f"fashion_mnist/{file}" for file in _IDX)),),
+        (
+            Form(
+                partial(read_idx, target_names=_CLOTHES),
+                tuple(f"fashion_mnist/{file}" for file in _IDX),
+            ),
+        ),
     ),
     "cifar10": Entry(
         "classification",
@@ -142,10 +166,18 @@ def _wine_quality(colour: str, rows: int) -> Entry:
 
 
 _TABLES = {
-    "boston": _uci("bostonHousing", 506, 13, "9dcebd107370939993bab7a0544b87a684cd2c9c8a519d7286585fb91962eda5"),
-    "concrete": _uci("concrete", 1030, 8, "9ab98679007efa2d23459a936d7c67053a4b50e9f8b97223349eba9ed826ec58"),
-    "energy": _uci("energy", 768, 8, "d750d3cffce908b3d53318b304298327f120ebab11711d39c4144bf7569c0459"),
-    "yacht": _uci("yacht", 308, 6, "7f8698bcd31eee8147290b4ee8fa7f5051a97ea454ca3beaffdc288e4ed16f29"),
+    "boston": _uci(
+        "bostonHousing", 506, 13, "9dcebd107370939993bab7a0544b87a684cd2c9c8a519d7286585fb91962eda5"
+    ),
+    "concrete": _uci(
+        "concrete", 1030, 8, "9ab98679007efa2d23459a936d7c67053a4b50e9f8b97223349eba9ed826ec58"
+    ),
+    "energy": _uci(
+        "energy", 768, 8, "d750d3cffce908b3d53318b304298327f120ebab11711d39c4144bf7569c0459"
+    ),
+    "yacht": _uci(
+        "yacht", 308, 6, "7f8698bcd31eee8147290b4ee8fa7f5051a97ea454ca3beaffdc288e4ed16f29"
+    ),
     "wine_quality_red": _wine_quality("red", 1599),
     "wine_quality_white": _wine_quality("white", 4898),
     "california_housing": Entry(

@@ -69,7 +69,10 @@ _TEXTS = {
         (128,),
         "https://github.com/mhjabreel/CharCnn_Keras, the test part alone (Zhang et al. 2015)",
         "non-commercial",
-        (Form(read_ag_news_test, ("ag_news/test.csv.gz",)), Form(read_ag_news_test, ("ag_news/test.csv",))),
+        (
+            Form(read_ag_news_test, ("ag_news/test.csv.gz",)),
+            Form(read_ag_news_test, ("ag_news/test.csv",)),
+        ),
         _TEXT,
     ),
 }

@@ -9,9 +9,13 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
     """Rows first, at least one feature, numbers only, all of them finite."""
     _check_numbers(x, "x")
     if x.ndim < 2:
-        raise ValueError(f"wanted x of shape [rows, *features], got {x.shape}: for a single feature pass x[:, None]")
+        raise ValueError(
+            f"wanted x of shape [rows, *features], got {x.shape}: for a single feature pass x[:, None]"
+        )
     if x.size == 0:
-        raise ValueError(f"wanted at least one row and one feature, got x of shape {x.shape}: the data are empty")
+        raise ValueError(
+            f"wanted at least one row and one feature, got x of shape {x.shape}: the data are empty"
+        )
     if feature_names and len(feature_names) != x.shape[-1]:
         raise ValueError(
             f"wanted a name for each of the {x.shape[-1]} features, got {len(feature_names)}: "
@@ -56,9 +60,13 @@ def check_texts(texts: Iterable[str]) -> list[str]:
 def check_labels(y: np.ndarray, classes: int) -> None:
     """Labels are integers from 0 to classes - 1: one per row, or one per position of it."""
     if y.ndim == 0 or y.shape[1:] == (1,):
-        raise ValueError(f"wanted one label per row or position, got y of shape {y.shape}: pass y[:, 0]")
+        raise ValueError(
+            f"wanted one label per row or position, got y of shape {y.shape}: pass y[:, 0]"
+        )
     if y.dtype.kind not in "iu":
-        raise ValueError(f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them")
+        raise ValueError(
+            f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them"
+        )
     outside = np.flatnonzero((y < 0) | (y >= classes))
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
@@ -71,15 +79,24 @@ def check_labels(y: np.ndarray, classes: int) -> None:
 
 def check_not_one_hot(y: np.ndarray) -> None:
     """Rows of a single 1 among zeros are one label written out, not a label for each position."""
-    if y.ndim > 1 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all():
-        raise ValueError(f"wanted one label per row, got one-hot rows of shape {y.shape}: pass y.argmax(-1)")
+    if (
+        y.ndim > 1
+        and y.dtype.kind in "biuf"
+        and ((y == 0) | (y == 1)).all()
+        and (y.sum(axis=-1) == 1).all()
+    ):
+        raise ValueError(
+            f"wanted one label per row, got one-hot rows of shape {y.shape}: pass y.argmax(-1)"
+        )
 
 
 def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
     """Finite numbers: one per row, or an array of them; the names are those of the last axis."""
     _check_numbers(y, "y")
     if y.ndim == 0 or y.size == 0:
-        raise ValueError(f"wanted y of shape [rows, *outputs], got {y.shape}: the data have no targets")
+        raise ValueError(
+            f"wanted y of shape [rows, *outputs], got {y.shape}: the data have no targets"
+        )
     outputs = 1 if y.ndim == 1 else y.shape[-1]
     if target_names and len(target_names) != outputs:
         raise ValueError(

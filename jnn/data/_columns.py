@@ -20,11 +20,15 @@ _UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a n
 def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
     """The columns of a table under their names as text, each of which must be there once."""
     if not (hasattr(frame, "columns") and hasattr(frame, "items")):
-        raise ValueError(f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it")
+        raise ValueError(
+            f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it"
+        )
     columns = {str(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
         twice = repeated([*map(str, frame.columns)])
-        raise ValueError(f"wanted columns of different names, got {twice} more than once: rename them")
+        raise ValueError(
+            f"wanted columns of different names, got {twice} more than once: rename them"
+        )
     return columns
 
 
@@ -134,7 +138,9 @@ def _refuse_type(name: str, what: str) -> NoReturn:
 def _counts_rows(values: "pd.Series") -> bool:
     """Whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
     numbers = values.to_numpy()
-    return values.dtype.kind in "iu" and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+    return (
+        values.dtype.kind in "iu" and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+    )
 
 
 def _row(column: "pd.Series", place: int) -> int:

@@ -44,7 +44,9 @@ def _between(path: str | PathLike[str], separator: str | None) -> str:
     """The separator that was given, where a shell may have written a tab as \\t, or that of the name."""
     separator = "\t" if separator == r"\t" else separator or separator_of(path)
     if len(separator) != 1:
-        raise ValueError(f"wanted one character between the columns, got {separator!r}: use e.g. ';'")
+        raise ValueError(
+            f"wanted one character between the columns, got {separator!r}: use e.g. ';'"
+        )
     return separator
 
 
@@ -58,17 +60,30 @@ def read_header(path: str | PathLike[str], separator: str | None = None) -> list
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"wanted a CSV file, got {str(path)!r}, which is no file: check the path")
+        raise FileNotFoundError(
+            f"wanted a CSV file, got {str(path)!r}, which is no file: check the path"
+        )
     # As two rows of text: pandas would rename a column that comes again, and take what is too much as names of rows.
     with as_one_sentence(path):
-        rows = pd.read_csv(path, sep=_between(path, separator), header=None, nrows=2, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(
+            path,
+            sep=_between(path, separator),
+            header=None,
+            nrows=2,
+            dtype=str,
+            keep_default_na=False,
+        )
     names = [name or f"Unnamed: {i}" for i, name in enumerate(rows.iloc[0])]  # as pandas calls them
     if twice := repeated(names):
-        raise ValueError(f"wanted columns of different names, got {twice} more than once in {path}: rename them")
+        raise ValueError(
+            f"wanted columns of different names, got {twice} more than once in {path}: rename them"
+        )
     return names
 
 
-def read_csv(path: str | PathLike[str], separator: str | None = None, *, text: Collection[str] = ()) -> "pd.DataFrame":
+def read_csv(
+    path: str | PathLike[str], separator: str | None = None, *, text: Collection[str] = ()
+) -> "pd.DataFrame":
     """The table in a CSV file.
 
     Args:
@@ -86,7 +101,11 @@ def read_csv(path: str | PathLike[str], separator: str | None = None, *, text: C
 
 
 def read_pieces(
-    path: str | PathLike[str], rows: int, separator: str | None = None, *, text: Collection[str] = ()
+    path: str | PathLike[str],
+    rows: int,
+    separator: str | None = None,
+    *,
+    text: Collection[str] = (),
 ) -> "Iterator[pd.DataFrame]":
     """The table of `read_csv` in pieces of so many rows; one without rows where there is a header only."""
     import pandas as pd
@@ -106,14 +125,23 @@ def as_one_sentence(
     """What a damaged file, or one that nothing here unpacks, makes its reader raise, as a ValueError."""
     import pandas as pd
 
-    damaged = (OSError, EOFError, UnicodeDecodeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+    damaged = (
+        OSError,
+        EOFError,
+        UnicodeDecodeError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    )
     try:
         yield
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ImportError, *damaged) as error:
         raise ValueError(f"wanted {wanted}, got {str(path)!r}: {reason_of(error)}") from error
 
 
-def _types(path: str | PathLike[str], separator: str | None, text: Collection[str]) -> dict[Hashable, type]:
+def _types(
+    path: str | PathLike[str], separator: str | None, text: Collection[str]
+) -> dict[Hashable, type]:
     """Of the columns that are not to be inferred, once the header and the lines have been found right."""
     names = read_header(path, separator)
     if len(names) == 1:
@@ -128,7 +156,13 @@ def _check_lines(path: str | PathLike[str], separator: str) -> None:
     """
     import pandas as pd
 
-    options: dict[str, Any] = {"sep": separator, "header": None, "dtype": str, "na_filter": False, "chunksize": _LINES}
+    options: dict[str, Any] = {
+        "sep": separator,
+        "header": None,
+        "dtype": str,
+        "na_filter": False,
+        "chunksize": _LINES,
+    }
     with (
         as_one_sentence(path),
         pd.read_csv(path, skip_blank_lines=False, **options) as lines,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jnn.data._check import check_features, check_name, check_not_one_hot, check_rows, check_texts, check_varies
+from jnn.data._check import (
+    check_features,
+    check_name,
+    check_not_one_hot,
+    check_rows,
+    check_texts,
+    check_varies,
+)
 from jnn.data._columns import Names, as_names, check_known, columns_by_name
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
@@ -56,7 +63,10 @@ class Dataset:
 
     def __post_init__(self):
         check_name(self.name)
-        x, y = (as_array(a.values if isinstance(a, Windows) else a, n) for n, a in (("x", self.x), ("y", self.y)))
+        x, y = (
+            as_array(a.values if isinstance(a, Windows) else a, n)
+            for n, a in (("x", self.x), ("y", self.y))
+        )
         groups = None if self.groups is None else np.asarray(self.groups)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         x = single_precision(x)
@@ -64,16 +74,29 @@ class Dataset:
         check_rows(x, y=y, groups=groups, texts=texts)
         y, target_names = checked_target(y, self.task, self.target_names)
         arrays: dict[str, Any] = {"x": read_only(x), "y": read_only(y)}
-        arrays |= {name: None if a is None else read_only(a) for name, a in (("groups", groups), ("texts", texts))}
+        arrays |= {
+            name: None if a is None else read_only(a)
+            for name, a in (("groups", groups), ("texts", texts))
+        }
         for name, a in (("x", self.x), ("y", self.y)):
-            arrays[name] = dataclasses.replace(a, values=arrays[name]) if isinstance(a, Windows) else arrays[name]
+            arrays[name] = (
+                dataclasses.replace(a, values=arrays[name])
+                if isinstance(a, Windows)
+                else arrays[name]
+            )
         names = {"feature_names": tuple(map(str, self.feature_names)), "target_names": target_names}
         for field, value in {**arrays, **names}.items():
             object.__setattr__(self, field, value)
 
     @classmethod
     def from_arrays(
-        cls, x: ArrayLike, y: ArrayLike, *, task: Task | None = None, ids: bool = False, **fields: Any
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        task: Task | None = None,
+        ids: bool = False,
+        **fields: Any,
     ) -> "Dataset":
         """A data set from anything that NumPy can read; `fields` are the other fields of `Dataset`.
 
@@ -149,7 +172,12 @@ class Dataset:
             fields = {"name": "table", "target_names": names, "column": str(text), **fields}
             return cls.from_texts(list(map(str, features[str(text)])), y, task=task, **fields)
         encoding = fit_encoding(features)
-        fields = {"name": "table", "target_names": names, "feature_names": encoding.feature_names, **fields}
+        fields = {
+            "name": "table",
+            "target_names": names,
+            "feature_names": encoding.feature_names,
+            **fields,
+        }
         return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
 
     @classmethod
@@ -180,7 +208,9 @@ class Dataset:
         return cls.from_arrays(ids, labels, ids=True, **{"name": "texts", **kept, **fields})
 
     @classmethod
-    def from_huggingface(cls, rows: Any, x: str | Sequence[str], y: str, **fields: Any) -> "Dataset":
+    def from_huggingface(
+        cls, rows: Any, x: str | Sequence[str], y: str, **fields: Any
+    ) -> "Dataset":
         """A data set from columns of a Hugging Face data set (one split of it), by their names.
 
         A column of text becomes token ids as in `from_texts`; images become [rows, height, width, channels] in 0..1;
@@ -221,13 +251,17 @@ class Dataset:
             fields = {"feature_names": names, **fields}
         values = as_float(as_array(values, "the series"))
         if values.ndim != 2:
-            raise ValueError(f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]")
+            raise ValueError(
+                f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]"
+            )
         span = checked_span(len(values), length, horizon)
         x, y = Windows(values, length, 0, span), Windows(values, horizon, length, span)
         return cls(x, y, "regression", **{"name": "series", **fields})
 
     @classmethod
-    def from_tokens(cls, ids: ArrayLike, length: int, *, classes: int | None = None, **fields: Any) -> "Dataset":
+    def from_tokens(
+        cls, ids: ArrayLike, length: int, *, classes: int | None = None, **fields: Any
+    ) -> "Dataset":
         """Language modelling: from `length` token ids of a text [time] to the ids one step later, from every step on.
 
         x and y are [rows, length], rows = time - length. The classes are the ids 0..classes-1, or those of
@@ -238,7 +272,9 @@ class Dataset:
         """
         ids = single_precision(as_ids(as_array(ids, "the text")))
         if ids.ndim != 1:
-            raise ValueError(f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first")
+            raise ValueError(
+                f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first"
+            )
         span = checked_span(len(ids), length, 1)
         names = tuple(map(str, range(classes or int(ids.max()) + 1)))
         x, y = Windows(ids, length, 0, span), Windows(ids, length, 1, span)
@@ -278,15 +314,23 @@ class Dataset:
         """
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
         if isinstance(self.x, Windows) and isinstance(self.y, Windows):
-            return dataclasses.replace(self, x=self.x.stretch(rows), y=self.y.stretch(rows), splits=())
+            return dataclasses.replace(
+                self, x=self.x.stretch(rows), y=self.y.stretch(rows), splits=()
+            )
         groups = None if self.groups is None else self.groups[rows]
         texts = None if self.texts is None else self.texts[rows]
-        return dataclasses.replace(self, x=self.x[rows], y=self.y[rows], groups=groups, texts=texts, splits=())
+        return dataclasses.replace(
+            self, x=self.x[rows], y=self.y[rows], groups=groups, texts=texts, splits=()
+        )
 
     def __len__(self) -> int:
         return self.rows
 
     def __repr__(self) -> str:
-        targets = f"{self.classes} classes" if self.task == "classification" else f"{self.outputs} outputs"
+        targets = (
+            f"{self.classes} classes"
+            if self.task == "classification"
+            else f"{self.outputs} outputs"
+        )
         targets = "1 output" if targets == "1 outputs" else targets
         return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {self.x.shape[1:]}, {targets}"

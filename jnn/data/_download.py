@@ -16,7 +16,10 @@ Progress = Callable[[Path, int, int | None], None]
 _TRIES = 3  # per address, each going on where the last one was cut off
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20
-_FAILURES = (OSError, http.client.HTTPException)  # URLError, refused and cut connections, time-outs, a full disk
+_FAILURES = (
+    OSError,
+    http.client.HTTPException,
+)  # URLError, refused and cut connections, time-outs, a full disk
 
 
 def download(
@@ -58,7 +61,10 @@ def download(
         reasons.append(str(error))
     if path.is_file() and fits(path, digest):
         return path
-    known, place = f" ({digest})" if digest else "", path.relative_to(folder or path.parent.parent).as_posix()
+    known, place = (
+        f" ({digest})" if digest else "",
+        path.relative_to(folder or path.parent.parent).as_posix(),
+    )
     raise FileNotFoundError(
         f"wanted the file {path.name}{known}, but {'; '.join(reasons)}: get it elsewhere and "
         f"put it at {path}, or set JNN_DATA to a folder that holds {place}"
@@ -83,7 +89,9 @@ def _get(url: str, path: Path, digest: str, progress: Progress | None) -> str:
             is_resumed = _append(url, partial, path, progress)
         except urllib.error.HTTPError as error:
             reason = f"answered {error.code} {error.reason}"
-            if error.code != 416:  # the server will not change its mind; 416: the partial file is longer than the whole
+            if (
+                error.code != 416
+            ):  # the server will not change its mind; 416: the partial file is longer than the whole
                 return reason
             partial.unlink(missing_ok=True)
             continue
@@ -111,7 +119,9 @@ def _append(url: str, partial: Path, path: Path, progress: Progress | None) -> b
         length = answer.headers.get("Content-Length")
         total = None if length is None else begun + int(length)
         with partial.open("ab" if is_resumed else "wb") as file:
-            done = begun + _copy(answer, file, lambda done: progress and progress(path, begun + done, total))
+            done = begun + _copy(
+                answer, file, lambda done: progress and progress(path, begun + done, total)
+            )
     if total is not None and done < total:
         raise ConnectionError(f"was cut off after {done} of {total} bytes")
     return is_resumed

@@ -22,6 +22,8 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
     source: str
     licence: str
-    forms: tuple[Form, ...]  # the first one that is there is read; else the first one that has addresses is fetched
+    forms: tuple[
+        Form, ...
+    ]  # the first one that is there is read; else the first one that has addresses is fetched
     options: tuple[str, ...] = ()  # keyword arguments of every reader that `load` hands on
     fallback: Callable[[], Dataset] | None = None  # what is made where the files are absent

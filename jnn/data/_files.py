@@ -8,7 +8,16 @@ import numpy as np
 from jnn.data._dataset import Dataset, Split
 
 _ADULT_COLUMNS = (
-    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
+    *(
+        "age",
+        "workclass",
+        "fnlwgt",
+        "education",
+        "education-num",
+        "marital-status",
+        "occupation",
+        "relationship",
+    ),
     *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
 )
 
@@ -32,12 +41,16 @@ def read_uci(path: Path) -> Dataset:
 def read_uci_text(sha256: str, data: Path, features: Path, target: Path, *indices: Path) -> Dataset:
     """The same from the text files that are published: a table, the columns to take of it, and rows of each split."""
     table = np.loadtxt(data)
-    columns, output, *rows = (np.loadtxt(path, ndmin=1).astype(np.int32) for path in (features, target, *indices))
+    columns, output, *rows = (
+        np.loadtxt(path, ndmin=1).astype(np.int32) for path in (features, target, *indices)
+    )
     x, y = table[:, columns].astype(np.float32), table[:, output[0]]
     found = hashlib.sha256(b"".join(a.tobytes() for a in (x, y, *rows))).hexdigest()
     if found != sha256:
         raise ValueError(f"the table and its splits have the sha256 {found}, not {sha256}")
-    return Dataset.from_arrays(x, y, task="regression", splits=tuple(zip(rows[::2], rows[1::2], strict=True)))
+    return Dataset.from_arrays(
+        x, y, task="regression", splits=tuple(zip(rows[::2], rows[1::2], strict=True))
+    )
 
 
 def read_optdigits(train: Path, test: Path) -> Dataset:
@@ -53,10 +66,17 @@ def read_adult(train: Path, test: Path) -> Dataset:
     import pandas as pd
 
     options = {"names": _ADULT_COLUMNS, "skipinitialspace": True, "keep_default_na": False}
-    parts = [pd.read_csv(train, **options), pd.read_csv(test, skiprows=1, **options)]  # line 1 is a comment
+    parts = [
+        pd.read_csv(train, **options),
+        pd.read_csv(test, skiprows=1, **options),
+    ]  # line 1 is a comment
     table = pd.concat(parts, ignore_index=True)
-    table["income"] = table["income"].str.rstrip(".")  # the test file ends its labels with a full stop
-    return Dataset.from_dataframe(table, "income", splits=(_first_and_rest(len(parts[0]), len(table)),))
+    table["income"] = table["income"].str.rstrip(
+        "."
+    )  # the test file ends its labels with a full stop
+    return Dataset.from_dataframe(
+        table, "income", splits=(_first_and_rest(len(parts[0]), len(table)),)
+    )
 
 
 def read_wine_quality(path: Path) -> Dataset:
@@ -83,7 +103,11 @@ def read_airline_passengers(path: Path, lags: int = 12) -> Dataset:
     names = tuple(f"{lag} months before" for lag in range(lags, 0, -1))
     splits = (_first_and_rest(len(series) * 2 // 3 - lags, len(windows)),)
     return Dataset.from_arrays(
-        windows[:, :-1], windows[:, -1], feature_names=names, target_names=("passengers",), splits=splits
+        windows[:, :-1],
+        windows[:, -1],
+        feature_names=names,
+        target_names=("passengers",),
+        splits=splits,
     )
 
 

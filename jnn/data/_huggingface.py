@@ -16,10 +16,14 @@ def read_columns(
     features = (x,) if isinstance(x, str) else tuple(x)
     known = getattr(rows, "column_names", None)
     if not isinstance(known, list):
-        raise ValueError(f"wanted one split of a Hugging Face data set, but got {type(rows).__name__}; choose a split")
+        raise ValueError(
+            f"wanted one split of a Hugging Face data set, but got {type(rows).__name__}; choose a split"
+        )
     absent = sorted({*features, y} - set(known))
     if absent:
-        raise ValueError(f"wanted columns among {sorted(known)}, but got {absent}; check the spelling")
+        raise ValueError(
+            f"wanted columns among {sorted(known)}, but got {absent}; check the spelling"
+        )
     labels = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)
     names = {"target_names": tuple(labels)} if labels else {}
     values = list(rows[features[0]])

@@ -10,11 +10,26 @@ import numpy as np
 
 from jnn.data._dataset import Dataset
 
-_OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_OBJECTS = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 
 def read_idx(
-    train_images: Path, train_labels: Path, test_images: Path, test_labels: Path, target_names: Sequence[str] = ()
+    train_images: Path,
+    train_labels: Path,
+    test_images: Path,
+    test_labels: Path,
+    target_names: Sequence[str] = (),
 ) -> Dataset:
     """Grey images in the idx format of MNIST."""
     images = [_read_idx_array(path) for path in (train_images, test_images)]
@@ -42,17 +57,23 @@ def read_cifar10_binary(archive: Path) -> Dataset:
     with tarfile.open(archive) as tar:
         for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
             file = tar.extractfile(f"cifar-10-batches-bin/{name}")
-            parts.append(np.frombuffer(file.read() if file else b"", np.uint8).reshape(-1, 1 + 3 * 32 * 32))
+            parts.append(
+                np.frombuffer(file.read() if file else b"", np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+            )
     rows = np.concatenate(parts)
     images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return _dataset(images, rows[:, 0], len(rows) - len(parts[-1]), _OBJECTS)
 
 
-def _dataset(images: np.ndarray, labels: np.ndarray, train: int, target_names: Sequence[str]) -> Dataset:
+def _dataset(
+    images: np.ndarray, labels: np.ndarray, train: int, target_names: Sequence[str]
+) -> Dataset:
     pixels = images.astype(np.float32, order="C")
     pixels /= 255
     splits = ((np.arange(train), np.arange(train, len(labels))),)
-    return Dataset(pixels, labels, "classification", target_names=tuple(target_names), splits=splits)
+    return Dataset(
+        pixels, labels, "classification", target_names=tuple(target_names), splits=splits
+    )
 
 
 def _read_idx_array(path: Path) -> np.ndarray:

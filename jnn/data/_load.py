@@ -19,7 +19,16 @@ from jnn.data._sources import SOURCES
 Part = Literal["train", "validation", "test", "all"]
 
 # What the readers meet in a file that is cut short or is not the one it should be.
-_DAMAGED = (OSError, EOFError, LookupError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+_DAMAGED = (
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
 
 
 class Description(NamedTuple):
@@ -56,7 +65,9 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
     entry = _entry(name)
     unknown = sorted(set(options) - set(entry.options))
     if unknown:
-        raise ValueError(f"wanted the options {list(entry.options) or 'none'} for {name!r}, got {unknown}: leave them")
+        raise ValueError(
+            f"wanted the options {list(entry.options) or 'none'} for {name!r}, got {unknown}: leave them"
+        )
     dataset = _read(name, entry, options)
     facts = {"name": name, "source": dataset.source or entry.source, "licence": entry.licence}
     return _part(dataclasses.replace(dataset, **facts), split)
@@ -90,7 +101,9 @@ def describe() -> tuple[Description, ...]:
     def line(name: str, e: Entry) -> Description:
         is_available = bool(e.fallback) or _present(e) is not None
         can_be_fetched = any(form.files and _has_addresses(form) for form in e.forms)
-        return Description(name, e.task, e.rows, e.shape, e.source, e.licence, is_available, can_be_fetched)
+        return Description(
+            name, e.task, e.rows, e.shape, e.source, e.licence, is_available, can_be_fetched
+        )
 
     return tuple(line(name, entry) for name, entry in CATALOG.items())
 
@@ -158,7 +171,9 @@ def _renew(form: Form, progress: Progress | None) -> None:
 
 def _download(file: str, progress: Progress | None) -> None:
     source = SOURCES[file]
-    download(source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress)
+    download(
+        source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress
+    )
 
 
 def _is_offline() -> bool:
@@ -168,7 +183,9 @@ def _is_offline() -> bool:
 def _absence(name: str, entry: Entry) -> str:
     files = [file for file in entry.forms[-1].files if not (data_folder() / file).is_file()]
     listed = ", ".join(files[:6]) + (f" and {len(files) - 6} more" if len(files) > 6 else "")
-    digests = [SOURCES[file].digest for file in files[:1] if file in SOURCES and SOURCES[file].digest]
+    digests = [
+        SOURCES[file].digest for file in files[:1] if file in SOURCES and SOURCES[file].digest
+    ]
     known = f" (the first of {digests[0]})" if digests else ""
     return (
         f"wanted the files {listed} of {name!r}{known} in {data_folder()}, where they are not: get them from "
@@ -178,7 +195,14 @@ def _absence(name: str, entry: Entry) -> str:
 
 def _present(entry: Entry) -> Form | None:
     """The first form of which all files are in the data folder."""
-    return next((form for form in entry.forms if all((data_folder() / file).is_file() for file in form.files)), None)
+    return next(
+        (
+            form
+            for form in entry.forms
+            if all((data_folder() / file).is_file() for file in form.files)
+        ),
+        None,
+    )
 
 
 def _has_addresses(form: Form) -> bool:
@@ -198,6 +222,8 @@ def _part(dataset: Dataset, split: Part | None) -> Dataset:
     train, *validation, test = dataset.splits[0]
     parts = {"train": train, "test": test, **({"validation": validation[0]} if validation else {})}
     if (split or "train") not in parts:
-        raise ValueError(f"wanted the {split!r} part of {dataset.name!r}, got a split of {sorted(parts)} only")
+        raise ValueError(
+            f"wanted the {split!r} part of {dataset.name!r}, got a split of {sorted(parts)} only"
+        )
     rows = parts[split or "train"]
     return dataset.take(rows)

@@ -11,7 +11,16 @@ import numpy as np
 from jnn.data._dataset import Dataset, Split
 from jnn.data._text import CharTokenizer
 
-_NO_LIBRARY = {"__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests"}
+_NO_LIBRARY = {
+    "__pycache__",
+    "dist-packages",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "test",
+    "tests",
+}
 
 
 def read_ett(path: Path, *, steps_per_day: int, length: int = 336, horizon: int = 96) -> Dataset:
@@ -26,7 +35,11 @@ def read_ett(path: Path, *, steps_per_day: int, length: int = 336, horizon: int 
     ends = [12 * month, 16 * month, 20 * month]
     splits = (_in_time(ends, length, horizon),)
     return Dataset.from_series(
-        table.to_numpy(np.float32), length, horizon, feature_names=tuple(table.columns), splits=splits
+        table.to_numpy(np.float32),
+        length,
+        horizon,
+        feature_names=tuple(table.columns),
+        splits=splits,
     )
 
 
@@ -57,7 +70,12 @@ def read_python_library(*, length: int = 64, limit: int = 1_000_000) -> Dataset:
         if count >= limit:
             break
     text = "".join(parts)[:limit]
-    return _text(text, CharTokenizer("".join(sorted(string.printable)), unknown="?"), int(len(text) * 0.9), length)
+    return _text(
+        text,
+        CharTokenizer("".join(sorted(string.printable)), unknown="?"),
+        int(len(text) * 0.9),
+        length,
+    )
 
 
 def _library() -> Iterator[Path]:

@@ -37,7 +37,9 @@ def read_rt_polarity_archive(archive: Path, **options) -> Dataset:
 
 def read_sst2(train: Path, dev: Path, test: Path, **options) -> Dataset:
     """Whole sentences of the Stanford sentiment treebank without the neutral ones: training, validation, test."""
-    parts = [[line.split(" ", 1) for line in lines_of(path.read_bytes())] for path in (train, dev, test)]
+    parts = [
+        [line.split(" ", 1) for line in lines_of(path.read_bytes())] for path in (train, dev, test)
+    ]
     rows = [(text, int(label)) for part in parts for label, text in part]
     return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
@@ -56,7 +58,11 @@ def read_glue_sst2_archive(archive: Path, **options) -> Dataset:
 def read_ag_news(train: Path, test: Path, **options) -> Dataset:
     """Titles and first sentences of news, in lower case: words and marks, 128 at most, the 30000 most frequent."""
     parts = [_news(path) for path in (train, test)]
-    return _ag_news([row for part in parts for row in part], _consecutive([len(part) for part in parts]), **options)
+    return _ag_news(
+        [row for part in parts for row in part],
+        _consecutive([len(part) for part in parts]),
+        **options,
+    )
 
 
 def read_ag_news_test(test: Path, **options) -> Dataset:
@@ -83,7 +89,11 @@ def lines_of(raw: bytes, encoding: str = "utf-8") -> list[str]:
 
 
 def _rt_polarity(positive: bytes, negative: bytes, **options) -> Dataset:
-    parts = [(clean(line), label) for raw, label in ((positive, 1), (negative, 0)) for line in lines_of(raw, "cp1252")]
+    parts = [
+        (clean(line), label)
+        for raw, label in ((positive, 1), (negative, 0))
+        for line in lines_of(raw, "cp1252")
+    ]
     return _dataset(parts, _SENTIMENT, (), **options)
 
 
@@ -116,12 +126,16 @@ def _dataset(
     if tokenizer is None:
         tokenizer = WordTokenizer.fit([texts[i] for i in splits[0][0]] if splits else texts)
     labels = np.array([label for _, label in rows])
-    return Dataset.from_texts(texts, labels, tokenizer=tokenizer, length=length, target_names=names, splits=splits)
+    return Dataset.from_texts(
+        texts, labels, tokenizer=tokenizer, length=length, target_names=names, splits=splits
+    )
 
 
 def _news(path: Path) -> list[tuple[str, int]]:
     raw = path.read_bytes()
-    table = csv.reader(io.StringIO((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")))
+    table = csv.reader(
+        io.StringIO((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8"))
+    )
     return [(" ".join(parts).replace("\\", " ").lower(), int(label) - 1) for label, *parts in table]
 
 

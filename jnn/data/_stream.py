@@ -47,7 +47,9 @@ class Stream:
                 "choose a batch_size from 1 to the number of rows"
             )
         if self.threads < 1 or self.ahead < 1:
-            raise ValueError(f"wanted threads and ahead of at least 1, but got {self.threads} and {self.ahead}")
+            raise ValueError(
+                f"wanted threads and ahead of at least 1, but got {self.threads} and {self.ahead}"
+            )
 
     @property
     def rows(self) -> int:
@@ -102,9 +104,13 @@ class Stream:
 def _stack(rows: Sequence[Any], columns: tuple[str, str] | None) -> Batch:
     """Rows as a batch."""
     if columns is None and isinstance(rows[0], Mapping):
-        raise ValueError(f"wanted columns=(name of x, name of y) for rows that are mappings, with {sorted(rows[0])}")
+        raise ValueError(
+            f"wanted columns=(name of x, name of y) for rows that are mappings, with {sorted(rows[0])}"
+        )
     first, second = columns or (0, 1)
-    return np.stack([np.asarray(row[first]) for row in rows]), np.stack([np.asarray(row[second]) for row in rows])
+    return np.stack([np.asarray(row[first]) for row in rows]), np.stack(
+        [np.asarray(row[second]) for row in rows]
+    )
 
 
 def _check_pair(source: tuple) -> None:

@@ -42,7 +42,11 @@ class Column(NamedTuple):
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The features that the column becomes: itself, or `name=value` for each category."""
-        return (self.name,) if self.categories is None else tuple(f"{self.name}={c}" for c in self.categories)
+        return (
+            (self.name,)
+            if self.categories is None
+            else tuple(f"{self.name}={c}" for c in self.categories)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +71,13 @@ class Encoding:
         columns = columns_by_name(frame)
         absent = sorted({column.name for column in self.columns} - set(columns))
         if absent:
-            raise ValueError(f"wanted all columns that the features were made from, got none named {absent}: add them")
+            raise ValueError(
+                f"wanted all columns that the features were made from, got none named {absent}: add them"
+            )
         check_complete({column.name: columns[column.name] for column in self.columns})
-        return np.concatenate([_encode_column(column, columns[column.name]) for column in self.columns], axis=1)
+        return np.concatenate(
+            [_encode_column(column, columns[column.name]) for column in self.columns], axis=1
+        )
 
     def to_json(self) -> str:
         """The encoding as JSON; `Encoding.from_json` reads it back."""
@@ -79,12 +87,16 @@ class Encoding:
     def from_json(cls, text: str) -> "Encoding":
         """The encoding that `to_json` wrote."""
         pairs = ((column["name"], column["categories"]) for column in json.loads(text))
-        return cls(tuple(Column(name, None if cats is None else tuple(cats)) for name, cats in pairs))
+        return cls(
+            tuple(Column(name, None if cats is None else tuple(cats)) for name, cats in pairs)
+        )
 
 
 def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
     """The encoding of columns without missing values."""
-    return Encoding(tuple(Column(name, _categories(name, values)) for name, values in features.items()))
+    return Encoding(
+        tuple(Column(name, _categories(name, values)) for name, values in features.items())
+    )
 
 
 def split_columns(
@@ -134,7 +146,9 @@ def read_series(
             refuse_text(name, values)
     if not channels and len(source):
         check_named(chosen)
-    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), tuple(chosen)
+    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), tuple(
+        chosen
+    )
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:

@@ -27,19 +27,25 @@ def number_labels(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarra
     return _whole(y), tuple(target_names)
 
 
-def labels_as_text(y: np.ndarray, order: tuple[str, ...] = ()) -> tuple[np.ndarray, tuple[str, ...]]:
+def labels_as_text(
+    y: np.ndarray, order: tuple[str, ...] = ()
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Text, bools or whole numbers as text, and their names in the order of the values (2 before 10), or in `order`."""
     if order:
         return y, order
     y = _whole(y)
     if np.issubdtype(y.dtype, np.floating):
-        raise ValueError(f"wanted labels, got fractions such as {y[y != np.floor(y)][0]}: pass task='regression'")
+        raise ValueError(
+            f"wanted labels, got fractions such as {y[y != np.floor(y)][0]}: pass task='regression'"
+        )
     values, numbers = np.unique(y, return_inverse=True)
     names = np.array([str(value) for value in values], object)
     return names[numbers], tuple(names)
 
 
-def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+def checked_target(
+    y: np.ndarray, task: Task, target_names: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """The target in its final type, and its names: "0", "1", ... for classes without names."""
     target_names = tuple(map(str, target_names))
     if task == "classification":
@@ -56,7 +62,9 @@ def checked_target(y: np.ndarray, task: Task, target_names: Sequence[str]) -> tu
 
 def _whole(y: np.ndarray) -> np.ndarray:
     """Floats without a fraction as integers; anything else as it is."""
-    is_whole = np.issubdtype(y.dtype, np.floating) and ((y == np.floor(y)) & (np.abs(y) < 2**31)).all()
+    is_whole = (
+        np.issubdtype(y.dtype, np.floating) and ((y == np.floor(y)) & (np.abs(y) < 2**31)).all()
+    )
     return y.astype(np.int64) if is_whole else y
 
 
@@ -68,11 +76,15 @@ def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray
             "them: turn all labels into text and drop the rows without one"
         )
     if y.ndim != 1:
-        raise ValueError(f"wanted one label per row, got y of shape {y.shape}: choose one column of it")
+        raise ValueError(
+            f"wanted one label per row, got y of shape {y.shape}: choose one column of it"
+        )
     names = tuple(map(str, target_names)) or tuple(sorted({str(label) for label in y}))
     unknown = sorted({str(label) for label in y} - set(names))
     if unknown:
-        raise ValueError(f"wanted labels among target_names {names}, got also {unknown}: add or rename them")
+        raise ValueError(
+            f"wanted labels among target_names {names}, got also {unknown}: add or rename them"
+        )
     number = {name: i for i, name in enumerate(names)}
     return np.array([number[label] for label in y], np.int32), names
 

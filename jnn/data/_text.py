@@ -54,8 +54,13 @@ class CharTokenizer:
 
     def __post_init__(self):
         if not self.characters:
-            raise ValueError("wanted at least one character, but got none; fit on texts that have some")
-        if len(set(self.characters)) < len(self.characters) or self.unknown not in ("", *self.characters):
+            raise ValueError(
+                "wanted at least one character, but got none; fit on texts that have some"
+            )
+        if len(set(self.characters)) < len(self.characters) or self.unknown not in (
+            "",
+            *self.characters,
+        ):
             raise ValueError(
                 f"wanted different characters and unknown among them, but got {self.characters!r} and {self.unknown!r}"
             )
@@ -78,7 +83,9 @@ class CharTokenizer:
         is_known = known[place] == points
         if not self.unknown and not is_known.all():
             other = text[int(np.argmin(is_known))]
-            raise ValueError(f"wanted the characters {self.characters!r}, but got {other!r}; fit on texts that have it")
+            raise ValueError(
+                f"wanted the characters {self.characters!r}, but got {other!r}; fit on texts that have it"
+            )
         return np.where(is_known, order[place], self.characters.find(self.unknown)).astype(np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
@@ -119,11 +126,19 @@ class WordTokenizer:
 
     @classmethod
     def fit(
-        cls, texts: Iterable[str], *, size: int | None = None, min_count: int = 1, pattern: str = r"\S+"
+        cls,
+        texts: Iterable[str],
+        *,
+        size: int | None = None,
+        min_count: int = 1,
+        pattern: str = r"\S+",
     ) -> "WordTokenizer":
         """The words that come at least `min_count` times, the most frequent first, at most `size - 2` of them."""
         counts = collections.Counter(word for text in texts for word in _words(pattern, text))
-        words = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
+        words = sorted(
+            (word for word in counts if counts[word] >= min_count),
+            key=lambda word: (-counts[word], word),
+        )
         return cls(tuple(words[: None if size is None else max(0, size - 2)]), pattern)
 
     @property
@@ -133,7 +148,9 @@ class WordTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, int32 [time]."""
-        return np.array([self._number.get(word, 1) for word in _words(self.pattern, text)], np.int32)
+        return np.array(
+            [self._number.get(word, 1) for word in _words(self.pattern, text)], np.int32
+        )
 
     def decode(self, ids: ArrayLike) -> str:
         """The words of ids [time] with spaces between them; padding is left out, an unknown word is "<unknown>"."""
@@ -168,13 +185,19 @@ class BytePairTokenizer:
     def fit(cls, texts: Iterable[str], size: int) -> "BytePairTokenizer":
         """Merges the most frequent pairs of the texts until there are `size` ids, at least 257 of them."""
         if size < 257:
-            raise ValueError(f"wanted an id for padding and each of 256 bytes, but got size {size}; use 257 or more")
+            raise ValueError(
+                f"wanted an id for padding and each of 256 bytes, but got size {size}; use 257 or more"
+            )
         package = _tokenizers()
         trained = package.Tokenizer(package.models.BPE())
         trained.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False)
         trained.decoder = package.decoders.ByteLevel()
         alphabet = package.pre_tokenizers.ByteLevel.alphabet()
-        settings = {"special_tokens": ["<pad>"], "initial_alphabet": alphabet, "show_progress": False}
+        settings = {
+            "special_tokens": ["<pad>"],
+            "initial_alphabet": alphabet,
+            "show_progress": False,
+        }
         trained.train_from_iterator(texts, package.trainers.BpeTrainer(vocab_size=size, **settings))
         return cls(trained.to_str())
 
@@ -235,5 +258,7 @@ def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise ImportError("byte-pair encoding needs the package tokenizers: pip install 'jnn-jax[text]'") from error
+        raise ImportError(
+            "byte-pair encoding needs the package tokenizers: pip install 'jnn-jax[text]'"
+        ) from error
     return tokenizers

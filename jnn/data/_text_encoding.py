@@ -14,7 +14,9 @@ from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordToke
 if TYPE_CHECKING:
     import pandas as pd
 
-_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (BytePairTokenizer, CharTokenizer, WordTokenizer)}
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (BytePairTokenizer, CharTokenizer, WordTokenizer)
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,9 @@ class TextEncoding:
         columns = columns_by_name(frame)
         name = self._sole(*columns) if len(columns) == 1 else self.column
         if name not in columns:
-            raise ValueError(f"wanted the texts in a column {name!r}, got none of that name in {list(columns)}: add it")
+            raise ValueError(
+                f"wanted the texts in a column {name!r}, got none of that name in {list(columns)}: add it"
+            )
         check_complete({name: columns[name]})
         return self.encode_texts(map(str, columns[name]))
 
@@ -48,7 +52,12 @@ class TextEncoding:
         """The encoding as JSON; a tokeniser of your own is kept by its name alone."""
         kind = type(self.tokenizer).__name__
         return json.dumps(
-            {"column": self.column, "length": self.length, "kind": kind, "tokenizer": self.tokenizer.to_json()}
+            {
+                "column": self.column,
+                "length": self.length,
+                "kind": kind,
+                "tokenizer": self.tokenizer.to_json(),
+            }
         )
 
     @classmethod
@@ -60,11 +69,17 @@ class TextEncoding:
                 f"wanted one of the tokenisers {sorted(_KINDS)}, but the texts were read by {fields['kind']}: "
                 "encode them yourself and give the ids"
             )
-        return cls(fields["column"], _KINDS[fields["kind"]].from_json(fields["tokenizer"]), fields["length"])
+        return cls(
+            fields["column"],
+            _KINDS[fields["kind"]].from_json(fields["tokenizer"]),
+            fields["length"],
+        )
 
     def _sole(self, name: str) -> str:
         """The only column of a table, whatever its name, unless that is a whole header with another separator."""
-        if name != self.column and self.column in (part.strip(' "') for part in re.split(r"[;,\t|]", name)):
+        if name != self.column and self.column in (
+            part.strip(' "') for part in re.split(r"[;,\t|]", name)
+        ):
             raise ValueError(
                 f"wanted the texts in a column {self.column!r}, got the only column {name!r}: give the separator that "
                 "stands between these names"

@@ -13,11 +13,15 @@ def as_array(values: ArrayLike, name: str) -> np.ndarray:
     Raises ValueError, in one sentence, for rows of different lengths and for values that are masked.
     """
     if np.ma.is_masked(values):
-        raise ValueError(f"wanted a value in every place of {name}, got masked ones: fill them or drop these rows")
+        raise ValueError(
+            f"wanted a value in every place of {name}, got masked ones: fill them or drop these rows"
+        )
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"wanted rows of one length in {name}, got {error}: pad them or cut them off") from error
+        raise ValueError(
+            f"wanted rows of one length in {name}, got {error}: pad them or cut them off"
+        ) from error
     boxed = numbers.Number | np.bool_ | np.ndarray
     if array.dtype == object and array.size and isinstance(array.flat[0], boxed):
         with contextlib.suppress(ValueError, TypeError):
@@ -35,9 +39,13 @@ def as_float(x: np.ndarray) -> np.ndarray:
 def as_ids(x: np.ndarray) -> np.ndarray:
     """Integers from 0 on as they are; one sentence for anything else."""
     if not np.issubdtype(x.dtype, np.integer):
-        raise ValueError(f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False")
+        raise ValueError(
+            f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False"
+        )
     if x.size and x.min() < 0:
-        raise ValueError(f"wanted token ids from 0 on, got {x.min()}: fill rows up with 0, or pass ids=False")
+        raise ValueError(
+            f"wanted token ids from 0 on, got {x.min()}: fill rows up with 0, or pass ids=False"
+        )
     return x
 
 
@@ -46,7 +54,9 @@ def single_precision(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "biu":
         return as_float(x)
     if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
-        raise ValueError("wanted token ids that fit into int32, got larger ones: for numbers pass x as floats")
+        raise ValueError(
+            "wanted token ids that fit into int32, got larger ones: for numbers pass x as floats"
+        )
     return x.astype(np.int32, copy=False)
 
 

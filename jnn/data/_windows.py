@@ -81,7 +81,10 @@ class Windows:
         """From weights [rows] to [time]: 1 at every step that the span of a row of weight above 0 covers, else 0."""
         span = self.values.shape[0] - len(self) + 1
         real = (weights > 0).astype(jnp.int32)
-        begins, ends = jnp.pad(real, (0, span - 1)), jnp.pad(real, (span, 0))[: self.values.shape[0]]
+        begins, ends = (
+            jnp.pad(real, (0, span - 1)),
+            jnp.pad(real, (span, 0))[: self.values.shape[0]],
+        )
         return (jnp.cumsum(begins - ends) > 0).astype(jnp.float32)
 
     def _cut(self, row: Array) -> Array:

@@ -9,7 +9,12 @@ from jnn.engine._step import ORDER, Batch, Data, Leaf, State, key_of
 
 
 def make_epoch(
-    step: Callable, batch_size: int, *, order: str = "member", steps: int | None = None, ragged: bool = False
+    step: Callable,
+    batch_size: int,
+    *,
+    order: str = "member",
+    steps: int | None = None,
+    ragged: bool = False,
 ) -> Callable[[State, Data, jax.Array, jax.Array], tuple[State, jax.Array]]:
     """Makes `epoch(state, data, fold, number) -> (state, mean loss)`: every training row once, in batches, by a scan.
 
@@ -51,14 +56,20 @@ def make_epoch(
     return epoch
 
 
-def _every_row_once(key: jax.Array | None, length: int, count: jax.Array, batch_size: int) -> tuple[Leaf, Leaf]:
+def _every_row_once(
+    key: jax.Array | None, length: int, count: jax.Array, batch_size: int
+) -> tuple[Leaf, Leaf]:
     """Places in a list of rows, a whole number of batches, and weights: 0 on those that only fill up the last one."""
     position = jnp.arange(-(-length // batch_size) * batch_size)
     weights = (position < count).astype(jnp.float32)
-    return (position % count if key is None else shuffled(key, length, count)[position % count]), weights
+    return (
+        position % count if key is None else shuffled(key, length, count)[position % count]
+    ), weights
 
 
-def _drawn(key: jax.Array | None, number: jax.Array, total: int, count: jax.Array) -> tuple[Leaf, Leaf]:
+def _drawn(
+    key: jax.Array | None, number: jax.Array, total: int, count: jax.Array
+) -> tuple[Leaf, Leaf]:
     """`total` places drawn with replacement; without a key the next ones, going round and round."""
     if key is None:
         begun = _product(number % count, total % count, count)
@@ -74,7 +85,9 @@ def _product(a: jax.Array, b: jax.Array, count: jax.Array) -> jax.Array:
         total = jnp.where((a >> bit) & 1, (total + power) % count, total)
         return total, (2 * power) % count
 
-    return jax.lax.fori_loop(0, 31, add_bit, (jnp.zeros_like(count), jnp.asarray(b, count.dtype)))[0]
+    return jax.lax.fori_loop(0, 31, add_bit, (jnp.zeros_like(count), jnp.asarray(b, count.dtype)))[
+        0
+    ]
 
 
 def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
@@ -92,11 +105,19 @@ def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
     order = jnp.arange(length, dtype=jnp.int32)
     drawn = jax.random.bits(key, (length,)) >> 2
     if not are_few:
-        drawn = jnp.where(count <= _FEW, drawn & ~jnp.uint32(1023), drawn)  # the 20 bits that count beside few, too
+        drawn = jnp.where(
+            count <= _FEW, drawn & ~jnp.uint32(1023), drawn
+        )  # the 20 bits that count beside few, too
     for shift in shifts:
         digits = (drawn if shift == shifts[0] else drawn[order]) >> shift
-        words = jnp.where(place < count, digits, jnp.uint32(0xFFFFFFFF)) << (32 - width) >> (32 - width - place_bits)
-        order = order[(jnp.sort(words | place) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)]
+        words = (
+            jnp.where(place < count, digits, jnp.uint32(0xFFFFFFFF))
+            << (32 - width)
+            >> (32 - width - place_bits)
+        )
+        order = order[
+            (jnp.sort(words | place) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)
+        ]
     return order
 
 

@@ -13,7 +13,9 @@ from jnn.study import Study
 Scores = dict[str, jax.Array]
 
 
-def make_scores(study: Study, spread: Callable[[Any], Any]) -> Callable[[State, Data, jax.Array], Scores]:
+def make_scores(
+    study: Study, spread: Callable[[Any], Any]
+) -> Callable[[State, Data, jax.Array], Scores]:
     """Makes `scores(state, data, fold) -> {name: float32}`: on held-out rows, and on training rows where none are held.
 
     Args:
@@ -28,13 +30,19 @@ def make_scores(study: Study, spread: Callable[[Any], Any]) -> Callable[[State, 
             if rows is not None:
                 found |= {prefix + k: v for k, v in evaluate(state, data, rows, fold).items()}
         if data.test is None:
-            found |= {"train_" + k: v for k, v in evaluate(state, data, data.train, fold).items() if k != "loss"}
+            found |= {
+                "train_" + k: v
+                for k, v in evaluate(state, data, data.train, fold).items()
+                if k != "loss"
+            }
         return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
 
     return scores
 
 
-def scores_when_due(study: Study, scores: Callable[..., Scores], number: Any, *arguments: Any) -> Scores:
+def scores_when_due(
+    study: Study, scores: Callable[..., Scores], number: Any, *arguments: Any
+) -> Scores:
     """`scores(*arguments)` after every `study.evaluate_every`-th epoch and the last one, else NaN."""
     if study.evaluate_every == 1:
         return scores(*arguments)
@@ -81,9 +89,13 @@ def make_evaluate(
             sums, predictions = sums_of_batch(state, data.x[index], data.y[index], weights)
         else:
             first = (data.x[index[:size]], data.y[index[:size]], weights[:size])
-            zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda *a: sums_of_batch(state, *a)[0], *first))
+            zeros = jax.tree.map(
+                jnp.zeros_like, jax.eval_shape(lambda *a: sums_of_batch(state, *a)[0], *first)
+            )
             sums, predictions = jax.lax.scan(body, zeros, split)
-            predictions = jax.tree.map(lambda a: a.reshape(batches * size, *a.shape[2:]), predictions)
+            predictions = jax.tree.map(
+                lambda a: a.reshape(batches * size, *a.shape[2:]), predictions
+            )
         values = {"loss": sums["loss"][0] / sums["loss"][1]}
         values |= {k: m.value(sums[k]) for k, m in streaming.items()}
         return values | {k: m(predictions, data.y[index], weights) for k, m in whole.items()}
@@ -91,7 +103,9 @@ def make_evaluate(
     return evaluate
 
 
-def make_predict(study: Study, row: tuple[int, ...] | None = None) -> Callable[[State, jax.Array], Any]:
+def make_predict(
+    study: Study, row: tuple[int, ...] | None = None
+) -> Callable[[State, jax.Array], Any]:
     """Makes `predict(state, x) -> predictions` of one member, in the targets' own units.
 
     Args:

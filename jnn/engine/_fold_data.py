@@ -32,7 +32,9 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
 
 def _with_inner_split(fold: Fold, share: float, data: Dataset, kind: str) -> Fold:
     if fold.validation is not None:
-        raise ValueError("wanted one inner split, but the folds give validation rows and the study a share; leave one")
+        raise ValueError(
+            "wanted one inner split, but the folds give validation rows and the study a share; leave one"
+        )
     train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
     if not len(train):
         raise ValueError(
@@ -55,7 +57,9 @@ def _rows(parts: Sequence[np.ndarray | None]) -> Rows | None:
 def _check_alike(data: Dataset, test: Dataset) -> None:
     """Whether a test set asks for the same as the training set."""
     labels = test.target_names if data.task == "classification" else ()
-    if data.task != test.task or data.target_names[: len(labels)] != labels:  # the last classes may be absent
+    if (
+        data.task != test.task or data.target_names[: len(labels)] != labels
+    ):  # the last classes may be absent
         raise ValueError(
             f"wanted a test set with the targets of the training set, {_targets(data)}, but got {_targets(test)}; "
             "give Dataset(target_names=...) the same names to both"

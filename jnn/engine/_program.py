@@ -47,7 +47,9 @@ class Program(NamedTuple):
     close: Callable[[Progress, Member, Data, Any, State, Any], Progress]
 
 
-def make_program(study: Study, *, ragged: bool = False, spread: Callable[[Any], Any] = lambda batch: batch) -> Program:
+def make_program(
+    study: Study, *, ragged: bool = False, spread: Callable[[Any], Any] = lambda batch: batch
+) -> Program:
     """Makes the pure functions that train one member, cut at epochs so that a host can look in between.
 
     Args:
@@ -60,21 +62,30 @@ def make_program(study: Study, *, ragged: bool = False, spread: Callable[[Any], 
     def step(state: State, batch: Batch):
         return step_of_batch(state, spread(batch))
 
-    epoch = make_epoch(step, study.batch_size, order=study.order, steps=study.steps_per_epoch, ragged=ragged)
+    epoch = make_epoch(
+        step, study.batch_size, order=study.order, steps=study.steps_per_epoch, ragged=ragged
+    )
     scores = make_scores(study, spread)
 
     def begin(member: Member, data: Data) -> Progress:
         state = start(member, data)
         shapes = jax.eval_shape(scores, state, data, member.fold)
         names = {"train_loss": jnp.zeros(()), **shapes}
-        history = {k: jnp.full((study.epochs, *v.shape), jnp.nan, jnp.float32) for k, v in names.items()}
+        history = {
+            k: jnp.full((study.epochs, *v.shape), jnp.nan, jnp.float32) for k, v in names.items()
+        }
         best = None
         if study.keep == "best":
             best = (jnp.float32(jnp.inf), jnp.int32(-1), state.params, state.model_state)
         return Progress(state, history, best)
 
-    def close(progress: Progress, member: Member, data: Data, number, state: State, train_loss) -> Progress:
-        found = {"train_loss": train_loss, **scores_when_due(study, scores, number, state, data, member.fold)}
+    def close(
+        progress: Progress, member: Member, data: Data, number, state: State, train_loss
+    ) -> Progress:
+        found = {
+            "train_loss": train_loss,
+            **scores_when_due(study, scores, number, state, data, member.fold),
+        }
         goes_on, best = True, progress.best
         if best is not None:
             goes_on = True if study.patience is None else number - best[1] <= study.patience
@@ -82,12 +93,17 @@ def make_program(study: Study, *, ragged: bool = False, spread: Callable[[Any], 
             candidate = (score, jnp.int32(number), state.params, state.model_state)
             better = goes_on & (score < best[0])
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
-        history = {k: progress.history[k].at[number].set(jnp.where(goes_on, v, jnp.nan)) for k, v in found.items()}
+        history = {
+            k: progress.history[k].at[number].set(jnp.where(goes_on, v, jnp.nan))
+            for k, v in found.items()
+        }
         return Progress(state, history, best)
 
     def advance(progress: Progress, member: Member, data: Data, first, stop) -> Progress:
         def one_epoch(number, progress):
-            return close(progress, member, data, number, *epoch(progress.state, data, member.fold, number))
+            return close(
+                progress, member, data, number, *epoch(progress.state, data, member.fold, number)
+            )
 
         return jax.lax.fori_loop(first, stop, one_epoch, progress)
 
@@ -118,7 +134,9 @@ def text_of(study: Study, member: Member, data: Data, *, ragged: bool = False) -
     """
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), data)
     traced = jax.make_jaxpr(make_train(study, ragged=ragged))(member, shapes)
-    constants = [hashlib.sha256(np.asarray(c).tobytes()).hexdigest() for c in to_host([*_constants(traced)])]
+    constants = [
+        hashlib.sha256(np.asarray(c).tobytes()).hexdigest() for c in to_host([*_constants(traced)])
+    ]
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(constants)
 
 
@@ -126,6 +144,10 @@ def _constants(closed: ClosedJaxpr) -> Iterator[Any]:
     """The arrays that a program closes over, those of programs inside it too."""
     yield from closed.consts
     for equation in closed.jaxpr.eqns:
-        for inner in jax.tree.leaves(equation.params, is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr | Jaxpr)):
+        for inner in jax.tree.leaves(
+            equation.params, is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr | Jaxpr)
+        ):
             if isinstance(inner, ClosedJaxpr | Jaxpr):
-                yield from _constants(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()))
+                yield from _constants(
+                    inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
+                )

@@ -19,7 +19,9 @@ from jnn.study import Study, as_optimizer
 
 Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
 
-INIT, ORDER, STEP = range(3)  # streams of random numbers that a member's key is folded into, see `key_of`
+INIT, ORDER, STEP = range(
+    3
+)  # streams of random numbers that a member's key is folded into, see `key_of`
 _AUGMENT, _DRAW = 0xA06, 0xD4A  # folded into a step's key; layers fold in small numbers
 
 
@@ -68,7 +70,9 @@ IDLE = "is idle"  # the column of those members that need no training: they fill
 def member_of(columns: Columns) -> Member:
     """One row of the table of members as the engine's `Member`."""
     numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", IDLE)}
-    return Member(jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers)
+    return Member(
+        jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers
+    )
 
 
 class Batch(NamedTuple):
@@ -197,16 +201,22 @@ def make_step(
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
         batch = prepared(batch, state, key, augment, targets)
-        gradients, (mean, model_state) = jax.grad(total, has_aux=True)(state.params, state, batch, key)
+        gradients, (mean, model_state) = jax.grad(total, has_aux=True)(
+            state.params, state, batch, key
+        )
         update = optax.with_extra_args_support(optimizer(Hypers(state.hyper, read))).update
         updates, opt_state = update(gradients, state.opt_state, state.params, value=mean)
         params = optax.apply_updates(state.params, updates)
-        return state._replace(params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1), mean
+        return state._replace(
+            params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1
+        ), mean
 
     return step
 
 
-def prepared(batch: Batch, state: State, key: jax.Array, augment: Callable | None, targets: Preprocess | None) -> Batch:
+def prepared(
+    batch: Batch, state: State, key: jax.Array, augment: Callable | None, targets: Preprocess | None
+) -> Batch:
     """The batch that a step trains on: augmented, its targets preprocessed."""
     if augment is not None:
         batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
@@ -223,7 +233,9 @@ def training_forward(forward: Callable, state: State, key: jax.Array) -> Callabl
     return train
 
 
-def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+def make_step_of(
+    study: Study, *, read: set[str] | None = None
+) -> Callable[[State, Batch], tuple[State, jax.Array]]:
     """Makes the step that a study trains with."""
     names = ("penalty", "augment", "objective", "inputs", "targets", "precision")
     options: dict[str, Any] = {name: getattr(study, name) for name in names}
@@ -231,7 +243,11 @@ def make_step_of(study: Study, *, read: set[str] | None = None) -> Callable[[Sta
 
 
 def make_forward(
-    model: Any, inputs: Preprocess | None = None, precision: str = "float32", *, read: set[str] | None = None
+    model: Any,
+    inputs: Preprocess | None = None,
+    precision: str = "float32",
+    *,
+    read: set[str] | None = None,
 ) -> Callable:
     """Makes `forward(state, x, *, key, train) -> (outputs, model_state)`: preprocessing, then the network."""
     model = as_model(model)
@@ -246,7 +262,9 @@ def make_forward(
         )
         if precision == "bfloat16":
             outputs = jax.tree.map(lambda a: a.astype(jnp.float32), outputs)
-            model_state = jax.tree.map(lambda new, old: new.astype(old.dtype), model_state, state.model_state)
+            model_state = jax.tree.map(
+                lambda new, old: new.astype(old.dtype), model_state, state.model_state
+            )
         return outputs, model_state
 
     return forward
@@ -278,7 +296,9 @@ def _fit(study: Study, data: Data, fold) -> tuple[Any, Any]:
     weights = jnp.zeros(data.x.shape[0]).at[index].add(real)
 
     def fit(preprocess: Preprocess, values):
-        if isinstance(values, Windows):  # each step of the series counts once, in however many windows it is
+        if isinstance(
+            values, Windows
+        ):  # each step of the series counts once, in however many windows it is
             return preprocess.fit(values.values, values.covered(weights))
         return preprocess.fit(values, weights)
 

@@ -48,7 +48,14 @@ from jnn.layers._attention import (
 )
 from jnn.layers._conv import conv, conv_general_dilated, conv_plan, conv_transpose
 from jnn.layers._linear import dense, dot_general, embedding, lora
-from jnn.layers._norm import batch_norm, batch_norm_train, group_norm, instance_norm, layer_norm, rms_norm
+from jnn.layers._norm import (
+    batch_norm,
+    batch_norm_train,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
 from jnn.layers._pool import (
     adaptive_avg_pool,
     adaptive_max_pool,
@@ -57,7 +64,16 @@ from jnn.layers._pool import (
     global_max_pool,
     max_pool,
 )
-from jnn.layers._recurrent import LSTMState, bidirectional, gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
+from jnn.layers._recurrent import (
+    LSTMState,
+    bidirectional,
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn,
+    rnn_cell,
+)
 from jnn.layers._regularize import dropout, elastic_net, l1, l2
 
 __all__ = [

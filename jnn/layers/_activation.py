@@ -83,9 +83,13 @@ def prelu(
     """
     x = jnp.asarray(x)
     if np.shape(slope) not in ((), (1,), x.shape[-1:]):
-        raise ValueError(f"wanted a slope, one or {x.shape[-1:]}, but got {np.shape(slope)}; reshape it to one axis")
+        raise ValueError(
+            f"wanted a slope, one or {x.shape[-1:]}, but got {np.shape(slope)}; reshape it to one axis"
+        )
     is_positive = x > 0
-    leaked = jnp.asarray(slope) * jnp.where(is_positive, 0, x)  # without an inf that the slope's gradient would meet
+    leaked = jnp.asarray(slope) * jnp.where(
+        is_positive, 0, x
+    )  # without an inf that the slope's gradient would meet
     return narrow(jnp.where(is_positive, x, leaked), x)
 
 
@@ -103,7 +107,9 @@ def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*
     """
     channels = x.shape[-1]
     if features < 1 or channels % features:
-        raise ValueError(f"wanted a number of features that divides {channels} channels, but got {features}")
+        raise ValueError(
+            f"wanted a number of features that divides {channels} channels, but got {features}"
+        )
     return x.reshape(*x.shape[:-1], features, channels // features).max(axis=-1)
 
 

@@ -14,13 +14,20 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jnn.layers._attention_operands import check_mask_and_bias, check_positions, check_qkv, check_steps
+from jnn.layers._attention_operands import (
+    check_mask_and_bias,
+    check_positions,
+    check_qkv,
+    check_steps,
+)
 from jnn.layers._floating import narrow, widen
 from jnn.layers._regularize import dropout
 
 Scalar = float | int | Float[Array, ""]
 
-ONE_BY_ONE_FROM = 1 << 15  # scores of one head; measured: 128 x 128 costs the same in both ways, 512 x 512 0.7 of it
+ONE_BY_ONE_FROM = (
+    1 << 15
+)  # scores of one head; measured: 128 x 128 costs the same in both ways, 512 x 512 0.7 of it
 CAUSAL_PARTS = 4  # leaves out 3/8 of the scores; 512 x 512 then take 0.6 of the time
 
 
@@ -74,9 +81,13 @@ def attention(
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    is_half = jnp.finfo(q.dtype).bits < 32  # whose products would be rounded: its scores are scaled, which are float32
+    is_half = (
+        jnp.finfo(q.dtype).bits < 32
+    )  # whose products would be rounded: its scores are scaled, which are float32
     rows = (
-        _head_rows(q, kv_heads) if is_half else _head_rows(q, kv_heads) * jnp.asarray(scale, q.dtype),
+        _head_rows(q, kv_heads)
+        if is_half
+        else _head_rows(q, kv_heads) * jnp.asarray(scale, q.dtype),
         *(_head_rows(array, kv_heads)[:, 0] for array in (k, v)),
         *(_mask_rows(array, shape, kv_heads) for array in (mask, bias)),
         None if key is None else jax.random.split(key, math.prod(shape[:-3]) * kv_heads),
@@ -106,7 +117,10 @@ def causal_mask(
 
 
 def rotary(
-    x: Float[Array, "*batch time heads dim"], positions: Shaped[Array, "*#batch time"], *, base: Scalar = 10000.0
+    x: Float[Array, "*batch time heads dim"],
+    positions: Shaped[Array, "*#batch time"],
+    *,
+    base: Scalar = 10000.0,
 ) -> Float[Array, "*batch time heads dim"]:
     """Turn pairs of channels by an angle that grows with the position, so that q k^T depends on distances.
 
@@ -127,10 +141,14 @@ def rotary(
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
     sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
     first, second = jnp.split(widen(x), 2, axis=-1)
-    return narrow(jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), x)
+    return narrow(
+        jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), x
+    )
 
 
-def sinusoidal_positions(length: int, dim: int, *, base: Scalar = 10000.0) -> Float[Array, "length dim"]:
+def sinusoidal_positions(
+    length: int, dim: int, *, base: Scalar = 10000.0
+) -> Float[Array, "length dim"]:
     """Write each position as sines and cosines of slower and slower waves.
 
     p[t, 2i] = sin(t * base^(-2i / dim)),  p[t, 2i + 1] = cos(t * base^(-2i / dim))
@@ -160,7 +178,9 @@ class KVCache(NamedTuple):
     length: Array  # how many of the capacity are filled, one number for all rows
 
 
-def empty_cache(batch: tuple[int, ...], capacity: int, kv_heads: int, dim: int, dtype=jnp.float32) -> KVCache:
+def empty_cache(
+    batch: tuple[int, ...], capacity: int, kv_heads: int, dim: int, dtype=jnp.float32
+) -> KVCache:
     """Make room for the keys and values of `capacity` steps.
 
     >>> empty_cache((2,), 5, 1, 4).k.shape
@@ -194,12 +214,18 @@ def extend_cache(
     check_steps(cache.k.shape, k=k, v=v)
     time, capacity = k.shape[-3], cache.k.shape[-3]
     if time > capacity:
-        raise ValueError(f"wanted at most {capacity} steps, the capacity of the cache, but got {time}")
+        raise ValueError(
+            f"wanted at most {capacity} steps, the capacity of the cache, but got {time}"
+        )
     all_k, all_v = (
-        lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), cache.length, axis=room.ndim - 3)
+        lax.dynamic_update_slice_in_dim(
+            room, new.astype(room.dtype), cache.length, axis=room.ndim - 3
+        )
         for room, new in ((cache.k, k), (cache.v, v))
     )
-    return KVCache(all_k, all_v, cache.length + time), causal_mask(time, capacity, offset=cache.length)
+    return KVCache(all_k, all_v, cache.length + time), causal_mask(
+        time, capacity, offset=cache.length
+    )
 
 
 def _frequencies(dim: int, base: Scalar):
@@ -212,7 +238,9 @@ def _frequencies(dim: int, base: Scalar):
 def _head_rows(array, kv_heads: int):
     """Put the heads that share keys into one row: (*batch, time, heads, dim) -> (rows, group, time, dim)."""
     *batch, time, heads, dim = array.shape
-    return jnp.moveaxis(array, -2, -3).reshape(math.prod(batch) * kv_heads, heads // kv_heads, time, dim)
+    return jnp.moveaxis(array, -2, -3).reshape(
+        math.prod(batch) * kv_heads, heads // kv_heads, time, dim
+    )
 
 
 def _mask_rows(array, shape: tuple, kv_heads: int):
@@ -230,15 +258,23 @@ def _for_each_row(function, arrays: tuple, *, one_by_one: bool):
     """Apply the function to each row of the arrays; an array of a single row serves all."""
     count = arrays[0].shape[0]
     own = [array is not None and array.shape[0] == count for array in arrays]
-    shared = [array if array is None or mine else array[0] for array, mine in zip(arrays, own, strict=True)]
+    shared = [
+        array if array is None or mine else array[0]
+        for array, mine in zip(arrays, own, strict=True)
+    ]
     if not one_by_one:
         return jax.vmap(function, in_axes=tuple(0 if mine else None for mine in own))(*shared)
 
     def on_row(slices):
         filled = iter(slices)
-        return function(*(next(filled) if mine else array for array, mine in zip(shared, own, strict=True)))
+        return function(
+            *(next(filled) if mine else array for array, mine in zip(shared, own, strict=True))
+        )
 
-    return lax.map(jax.checkpoint(on_row), tuple(array for array, mine in zip(shared, own, strict=True) if mine))
+    return lax.map(
+        jax.checkpoint(on_row),
+        tuple(array for array, mine in zip(shared, own, strict=True) if mine),
+    )
 
 
 def _wants_one_by_one(shape: tuple) -> bool:
@@ -264,7 +300,9 @@ def _attend_in_parts(scale: Scalar | None, q, k, v, mask, bias, key):
     parts = []
     for start, stop in itertools.pairwise(edges):
         own_mask, own_bias = (_window(array, start, stop) for array in (mask, bias))
-        parts.append(_attend(0.0, scale, q[:, start:stop], k[:stop], v[:stop], own_mask, own_bias, key))
+        parts.append(
+            _attend(0.0, scale, q[:, start:stop], k[:stop], v[:stop], own_mask, own_bias, key)
+        )
     return jnp.concatenate(parts, axis=1)
 
 

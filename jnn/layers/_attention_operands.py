@@ -6,7 +6,9 @@ import jax.numpy as jnp
 def check_qkv(q, k, v) -> None:
     """Refuse queries, keys and values that do not belong to each other."""
     shapes = f"q {q.shape}, k {k.shape} and v {v.shape}"
-    if min(q.ndim, k.ndim, v.ndim) < 3 or not all(jnp.issubdtype(array.dtype, jnp.floating) for array in (q, k, v)):
+    if min(q.ndim, k.ndim, v.ndim) < 3 or not all(
+        jnp.issubdtype(array.dtype, jnp.floating) for array in (q, k, v)
+    ):
         raise ValueError(
             f"wanted q (*batch, time, heads, dim), k and v (*batch, source, kv_heads, dim), all of floating point, "
             f"but got {shapes} of {q.dtype}, {k.dtype} and {v.dtype}; split the channels into heads"
@@ -19,7 +21,9 @@ def check_qkv(q, k, v) -> None:
         )
     heads, kv_heads = q.shape[-2], k.shape[-2]
     if kv_heads == 0 or heads % kv_heads:
-        raise ValueError(f"wanted query heads that are a multiple of the {kv_heads} key heads, but got {heads}")
+        raise ValueError(
+            f"wanted query heads that are a multiple of the {kv_heads} key heads, but got {heads}"
+        )
 
 
 def check_mask_and_bias(mask, bias, shape: tuple) -> None:
@@ -30,7 +34,9 @@ def check_mask_and_bias(mask, bias, shape: tuple) -> None:
             "compare it (mask != 0), or give numbers to add as the bias"
         )
     if bias is not None and bias.dtype == bool:
-        raise ValueError("wanted a bias of numbers, which are added to the scores, but got bool; give it as the mask")
+        raise ValueError(
+            "wanted a bias of numbers, which are added to the scores, but got bool; give it as the mask"
+        )
     for array in (mask, bias):
         if array is not None and not _broadcasts(array.shape, shape):
             raise ValueError(
@@ -51,7 +57,8 @@ def check_steps(room: tuple, **steps) -> None:
     """Refuse keys and values that differ from the cache's room (*batch, capacity, kv_heads, dim) beside their time."""
     shapes = {name: array.shape for name, array in steps.items()}
     fit = [
-        len(shape) == len(room) and (*shape[:-3], *shape[-2:]) == (*room[:-3], *room[-2:]) for shape in shapes.values()
+        len(shape) == len(room) and (*shape[:-3], *shape[-2:]) == (*room[:-3], *room[-2:])
+        for shape in shapes.values()
     ]
     if not all(fit) or len(set(shapes.values())) > 1:
         raise ValueError(

@@ -72,7 +72,13 @@ def conv(
         )
     dtype = jnp.result_type(x, kernel)
     geometry = make_geometry(
-        x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation, groups=groups, lowering=lowering
+        x.shape[1:-1],
+        kernel.shape[:-2],
+        strides,
+        padding,
+        dilation,
+        groups=groups,
+        lowering=lowering,
     )
     y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
     return y if bias is None else y + jnp.asarray(bias)
@@ -117,7 +123,9 @@ def conv_transpose(
     rank = x.ndim - 2
     steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
     pairs = _transposed_padding(padding, kernel.shape[:-2], steps, gaps)
-    y = _transposed(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering)
+    y = _transposed(
+        jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering
+    )
     return y if bias is None else y + jnp.asarray(bias)
 
 
@@ -202,9 +210,17 @@ def conv_plan(
     ConvPlan(output='image', input_grad='flip', kernel_grad='exchange', members='loop')
     """
     geometry = make_geometry(
-        x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation, groups=groups, lowering=lowering
+        x_shape[1:-1],
+        kernel_shape[:-2],
+        strides,
+        padding,
+        dilation,
+        groups=groups,
+        lowering=lowering,
     )
-    return plan(geometry, kernel_shape[-2], kernel_shape[-1] // groups, platform or jax.default_backend())
+    return plan(
+        geometry, kernel_shape[-2], kernel_shape[-1] // groups, platform or jax.default_backend()
+    )
 
 
 def _output(g: Geometry, x: Array, kernel: Array) -> Array:
@@ -213,7 +229,11 @@ def _output(g: Geometry, x: Array, kernel: Array) -> Array:
     if any(lo or hi for lo, hi, _ in cropped):
         x = pad_space(x, cropped)
     padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding)
-    chosen = {"spatial": x.shape[1:-1], "padding": padding, "precision": chosen_precision(g.precision)}
+    chosen = {
+        "spatial": x.shape[1:-1],
+        "padding": padding,
+        "precision": chosen_precision(g.precision),
+    }
     return convolve(dataclasses.replace(g, **chosen), x, kernel)
 
 
@@ -232,9 +252,12 @@ def _transposed(
     pairs = [(r - lo, r - hi) for r, (lo, hi) in zip(reach, padding, strict=True)]
     forward = tuple((max(lo, 0), max(hi, 0)) for lo, hi in pairs)
     spatial = tuple(
-        (n - 1) * s + 1 + r - lo - hi for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
+        (n - 1) * s + 1 + r - lo - hi
+        for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
-    g = Geometry(spatial, window, strides, forward, dilation, groups, chosen_precision(None), lowering)
+    g = Geometry(
+        spatial, window, strides, forward, dilation, groups, chosen_precision(None), lowering
+    )
     y = convolve_transposed(g, x, exchange_channels(g, jnp.flip(kernel, range(len(window)))))
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
     return pad_space(y, beyond)
@@ -260,7 +283,9 @@ def _transposed_padding(
     if not isinstance(padding, str):
         return resolve_padding(padding, window, window, strides, dilation)
     if padding.upper() not in ("SAME", "VALID"):
-        raise ValueError(f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but got {padding!r}")
+        raise ValueError(
+            f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but got {padding!r}"
+        )
     pairs = []
     for w, s, d in zip(window, strides, dilation, strict=True):
         r = d * (w - 1)  # the reach of the window beyond its first tap

@@ -45,33 +45,52 @@ TRANSPOSES: dict[Role, tuple[tuple[Role, str, str], tuple[Role, str, str]]] = {
 }
 
 
-def transpose(role: Role, argument: int, ct: Array, first: Any, second: Any, **params: Any) -> Array:
+def transpose(
+    role: Role, argument: int, ct: Array, first: Any, second: Any, **params: Any
+) -> Array:
     """Transpose the map in one argument."""
     other, *operands = TRANSPOSES[role][argument]
     values = {"ct": ct, "first": first, "second": second}
     return PRIMITIVES[other].bind(*(values[name] for name in operands), **params)
 
 
-def batch(role: Role, operands: Any, axes: Any, *, geometry: Geometry, members: bool) -> tuple[Array, int]:
+def batch(
+    role: Role, operands: Any, axes: Any, *, geometry: Geometry, members: bool
+) -> tuple[Array, int]:
     """Fold a batched axis into the batch or the output channels where one operand lacks it; else it is the members'."""
-    a, b = (x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(operands, axes, strict=True))
+    a, b = (
+        x if axis is None else jnp.moveaxis(x, axis, 0)
+        for x, axis in zip(operands, axes, strict=True)
+    )
     size = next(x.shape[0] for x, axis in zip((a, b), axes, strict=True) if axis is not None)
     a_alone, b_alone = axes[1] is None, axes[0] is None
     if a_alone and role != "kernel_grad" and not members:
         y = bind(role, geometry, a.reshape(size * a.shape[1], *a.shape[2:]), b)
         return y.reshape(size, a.shape[1], *y.shape[1:]), 0
     if b_alone and role != "input_grad" and not members and geometry.groups == 1:
-        y = bind(role, geometry, a, jnp.moveaxis(b, 0, -2).reshape(*b.shape[1:-1], size * b.shape[-1]))
+        y = bind(
+            role, geometry, a, jnp.moveaxis(b, 0, -2).reshape(*b.shape[1:-1], size * b.shape[-1])
+        )
         return y.reshape(*y.shape[:-1], size, b.shape[-1]), y.ndim - 1
-    a, b = (jnp.broadcast_to(x, (size, *x.shape)) if axis is None else x for x, axis in zip((a, b), axes, strict=True))
+    a, b = (
+        jnp.broadcast_to(x, (size, *x.shape)) if axis is None else x
+        for x, axis in zip((a, b), axes, strict=True)
+    )
     return batch_both(role, geometry, a, b, members)
 
 
-def batch_both(role: Role, geometry: Geometry, a: Array, b: Array, members: bool) -> tuple[Array, int]:
+def batch_both(
+    role: Role, geometry: Geometry, a: Array, b: Array, members: bool
+) -> tuple[Array, int]:
     """Make the leading axis the members' axis, or merge it with the one that is there."""
     if not members:
         return bind(role, geometry, a, b, members=True), 0
-    y = bind(role, geometry, *(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in (a, b)), members=True)
+    y = bind(
+        role,
+        geometry,
+        *(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in (a, b)),
+        members=True,
+    )
     return y.reshape(*a.shape[:2], *y.shape[1:]), 0
 
 
@@ -97,9 +116,13 @@ def lower(role: Role, platform: str) -> Any:
 
 def register(role: Role, primitive: Primitive) -> None:
     """Give a primitive its rules."""
-    primitive.def_impl(jax.jit(functools.partial(evaluate, role), static_argnames=("geometry", "members")))
+    primitive.def_impl(
+        jax.jit(functools.partial(evaluate, role), static_argnames=("geometry", "members"))
+    )
     primitive.def_abstract_eval(functools.partial(infer, role))
-    ad.defbilinear(primitive, functools.partial(transpose, role, 0), functools.partial(transpose, role, 1))
+    ad.defbilinear(
+        primitive, functools.partial(transpose, role, 0), functools.partial(transpose, role, 1)
+    )
     batching.primitive_batchers[primitive] = functools.partial(batch, role)
     mlir.register_lowering(primitive, lower(role, "any"))
     mlir.register_lowering(primitive, lower(role, "cpu"), platform="cpu")

@@ -16,7 +16,9 @@ FEW_CHANNELS = 16
 MOST_PLACES = 8
 
 
-def image_conv(g: Geometry, x: Array, kernel: Array, *, strides: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+def image_conv(
+    g: Geometry, x: Array, kernel: Array, *, strides: Sizes, padding: Pairs, dilation: Sizes
+) -> Array:
     """Convolve in the canonical layout: a series as an image of height one, few channels as those of several places."""
     if len(strides) == 1:
         flat = {"strides": (1, *strides), "padding": ((0, 0), *padding), "dilation": (1, *dilation)}
@@ -25,11 +27,19 @@ def image_conv(g: Geometry, x: Array, kernel: Array, *, strides: Sizes, padding:
     is_few = few < FEW_CHANNELS >= many and count <= MOST_PLACES
     if is_few and len(strides) == 2 and g.groups == dilation[-1] == 1 and x.dtype.itemsize <= 4:
         return several_places(g, x, kernel, strides, padding, dilation, count)
-    return plain_conv(g, x, kernel, strides=strides, padding=padding, dilation=dilation, groups=g.groups)
+    return plain_conv(
+        g, x, kernel, strides=strides, padding=padding, dilation=dilation, groups=g.groups
+    )
 
 
 def several_places(
-    g: Geometry, x: Array, kernel: Array, strides: Sizes, padding: Pairs, dilation: Sizes, count: int
+    g: Geometry,
+    x: Array,
+    kernel: Array,
+    strides: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    count: int,
 ) -> Array:
     """Convolve by a wider window that gives the maps of `count` neighbouring places at once."""
     (*rest, step), (*pads, (lo, hi)), width = strides, padding, kernel.shape[-3]
@@ -38,7 +48,9 @@ def several_places(
     hi = (blocks - 1) * count * step + reach - x.shape[-2] - lo  # the last places may be surplus
     moved = [pad_window(kernel, i * step, reach - width - i * step) for i in range(count)]
     padding, strides = (*pads, (lo, hi)), (*rest, count * step)
-    y = plain_conv(g, x, jnp.concatenate(moved, axis=-1), strides=strides, padding=padding, dilation=dilation)
+    y = plain_conv(
+        g, x, jnp.concatenate(moved, axis=-1), strides=strides, padding=padding, dilation=dilation
+    )
     return y.reshape(*y.shape[:-2], blocks * count, kernel.shape[-1])[..., :places, :]
 
 
@@ -50,7 +62,14 @@ def pad_window(kernel: Array, before: int, after: int) -> Array:
 
 
 def plain_conv(
-    g: Geometry, x: Array, kernel: Array, *, strides: Sizes, padding: Pairs, dilation: Sizes, groups: int = 1
+    g: Geometry,
+    x: Array,
+    kernel: Array,
+    *,
+    strides: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int = 1,
 ) -> Array:
     """Convolve in the canonical layout."""
     return lax.conv_general_dilated(

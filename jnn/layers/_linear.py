@@ -13,7 +13,9 @@ from jnn.layers._product import product
 
 
 def dense(
-    x: Real[Array, "*batch in"], kernel: Float[Array, "in out"], bias: Float[Array, "out"] | None = None
+    x: Real[Array, "*batch in"],
+    kernel: Float[Array, "in out"],
+    bias: Float[Array, "out"] | None = None,
 ) -> Float[Array, "*batch out"]:
     """Multiply the last axis by a matrix and add a bias.
 
@@ -29,7 +31,9 @@ def dense(
     # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     dtype = jnp.result_type(x, kernel)
-    y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype)).reshape(*x.shape[:-1], kernel.shape[1])
+    y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype)).reshape(
+        *x.shape[:-1], kernel.shape[1]
+    )
     return y if bias is None else y + jnp.asarray(bias)
 
 
@@ -59,21 +63,29 @@ def dot_general(
     is_plain = (
         rhs.ndim == 2
         and lhs.ndim > 1
-        and [[tuple(axes) for axes in pair] for pair in dimension_numbers] == [[(lhs.ndim - 1,), (0,)], [(), ()]]
+        and [[tuple(axes) for axes in pair] for pair in dimension_numbers]
+        == [[(lhs.ndim - 1,), (0,)], [(), ()]]
         and lhs.dtype == rhs.dtype == (preferred_element_type or lhs.dtype)
         and jnp.issubdtype(lhs.dtype, jnp.floating)
         and out_sharding is None
     )
     if not is_plain:
         return lax.dot_general(
-            lhs, rhs, dimension_numbers, precision, preferred_element_type, out_sharding=out_sharding
+            lhs,
+            rhs,
+            dimension_numbers,
+            precision,
+            preferred_element_type,
+            out_sharding=out_sharding,
         )
     _check_dense(lhs, rhs, None)
     rows = lhs.reshape(math.prod(lhs.shape[:-1]), lhs.shape[-1])
     return product(rows, rhs, precision=precision).reshape(*lhs.shape[:-1], rhs.shape[1])
 
 
-def embedding(ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]) -> Float[Array, "*batch dim"]:
+def embedding(
+    ids: Integer[Array, "*batch"], table: Float[Array, "vocab dim"]
+) -> Float[Array, "*batch dim"]:
     """Look up one row of the table for each id.
 
     y[..., :] = table[clip(ids[...], 0, vocab - 1), :]

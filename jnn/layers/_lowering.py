@@ -33,7 +33,9 @@ ROLES: tuple[Role, ...] = ("output", "input_grad", "kernel_grad")
 IMAGES_IN_PART = 8
 MOST_PARTS = 8  # a longer program gains nothing
 
-MANY_CHANNELS = 128  # from here on a kernel's gradient by patches is 1.1 to 2.2 times faster than by exchange
+MANY_CHANNELS = (
+    128  # from here on a kernel's gradient by patches is 1.1 to 2.2 times faster than by exchange
+)
 
 
 class ConvPlan(NamedTuple):
@@ -54,11 +56,16 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
     g = geometry
     lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
     if lowering == "lax":
-        return ConvPlan("lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps")
+        return ConvPlan(
+            "lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps"
+        )
     if g.groups > 1:
         is_depthwise = in_channels == 1
         return ConvPlan(
-            "taps" if is_depthwise else "lax", "taps" if is_depthwise else "flip", "by group", members="loop"
+            "taps" if is_depthwise else "lax",
+            "taps" if is_depthwise else "flip",
+            "by group",
+            members="loop",
         )
     is_product = math.prod(g.window) == 1
     if is_product or (len(g.window) == 1 and g.strides[0] > 1):
@@ -73,9 +80,13 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
     )
 
 
-def compute(role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str, members: bool) -> Array:
+def compute(
+    role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str, members: bool
+) -> Array:
     """Compute one of the three maps, for one pair of operands or for a stack of pairs along a leading member axis."""
-    channels = (a.shape[-1] // geometry.groups, b.shape[-1]) if role == "kernel_grad" else b.shape[-2:]
+    channels = (
+        (a.shape[-1] // geometry.groups, b.shape[-1]) if role == "kernel_grad" else b.shape[-2:]
+    )
     chosen = plan(geometry, channels[0], channels[1] // geometry.groups, platform)
     batched_taps = members and chosen.members == "batched taps"
     algorithm = ALGORITHMS[role, "taps" if batched_taps else getattr(chosen, role)]
@@ -85,7 +96,11 @@ def compute(role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str
 
     if not members:
         return one(a, b)
-    return lax.map(lambda pair: one(*pair), (a, b)) if chosen.members == "loop" else jax.vmap(one)(a, b)
+    return (
+        lax.map(lambda pair: one(*pair), (a, b))
+        if chosen.members == "loop"
+        else jax.vmap(one)(a, b)
+    )
 
 
 # Algorithms: (geometry, a, b) -> result
@@ -139,7 +154,9 @@ def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
 def input_grad_patches(g: Geometry, dy: Array, kernel: Array) -> Array:
     """dx = dy times the kernel as a matrix, which is each tap's share of each place, put back and added up."""
     matrix = kernel.reshape(-1, kernel.shape[-1]).T
-    each = jnp.matmul(dy.reshape(-1, dy.shape[-1]), matrix, precision=g.precision, preferred_element_type=wide(dy))
+    each = jnp.matmul(
+        dy.reshape(-1, dy.shape[-1]), matrix, precision=g.precision, preferred_element_type=wide(dy)
+    )
     shares = jnp.split(each.reshape(*dy.shape[:-1], matrix.shape[1]), math.prod(g.window), axis=-1)
     return sum_of(unshift(g, tap, share) for tap, share in zip(taps(g), shares, strict=True))
 
@@ -155,7 +172,10 @@ def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
 def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
     """dkernel = (patches of x)^T dy; the patches are made anew, not kept."""
     matrix = jnp.matmul(
-        patches(g, x).T, dy.reshape(-1, dy.shape[-1]), precision=g.precision, preferred_element_type=wide(x)
+        patches(g, x).T,
+        dy.reshape(-1, dy.shape[-1]),
+        precision=g.precision,
+        preferred_element_type=wide(x),
     )
     return matrix.reshape(*g.window, x.shape[-1], dy.shape[-1])
 
@@ -164,15 +184,24 @@ def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
     """As `kernel_grad_patches`, a few images after the other and with the transpose written out."""
     if not len(x):
         return kernel_grad_patches(g, x, dy)
-    most = max(1, min(IMAGES_IN_PART, len(x) // MOST_PARTS))  # so that the patches are few beside all images
+    most = max(
+        1, min(IMAGES_IN_PART, len(x) // MOST_PARTS)
+    )  # so that the patches are few beside all images
     images = max(n for n in range(1, most + 1) if len(x) % n == 0)
     parts, channels = len(x) // images, (x.shape[-1], dy.shape[-1])
-    x, dy = (a.reshape(images, parts, *a.shape[1:]) for a in (x, dy))  # devices that share it have some of every part
+    x, dy = (
+        a.reshape(images, parts, *a.shape[1:]) for a in (x, dy)
+    )  # devices that share it have some of every part
 
     def add(i: Array, total: Array) -> Array:
         x_part, dy_part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, dy))
-        turned, places = lax.optimization_barrier(patches(g, x_part).T), dy_part.reshape(-1, channels[1])
-        return total + jnp.matmul(turned, places, precision=g.precision, preferred_element_type=total.dtype)
+        turned, places = (
+            lax.optimization_barrier(patches(g, x_part).T),
+            dy_part.reshape(-1, channels[1]),
+        )
+        return total + jnp.matmul(
+            turned, places, precision=g.precision, preferred_element_type=total.dtype
+        )
 
     zero = vary_alike(jnp.zeros((math.prod(g.window) * channels[0], channels[1]), wide(x)), dy)[0]
     return lax.fori_loop(0, parts, add, zero).reshape(*g.window, *channels)
@@ -180,7 +209,9 @@ def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
 
 def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
     """dkernel[t] = (x shifted by t)^T dy."""
-    parts = jnp.stack([product(g, "rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)])
+    parts = jnp.stack(
+        [product(g, "rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)]
+    )
     return jnp.swapaxes(parts, 1, 2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
 
@@ -193,7 +224,9 @@ def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
         pads.append((d * (w - 1) - lo, n + lo - 1 - (places - 1) * s, s - 1))
     flipped = exchange_channels(g, jnp.flip(kernel, range(len(g.window))))
     no_strides, no_padding = (1,) * len(pads), ((0, 0),) * len(pads)
-    return image_conv(g, pad_space(dy, pads), flipped, strides=no_strides, padding=no_padding, dilation=g.dilation)
+    return image_conv(
+        g, pad_space(dy, pads), flipped, strides=no_strides, padding=no_padding, dilation=g.dilation
+    )
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
@@ -223,14 +256,24 @@ def exchange(g: Geometry, x: Array, dy: Array) -> Array:
     batch_last = (*range(1, x.ndim - 1), 0, x.ndim - 1)
     images = jnp.swapaxes(pad_space(x, pads), 0, -1)  # [in, *spatial, batch]
     no_padding = ((0, 0),) * len(pads)
-    y = plain_conv(g, images, dy.transpose(batch_last), strides=g.dilation, padding=no_padding, dilation=g.strides)
+    y = plain_conv(
+        g,
+        images,
+        dy.transpose(batch_last),
+        strides=g.dilation,
+        padding=no_padding,
+        dilation=g.strides,
+    )
     return y.transpose(batch_last)  # from [in, *window, out]
 
 
 def kernel_grad_by_group(g: Geometry, x: Array, dy: Array) -> Array:
     """As `kernel_grad_exchange`, one group after the other."""
     alone = dataclasses.replace(g, groups=1)
-    pairs = tuple(jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, a.shape[-1] // g.groups), -2, 0) for a in (x, dy))
+    pairs = tuple(
+        jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, a.shape[-1] // g.groups), -2, 0)
+        for a in (x, dy)
+    )
     parts = lax.map(lambda pair: kernel_grad_exchange(alone, *pair), pairs)  # [g, *window, i, o]
     return jnp.moveaxis(parts, 0, -2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
@@ -255,7 +298,9 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
 
 def patches(g: Geometry, x: Array) -> Array:
     """What the window sees of x, a row for each place: `[batch * places, taps * in]`."""
-    return jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1).reshape(-1, math.prod(g.window) * x.shape[-1])
+    return jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1).reshape(
+        -1, math.prod(g.window) * x.shape[-1]
+    )
 
 
 # Products of small matrices, one per group; the axes are r = batch and space, g = groups, i = in, o = out
@@ -275,7 +320,9 @@ def split_groups(g: Geometry, kernel: Array) -> Array:
 def exchange_channels(g: Geometry, kernel: Array) -> Array:
     """Turn `[*window, in / groups, out]` into `[*window, out / groups, in]`."""
     grouped = split_groups(g, kernel)  # [*window, g, i, o]
-    return jnp.moveaxis(grouped, -1, -3).reshape(*g.window, kernel.shape[-1] // g.groups, kernel.shape[-2] * g.groups)
+    return jnp.moveaxis(grouped, -1, -3).reshape(
+        *g.window, kernel.shape[-1] // g.groups, kernel.shape[-2] * g.groups
+    )
 
 
 def product(g: Geometry, equation: str, a: Array, b: Array) -> Array:
@@ -290,7 +337,9 @@ def product(g: Geometry, equation: str, a: Array, b: Array) -> Array:
 
 def spread(names: str, x: Array) -> Array:
     """Return x with all four axes."""
-    return jnp.expand_dims(x.astype(wide(x)), [axis for axis, name in enumerate("rgio") if name not in names])
+    return jnp.expand_dims(
+        x.astype(wide(x)), [axis for axis, name in enumerate("rgio") if name not in names]
+    )
 
 
 def sum_of(terms: Iterator[Array]) -> Array:

@@ -50,7 +50,10 @@ def batch_norm_train(
     *,
     eps: Scalar = 1e-5,
     weights: Shaped[Array, "batch *positions"] | None = None,
-) -> tuple[Float[Array, "batch *spatial channels"], tuple[Float[Array, "channels"], Float[Array, "channels"]]]:
+) -> tuple[
+    Float[Array, "batch *spatial channels"],
+    tuple[Float[Array, "channels"], Float[Array, "channels"]],
+]:
     """Normalise by the batch's own statistics and return them, for the caller to average.
 
     mean = sum(w x) / sum(w),  var = sum(w (x - mean)^2) / sum(w),  over every axis but the last
@@ -105,7 +108,10 @@ def layer_norm(
 
 
 def rms_norm(
-    x: Real[Array, "*batch channels"], scale: Float[Array, "channels"] | None = None, *, eps: Scalar = 1e-6
+    x: Real[Array, "*batch channels"],
+    scale: Float[Array, "channels"] | None = None,
+    *,
+    eps: Scalar = 1e-6,
 ) -> Float[Array, "*batch channels"]:
     """Divide the channels of each row by their root mean square.
 
@@ -145,7 +151,9 @@ def group_norm(
     scale, bias = _checked(x, 2, scale=scale, bias=bias)
     channels = x.shape[-1]
     if groups < 1 or channels % groups:
-        raise ValueError(f"wanted a number of groups that divides {channels} channels, but got {groups}")
+        raise ValueError(
+            f"wanted a number of groups that divides {channels} channels, but got {groups}"
+        )
     high = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     centred = high - _group_average(high, groups)
     y = centred * jax.lax.rsqrt(_group_average(jnp.square(centred), groups) + eps)
@@ -177,7 +185,9 @@ def instance_norm(
 def _checked(x, least: int, **parameters) -> tuple:
     """Return the parameters as arrays; refuse x of too few axes, and what is not one number for each channel."""
     if x.ndim < least:
-        raise ValueError(f"wanted x of rank {least} or more, channels last, but got {x.shape}; add the axes in front")
+        raise ValueError(
+            f"wanted x of rank {least} or more, channels last, but got {x.shape}; add the axes in front"
+        )
     given = {name: np.shape(values) for name, values in parameters.items() if values is not None}
     wrong = {name: shape for name, shape in given.items() if shape != x.shape[-1:]}
     if wrong:
@@ -211,7 +221,9 @@ def _shares(x, weights):
     weights = jnp.asarray(weights)
     rank = weights.ndim
     if rank == x.ndim or weights.shape != x.shape[:rank]:
-        raise ValueError(f"wanted weights of leading axes of x {x.shape}, but got {weights.shape}; give one each row")
+        raise ValueError(
+            f"wanted weights of leading axes of x {x.shape}, but got {weights.shape}; give one each row"
+        )
     high = weights.astype(jnp.promote_types(weights.dtype, x.dtype))
     total = high.sum() * math.prod(x.shape[rank:-1])
     return (high / jnp.where(total > 0, total, 1)).reshape(*high.shape, *[1] * (x.ndim - rank))
@@ -247,14 +259,19 @@ def _normalize_jvp(axes: tuple, primals, tangents):
     batch norm's backward pass needs the two sums of the gradients of scale and bias and no other.
     """
     x, scale, bias, eps, shares = primals
-    dx, dscale, dbias, deps, dshares = (0 if t is None or isinstance(t, SymbolicZero) else t for t in tangents)
+    dx, dscale, dbias, deps, dshares = (
+        0 if t is None or isinstance(t, SymbolicZero) else t for t in tangents
+    )
     y, mean, var = _normalize(x, scale, bias, eps, shares, axes)
     centred, root = x - mean, jax.lax.rsqrt(var + eps)
     dmean = dvar = jnp.zeros_like(mean)
     if not isinstance(dx, int):
         dmean, dvar = _average(dx, shares, axes), 2 * _average(centred * dx, shares, axes)
     if not isinstance(dshares, int):
-        dmean, dvar = dmean + _average(x, dshares, axes), dvar + _average(jnp.square(centred), dshares, axes)
+        dmean, dvar = (
+            dmean + _average(x, dshares, axes),
+            dvar + _average(jnp.square(centred), dshares, axes),
+        )
     factor = 1 if scale is None else scale
     slope = dscale - factor * (jnp.square(root) / 2 * (dvar + deps))
     dy = (factor * root) * dx - factor * (root * dmean) + centred * root * slope + dbias

@@ -44,7 +44,11 @@ def max_pool(
     Array([3., 2.], dtype=float32)
     """
     g = _window("max_pool", x, window, strides, padding)
-    return _max_of_taps(x, g) if math.prod(g.window) <= MOST_TAPS else _reduce(x, g, _lowest(x), lax.max)
+    return (
+        _max_of_taps(x, g)
+        if math.prod(g.window) <= MOST_TAPS
+        else _reduce(x, g, _lowest(x), lax.max)
+    )
 
 
 def avg_pool(
@@ -144,7 +148,9 @@ def _max_of_taps(x: Array, g: Geometry) -> Array:
 
 
 @_max_of_taps.defjvp
-def _max_of_taps_jvp(g: Geometry, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+def _max_of_taps_jvp(
+    g: Geometry, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
     """Differentiate by masks of shifted slices: XLA's own transpose (select-and-scatter) is slow on CPU."""
     (x,), (dx,) = primals, tangents
     y = _max_of_taps(x, g)
@@ -166,15 +172,21 @@ def _lowest(x: Array) -> float | int:
 def _reduce(x: Array, g: Geometry, start: float | int, combine: Callable[..., Any]) -> Array:
     """Reduce each place of the window by XLA's reduce_window."""
     pads = [(0, 0), *g.padding, (0, 0)]
-    return lax.reduce_window(x, np.asarray(start, x.dtype), combine, (1, *g.window, 1), (1, *g.strides, 1), pads)
+    return lax.reduce_window(
+        x, np.asarray(start, x.dtype), combine, (1, *g.window, 1), (1, *g.strides, 1), pads
+    )
 
 
 def _counts(g: Geometry) -> np.ndarray:
     """Count the taps inside of x for each place of the window: `[*out_spatial, 1]`."""
     counts = np.ones((), np.float32)
-    for n, w, s, (lo, _), places in zip(g.spatial, g.window, g.strides, g.padding, g.out_spatial, strict=True):
+    for n, w, s, (lo, _), places in zip(
+        g.spatial, g.window, g.strides, g.padding, g.out_spatial, strict=True
+    ):
         first = np.arange(places) * s - lo
-        counts = counts[..., None] * (np.minimum(first + w, n) - np.maximum(first, 0)).astype(np.float32)
+        counts = counts[..., None] * (np.minimum(first + w, n) - np.maximum(first, 0)).astype(
+            np.float32
+        )
     return counts[..., None]
 
 
@@ -184,20 +196,31 @@ def _adaptive(name: str, x: Array, size: Sizes, reduce: Callable[..., Array]) ->
     for axis, bins in zip(axes, per_axis("size", size, len(axes)), strict=True):
         n = x.shape[axis]
         edges = [(j * n // bins, -(-(j + 1) * n // bins)) for j in range(bins)]
-        x = jnp.stack([reduce(lax.slice_in_dim(x, *edge, axis=axis), axis=axis) for edge in edges], axis)
+        x = jnp.stack(
+            [reduce(lax.slice_in_dim(x, *edge, axis=axis), axis=axis) for edge in edges], axis
+        )
     return x
 
 
-def _window(name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding) -> Geometry:
+def _window(
+    name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding
+) -> Geometry:
     sizes = per_axis("window", window, len(_space(name, x)))
     g = make_geometry(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
-    if any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True)) or min(map(min, g.padding)) < 0:
-        raise ValueError(f"wanted padding of 0 or more, and less than the window {g.window}, but got {g.padding}")
+    if (
+        any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True))
+        or min(map(min, g.padding)) < 0
+    ):
+        raise ValueError(
+            f"wanted padding of 0 or more, and less than the window {g.window}, but got {g.padding}"
+        )
     return g
 
 
 def _space(name: str, x: Array) -> tuple[int, ...]:
     """Return the axes of space."""
     if x.ndim < 3:
-        raise ValueError(f"wanted x (batch, *spatial, channels) of rank 3 or more for {name}, but got {x.shape}")
+        raise ValueError(
+            f"wanted x (batch, *spatial, channels) of rank 3 or more for {name}, but got {x.shape}"
+        )
     return tuple(range(1, x.ndim - 1))

@@ -17,7 +17,9 @@ from jax.interpreters import ad, batching, mlir
 from jnn.layers._vary import vary_alike
 
 product_p = Primitive("rows_product")
-_WORTH_TURNING = range(512, 8193)  # numbers in a member's x; fewer are not worth an operation, more cost it too much
+_WORTH_TURNING = range(
+    512, 8193
+)  # numbers in a member's x; fewer are not worth an operation, more cost it too much
 
 
 def product(x: Array, kernel: Array, *, precision: lax.PrecisionLike = None) -> Array:
@@ -40,7 +42,9 @@ def multiply(x: Array, kernel: Array, *, precision: lax.PrecisionLike) -> Array:
 
 def infer(x: Any, kernel: Any, *, precision: lax.PrecisionLike) -> Any:
     """Infer shape, type and sharding."""
-    return jax.make_jaxpr(lambda x, kernel: multiply(x, kernel, precision=precision))(x, kernel).out_avals[0]
+    return jax.make_jaxpr(lambda x, kernel: multiply(x, kernel, precision=precision))(
+        x, kernel
+    ).out_avals[0]
 
 
 def input_gradient(dy: Array, x: Any, kernel: Array, *, precision: lax.PrecisionLike) -> Array:
@@ -59,14 +63,20 @@ def batch(operands: Any, axes: Any, *, precision: lax.PrecisionLike) -> tuple[Ar
     (x, kernel), (x_axis, kernel_axis) = operands, axes
     if kernel_axis is None:
         x = jnp.moveaxis(x, x_axis, -3)  # *members size rows in
-        y = product(x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]), kernel, precision=precision)
+        y = product(
+            x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]),
+            kernel,
+            precision=precision,
+        )
         return y.reshape(*x.shape[:-1], y.shape[-1]), x.ndim - 3
     if x_axis is None:
         kernel = jnp.moveaxis(kernel, kernel_axis, -2)  # *members in size out
         columns = kernel.reshape(*kernel.shape[:-2], kernel.shape[-2] * kernel.shape[-1])
         y = product(x, columns, precision=precision)
         return y.reshape(*y.shape[:-1], *kernel.shape[-2:]), y.ndim - 1
-    return product(jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0), precision=precision), 0
+    return product(
+        jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0), precision=precision
+    ), 0
 
 
 product_p.def_impl(jax.jit(multiply, static_argnames="precision"))

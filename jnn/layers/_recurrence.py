@@ -103,7 +103,10 @@ def _recur_backward(cell, reverse, residuals, cotangents):
 
     d_first, (d_added, d_aside) = lax.scan(step, d_last, (pullbacks, d_ys), reverse=not reverse)
     d_kernel = jnp.einsum(
-        "tbh,tbg->hg", before, d_added, preferred_element_type=jnp.promote_types(kernel.dtype, jnp.float32)
+        "tbh,tbg->hg",
+        before,
+        d_added,
+        preferred_element_type=jnp.promote_types(kernel.dtype, jnp.float32),
     )
     return d_first, d_added, d_aside, d_kernel.astype(kernel.dtype), None
 

@@ -148,7 +148,11 @@ def rnn_cell(
 
 
 def gru_cell(
-    carry: Float[Array, "*batch hidden"], x: Float[Array, "*batch in"], params: Params, *, reset_after: bool = True
+    carry: Float[Array, "*batch hidden"],
+    x: Float[Array, "*batch in"],
+    params: Params,
+    *,
+    reset_after: bool = True,
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
     """Take one step of `gru`.
 
@@ -215,13 +219,23 @@ def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reve
     rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
     dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
     kernels = Kernels(*(kernel.astype(dtype) for kernel in kernels))
-    first = tuple(_first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry)
-    inside = None if lengths is None else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
+    first = tuple(
+        _first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry
+    )
+    inside = (
+        None
+        if lengths is None
+        else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
+    )
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
-    time_major = time_major if inside is None else jnp.where(inside, time_major, 0)  # else NaN beyond reach gradients
+    time_major = (
+        time_major if inside is None else jnp.where(inside, time_major, 0)
+    )  # else NaN beyond reach gradients
     time_major, kernels, first, inside = _alike((time_major, kernels, first, inside))
     last, ys = loop(time_major, kernels, first, reverse, inside)
-    return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(*batch, time, hidden)
+    return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(
+        *batch, time, hidden
+    )
 
 
 def _alike(operands: tuple) -> tuple:
@@ -235,11 +249,15 @@ def _first_carry(part, shape: tuple):
     if part is None:
         return jnp.zeros(shape)
     if part.shape != shape:
-        raise ValueError(f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but got {part.shape}")
+        raise ValueError(
+            f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but got {part.shape}"
+        )
     return part
 
 
-def _loop(cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside):
+def _loop(
+    cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside
+):
     """Step through time."""
     added, aside = separate(_inputs(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
     if len(added) == 1:
@@ -286,11 +304,16 @@ def _loop_reset_before(x, kernels: Kernels, carry: tuple, reverse: bool, inside)
     """Run the GRU whose reset comes before the product: two products a step, one after the other."""
     inputs = _inputs(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
     width = kernels.recurrent_kernel.shape[0]
-    gate_kernel, new_kernel = kernels.recurrent_kernel[:, : 2 * width], kernels.recurrent_kernel[:, 2 * width :]
+    gate_kernel, new_kernel = (
+        kernels.recurrent_kernel[:, : 2 * width],
+        kernels.recurrent_kernel[:, 2 * width :],
+    )
 
     def step(carry, inputs):
         (hidden,), (added, inside) = carry, inputs
-        reset, update = jnp.split(jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel), 2, axis=-1)
+        reset, update = jnp.split(
+            jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel), 2, axis=-1
+        )
         new = jnp.tanh(added[..., 2 * width :] + (reset * hidden) @ new_kernel)
         after = (1 - update) * new + update * hidden
         if inside is None:

@@ -44,7 +44,9 @@ def read(params: Params, features: int, gates: int) -> Kernels:
 def check_sequence(x: Array, lengths: Array | None) -> None:
     """Refuse x without time and features, and lengths that are not one for each row."""
     if x.ndim < 2:
-        raise ValueError(f"wanted x (*batch, time, in), but got {x.shape}; give a single step to the cell")
+        raise ValueError(
+            f"wanted x (*batch, time, in), but got {x.shape}; give a single step to the cell"
+        )
     if lengths is not None and jnp.shape(lengths) != x.shape[:-2]:
         raise ValueError(
             f"wanted lengths {x.shape[:-2]}, one for each row of x {x.shape}, but got {jnp.shape(lengths)}; reshape"

@@ -46,10 +46,14 @@ def dropout(
     Array([2., 0., 2., 2., 2., 0.], dtype=float32)
     """
     if isinstance(rate, int | float | np.number) and not 0 <= rate <= 1:
-        raise ValueError(f"wanted a dropout rate between 0 and 1 (the share dropped), but got {rate}")
+        raise ValueError(
+            f"wanted a dropout rate between 0 and 1 (the share dropped), but got {rate}"
+        )
     rank = jnp.ndim(x)
     if any(not -rank <= axis < rank for axis in broadcast_axes):
-        raise ValueError(f"wanted broadcast_axes among the {rank} axes of x {jnp.shape(x)}, but got {broadcast_axes}")
+        raise ValueError(
+            f"wanted broadcast_axes among the {rank} axes of x {jnp.shape(x)}, but got {broadcast_axes}"
+        )
     if key is None:
         return x
     x = jnp.asarray(x)
@@ -118,7 +122,9 @@ def _threefry_words(key: PRNGKeyArray, count: int) -> Integer[Array, "count"]:
     return jnp.concatenate(_threefry(key_data, blocks=(count + 1) // 2))[:count]
 
 
-def _threefry(key: Integer[Array, "2"], blocks: int) -> tuple[Integer[Array, "blocks"], Integer[Array, "blocks"]]:
+def _threefry(
+    key: Integer[Array, "2"], blocks: int
+) -> tuple[Integer[Array, "blocks"], Integer[Array, "blocks"]]:
     """Encrypt the numbers 0 to 2 blocks - 1 in twenty rounds, the very bits of JAX's own.
 
     (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405.)
@@ -141,5 +147,7 @@ def _threefry(key: Integer[Array, "2"], blocks: int) -> tuple[Integer[Array, "bl
 def _sum_over_leaves(function, params: PyTree) -> Float[Array, ""]:
     """Apply the function to each value and add up, in float32 at least; leaves of whole numbers do not count."""
     leaves = map(jnp.asarray, jax.tree.leaves(params))
-    sums = (function(widen(leaf)).sum() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
+    sums = (
+        function(widen(leaf)).sum() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)
+    )
     return functools.reduce(operator.add, sums, jnp.zeros(()))

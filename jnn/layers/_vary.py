@@ -15,7 +15,9 @@ def vary_alike(*arrays: Array) -> tuple[Array, ...]:
     """
     if all(varies_over(a) == varies_over(arrays[0]) for a in arrays):
         return arrays
-    firsts = (a.ravel()[:1].sum().astype(jnp.float32) for a in arrays)  # sums, as an array may be empty
+    firsts = (
+        a.ravel()[:1].sum().astype(jnp.float32) for a in arrays
+    )  # sums, as an array may be empty
     anywhere = lax.stop_gradient(functools.reduce(jnp.add, firsts))
     return tuple(jnp.where(True, a, anywhere.astype(a.dtype)) for a in arrays)
 

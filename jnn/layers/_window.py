@@ -36,11 +36,18 @@ class Geometry:
         """Return how many places it takes: floor((size + padding - reach) / stride) + 1."""
         reach = [d * (w - 1) + 1 for w, d in zip(self.window, self.dilation, strict=True)]
         sizes = [n + lo + hi for n, (lo, hi) in zip(self.spatial, self.padding, strict=True)]
-        return tuple(max(0, (n - r) // s + 1) for n, r, s in zip(sizes, reach, self.strides, strict=True))
+        return tuple(
+            max(0, (n - r) // s + 1) for n, r, s in zip(sizes, reach, self.strides, strict=True)
+        )
 
 
 def make_geometry(
-    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1, **options: Any
+    spatial: Sequence[int],
+    window: Sequence[int],
+    strides: Sizes,
+    padding: Padding,
+    dilation: Sizes = 1,
+    **options: Any,
 ) -> Geometry:
     """Resolve sizes and padding, and raise `ValueError` also for a window that does not fit."""
     made = resolve_geometry(spatial, window, strides, padding, dilation, **options)
@@ -53,7 +60,12 @@ def make_geometry(
 
 
 def resolve_geometry(
-    spatial: Sequence[int], window: Sequence[int], strides: Sizes, padding: Padding, dilation: Sizes = 1, **options: Any
+    spatial: Sequence[int],
+    window: Sequence[int],
+    strides: Sizes,
+    padding: Padding,
+    dilation: Sizes = 1,
+    **options: Any,
 ) -> Geometry:
     """Resolve sizes given as one number and padding given by name; raise `ValueError` for those of another rank."""
     rank = len(spatial)
@@ -77,12 +89,18 @@ def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
     """Return one positive whole number for each axis of space."""
     each = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,) * rank
     if len(each) != rank or not all(isinstance(n, int | np.integer) and n > 0 for n in each):
-        raise ValueError(f"wanted {name} of 1 or more, one whole number or {rank} of them, but got {sizes}")
+        raise ValueError(
+            f"wanted {name} of 1 or more, one whole number or {rank} of them, but got {sizes}"
+        )
     return tuple(int(n) for n in each)
 
 
 def resolve_padding(
-    padding: Padding, spatial: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+    padding: Padding,
+    spatial: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
 ) -> tuple[tuple[int, int], ...]:
     """Return the padding as a pair (before, after) for each axis of space."""
     reach = [d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True)]
@@ -95,7 +113,9 @@ def resolve_padding(
                 f"wanted padding 'SAME', 'SAME_LOWER', 'VALID', 'CAUSAL' (1-D only) or pairs, "
                 f"but got {padding!r} for a window of {len(window)} axes"
             )
-        return tuple((int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name))
+        return tuple(
+            (int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name)
+        )
     sides = tuple(padding) if isinstance(padding, Iterable) else (padding,) * len(window)
     pairs = [tuple(side) if isinstance(side, Iterable) else (side, side) for side in sides]
     whole = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
@@ -117,7 +137,9 @@ def shifts(g: Geometry, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[i
     padded = pad_space(x, [(lo, hi, 0) for lo, hi in g.padding], fill)
     for tap in taps(g):
         first = [t * d for t, d in zip(tap, g.dilation, strict=True)]
-        last = [a + (n - 1) * s + 1 for a, n, s in zip(first, g.out_spatial, g.strides, strict=True)]
+        last = [
+            a + (n - 1) * s + 1 for a, n, s in zip(first, g.out_spatial, g.strides, strict=True)
+        ]
         start, stop = (0, *first, 0), (x.shape[0], *last, x.shape[-1])
         yield tap, lax.slice(padded, start, stop, (1, *g.strides, 1))
 

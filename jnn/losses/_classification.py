@@ -57,7 +57,10 @@ def softmax_cross_entropy(
 
 
 def binary_cross_entropy(
-    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, positive_weight: Scalar | PerClass | None = None
+    predictions: Float[Array, "..."],
+    targets: Shaped[Array, "..."],
+    *,
+    positive_weight: Scalar | PerClass | None = None,
 ) -> Float[Array, "..."]:
     """Cross-entropy of independent yes-or-no outputs, the mean over outputs.
 
@@ -74,7 +77,9 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(jnp.array([0.0, 9.0, 9.0]), jnp.array([1, 1, 0])).round(2)
     Array([0.69, 0.  , 9.  ], dtype=float32)
     """
-    check_weights("positive_weight", positive_weight, predictions.shape[-1:] if predictions.ndim > 1 else ())
+    check_weights(
+        "positive_weight", positive_weight, predictions.shape[-1:] if predictions.ndim > 1 else ()
+    )
     logits, targets = paired(predictions, targets)
     positive = targets if positive_weight is None else targets * jnp.asarray(positive_weight)
     yes, no = jax.nn.softplus(-logits), jax.nn.softplus(logits)
@@ -105,14 +110,18 @@ def focal(
     Array([0.3466, 0.    ], dtype=float32)
     """
     are_labels = are_class_labels(predictions, targets)
-    check_weights("alpha", alpha, predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ())
+    check_weights(
+        "alpha", alpha, predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ()
+    )
     alpha = None if alpha is None else jnp.asarray(alpha)
     if are_labels:
         loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
         return loss if alpha is None else loss * (alpha[targets] if alpha.ndim else alpha)
     logits, targets = paired(predictions, targets)
     loss = _focused(jax.nn.softplus(jnp.where(targets > 0.5, -logits, logits)), gamma)
-    return mean_over_outputs(loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - alpha))
+    return mean_over_outputs(
+        loss if alpha is None else loss * jnp.where(targets > 0.5, alpha, 1 - alpha)
+    )
 
 
 def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
@@ -138,7 +147,9 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
     return jnp.where(_is_class(targets, predictions.shape[-1]), loss, 0)
 
 
-def binary_hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def binary_hinge(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """The first form of `hinge`, also for integer targets: one for each output."""
     logits, targets = paired(predictions, targets)
     return mean_over_outputs(jax.nn.relu(1 - jnp.where(targets > 0, logits, -logits)))
@@ -177,7 +188,9 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
             f"softmax_cross_entropy wants logits [*batch, classes] of two classes or more, got {predictions.shape}; "
             "use binary_cross_entropy for a single logit."
         )
-    are_labels = targets.shape == predictions.shape[:-1] and jnp.issubdtype(targets.dtype, jnp.integer)
+    are_labels = targets.shape == predictions.shape[:-1] and jnp.issubdtype(
+        targets.dtype, jnp.integer
+    )
     if not are_labels and targets.shape != predictions.shape:
         raise ValueError(
             f"softmax_cross_entropy wants integer labels {predictions.shape[:-1]} or shares of the classes "
@@ -188,7 +201,9 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
 
 def _check_settings(classes: int, label_smoothing: Any, class_weights: Any) -> None:
     if is_number(label_smoothing) and not 0 <= label_smoothing <= 1:
-        raise ValueError(f"wanted a label_smoothing in [0, 1], but got {label_smoothing}; it is a share, 0.1 is usual")
+        raise ValueError(
+            f"wanted a label_smoothing in [0, 1], but got {label_smoothing}; it is a share, 0.1 is usual"
+        )
     if class_weights is not None and np.shape(class_weights) != (classes,):
         raise ValueError(
             f"wanted class_weights ({classes},), one for each class, but got {np.shape(class_weights)}; "
@@ -196,7 +211,9 @@ def _check_settings(classes: int, label_smoothing: Any, class_weights: Any) -> N
         )
 
 
-def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
+def _expected(
+    cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]
+) -> Float[Array, "*batch"]:
     """sum_c q_c cost_c with the shares q that the targets give; 0 inf = 0, so that a masked class does no harm."""
     if targets.ndim < cost.ndim:
         # A select, not a gather: its gradient needs no scatter, and with few classes both cost the same forward.
@@ -204,7 +221,9 @@ def _expected(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."
     return jnp.sum(_times(targets.astype(cost.dtype), cost), -1)
 
 
-def _evenly(cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]) -> Float[Array, "*batch"]:
+def _evenly(
+    cost: Float[Array, "*batch classes"], targets: Shaped[Array, "..."]
+) -> Float[Array, "*batch"]:
     """The mean cost of all classes; 0 for a label that is no class."""
     if targets.ndim == cost.ndim:
         return cost.mean(-1)
@@ -216,7 +235,9 @@ def _is_class(labels: Integer[Array, "*batch"], classes: int) -> Bool[Array, "*b
     return one_hot(labels, classes).any(-1)
 
 
-def _times(share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]) -> Float[Array, "..."]:
+def _times(
+    share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]
+) -> Float[Array, "..."]:
     """share cost, with 0 inf = 0; any other cost stays, as the derivative by the share."""
     return jnp.where((share == 0) & ~jnp.isfinite(cost), 0, cost) * share
 
@@ -227,7 +248,9 @@ def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, 
     return miss**gamma * cross_entropy
 
 
-def _class_margin(logits: Float[Array, "*batch classes"], labels: Integer[Array, "*batch"]) -> Float[Array, "*batch"]:
+def _class_margin(
+    logits: Float[Array, "*batch classes"], labels: Integer[Array, "*batch"]
+) -> Float[Array, "*batch"]:
     """The true class's logit less the best other one."""
     is_label = one_hot(labels, logits.shape[-1])
     own = jnp.sum(jnp.where(is_label, logits, 0), -1)

@@ -73,7 +73,9 @@ def _check_one_shape(**embeddings: Float[Array, "..."]) -> None:
         )
 
 
-def _distance(a: Float[Array, "*batch dim"], b: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+def _distance(
+    a: Float[Array, "*batch dim"], b: Float[Array, "*batch dim"]
+) -> Float[Array, "*batch"]:
     """Euclidean distance whose gradient at 0 is 0, not NaN; differences are scaled so that squares do not overflow."""
     difference = as_float(a) - as_float(b)
     scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(difference), -1, keepdims=True), 1.0))

@@ -26,7 +26,9 @@ def paired(
             "give the model as many outputs as the targets have columns."
         )
     outputs = as_float(predictions)
-    return outputs, as_float(targets, outputs.dtype)  # counts in the predictions' type: float32 ends at 2^24
+    return outputs, as_float(
+        targets, outputs.dtype
+    )  # counts in the predictions' type: float32 ends at 2^24
 
 
 def mean_over_outputs(values: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -36,7 +38,11 @@ def mean_over_outputs(values: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def are_class_labels(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> bool:
     """Whether the targets are integer labels `[*batch]` of the classes in predictions `[*batch, classes]`."""
-    has_class_axis = predictions.ndim > 0 and predictions.shape[-1] > 1 and predictions.shape[:-1] == targets.shape
+    has_class_axis = (
+        predictions.ndim > 0
+        and predictions.shape[-1] > 1
+        and predictions.shape[:-1] == targets.shape
+    )
     return has_class_axis and jnp.issubdtype(targets.dtype, jnp.integer)
 
 
@@ -58,4 +64,6 @@ def check_weights(name: str, weights: Any, outputs: tuple) -> None:
     given = () if weights is None else np.shape(weights)
     if given not in ((), outputs):
         each = f", or one for each of {outputs[0]} outputs" if outputs else ""
-        raise ValueError(f"wanted {name} as one number{each}, but got shape {given}; give one for all")
+        raise ValueError(
+            f"wanted {name} as one number{each}, but got shape {given}; give one for all"
+        )

@@ -15,7 +15,9 @@ Scalar = float | Float[Array, ""]
 Levels = float | tuple[float, ...] | list[float] | Float[Array | np.ndarray, "..."]
 
 
-def squared_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def squared_error(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """Squared error, the mean over outputs.
 
     (y - t)^2
@@ -29,7 +31,9 @@ def squared_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."
     return mean_over_outputs(_error(predictions, targets) ** 2)
 
 
-def absolute_error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def absolute_error(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """Absolute error, the mean over outputs; its slope at an error of 0 is that of `jnp.abs`, 1.
 
     |y - t|
@@ -67,7 +71,9 @@ def huber(
     return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
 
-def log_cosh(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def log_cosh(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """The logarithm of the hyperbolic cosine of the error: a smooth absolute error.
 
     log cosh(y - t)
@@ -81,7 +87,9 @@ def log_cosh(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) ->
     size = jnp.abs(_error(predictions, targets))
     is_small = size < 1  # where the logarithm of almost 1 would lose the digits
     near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.where(is_small, size, 0) / 2)))
-    return mean_over_outputs(jnp.where(is_small, near, size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2)))
+    return mean_over_outputs(
+        jnp.where(is_small, near, size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2))
+    )
 
 
 def quantile(
@@ -110,7 +118,11 @@ def quantile(
 
 
 def gaussian_nll(
-    predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, min_variance: Scalar = 1e-6, full: bool = False
+    predictions: Float[Array, "..."],
+    targets: Shaped[Array, "..."],
+    *,
+    min_variance: Scalar = 1e-6,
+    full: bool = False,
 ) -> Float[Array, "..."]:
     """Negative log-likelihood of a normal distribution whose mean and log variance are predicted.
 
@@ -129,7 +141,9 @@ def gaussian_nll(
     """
     check_weights("min_variance", min_variance, ())
     if is_number(min_variance) and not min_variance >= 0:
-        raise ValueError(f"wanted a min_variance of 0 or more, but got {min_variance}; it is a floor under exp(s)")
+        raise ValueError(
+            f"wanted a min_variance of 0 or more, but got {min_variance}; it is a floor under exp(s)"
+        )
     if predictions.ndim == 0 or predictions.shape[-1] % 2:
         raise ValueError(
             f"gaussian_nll wants an even number of outputs, means then log variances, got {predictions.shape}; "
@@ -138,7 +152,9 @@ def gaussian_nll(
     mean, log_variance = jnp.split(as_float(predictions), 2, axis=-1)
     mean, targets = paired(mean, targets)
     log_variance = jnp.maximum(log_variance, jnp.log(jnp.asarray(min_variance, mean.dtype)))
-    scaled_error = (targets - mean) * jnp.exp(-log_variance / 2)  # squared after scaling, so as not to overflow
+    scaled_error = (targets - mean) * jnp.exp(
+        -log_variance / 2
+    )  # squared after scaling, so as not to overflow
     nll = 0.5 * (log_variance + scaled_error**2)
     return (nll + 0.5 * np.log(2 * np.pi).astype(nll.dtype) if full else nll).mean(-1)
 
@@ -170,8 +186,12 @@ def _several(q: Any) -> tuple:
     """The levels, if there is more than a plain number; each is checked."""
     is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
     levels: tuple[Any, ...] = (q,) if is_one else tuple(q)
-    if not levels or any(np.ndim(level) or (is_number(level) and not 0 <= level <= 1) for level in levels):
-        raise ValueError(f"wanted quantile levels q in [0, 1], one or a list, but got {q}; 0.5 is the median")
+    if not levels or any(
+        np.ndim(level) or (is_number(level) and not 0 <= level <= 1) for level in levels
+    ):
+        raise ValueError(
+            f"wanted quantile levels q in [0, 1], one or a list, but got {q}; 0.5 is the median"
+        )
     return () if is_one else levels
 
 

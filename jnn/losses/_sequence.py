@@ -40,12 +40,18 @@ def ctc(
     batch, _, classes = predictions.shape
     for name, given in (("lengths", lengths), ("target_lengths", target_lengths)):
         if given is not None and given.shape != (batch,):
-            raise ValueError(f"wanted {name} ({batch},), one for each row, but got {given.shape}; reshape them")
+            raise ValueError(
+                f"wanted {name} ({batch},), one for each row, but got {given.shape}; reshape them"
+            )
     if not 0 <= blank < classes:
-        raise ValueError(f"wanted a blank among the classes 0 to {classes - 1}, but got {blank}; 0 is usual")
+        raise ValueError(
+            f"wanted a blank among the classes 0 to {classes - 1}, but got {blank}; 0 is usual"
+        )
     logits = _bounded(as_float(predictions))
     padded_time = _padding(logits.shape[:2], lengths)
-    return optax.losses.ctc_loss(logits, padded_time, targets, _padding(targets.shape, target_lengths), blank_id=blank)
+    return optax.losses.ctc_loss(
+        logits, padded_time, targets, _padding(targets.shape, target_lengths), blank_id=blank
+    )
 
 
 def _bounded(logits: Float[Array, "batch time classes"]) -> Float[Array, "batch time classes"]:

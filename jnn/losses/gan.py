@@ -60,11 +60,15 @@ def gradient_penalty(
     Array([16., 16.], dtype=float32)
     """
     if real.shape != fake.shape:
-        raise ValueError(f"wanted real and fake of one shape, but got {real.shape} and {fake.shape}; pair them")
+        raise ValueError(
+            f"wanted real and fake of one shape, but got {real.shape} and {fake.shape}; pair them"
+        )
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
     slope = jax.grad(lambda z: as_float(critic(z)).sum())(between)  # [batch, *shape]
-    norm = optax.safe_norm(as_float(slope).reshape(len(real), math.prod(real.shape[1:])), 0.0, axis=1)
+    norm = optax.safe_norm(
+        as_float(slope).reshape(len(real), math.prod(real.shape[1:])), 0.0, axis=1
+    )
     return (norm - 1) ** 2
 
 
@@ -73,13 +77,17 @@ def _negative(predictions: Float[Array, "..."]) -> Float[Array, "..."]:
     return mean_over_outputs(-as_float(predictions))
 
 
-def _wasserstein_critic(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def _wasserstein_critic(
+    predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """D(fake) - D(real), one side at a time."""
     outputs, is_real = paired(predictions, targets)
     return mean_over_outputs(jnp.where(is_real > 0, -outputs, outputs))
 
 
-def _as_real(loss: Callable[..., Float[Array, "..."]]) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:
+def _as_real(
+    loss: Callable[..., Float[Array, "..."]],
+) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:
     """The generator's side of a loss by which fakes shall pass for real."""
 
     def generator(predictions: Float[Array, "..."]) -> Float[Array, "..."]:

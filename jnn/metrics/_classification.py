@@ -43,9 +43,13 @@ def top_k(k: int) -> Metric:
     0.5
     """
     if k < 1:
-        raise ValueError(f"top_k wants k of at least 1, got {k}; use top_k(1) for the best guess alone.")
+        raise ValueError(
+            f"top_k wants k of at least 1, got {k}; use top_k(1) for the best guess alone."
+        )
 
-    def is_among_best(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Bool[Array, " rows"]:
+    def is_among_best(
+        logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
+    ) -> Bool[Array, " rows"]:
         return (_rank(logits, labels) < k) & (labels < logits.shape[-1])
 
     return make_class_mean(is_among_best, higher_is_better=True)
@@ -64,15 +68,21 @@ def confusion_matrix(classes: int) -> Metric:
            [1., 1.]], dtype=float32)
     """
     if classes < 2:
-        raise ValueError(f"confusion_matrix wants two classes or more, got {classes}; a single logit counts as two.")
+        raise ValueError(
+            f"confusion_matrix wants two classes or more, got {classes}; a single logit counts as two."
+        )
 
-    def update(sums: Array, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
+    def update(
+        sums: Array, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Array:
         rows = _rows_of(classes, predictions, targets, weights)
         actual = one_hot(rows.labels, classes) * rows.weights[:, None]
         predicted = one_hot(_best(rows.logits), classes).astype(actual.dtype)
         return sums + jnp.matmul(actual.T, predicted, precision=lax.Precision.HIGHEST)
 
-    return Metric(lambda: jnp.zeros((classes, classes)), update, lambda sums: sums, True, "classification")
+    return Metric(
+        lambda: jnp.zeros((classes, classes)), update, lambda sums: sums, True, "classification"
+    )
 
 
 def precision(classes: int, average: Average = "macro") -> Metric:
@@ -113,24 +123,32 @@ def f1(classes: int, average: Average = "macro") -> Metric:
     >>> round(float(f1(2, "binary")(jnp.array([2.0, 1.0, -1.0, -1.0]), jnp.array([1, 0, 1, 1]))), 4)
     0.4
     """
-    return _count_metric(classes, average, lambda counts: _ratio(2 * counts.right, counts.predicted + counts.actual))
+    return _count_metric(
+        classes, average, lambda counts: _ratio(2 * counts.right, counts.predicted + counts.actual)
+    )
 
 
 def _count_metric(classes: int, average: Average, score: Callable[[ClassCounts], Array]) -> Metric:
     """A metric whose score per class follows from the class counts."""
     _check_average(classes, average)
 
-    def update(sums: ClassCounts, predictions: Predictions, targets: Targets, weights: Weights = None) -> ClassCounts:
+    def update(
+        sums: ClassCounts, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> ClassCounts:
         found = _count(_rows_of(classes, predictions, targets, weights))
         return ClassCounts(*(old + new for old, new in zip(sums, found, strict=True)))
 
     def value(sums: ClassCounts) -> Array:
         return jnp.where(sums.actual.sum() > 0, _averaged(score, sums, average), jnp.nan)
 
-    return Metric(lambda: ClassCounts(*jnp.zeros((3, classes))), update, value, True, "classification")
+    return Metric(
+        lambda: ClassCounts(*jnp.zeros((3, classes))), update, value, True, "classification"
+    )
 
 
-def _averaged(score: Callable[[ClassCounts], Array], counts: ClassCounts, average: Average) -> Array:
+def _averaged(
+    score: Callable[[ClassCounts], Array], counts: ClassCounts, average: Average
+) -> Array:
     if average == "binary":
         return score(counts)[1]
     if average == "micro":
@@ -147,13 +165,19 @@ def _check_average(classes: int, average: str) -> None:
             "f1(3)(logits, labels)"
         )
     if average not in ("binary", "micro", "macro", "weighted"):
-        raise ValueError(f"average must be 'binary', 'micro', 'macro' or 'weighted', got {average!r}; choose one.")
+        raise ValueError(
+            f"average must be 'binary', 'micro', 'macro' or 'weighted', got {average!r}; choose one."
+        )
     if classes < 2 or (average == "binary" and classes != 2):
         wanted = "exactly two classes" if average == "binary" else "two classes or more"
-        raise ValueError(f"average={average!r} wants {wanted}, got {classes}; a single logit counts as two classes.")
+        raise ValueError(
+            f"average={average!r} wants {wanted}, got {classes}; a single logit counts as two classes."
+        )
 
 
-def _rows_of(classes: int, predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
+def _rows_of(
+    classes: int, predictions: Predictions, targets: Targets, weights: Weights
+) -> ClassRows:
     rows = class_rows(predictions, targets, weights)
     if rows.logits.shape[1] != classes:
         raise ValueError(
@@ -166,7 +190,9 @@ def _rows_of(classes: int, predictions: Predictions, targets: Targets, weights: 
 def _count(rows: ClassRows) -> ClassCounts:
     classes = rows.logits.shape[1]
     predicted, actual = one_hot(_best(rows.logits), classes), one_hot(rows.labels, classes)
-    return ClassCounts(*(weighted_sum(found, rows.weights) for found in (predicted & actual, predicted, actual)))
+    return ClassCounts(
+        *(weighted_sum(found, rows.weights) for found in (predicted & actual, predicted, actual))
+    )
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -178,7 +204,9 @@ def _best(logits: Float[Array, "rows classes"]) -> Int[Array, " rows"]:
     return jnp.argmax(logits, axis=-1)
 
 
-def _is_right(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Bool[Array, " rows"]:
+def _is_right(
+    logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
+) -> Bool[Array, " rows"]:
     return _best(logits) == labels
 
 

@@ -49,7 +49,9 @@ class Metric:
         if self.doc:
             object.__setattr__(self, "__doc__", self.doc)
 
-    def __call__(self, predictions: Predictions, targets: Targets, weights: Weights = None) -> Array:
+    def __call__(
+        self, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Array:
         """The score of these rows alone."""
         return self.value(self.update(self.init(), predictions, targets, weights))
 
@@ -80,7 +82,10 @@ def mean(sums: Sums) -> Array:
 
 
 def make_class_mean(
-    score: Callable[[Float[Array, "rows classes"], Int[Array, " rows"]], Float[Array, " rows"] | Bool[Array, " rows"]],
+    score: Callable[
+        [Float[Array, "rows classes"], Int[Array, " rows"]],
+        Float[Array, " rows"] | Bool[Array, " rows"],
+    ],
     *,
     higher_is_better: bool,
     finish: Callable[[Array], Array] = lambda mean: mean,
@@ -88,15 +93,28 @@ def make_class_mean(
 ) -> Metric:
     """The metric `finish(weighted mean of score(logits, labels))`."""
 
-    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
+    def update(
+        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Sums:
         rows = class_rows(predictions, targets, weights)
         scores = score(rows.logits, rows.labels)
-        return Sums(sums.total + weighted_sum(scores, rows.weights), sums.weight + rows.weights.sum())
+        return Sums(
+            sums.total + weighted_sum(scores, rows.weights), sums.weight + rows.weights.sum()
+        )
 
-    return Metric(zero_sums, update, lambda sums: finish(mean(sums)), higher_is_better, "classification", doc=doc)
+    return Metric(
+        zero_sums,
+        update,
+        lambda sums: finish(mean(sums)),
+        higher_is_better,
+        "classification",
+        doc=doc,
+    )
 
 
-def weighted_sum(values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]) -> Float[Array, "*rest"]:
+def weighted_sum(
+    values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]
+) -> Float[Array, "*rest"]:
     """sum_i w_i v_i, where a row of weight 0 adds nothing even if its value is inf or NaN."""
     column = weights.reshape(-1, *(1,) * (values.ndim - 1))
     return jnp.sum(jnp.where(column == 0, 0, values * column), axis=0)
@@ -109,7 +127,9 @@ def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> 
     """
     _check_labels(predictions, targets)
     labels, logits = targets.astype(jnp.int32).reshape(-1), as_float(predictions)
-    logits = logits.reshape(labels.size, 1 if targets.shape == predictions.shape else predictions.shape[-1])
+    logits = logits.reshape(
+        labels.size, 1 if targets.shape == predictions.shape else predictions.shape[-1]
+    )
     if logits.shape[1] == 1:
         logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
     w = row_weights(weights, targets.shape) * (labels >= 0)

@@ -9,7 +9,15 @@ from jaxtyping import Array, Float, Int
 
 from jnn.losses import softmax_cross_entropy
 from jnn.losses._form import one_hot
-from jnn.metrics._metric import Metric, Predictions, Targets, Weights, class_rows, make_class_mean, weighted_sum
+from jnn.metrics._metric import (
+    Metric,
+    Predictions,
+    Targets,
+    Weights,
+    class_rows,
+    make_class_mean,
+    weighted_sum,
+)
 
 
 class Bins(NamedTuple):
@@ -34,15 +42,22 @@ def expected_calibration_error(bins: int = 15) -> Metric:
     0.25
     """
     if bins < 1:
-        raise ValueError(f"expected_calibration_error wants at least one bin, got {bins}; 15 is usual.")
+        raise ValueError(
+            f"expected_calibration_error wants at least one bin, got {bins}; 15 is usual."
+        )
 
-    def update(sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None) -> Bins:
+    def update(
+        sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Bins:
         rows = class_rows(predictions, targets, weights)
         confidence = jax.nn.softmax(rows.logits).max(-1)
         right = rows.logits.argmax(-1) == rows.labels
-        place = one_hot(jnp.clip(jnp.ceil(confidence * bins).astype(int) - 1, 0, bins - 1), bins)  # [rows, bins]
+        place = one_hot(
+            jnp.clip(jnp.ceil(confidence * bins).astype(int) - 1, 0, bins - 1), bins
+        )  # [rows, bins]
         each = (
-            weighted_sum(value[:, None] * place, rows.weights) for value in (jnp.ones_like(right), confidence, right)
+            weighted_sum(value[:, None] * place, rows.weights)
+            for value in (jnp.ones_like(right), confidence, right)
         )
         return Bins(*(old + new for old, new in zip(sums, each, strict=True)))
 
@@ -52,14 +67,18 @@ def expected_calibration_error(bins: int = 15) -> Metric:
     return Metric(lambda: Bins(*jnp.zeros((3, bins))), update, value, False, "classification")
 
 
-def _brier(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Float[Array, " rows"]:
+def _brier(
+    logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
+) -> Float[Array, " rows"]:
     """sum_c (p_c - onehot_c)^2, halved for two classes, where it is the square of one probability's error."""
     classes = logits.shape[-1]
     error = jax.nn.softmax(logits) - one_hot(labels, classes)
     return jnp.sum(error**2, -1) / (2 if classes == 2 else 1)
 
 
-def _nats(logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Float[Array, " rows"]:
+def _nats(
+    logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
+) -> Float[Array, " rows"]:
     """The cross-entropy; NaN for a label past the last class, whose loss is 0, as if it were foretold."""
     return jnp.where(labels < logits.shape[-1], softmax_cross_entropy(logits, labels), jnp.nan)
 

@@ -11,24 +11,47 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jnn.losses._form import one_hot
-from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, class_rows, mean, zero_sums
+from jnn.metrics._metric import (
+    Metric,
+    Predictions,
+    Sums,
+    Targets,
+    Weights,
+    class_rows,
+    mean,
+    zero_sums,
+)
 
 Scores = Float[Array, " rows"]
 
 
-def _make_ranking(area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]], doc: str) -> Metric:
+def _make_ranking(
+    area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]], doc: str
+) -> Metric:
     """The metric `area(scores, is_positive, weights)` of class 1, or the mean over classes against the rest."""
 
-    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
+    def update(
+        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Sums:
         rows = class_rows(predictions, targets, weights)
         if rows.logits.shape[1] == 2:
             result = area(rows.logits[:, 1] - rows.logits[:, 0], rows.labels == 1, rows.weights)
         else:
             scores, positive = _log_odds(rows.logits), one_hot(rows.labels, rows.logits.shape[1])
-            result = jnp.nanmean(jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights))
+            result = jnp.nanmean(
+                jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights)
+            )
         return Sums(sums.total + result, sums.weight + 1)
 
-    return Metric(zero_sums, update, mean, higher_is_better=True, task="classification", streams=False, doc=doc)
+    return Metric(
+        zero_sums,
+        update,
+        mean,
+        higher_is_better=True,
+        task="classification",
+        streams=False,
+        doc=doc,
+    )
 
 
 def _log_odds(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
@@ -47,7 +70,9 @@ def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -
     return jnp.sum(hits * (below + not_above) / 2) / (hits.sum() * misses.sum())
 
 
-def _precision_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
+def _precision_area(
+    scores: Scores, positive: Bool[Array, " rows"], weights: Scores
+) -> Float[Array, ""]:
     """sum_n (R_n - R_{n-1}) P_n over thresholds: the mean, over positives, of the precision at their own score.
 
     NaN without positives (scikit-learn warns and gives 0).
@@ -60,7 +85,9 @@ def _precision_area(scores: Scores, positive: Bool[Array, " rows"], weights: Sco
     return jnp.sum(hits * precision) / hits.sum()
 
 
-def _sorted(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> tuple[Scores, Scores, Scores]:
+def _sorted(
+    scores: Scores, positive: Bool[Array, " rows"], weights: Scores
+) -> tuple[Scores, Scores, Scores]:
     """Scores in rising order, the weights of the positives and of the negatives in the same order."""
     order = jnp.argsort(scores)
     weights, positive = weights[order], positive[order]

@@ -10,7 +10,17 @@ from jaxtyping import Array, Float
 
 from jnn.losses import absolute_error, squared_error
 from jnn.losses._form import paired
-from jnn.metrics._metric import Metric, Predictions, Sums, Targets, Weights, mean, row_weights, weighted_sum, zero_sums
+from jnn.metrics._metric import (
+    Metric,
+    Predictions,
+    Sums,
+    Targets,
+    Weights,
+    mean,
+    row_weights,
+    weighted_sum,
+    zero_sums,
+)
 
 
 class Moments(NamedTuple):
@@ -24,22 +34,30 @@ class Moments(NamedTuple):
 
 
 def _make_mean(
-    error: Callable[[Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]],
+    error: Callable[
+        [Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]
+    ],
     *,
     finish: Callable[[Array], Array] = lambda mean: mean,
     doc: str,
 ) -> Metric:
     """The metric `finish(weighted mean of error(predictions, targets))`, averaged over the outputs that error keeps."""
 
-    def update(sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None) -> Sums:
+    def update(
+        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+    ) -> Sums:
         outputs, wanted, w = _rows(predictions, targets, weights)
         total = _per_output(weighted_sum(error(outputs, wanted), w))
         return Sums(sums.total + total, sums.weight + w.sum())
 
-    return Metric(zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression", doc=doc)
+    return Metric(
+        zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression", doc=doc
+    )
 
 
-def _add_moments(sums: Moments, predictions: Predictions, targets: Targets, weights: Weights = None) -> Moments:
+def _add_moments(
+    sums: Moments, predictions: Predictions, targets: Targets, weights: Weights = None
+) -> Moments:
     """Joins the moments of new rows, each about its own mean: sums of squares about 0 would cancel in float32.
 
     Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
@@ -58,11 +76,15 @@ def _add_moments(sums: Moments, predictions: Predictions, targets: Targets, weig
     )
 
 
-def _moments(outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"], w: Array) -> Moments:
+def _moments(
+    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"], w: Array
+) -> Moments:
     weight = w.sum()
     whole = jnp.where(weight > 0, weight, 1)
     rough = weighted_sum(wanted, w) / whole
-    center = rough + weighted_sum(wanted - rough, w) / whole  # a float32 sum of many large targets is off
+    center = (
+        rough + weighted_sum(wanted - rough, w) / whole
+    )  # a float32 sum of many large targets is off
     sums = (weighted_sum((wanted - other) ** 2, w) for other in (center, outputs))
     rows = (w > 0).sum(dtype=w.dtype)
     return Moments(rows, weight, _per_output(center), *map(_per_output, sums))
@@ -102,7 +124,9 @@ def _squares(
 def _relative_error(
     outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"]
 ) -> Float[Array, " rows"]:
-    return (jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)).mean(-1)
+    return (
+        jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)
+    ).mean(-1)
 
 
 mse = _make_mean(

@@ -78,7 +78,9 @@ def as_model(network: Any) -> Model:
 def check_numbers(model: Model, numbers: Mapping[str, Any]) -> None:
     """Raises a `ValueError` for a number, or one of an array of them, that the model would take for another."""
     for name, choices in model.choices().items():
-        if wrong := [n for n in np.ravel(numbers.get(name, choices[0])).tolist() if n not in choices]:
+        if wrong := [
+            n for n in np.ravel(numbers.get(name, choices[0])).tolist() if n not in choices
+        ]:
             steps = f" in steps of {choices.step}" if choices.step > 1 else ""
             raise ValueError(
                 f"wanted whole numbers from {choices[0]} to {choices[-1]}{steps} for {name!r} of {model.name}, but got "
@@ -88,7 +90,9 @@ def check_numbers(model: Model, numbers: Mapping[str, Any]) -> None:
 
 def _from_pair(init: Callable, apply: Callable) -> Model:
     keywords = [k for k in ("key", "train", "hyper") if accepts(apply, k)]
-    arguments = [p.name for p in _positional(apply) if p.name not in keywords and p.default is p.empty]
+    arguments = [
+        p.name for p in _positional(apply) if p.name not in keywords and p.default is p.empty
+    ]
     if len(arguments) not in (2, 3):
         raise ValueError(
             "wanted apply(params, x) or apply(params, state, x) with the optional keywords key, train, hyper, "
@@ -131,7 +135,11 @@ def _from_linen(module: nn.Module) -> Model:
         variables = {"params": params, **state}
         if "hyper" in state:
             variables["hyper"] = _filled(state["hyper"], hyper)
-        rngs = {} if key is None else {"params": jax.random.fold_in(key, 0), "dropout": jax.random.fold_in(key, 1)}
+        rngs = (
+            {}
+            if key is None
+            else {"params": jax.random.fold_in(key, 0), "dropout": jax.random.fold_in(key, 1)}
+        )
         mutable = [k for k in state if k != "hyper"] if train else []
         if not mutable:
             with _draws_while_training(module):
@@ -173,7 +181,11 @@ def mode_of(call: Callable) -> Callable[[bool], dict[str, Any]]:
     """
     parameters = inspect.signature(call).parameters
     for name, parameter in parameters.items():
-        if name not in _MODES and isinstance(parameter.default, bool) and re.search("train|eval|infer|determin", name):
+        if (
+            name not in _MODES
+            and isinstance(parameter.default, bool)
+            and re.search("train|eval|infer|determin", name)
+        ):
             raise ValueError(
                 f"wanted a network that is told whether it trains by one of {sorted(_MODES)}, but its __call__ has "
                 f"{name}={parameter.default}; rename it"
@@ -206,7 +218,9 @@ def accepts(function: Callable, name: str) -> bool:
 def _takes_rows(init: Callable) -> bool:
     """Whether `init` has a second positional argument: one that must be given, or is called x."""
     positional = _positional(init)
-    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "x")
+    return len(positional) > 1 and (
+        positional[1].default is inspect.Parameter.empty or positional[1].name == "x"
+    )
 
 
 def _positional(function: Callable) -> list[inspect.Parameter]:

@@ -15,7 +15,9 @@ from jnn.model._model import mode_of, name_of
 _KINDS = (nnx.Param, nnx.RngState, ...)
 
 
-def as_module(factory: Callable, params: Any, state: Any, hyper: Mapping[str, Any] | None = None) -> Any:
+def as_module(
+    factory: Callable, params: Any, state: Any, hyper: Mapping[str, Any] | None = None
+) -> Any:
     """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
 
     Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
@@ -64,7 +66,11 @@ def functions_of(factory: Callable) -> tuple[Callable, Callable, Callable]:
         return y, _keep_hyper(structure()[3], state, _to_dict(after))
 
     def choices():
-        declared = [(str(path[-1]), v) for path, v in nnx.to_flat_state(structure()[3]) if isinstance(v, Hyper)]
+        declared = [
+            (str(path[-1]), v)
+            for path, v in nnx.to_flat_state(structure()[3])
+            if isinstance(v, Hyper)
+        ]
         return {name: v.choices for name, v in declared if "choices" in v.get_metadata()}
 
     return init, apply, choices
@@ -100,7 +106,9 @@ def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hy
         _from_dict(abstract_rest, state, hyper),
     )
     module.set_attributes(
-        deterministic=not train or key is None, use_running_average=not train, raise_if_not_found=False
+        deterministic=not train or key is None,
+        use_running_average=not train,
+        raise_if_not_found=False,
     )
     return module
 
@@ -109,7 +117,9 @@ def _to_dict(variables: Any) -> dict:
     """Nested dict of arrays, keyed by strings, from an `nnx.State`."""
     return unflatten_dict(
         {
-            tuple(map(str, path)): variable.get_value() if isinstance(variable, nnx.Variable) else variable
+            tuple(map(str, path)): variable.get_value()
+            if isinstance(variable, nnx.Variable)
+            else variable
             for path, variable in nnx.to_flat_state(variables)
         }
     )
@@ -124,14 +134,20 @@ def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = N
             value = value[name]
         if isinstance(variable, Hyper) and hyper and str(path[-1]) in hyper:
             number = jnp.asarray(hyper[str(path[-1])], value.dtype)
-            value = number if number.ndim else jnp.broadcast_to(number, value.shape)  # the same in stacked layers
-        leaves.append((path, variable.replace(value) if isinstance(variable, nnx.Variable) else value))
+            value = (
+                number if number.ndim else jnp.broadcast_to(number, value.shape)
+            )  # the same in stacked layers
+        leaves.append(
+            (path, variable.replace(value) if isinstance(variable, nnx.Variable) else value)
+        )
     return nnx.from_flat_state(leaves)
 
 
 def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
     """`after` with the variables of type `Hyper` as they were: a default must not become a member's number."""
-    declared = [path for path, variable in nnx.to_flat_state(abstract) if isinstance(variable, Hyper)]
+    declared = [
+        path for path, variable in nnx.to_flat_state(abstract) if isinstance(variable, Hyper)
+    ]
     for path in declared:
         *parents, name = map(str, path)
         old, new = before, after
@@ -154,5 +170,7 @@ def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:
         own = jax.random.fold_in(key, i)
         return jax.random.split(own, shape) if shape else own
 
-    leaves = [(path, v.replace(fresh(i, v))) for i, (path, v) in enumerate(nnx.to_flat_state(abstract))]
+    leaves = [
+        (path, v.replace(fresh(i, v))) for i, (path, v) in enumerate(nnx.to_flat_state(abstract))
+    ]
     return nnx.from_flat_state(leaves)

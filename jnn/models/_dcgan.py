@@ -30,11 +30,18 @@ class DCGANGenerator(nnx.Module):
 
     def __init__(self, shape: Sequence[int], *, noise: int = 100, width: int = 64, rngs: nnx.Rngs):
         self.base, maps = _sizes(shape, width)
-        self.project = Dense(noise, self.base**2 * maps[-1], use_bias=False, kernel_init=_NORMAL, rngs=rngs)
+        self.project = Dense(
+            noise, self.base**2 * maps[-1], use_bias=False, kernel_init=_NORMAL, rngs=rngs
+        )
         self.first_norm = _norm(maps[-1], rngs=rngs)
         inner = list(reversed(maps))
         sizes = zip(inner, [*inner[1:], shape[-1]], strict=True)
-        options: dict[str, Any] = {"strides": 2, "use_bias": False, "kernel_init": _NORMAL, "rngs": rngs}
+        options: dict[str, Any] = {
+            "strides": 2,
+            "use_bias": False,
+            "kernel_init": _NORMAL,
+            "rngs": rngs,
+        }
         self.convs = nnx.List([ConvTranspose(a, b, (4, 4), **options) for a, b in sizes])
         self.norms = nnx.List([_norm(m, rngs=rngs) for m in inner[1:]])
 
@@ -63,7 +70,13 @@ class DCGANDiscriminator(nnx.Module):
     def __init__(self, shape: Sequence[int], *, width: int = 64, rngs: nnx.Rngs):
         base, maps = _sizes(shape, width)
         sizes = zip([shape[-1], *maps], maps, strict=False)
-        options: dict[str, Any] = {"strides": 2, "padding": 1, "use_bias": False, "kernel_init": _NORMAL, "rngs": rngs}
+        options: dict[str, Any] = {
+            "strides": 2,
+            "padding": 1,
+            "use_bias": False,
+            "kernel_init": _NORMAL,
+            "rngs": rngs,
+        }
         self.convs = nnx.List([Conv(a, b, (4, 4), **options) for a, b in sizes])
         self.norms = nnx.List([_norm(m, rngs=rngs) for m in maps[1:]])
         self.output = Dense(base**2 * maps[-1], 1, use_bias=False, kernel_init=_NORMAL, rngs=rngs)

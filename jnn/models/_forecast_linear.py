@@ -24,7 +24,15 @@ class NLinear(nnx.Module):
         ValueError: If a call's x is of another length, or of other channels if `individual`.
     """
 
-    def __init__(self, length: int, horizon: int, channels: int = 1, *, individual: bool = False, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        length: int,
+        horizon: int,
+        channels: int = 1,
+        *,
+        individual: bool = False,
+        rngs: nnx.Rngs,
+    ):
         copies = channels if individual else None
         self.kernel, self.bias = _line(length, horizon, copies, rngs)
 
@@ -64,7 +72,9 @@ class DLinear(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if window < 1 or window % 2 == 0:
-            raise ValueError(f"wanted an odd window of the moving average, but got {window}; use e.g. 25")
+            raise ValueError(
+                f"wanted an odd window of the moving average, but got {window}; use e.g. 25"
+            )
         copies, self.window = channels if individual else None, window
         self.trend_kernel, self.trend_bias = _line(length, horizon, copies, rngs)
         self.rest_kernel, self.rest_bias = _line(length, horizon, copies, rngs)
@@ -74,7 +84,9 @@ class DLinear(nnx.Module):
         _check(x, self.trend_kernel)
         # The average could be taken of the kernels, and the two products be one: on a CPU that is no faster.
         reach = self.window // 2
-        trend = avg_pool(jnp.pad(x, [(0, 0), (reach, reach), (0, 0)], mode="edge"), self.window, strides=1)
+        trend = avg_pool(
+            jnp.pad(x, [(0, 0), (reach, reach), (0, 0)], mode="edge"), self.window, strides=1
+        )
         y = _over_time(trend, self.trend_kernel[...], self.trend_bias[...])
         return y + _over_time(x - trend, self.rest_kernel[...], self.rest_bias[...])
 
@@ -91,7 +103,9 @@ def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     return jnp.einsum("btc,cth->bhc", x, kernel) + bias.T
 
 
-def _line(length: int, horizon: int, copies: int | None, rngs: nnx.Rngs) -> tuple[nnx.Param, nnx.Param]:
+def _line(
+    length: int, horizon: int, copies: int | None, rngs: nnx.Rngs
+) -> tuple[nnx.Param, nnx.Param]:
     """Kernel and bias, uniform within 1 / sqrt(length), as the authors' code has it."""
     first = () if copies is None else (copies,)
     kernel, bias = (

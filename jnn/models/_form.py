@@ -12,4 +12,6 @@ def check_rows(x: jax.Array, *sizes: int | None) -> None:
         size not in (None, given) for size, given in zip(sizes, x.shape[1:], strict=True)
     ):
         wanted = ", ".join("any" if size is None else str(size) for size in sizes)
-        raise ValueError(f"wanted x of shape [batch, {wanted}], but got {x.shape}; make the model for this shape")
+        raise ValueError(
+            f"wanted x of shape [batch, {wanted}], but got {x.shape}; make the model for this shape"
+        )

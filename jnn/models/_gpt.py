@@ -55,7 +55,10 @@ class GPT(nnx.Module):
     ):
         if layers < 1:
             raise ValueError(f"wanted at least one layer, but got {layers}; 12 is GPT-2's")
-        normal, residual = nnx.initializers.normal(0.02), nnx.initializers.normal(0.02 / (2 * layers) ** 0.5)
+        normal, residual = (
+            nnx.initializers.normal(0.02),
+            nnx.initializers.normal(0.02 / (2 * layers) ** 0.5),
+        )
         norm = partial(LayerNorm, epsilon=1e-5, use_bias=use_bias)
         self.embedding = Embedding(vocabulary, features, embedding_init=normal, rngs=rngs)
         self.positions = Embedding(length, features, embedding_init=normal, rngs=rngs)
@@ -73,7 +76,11 @@ class GPT(nnx.Module):
         )
         self.blocks = nnx.List([block(features, num_heads, rngs=rngs) for _ in range(layers)])
         self.norm = norm(features, rngs=rngs)
-        self.output = None if tied else Dense(features, vocabulary, use_bias=False, kernel_init=normal, rngs=rngs)
+        self.output = (
+            None
+            if tied
+            else Dense(features, vocabulary, use_bias=False, kernel_init=normal, rngs=rngs)
+        )
         self.length = length
 
     def __call__(self, ids: jax.Array) -> jax.Array:
@@ -108,4 +115,6 @@ class GPT(nnx.Module):
 
     def _check(self, count: int) -> None:
         if count > self.length:
-            raise ValueError(f"wanted at most {self.length} positions, but got {count}; make GPT with a larger length")
+            raise ValueError(
+                f"wanted at most {self.length} positions, but got {count}; make GPT with a larger length"
+            )

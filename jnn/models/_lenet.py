@@ -42,9 +42,13 @@ class LeNet(nnx.Module):
     ):
         height, width, channels = shape
         if min(height, width) < 2 ** len(maps):
-            raise ValueError(f"wanted images of at least {2 ** len(maps)} pixels a side, but got {height}x{width}")
+            raise ValueError(
+                f"wanted images of at least {2 ** len(maps)} pixels a side, but got {height}x{width}"
+            )
         sizes = (channels, *maps)
-        self.convs = nnx.List([Conv(a, b, (3, 3), rngs=rngs) for a, b in zip(sizes, maps, strict=False)])
+        self.convs = nnx.List(
+            [Conv(a, b, (3, 3), rngs=rngs) for a, b in zip(sizes, maps, strict=False)]
+        )
         self.norms = nnx.List([BatchNorm(b, rngs=rngs) for b in maps] if batch_norm else [])
         flat = (height >> len(maps)) * (width >> len(maps)) * maps[-1]
         self.hidden = Dense(flat, hidden, rngs=rngs)

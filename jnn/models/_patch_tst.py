@@ -57,7 +57,9 @@ class PatchTST(nnx.Module):
         count = (length + stride - patch) // stride + 1
         self.length, self.patch, self.stride, self.count = length, patch, stride, count
         self.embedding = Dense(patch, features, rngs=rngs)
-        self.positions = nnx.Param(jax.random.uniform(rngs.params(), (count, features), minval=-0.02, maxval=0.02))
+        self.positions = nnx.Param(
+            jax.random.uniform(rngs.params(), (count, features), minval=-0.02, maxval=0.02)
+        )
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         sizes = (features, num_heads, hidden, dropout_rate)
         self.blocks = nnx.List([_Block(*sizes, rngs=rngs) for _ in range(layers)])
@@ -69,29 +71,51 @@ class PatchTST(nnx.Module):
         mean, spread = x.mean(axis=1, keepdims=True), jnp.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
         series = ((x - mean) / spread).swapaxes(1, 2)  # [batch, channels, length]
         rows = jax.lax.collapse(series, 0, 2)
-        y = self.embedding(_patches(rows, self.patch, self.stride, self.count)) + self.positions[...].astype(x.dtype)
+        y = self.embedding(_patches(rows, self.patch, self.stride, self.count)) + self.positions[
+            ...
+        ].astype(x.dtype)
         y = self.dropout(y)  # [batch * channels, patches, features]
         asked = None
         for block in self.blocks:
             y, asked = block(y, asked)
-        y = self.output(y.reshape(*series.shape[:2], self.count * y.shape[-1]))  # [batch, channels, horizon]
+        y = self.output(
+            y.reshape(*series.shape[:2], self.count * y.shape[-1])
+        )  # [batch, channels, horizon]
         return y.swapaxes(1, 2) * spread + mean
 
 
 class _Block(nnx.Module):
     """A post-norm layer with batch norm, whose attention adds its scores to those of the layers before."""
 
-    def __init__(self, features: int, num_heads: int, hidden: int, dropout_rate: float | None, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        features: int,
+        num_heads: int,
+        hidden: int,
+        dropout_rate: float | None,
+        *,
+        rngs: nnx.Rngs,
+    ):
         self.attention = MultiHeadAttention(num_heads, features, rngs=rngs)
         self.norm1, self.norm2 = (BatchNorm(features, momentum=0.9, rngs=rngs) for _ in range(2))
-        self.linear1, self.linear2 = Dense(features, hidden, rngs=rngs), Dense(hidden, features, rngs=rngs)
+        self.linear1, self.linear2 = (
+            Dense(features, hidden, rngs=rngs),
+            Dense(hidden, features, rngs=rngs),
+        )
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
-    def __call__(self, x: jax.Array, asked: tuple | None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def __call__(
+        self, x: jax.Array, asked: tuple | None
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         q, k, v = self.attention.project(x)
         scale = q.shape[-1] ** -0.5
-        if asked is not None:  # the sum of the scores of several layers is the score of their queries side by side
-            q, k = (jnp.concatenate([before, now], axis=-1) for before, now in zip(asked, (q, k), strict=True))
+        if (
+            asked is not None
+        ):  # the sum of the scores of several layers is the score of their queries side by side
+            q, k = (
+                jnp.concatenate([before, now], axis=-1)
+                for before, now in zip(asked, (q, k), strict=True)
+            )
         y = self.attention.merge(attention(q, k, v, scale=scale))
         x = self.norm1(x + self.dropout(y))
         y = self.linear2(self.dropout(jax.nn.gelu(self.linear1(x), approximate=False)))

@@ -124,7 +124,11 @@ class _Thinning(nnx.Module):
     """Every `stride`-th pixel, with maps of zeros on both sides of the old ones; no parameters."""
 
     def __init__(self, channels: int, maps: int, stride: int):
-        self.stride, self.before, self.after = stride, (maps - channels) // 2, -((channels - maps) // 2)
+        self.stride, self.before, self.after = (
+            stride,
+            (maps - channels) // 2,
+            -((channels - maps) // 2),
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         thin = x[:, :: self.stride, :: self.stride]
@@ -151,7 +155,9 @@ def _form(depth: int) -> _Form:
         block, counts = large[depth]
         return _Form(block, counts, 64, "large")
     if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"wanted a depth of {sorted(large)} or 6 n + 2, but got {depth}; use e.g. 18 or 20")
+        raise ValueError(
+            f"wanted a depth of {sorted(large)} or 6 n + 2, but got {depth}; use e.g. 18 or 20"
+        )
     return _Form(functools.partial(_Basic, project=False), ((depth - 2) // 6,) * 3, 16, "small")
 
 
@@ -168,7 +174,11 @@ def _shortcut(channels: int, maps: int, stride: int, *, project: bool, rngs: nnx
     """What x becomes beside the convolutions; None where it stays as it is."""
     if stride == 1 and channels == maps:
         return None
-    return _Projection(channels, maps, stride, rngs=rngs) if project else _Thinning(channels, maps, stride)
+    return (
+        _Projection(channels, maps, stride, rngs=rngs)
+        if project
+        else _Thinning(channels, maps, stride)
+    )
 
 
 def _beside(shortcut: Any, x: jax.Array) -> jax.Array:

@@ -55,7 +55,9 @@ class SequenceClassifier(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if read not in ("last", "mean", "all"):
-            raise ValueError(f"wanted read to be 'last', 'mean' or 'all', but got {read!r}; choose one")
+            raise ValueError(
+                f"wanted read to be 'last', 'mean' or 'all', but got {read!r}; choose one"
+            )
         length, channels = (*shape, 1)[:2]
         inputs = channels if vocabulary is None else features or hidden
         self.embedding = None if vocabulary is None else Embedding(vocabulary, inputs, rngs=rngs)
@@ -73,7 +75,11 @@ class SequenceClassifier(nnx.Module):
             x = self.embedding(x)  # [batch, length, features]
         x = x[..., None] if x.ndim == 2 else x
         carry, ys = self.recurrent(x, lengths=lengths)
-        seen = {"last": lambda: _last(carry[-1]), "mean": lambda: _mean(ys, lengths), "all": lambda: _flat(ys)}
+        seen = {
+            "last": lambda: _last(carry[-1]),
+            "mean": lambda: _mean(ys, lengths),
+            "all": lambda: _flat(ys),
+        }
         y = seen[self.read]()
         return self.output(self.dropout(y))
 
@@ -180,7 +186,11 @@ def _last(carry: Any) -> jax.Array:
     """The hidden state of a layer's carry, those of both directions side by side."""
     if hasattr(carry, "hidden"):
         return carry.hidden
-    return jnp.concatenate([_last(part) for part in carry], axis=-1) if isinstance(carry, tuple) else carry
+    return (
+        jnp.concatenate([_last(part) for part in carry], axis=-1)
+        if isinstance(carry, tuple)
+        else carry
+    )
 
 
 def _mean(ys: jax.Array, lengths: jax.Array | None) -> jax.Array:

@@ -125,7 +125,9 @@ def _norm(width: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
     return BatchNorm(width, use_scale=False, momentum=0.6, epsilon=1e-12, rngs=rngs)
 
 
-def _identity_first(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def _identity_first(
+    key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """Uniform, but the first maps hand on the input's channels: a residual without an addition."""
     height, width, channels, maps = shape
     kept = min(channels, maps)

@@ -53,8 +53,12 @@ class SuperMLP(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if min(width, depth) < 1:
-            raise ValueError(f"wanted a width and a depth of at least 1, but got {width} and {depth}")
-        self.hidden = nnx.List([Dense(width if i else inputs, width, rngs=rngs) for i in range(depth)])
+            raise ValueError(
+                f"wanted a width and a depth of at least 1, but got {width} and {depth}"
+            )
+        self.hidden = nnx.List(
+            [Dense(width if i else inputs, width, rngs=rngs) for i in range(depth)]
+        )
         self.output = Dense(width, outputs, rngs=rngs)
         self.activations = tuple(activations)
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
@@ -93,12 +97,16 @@ class SuperCNN(nnx.Module):
         ValueError: If the window is not odd.
     """
 
-    def __init__(self, channels: int, maps: Sequence[int], outputs: int, *, window: int = 5, rngs: nnx.Rngs):
+    def __init__(
+        self, channels: int, maps: Sequence[int], outputs: int, *, window: int = 5, rngs: nnx.Rngs
+    ):
         if window < 1 or window % 2 == 0:
             raise ValueError(f"wanted an odd largest window, but got {window}; use e.g. 5")
         draw = nnx.initializers.he_normal()
         sizes = list(zip([channels, *maps], maps, strict=False))
-        self.kernels = nnx.List([nnx.Param(draw(rngs.params(), (window, window, a, b))) for a, b in sizes])
+        self.kernels = nnx.List(
+            [nnx.Param(draw(rngs.params(), (window, window, a, b))) for a, b in sizes]
+        )
         self.biases = nnx.List([nnx.Param(jnp.zeros(b)) for _, b in sizes])
         self.output = Dense(maps[-1], outputs, rngs=rngs)
         for i, width in enumerate(maps):
@@ -112,7 +120,9 @@ class SuperCNN(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[batch, height, width, channels] -> [batch, outputs]."""
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True), 1):
-            width, window, pool = (getattr(self, f"{name}_{i}")[...] for name in ("width", "window", "pool"))
+            width, window, pool = (
+                getattr(self, f"{name}_{i}")[...] for name in ("width", "window", "pool")
+            )
             seen = _middle(window, kernel.shape[0])
             masked = jnp.where((seen[:, None] & seen)[..., None, None], kernel[...], 0)
             y = jax.nn.relu(conv(x, masked, bias[...]))

@@ -45,7 +45,9 @@ class TextCNN(nnx.Module):
         self.padding_id = padding_id
         self.embedding = Embedding(vocabulary, features, embedding_init=_uniform, rngs=rngs)
         around = max(windows) - 1
-        self.convs = nnx.List([Conv(features, maps, (w,), padding=[(around, around)], rngs=rngs) for w in windows])
+        self.convs = nnx.List(
+            [Conv(features, maps, (w,), padding=[(around, around)], rngs=rngs) for w in windows]
+        )
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         self.output = Dense(len(windows) * maps, outputs, rngs=rngs)
 
@@ -94,11 +96,15 @@ class CNN1D(nnx.Module):
         length, channels = (*shape, 1)[:2]
         self.convs = nnx.List([])
         for out, window in zip(maps, windows, strict=True):
-            conv = Conv(channels, out, (window,), strides=stride, padding=[(padding, padding)], rngs=rngs)
+            conv = Conv(
+                channels, out, (window,), strides=stride, padding=[(padding, padding)], rngs=rngs
+            )
             self.convs.append(conv)
             length, channels = (length + 2 * padding - window) // stride + 1, out
         if length < 1:
-            raise ValueError(f"wanted a longer series for windows {tuple(windows)}, but got shape {tuple(shape)}")
+            raise ValueError(
+                f"wanted a longer series for windows {tuple(windows)}, but got shape {tuple(shape)}"
+            )
         self.output = Dense(length * channels, outputs, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -51,7 +51,11 @@ class TextEncoder(nnx.Module):
     ):
         normal, norm = nnx.initializers.truncated_normal(0.02), partial(LayerNorm, epsilon=1e-12)
         table = partial(Embedding, features=features, embedding_init=normal, rngs=rngs)
-        self.embedding, self.positions, self.segments = table(vocabulary), table(length), table(segments)
+        self.embedding, self.positions, self.segments = (
+            table(vocabulary),
+            table(length),
+            table(segments),
+        )
         self.norm = norm(features, rngs=rngs)
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
         block = partial(
@@ -63,9 +67,13 @@ class TextEncoder(nnx.Module):
             attention_dropout_rate=dropout_rate,
             kernel_init=normal,
         )
-        self.blocks = nnx.List([block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)])
+        self.blocks = nnx.List(
+            [block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)]
+        )
         self.pooler = Dense(features, features, kernel_init=normal, rngs=rngs)
-        self.output = None if outputs is None else Dense(features, outputs, kernel_init=normal, rngs=rngs)
+        self.output = (
+            None if outputs is None else Dense(features, outputs, kernel_init=normal, rngs=rngs)
+        )
         self.padding_id = padding_id
 
     def __call__(self, ids: jax.Array, segments: jax.Array | None = None) -> jax.Array:
@@ -79,7 +87,9 @@ class TextEncoder(nnx.Module):
         """Ids [batch, time] -> every position [batch, time, features]."""
         time, most = ids.shape[-1], self.positions.num_embeddings
         if time > most:
-            raise ValueError(f"wanted at most {most} positions, but got {time}; make TextEncoder with a larger length")
+            raise ValueError(
+                f"wanted at most {most} positions, but got {time}; make TextEncoder with a larger length"
+            )
         mask = None if self.padding_id is None else (ids != self.padding_id)[:, None, None]
         kinds = self.segments.embedding[0] if segments is None else self.segments(segments)
         x = self.norm(self.embedding(ids) + self.positions.embedding[:time] + kinds)

@@ -53,7 +53,9 @@ class ViT(nnx.Module):
     ):
         height, width, channels = shape
         if patch < 1 or height % patch or width % patch:
-            raise ValueError(f"wanted a patch that divides {height} x {width} pixels, but got {patch}; pad the images")
+            raise ValueError(
+                f"wanted a patch that divides {height} x {width} pixels, but got {patch}; pad the images"
+            )
         count = (height // patch) * (width // patch)
         self.shape, self.patch = (height, width, channels), patch
         self.embedding = Dense(patch * patch * channels, features, rngs=rngs)
@@ -66,7 +68,9 @@ class ViT(nnx.Module):
             dropout_rate=dropout_rate,
             kernel_init=nnx.initializers.xavier_uniform(),
         )
-        self.blocks = nnx.List([block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)])
+        self.blocks = nnx.List(
+            [block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)]
+        )
         self.norm = LayerNorm(features, rngs=rngs)
         self.output = Dense(features, outputs, kernel_init=nnx.initializers.zeros_init(), rngs=rngs)
 

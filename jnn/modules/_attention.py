@@ -57,24 +57,35 @@ class MultiHeadAttention(nnx.Module):
         out_kernel_init: Callable | None = None,
         rngs: nnx.Rngs,
     ):
-        width, kv_heads, source = qkv_features or in_features, num_kv_heads or num_heads, in_kv_features or in_features
+        width, kv_heads, source = (
+            qkv_features or in_features,
+            num_kv_heads or num_heads,
+            in_kv_features or in_features,
+        )
         if min(width, num_heads, kv_heads) < 1 or width % num_heads or num_heads % kv_heads:
             raise ValueError(
                 f"wanted {width} features that {num_heads} heads divide, and heads that {kv_heads} key heads divide; "
                 "choose e.g. 8 heads, 64 features and 2 key heads"
             )
-        dim, how = width // num_heads, {"use_bias": use_bias, "kernel_init": kernel_init, "rngs": rngs}
+        dim, how = (
+            width // num_heads,
+            {"use_bias": use_bias, "kernel_init": kernel_init, "rngs": rngs},
+        )
         self.query = nnx.LinearGeneral(in_features, (num_heads, dim), **how)
         self.key = nnx.LinearGeneral(source, (kv_heads, dim), **how)
         self.value = nnx.LinearGeneral(source, (kv_heads, dim), **how)
         how["kernel_init"] = out_kernel_init or kernel_init
-        self.out = nnx.LinearGeneral((num_heads, dim), out_features or in_features, axis=(-2, -1), **how)
+        self.out = nnx.LinearGeneral(
+            (num_heads, dim), out_features or in_features, axis=(-2, -1), **how
+        )
         self.causal, self.rotary_base = causal, rotary_base
         self.dropout_rate = None if dropout_rate is None else rate_of(dropout_rate)
         self.deterministic = False
         self.rngs = None if dropout_rate is None else stream_of(rngs)
 
-    def __call__(self, x: jax.Array, source: jax.Array | None = None, *, mask: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, source: jax.Array | None = None, *, mask: jax.Array | None = None
+    ) -> jax.Array:
         """x asks, the source (x itself by default) answers.
 
         Args:
@@ -86,7 +97,11 @@ class MultiHeadAttention(nnx.Module):
             [*batch, time, out].
         """
         q, k, v = self.project(x, source)
-        return self.merge(attention(*self._turned(q, k), v, mask=mask, causal=self.causal, **self.weight_dropout()))
+        return self.merge(
+            attention(
+                *self._turned(q, k), v, mask=mask, causal=self.causal, **self.weight_dropout()
+            )
+        )
 
     def decode(self, x: jax.Array, cache: KVCache) -> tuple[jax.Array, KVCache]:
         """The next positions [*batch, time, in] of a sequence whose keys and values are in the cache."""
@@ -100,7 +115,9 @@ class MultiHeadAttention(nnx.Module):
         _, heads, dim = self.key.kernel.shape
         return empty_cache(batch, capacity, heads, dim, self.key.kernel.dtype)
 
-    def project(self, x: jax.Array, source: jax.Array | None = None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def project(
+        self, x: jax.Array, source: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Queries, keys and values, each [*batch, time, heads, dim]."""
         source = x if source is None else source
         return _split(x, self.query), _split(source, self.key), _split(source, self.value)
@@ -116,9 +133,13 @@ class MultiHeadAttention(nnx.Module):
             return {}
         return {"key": self.rngs(), "dropout_rate": self.dropout_rate[...]}
 
-    def _turned(self, q: jax.Array, k: jax.Array, offset: jax.Array | int = 0) -> tuple[jax.Array, jax.Array]:
+    def _turned(
+        self, q: jax.Array, k: jax.Array, offset: jax.Array | int = 0
+    ) -> tuple[jax.Array, jax.Array]:
         if self.rotary_base is not None:
-            q, k = (rotary(a, jnp.arange(a.shape[-3]) + offset, base=self.rotary_base) for a in (q, k))
+            q, k = (
+                rotary(a, jnp.arange(a.shape[-3]) + offset, base=self.rotary_base) for a in (q, k)
+            )
         return q, k
 
 
@@ -130,7 +151,9 @@ def _split(x: jax.Array, linear: nnx.LinearGeneral) -> jax.Array:
     return y if bias is None else y + bias
 
 
-def _promoted(x: jax.Array, linear: nnx.LinearGeneral) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def _promoted(
+    x: jax.Array, linear: nnx.LinearGeneral
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """x, kernel and bias in the type that Flax's own map computes in."""
     bias = None if linear.bias is None else linear.bias[...]
     return linear.promote_dtype((x, linear.kernel[...], bias), dtype=linear.dtype)

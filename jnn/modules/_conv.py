@@ -48,8 +48,12 @@ class ConvTranspose(nnx.Module):
         rngs: nnx.Rngs,
     ):
         window = (kernel_size,) if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (*window, in_features, out_features), jnp.float32))
-        self.bias = nnx.Param(bias_init(rngs.params(), (out_features,), jnp.float32)) if use_bias else None
+        self.kernel = nnx.Param(
+            kernel_init(rngs.params(), (*window, in_features, out_features), jnp.float32)
+        )
+        self.bias = (
+            nnx.Param(bias_init(rngs.params(), (out_features,), jnp.float32)) if use_bias else None
+        )
         self.strides = 1 if strides is None else strides
         self.padding, self.kernel_dilation = padding, kernel_dilation
 
@@ -59,5 +63,7 @@ class ConvTranspose(nnx.Module):
         x, kernel, bias = promote_dtype((x, self.kernel[...], bias))
         how = {"strides": self.strides, "padding": self.padding, "dilation": self.kernel_dilation}
         axes = max(x.ndim - kernel.ndim + 1, 0)  # of the batch
-        y = conv_transpose(x.reshape(math.prod(x.shape[:axes]), *x.shape[axes:]), kernel, bias, **how)
+        y = conv_transpose(
+            x.reshape(math.prod(x.shape[:axes]), *x.shape[axes:]), kernel, bias, **how
+        )
         return y.reshape(*x.shape[:axes], *y.shape[1:])

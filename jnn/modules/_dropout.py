@@ -42,7 +42,9 @@ def dropout_or_none(rate: float | None, *, rngs: nnx.Rngs) -> Callable[[jax.Arra
 def rate_of(rate: float) -> Hyper:
     """The rate as a number that members may set."""
     if not 0 <= rate <= 1:
-        raise ValueError(f"wanted a dropout rate in [0, 1], but got {rate}; it is the share that is dropped")
+        raise ValueError(
+            f"wanted a dropout rate in [0, 1], but got {rate}; it is the share that is dropped"
+        )
     return Hyper(jnp.float32(rate))
 
 

@@ -32,10 +32,16 @@ class Inits(NamedTuple):
 class Cell(nnx.Module):
     """The parameters of one recurrent layer in one direction: `dense_i` for the inputs, `dense_h` for the state."""
 
-    def __init__(self, inputs: int, hidden: int, columns: int, *, biases: str, inits: Inits, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, hidden: int, columns: int, *, biases: str, inits: Inits, rngs: nnx.Rngs
+    ):
         shared = {"bias_init": inits.bias, "rngs": rngs}
-        self.dense_i = nnx.Linear(inputs, columns, use_bias="i" in biases, kernel_init=inits.kernel, **shared)
-        self.dense_h = nnx.Linear(hidden, columns, use_bias="h" in biases, kernel_init=inits.recurrent_kernel, **shared)
+        self.dense_i = nnx.Linear(
+            inputs, columns, use_bias="i" in biases, kernel_init=inits.kernel, **shared
+        )
+        self.dense_h = nnx.Linear(
+            hidden, columns, use_bias="h" in biases, kernel_init=inits.recurrent_kernel, **shared
+        )
 
     def params(self) -> dict[str, jax.Array]:
         """What `jnn.layers.lstm` and its like take."""
@@ -95,14 +101,21 @@ class Recurrent(nnx.Module):
         self.out_features = hidden_features * (2 if bidirectional else 1)
         inits = Inits(kernel_init, recurrent_kernel_init, bias_init)
         make = functools.partial(
-            Cell, hidden=hidden_features, columns=gates * hidden_features, biases=biases, inits=inits, rngs=rngs
+            Cell,
+            hidden=hidden_features,
+            columns=gates * hidden_features,
+            biases=biases,
+            inits=inits,
+            rngs=rngs,
         )
         sizes = [in_features] + [self.out_features] * (layers - 1)
         self.cells = nnx.List([make(size) for size in sizes])
         self.reversed_cells = nnx.List([make(size) for size in sizes]) if bidirectional else None
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 
-    def __call__(self, x: jax.Array, carry: Any = None, *, lengths: jax.Array | None = None) -> tuple[Any, jax.Array]:
+    def __call__(
+        self, x: jax.Array, carry: Any = None, *, lengths: jax.Array | None = None
+    ) -> tuple[Any, jax.Array]:
         """Runs all layers over the sequence.
 
         Args:
@@ -115,7 +128,9 @@ class Recurrent(nnx.Module):
         """
         carries = [None] * len(self.cells) if carry is None else carry
         if len(carries) != len(self.cells):
-            raise ValueError(f"wanted a carry for each of {len(self.cells)} layers, but got {len(carries)}")
+            raise ValueError(
+                f"wanted a carry for each of {len(self.cells)} layers, but got {len(carries)}"
+            )
         x, _ = promote_dtype((x, self.cells[0].dense_i.kernel[...]))
         after = []
         for i, before in enumerate(carries):
@@ -124,7 +139,9 @@ class Recurrent(nnx.Module):
             after.append(last)
         return tuple(after), x
 
-    def _layer(self, i: int, x: jax.Array, carry: Any, lengths: jax.Array | None) -> tuple[Any, jax.Array]:
+    def _layer(
+        self, i: int, x: jax.Array, carry: Any, lengths: jax.Array | None
+    ) -> tuple[Any, jax.Array]:
         forward = self.cells[i].params()
         if self.reversed_cells is None:
             return self.function(x, forward, carry, lengths=lengths)
@@ -143,7 +160,12 @@ LSTM = functools.partial(Recurrent, function=lstm, gates=4, biases="h")
 """`Recurrent` of long short-term memories, Hochreiter et al. (1997); parameters as in `nnx.OptimizedLSTMCell`."""
 
 
-_GATES = (("ii", "hi"), ("if_", "hf"), ("ig", "hg"), ("io", "ho"))  # Flax's names in the order of the columns
+_GATES = (
+    ("ii", "hi"),
+    ("if_", "hf"),
+    ("ig", "hg"),
+    ("io", "ho"),
+)  # Flax's names in the order of the columns
 
 
 def fuse_lstm(cell: dict) -> dict:

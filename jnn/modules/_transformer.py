@@ -72,8 +72,12 @@ class TransformerBlock(nnx.Module):
             rngs=rngs,
         )
         self.norm1, self.norm2 = norm(features, rngs=rngs), norm(features, rngs=rngs)
-        self.linear1 = Dense(features, hidden, use_bias=use_bias, kernel_init=kernel_init, rngs=rngs)
-        self.linear2 = Dense(hidden, features, use_bias=use_bias, kernel_init=residual_init, rngs=rngs)
+        self.linear1 = Dense(
+            features, hidden, use_bias=use_bias, kernel_init=kernel_init, rngs=rngs
+        )
+        self.linear2 = Dense(
+            hidden, features, use_bias=use_bias, kernel_init=residual_init, rngs=rngs
+        )
         self.norm_first, self.activation = norm_first, activation
         self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
 

@@ -30,7 +30,9 @@ from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
 
-def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.ndarray]) -> tuple[Data, Sizes]:
+def check_study(
+    study: Study, data: Any, arrays: Data, columns: Mapping[str, np.ndarray]
+) -> tuple[Data, Sizes]:
     """Raises one clear `ValueError` if the parts do not fit.
 
     Returns:
@@ -51,7 +53,9 @@ def check_study(study: Study, data: Any, arrays: Data, columns: Mapping[str, np.
     return arrays, sizes
 
 
-def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tuple[tuple[int, ...], Sizes]:
+def _look(
+    study: Study, data: Any, one: Mapping[str, Any], shapes: Data
+) -> tuple[tuple[int, ...], Sizes]:
     """The shape that a row of y must have, and the sizes of a member, by tracing a start and a step."""
     read: set[str] = set()
     state = _started(study, one, shapes, read)
@@ -68,7 +72,9 @@ def _look(study: Study, data: Any, one: Mapping[str, Any], shapes: Data) -> tupl
     _check_step(study, state, batch, read)
     _check_scores(study, state, outputs, batch)
     _check_read(study, state, batch, read, one)
-    touched = 2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
+    touched = (
+        2 * bytes_of(state.params) + bytes_of(state.opt_state) + 2 * activations + bytes_of(batch.x)
+    )
     return y_shape, Sizes(touched, 2 * bytes_of((state.params, state.model_state, state.opt_state)))
 
 
@@ -85,7 +91,9 @@ def _started(study: Study, one: Mapping[str, Any], shapes: Data, read: set[str])
             f"answered: {reason_of(error)}; give the model the data's sizes, e.g. by functools.partial"
         ) from error
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
-    if whole := [jax.tree_util.keystr(path) for path, a in leaves if not jnp.issubdtype(a.dtype, jnp.inexact)]:
+    if whole := [
+        jax.tree_util.keystr(path) for path, a in leaves if not jnp.issubdtype(a.dtype, jnp.inexact)
+    ]:
         raise ValueError(
             f"wanted parameters that a gradient can change, but {whole[:5]} are whole numbers; make them floats, "
             "or keep them in the model's state"
@@ -114,15 +122,24 @@ def _check_metrics(study: Study, data: Any) -> None:
 def _check_names(study: Study, columns: Mapping[str, Any]) -> None:
     scores = {
         "best_epoch",
-        *(part + name for part in ("", "train_", "validation_") for name in ("loss", *study.metrics)),
+        *(
+            part + name
+            for part in ("", "train_", "validation_")
+            for name in ("loss", *study.metrics)
+        ),
     }
     if taken := sorted(scores & columns.keys()):
-        raise ValueError(f"wanted numbers of the members with names of their own, but {taken} are scores; rename them")
+        raise ValueError(
+            f"wanted numbers of the members with names of their own, but {taken} are scores; rename them"
+        )
 
 
 def _batch(study: Study, arrays: Data) -> Batch:
     rows = study.batch_size
-    x, y = (jax.ShapeDtypeStruct((rows, *a.shape[1:]), jnp.result_type(a.dtype)) for a in (arrays.x, arrays.y))
+    x, y = (
+        jax.ShapeDtypeStruct((rows, *a.shape[1:]), jnp.result_type(a.dtype))
+        for a in (arrays.x, arrays.y)
+    )
     return Batch(x, y, jax.ShapeDtypeStruct((rows,), jnp.float32))
 
 
@@ -151,7 +168,9 @@ def _check_outputs(study: Study, state: State, outputs: Any, batch: Batch) -> No
     rows = batch.x.shape[:1]
     if all(leaf.shape[:1] == rows for leaf in jax.tree.leaves(outputs)):
         return
-    scored, _ = jax.eval_shape(make_forward(study.model, study.inputs, study.precision), state, batch.x)
+    scored, _ = jax.eval_shape(
+        make_forward(study.model, study.inputs, study.precision), state, batch.x
+    )
     if found := [leaf.shape for leaf in jax.tree.leaves(scored) if leaf.shape[:1] != rows]:
         raise ValueError(
             f"wanted outputs [rows, ...] of a network that is scored, here of {rows[0]} rows, but got some of shape "
@@ -168,11 +187,16 @@ def _target_shape(data: Any, wanted: tuple[int, ...], outputs: Any) -> tuple[int
     if data.task == "regression":
         if found == (*wanted, 1):
             return wanted if isinstance(data.y, Windows) else found
-        twice = wanted[-1:] and found == (*wanted[:-1], 2 * wanted[-1])  # the means, then the variances
+        twice = wanted[-1:] and found == (
+            *wanted[:-1],
+            2 * wanted[-1],
+        )  # the means, then the variances
         fits = found == wanted or twice or found[:-1] == wanted  # or quantiles, say
         shape = wanted or (1,)
     else:
-        fits = found[len(wanted) :] == (data.classes,) or (data.classes == 2 and found in ((1,), wanted, (*wanted, 1)))
+        fits = found[len(wanted) :] == (data.classes,) or (
+            data.classes == 2 and found in ((1,), wanted, (*wanted, 1))
+        )
         shape = (*wanted, data.classes)
     if not fits:
         raise ValueError(
@@ -189,7 +213,9 @@ def _check_loss(study: Study, outputs: Any, batch: Batch) -> None:
     losses = _asked(f"wanted a loss that takes {shapes}", study.loss, outputs, batch.y)
     found = getattr(losses, "shape", None)
     is_per_row = found == batch.x.shape[:1]
-    if not is_per_row and not (found and any(found == shape[: len(found)] for shape in (*given, batch.y.shape))):
+    if not is_per_row and not (
+        found and any(found == shape[: len(found)] for shape in (*given, batch.y.shape))
+    ):
         raise ValueError(
             f"wanted one loss per row, ({batch.x.shape[0]},), or one per target, but the loss gives {found} for "
             f"{shapes}; let it average nothing over rows, and pair equal shapes"
@@ -208,8 +234,14 @@ def _check_objective(study: Study, state: State, batch: Batch, read: set[str]) -
         batch = prepared(batch, state, key, study.augment, study.targets)
         return objective(training_forward(forward, state, key), batch)
 
-    answer = _asked("wanted objective(forward, batch) -> (losses per row, model_state)", ask, state, batch)
-    if not isinstance(answer, tuple) or len(answer) != 2 or getattr(answer[0], "shape", ())[:1] != (rows,):
+    answer = _asked(
+        "wanted objective(forward, batch) -> (losses per row, model_state)", ask, state, batch
+    )
+    if (
+        not isinstance(answer, tuple)
+        or len(answer) != 2
+        or getattr(answer[0], "shape", ())[:1] != (rows,)
+    ):
         raise ValueError(
             f"wanted an objective that gives (losses per row, model_state), losses [{rows}], but got {_shapes(answer)}"
             "; let it average nothing over rows, and return the state that forward gives"
@@ -224,7 +256,9 @@ def _check_augment(study: Study, batch: Batch) -> None:
     key = jax.eval_shape(lambda: jax.random.key(0))
     answer = _asked(wanted, lambda batch, key: augment(batch, key=key), batch, key)
     if not isinstance(answer, Batch) or answer.x.shape[:1] != batch.x.shape[:1]:
-        raise ValueError(f"{wanted}, but it gives {_shapes(answer)}; return e.g. batch._replace(x=...)")
+        raise ValueError(
+            f"{wanted}, but it gives {_shapes(answer)}; return e.g. batch._replace(x=...)"
+        )
 
 
 def _check_penalty(study: Study, state: State, read: set[str]) -> None:
@@ -251,10 +285,15 @@ def _check_step(study: Study, state: State, batch: Batch, read: set[str]) -> Non
 def _changed(before: State, after: State) -> list[str]:
     """The names of the arrays in which two states differ by shape or type; of their parts where only the trees do."""
     ours, theirs = (
-        {jax.tree_util.keystr(path): (a.shape, a.dtype) for path, a in jax.tree_util.tree_leaves_with_path(state)}
+        {
+            jax.tree_util.keystr(path): (a.shape, a.dtype)
+            for path, a in jax.tree_util.tree_leaves_with_path(state)
+        }
         for state in (before, after)
     )
-    leaves = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    leaves = sorted(
+        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    )
     structures = [[jax.tree.structure(part) for part in state] for state in (before, after)]
     return leaves or [name for name, a, b in zip(State._fields, *structures, strict=True) if a != b]
 
@@ -271,10 +310,16 @@ def _check_scores(study: Study, state: State, outputs: Any, batch: Batch) -> Non
     for name, metric in study.metrics.items():
         wanted = f"wanted a metric {name!r} that takes {shapes}"
         score = _asked(
-            wanted, lambda *a, m=metric: m.value(m.update(m.init(), *a)), predictions, batch.y, batch.weights
+            wanted,
+            lambda *a, m=metric: m.value(m.update(m.init(), *a)),
+            predictions,
+            batch.y,
+            batch.weights,
         )
         if study.keep == "best" and name == study.monitor and jnp.shape(score):
-            raise ValueError(f"wanted monitor as one number, but {name!r} gives {score.shape}; monitor another metric")
+            raise ValueError(
+                f"wanted monitor as one number, but {name!r} gives {score.shape}; monitor another metric"
+            )
 
 
 def _asked(wanted: str, function: Callable, *arguments: Any) -> Any:
@@ -289,7 +334,9 @@ def _shapes(outputs: Any) -> Any:
     return jax.tree.map(lambda a: a.shape, outputs)
 
 
-def _check_read(study: Study, state: State, batch: Batch, read: set[str], columns: Mapping[str, Any]) -> None:
+def _check_read(
+    study: Study, state: State, batch: Batch, read: set[str], columns: Mapping[str, Any]
+) -> None:
     if columns.keys() - read - {"seed", "fold"}:  # some may be for predictions alone
         forward = make_forward(study.model, study.inputs, study.precision, read=read)
         jax.eval_shape(lambda state, x: forward(state, x, train=False), state, batch.x)

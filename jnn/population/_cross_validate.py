@@ -10,7 +10,13 @@ from jnn.study import _members as populations
 
 
 def cross_validate(
-    study: Study, data: Dataset, members: Members | None = None, *, folds: Any = 5, seeds: int = 1, **options: Any
+    study: Study,
+    data: Dataset,
+    members: Members | None = None,
+    *,
+    folds: Any = 5,
+    seeds: int = 1,
+    **options: Any,
 ) -> Result:
     """Trains a study on all folds of the data but one, for each in turn, and scores it on that one.
 
@@ -27,5 +33,7 @@ def cross_validate(
     Raises:
         ValueError: As `jnn.run` does, and if the members have seeds or folds of their own.
     """
-    population = populations.seeds(seeds) * (folds if isinstance(folds, Members) else populations.folds(folds))
+    population = populations.seeds(seeds) * (
+        folds if isinstance(folds, Members) else populations.folds(folds)
+    )
     return run(study, data, population if members is None else population * members, **options)

@@ -31,7 +31,9 @@ class Keeper:
         ValueError: If the folder holds the run or the result of something else, or another process trains in it.
     """
 
-    def __init__(self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any):
+    def __init__(
+        self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any
+    ):
         self.result = pathlib.Path(directory)
         self.folder = self.result / "unfinished"
         self.saved = time.monotonic()
@@ -74,12 +76,17 @@ class Keeper:
             return None
         return found["epoch"], np.asarray(found["order"]), load(path, like)
 
-    def save(self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool) -> None:
+    def save(
+        self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool
+    ) -> None:
         """Keeps a part's progress, if it is its last or enough time has passed."""
         if not last and time.monotonic() - self.saved < _EVERY:
             return
         run = self._read("run.json")
-        plans = {**run.get("plans", {}), str(start): dataclasses.asdict(plan)}  # they differ where memory ran out
+        plans = {
+            **run.get("plans", {}),
+            str(start): dataclasses.asdict(plan),
+        }  # they differ where memory ran out
         self._write("run.json", {**run, "plans": plans})
         about = {"digest": self.digest, "epoch": epoch, "order": order.tolist()}
         save(self.folder / f"{start}-{plan.size}.safetensors", progress, **about)
@@ -112,7 +119,10 @@ def _clear(folder: pathlib.Path, digest: str | None, lock: Any) -> None:
     """Removes what was kept; `digest` is None where its note has been moved to the result already."""
     if digest:
         write_text(folder.parent / "run.json", json.dumps({"digest": digest}))
-    for pattern in ("*.safetensors*", "run.json*"):  # parts first: without their run they could be another's
+    for pattern in (
+        "*.safetensors*",
+        "run.json*",
+    ):  # parts first: without their run they could be another's
         for path in list(folder.glob(pattern)):
             path.unlink()
     lock.release()  # Windows removes no file that is open

@@ -40,7 +40,9 @@ class Compiled(NamedTuple):
     seconds: float
 
 
-def compile_population(study: Study, plan: Plan, devices: Sequence[Any], columns: Columns, data: Data) -> Compiled:
+def compile_population(
+    study: Study, plan: Plan, devices: Sequence[Any], columns: Columns, data: Data
+) -> Compiled:
     """Compiles `study` for the layout, once for each study, plan and shape of the arguments."""
     start, layout, ragged = time.perf_counter(), make_layout(plan, devices), is_ragged(study, data)
     signature = (ragged, *signature_of(layout, columns, data))
@@ -78,13 +80,20 @@ class Layout(NamedTuple):
         specs = (P("member"), *[P()] * shared)
         local = functools.partial(_over_chunks, function, self.plan)
         return jax.shard_map(
-            local, mesh=self.mesh, in_specs=specs, out_specs=P("member"), axis_names={"member"}, check_vma=False
+            local,
+            mesh=self.mesh,
+            in_specs=specs,
+            out_specs=P("member"),
+            axis_names={"member"},
+            check_vma=False,
         )
 
     def together(self, function: Callable) -> Callable:
         """`function(member's part, *shared)` as that of a chunk [width, ...]; without `vmap` if it is one member."""
         if self.plan.width > 1:
-            return lambda batched, *shared: jax.vmap(function, (0, *[None] * len(shared)))(batched, *shared)
+            return lambda batched, *shared: jax.vmap(function, (0, *[None] * len(shared)))(
+                batched, *shared
+            )
 
         def one(batched, *shared):
             done = function(jax.tree.map(lambda a: a[0], batched), *shared)
@@ -117,7 +126,9 @@ class Layout(NamedTuple):
     def abstract(self, tree: Any, *, shared: bool = False) -> Any:
         """The shapes of arrays laid out so."""
         sharding = NamedSharding(self.mesh, P() if shared else P("member"))
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
+        return jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree
+        )
 
     def compile(self, lowered: Iterable[Any]) -> list[Any]:
         """Compiles programs beside each other, each as soon as it is lowered; on a CPU by LLVM's level 1.
@@ -132,7 +143,9 @@ class Layout(NamedTuple):
 
 def make_layout(plan: Plan, devices: Sequence[Any]) -> Layout:
     """The layout of a plan on the first devices."""
-    return Layout(plan, Mesh(np.asarray(devices[: plan.devices]).reshape(-1, plan.split), ("member", "data")))
+    return Layout(
+        plan, Mesh(np.asarray(devices[: plan.devices]).reshape(-1, plan.split), ("member", "data"))
+    )
 
 
 def packed(idle: np.ndarray, plan: Plan) -> np.ndarray | None:
@@ -149,7 +162,9 @@ def packed(idle: np.ndarray, plan: Plan) -> np.ndarray | None:
     at_work, idlers = np.array_split(np.flatnonzero(~idle), len(chunks)), np.flatnonzero(idle)
     if -(-len(at_work[0]) // plan.width) >= (~chunks.all(axis=2)).sum(axis=1).max():
         return None
-    others = np.split(idlers, np.cumsum([plan.chunks * plan.width - len(part) for part in at_work])[:-1])
+    others = np.split(
+        idlers, np.cumsum([plan.chunks * plan.width - len(part) for part in at_work])[:-1]
+    )
     return np.concatenate([part for both in zip(at_work, others, strict=True) for part in both])
 
 

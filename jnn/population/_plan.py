@@ -55,7 +55,9 @@ class Plan:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f"wanted {field.name} of at least 1, but got {value!r}; a plan counts from 1")
+                raise ValueError(
+                    f"wanted {field.name} of at least 1, but got {value!r}; a plan counts from 1"
+                )
         if self.devices % self.split:
             raise ValueError(
                 f"wanted devices in groups of split={self.split}, but got {self.devices}; choose a multiple of it"
@@ -77,7 +79,9 @@ class Plan:
     def __str__(self) -> str:
         devices = f"{self.devices} device{'s' * (self.devices > 1)}"
         shared = f", each batch split over {self.split}" if self.split > 1 else ""
-        return f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}{shared}"
+        return (
+            f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}{shared}"
+        )
 
 
 def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:

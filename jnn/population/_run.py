@@ -86,7 +86,9 @@ def run(
     arrays, sizes = check_study(study, data, arrays, columns)
     devices = jax.local_devices() if devices is None else list(devices)
     _check_plan(plan, study, devices)
-    keeper = Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
+    keeper = (
+        Keeper(directory, _text(study, columns, arrays), columns, arrays) if directory else None
+    )
     with contextlib.closing(keeper) if keeper else contextlib.nullcontext():
         kept = keeper is not None and plan is None
         plan = plan or make_plan(len(members), sizes, devices)
@@ -108,7 +110,12 @@ def _check_kinds(study: Any, data: Any, members: Any, test: Any) -> None:
         ("study", study, Study, "a jnn.Study, jnn.run(study, data, members)"),
         ("data", data, Dataset | Stream, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
         ("members", members, Members, "members, such as jnn.seeds(5)"),
-        ("test", test, Dataset | None, "a data set to score on, such as jnn.Dataset.from_arrays(x, y)"),
+        (
+            "test",
+            test,
+            Dataset | None,
+            "a data set to score on, such as jnn.Dataset.from_arrays(x, y)",
+        ),
     ):
         if not isinstance(value, kinds):
             raise ValueError(f"wanted {wanted}, but got {name}={type(value).__name__}")
@@ -197,13 +204,19 @@ def _train_all(job: _Job, plan: Plan, *, kept: bool) -> tuple[Progress, float, P
 def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress, float]:
     """Trains the members start, start + 1, ... that one call of the program holds; gives NumPy arrays."""
     study, real = job.study, min(plan.size, total - start)
-    chosen = np.minimum(start + np.arange(plan.size), total - 1)  # the last member fills up the last call
+    chosen = np.minimum(
+        start + np.arange(plan.size), total - 1
+    )  # the last member fills up the last call
     columns = {k: v[chosen] for k, v in job.columns.items()} | {IDLE: np.arange(plan.size) >= real}
     compiled = job.make(study, plan, job.devices, columns, job.arrays)
     _check_memory(bytes_needed(compiled, plan), memory_of(job.devices[0]), plan)
     job.tell("compiled", plan, start / total)
     arrays = compiled.share(job.arrays)
-    epoch, order, progress = 0, np.arange(plan.size), compiled.begin(compiled.split(columns), arrays)
+    epoch, order, progress = (
+        0,
+        np.arange(plan.size),
+        compiled.begin(compiled.split(columns), arrays),
+    )
     if job.keeper and (found := job.keeper.load(start, plan, progress)):
         epoch, order, progress = found[0], found[1], compiled.split(found[2])
         columns[IDLE][order] |= _ended(study, progress, epoch)
@@ -222,7 +235,9 @@ def _train_part(job: _Job, plan: Plan, start: int, total: int) -> tuple[Progress
             job.keeper.save(start, plan, epoch, order, progress, last=epoch == study.epochs)
         job.tell("training", plan, (start + real * epoch / study.epochs) / total)
     progress, place = to_host(_needed(progress)), np.argsort(order)[:real]
-    place = slice(real) if np.array_equal(place, np.arange(real)) else place  # a slice copies nothing
+    place = (
+        slice(real) if np.array_equal(place, np.arange(real)) else place
+    )  # a slice copies nothing
     return jax.tree.map(lambda a: a[place], progress), compiled.seconds
 
 
@@ -265,4 +280,8 @@ def _smaller(plan: Plan, error: BaseException) -> Plan:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device's or the host's memory did not suffice."""
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or "RESOURCE_EXHAUSTED" in str(error)
+        or "out of memory" in str(error).lower()
+    )

@@ -20,7 +20,9 @@ from jnn.population._plan import Plan, bytes_of
 from jnn.study import Study
 
 _SAMPLE = 4096  # rows that preprocessing is fitted on
-_STACK = 64 << 20  # bytes of batches that are sent to the device at once, while it works on those before
+_STACK = (
+    64 << 20
+)  # bytes of batches that are sent to the device at once, while it works on those before
 _STEPS = 64  # and steps: enough that calling the program costs nothing beside them
 
 
@@ -31,24 +33,34 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
         ValueError: If study, stream and test set do not fit together.
     """
     if test is None:
-        raise ValueError("wanted a test set to score on, but got a stream alone; pass jnn.run(..., test=dataset)")
+        raise ValueError(
+            "wanted a test set to score on, but got a stream alone; pass jnn.run(..., test=dataset)"
+        )
     if study.batch_size != stream.batch_size:
         raise ValueError(
             f"wanted one batch size, but the study has {study.batch_size} and the stream {stream.batch_size}; "
             "set Study(batch_size=...) to the stream's"
         )
     if study.order != "member":
-        raise ValueError(f"wanted order='member' with a stream, which has an order of its own, but got {study.order!r}")
+        raise ValueError(
+            f"wanted order='member' with a stream, which has an order of its own, but got {study.order!r}"
+        )
     if study.keep == "best" or study.validation:
-        raise ValueError("wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside")
+        raise ValueError(
+            "wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside"
+        )
     x, y = _first_rows(stream, test)
-    return Dataset(x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names)
+    return Dataset(
+        x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names
+    )
 
 
 def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """x, in the type of the test set's, and y; bytes, as images have, are hardly on the scale of its floats."""
     count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
-    x, y = (np.concatenate(part) for part in zip(*itertools.islice(iter(stream), count), strict=True))
+    x, y = (
+        np.concatenate(part) for part in zip(*itertools.islice(iter(stream), count), strict=True)
+    )
     if x.dtype in (np.uint8, np.int8) and test.x.dtype.kind == "f":
         raise ValueError(
             f"wanted x of a stream on the scale of the test set, whose x is {test.x.dtype}, but got {x.dtype}; scale "
@@ -80,10 +92,14 @@ def compile_stream(
         for number in range(int(first), int(stop)):
             state, losses = progress.state, []
             for size in sizes:
-                state, loss = learn_of[size](state, layout.share(_stacked(batches, size, data, classes)))
+                state, loss = learn_of[size](
+                    state, layout.share(_stacked(batches, size, data, classes))
+                )
                 losses.append(loss)
             loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
-            progress = close(progress._replace(state=None), state, columns, loss, data, np.int32(number))
+            progress = close(
+                progress._replace(state=None), state, columns, loss, data, np.int32(number)
+            )
         return progress
 
     return compiled._replace(advance=advance)
@@ -109,16 +125,26 @@ def _programs(
     def close_all(progress, state, columns, loss, data, number):
         return layout.over_members(close_one, 2)((progress, columns, state, loss), data, number)
 
-    begin = layout.jit(layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1))
+    begin = layout.jit(
+        layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1)
+    )
     learn = layout.jit(layout.over_members(program.learn, 1), donate_argnums=0)
     close = layout.jit(close_all, donate_argnums=(0, 1))
     columns, shared = layout.abstract(columns), layout.abstract(data, shared=True)
     progress = layout.abstract(jax.eval_shape(begin, columns, shared))
     loss = layout.abstract(jax.ShapeDtypeStruct((layout.plan.size,), jnp.float32))
     ending = (progress._replace(state=None), progress.state, columns, loss)
-    programs = [(begin, (columns, shared)), (close, (*ending, shared, jax.ShapeDtypeStruct((), np.int32)))]
-    programs += [(learn, (progress.state, layout.abstract(_like(data, n, study), shared=True))) for n in sizes]
-    begin, close, *learns = layout.compile(function.lower(*arguments) for function, arguments in programs)
+    programs = [
+        (begin, (columns, shared)),
+        (close, (*ending, shared, jax.ShapeDtypeStruct((), np.int32))),
+    ]
+    programs += [
+        (learn, (progress.state, layout.abstract(_like(data, n, study), shared=True)))
+        for n in sizes
+    ]
+    begin, close, *learns = layout.compile(
+        function.lower(*arguments) for function, arguments in programs
+    )
     memory, seconds = learns[0].memory_analysis(), time.perf_counter() - begun
     compiled = Compiled(begin, None, layout.split, layout.share, layout.is_host, memory, seconds)
     study.compiled[signature] = (compiled, dict(zip(sizes, learns, strict=True)), close)
@@ -133,7 +159,10 @@ def _stack_sizes(steps: int, data: Data, rows: int) -> list[int]:
 
 
 def _like(data: Data, steps: int, study: Study) -> Batch:
-    x, y = (jax.ShapeDtypeStruct((steps, study.batch_size, *a.shape[1:]), a.dtype) for a in (data.x, data.y))
+    x, y = (
+        jax.ShapeDtypeStruct((steps, study.batch_size, *a.shape[1:]), a.dtype)
+        for a in (data.x, data.y)
+    )
     return Batch(x, y, jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32))
 
 
@@ -146,7 +175,10 @@ def _stacked(batches: Iterator[Any], count: int, data: Data, classes: int) -> Ba
             "let its source and transform give one shape"
         )
     parts = zip(*taken, strict=True)
-    x, y = (np.stack(part).astype(a.dtype, copy=False) for part, a in zip(parts, (data.x, data.y), strict=True))
+    x, y = (
+        np.stack(part).astype(a.dtype, copy=False)
+        for part, a in zip(parts, (data.x, data.y), strict=True)
+    )
     _check_batches(numbers, x, y, classes)
     return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), np.ones(x.shape[:2], np.float32))
 

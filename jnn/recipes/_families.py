@@ -53,7 +53,9 @@ class Family(NamedTuple):
 def register(name: str, family: Family) -> None:
     """Makes a family known under a name of its own; the command line is then entered by `jnn.cli.main([...])`."""
     if name in _FAMILIES or not name.isidentifier():
-        raise ValueError(f"wanted a new name for a family, but got {name!r}; there are {sorted(_FAMILIES)}")
+        raise ValueError(
+            f"wanted a new name for a family, but got {name!r}; there are {sorted(_FAMILIES)}"
+        )
     _FAMILIES[name] = family
 
 
@@ -87,13 +89,17 @@ def _numbers(text: str, words: str, family: Family) -> tuple[int, ...]:
     try:
         numbers = tuple(int(word) for word in words.split(",") if word.strip())
     except ValueError:
-        raise ValueError(f"wanted whole numbers after the colon, but got {text!r}; {family.help}") from None
+        raise ValueError(
+            f"wanted whole numbers after the colon, but got {text!r}; {family.help}"
+        ) from None
     if any(n < 1 for n in numbers):
         raise ValueError(f"wanted numbers of at least 1, but got {text!r}; {family.help}")
     if family.numbers is None:
         return numbers
     if len(numbers) > len(family.numbers):
-        raise ValueError(f"wanted at most {len(family.numbers)} numbers, but got {text!r}; they are: {family.help}")
+        raise ValueError(
+            f"wanted at most {len(family.numbers)} numbers, but got {text!r}; they are: {family.help}"
+        )
     return numbers + family.numbers[len(numbers) :]
 
 
@@ -106,7 +112,9 @@ def _mlp(about: About, hidden: Sequence[int], dropout: Mapping[str, float]) -> C
 
 
 def _lenet(about: About, maps: Sequence[int], dropout: Mapping[str, float]) -> Callable:
-    return functools.partial(models.LeNet, about.shape, about.outputs, **({"maps": maps} if maps else {}), **dropout)
+    return functools.partial(
+        models.LeNet, about.shape, about.outputs, **({"maps": maps} if maps else {}), **dropout
+    )
 
 
 def _resnet(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
@@ -127,12 +135,16 @@ def _cnn1d(about: About, maps: Sequence[int], dropout: Mapping[str, float]) -> C
 
 def _textcnn(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
     maps, features = numbers
-    return functools.partial(models.TextCNN, about.vocabulary, about.outputs, maps=maps, features=features)
+    return functools.partial(
+        models.TextCNN, about.vocabulary, about.outputs, maps=maps, features=features
+    )
 
 
 def _encoder(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
     sizes = dict(zip(("layers", "num_heads", "features"), numbers, strict=True))
-    return functools.partial(models.TextEncoder, about.vocabulary, *about.shape, about.outputs, **sizes, **dropout)
+    return functools.partial(
+        models.TextEncoder, about.vocabulary, *about.shape, about.outputs, **sizes, **dropout
+    )
 
 
 def _gpt(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
@@ -140,7 +152,9 @@ def _gpt(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> 
     return functools.partial(models.GPT, about.vocabulary, *about.shape, **sizes, **dropout)
 
 
-def _recurrent(layer: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _recurrent(
+    layer: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]
+) -> Callable:
     """One class for each kind of data, over the same layer."""
     hidden, layers = numbers
     options = {"layer": layer, "layers": layers, **dropout}
@@ -151,27 +165,55 @@ def _recurrent(layer: Callable, about: About, numbers: Sequence[int], dropout: M
         return functools.partial(models.Forecaster, channels, horizon, hidden, **options)
     if about.kind == "texts":
         options |= {"vocabulary": about.vocabulary, "padding_id": 0}
-    return functools.partial(models.SequenceClassifier, about.shape, hidden, about.outputs, **options)
+    return functools.partial(
+        models.SequenceClassifier, about.shape, hidden, about.outputs, **options
+    )
 
 
-def _forecaster(network: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _forecaster(
+    network: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]
+) -> Callable:
     return functools.partial(network, about.shape[0], about.target[0])
 
 
 _SEQUENCES = ("vectors", "signals", "texts", "tokens", "series")
 _FAMILIES: dict[str, Family] = {
-    "mlp": Family(_mlp, ("vectors", "images", "signals"), None, "units of each hidden layer; none is a linear model"),
+    "mlp": Family(
+        _mlp,
+        ("vectors", "images", "signals"),
+        None,
+        "units of each hidden layer; none is a linear model",
+    ),
     "lenet": Family(_lenet, ("images",), None, "maps of each convolution"),
-    "resnet": Family(_resnet, ("images",), (18,), "depth: 18, 34, 50, 101, 152, or 6 n + 2 for the thin ones, as 20"),
+    "resnet": Family(
+        _resnet,
+        ("images",),
+        (18,),
+        "depth: 18, 34, 50, 101, 152, or 6 n + 2 for the thin ones, as 20",
+    ),
     "vit": Family(_vit, ("images",), (4, 4, 4, 128), "patch, layers, heads, width"),
     "cnn1d": Family(_cnn1d, ("vectors", "signals"), None, "maps of each convolution over time"),
-    "textcnn": Family(_textcnn, ("texts",), (100, 300), "maps of each window, width of a word's vector"),
+    "textcnn": Family(
+        _textcnn, ("texts",), (100, 300), "maps of each window, width of a word's vector"
+    ),
     "encoder": Family(_encoder, ("texts",), (2, 4, 128), "layers, heads, width"),
     "gpt": Family(_gpt, ("tokens",), (4, 4, 128), "layers, heads, width"),
-    "lstm": Family(functools.partial(_recurrent, modules.LSTM), _SEQUENCES, (128, 1), "units, layers"),
-    "gru": Family(functools.partial(_recurrent, modules.GRU), _SEQUENCES, (128, 1), "units, layers"),
-    "rnn": Family(functools.partial(_recurrent, modules.RNN), _SEQUENCES, (128, 1), "units, layers"),
-    "nlinear": Family(functools.partial(_forecaster, models.NLinear), ("series",), (), "no numbers"),
-    "dlinear": Family(functools.partial(_forecaster, models.DLinear), ("series",), (), "no numbers"),
-    "patchtst": Family(functools.partial(_forecaster, models.PatchTST), ("series",), (), "no numbers"),
+    "lstm": Family(
+        functools.partial(_recurrent, modules.LSTM), _SEQUENCES, (128, 1), "units, layers"
+    ),
+    "gru": Family(
+        functools.partial(_recurrent, modules.GRU), _SEQUENCES, (128, 1), "units, layers"
+    ),
+    "rnn": Family(
+        functools.partial(_recurrent, modules.RNN), _SEQUENCES, (128, 1), "units, layers"
+    ),
+    "nlinear": Family(
+        functools.partial(_forecaster, models.NLinear), ("series",), (), "no numbers"
+    ),
+    "dlinear": Family(
+        functools.partial(_forecaster, models.DLinear), ("series",), (), "no numbers"
+    ),
+    "patchtst": Family(
+        functools.partial(_forecaster, models.PatchTST), ("series",), (), "no numbers"
+    ),
 }

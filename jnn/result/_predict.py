@@ -54,10 +54,14 @@ def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, ja
 def make_outputs(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
     """Makes `outputs(one member, x)`, raw, in the targets' own units; arguments as in `make_answer`."""
     predict = make_predict(study, row_of(about, "y")[0])
-    return lambda trained, x: predict(State(trained.params, trained.model_state, None, *trained[2:], None, None), x)
+    return lambda trained, x: predict(
+        State(trained.params, trained.model_state, None, *trained[2:], None, None), x
+    )
 
 
-def in_batches(study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int) -> Iterator[Any]:
+def in_batches(
+    study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int
+) -> Iterator[Any]:
     """Every member's `function(member, rows)` for a batch of rows after the other: arrays [members, rows, ...].
 
     Args:
@@ -70,7 +74,9 @@ def in_batches(study: Study, name: Any, function: Callable, trained: Trained, x:
     """
     check_batch(batch)
     if name not in study.compiled:
-        study.compiled[name] = jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained))
+        study.compiled[name] = jax.jit(
+            lambda trained, x: jax.lax.map(lambda one: function(one, x), trained)
+        )
     trained, apply = jax.device_put(trained), study.compiled[name]
     for start in range(0, len(x), batch):
         rows = np.asarray(x[start : start + batch])
@@ -91,10 +97,14 @@ def joined(pieces: Iterable[Any], axis: int) -> Any:
 def check_batch(batch: int) -> None:
     """Raises a `ValueError` for a number of rows that is none."""
     if not isinstance(batch, int | np.integer) or batch < 1:
-        raise ValueError(f"wanted batches of at least 1 row, a whole number, but got batch={batch}; use e.g. 1024")
+        raise ValueError(
+            f"wanted batches of at least 1 row, a whole number, but got batch={batch}; use e.g. 1024"
+        )
 
 
-def write_program(path: Any, function: Callable, about: Mapping[str, Any], platforms: Sequence[str]) -> pathlib.Path:
+def write_program(
+    path: Any, function: Callable, about: Mapping[str, Any], platforms: Sequence[str]
+) -> pathlib.Path:
     """Writes `function(x)` for any number of rows x as one file of StableHLO, which `jax.export` reads.
 
     Args:
@@ -120,7 +130,9 @@ def write_program(path: Any, function: Callable, about: Mapping[str, Any], platf
     return partial.replace(path)
 
 
-def ensemble(answer: Callable, trained: Trained) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+def ensemble(
+    answer: Callable, trained: Trained
+) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
     """`f(x) -> (mean, std)` over the members, one after the other: only sums are kept."""
     count = jax.tree.leaves(trained)[0].shape[0]
 
@@ -128,7 +140,9 @@ def ensemble(answer: Callable, trained: Trained) -> Callable[[jax.Array], tuple[
         first = answer(jax.tree.map(lambda a: a[0], trained), x)
 
         def add(sums, one):
-            far = jax.tree.map(jnp.subtract, answer(one, x), first)  # from one of them, so that squares lose no digits
+            far = jax.tree.map(
+                jnp.subtract, answer(one, x), first
+            )  # from one of them, so that squares lose no digits
             return jax.tree.map(lambda s, far: s + jnp.stack([far, far**2]), sums, far), None
 
         zeros = jax.tree.map(lambda a: jnp.zeros((2, *a.shape), a.dtype), first)

@@ -78,7 +78,13 @@ class Result:
             "plan": plan,
             "higher_is_better": json.dumps([k for k in scores if study.higher_is_better(str(k))]),
         }
-        return cls(scores, Trained(params, model_state, state.scale, state.hyper), members, study, dict(timing))
+        return cls(
+            scores,
+            Trained(params, model_state, state.scale, state.hyper),
+            members,
+            study,
+            dict(timing),
+        )
 
     def final(self) -> "xarray.Dataset":
         """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis.
@@ -88,7 +94,11 @@ class Result:
         if "best_epoch" not in self.scores:
             return self.scores.isel(epoch=-1)
         best = self.scores["best_epoch"]
-        return self.scores.sel(epoch=best.clip(min=1)).where(best > 0).drop_vars(["best_epoch", "epoch"])
+        return (
+            self.scores.sel(epoch=best.clip(min=1))
+            .where(best > 0)
+            .drop_vars(["best_epoch", "epoch"])
+        )
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
         """Mean and interval per setting; see `jnn.result.make_summary` for the statistics."""
@@ -101,14 +111,18 @@ class Result:
     def member(self, index: int) -> "Result":
         """Member `index` alone, as the result of a population of one."""
         if not -len(self.members) <= index < len(self.members):
-            raise ValueError(f"wanted one of {len(self.members)} members, but got {index}; they count from 0")
+            raise ValueError(
+                f"wanted one of {len(self.members)} members, but got {index}; they count from 0"
+            )
         return self.take(np.asarray([index]) % len(self.members))
 
     def take(self, indices: np.ndarray) -> "Result":
         """The members at these places, on one axis `member`."""
         members = self.members[indices]
         flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
-        scores = flat.isel(all_members=indices).drop_vars(["all_members", *self.members.axes], errors="ignore")
+        scores = flat.isel(all_members=indices).drop_vars(
+            ["all_members", *self.members.axes], errors="ignore"
+        )
         scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
         trained = jax.tree.map(lambda a: a[indices], self.trained)
         return dataclasses.replace(self, scores=scores, trained=trained, members=members)
@@ -121,7 +135,9 @@ class Result:
         """
         columns = self.members.columns()
         if unknown := sorted(numbers.keys() - columns.keys()):
-            raise ValueError(f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members")
+            raise ValueError(
+                f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members"
+            )
         chosen = np.ones(len(self.members), bool)
         for name, value in numbers.items():
             if columns[name].ndim > 1 or not isinstance(value, Real | np.bool_):
@@ -131,12 +147,17 @@ class Result:
                 )
             chosen &= is_number(columns[name], value)
         if not chosen.any():
-            raise ValueError(f"wanted members with {numbers}, but there are none; look at result.members.columns()")
+            raise ValueError(
+                f"wanted members with {numbers}, but there are none; look at result.members.columns()"
+            )
         return self.take(np.flatnonzero(chosen))
 
     def outputs(self, x: Any, *, batch: int = 1024) -> Any:
         """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
-        outputs, x = make_outputs(self._study(), self.scores.attrs), _schema.checked_rows(x, self.scores.attrs)
+        outputs, x = (
+            make_outputs(self._study(), self.scores.attrs),
+            _schema.checked_rows(x, self.scores.attrs),
+        )
         name = ("outputs", _schema.row_of(self.scores.attrs, "y"))
         return joined(in_batches(self._study(), name, outputs, self.trained, x, batch), axis=1)
 
@@ -153,18 +174,30 @@ class Result:
         """
         parts = [p if each else p._replace(members=None) for p in self.predictions(x, batch=batch)]
         members = joined([p.members for p in parts], axis=1) if each else None
-        return Prediction(members, *(joined([getattr(p, k) for p in parts], axis=0) for k in ("mean", "std")))
+        return Prediction(
+            members, *(joined([getattr(p, k) for p in parts], axis=0) for k in ("mean", "std"))
+        )
 
     def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
         """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
-        answer, x = make_answer(self._study(), self.scores.attrs), _schema.checked_rows(x, self.scores.attrs)
+        answer, x = (
+            make_answer(self._study(), self.scores.attrs),
+            _schema.checked_rows(x, self.scores.attrs),
+        )
         about = self.scores.attrs
         name = ("answers", about["task"], about["classes"], _schema.row_of(about, "y"))
         for values in in_batches(self._study(), name, answer, self.trained, x, batch):
-            yield Prediction(values, *(jax.tree.map(lambda a, f=f: f(a, axis=0), values) for f in (np.mean, np.std)))
+            yield Prediction(
+                values,
+                *(jax.tree.map(lambda a, f=f: f(a, axis=0), values) for f in (np.mean, np.std)),
+            )
 
     def export(
-        self, path: Any, *, member: int | None = None, platforms: Sequence[str] = ("cpu", "cuda", "tpu")
+        self,
+        path: Any,
+        *,
+        member: int | None = None,
+        platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
     ) -> pathlib.Path:
         """Writes the trained network as one file that runs without jnn, Flax or this study: StableHLO.
 
@@ -187,13 +220,17 @@ class Result:
         """The best setting, with a score that its choice has not made too good; see `jnn.result.choose`."""
         return choose(self.final(), metric, confidence)
 
-    def compare(self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None) -> Comparison:
+    def compare(
+        self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None
+    ) -> Comparison:
         """Compares the settings that have the numbers a and b by paired differences; see `jnn.result.compare`."""
         return compare(self.final(), a, b, metric)
 
     def _study(self) -> Study:
         if self.study is None:
-            raise ValueError("wanted a result with its study, but it was loaded without; use Result.load(path, study)")
+            raise ValueError(
+                "wanted a result with its study, but it was loaded without; use Result.load(path, study)"
+            )
         return self.study
 
     def save(self, directory: Any) -> pathlib.Path:
@@ -205,12 +242,19 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / "scores.nc.partial"
         write_scores(self.scores, partial)
-        for name in ("result.json", "run.json"):  # if this is killed, files of two results are not read as one
+        for name in (
+            "result.json",
+            "run.json",
+        ):  # if this is killed, files of two results are not read as one
             (folder / name).unlink(missing_ok=True)
         partial.replace(folder / "scores.nc")
         storage.save(folder / "members.safetensors", self.trained._asdict())
         study = {} if self.study is None else self.study.describe()
-        notes = {"timing": dict(self.timing), "study": study, "members": _members_to_json(self.members)}
+        notes = {
+            "timing": dict(self.timing),
+            "study": study,
+            "members": _members_to_json(self.members),
+        }
         storage.write_text(folder / "result.json", json.dumps(notes, indent=1))
         return folder
 
@@ -232,7 +276,9 @@ class Result:
             arrays = storage.load_nested(path)
             trained = Trained(*(arrays.get(name, {}) for name in Trained._fields))
         else:
-            trained = storage.load(path, _like(study, members, json.loads(scores.attrs["row"])), members=True)
+            trained = storage.load(
+                path, _like(study, members, json.loads(scores.attrs["row"])), members=True
+            )
         return cls(scores, trained, members, study, notes["timing"])
 
 
@@ -254,7 +300,11 @@ def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Data
 
 def _in_order(history: Mapping[str, Any], study: Study) -> list[str]:
     """The scores' names: as the study names its metrics, on held-out rows first (a traced dict comes sorted)."""
-    names = [prefix + name for prefix in ("", "validation_", "train_") for name in (*study.metrics, "loss")]
+    names = [
+        prefix + name
+        for prefix in ("", "validation_", "train_")
+        for name in (*study.metrics, "loss")
+    ]
     return [name for name in names if name in history]
 
 
@@ -277,15 +327,22 @@ def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
 
 
 def _members_to_json(members: Members) -> dict[str, Any]:
-    axes = {axis: {k: v.tolist() for k, v in columns.items()} for axis, columns in members.axes.items()}
+    axes = {
+        axis: {k: v.tolist() for k, v in columns.items()} for axis, columns in members.axes.items()
+    }
     split = members.split and {"describe": members.split.describe, "count": members.split.count}
     return {"axes": axes, "split": split}
 
 
 def _members_from_json(found: Mapping[str, Any]) -> Members:
-    axes = {axis: {k: np.asarray(v) for k, v in columns.items()} for axis, columns in found["axes"].items()}
+    axes = {
+        axis: {k: np.asarray(v) for k, v in columns.items()}
+        for axis, columns in found["axes"].items()
+    }
     return Members(axes, Split(**found["split"], make=_no_rule) if found["split"] else None)
 
 
 def _no_rule(data: Any) -> Any:
-    raise ValueError("wanted a rule that splits data, but this one was read from a file; make the folds anew")
+    raise ValueError(
+        "wanted a rule that splits data, but this one was read from a file; make the folds anew"
+    )

@@ -49,7 +49,9 @@ def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
     if len(x) == 0:
         raise ValueError("wanted at least one row to predict, but got none")
     if x.dtype.kind not in ("iu" if np.dtype(dtype).kind in "iu" else "biuf"):
-        raise ValueError(f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers")
+        raise ValueError(
+            f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers"
+        )
     is_cast = x.dtype != dtype
     if about["vocabulary"]:
         x = _Read(x, functools.partial(_checked_ids, count=_known_ids(about)))

@@ -59,15 +59,23 @@ def choose(scores: "xarray.Dataset", metric: str | None = None, confidence: floa
     groups = by_setting(scores)
     if len(groups) == 1:
         (setting, grid), *_ = groups
-        interval, _, diverged = interval_of(grid.scores[metric], grid.present, scores.attrs, confidence)
+        interval, _, diverged = interval_of(
+            grid.scores[metric], grid.present, scores.attrs, confidence
+        )
         return Choice(setting, interval, "the only setting" + _but(diverged))
     sign = 1 if metric in json.loads(scores.attrs["higher_is_better"]) else -1
     inner, present = "validation_" + metric, np.stack([grid.present for _, grid in groups])
-    judges = sign * np.stack([grid.scores[inner if inner in grid.scores else metric] for _, grid in groups])
+    judges = sign * np.stack(
+        [grid.scores[inner if inner in grid.scores else metric] for _, grid in groups]
+    )
     setting, _ = groups[int(_levels(judges, present, axis=(1, 2)).argmax())]
-    method, per_fold = _by_own(judges, present) if inner in scores else _by_others(judges, present, apart(scores))
+    method, per_fold = (
+        _by_own(judges, present) if inner in scores else _by_others(judges, present, apart(scores))
+    )
     if per_fold is None:
-        return Choice(setting, stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence), method)
+        return Choice(
+            setting, stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence), method
+        )
     crossed = np.stack([groups[s][1].scores[metric][:, f] for f, s in enumerate(per_fold)], axis=1)
     there = np.stack([groups[s][1].present[:, f] for f, s in enumerate(per_fold)], axis=1)
     interval, _, diverged = interval_of(crossed, there, scores.attrs, confidence)
@@ -76,21 +84,30 @@ def choose(scores: "xarray.Dataset", metric: str | None = None, confidence: floa
 
 def _by_own(judges: np.ndarray, present: np.ndarray) -> tuple[str, np.ndarray]:
     """How each fold is judged, and its setting: the best on its own inner rows."""
-    method = _INNER if judges.shape[2] > 1 else "chosen on inner validation rows, scored on test rows"
+    method = (
+        _INNER if judges.shape[2] > 1 else "chosen on inner validation rows, scored on test rows"
+    )
     return method, _levels(judges, present, axis=1).argmax(axis=0)
 
 
-def _by_others(judges: np.ndarray, present: np.ndarray, others: np.ndarray) -> tuple[str, np.ndarray | None]:
+def _by_others(
+    judges: np.ndarray, present: np.ndarray, others: np.ndarray
+) -> tuple[str, np.ndarray | None]:
     """How each fold is judged, and its setting: the best on its `others`; None if a fold has none."""
     if not others.any(axis=1).all():
         return _UNSCORED, None
-    levels = [_levels(judges[:, :, chosen], present[:, :, chosen], axis=(1, 2)) for chosen in others]
+    levels = [
+        _levels(judges[:, :, chosen], present[:, :, chosen], axis=(1, 2)) for chosen in others
+    ]
     method = _OTHERS if others.sum() == others.size - len(others) else _APART
     return method, np.argmax(levels, axis=1)
 
 
 def compare(
-    scores: "xarray.Dataset", a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None
+    scores: "xarray.Dataset",
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    metric: str | None = None,
 ) -> stats.Comparison:
     """The paired difference a - b of two settings over the seeds and folds that they share.
 
@@ -109,7 +126,10 @@ def compare(
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
     grids = [_find(groups, wanted) for wanted in (a, b)]
-    values, present = [grid.scores[metric] for grid in grids], np.all([grid.present for grid in grids], axis=0)
+    values, present = (
+        [grid.scores[metric] for grid in grids],
+        np.all([grid.present for grid in grids], axis=0),
+    )
     finite = np.isfinite(values).all(axis=0) & present
     taken, left = whole_seeds(finite, present)
     first, second = (v[taken] for v in values)
@@ -124,15 +144,21 @@ def compare(
 
 
 def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
-    if not isinstance(wanted, Mapping) or not all(isinstance(v, Real | np.bool_) for v in wanted.values()):
-        raise ValueError(f"wanted a setting as numbers by name, but got {wanted!r}; write e.g. {{'rate': 0.1}}")
+    if not isinstance(wanted, Mapping) or not all(
+        isinstance(v, Real | np.bool_) for v in wanted.values()
+    ):
+        raise ValueError(
+            f"wanted a setting as numbers by name, but got {wanted!r}; write e.g. {{'rate': 0.1}}"
+        )
     found = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
     if not found:
         raise ValueError(
             f"wanted a setting with {dict(wanted)}, but the settings are {[s for s, _ in groups]}; name one"
         )
     if len(found) > 1:
-        raise ValueError(f"wanted one setting, but {[s for s, _ in found]} have {dict(wanted)}; name all their numbers")
+        raise ValueError(
+            f"wanted one setting, but {[s for s, _ in found]} have {dict(wanted)}; name all their numbers"
+        )
     return found[0][1]
 
 
@@ -144,7 +170,9 @@ def _levels(values: np.ndarray, present: np.ndarray, axis: Any) -> np.ndarray:
     """Means of those that are there; minus infinity if one of them has diverged, or there are none."""
     worst = np.where(np.isfinite(values), values, -np.inf)
     count = present.sum(axis=axis)
-    return np.where(count > 0, np.where(present, worst, 0).sum(axis=axis) / np.maximum(count, 1), -np.inf)
+    return np.where(
+        count > 0, np.where(present, worst, 0).sum(axis=axis) / np.maximum(count, 1), -np.inf
+    )
 
 
 def _but(diverged: int) -> str:

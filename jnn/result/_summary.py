@@ -61,7 +61,9 @@ class Summary:
         if any(row.diverged for row in self.rows):
             table.add_column("diverged", justify="right")
         for row in self.rows:
-            cells = [f"{v:g}" for v in row.setting.values()] + [i.short() for i in row.intervals.values()]
+            cells = [f"{v:g}" for v in row.setting.values()] + [
+                i.short() for i in row.intervals.values()
+            ]
             if any(row.diverged for row in self.rows):
                 cells.append(f"{row.diverged} of {row.members}")
             table.add_row(*cells)
@@ -106,7 +108,9 @@ class Summary:
         return f"{self.title}\n{text.getvalue()}{self.caption}"
 
 
-def make_summary(scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95) -> Summary:
+def make_summary(
+    scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95
+) -> Summary:
     """Summarises the final scores of a study.
 
     Args:
@@ -117,7 +121,9 @@ def make_summary(scores: "xarray.Dataset", metric: str | None = None, confidence
     names = [metric_of(scores, metric)] if metric else headline(scores)
     groups = by_setting(scores)
     rows = tuple(_row(setting, grid, names, scores.attrs, confidence) for setting, grid in groups)
-    counts = [_count(name, {grid.shape[i] for _, grid in groups}) for i, name in enumerate(REPETITIONS)]
+    counts = [
+        _count(name, {grid.shape[i] for _, grid in groups}) for i, name in enumerate(REPETITIONS)
+    ]
     return Summary(rows, " x ".join(counts), _scored(scores.attrs, names[0]), confidence)
 
 
@@ -134,7 +140,11 @@ def _count(name: str, numbers: set[int]) -> str:
 
 def _scored(attrs: Mapping, name: str) -> str:
     if name.startswith("validation_"):
-        return "on inner validation rows" + ", which also chose the epoch" * (attrs["keep"] == "best")
+        return "on inner validation rows" + ", which also chose the epoch" * (
+            attrs["keep"] == "best"
+        )
     if name.startswith("train_"):
-        return "on the TRAINING rows" + " (no folds and no test set were given)" * (not attrs["test_rows"])
+        return "on the TRAINING rows" + " (no folds and no test set were given)" * (
+            not attrs["test_rows"]
+        )
     return f"on held-out rows of {attrs['data']} ({attrs['split'] if attrs['split'] != 'none' else 'its test set'})"

@@ -49,7 +49,9 @@ def by_setting(scores: "xarray.Dataset") -> list[tuple[dict[str, float], Grid]]:
     flat = scores.stack(all_members=_axes(scores), create_index=False)
     count = flat.sizes["all_members"]
     columns = {str(k): np.asarray(v) for k, v in flat.coords.items() if v.dims == ("all_members",)}
-    repeated = [np.unique(columns.get(name, np.zeros(count)), return_inverse=True) for name in REPETITIONS]
+    repeated = [
+        np.unique(columns.get(name, np.zeros(count)), return_inverse=True) for name in REPETITIONS
+    ]
     shape, places = tuple(len(labels) for labels, _ in repeated), [place for _, place in repeated]
     settings = {k: v for k, v in columns.items() if k not in (*REPETITIONS, *_COUNTERS)}
     labels = list(zip(*settings.values(), strict=True)) if settings else [()] * count
@@ -72,7 +74,9 @@ def metric_of(scores: "xarray.Dataset", metric: str | None) -> str:
     if metric is None:
         return headline(scores)[0]
     if metric not in names:
-        raise ValueError(f"wanted one of the scores {names}, but got {metric!r}; choose one of them")
+        raise ValueError(
+            f"wanted one of the scores {names}, but got {metric!r}; choose one of them"
+        )
     return metric
 
 
@@ -136,9 +140,13 @@ def shared_test_rows(rows: Rows | None) -> str:
     if rows is None or len(rows.count) == 1:
         return "[]"
     folds, most = rows.index.shape
-    tests = csr_array((np.ones(folds * most), (np.repeat(np.arange(folds), most), rows.index.ravel())))
+    tests = csr_array(
+        (np.ones(folds * most), (np.repeat(np.arange(folds), most), rows.index.ravel()))
+    )
     shares = (tests @ tests.T).toarray() > 0
-    return json.dumps(["".join(map(str, row.astype(int))) for row in shares] if shares.sum() > folds else [])
+    return json.dumps(
+        ["".join(map(str, row.astype(int))) for row in shares] if shares.sum() > folds else []
+    )
 
 
 def apart(scores: "xarray.Dataset") -> np.ndarray:
@@ -153,7 +161,9 @@ def apart(scores: "xarray.Dataset") -> np.ndarray:
 
 def row_counts(attrs: Mapping) -> tuple[float, float]:
     """Rows that train and rows that score, means over the folds."""
-    return float(attrs["train_rows"]), float(attrs["test_rows"]) or 1.0  # 1.0: no folds, so it is not looked at
+    return float(attrs["train_rows"]), float(
+        attrs["test_rows"]
+    ) or 1.0  # 1.0: no folds, so it is not looked at
 
 
 def write_scores(scores: "xarray.Dataset", path: Any) -> None:
@@ -167,7 +177,9 @@ def read_scores(directory: Any) -> "xarray.Dataset":
 
     folder = pathlib.Path(directory)
     if not (folder / "result.json").exists():
-        raise ValueError(f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run")
+        raise ValueError(
+            f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run"
+        )
     try:
         with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
             return _renamed(opened.load(), unquote)
@@ -180,7 +192,9 @@ def _renamed(scores: "xarray.Dataset", change: Callable[[str], str]) -> "xarray.
     return scores.rename({old: new for old, new in names.items() if old != new})
 
 
-def _filled(shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any) -> np.ndarray:
+def _filled(
+    shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any
+) -> np.ndarray:
     array = np.full(shape, rest)
     array[places] = values
     return array

@@ -24,10 +24,15 @@ def save(path: Any, tree: Any, **notes: Any) -> None:
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
-    leaves = [(_name(p), np.asarray(a, order="C")) for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))]
+    leaves = [
+        (_name(p), np.asarray(a, order="C"))
+        for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))
+    ]
     if len(arrays := dict(leaves)) < len(leaves):
         twice = sorted({name for name, _ in leaves if [n for n, _ in leaves].count(name) > 1})
-        raise ValueError(f"wanted arrays of different names, but {twice} come more than once; rename a parameter")
+        raise ValueError(
+            f"wanted arrays of different names, but {twice} come more than once; rename a parameter"
+        )
     partial = path.with_name(path.name + ".partial")
     save_file(arrays, partial, {"notes": json.dumps(notes)})
     with partial.open("rb+") as file:
@@ -90,7 +95,9 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def damaged(path: Any, error: Exception) -> ValueError:
     """The sentence for a file that cannot be read."""
-    return ValueError(f"wanted a file that was written whole, but {path} is damaged ({reason_of(error)}); remove it")
+    return ValueError(
+        f"wanted a file that was written whole, but {path} is damaged ({reason_of(error)}); remove it"
+    )
 
 
 def to_host(tree: Any) -> Any:
@@ -120,7 +127,11 @@ def _is_key(a: Any) -> bool:
 
 
 def _as(found: np.ndarray, like: Any) -> Any:
-    return jax.random.wrap_key_data(jnp.asarray(found), impl="threefry2x32") if _is_key(like) else found
+    return (
+        jax.random.wrap_key_data(jnp.asarray(found), impl="threefry2x32")
+        if _is_key(like)
+        else found
+    )
 
 
 def _name(path: Any) -> str:

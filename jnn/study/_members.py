@@ -16,7 +16,13 @@ import numpy as np
 from jnn.study._splits import Split, cross_validation, hold_out
 
 _COUNTING = {"seed", "fold", "sample", "member"}
-_TAKEN = {"fold", "sample", "member", "epoch", "all_members"}  # names of axes and columns that are not settings
+_TAKEN = {
+    "fold",
+    "sample",
+    "member",
+    "epoch",
+    "all_members",
+}  # names of axes and columns that are not settings
 _INT32 = np.iinfo(np.int32)
 
 
@@ -52,7 +58,9 @@ class Members:
 
     def __add__(self, other: "Members") -> "Members":
         _check_members("+", other)
-        mine, theirs = ({k: v for k, v in side.columns().items() if k != "member"} for side in (self, other))
+        mine, theirs = (
+            {k: v for k, v in side.columns().items() if k != "member"} for side in (self, other)
+        )
         if mine.keys() != theirs.keys():
             raise ValueError(
                 "wanted two populations with the same columns, but only the left has "
@@ -60,10 +68,16 @@ class Members:
                 "give both every column"
             )
         if self.split != other.split:
-            raise ValueError(f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds")
+            raise ValueError(
+                f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds"
+            )
         columns = {k: _joined(k, mine[k], theirs[k]) for k in mine}
-        columns = {k: v for name, column in columns.items() for k, v in _numbered(name, column).items()}
-        return Members({"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split)
+        columns = {
+            k: v for name, column in columns.items() for k, v in _numbered(name, column).items()
+        }
+        return Members(
+            {"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split
+        )
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "Members":
         """The chosen members, on one axis `member` that counts them as they were numbered here."""
@@ -82,7 +96,11 @@ class Members:
 
     def numbers(self) -> dict[str, np.ndarray]:
         """The hyper-parameters: every column but the seed, the fold and those that only count."""
-        return {k: v for k, v in self.columns().items() if k not in _COUNTING and not k.endswith("_index")}
+        return {
+            k: v
+            for k, v in self.columns().items()
+            if k not in _COUNTING and not k.endswith("_index")
+        }
 
     def _names(self) -> set[str]:
         return {*self.axes, *(name for columns in self.axes.values() for name in columns)}
@@ -96,10 +114,14 @@ def seeds(count: int, *, first: int = 0) -> Members:
     """`count` members that differ in their key `jax.random.key(seed)`, for seed = first, first + 1, ..."""
     _check_count("seeds", count)
     if not isinstance(first, int | np.integer):
-        raise ValueError(f"wanted a whole number for the first seed, but got {first!r}; use e.g. first=0")
+        raise ValueError(
+            f"wanted a whole number for the first seed, but got {first!r}; use e.g. first=0"
+        )
     count, first = int(count), int(first)
     if not _INT32.min <= first <= _INT32.max - count:
-        raise ValueError(f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower")
+        raise ValueError(
+            f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower"
+        )
     return Members({"seed": {"seed": np.arange(first, first + count)}})
 
 
@@ -113,14 +135,18 @@ def grid(**settings: Sequence[float]) -> Members:
             meaning of its own: `fold`, `sample`, `member`, `epoch`, one that ends in `_index`, a mapping's method.
     """
     if not settings:
-        raise ValueError("wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])")
+        raise ValueError(
+            "wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])"
+        )
     axes = {}
     for name, values in settings.items():
         axes[name] = _numbered(name, _numeric(name, values))
     return Members(axes)
 
 
-def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Generator, int], Any]) -> Members:
+def sample(
+    count: int, *, seed: int = 0, **distributions: Callable[[np.random.Generator, int], Any]
+) -> Members:
     """`count` random settings on one axis `sample`: `log_uniform`, `uniform`, `choice` or `f(numpy Generator, count)`.
 
     A name's draws depend on `seed` and the name alone; asking for more members keeps the first ones.
@@ -149,7 +175,9 @@ def sample(count: int, *, seed: int = 0, **distributions: Callable[[np.random.Ge
 def log_uniform(low: float, high: float) -> Callable:
     """Numbers in [low, high] whose logarithm is uniform."""
     if not 0 < low <= high:
-        raise ValueError(f"wanted 0 < low <= high, but got low={low}, high={high}; a logarithm needs positive bounds")
+        raise ValueError(
+            f"wanted 0 < low <= high, but got low={low}, high={high}; a logarithm needs positive bounds"
+        )
     return lambda random, count: np.exp(random.uniform(np.log(low), np.log(high), count))
 
 
@@ -163,7 +191,9 @@ def uniform(low: float, high: float) -> Callable:
 def choice(options: Sequence[float]) -> Callable:
     """One of `options`, each equally likely."""
     if not len(options):
-        raise ValueError("wanted at least one option, but got none; name the numbers to choose from")
+        raise ValueError(
+            "wanted at least one option, but got none; name the numbers to choose from"
+        )
     return lambda random, count: np.asarray(options)[random.integers(len(options), size=count)]
 
 
@@ -218,29 +248,49 @@ def _joined(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _check_members(sign: str, other: Any) -> None:
     if not isinstance(other, Members):
-        raise ValueError(f"wanted members on both sides of {sign}, but got {other!r}; write e.g. jnn.grid(rate=[...])")
+        raise ValueError(
+            f"wanted members on both sides of {sign}, but got {other!r}; write e.g. jnn.grid(rate=[...])"
+        )
 
 
 def _check_count(name: str, count: int) -> None:
     if not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(f"wanted {name}(n) with n of at least 1, but got {count!r}; ask for one or more members")
+        raise ValueError(
+            f"wanted {name}(n) with n of at least 1, but got {count!r}; ask for one or more members"
+        )
 
 
 def _numeric(name: str, values: Any) -> np.ndarray:
     if name in _TAKEN or name.endswith("_index") or hasattr(Mapping, name):
-        raise ValueError(f"wanted a name for a setting, but {name!r} has a meaning of its own; choose another")
+        raise ValueError(
+            f"wanted a name for a setting, but {name!r} has a meaning of its own; choose another"
+        )
     column = np.atleast_1d(values)
     if column.size == 0:
-        raise ValueError(f"wanted at least one value for {name!r}, but got an empty list; name the values to try")
+        raise ValueError(
+            f"wanted at least one value for {name!r}, but got an empty list; name the values to try"
+        )
     if column.dtype.kind not in "fiub":
-        raise ValueError(f"wanted numbers for {name!r}, but got {values!r}; what is no number belongs to the Study")
+        raise ValueError(
+            f"wanted numbers for {name!r}, but got {values!r}; what is no number belongs to the Study"
+        )
     if not np.all(np.isfinite(column)):
-        raise ValueError(f"wanted finite numbers for {name!r}, but got {column.tolist()}; remove NaN and infinity")
-    if column.dtype.kind in "iu" and not (_INT32.min <= column.min() and column.max() <= _INT32.max):
-        raise ValueError(f"wanted {name!r} to fit 32 bits, but got {column.tolist()}; write floats, such as 1e10")
+        raise ValueError(
+            f"wanted finite numbers for {name!r}, but got {column.tolist()}; remove NaN and infinity"
+        )
+    if column.dtype.kind in "iu" and not (
+        _INT32.min <= column.min() and column.max() <= _INT32.max
+    ):
+        raise ValueError(
+            f"wanted {name!r} to fit 32 bits, but got {column.tolist()}; write floats, such as 1e10"
+        )
     is_rate = name == "rate" or (name.endswith("_rate") and not name.startswith("log"))
     if is_rate and np.any(column < 0):
-        raise ValueError(f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative")
+        raise ValueError(
+            f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative"
+        )
     if name == "dropout_rate" and np.any(column > 1):
-        raise ValueError(f"wanted {name!r} of at most 1, but got {column.max():g}; it is the share that is dropped")
+        raise ValueError(
+            f"wanted {name!r} of at most 1, but got {column.max():g}; it is the share that is dropped"
+        )
     return column.astype({"f": np.float64, "b": np.bool_}.get(column.dtype.kind, np.int64))

@@ -19,11 +19,15 @@ def as_optimizer(optimizer: Any) -> Callable[[Any], optax.GradientTransformation
     def make(hyper: Any) -> Any:
         made = optimizer(hyper)
         if not _transforms(made):
-            raise ValueError(f"wanted a function that returns an optax optimizer, but it returned {made!r}; see optax")
+            raise ValueError(
+                f"wanted a function that returns an optax optimizer, but it returned {made!r}; see optax"
+            )
         return made
 
     return make
 
 
 def _transforms(optimizer: Any) -> bool:
-    return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
+    return callable(getattr(optimizer, "init", None)) and callable(
+        getattr(optimizer, "update", None)
+    )

@@ -55,7 +55,9 @@ class Split:
         return [_checked(i, fold, data.rows) for i, fold in enumerate(self.make(data))]
 
 
-def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0) -> Split:
+def cross_validation(
+    folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0
+) -> Split:
     """Folds of a cross-validation.
 
     Args:
@@ -76,20 +78,28 @@ def cross_validation(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, se
     if hasattr(folds, "split") and hasattr(folds, "get_n_splits"):
         return _by_splitter(folds)
     if not isinstance(folds, Iterable):
-        raise ValueError(f"wanted a number of folds, their rows or a splitter, but got {folds!r}; use e.g. 5")
+        raise ValueError(
+            f"wanted a number of folds, their rows or a splitter, but got {folds!r}; use e.g. 5"
+        )
     given = [tuple(np.asarray(part) for part in fold) for fold in folds]
     if not given:
-        raise ValueError("wanted a list of (train rows, test rows), but got an empty one; give at least one pair")
+        raise ValueError(
+            "wanted a list of (train rows, test rows), but got an empty one; give at least one pair"
+        )
     for number, fold in enumerate(given):
         _check_given(number, fold)
-    digest = hashlib.sha256(repr([[part.tolist() for part in fold] for fold in given]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        repr([[part.tolist() for part in fold] for fold in given]).encode()
+    ).hexdigest()
     return Split(f"{len(given)} given splits", len(given), lambda data: given, digest)
 
 
 def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
     """A single split with `share` of the rows, or of the groups, as test part; kinds as in `cross_validation`."""
     if not 0 < share < 1:
-        raise ValueError(f"wanted the held-out share between 0 and 1, but got {share}; use e.g. 0.2")
+        raise ValueError(
+            f"wanted the held-out share between 0 and 1, but got {share}; use e.g. 0.2"
+        )
     _check_options(kind, seed)
 
     def make(data: Any) -> list[tuple]:
@@ -98,7 +108,9 @@ def hold_out(share: float, *, kind: str = "auto", seed: int = 0) -> Split:
     return Split(f"{_word(kind)}hold-out of {share:g} (seed {seed})", 1, make, kind=kind)
 
 
-def part_off(rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def part_off(
+    rows: np.ndarray, share: float, data: Any, *, kind: str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits `rows` in two by `share`; the second part is the smaller one that is set aside."""
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
@@ -151,7 +163,9 @@ def kind_for(kind: str, data: Any) -> str:
 def _counted(folds: int, kind: str, repeats: int, seed: int) -> Split:
     """So many folds of a kind, `repeats` times over."""
     if folds < 2:
-        raise ValueError(f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split")
+        raise ValueError(
+            f"wanted at least 2 folds, but got {folds}; use jnn.holdout for a single split"
+        )
     _check_options(kind, seed)
     _check_whole("repeats", repeats, 1)
     repeats, seed = int(repeats), int(seed)
@@ -160,7 +174,9 @@ def _counted(folds: int, kind: str, repeats: int, seed: int) -> Split:
         chosen = kind_for(kind, data)
         _check_rows(folds, data, chosen)
         if chosen == "time" and repeats > 1:
-            raise ValueError("wanted repeats=1 for folds in time, but got more; time can be split in one order only")
+            raise ValueError(
+                "wanted repeats=1 for folds in time, but got more; time can be split in one order only"
+            )
         splitters = [_splitter(chosen, folds, seed + r, data.gap) for r in range(repeats)]
         return [fold for s in splitters for fold in _apply(s, data)]
 
@@ -177,14 +193,20 @@ def _by_splitter(splitter: Any) -> Split:
     from sklearn.model_selection import TimeSeriesSplit
 
     count, kind = _count_of(splitter), "time" if isinstance(splitter, TimeSeriesSplit) else "auto"
-    return Split(repr(splitter), count, lambda data: _apply(splitter, data), _content_of(splitter), kind)
+    return Split(
+        repr(splitter), count, lambda data: _apply(splitter, data), _content_of(splitter), kind
+    )
 
 
 def _content_of(splitter: Any) -> str:
     """Tells splitters apart, whose texts abbreviate their arrays."""
     try:
         return hashlib.sha256(pickle.dumps(splitter)).hexdigest()
-    except (AttributeError, TypeError, pickle.PicklingError):  # of a class that was made in a function, say
+    except (
+        AttributeError,
+        TypeError,
+        pickle.PicklingError,
+    ):  # of a class that was made in a function, say
         return str(id(splitter))
 
 
@@ -232,7 +254,9 @@ def _check_whole(name: str, value: int, least: int) -> None:
 
 
 def _check_given(number: int, fold: Sequence[np.ndarray]) -> None:
-    if len(fold) not in (2, 3) or any(part.ndim != 1 or (part.size and part.dtype.kind not in "iu") for part in fold):
+    if len(fold) not in (2, 3) or any(
+        part.ndim != 1 or (part.size and part.dtype.kind not in "iu") for part in fold
+    ):
         raise ValueError(
             "wanted (train rows, test rows) or (train rows, validation rows, test rows) as row numbers, but split "
             f"{number} has parts of {[f'{part.dtype}{list(part.shape)}' for part in fold]}; a mask becomes numbers by "
@@ -242,7 +266,9 @@ def _check_given(number: int, fold: Sequence[np.ndarray]) -> None:
 
 def _check_groups(data: Any) -> None:
     if data.groups is None:
-        raise ValueError("wanted groups to keep together, but the data has none; give Dataset(groups=...)")
+        raise ValueError(
+            "wanted groups to keep together, but the data has none; give Dataset(groups=...)"
+        )
 
 
 def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
@@ -257,7 +283,9 @@ def _checked(number: int, fold: Sequence[Any], rows: int) -> Fold:
         if part is None:
             continue
         if not len(part):
-            raise ValueError(f"wanted rows in every fold, but fold {number} has none to {name} on; use fewer folds")
+            raise ValueError(
+                f"wanted rows in every fold, but fold {number} has none to {name} on; use fewer folds"
+            )
         if part.min() < 0 or part.max() >= rows:
             raise ValueError(
                 f"wanted row numbers in 0..{rows - 1}, but fold {number} has {part.min()}..{part.max()}; "
@@ -276,7 +304,9 @@ def _shared(fold: Fold) -> int | None:
 
 def _check_rows(folds: int, data: Any, kind: str) -> None:
     if folds > data.rows:
-        raise ValueError(f"wanted at most as many folds as rows, but got {folds} folds of {data.rows} rows; use fewer")
+        raise ValueError(
+            f"wanted at most as many folds as rows, but got {folds} folds of {data.rows} rows; use fewer"
+        )
     if kind == "time" and data.rows - data.gap <= folds * (data.rows // (folds + 1)):
         raise ValueError(
             f"wanted rows to train on before those of {folds} folds in time, but got {data.rows} rows, {data.gap} of "
@@ -285,7 +315,9 @@ def _check_rows(folds: int, data: Any, kind: str) -> None:
     if kind == "grouped":
         _check_groups(data)
         if (found := len(np.unique(data.groups))) < folds:
-            raise ValueError(f"wanted at most as many folds as groups, but got {folds} folds of {found}; use fewer")
+            raise ValueError(
+                f"wanted at most as many folds as groups, but got {folds} folds of {found}; use fewer"
+            )
     if kind == "stratified":
         fewest = int(np.bincount(data.y)[np.unique(data.y)].min())
         if fewest < folds:

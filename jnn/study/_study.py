@@ -13,7 +13,11 @@ from jnn.model import as_model, name_of
 from jnn.preprocess import Preprocess, identity
 
 _TAKEN = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
-_ORDERS, _KEEPS, _PRECISIONS = ("member", "shared", "sequential"), ("last", "best"), ("float32", "bfloat16")
+_ORDERS, _KEEPS, _PRECISIONS = (
+    ("member", "shared", "sequential"),
+    ("last", "best"),
+    ("float32", "bfloat16"),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,12 +89,24 @@ class Study:
         _check_hyper(self.hyper)
         scalars = {k: _plain(v) for k, v in self.hyper.items() if getattr(v, "ndim", None) == 0}
         object.__setattr__(self, "hyper", {**self.hyper, **scalars})
-        for name in ("epochs", "batch_size", "evaluation_batch", "evaluate_every", "steps_per_epoch", "patience"):
-            if (value := getattr(self, name)) is not None or name not in ("steps_per_epoch", "patience"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "evaluation_batch",
+            "evaluate_every",
+            "steps_per_epoch",
+            "patience",
+        ):
+            if (value := getattr(self, name)) is not None or name not in (
+                "steps_per_epoch",
+                "patience",
+            ):
                 object.__setattr__(self, name, _positive(name, value))
         for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one")
+                raise ValueError(
+                    f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one"
+                )
         for name, (form, arguments, keywords) in _CALLS.items():
             if (value := getattr(self, name)) is not None or name == "loss":
                 _check_call(value, form, arguments, keywords)
@@ -106,18 +122,26 @@ class Study:
             )
         for name, metric in self.metrics.items():
             if not isinstance(name, str) or not name:
-                raise ValueError(f"wanted a name for each metric, but got {name!r}; write e.g. 'accuracy'")
+                raise ValueError(
+                    f"wanted a name for each metric, but got {name!r}; write e.g. 'accuracy'"
+                )
             if name in _TAKEN or name.startswith(("train_", "validation_")):
-                raise ValueError(f"wanted a metric with a name of its own, but {name!r} is taken; choose another")
+                raise ValueError(
+                    f"wanted a metric with a name of its own, but {name!r} is taken; choose another"
+                )
             if not hasattr(metric, "update"):
                 raise ValueError(
                     f"wanted metric {name!r} to be a jnn.metrics.Metric, but got {metric!r}; "
                     "a metric with settings is made by a call, such as jnn.metrics.top_k(5)"
                 )
         if not isinstance(self.validation, int | float) or not 0 <= self.validation < 1:
-            raise ValueError(f"wanted validation as a share in [0, 1), but got {self.validation!r}; use e.g. 0.1")
+            raise ValueError(
+                f"wanted validation as a share in [0, 1), but got {self.validation!r}; use e.g. 0.1"
+            )
         if self.patience is not None and self.keep != "best":
-            raise ValueError("wanted keep='best' with patience, but got keep='last'; without it no epoch is better")
+            raise ValueError(
+                "wanted keep='best' with patience, but got keep='last'; without it no epoch is better"
+            )
         if self.patience is not None and self.patience < self.evaluate_every:
             raise ValueError(
                 f"wanted patience of at least evaluate_every={self.evaluate_every} epochs, but got {self.patience}; "
@@ -140,7 +164,9 @@ class Study:
 
     def describe(self) -> dict[str, Any]:
         """The settings as plain text and numbers, for records."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "compiled"}
+        fields = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "compiled"
+        }
         fields |= {
             "model": self.model.name,
             "metrics": list(self.metrics),
@@ -149,7 +175,11 @@ class Study:
             "targets": self.targets.name,
         }
         return {
-            k: "none" if v is None else v if isinstance(v, int | float | str | list | dict) else name_of(v)
+            k: "none"
+            if v is None
+            else v
+            if isinstance(v, int | float | str | list | dict)
+            else name_of(v)
             for k, v in fields.items()
         }
 
@@ -181,10 +211,14 @@ def _check_call(function: Any, form: str, arguments: int, keywords: tuple[str, .
 
 def _check_hyper(hyper: Any) -> None:
     if not isinstance(hyper, Mapping):
-        raise ValueError(f"wanted hyper as numbers by name, but got {hyper!r}; write e.g. {{'learning_rate': 1e-3}}")
+        raise ValueError(
+            f"wanted hyper as numbers by name, but got {hyper!r}; write e.g. {{'learning_rate': 1e-3}}"
+        )
     for name, value in hyper.items():
         if np.asarray(value).dtype.kind not in "biuf":
-            raise ValueError(f"wanted a number for hyper[{name!r}], but got {value!r}; close over what is none")
+            raise ValueError(
+                f"wanted a number for hyper[{name!r}], but got {value!r}; close over what is none"
+            )
 
 
 def _plain(value: Any) -> Any:
@@ -194,5 +228,7 @@ def _plain(value: Any) -> Any:
 
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"wanted {name} to be a whole number of at least 1, but got {value!r}; set {name}=1 or more")
+        raise ValueError(
+            f"wanted {name} to be a whole number of at least 1, but got {value!r}; set {name}=1 or more"
+        )
     return int(value)
