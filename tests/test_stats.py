@@ -1,4 +1,7 @@
-"""Intervals against closed forms and scipy, and their coverage in simulations with a stated false-alarm rate."""
+"""Intervals against closed forms and SciPy, and their coverage in simulations.
+
+Each simulation states how often it may fail by chance.
+"""
 
 import math
 
@@ -19,7 +22,7 @@ def noise_of(share, trials):
 
 
 def ridge_scores(n, repeats, folds, trials, inputs=4):
-    """Test errors of ridge regression, [trials, repeats, folds], and the mean true error of the fitted models."""
+    """Test errors of ridge regression, [trials, repeats, folds], and the true error of the fits."""
     rng = np.random.default_rng(0)
     beta = np.ones(inputs) / math.sqrt(inputs)
     x = rng.normal(size=(trials, n, inputs))
