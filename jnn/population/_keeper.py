@@ -15,8 +15,6 @@ import numpy as np
 from jnn.population._plan import Plan
 from jnn.storage import load, notes, read_json, save, write_text
 
-_EVERY = 20.0  # seconds of training that a kill may cost, and the epoch that is under way
-
 
 class Keeper:
     """Keeps the parts of a run in a folder; what was kept is found again by a run of the same study and data.
@@ -32,10 +30,17 @@ class Keeper:
     """
 
     def __init__(
-        self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any
+        self,
+        directory: Any,
+        program: str,
+        columns: Mapping[str, np.ndarray],
+        arrays: Any,
+        *,
+        every: float = 20.0,
     ):
         self.result = pathlib.Path(directory)
         self.folder = self.result / "unfinished"
+        self.every = every
         self.saved = time.monotonic()
         self.digest = _digest(program, columns, arrays)
         kept = self._read("run.json")
@@ -80,7 +85,7 @@ class Keeper:
         self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool
     ) -> None:
         """Keeps a part's progress, if it is its last or enough time has passed."""
-        if not last and time.monotonic() - self.saved < _EVERY:
+        if not last and time.monotonic() - self.saved < self.every:
             return
         run = self._read("run.json")
         plans = {

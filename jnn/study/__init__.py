@@ -17,3 +17,9 @@ from jnn.study._splits import cross_validation as cross_validation
 from jnn.study._splits import kind_for as kind_for
 from jnn.study._splits import part_off as part_off
 from jnn.study._study import Study as Study
+from jnn.study._types import Augment as Augment
+from jnn.study._types import Loss as Loss
+from jnn.study._types import Objective as Objective
+from jnn.study._types import OptimizerFactory as OptimizerFactory
+from jnn.study._types import PathLike as PathLike
+from jnn.study._types import Penalty as Penalty
