@@ -1,4 +1,4 @@
-"""Windows of a series train as the same rows written out would, and never leak over a fold's border."""
+"""Windows of a series train like the same rows written out, and never leak between folds."""
 
 import jax
 import jax.numpy as jnp
@@ -111,9 +111,14 @@ def test_a_language_model_reads_the_next_token_at_every_step():
     assert np.array_equal(data.y[np.arange(3)], (data.x[np.arange(3)] + 1) % 5)
     table = (lambda key, x: jnp.zeros((5, 5)), lambda table, x: table[x])
     made = jnn.Study(
-        table, jnn.losses.softmax_cross_entropy, optax.adam(0.3), {"accuracy": jnn.metrics.accuracy}, 2, 8,
+        table,
+        jnn.losses.softmax_cross_entropy,
+        optax.adam(0.3),
+        {"accuracy": jnn.metrics.accuracy},
+        epochs=2,
+        batch_size=8,
         steps_per_epoch=20,
-    )  # fmt: skip
+    )
     result = jnn.run(made, data, jnn.holdout(0.2))
     assert result.final()["accuracy"].item() == 1.0 and result.final()["loss"].item() < 0.1
 
@@ -149,9 +154,9 @@ WRONG = [
     (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
     (
         lambda: DATA.take([4, 2]),
-        "wanted a slice of a series, got 2 rows .*pass the rows to jnn.folds",
+        "must be a slice of it, got 2 rows .*Pass the rows to jnn.folds",
     ),
-    (lambda: DATA.take(slice(None, None, 2)), "wanted a slice of a series, got 25 rows"),
+    (lambda: DATA.take(slice(None, None, 2)), "must be a slice of it, got 25 rows"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""From the columns of a pandas table to arrays, and the `Encoding` of later rows as the same features."""
+"""From the columns of a pandas table to arrays, and the `Encoding` of later rows."""
 
 import contextlib
 import dataclasses
@@ -54,8 +54,8 @@ class Column(NamedTuple):
 class Encoding:
     """How the columns of a table become features: numbers as they are, categories one-hot.
 
-    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows that
-    come later.
+    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows
+    that come later.
 
     Attributes:
         columns: Columns that the features are made from.
@@ -74,8 +74,8 @@ class Encoding:
         Columns that the encoding does not name are ignored.
 
         Raises:
-            ValueError: If a column or a value is missing, text stands among numbers, or a category is
-                unknown.
+            ValueError: If a column or a value is missing, text stands among numbers, or a category
+                is unknown.
         """
         columns = columns_by_name(frame)
         absent = sorted({column.name for column in self.columns} - set(columns))
@@ -136,8 +136,9 @@ def select_columns(
     rows = len(next(iter(columns.values()), ()))
     if not (features and rows) or (target is not None and not targets):
         raise ValueError(
-            f"The table must have rows, features and a target, got {rows} rows, {len(features)} columns "
-            f"of features and {len(targets)} targets. Check the table and the columns that are dropped."
+            f"The table must have rows, features and a target, got {rows} rows, {len(features)} "
+            f"columns of features and {len(targets)} targets. Check the table and the columns that "
+            "are dropped."
         )
     selected = {name: columns[name] for name in targets}
     weighted = {name: columns[name] for name in weight}
@@ -158,7 +159,7 @@ def read_series(
     separator: str | None = None,
     drop: Names = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a series [time, channels] and the names of its channels from a table with a step per row.
+    """Read a series [time, channels] and its channels' names from a table with a step per row.
 
     Args:
         source: A pandas table, or the path of a CSV file, which may be compressed.
@@ -192,8 +193,8 @@ def read_series(
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the complete columns of a target as an array, and the order of its labels.
 
-    The array is [rows] for one name, and [rows, outputs] of numbers for several. The order is that of a
-    categorical column, as far as its labels occur, and () where labels are to be sorted.
+    The array is [rows] for one name, and [rows, outputs] of numbers for several. The order is that
+    of a categorical column, as far as its labels occur, and () where labels are to be sorted.
     """
     if not is_single(target):
         return _target_matrix(columns), ()
@@ -209,8 +210,8 @@ def _weight_names(weights: str | int | None) -> tuple[str, ...]:
         return ()
     if not is_single(weights):
         raise TypeError(
-            f"weights must be the name of a column, got a {type(weights).__name__}. Add the weights to "
-            "the table as a column."
+            f"weights must be the name of a column, got a {type(weights).__name__}. Add the "
+            "weights to the table as a column."
         )
     return (str(weights),)
 
@@ -249,8 +250,8 @@ def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
     categories = tuple(sorted(set(checked_text(name, column))))
     if len(categories) > max(20, len(column) / 2):
         raise ValueError(
-            f"Column {name!r} must hold categories that occur again, got {len(categories)} different "
-            f"texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
+            f"Column {name!r} must hold categories that occur again, got {len(categories)} "
+            f"different texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
         )
     return categories
 
@@ -266,12 +267,12 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
             return values.to_numpy(np.float32)[:, None]
     rows, distinct = pd.factorize(as_text(values))
     firsts = np.unique(rows, return_index=True)[1]
-    places = _places(values.astype(object).to_numpy()[firsts], column.categories)
+    places = _places(values.astype(object).iloc[firsts].tolist(), column.categories)
     unknown = sorted(text for text, place in zip(distinct, places, strict=True) if place is None)
     if unknown:
         raise ValueError(
-            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no row "
-            "that the encoding was made from has such a category."
+            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no "
+            "row that the encoding was made from has such a category."
         )
     return np.eye(len(column.categories), dtype=np.float32)[np.array(places, int)[rows]]
 
@@ -287,7 +288,8 @@ def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | N
     """Return the place of each value among the categories, or None where it is none of them.
 
     A value is the category that it equals as text. Otherwise it is the only category with the same
-    reading: pandas reads "01" and "true" as text, a number, or a bool, depending on what else stands
+    reading: pandas reads "01" and "true" as text, a number, or a bool, depending on what else
+        stands
     in their column.
     """
     exact = {category: place for place, category in enumerate(categories)}
@@ -308,8 +310,9 @@ def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | N
 def _readings_of(category: str) -> set[_Reading]:
     """Return how a category may stand in other tables.
 
-    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1" or
-    "01" is not what its number prints as, and stands only for the number that pandas reads from it.
+    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1"
+    or "01" is not what its number prints as, and stands only for the number that pandas reads from
+    it.
     """
     value = _parse(category)
     if isinstance(value, str):
