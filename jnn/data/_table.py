@@ -132,7 +132,7 @@ def select_columns(
         raise ValueError(f"weights must name a column of its own, got the target {weights!r}.")
     features = {name: values for name, values in columns.items() if name not in others}
     if text is not None:
-        features = {str(text): columns[str(text)]}
+        features = {name: values for name, values in features.items() if name == str(text)}
     rows = len(next(iter(columns.values()), ()))
     if not (features and rows) or (target is not None and not targets):
         raise ValueError(
@@ -277,64 +277,58 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
     return np.eye(len(column.categories), dtype=np.float32)[np.array(places, int)[rows]]
 
 
-class _Reading(NamedTuple):
-    """What a category looks like in another table, whose reader inferred other types."""
-
-    kind: str  # "bool", "int", "float", "text", or "bool as text"
-    value: object
-
-
 def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | None]:
     """Return the place of each value among the categories, or None where it is none of them.
 
-    A value is the category that it equals as text. Otherwise it is the only category with the same
-    reading: pandas reads "01" and "true" as text, a number, or a bool, depending on what else
-        stands
-    in their column.
+    A value is the category that it equals as text. Otherwise it is the only category that spells
+    the same number or bool, if it may stand for it: pandas reads "01" and "true" as text, a number,
+    or a bool, depending on what else stands in their column.
     """
     exact = {category: place for place, category in enumerate(categories)}
-    by_reading: dict[_Reading, list[int]] = {}
+    by_meaning: dict[object, list[int]] = {}
     for place, category in enumerate(categories):
-        for reading in _readings_of(category):
-            by_reading.setdefault(reading, []).append(place)
+        by_meaning.setdefault(_meaning(_parse(category)), []).append(place)
 
     def place_of(value: object) -> int | None:
         if str(value) in exact:
             return exact[str(value)]
-        places = by_reading.get(_reading_of(value), [])
-        return places[0] if len(places) == 1 else None
+        places = by_meaning.get(_meaning(_parse(str(value))), [])
+        if len(places) == 1 and _form_of(value) in _forms_of(categories[places[0]]):
+            return places[0]
+        return None
 
     return [place_of(value) for value in values]
 
 
-def _readings_of(category: str) -> set[_Reading]:
-    """Return how a category may stand in other tables.
+def _meaning(value: str | bool | int | float) -> object:
+    """Return a key that tells True from 1, which are equal in Python."""
+    return (isinstance(value, bool), value)
+
+
+def _forms_of(category: str) -> set[str]:
+    """Return the forms in which a category may stand in other tables.
 
     The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1"
     or "01" is not what its number prints as, and stands only for the number that pandas reads from
-    it.
+    it: "4E1" is read as a float, and "01" as an integer, or as a float among floats.
     """
     value = _parse(category)
-    if isinstance(value, str):
-        return set()
-    kinds = {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}[type(value)]
     if category == str(value):
-        kinds = {"bool", "bool as text"} if isinstance(value, bool) else {"text", "int", "float"}
-    return {_Reading(kind, value) for kind in kinds}
+        return {"text", "bool"} if isinstance(value, bool) else {"text", "int", "float"}
+    return {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}.get(type(value), set())
 
 
-def _reading_of(value: object) -> _Reading:
-    """Return how a value stands in its table."""
+def _form_of(value: object) -> str:
+    """Return the form in which a value stands in its table."""
     if isinstance(value, bool | np.bool_):
-        return _Reading("bool", bool(value))
+        return "bool"
     if isinstance(value, Integral):
-        return _Reading("int", int(value))
+        return "int"
     if isinstance(value, Real):
-        return _Reading("float", float(value))
+        return "float"
     parsed = _parse(str(value))
-    if isinstance(parsed, bool):
-        return _Reading("bool as text", parsed)
-    return _Reading("text", parsed if str(parsed) == str(value) else str(value))
+    is_print = isinstance(parsed, bool) or str(parsed) == str(value)
+    return "text" if is_print else "unusual text"
 
 
 def _parse(text: str) -> str | bool | int | float:
