@@ -102,9 +102,9 @@ def test_take_keeps_classes_and_groups_and_leaves_splits():
     data = Dataset.from_arrays(
         X, LABELS, groups=list("aabbcc"), splits=((np.arange(4), np.arange(4, 6)),)
     )
-    chosen = data.take([1, 0])
-    np.testing.assert_array_equal(chosen.x, X[[1, 0]])
-    assert (chosen.classes, list(chosen.groups), chosen.splits) == (3, ["a", "a"], ())
+    part = data.take([1, 0])
+    np.testing.assert_array_equal(part.x, X[[1, 0]])
+    assert (part.classes, list(part.groups), part.splits) == (3, ["a", "a"], ())
     np.testing.assert_array_equal(data.take(data.y == 2).x, X[4:])
     np.testing.assert_array_equal(data.take(slice(2)).y, [0, 1])
 
@@ -669,8 +669,8 @@ def test_a_damaged_file_is_one_sentence(tiny_mnist, folder, damage):
 
 def test_sets_of_several_splits_are_loaded_as_a_whole(monkeypatch):
     splits = ((np.arange(4), np.arange(4, 6)), (np.arange(2, 6), np.arange(2)))
-    made = Dataset.from_arrays(X, X[:, 0], splits=splits)
-    entry = Entry("regression", 6, (2,), "here", "MIT", lambda: made)
+    yacht = Dataset.from_arrays(X, X[:, 0], splits=splits)
+    entry = Entry("regression", 6, (2,), "here", "MIT", lambda: yacht)
     monkeypatch.setitem(CATALOG, "yacht", entry)
     data = load("yacht")
     np.testing.assert_array_equal(data.splits[1][1], [0, 1])
@@ -728,11 +728,11 @@ def test_generated_mnist1d_is_the_published_one():
     path = data_folder() / "mnist1d" / "mnist1d.npz"  # the arrays of the published pickle
     if not path.is_file():
         pytest.skip(f"mnist1d is not in {data_folder()}")
-    made = mnist1d()
+    generated = mnist1d()
     with np.load(path) as file:
-        for rows, part in zip(made.splits[0], ("", "_test"), strict=True):
-            np.testing.assert_allclose(made.x[rows], file[f"x{part}"], atol=1e-6)
-            np.testing.assert_array_equal(made.y[rows], file[f"y{part}"])
+        for rows, part in zip(generated.splits[0], ("", "_test"), strict=True):
+            np.testing.assert_allclose(generated.x[rows], file[f"x{part}"], atol=1e-6)
+            np.testing.assert_array_equal(generated.y[rows], file[f"y{part}"])
 
 
 # Generators

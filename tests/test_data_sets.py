@@ -86,11 +86,11 @@ def test_an_absent_set_is_fetched_once(published, folder):
 
 def test_an_archive_is_fetched_and_read(published, folder):
     put(published / "rt-polaritydata.tar.gz", tar_of(**rt_polarity_files()))
-    heard = []
+    reports = []
     assert (
-        fetch("rt_polarity", progress=lambda path, done, total: heard.append(path.name)) == folder
+        fetch("rt_polarity", progress=lambda path, done, total: reports.append(path.name)) == folder
     )
-    assert set(heard) == {"rt-polaritydata.tar.gz"}
+    assert set(reports) == {"rt-polaritydata.tar.gz"}
     assert load("rt_polarity").rows == 4
 
 
@@ -164,9 +164,9 @@ def test_a_set_that_needs_no_files_is_in_no_folder(folder):
 
 
 def test_what_can_be_fetched_is_told(folder):
-    told = {d.name: (d.is_available, d.can_be_fetched) for d in describe()}
-    assert told["ag_news"] == told["cifar10"] == told["boston"] == (False, True)
-    assert told["mnist1d"] == told["python_library"] == told["iris"] == (True, False)
+    places = {d.name: (d.is_available, d.can_be_fetched) for d in describe()}
+    assert places["ag_news"] == places["cifar10"] == places["boston"] == (False, True)
+    assert places["mnist1d"] == places["python_library"] == places["iris"] == (True, False)
 
 
 def test_every_file_that_is_fetched_is_read_and_checked():

@@ -84,13 +84,15 @@ def fails(urls, path, digest=SHA256) -> str:
 
 @pytest.mark.parametrize("digest", [SHA256, MD5, ""])
 def test_a_file_arrives_whole_and_leaves_nothing_else(server, path, digest):
-    heard = []
+    reports = []
     assert (
-        download([f"{server.url}/file"], path, digest, progress=lambda *told: heard.append(told))
+        download(
+            [f"{server.url}/file"], path, digest, progress=lambda *report: reports.append(report)
+        )
         == path
     )
     assert path.read_bytes() == CONTENT and files(path) == ["file.bin"]
-    assert heard[-1] == (path, len(CONTENT), len(CONTENT))
+    assert reports[-1] == (path, len(CONTENT), len(CONTENT))
 
 
 def test_a_good_file_is_not_fetched_again_and_a_bad_one_is(server, path):
@@ -111,9 +113,9 @@ def test_a_cut_connection_is_tried_again(server, path):
 
 def test_a_file_can_be_read_by_others_as_the_system_says(server, path):
     download([f"{server.url}/file"], path, SHA256)
-    made = path.with_name("made")
-    made.touch()
-    assert path.stat().st_mode == made.stat().st_mode
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
 
 
 def test_wrong_bytes_are_not_kept(server, path):

@@ -12,13 +12,13 @@ TEXTS = ["the cat sat on the mat .", "a cat , a mat and the rat !", "été — �
 
 
 def tokenizers():
-    made = {"characters": CharTokenizer.fit(TEXTS), "words": WordTokenizer.fit(TEXTS)}
+    examples = {"characters": CharTokenizer.fit(TEXTS), "words": WordTokenizer.fit(TEXTS)}
     try:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        made["byte pairs"] = BytePairTokenizer.fit(TEXTS, 280)
+        examples["byte pairs"] = BytePairTokenizer.fit(TEXTS, 280)
     except ImportError:
         pass
-    return made
+    return examples
 
 
 TOKENIZERS = tokenizers()
@@ -73,8 +73,8 @@ def test_an_unknown_character_is_refused_or_replaced():
 def test_words_are_numbered_by_frequency_and_then_by_alphabet():
     tokenizer = WordTokenizer.fit(TEXTS)
     counts = collections.Counter(" ".join(TEXTS).split())
-    wanted = sorted(counts, key=lambda word: (-counts[word], word))
-    assert tokenizer.words == tuple(wanted) and tokenizer.words[0] == "the"
+    expected = sorted(counts, key=lambda word: (-counts[word], word))
+    assert tokenizer.words == tuple(expected) and tokenizer.words[0] == "the"
     assert WordTokenizer.fit(TEXTS, min_count=2).words == ("the", "a", "cat", "mat")
     assert WordTokenizer.fit(TEXTS, size=4).words == ("the", "a")
 

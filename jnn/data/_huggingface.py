@@ -29,10 +29,10 @@ def read_columns(
             f"rows must be one split of a Hugging Face data set, got {type(rows).__name__}. Choose "
             "a split."
         )
-    absent = sorted({*inputs, *targets} - set(columns))
-    if absent:
+    missing = sorted({*inputs, *targets} - set(columns))
+    if missing:
         raise ValueError(
-            f"Names must be among the columns {sorted(columns)}, got {absent}. Check the spelling."
+            f"Names must be among the columns {sorted(columns)}, got {missing}. Check the spelling."
         )
     labels = None if y is None else np.asarray(list(rows[y]))
     classes = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)

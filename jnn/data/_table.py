@@ -78,11 +78,11 @@ class Encoding:
                 is unknown.
         """
         columns = columns_by_name(frame)
-        absent = sorted({column.name for column in self.columns} - set(columns))
-        if absent:
+        missing = sorted({column.name for column in self.columns} - set(columns))
+        if missing:
             raise ValueError(
                 "The table must have all columns that the features were made from, got none named "
-                f"{absent}. Add them."
+                f"{missing}. Add them."
             )
         check_complete({column.name: columns[column.name] for column in self.columns})
         features = [_encode_column(column, columns[column.name]) for column in self.columns]

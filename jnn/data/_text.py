@@ -79,9 +79,9 @@ class CharTokenizer:
     def encode(self, text: str) -> np.ndarray:
         """Return the ids of a text, int32 [time]."""
         points = _code_points(text)
-        order, known = self._sorted
-        place = np.minimum(np.searchsorted(known, points), len(known) - 1)
-        is_known = known[place] == points
+        order, sorted_points = self._sorted
+        place = np.minimum(np.searchsorted(sorted_points, points), len(sorted_points) - 1)
+        is_known = sorted_points[place] == points
         if not self.unknown and not is_known.all():
             other = text[int(np.argmin(is_known))]
             raise ValueError(
