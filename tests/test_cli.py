@@ -144,7 +144,7 @@ def test_a_home_is_not_looked_for_where_the_cache_is_named(tmp_path, monkeypatch
 
 
 WRONG = [
-    (["run", "nothing"], "wanted one of the data sets"),
+    (["run", "nothing"], "name must be the name of a known data set"),
     (["run", "absent.csv", "--target", "y"], "wanted a CSV file"),
     (["run", "good.csv"], "--target"),
     (["run", "good.csv", "--target", "z"], "z"),
