@@ -1,4 +1,4 @@
-"""Model families by name: every one trains on the data it is for, and what does not fit gets one sentence."""
+"""Families of networks: each trains on the data it is for; what does not fit is one sentence."""
 
 import functools
 
@@ -31,11 +31,23 @@ DATA = {
     "series": jnn.Dataset.from_series(RANDOM.normal(size=(60, 2)), 16, 4),
 }
 CASES = [
-    ("mlp:8", "images"), ("lenet:4,4", "images"), ("resnet:8", "images"), ("vit:4,1,2,8", "images"),
-    ("cnn1d:4,4", "signals"), ("cnn1d", "vectors"), ("textcnn:4,8", "texts"), ("encoder:1,2,8", "texts"),
-    ("gpt:1,2,8", "tokens"), ("lstm:8", "tokens"), ("gru:8", "texts"), ("rnn:8,2", "series"), ("lstm:8", "signals"),
-    ("nlinear", "series"), ("dlinear", "series"), ("patchtst", "series"),
-]  # fmt: skip
+    ("mlp:8", "images"),
+    ("lenet:4,4", "images"),
+    ("resnet:8", "images"),
+    ("vit:4,1,2,8", "images"),
+    ("cnn1d:4,4", "signals"),
+    ("cnn1d", "vectors"),
+    ("textcnn:4,8", "texts"),
+    ("encoder:1,2,8", "texts"),
+    ("gpt:1,2,8", "tokens"),
+    ("lstm:8", "tokens"),
+    ("gru:8", "texts"),
+    ("rnn:8,2", "series"),
+    ("lstm:8", "signals"),
+    ("nlinear", "series"),
+    ("dlinear", "series"),
+    ("patchtst", "series"),
+]
 
 
 @pytest.mark.parametrize(("model", "kind"), CASES, ids=[f"{m} on {k}" for m, k in CASES])

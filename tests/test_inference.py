@@ -108,7 +108,7 @@ FLAGS = ["true", "false", "true", "true", "false"] * 8
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_rows_of_training_are_predicted_by_whatever_rows_stand_beside_them(coded, batch, tmp_path):
-    """Alone, the rows 0 and 3 hold words and flags that pandas reads as bools, and codes that it reads as numbers."""
+    """Alone, rows 0 and 3 hold words that pandas reads as bools and codes it reads as numbers."""
     folder, lines = coded
     wanted = predictions(folder, lines, 64)
     for rows in ([0, 3], [0], [1, 0], [3, 20, 2]):

@@ -17,8 +17,8 @@ import time
 import jax
 import optax
 from jax.random import split
-from table import Row, arguments, save, show
-from torch_layer import draw
+from _record import Row, arguments, save, show
+from _torch_layer import draw
 
 import jnn
 from jnn.layers import bidirectional, conv, dense, gru, relu

@@ -11,7 +11,7 @@ import time
 import jax
 import optax
 from flax import nnx
-from table import Row, arguments, save, show
+from _record import Row, arguments, save, show
 
 import jnn
 from jnn.layers import avg_pool

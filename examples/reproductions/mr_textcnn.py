@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from table import Row, arguments, save, show
+from _record import Row, arguments, save, show
 
 import jnn
 

@@ -14,7 +14,7 @@ from functools import partial
 import jax
 import numpy as np
 import optax
-from table import Row, arguments, save, show
+from _record import Row, arguments, save, show
 
 import jnn
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from table import Row, arguments, save, show
+from _record import Row, arguments, save, show
 
 import jnn
 from jnn.modules import Dense, Dropout

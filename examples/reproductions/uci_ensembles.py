@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from table import Row, arguments, save, show
-from torch_layer import draw
+from _record import Row, arguments, save, show
+from _torch_layer import draw
 
 import jnn
 from jnn.layers import dense, relu
