@@ -16,7 +16,7 @@ def list_data() -> None:
     for entry in describe():
         shape = "x".join(map(str, entry.shape))
         rows = str(entry.rows)
-        table.add_row(entry.name, entry.task, rows, shape, entry.licence, _place(entry))
+        table.add_row(entry.name, entry.task, rows, shape, entry.license, _place(entry))
     Console().print(table)
 
 
