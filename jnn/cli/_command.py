@@ -10,74 +10,83 @@ import tyro
 _Positional = tyro.conf.Positional
 
 
+def _hint(metavar: str | None = None, default: str = "") -> Any:
+    """Set what the help text shows as the value and as the default of an option."""
+    hint = f"(default: {default})" if default else ""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)
+
+
+# Each help text is one line, because a line break in it would also break the help of the terminal.
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """Train a population on a data set and print its scores with intervals."""
 
-    data: _Positional[str]
+    data: Annotated[_Positional[str], _hint("DATA")]
     """Name of a data set (see `jnn data list`), or path of a CSV file."""
-    target: str | None = None
-    """Column of the CSV file to predict. For a regression, several columns separated by commas."""
-    task: Literal["classification", "regression"] | None = None
-    """Kind of task. By default it is inferred from the target."""
-    text: str | None = None
-    """Column of the CSV file that holds sentences. The model then reads their words only."""
-    drop: str | None = None
-    """Columns of the CSV file to leave out, separated by commas, such as dates and names."""
-    separator: str | None = None
-    """Separator of the columns of the CSV file. By default a tab in .tsv files, else a comma."""
-    horizon: int | None = None
-    """Number of steps to forecast. Each row of the CSV file is then a step of a series, and the
-    channels are its numeric columns, or those named by --target."""
-    window: int | None = None
-    """Number of steps that a forecast reads. By default 96."""
-    model: str = "mlp:64"
-    """Family of networks and its numbers: mlp:128,64 is an MLP with two hidden layers, resnet:18 a
-    residual network for images. `jnn models` lists all families."""
+    target: Annotated[str | None, _hint("COLUMN")] = None
+    """Column to predict, or several separated by commas; with --horizon, the channels."""
+    task: Annotated[
+        Literal["classification", "regression"] | None,
+        _hint("{classification,regression}", "inferred from the target"),
+    ] = None
+    """Kind of task of a CSV file."""
+    text: Annotated[str | None, _hint("COLUMN")] = None
+    """Column of a CSV file that holds sentences; the model then reads their words only."""
+    drop: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
+    separator: Annotated[str | None, _hint("TEXT", "a tab in .tsv files, else a comma")] = None
+    """Separator of the columns of a CSV file."""
+    horizon: Annotated[int | None, _hint("STEPS")] = None
+    """Number of steps to forecast; each row of a CSV file is then a step of a series."""
+    window: Annotated[int | None, _hint("STEPS", "96")] = None
+    """Number of steps that a forecast reads."""
+    model: Annotated[str, _hint("MODEL", "mlp:64")] = "mlp:64"
+    """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
     seeds: int = 20
     """Number of random seeds per setting."""
     folds: int = 5
-    """Number of folds of the cross-validation. With 1, a fifth of the rows is held out once."""
-    grid: tuple[str, ...] | None = None
-    """Settings to cross, for instance learning_rate=1e-3,1e-2 weight_decay=0,1e-4
-    dropout_rate=0,0.2. By default three learning rates."""
+    """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
+    grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
+    """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
     epochs: int = 20
     """Number of passes over the training rows."""
     batch_size: int = 32
     """Number of rows per step."""
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Annotated[int | None, _hint("INT")] = None
     """Number of batches, drawn anew, that make one epoch, instead of one pass over all rows."""
-    out: pathlib.Path | None = None
-    """Folder for the result. By default a new folder in results/."""
+    out: Annotated[pathlib.Path | None, _hint("FOLDER", "a new folder in results/")] = None
+    """Folder for the result."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
     """Continue an interrupted run."""
 
-    folder: _Positional[pathlib.Path]
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Predict the rows of a file with the trained members of a run, with their spread."""
+    """Predict the rows of a file with the trained members of a run, with their spread.
 
-    folder: _Positional[pathlib.Path]
+    Text models read raw sentences. Forecasting models continue from the last rows of a table.
+    """
+
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
-    rows: _Positional[pathlib.Path]
-    """File of rows: a table (.csv, .tsv), with or without the target, or an array (.npy). Text
-    models also read a file with one text per line (.txt). Forecasting models continue from the
-    last rows of the table."""
-    out: pathlib.Path = pathlib.Path("predictions.csv")
+    rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
+    """File of rows: a table (.csv, .tsv), an array (.npy), or one text per line (.txt)."""
+    out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
     """File to write."""
     members: Literal["best", "all"] = "best"
     """Members to use: those of the best setting, or those of all settings."""
     batch: int = 1024
     """Number of rows that are predicted at a time."""
-    separator: str | None = None
-    """Separator of the columns of the table. By default that of the run, or the usual one for the
-    ending of the file's name."""
+    separator: Annotated[str | None, _hint("TEXT", "that of the run")] = None
+    """Separator of the columns of the table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Data:
 
     action: _Positional[Literal["list", "fetch"]]
     """What to do."""
-    name: _Positional[str] = ""
+    name: Annotated[_Positional[str], _hint("[NAME]")] = ""
     """Name of the data set to download."""
 
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import threading
 import time
 
 from rich.console import Console
@@ -94,6 +95,8 @@ def _train(job: Job, folder: pathlib.Path, start: float, record: str = "") -> No
             if record and status.stage == "planned":
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "command.json").write_text(record)
+            if status.stage == "planned":
+                threading.Thread(target=_import_early, daemon=True).start()
             move_bar(status)
 
         result = run_study(study, data, members, directory=folder, watch=watch)
@@ -103,6 +106,13 @@ def _train(job: Job, folder: pathlib.Path, start: float, record: str = "") -> No
     console.print(f"{seconds}, total {time.perf_counter() - start:.1f} s")
     files = ["scores.nc", "members.safetensors", *([_CURVES] if has_curves else [])]
     console.print(f"result: {folder}{os.sep} ({', '.join(files)})", soft_wrap=True)
+
+
+def _import_early() -> None:
+    """Import what is needed after training, while XLA compiles without holding Python's lock."""
+    with contextlib.suppress(ImportError):  # matplotlib is optional
+        import xarray  # noqa: F401, I001  (the result needs it first)
+        import matplotlib.figure  # noqa: F401
 
 
 def _print_scores(result: Result, console: Console) -> None:
