@@ -10,6 +10,7 @@ loop. The script prints the accuracy of both on scikit-learn's digits.
 import argparse
 import functools
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -68,13 +69,11 @@ def assert_same_numbers(plain, fast, x: np.ndarray) -> None:
         outputs, _ = model.apply(params, state, x)
         return jnp.square(outputs).mean()
 
-    results = [
-        jax.jit(jax.value_and_grad(functools.partial(mean_square, model=jnn.as_model(network))))(
-            params
-        )
-        for network in (plain, fast)
-    ]
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), *results)
+    results = []
+    for network in (plain, fast):
+        function = functools.partial(mean_square, model=jnn.as_model(network))
+        results.append(jax.jit(jax.value_and_grad(function))(params))
+    chex.assert_trees_all_close(*results, rtol=1e-3, atol=1e-5)
 
 
 def main() -> None:

@@ -112,6 +112,12 @@ def test_a_family_of_ones_own_joins(monkeypatch):
         register("two words", family)
 
 
+def test_data_without_targets_get_no_recipe():
+    data = jnn.Dataset.from_arrays(RANDOM.normal(size=(24, 4)), name="faces")
+    with pytest.raises(ValueError, match="faces must have targets to be learned, but has none"):
+        About.from_data(data)
+
+
 IRIS = About("iris", "vectors", "classification", (4,), (), 3)
 
 

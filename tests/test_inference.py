@@ -7,6 +7,7 @@ import pathlib
 import tracemalloc
 from types import SimpleNamespace
 
+import chex
 import jax
 import numpy as np
 import pandas
@@ -317,9 +318,7 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     )
     result = jnn.Result.load("run", study_in("run", command))
     np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
-    np.testing.assert_array_equal(
-        result.predict(new).mean, result.predict(np.array(new, object)).mean
-    )
+    chex.assert_trees_all_equal(result.predict(new), result.predict(np.array(new, object)))
     pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "latin.txt").write_bytes("un caf\xe9".encode("latin-1"))
@@ -397,7 +396,10 @@ def test_one_channel_of_a_series_may_be_chosen(tmp_path):
     np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
     dropped = make_job(Run("two.csv", drop="a", window=8, horizon=2, model="nlinear"))
     assert dropped.data.feature_names == ("b",)
-    for target, words in (("c", "must be among the columns"), ("a,b,c", "must be among the columns")):
+    for target, words in (
+        ("c", "must be among the columns"),
+        ("a,b,c", "must be among the columns"),
+    ):
         with pytest.raises(ValueError, match=words):
             make_job(Run("two.csv", target=target, window=8, horizon=2, model="nlinear"))
 

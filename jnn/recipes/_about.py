@@ -43,7 +43,16 @@ class About:
 
     @classmethod
     def from_data(cls, data: Dataset) -> "About":
-        """Describe a data set."""
+        """Describe a data set.
+
+        Raises:
+            ValueError: If the data set has no targets.
+        """
+        if data.y is None or data.task == "unsupervised":
+            raise ValueError(
+                f"{data.name} must have targets to be learned, but has none. Give y, or write the "
+                "jnn.Study yourself."
+            )
         shape = tuple(data.x.shape[1:])
         target = tuple(data.y.shape[1:])
         vocabulary = vocabulary_of(data)

@@ -160,17 +160,16 @@ def _recurrent(
 ) -> Factory:
     """Make the model that suits the kind of data, over one recurrent layer."""
     units, layers = numbers
-    options = {"layer": layer, "layers": layers, **options}
     if about.kind == "tokens":
-        return functools.partial(models.LanguageModel, about.vocabulary, units, **options)
-    if about.kind == "series":
+        network = functools.partial(models.LanguageModel, about.vocabulary, units)
+    elif about.kind == "series":
         horizon, channels = about.target
-        return functools.partial(models.Forecaster, channels, horizon, units, **options)
-    if about.kind == "texts":
-        options |= {"vocabulary": about.vocabulary, "padding_id": 0}
-    return functools.partial(
-        models.SequenceClassifier, about.shape, units, about.outputs, **options
-    )
+        network = functools.partial(models.Forecaster, channels, horizon, units)
+    else:
+        ids = {"vocabulary": about.vocabulary, "padding_id": 0} if about.kind == "texts" else {}
+        sizes = (about.shape, units, about.outputs)
+        network = functools.partial(models.SequenceClassifier, *sizes, **ids)
+    return functools.partial(network, layer=layer, layers=layers, **options)
 
 
 def _forecaster(
