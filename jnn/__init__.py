@@ -16,6 +16,7 @@ from jnn import models as models
 from jnn import modules as modules
 from jnn import plots as plots
 from jnn import preprocess as preprocess
+from jnn import recipes as recipes
 from jnn import stats as stats
 from jnn.data import Dataset as Dataset
 from jnn.engine import Batch as Batch

@@ -1,8 +1,9 @@
-"""Ours beside the paper's: intervals, verdicts, and the record that is kept of a reproduction.
+"""Compare our values with published ones: intervals, verdicts, and the record of a reproduction.
 
-The verdict is that of a t test at 95 %: `inside` where our mean and the paper's differ by no more than chance explains.
-A figure that a paper gives for one run, without a spread, is taken as one more run like ours. `inside` is no proof that
-two procedures are the same; `outside` asks for a cause.
+The verdict is that of a t test at 95 %: `inside` if our mean and the published one differ by no
+more than chance explains. A figure that a paper gives for one run, without a spread, is taken as
+one more run like ours. `inside` does not prove that two procedures are the same; `outside` asks for
+a cause.
 """
 
 import argparse
@@ -27,15 +28,15 @@ FOLDER = Path(__file__).parent
 
 
 class Row(NamedTuple):
-    """A figure of the paper and our values for it.
+    """A published figure and our values for it.
 
     Attributes:
-        name: What is measured.
-        values: Ours, one for each seed or split.
-        paper: The published mean.
-        error: Its standard error; None for a single run.
+        name: Name of the figure.
+        values: Our values, one for each seed or split.
+        paper: Published mean.
+        error: Standard error of the published mean; None for a single run.
         rounding: Half a unit of the last digit that the paper prints.
-        interval: Of our mean, where it is not made from the spread of the values.
+        interval: Interval of our mean, if it does not come from the spread of the values.
     """
 
     name: str
@@ -47,12 +48,15 @@ class Row(NamedTuple):
 
     @property
     def ours(self) -> stats.Interval:
-        """The mean of our values with its 95 % interval, a t interval by default."""
+        """Our mean with its 95 % interval."""
         return stats.t_interval(self.values) if self.interval is None else self.interval
 
     @property
     def margin(self) -> float:
-        """By how much the means may differ by chance: t sqrt(s^2 / n + error^2), or half `interval`; plus rounding."""
+        """Largest difference of the means that chance explains.
+
+        It is t sqrt(s^2 / n + error^2), or half the width of `interval`, plus the rounding.
+        """
         from scipy.stats import t
 
         if self.interval is not None:
@@ -65,58 +69,70 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Inside or outside; `-` where one run of ours shows no spread."""
+        """Whether the difference is "inside" or "outside"; "-" if our values have no spread."""
         if math.isnan(self.ours.low):
             return "-"
         return "inside" if abs(self.ours.mean - self.paper) <= self.margin else "outside"
 
     def record(self) -> dict[str, Any]:
-        """Everything of this row, for the JSON file."""
+        """Return this row for the JSON file."""
         ours = {"ours": self.ours._asdict(), "values": [float(v) for v in self.values]}
         paper = {"paper": self.paper, "paper_error": self.error}
         return {"name": self.name, **ours, **paper, "margin": self.margin, "verdict": self.verdict}
 
 
 def arguments(doc: str, names: Sequence[str] = (), **defaults: int) -> argparse.Namespace:
-    """The command line that all reproductions share; `names` may be chosen from, `defaults` are whole numbers."""
+    """Parse the command line that all reproductions share.
+
+    Args:
+        doc: Docstring of the script.
+        names: Names that the user may choose from.
+        **defaults: Whole numbers that the user may set, with their defaults.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="train on a budget of seconds")
     parser.add_argument(
-        "--quick", action="store_true", help="a budget of seconds, to see that everything runs"
-    )
-    parser.add_argument(
-        "--output", type=Path, help="JSON file of the results; results/NAME.json unless --quick"
+        "--output", type=Path, help="JSON file for the results; by default results/NAME.json"
     )
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    if names:
-        parser.add_argument(
-            "names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default"
-        )
+    if not names:
+        return parser.parse_args()
+    choices = ", ".join(names)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{choices}; all by default")
     options = parser.parse_args()
-    if names:
-        options.names = options.names or list(names)
-        if unknown := sorted(set(options.names) - set(names)):
-            parser.error(f"wanted names of {', '.join(names)}, but got {', '.join(unknown)}")
+    options.names = options.names or list(names)
+    unknown = sorted(set(options.names) - set(names))
+    if unknown:
+        parser.error(f"NAME must be one of {choices}, got {', '.join(unknown)}")
     return options
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
-    """Prints the table."""
+    """Print the table."""
     table = Table(title=title, title_justify="left")
     for column in ("", "ours, mean ± 95 %", "n", "paper", "ours - paper", "verdict"):
-        table.add_column(
-            column, justify="left" if column in ("", "verdict") else "right", no_wrap=True
-        )
+        is_text = column in ("", "verdict")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     Console(width=120).print(table)
 
 
 def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: Any) -> None:
-    """Writes the record: rows, what the script says `about` the run, machine, versions, commit, date."""
-    path = options.output or (None if options.quick else FOLDER / "results" / f"{name}.json")
+    """Write the record of a run, unless it is a quick one without an output file.
+
+    Args:
+        name: Name of the reproduction.
+        rows: Rows of its table.
+        options: Options of the command line, see `arguments`.
+        **about: Further entries of the record.
+    """
+    path = options.output
     if path is None:
-        return
+        if options.quick:
+            return
+        path = FOLDER / "results" / f"{name}.json"
     record = {
         "reproduction": name,
         "quick": options.quick,
@@ -129,7 +145,7 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
 
 
 def machine() -> Mapping[str, Any]:
-    """Processor, cores, versions, commit and date."""
+    """Return processor, cores, versions, commit and date."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     model = next(

@@ -1,6 +1,8 @@
-"""What a layer is called in PyTorch, Keras, Flax and jnn, and which defaults differ: the source of `examples/names.md`.
+"""The source of `docs/names.md`: what a layer is called in PyTorch, Keras, Flax and jnn.
 
-python examples/names/table.py        writes the page; tests/test_names.py holds it to what the libraries say
+    python docs/_generate/names.py     # writes the page
+
+tests/test_names.py compares the page with the installed libraries.
 """
 
 from pathlib import Path
@@ -10,7 +12,10 @@ PAGE = Path(__file__).parents[1] / "names.md"
 
 
 class Row(NamedTuple):
-    """One layer: names separated by spaces, each followed by its defaults where they matter: `LayerNorm(eps=1e-05)`."""
+    """One layer in all libraries.
+
+    Names are separated by spaces. Defaults that matter follow a name: `LayerNorm(eps=1e-05)`.
+    """
 
     torch: str  # in torch.nn, or torch.nn.functional
     keras: str  # in keras.layers, keras.activations or keras.ops
@@ -35,8 +40,9 @@ LINEAR = [
         "Embed",
         "Embedding",
         "embedding",
-        "initial values of variance 1 in PyTorch, U(-0.05, 0.05) in Keras, variance 1 / features in Flax and jnn. "
-        "An id outside is an error in PyTorch, NaN in Flax and `jnn.modules`, the nearest row in `jnn.layers`",
+        "initial values have variance 1 in PyTorch, are U(-0.05, 0.05) in Keras, and have variance "
+        "1 / features in Flax and jnn. An id out of range is an error in PyTorch, NaN in Flax and "
+        "`jnn.modules`, and the nearest row in `jnn.layers`",
     ),
     Row(
         "",
@@ -52,7 +58,7 @@ LINEAR = [
         "Dropout",
         "Dropout",
         "dropout",
-        "the rate is the share that is dropped everywhere",
+        "the rate is the share that is dropped, everywhere",
     ),
     Row(
         "Dropout2d(p=0.5)",
@@ -70,8 +76,9 @@ CONVOLUTION = [
         "Conv(padding='SAME')",
         "Conv(padding='SAME')",
         "conv(padding='SAME') conv_general_dilated conv_plan",
-        "channels: second in PyTorch, last elsewhere; kernel [out, in / groups, *window] or "
-        "[*window, in / groups, out]. With strides, SAME pads more at the end, PyTorch's numbers pad both sides alike",
+        "channels are second in PyTorch, last elsewhere; the kernel is [out, in / groups, *window] "
+        "or [*window, in / groups, out]. With strides, SAME pads more at the end, while PyTorch's "
+        "numbers pad both sides alike",
     ),
     Row(
         "ConvTranspose1d ConvTranspose2d(padding=0,output_padding=0) ConvTranspose3d",
@@ -79,8 +86,8 @@ CONVOLUTION = [
         "ConvTranspose(padding='SAME')",
         "ConvTranspose(padding='SAME')",
         "conv_transpose(padding='SAME')",
-        "Flax and jnn do not flip the kernel [*window, in, out]; PyTorch flips its [in, out, *window] and Keras its "
-        "[*window, out, in]",
+        "Flax and jnn do not flip the kernel [*window, in, out]; PyTorch flips its "
+        "[in, out, *window], and Keras its [*window, out, in]",
     ),
     Row(
         "MaxPool1d MaxPool2d(stride=None) MaxPool3d",
@@ -88,7 +95,7 @@ CONVOLUTION = [
         "max_pool(strides=None)",
         "",
         "max_pool(strides=None)",
-        "no strides: the window's size, but 1 in Flax",
+        "without strides they are the window's size, but 1 in Flax",
     ),
     Row(
         "AvgPool1d AvgPool2d(count_include_pad=True) AvgPool3d",
@@ -110,15 +117,15 @@ CONVOLUTION = [
     Row("AdaptiveMaxPool1d AdaptiveMaxPool2d", "AdaptiveMaxPooling2D", "", "", "adaptive_max_pool"),
 ]
 
-NORMALISATION = [
+NORMALIZATION = [
     Row(
         "BatchNorm1d(eps=1e-05,momentum=0.1) BatchNorm2d BatchNorm3d",
         "BatchNormalization(epsilon=0.001,momentum=0.99)",
         "BatchNorm(epsilon=1e-05,momentum=0.99)",
         "BatchNorm(epsilon=1e-05,momentum=0.99)",
         "batch_norm(eps=1e-05) batch_norm_train(eps=1e-05)",
-        "momentum is the share of the new value in PyTorch, of the old one elsewhere: 0.1 there is 0.9 here. PyTorch "
-        "averages the variance divided by n - 1, the others by n",
+        "momentum is the share of the new value in PyTorch, of the old one elsewhere: 0.1 there is "
+        "0.9 here. PyTorch averages the variance divided by n - 1, the others by n",
     ),
     Row(
         "LayerNorm(eps=1e-05)",
@@ -159,7 +166,7 @@ RECURRENT = [
         "SimpleCell RNN",
         "RNN(biases='i')",
         "rnn rnn_cell bidirectional",
-        "two biases in PyTorch, one elsewhere; `biases='ih'` has both",
+        "PyTorch has two biases, the others one; `biases='ih'` gives both",
     ),
     Row(
         "GRU GRUCell",
@@ -167,7 +174,7 @@ RECURRENT = [
         "GRUCell",
         "GRU(biases='i')",
         "gru(reset_after=True) gru_cell(reset_after=True)",
-        "gates r, z, n; in Keras z, r, n. z keeps the old state everywhere",
+        "gates are r, z, n; in Keras z, r, n. z keeps the old state everywhere",
     ),
     Row(
         "LSTM LSTMCell",
@@ -175,8 +182,9 @@ RECURRENT = [
         "OptimizedLSTMCell LSTMCell",
         "LSTM(biases='h') fuse_lstm split_lstm Recurrent(layers=1,bidirectional=False)",
         "lstm lstm_cell",
-        "gates i, f, g, o everywhere (Keras calls g c); carry (hidden, cell), in Flax (cell, hidden). The forget "
-        "gate's bias starts at 1 in Keras, near or at 0 elsewhere (`jnn.initializers.forget_bias`)",
+        "gates are i, f, g, o everywhere (Keras calls g c); the carry is (hidden, cell), in Flax "
+        "(cell, hidden). The forget gate's bias starts at 1 in Keras, near or at 0 elsewhere "
+        "(`jnn.initializers.forget_bias`)",
     ),
 ]
 
@@ -187,8 +195,8 @@ ATTENTION = [
         "MultiHeadAttention(broadcast_dropout=True) dot_product_attention",
         "MultiHeadAttention",
         "attention(causal=False) causal_mask empty_cache extend_cache",
-        "a mask is True where a position may look; in PyTorch's module, where it may not. Keras asks for the features "
-        "of one head. A position that may look nowhere gets 0 in jnn",
+        "a mask is True where a position may look; in PyTorch's module, where it may not. Keras "
+        "takes the features of one head. In jnn, a position that may look nowhere gets 0",
     ),
     Row(
         "",
@@ -198,7 +206,8 @@ ATTENTION = [
         "rotary(base=10000.0) sinusoidal_positions(base=10000.0)",
     ),
     Row(
-        "TransformerEncoderLayer(norm_first=False,dim_feedforward=2048,dropout=0.1,activation=relu)",
+        "TransformerEncoderLayer(norm_first=False,dim_feedforward=2048,dropout=0.1,"
+        "activation=relu)",
         "",
         "",
         "TransformerBlock(norm_first=True,hidden=None,dropout_rate=None,activation=gelu)",
@@ -225,7 +234,7 @@ ACTIVATION = [
         "gelu(approximate=True)",
         "",
         "gelu(approximate=True)",
-        "the exact one in PyTorch and Keras, its tanh approximation in JAX",
+        "exact in PyTorch and Keras, the tanh approximation in JAX",
     ),
     Row(
         "leaky_relu(negative_slope=0.01)",
@@ -286,7 +295,7 @@ PENALTY = [
 SECTIONS = {
     "Linear maps and dropout": LINEAR,
     "Convolution and pooling": CONVOLUTION,
-    "Normalisation": NORMALISATION,
+    "Normalization": NORMALIZATION,
     "Recurrence": RECURRENT,
     "Attention": ATTENTION,
     "Activations": ACTIVATION,
@@ -295,27 +304,35 @@ SECTIONS = {
 
 HEAD = """# Names: PyTorch, Keras, Flax, jnn
 
-Written by `examples/names/table.py`, and tested against the installed libraries. In brackets stand the defaults that
-differ or that are worth knowing.
+`docs/_generate/names.py` writes this page, and the tests compare it with the installed libraries.
+Brackets show defaults that differ or that are worth knowing.
 
-Kernels of linear and convolutional layers start as U(-1, 1) / sqrt(fan in) in PyTorch, biases too; as Glorot uniform in
-Keras; as LeCun normal in Flax and jnn, with biases of 0 in these three.
+Kernels of linear and convolutional layers start as U(-1, 1) / sqrt(fan in) in PyTorch, as Glorot
+uniform in Keras, and as LeCun normal in Flax and jnn. Biases start as U(-1, 1) / sqrt(fan in) in
+PyTorch and as 0 in the others.
 """
 COLUMNS = ("torch.nn", "keras.layers", "flax.nnx", "jnn.modules", "jnn.layers")
 
 
 def cells(text: str) -> list[tuple[str, dict[str, str]]]:
-    """The names of a cell, each with its defaults: [("LayerNorm", {"eps": "1e-05"})]."""
-    found = []
+    """Parse a cell into names with their defaults.
+
+    >>> cells("LayerNorm(eps=1e-05)")
+    [('LayerNorm', {'eps': '1e-05'})]
+    """
+    entries = []
     for word in text.split():
         name, _, inside = word.partition("(")
-        pairs = [pair.partition("=") for pair in inside[:-1].split(",")] if inside else []
-        found.append((name, {key: value for key, _, value in pairs}))
-    return found
+        defaults = {}
+        for pair in inside.removesuffix(")").split(",") if inside else []:
+            key, _, value = pair.partition("=")
+            defaults[key] = value
+        entries.append((name, defaults))
+    return entries
 
 
 def page() -> str:
-    """The whole page as Markdown."""
+    """Return the whole page as Markdown."""
     parts = [HEAD]
     for title, rows in SECTIONS.items():
         lines = ["| " + " | ".join((*COLUMNS, "differences")) + " |", "| --- " * 6 + "|"]

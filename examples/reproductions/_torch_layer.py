@@ -1,4 +1,4 @@
-"""A layer's parameters as Torch and PyTorch draw them by default, which the papers reproduced here started from."""
+"""The initial parameters that Torch and PyTorch draw by default, from which the papers started."""
 
 import functools
 import math
@@ -7,7 +7,7 @@ import jax
 
 
 def draw(key, *shape, fan_in=None):
-    """Kernel [*window, in, out] and bias [out], both uniform within 1 / sqrt(fan in)."""
+    """Draw kernel [*window, in, out] and bias [out], both uniform within 1 / sqrt(fan in)."""
     bound = (fan_in or math.prod(shape[:-1])) ** -0.5
     kernel, bias = jax.random.split(key)
     uniform = functools.partial(jax.random.uniform, minval=-bound, maxval=bound)
