@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._image_conv import canonical
 from jnn.layers._lowering import ConvPlan, exchange_channels, plan
-from jnn.layers._product import chosen_precision
+from jnn.layers._product import resolve_precision
 from jnn.layers._window import (
     Geometry,
     Lowering,
@@ -232,7 +232,7 @@ def _output(g: Geometry, x: Array, kernel: Array) -> Array:
     chosen = {
         "spatial": x.shape[1:-1],
         "padding": padding,
-        "precision": chosen_precision(g.precision),
+        "precision": resolve_precision(g.precision),
     }
     return convolve(dataclasses.replace(g, **chosen), x, kernel)
 
@@ -256,7 +256,7 @@ def _transposed(
         for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
     g = Geometry(
-        spatial, window, strides, forward, dilation, groups, chosen_precision(None), lowering
+        spatial, window, strides, forward, dilation, groups, resolve_precision(None), lowering
     )
     y = convolve_transposed(g, x, exchange_channels(g, jnp.flip(kernel, range(len(window)))))
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
