@@ -92,11 +92,15 @@ def attention(
         *(_mask_rows(array, shape, kv_heads) for array in (mask, bias)),
         None if key is None else jax.random.split(key, math.prod(shape[:-3]) * kv_heads),
     )
-    one_by_one = _wants_one_by_one(shape)
-    in_parts = causal and one_by_one and key is None
-    attend = _attend_in_parts if in_parts else partial(_attend, dropout_rate)
-    attend = partial(attend, scale if is_half else None)
-    y = _for_each_row(attend, rows, one_by_one=one_by_one)
+    scale = scale if is_half else None
+    together = partial(_for_each_row, partial(_attend, dropout_rate, scale), one_by_one=False)
+    if shape[-2] * shape[-1] < ONE_BY_ONE_FROM:
+        y = together(rows)
+    else:
+        in_parts = causal and key is None
+        attend = _attend_in_parts if in_parts else partial(_attend, dropout_rate)
+        one_by_one = partial(_for_each_row, partial(attend, scale), one_by_one=True)
+        y = lax.platform_dependent(rows, cpu=one_by_one, default=together)
     y = y.reshape(*shape[:-1], v.shape[-1])  # *batch heads time value_dim
     return jnp.moveaxis(y, -3, -2).astype(q.dtype)
 
@@ -275,12 +279,6 @@ def _for_each_row(function, arrays: tuple, *, one_by_one: bool):
         jax.checkpoint(on_row),
         tuple(array for array, mine in zip(shared, own, strict=True) if mine),
     )
-
-
-def _wants_one_by_one(shape: tuple) -> bool:
-    """Tell whether the scores of all heads together would leave a CPU's cache while those of one head stay."""
-    scores_of_one_head = shape[-2] * shape[-1]
-    return scores_of_one_head >= ONE_BY_ONE_FROM and jax.default_backend() == "cpu"
 
 
 def _attend(dropout_rate: Scalar, scale: Scalar | None, q, k, v, mask, bias, key):
