@@ -1,12 +1,14 @@
-"""The product of rows and a kernel, whose kernel gradient suits the platform that the program is compiled for.
+"""The product of rows and a kernel, with a kernel gradient that suits the platform.
 
-The kernel's gradient is `x^T dy`, summed over the rows. XLA:CPU multiplies slowly by a small matrix that is stored in
-transposed order. Given `x^T` as an array of its own, a training step of a small network takes 0.85 to 0.95 of the time,
-but that of a large network up to 1.2 times as long.
+The kernel's gradient is `x^T dy`, summed over the rows. XLA:CPU multiplies slowly by a small
+matrix that is stored in transposed order. Given `x^T` as an array of its own, a training step of
+a small network takes 0.85 to 0.95 of the time, but that of a large network up to 1.2 times as
+long.
 
-A primitive keeps every transformation: forward mode, all orders of derivatives, `jax.vmap` over any side, and a lowering
-for each platform. Differentiated once, the product itself is `jax.lax.dot_general`, as checkpoint policies such as
-`jax.checkpoint_policies.dots_saveable` expect; only the term that is linear in the kernel's tangent stays a primitive.
+A primitive keeps every transformation: forward mode, all orders of derivatives, `jax.vmap` over
+any side, and a lowering for each platform. Differentiated once, the product itself is
+`jax.lax.dot_general`, as checkpoint policies such as `jax.checkpoint_policies.dots_saveable`
+expect; only the term that is linear in the kernel's tangent stays a primitive.
 """
 
 import functools
@@ -24,21 +26,24 @@ from jnn.layers._vary import vary_alike
 product_p = Primitive("rows_product")
 written_on_cpu_p = Primitive("written_on_cpu")
 
-# The sizes of one member's x for which a transposed copy pays on a CPU. Below them the copy costs more than it saves,
-# above them it is too expensive itself.
+# The sizes of one member's x for which a transposed copy pays on a CPU. Below them the copy costs
+# more than it saves, above them it is too expensive itself.
 _SIZES_WORTH_A_COPY = range(512, 8193)
 
 
 def product(x: Array, kernel: Array, *, precision: lax.PrecisionLike = None) -> Array:
-    """Compute y = x @ kernel for `x` (*members, rows, in) and `kernel` (*members, in, out) of one dtype."""
+    """Compute y = x @ kernel for operands of one dtype.
+
+    The shapes are x (*members, rows, in) and kernel (*members, in, out).
+    """
     return product_p.bind(*vary_alike(x, kernel), precision=resolve_precision(precision))
 
 
 def resolve_precision(precision: lax.PrecisionLike) -> Any:
-    """Return the precision, by default that of `jax.default_matmul_precision` at the place of the call.
+    """Return the precision, by default that of `jax.default_matmul_precision` around the call.
 
-    A primitive is lowered after the traced function has returned and its `with` block has ended, so a precision that is
-    left open would be read too late.
+    A primitive is lowered after the traced function has returned and its `with` block has ended,
+    so a precision that is left open would be read too late.
     """
     if precision is None:
         return jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
@@ -61,7 +66,7 @@ def infer(x: Any, kernel: Any, *, precision: lax.PrecisionLike) -> Any:
 def differentiate(
     primals: tuple[Array, Array], tangents: tuple[Any, Any], *, precision: lax.PrecisionLike
 ) -> tuple[Array, Array]:
-    """Compute y = x kernel, which checkpoint policies know as a product, and dy = dx kernel + x dkernel."""
+    """Compute y = x kernel, visibly to checkpoint policies, and dy = dx kernel + x dkernel."""
     x, kernel = primals
     dx, dkernel = tangents
     y = multiply(x, kernel, precision=precision)
@@ -93,7 +98,7 @@ def kernel_gradient(dy: Array, x: Array, *, precision: lax.PrecisionLike) -> Arr
 
 
 def batch(operands: Any, axes: Any, *, precision: lax.PrecisionLike) -> tuple[Array, int]:
-    """Merge a batched axis into the rows or the columns if one side lacks it; otherwise it is an axis of members."""
+    """Merge a batched axis into the rows or the columns; on both sides it is an axis of members."""
     x, kernel = operands
     x_axis, kernel_axis = axes
     multiplied = functools.partial(product, precision=precision)
@@ -128,8 +133,8 @@ batching.primitive_batchers[product_p] = batch
 jet.jet_rules[product_p] = expand
 mlir.register_lowering(product_p, mlir.lower_fun(multiply, multiple_results=False))
 
-# The identity, which a program for a CPU computes as an array of its own: the barrier keeps the compiler from merging
-# the transposition before it into the product after it.
+# The identity, which a program for a CPU computes as an array of its own: the barrier keeps the
+# compiler from merging the transposition before it into the product after it.
 written_on_cpu_p.def_impl(identity)
 written_on_cpu_p.def_abstract_eval(identity)
 ad.deflinear(written_on_cpu_p, lambda dy: [dy])
