@@ -62,6 +62,7 @@ from jnn.layers._pool import avg_pool as avg_pool
 from jnn.layers._pool import global_avg_pool as global_avg_pool
 from jnn.layers._pool import global_max_pool as global_max_pool
 from jnn.layers._pool import max_pool as max_pool
+from jnn.layers._random import shuffled as shuffled  # for the engine; not a layer
 from jnn.layers._recurrent import LSTMState as LSTMState
 from jnn.layers._recurrent import bidirectional as bidirectional
 from jnn.layers._recurrent import gru as gru

@@ -54,7 +54,7 @@ def several_places(
     dilation: Sizes,
     count: int,
 ) -> Array:
-    """Convolve by a wider window that returns the channels of `count` neighboring places at once."""
+    """Convolve by a wider window that returns `count` neighboring places at once."""
     *other_strides, step = strides
     *other_padding, (lo, hi) = padding
     width = kernel.shape[-3]

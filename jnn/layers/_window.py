@@ -34,7 +34,7 @@ class Geometry:
 
     @property
     def out_spatial(self) -> tuple[int, ...]:
-        """Return the number of places of the window: floor((size + padding - reach) / stride) + 1."""
+        """Return the number of places: floor((size + padding - reach) / stride) + 1."""
         reach = [d * (w - 1) + 1 for w, d in zip(self.window, self.dilation, strict=True)]
         sizes = [n + lo + hi for n, (lo, hi) in zip(self.spatial, self.padding, strict=True)]
         return tuple(
@@ -94,8 +94,10 @@ def check_lowering(lowering: str) -> None:
 def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
     """Return one positive integer for each spatial axis."""
     each = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,) * rank
-    if len(each) != rank or not all(isinstance(n, int | np.integer) and n > 0 for n in each):
-        raise ValueError(
+    are_integers = all(isinstance(n, int | np.integer) for n in each)
+    if not are_integers or len(each) != rank or min(each, default=1) < 1:
+        error = ValueError if are_integers else TypeError
+        raise error(
             f"{name} must be a positive integer, or {rank} of them, one for each spatial axis, "
             f"got {sizes!r}."
         )
@@ -125,9 +127,10 @@ def resolve_padding(
         )
     sides = tuple(padding) if isinstance(padding, Iterable) else (padding,) * len(window)
     pairs = [tuple(side) if isinstance(side, Iterable) else (side, side) for side in sides]
-    whole = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
-    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs) or not whole:
-        raise ValueError(
+    are_integers = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
+    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs) or not are_integers:
+        error = ValueError if are_integers else TypeError
+        raise error(
             "padding must be an integer, or an integer or a pair (before, after) for each of the "
             f"{len(window)} spatial axes, got {padding!r}."
         )
