@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jnn.engine._state import Batch, Data, Leaf, State, on_device, take_rows
 from jnn.engine._step import ORDER, key_of, make_step
+from jnn.layers import shuffled
 from jnn.study import Study
 
 
@@ -115,37 +116,3 @@ def _product(a: jax.Array, b: jax.Array, count: jax.Array) -> jax.Array:
 
     start = (jnp.zeros_like(count), jnp.asarray(b, count.dtype))
     return jax.lax.fori_loop(0, 31, add_bit, start)[0]
-
-
-def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
-    """A random order of 0..count-1, followed by count..length-1 as they are; int32 [length].
-
-    Every entry draws 30 bits, of which 20 count if `count` is small, and they are sorted: so the order depends on
-    `count` alone, whatever `length` is. Two entries that draw the same bits, one pair in a million, keep their order.
-    Bits and an entry's place share a word: on a CPU 5 times faster than sorting pairs, as `jax.random.permutation`
-    does. What does not fit a word beside the place is sorted in rounds, the lowest bits first.
-    """
-    place_bits = max(1, (length - 1).bit_length())
-    are_few = length <= _FEW
-    width, shifts = (20, [10]) if are_few else (32 - place_bits, range(0, 30, 32 - place_bits))
-    place = jnp.arange(length, dtype=jnp.uint32)
-    order = jnp.arange(length, dtype=jnp.int32)
-    drawn = jax.random.bits(key, (length,)) >> 2
-    if not are_few:
-        drawn = jnp.where(
-            count <= _FEW, drawn & ~jnp.uint32(1023), drawn
-        )  # the 20 bits that count beside few, too
-    for shift in shifts:
-        digits = (drawn if shift == shifts[0] else drawn[order]) >> shift
-        words = (
-            jnp.where(place < count, digits, jnp.uint32(0xFFFFFFFF))
-            << (32 - width)
-            >> (32 - width - place_bits)
-        )
-        order = order[
-            (jnp.sort(words | place) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)
-        ]
-    return order
-
-
-_FEW = 4096  # entries whose places and 20 bits fit a word
