@@ -28,7 +28,7 @@ from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
 from jnn.result._table import is_number, read_scores, shared_test_rows, write_scores
 from jnn.stats import Comparison
-from jnn.study import Members, Split, Study, narrow
+from jnn.study import Members, SavedFolds, Split, Study, narrow
 
 if TYPE_CHECKING:
     import xarray
@@ -339,10 +339,4 @@ def _members_from_json(found: Mapping[str, Any]) -> Members:
         axis: {k: np.asarray(v) for k, v in columns.items()}
         for axis, columns in found["axes"].items()
     }
-    return Members(axes, Split(**found["split"], make=_no_rule) if found["split"] else None)
-
-
-def _no_rule(data: Any) -> Any:
-    raise ValueError(
-        "wanted a rule that splits data, but this one was read from a file; make the folds anew"
-    )
+    return Members(axes, Split(SavedFolds(**found["split"])) if found["split"] else None)
