@@ -330,7 +330,7 @@ def _members_to_json(members: Members) -> dict[str, Any]:
     axes = {
         axis: {k: v.tolist() for k, v in columns.items()} for axis, columns in members.axes.items()
     }
-    split = members.split and {"describe": members.split.describe, "count": members.split.count}
+    split = members.split and {"describe": members.split.describe, "count": len(members.split)}
     return {"axes": axes, "split": split}
 
 
