@@ -50,7 +50,11 @@ WRONG = [
         {"members": jnn.seeds(1), "test": jnn.data.load("wine").take(slice(0, 9))},
         "wanted a test set with the targets",
     ),
-    ({}, {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])}, "row 60 in two of its parts"),
+    (
+        {},
+        {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])},
+        "row 60 in two of its parts",
+    ),
     (
         {},
         {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])},

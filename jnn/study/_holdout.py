@@ -23,11 +23,11 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
             f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
             "be in both parts: use kind='time', or give the rows of each part."
         )
-    has_labels = data.task == "classification" and data.y.ndim == 1
-    if kind == "stratified" and not has_labels:
+    if kind == "stratified" and not _has_labels(data):
+        shape = None if data.y is None else data.y.shape
         raise ValueError(
-            f"kind='stratified' needs one label per row, got a {data.task} with y of shape "
-            f"{data.y.shape}. Use kind='plain'."
+            f"kind='stratified' needs one label per row, got a {data.task} data set with y of "
+            f"shape {shape}. Use kind='plain'."
         )
     if data.is_series:
         return "time"
@@ -35,7 +35,7 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
         return kind
     if data.groups is not None:
         return "grouped"
-    return "stratified" if has_labels else "plain"
+    return "stratified" if _has_labels(data) else "plain"
 
 
 def part_off(
@@ -60,7 +60,8 @@ def part_off(
         return _last_part(rows, share, data.gap)
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
-    return _random_part(rows, share, data.y[rows] if kind == "stratified" else None, seed)
+    labels = np.asarray(data.y)[rows] if kind == "stratified" else None
+    return _random_part(rows, share, labels, seed)
 
 
 def groups_of(data: Dataset) -> np.ndarray:
@@ -75,6 +76,11 @@ def groups_of(data: Dataset) -> np.ndarray:
             "Dataset(groups=...)."
         )
     return data.groups
+
+
+def _has_labels(data: Dataset) -> bool:
+    """Return whether each row has one label."""
+    return data.task == "classification" and data.y is not None and data.y.ndim == 1
 
 
 def _last_part(rows: np.ndarray, share: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
