@@ -51,7 +51,7 @@ def test_a_run_prints_a_table_and_leaves_a_result(tmp_path, capsys):
     told = capsys.readouterr().out
     for words in (
         "plan:",
-        "Members(16",
+        "Members: 16",
         "accuracy",
         "± 95 % interval",
         "2 seeds x 2 folds",

@@ -27,7 +27,7 @@ from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
 from jnn.result._table import is_number, read_scores, shared_test_rows, write_scores
 from jnn.stats import Comparison
-from jnn.study import Members, Split, Study, narrow
+from jnn.study import Members, SavedFolds, Split, Study, narrow
 
 if TYPE_CHECKING:
     import xarray
@@ -341,7 +341,7 @@ def _members_to_json(members: Members) -> dict[str, Any]:
     axes = {
         axis: {k: v.tolist() for k, v in columns.items()} for axis, columns in members.axes.items()
     }
-    split = members.split and {"describe": members.split.describe, "count": members.split.count}
+    split = members.split and {"describe": members.split.describe, "count": len(members.split)}
     return {"axes": axes, "split": split}
 
 
@@ -350,10 +350,4 @@ def _members_from_json(found: Mapping[str, Any]) -> Members:
         axis: {k: np.asarray(v) for k, v in columns.items()}
         for axis, columns in found["axes"].items()
     }
-    return Members(axes, Split(**found["split"], make=_no_rule) if found["split"] else None)
-
-
-def _no_rule(data: Any) -> Any:
-    raise ValueError(
-        "wanted a rule that splits data, but this one was read from a file; make the folds anew"
-    )
+    return Members(axes, Split(SavedFolds(**found["split"])) if found["split"] else None)
