@@ -219,7 +219,9 @@ def _several(q: Any) -> tuple[Any, ...] | None:
 
 def _is_level(level: Any) -> bool:
     """Return whether a level is one number in [0, 1]; the value of a traced one is not known."""
-    return np.ndim(level) == 0 and (not is_number(level) or 0 <= level <= 1)
+    if np.ndim(level) > 0:
+        return False
+    return not is_number(level) or bool(0 <= level <= 1)
 
 
 def _one_per_level(
