@@ -395,7 +395,7 @@ def test_one_channel_of_a_series_may_be_chosen(tmp_path):
     np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
     dropped = recipe.prepare(recipe.Run("two.csv", drop="a", window=8, horizon=2, model="nlinear"))
     assert dropped.data.feature_names == ("b",)
-    for target, words in (("c", "wanted columns among"), ("a,b,c", "wanted columns among")):
+    for target, words in (("c", "must be among the columns"), ("a,b,c", "must be among the columns")):
         with pytest.raises(ValueError, match=words):
             recipe.prepare(
                 recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear")
