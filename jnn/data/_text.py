@@ -68,7 +68,7 @@ class CharTokenizer:
 
     @classmethod
     def fit(cls, texts: Iterable[str], unknown: str = "") -> "CharTokenizer":
-        """Fit a tokenizer of all characters of the texts, and `unknown`, in the order of Unicode."""
+        """Fit a tokenizer of all characters of the texts and `unknown`, in Unicode order."""
         return cls("".join(sorted(set(unknown).union(*texts))), unknown)
 
     @property
