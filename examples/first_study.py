@@ -40,12 +40,12 @@ def main() -> None:
     print("best:", result.best())
     print(
         {name: f"{seconds:.1f} s" for name, seconds in result.timing.items()},
-        result.scores.attrs["plan"],
+        result.schema.plan,
     )
     if arguments.table:
         arguments.table.write_text(f"{result.summary()}\n")
     if arguments.figure:
-        plots.save(plots.learning_curves(result), arguments.figure)
+        plots.write(plots.learning_curves(result), arguments.figure)
     score = result.best().interval.mean
     assert score > 0.96, f"wanted an accuracy above 0.96, but got {score:.3f}"
 

@@ -106,7 +106,7 @@ def main() -> None:
             f"wanted an error below {naive:.4g} of the {name}, but got {score:.4g}"
         )
     if arguments.figure:
-        plots.save(plots.forecast(results, data, test[-1]), arguments.figure)
+        plots.write(plots.forecast(results, data, test[-1]), arguments.figure)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,57 @@
 """Figures of a result, drawn without a display."""
 
+import os
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jnn.result import make_summary, metric_of
+from jnn.result import EPOCH_NOTES, Result, Setting, make_summary, metric_of, setting_text
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from jnn.data import Dataset
-    from jnn.result import Result
 
+__all__ = ["forecast", "learning_curves", "write"]
 
 _MOST_POINTS = 400  # of a curve: more cannot be told apart, and each is a summary of its own
+_DEVIATIONS = 1.645  # of a normal distribution, on either side of its mean: 90 % of it
 
 
-def learning_curves(result: "Result", metric: str | None = None, *, most: int = 8) -> "Figure":
-    """The metric after each epoch: a line for the mean and a band for its interval, one of each per setting.
+class _Curve(NamedTuple):
+    """The means and intervals of one setting, [epochs]."""
+
+    setting: Setting
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def learning_curves(result: Result, metric: str | None = None, *, most: int = 8) -> "Figure":
+    """Draw the metric after each epoch: per setting a line for the mean and a band around it.
+
+    The band is the confidence interval of the mean.
 
     Args:
-        result: Of `jnn.run`.
-        metric: By default the first of the study's metrics.
-        most: Settings to draw; those that end best.
+        result: What `jnn.run` returned.
+        metric: The score to draw; by default the first on held-out rows.
+        most: Number of settings to draw; those that end best.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
-    scored = result.scores[metric].notnull()  # a study may score only every so many epochs
-    epochs, title = scored["epoch"].values[scored.any([d for d in scored.dims if d != "epoch"])], ""
-    if len(epochs) > _MOST_POINTS:
-        epochs = epochs[np.linspace(0, len(epochs) - 1, _MOST_POINTS).round().astype(int)]
-    curves: dict[tuple, list] = {}
-    scores = _ended_kept(result.scores, metric)
-    for epoch in epochs:
-        summary = make_summary(scores.sel(epoch=epoch), metric)
-        title = summary.title
-        for row in summary.rows:
-            interval = row.intervals[metric]
-            curves.setdefault(tuple(row.setting.items()), []).append(
-                (interval.mean, interval.low, interval.high)
-            )
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for setting, points in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
-        mean, low, high = np.transpose(points)
-        (line,) = axes.plot(
-            epochs, mean, label=", ".join(f"{k}={v:g}" for k, v in setting) or metric
+    epochs = _scored_epochs(result.scores, metric)
+    curves, title = _curves(result, metric, epochs)
+    figure, axes = _new_figure()
+    for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
+        (line,) = axes.plot(epochs, curve.mean, label=setting_text(curve.setting) or metric)
+        axes.fill_between(
+            epochs, curve.low, curve.high, color=line.get_color(), alpha=0.2, linewidth=0
         )
-        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set(xlabel="epoch", ylabel=metric, title=title)
     axes.title.set_fontsize("small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -61,64 +60,92 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     return figure
 
 
-def _ended_kept(scores: "xarray.Dataset", metric: str) -> "xarray.Dataset":
-    """A member that patience has ended keeps its last score: without it the mean would be that of the others."""
-    if "best_epoch" not in scores:
-        return scores
-    values = scores[metric].transpose(..., "epoch")
-    there = np.where(np.isfinite(values), np.arange(values.sizes["epoch"]), 0)
-    last = np.maximum.accumulate(there, axis=-1)
-    filled = np.take_along_axis(values.values, last, axis=-1)
-    return scores.drop_vars("best_epoch").assign({metric: (values.dims, filled)})
-
-
 def forecast(
-    results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1
+    results: Mapping[str, Result], data: "Dataset", row: int, channel: int = -1
 ) -> "Figure":
-    """One window of a series and what each ensemble says of its future: the mean, and a band of 1.645 deviations.
+    """Draw one window of a series and each ensemble's forecast of it.
+
+    The line is the mean over the members, the band 1.645 standard deviations on either side.
 
     Args:
         results: Name -> result of a study on `data`.
         data: Windows [time, channels], see `jnn.Dataset.from_series`.
-        row: The window.
-        channel: The channel that is drawn.
+        row: Number of the window.
+        channel: Number of the channel.
     """
-    from matplotlib.figure import Figure
-
-    x, y = data.x[np.array([row])], data.y[np.array([row])]
-    past, future = x[0, :, channel], y[0, :, channel]
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(
-        np.arange(-len(past), len(future)),
-        np.concatenate([past, future]),
-        "k",
-        linewidth=1,
-        label="series",
-    )
+    x = data.x[np.array([row])]
+    past = x[0, :, channel]
+    future = data.y[np.array([row])][0, :, channel]
+    figure, axes = _new_figure()
+    steps = np.arange(-len(past), len(future))
+    axes.plot(steps, np.concatenate([past, future]), "k", linewidth=1, label="series")
     for name, result in results.items():
-        said = result.predict(x)
-        mean, std = said.mean[0, :, channel], said.std[0, :, channel]
+        prediction = result.predict(x)
+        mean = prediction.mean[0, :, channel]
+        half = _DEVIATIONS * prediction.std[0, :, channel]
         axes.plot(mean, label=name)
-        axes.fill_between(
-            np.arange(len(mean)), mean - 1.645 * std, mean + 1.645 * std, alpha=0.2, linewidth=0
-        )
+        axes.fill_between(np.arange(len(mean)), mean - half, mean + half, alpha=0.2, linewidth=0)
     axes.set(xlabel="steps from now", title=f"{data.name}; bands: 90 % of the members' spread")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure
 
 
-def save(figure: "Figure", path: Any) -> pathlib.Path:
-    """Writes a figure to a file whose ending says the format."""
+def write(figure: "Figure", path: str | os.PathLike[str]) -> pathlib.Path:
+    """Write a figure to a file, whose ending says the format."""
     path = pathlib.Path(path)
     figure.savefig(path, dpi=150)
     return path
 
 
-def _best_first(curves: dict, *, higher: bool) -> list:
-    def last(item):
-        value = item[1][-1][0]
-        return (not np.isfinite(value), -value if higher else value)
+def _new_figure() -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
 
-    return sorted(curves.items(), key=last)
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _scored_epochs(scores: "xarray.Dataset", metric: str) -> np.ndarray:
+    """Return the epochs that were scored, evenly thinned where they are many."""
+    scored = scores[metric].notnull()
+    others = [axis for axis in scored.dims if axis != "epoch"]
+    epochs = scored["epoch"].values[scored.any(others)]
+    if len(epochs) <= _MOST_POINTS:
+        return epochs
+    return epochs[np.linspace(0, len(epochs) - 1, _MOST_POINTS).round().astype(int)]
+
+
+def _curves(result: Result, metric: str, epochs: np.ndarray) -> tuple[list[_Curve], str]:
+    """Return the curve of each setting, and the title that says what the intervals are."""
+    scores = _with_ended_members(result.scores, metric)
+    summaries = [make_summary(scores.sel(epoch=epoch), result.schema, metric) for epoch in epochs]
+    if not summaries:
+        return [], ""
+    curves = []
+    for rows in zip(*(summary.rows for summary in summaries), strict=True):
+        intervals = [row.intervals[metric] for row in rows]
+        bounds = np.array([(i.mean, i.low, i.high) for i in intervals])
+        curves.append(_Curve(rows[0].setting, *bounds.T))
+    return curves, summaries[-1].title
+
+
+def _with_ended_members(scores: "xarray.Dataset", metric: str) -> "xarray.Dataset":
+    """Give members that have ended their last score, so that the mean stays that of all."""
+    notes = [note for note in EPOCH_NOTES if note in scores]
+    if not notes:
+        return scores
+    values = scores[metric].transpose(..., "epoch")
+    scored = np.where(np.isfinite(values), np.arange(values.sizes["epoch"]), 0)
+    last = np.maximum.accumulate(scored, axis=-1)
+    filled = np.take_along_axis(values.values, last, axis=-1)
+    return scores.drop_vars(notes).assign({metric: (values.dims, filled)})
+
+
+def _best_first(curves: list[_Curve], *, higher: bool) -> list[_Curve]:
+    """Return the curves in the order of their last means, those that are not finite last."""
+
+    def rank(curve: _Curve) -> tuple[bool, float]:
+        last = curve.mean[-1]
+        return (not np.isfinite(last), -last if higher else last)
+
+    return sorted(curves, key=rank)

@@ -129,6 +129,6 @@ def test_a_family_trains_and_is_exported_for_any_number_of_rows(model, kind, tmp
     assert (
         result.study.describe()
         == recipe.study_of(
-            recipe.Run("x", model=model, batch_size=4, epochs=1), result.scores.attrs
+            recipe.Run("x", model=model, batch_size=4, epochs=1), result.schema
         ).describe()
     )

@@ -15,7 +15,7 @@ import pytest
 import jnn
 from jnn.cli import _recipe as recipe
 from jnn.cli import main, predict_file, usable
-from jnn.result import Prediction, checked_rows, describe, read_scores
+from jnn.result import Prediction, Schema, prepare_rows, read_schema
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_predictions_are_the_best_members_mean_and_spread(houses, tmp_path, caps
     command = recipe.Run(
         "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
     )
-    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs)).select(
+    result = jnn.Result.load(folder, recipe.study_of(command, read_schema(folder))).select(
         learning_rate=0.1
     )
     x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(
@@ -195,9 +195,10 @@ def test_predictions_that_are_not_finite_are_told(houses, tmp_path):
     command = recipe.Run(
         "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
     )
-    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs))
+    result = jnn.Result.load(folder, recipe.study_of(command, read_schema(folder)))
     lost = jax.tree.map(lambda a: np.full_like(a, np.nan), result.trained.params)
-    result = dataclasses.replace(result, trained=result.trained._replace(params=lost))
+    part = dataclasses.replace(result.parts[0], trained=result.trained._replace(params=lost))
+    result = dataclasses.replace(result, parts=(part,))
     with pytest.raises(
         ValueError, match=r"wanted finite predictions, but number 1 of those from new\.csv"
     ):
@@ -313,7 +314,7 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
         model="textcnn:8,8",
         grid=("learning_rate=.03",),
     )
-    result = jnn.Result.load("run", recipe.study_of(command, read_scores("run").attrs))
+    result = jnn.Result.load("run", recipe.study_of(command, read_schema("run")))
     np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
     np.testing.assert_array_equal(
         result.predict(new).mean, result.predict(np.array(new, object)).mean
@@ -406,9 +407,7 @@ def test_a_channel_called_step_stays_beside_the_numbers_of_the_steps(tmp_path):
     frame = pandas.DataFrame({"step": np.arange(9.0)})
     data = jnn.Dataset.from_series(frame, 3, 2)
     answer = Prediction(None, np.full((1, 2, 1), 7.0), np.zeros((1, 2, 1)))
-    result = SimpleNamespace(
-        scores=SimpleNamespace(attrs=describe(data, data)), predict=lambda x: answer
-    )
+    result = SimpleNamespace(schema=Schema.of_data(data, data), predict=lambda x: answer)
     frame.to_csv("new.csv", index=False)
     predict_file(result, pathlib.Path("new.csv"), pathlib.Path("out.csv"))
     table = pandas.read_csv("out.csv")
@@ -424,8 +423,8 @@ KNOWN = jnn.Dataset.from_texts(
     ("ids", "words"), [([0, 6], "from 0 to 5, .* got 6"), ([-1, 0], "from 0 to 5, .* got -1")]
 )
 def test_ids_of_no_word_are_told_as_they_are_read(ids, words):
-    about = describe(KNOWN, KNOWN)
-    checked = checked_rows(np.array([[0, 5], ids]), about)
+    schema = Schema.of_data(KNOWN, KNOWN)
+    checked = prepare_rows(np.array([[0, 5], ids]), schema)
     np.testing.assert_array_equal(checked[:1], [[0, 5]])
     with pytest.raises(ValueError, match=words):
         checked[1:]
@@ -435,7 +434,7 @@ def test_arrays_of_ids_bound_them_only_below():
     seen = jnn.Dataset.from_arrays(
         [[0, 3], [1, 2]], [0, 1], ids=True
     )  # of a vocabulary that may be larger
-    checked = checked_rows(np.array([[9, 0], [0, -1]]), describe(seen, seen))
+    checked = prepare_rows(np.array([[9, 0], [0, -1]]), Schema.of_data(seen, seen))
     np.testing.assert_array_equal(checked[:1], [[9, 0]])
     with pytest.raises(ValueError, match=r"token ids from 0 on, .* got -1"):
         checked[1:]
@@ -444,7 +443,7 @@ def test_arrays_of_ids_bound_them_only_below():
 def test_a_long_text_does_not_make_the_others_as_long():
     texts = ["short"] * 500 + ["long " * 20_000]
     tracemalloc.start()
-    checked = checked_rows(texts, describe(KNOWN, KNOWN))
+    checked = prepare_rows(texts, Schema.of_data(KNOWN, KNOWN))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(checked) == 501 and peak < 50e6  # an array of characters takes 200 MB

@@ -93,7 +93,7 @@ def test_members_are_selected_by_their_numbers(iris):
     np.testing.assert_array_equal(chosen.outputs(IRIS.x[:5]), iris.outputs(IRIS.x[:5])[[3, 7]])
     wanted = iris.scores["loss"].sel(learning_rate=0.1, fold=1).values
     np.testing.assert_array_equal(chosen.scores["loss"].values, wanted)
-    for numbers, words in (({"learning_rate": 3.0}, "there are none"), ({"speed": 1}, "speed")):
+    for numbers, words in (({"learning_rate": 3.0}, "No member has"), ({"speed": 1}, "speed")):
         with pytest.raises(ValueError, match=words):
             iris.select(**numbers)
     with pytest.raises(ValueError, match="8 members"):
@@ -276,7 +276,7 @@ def test_probabilities_are_made_of_one_array():
         model, lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y), optax.sgd(0.1), epochs=1
     )
     result = jnn.run(made, IRIS)
-    with pytest.raises(ValueError, match=r"one array of logits .* a tuple"):
+    with pytest.raises(ValueError, match=r"one array of logits, .* a tuple"):
         result.predict(IRIS.x)
 
 

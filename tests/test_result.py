@@ -10,9 +10,17 @@ import xarray
 
 import jnn
 from jnn import plots, stats
-from jnn.result import _selection as selection
-from jnn.result import _summary as summary
-from jnn.result import is_number, shared_test_rows
+from jnn.result import (
+    Result,
+    RowSpec,
+    Schema,
+    choose,
+    compare,
+    make_summary,
+    read_schema,
+    shared_test_rows,
+)
+from jnn.result._table import matches
 
 IRIS = jnn.data.load("iris")
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
@@ -35,23 +43,38 @@ def result():
     return jnn.run(study(), IRIS, MEMBERS)
 
 
-def scores(values, *, test_rows=20.0, higher=("accuracy",), **more):
+def scores(values, **more):
     """Final scores [seed, fold, setting] as a result would hold them."""
     values = np.asarray(values, float)
     coordinates = {
         name: np.arange(n) for name, n in zip(("seed", "fold", "rate"), values.shape, strict=True)
     }
     data = {"accuracy": (("seed", "fold", "rate"), values)} | more
-    attrs = {
-        "train_rows": 80.0,
-        "test_rows": test_rows,
-        "data": "made",
-        "split": "folds",
-        "shared_test_rows": "[]",
-    }
-    import json
+    return xarray.Dataset(data, coordinates)
 
-    return xarray.Dataset(data, coordinates, attrs | {"higher_is_better": json.dumps(list(higher))})
+
+SCHEMA = Schema(
+    data="made",
+    task="classification",
+    x=RowSpec((4,), "float32"),
+    y=RowSpec((), "int32"),
+    split="folds",
+    train_rows=80.0,
+    test_rows=20.0,
+    higher_is_better=("accuracy",),
+)
+
+
+def summarized(scores, metric=None, **fields):
+    return make_summary(scores, dataclasses.replace(SCHEMA, **fields), metric)
+
+
+def chosen(scores, **fields):
+    return choose(scores, dataclasses.replace(SCHEMA, **fields))
+
+
+def compared(scores, a, b):
+    return compare(scores, SCHEMA, a, b)
 
 
 def test_axes_and_coordinates_are_the_members(result):
@@ -85,20 +108,20 @@ def test_the_summary_is_the_statistics_of_the_final_scores(result):
 
 def test_seeds_alone_get_a_t_interval_and_one_member_gets_none():
     values = np.random.default_rng(0).normal(size=(6, 1, 1))
-    row = summary.make_summary(scores(values)).rows[0]
+    row = summarized(scores(values)).rows[0]
     assert row.intervals["accuracy"] == stats.t_interval(values.ravel())
-    lone = summary.make_summary(scores([[[0.5]]]))
+    lone = summarized(scores([[[0.5]]]))
     assert np.isnan(lone.rows[0].intervals["accuracy"].low) and "none (n=1)" in str(lone)
 
 
 def test_diverged_members_are_counted_and_told():
     values = np.full((4, 3, 1), 0.9) + np.random.default_rng(0).normal(size=(4, 3, 1)) / 100
     values[1, 2, 0] = np.nan
-    table = summary.make_summary(scores(values))
+    table = summarized(scores(values))
     row = table.rows[0]
     assert row.diverged == 1 and "1 of 12" in str(table) and row.intervals["accuracy"].n == 9
     np.testing.assert_allclose(row.intervals["accuracy"].mean, values[[0, 2, 3]].mean())
-    nothing = summary.make_summary(scores(values * np.nan)).rows[0]
+    nothing = summarized(scores(values * np.nan)).rows[0]
     assert nothing.diverged == 12 and nothing.intervals["accuracy"].n == 0
 
 
@@ -108,7 +131,7 @@ def test_the_score_of_the_best_setting_is_not_flattered():
     )  # 30 settings that are all the same
     naive, honest = [], []
     for values in noise:
-        choice = selection.choose(scores(values))
+        choice = chosen(scores(values))
         naive.append(values.mean(axis=(0, 1)).max())
         honest.append(choice.interval.mean)
     error = np.std(honest) / np.sqrt(len(honest))
@@ -123,9 +146,7 @@ def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
         {"validation_accuracy": (("seed", "fold", "rate"), np.roll(values, 1, axis=1))}
         for values in noise
     ]
-    honest = [
-        selection.choose(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)
-    ]
+    honest = [chosen(scores(v, **i)).interval.mean for v, i in zip(noise, inner, strict=True)]
     error = np.std(honest) / np.sqrt(len(honest))
     assert (
         abs(np.mean(honest) - 0.5) < 4 * error
@@ -135,12 +156,12 @@ def test_inner_rows_that_are_other_folds_test_rows_do_not_flatter():
 def test_repeated_folds_that_share_test_rows_do_not_flatter():
     split = jnn.folds(5, kind="plain", repeats=2).split
     parts = np.stack([fold.test for fold in split.rows(IRIS.take(slice(0, 50)))])
-    shared = {"shared_test_rows": shared_test_rows(jnn.Rows(parts, np.full(10, 10)))}
+    shared = shared_test_rows(jnn.Rows(parts, np.full(10, 10)))
     noise = np.random.default_rng(1).normal(
         0.5, 0.3, size=(200, 50, 30)
     )  # of each row; 30 settings, all the same
-    made = [scores(n[parts].mean(axis=1)[None]).assign_attrs(shared) for n in noise]
-    honest = [selection.choose(one).interval.mean for one in made]
+    made = [scores(n[parts].mean(axis=1)[None]) for n in noise]
+    honest = [chosen(one, shared_test_rows=shared).interval.mean for one in made]
     error = np.std(honest) / np.sqrt(len(honest))
     assert (
         abs(np.mean(honest) - 0.5) < 4 * error
@@ -152,29 +173,29 @@ def test_a_fold_is_scored_by_the_choice_of_folds_of_other_test_rows(result):
         np.array([[0, 1], [2, 3], [1, 2], [4, 5]]), np.full(4, 2)
     )  # the third shares with two
     made = scores(np.array([[[0.9, 0.1], [0.9, 0.1], [0.6, 0.2], [0.3, 0.4]]]))
-    made = made.assign_attrs(shared_test_rows=shared_test_rows(overlapping))
-    assert selection.choose(made).interval.mean == pytest.approx((0.9 + 0.9 + 0.2 + 0.3) / 4)
-    assert selection.choose(made.isel(fold=[0, 1])).interval.n == 2
-    assert np.isnan(selection.choose(made.isel(fold=[0, 2])).interval.mean)
-    assert result.scores.attrs["shared_test_rows"] == "[]"
+    shared = shared_test_rows(overlapping)
+    choice = chosen(made, shared_test_rows=shared)
+    assert choice.interval.mean == pytest.approx((0.9 + 0.9 + 0.2 + 0.3) / 4)
+    assert chosen(made.isel(fold=[0, 1]), shared_test_rows=shared).interval.n == 2
+    alone = chosen(made.isel(fold=[0, 2]), shared_test_rows=shared)
+    assert np.isnan(alone.interval.mean)
+    assert result.schema.shared_test_rows == ()
 
 
 def test_the_title_tells_the_rows_of_the_columns():
     axes = ("seed", "fold", "rate")
-    made = scores(np.full((2, 1, 1), 0.9), validation_loss=(axes, np.ones((2, 1, 1)))).assign_attrs(
-        keep="best"
-    )
+    made = scores(np.full((2, 1, 1), 0.9), validation_loss=(axes, np.ones((2, 1, 1))))
     made = made.rename(accuracy="validation_accuracy").assign(train_loss=made["validation_loss"])
-    table = summary.make_summary(made)
+    table = summarized(made, keep="best")
     assert list(table.rows[0].intervals) == ["validation_accuracy"]
     assert table.title.endswith("on inner validation rows, which also chose the epoch")
-    assert "TRAINING rows" in summary.make_summary(made, "train_loss").title
+    assert "TRAINING rows" in summarized(made, "train_loss").title
 
 
 def test_finite_scores_that_are_left_out_are_told():
     values = np.full((1, 5, 1), 0.9)
     values[0, 2] = np.nan
-    (row,) = summary.make_summary(scores(values)).rows
+    (row,) = summarized(scores(values)).rows
     assert (
         row.intervals["accuracy"].method
         == "none (no seed is finite in all folds), 4 finite scores left out"
@@ -185,7 +206,7 @@ def test_finite_scores_that_are_left_out_are_told():
     made = made.assign(accuracy=("member", np.random.default_rng(0).normal(size=13))).assign_coords(
         columns
     )
-    (row,) = summary.make_summary(made).rows
+    (row,) = summarized(made).rows
     assert (
         row.intervals["accuracy"].n == 10
         and "3 finite scores left out" in row.intervals["accuracy"].method
@@ -195,29 +216,29 @@ def test_finite_scores_that_are_left_out_are_told():
 def test_a_comparison_tells_what_it_leaves_out():
     values = np.random.default_rng(0).normal(size=(4, 3, 2))
     values[1, 2, 0] = np.nan
-    got = selection.compare(scores(values), {"rate": 0}, {"rate": 1})
+    got = compared(scores(values), {"rate": 0}, {"rate": 1})
     for text in (str(got), got.method):
         assert "2 finite scores left out (1 diverged" in text
 
 
 def test_a_number_is_found_by_what_distinguishes_it():
-    assert is_number([1e-8, 1e-9, 0.0], 1e-8).tolist() == [True, False, False]
-    assert is_number([0.0, 1e-8], 0).tolist() == [True, False]
-    assert is_number([20260101, 20260102], 20260101).tolist() == [True, False]
-    assert is_number([0.1, 0.10001], np.float32(0.1)).tolist() == [True, False]
+    assert matches([1e-8, 1e-9, 0.0], 1e-8).tolist() == [True, False, False]
+    assert matches([0.0, 1e-8], 0).tolist() == [True, False]
+    assert matches([20260101, 20260102], 20260101).tolist() == [True, False]
+    assert matches([0.1, 0.10001], np.float32(0.1)).tolist() == [True, False]
     made = scores(np.random.default_rng(0).normal(size=(3, 2, 2))).assign_coords(rate=[1e-8, 1e-9])
-    assert selection.compare(made, {"rate": 1e-8}, {"rate": 1e-9}).difference.n == 6
+    assert compared(made, {"rate": 1e-8}, {"rate": 1e-9}).difference.n == 6
 
 
 def test_a_setting_named_like_a_column_of_the_table_keeps_its_numbers():
-    frame = summary.make_summary(scores(np.full((3, 2, 2), 0.9)).rename(rate="n")).to_dataframe()
+    frame = summarized(scores(np.full((3, 2, 2), 0.9)).rename(rate="n")).to_dataframe()
     assert frame["setting_n"].tolist() == [0, 1] and frame["n"].tolist() == [6, 6]
 
 
 def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
     values = np.stack([np.full((3, 4), 0.9), np.full((3, 4), 0.95)], axis=-1)
     values[0, 1, 1] = np.nan
-    choice = selection.choose(scores(values))
+    choice = chosen(scores(values))
     assert (
         choice.setting == {"rate": 0.0} and choice.interval.n == 8
     )  # fold 1 is scored with the one that diverged there
@@ -225,7 +246,7 @@ def test_a_setting_that_diverges_in_a_fold_is_not_chosen_there():
         choice.interval.mean == pytest.approx((3 * 0.9 + 0.95) / 4)
         and "1 diverged" in choice.method
     )
-    assert selection.choose(
+    assert chosen(
         scores(np.where(np.arange(2), np.nan, values[:1]))
     ).interval.mean == pytest.approx(0.9)
 
@@ -235,32 +256,32 @@ def test_settings_with_other_seeds_are_not_paired_by_place():
     columns = {k: ("member", v) for k, v in members.columns().items()}
     made = scores([[[0.0]]]).drop_vars(["accuracy", "seed", "fold", "rate"])
     made = made.assign(accuracy=("member", np.arange(6.0))).assign_coords(columns)
-    difference = selection.compare(made, {"rate": 1.0}, {"rate": 0.0}).difference
+    difference = compared(made, {"rate": 1.0}, {"rate": 0.0}).difference
     assert (difference.mean, difference.n) == (1.0, 1)  # seed 2 alone: 3 - 2
-    table = summary.make_summary(made)
+    table = summarized(made)
     assert [(row.members, row.diverged, row.intervals["accuracy"].n) for row in table.rows] == [
         (3, 0, 3)
     ] * 2
     assert table.repetitions.startswith("3 seeds")
-    uneven = summary.make_summary(made.isel(member=slice(0, 5)))
+    uneven = summarized(made.isel(member=slice(0, 5)))
     assert [row.members for row in uneven.rows] == [3, 2] and uneven.repetitions.startswith(
         "2 to 3 seeds"
     )
     with pytest.raises(ValueError, match="finite in both"):
-        selection.compare(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
+        compared(made.isel(member=[0, 1, 4, 5]), {"rate": 1.0}, {"rate": 0.0})
 
 
 def test_a_setting_is_chosen_by_inner_rows_where_there_are_some():
     test = np.stack([np.full((2, 1), 0.9), np.full((2, 1), 0.7)], axis=-1)
     inner = {"validation_accuracy": (("seed", "fold", "rate"), 1 - test)}
-    choice = selection.choose(scores(test, **inner))
+    choice = chosen(scores(test, **inner))
     assert (
         choice.setting == {"rate": 1.0} and choice.interval.mean == 0.7 and "inner" in choice.method
     )
 
 
 def test_without_folds_or_inner_rows_the_choice_has_no_score():
-    choice = selection.choose(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
+    choice = chosen(scores(np.array([[[0.1, 0.4, 0.3]], [[0.2, 0.5, 0.3]]])))
     assert (
         choice.setting == {"rate": 1.0}
         and np.isnan(choice.interval.mean)
@@ -280,12 +301,15 @@ def test_two_settings_are_compared_by_paired_differences(result):
     final = result.final()["log_loss"].transpose("seed", "fold", "learning_rate").values
     wanted = stats.paired_comparison(final[..., 1], final[..., 0], 112.5, 37.5)
     np.testing.assert_allclose(got.difference[:3], wanted.difference[:3])
-    with pytest.raises(ValueError, match="wanted a setting with"):
+    with pytest.raises(ValueError, match="a must be one of the settings"):
         result.compare({"learning_rate": 5.0}, {"learning_rate": 0.1})
-    for wrong in (0.1, {"learning_rate": "0.1"}):
-        with pytest.raises(ValueError, match="a setting as numbers by name"):
+    for wrong, words in (
+        (0.1, "a must be a setting"),
+        ({"learning_rate": "0.1"}, "learning_rate holds numbers"),
+    ):
+        with pytest.raises(TypeError, match=words):
             result.compare(wrong, {"learning_rate": 0.1})
-    with pytest.raises(ValueError, match="one number for 'learning_rate'"):
+    with pytest.raises(TypeError, match="learning_rate holds numbers"):
         result.select(learning_rate="0.1")
 
 
@@ -296,9 +320,9 @@ def test_a_setting_must_be_named_whole():
     made = made.assign_coords(a=("member", [1, 1, 2, 2]), b=("member", [3, 4, 3, 4])).drop_vars(
         "rate"
     )
-    with pytest.raises(ValueError, match="name all their numbers"):
-        selection.compare(made, {"a": 1}, {"a": 2})
-    assert selection.compare(made, {"a": 1, "b": 3}, {"a": 2, "b": 3}).difference.n == 6
+    with pytest.raises(ValueError, match="Name all their values"):
+        compared(made, {"a": 1}, {"a": 2})
+    assert compared(made, {"a": 1, "b": 3}, {"a": 2, "b": 3}).difference.n == 6
 
 
 def test_a_curve_of_many_epochs_keeps_its_ends_and_has_few_points(result):
@@ -322,8 +346,9 @@ def test_members_that_patience_has_ended_stay_in_the_learning_curves():
     made = xarray.Dataset(
         {"accuracy": (("rate", "epoch"), values), "best_epoch": ("rate", [2, 4])}, coordinates
     )
-    kept = plots._ended_kept(made, "accuracy")["accuracy"].values
-    assert kept[0].tolist() == [0.5, 0.9, 0.9, 0.9] and kept[1].tolist() == [0.1, 0.2, 0.3, 0.4]
+    filled = plots._with_ended_members(made, "accuracy")["accuracy"].values
+    assert filled[0].tolist() == [0.5, 0.9, 0.9, 0.9]
+    assert filled[1].tolist() == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_a_saved_result_is_the_same_again(result, tmp_path):
@@ -356,7 +381,7 @@ def test_files_of_two_results_are_not_read_as_one(result, tmp_path, monkeypatch)
     monkeypatch.setattr("jnn.storage.save", die)
     with pytest.raises(KeyboardInterrupt):
         result.member(0).save(folder)
-    with pytest.raises(ValueError, match="has no result"):
+    with pytest.raises(ValueError, match="holds no result"):
         jnn.Result.load(folder)
     assert not (folder / "run.json").exists()
 
@@ -370,7 +395,7 @@ def test_a_result_is_not_loaded_with_another_study(result, tmp_path):
     )
     with pytest.raises(ValueError, match="left over are"):
         jnn.Result.load(folder, other)
-    with pytest.raises(ValueError, match="has no result"):
+    with pytest.raises(ValueError, match="holds no result"):
         jnn.Result.load(tmp_path / "nothing")
 
 
@@ -388,4 +413,4 @@ def test_learning_curves_have_a_line_and_a_band_for_each_setting(result, tmp_pat
     drawn = {line.get_label(): line.get_ydata()[-1] for line in axes.lines}
     final = result.final()["log_loss"].mean(("seed", "fold"))
     np.testing.assert_allclose(drawn["learning_rate=0.1"], final.sel(learning_rate=0.1), rtol=1e-6)
-    assert plots.save(figure, tmp_path / "curves.png").stat().st_size > 5000
+    assert plots.write(figure, tmp_path / "curves.png").stat().st_size > 5000

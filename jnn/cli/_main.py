@@ -141,19 +141,19 @@ def _show_finished(folder: pathlib.Path) -> None:
     finish(folder)
     result = Result.load(folder)
     if not (folder / "curves.png").exists():
-        plots.save(plots.learning_curves(result), folder / "curves.png")
+        plots.write(plots.learning_curves(result), folder / "curves.png")
     print(result.summary())
 
 
 def predict(command: Predict) -> None:
     """Writes a table of predictions; see `Predict`."""
     from jnn.cli._predict_file import predict_file, usable
-    from jnn.result import Result, read_scores
+    from jnn.result import Result, read_schema, setting_text
 
     _configure_jax()
     made = recipe.command_of(command.folder)
     _check_out(command, made)
-    study = recipe.study_of(made, read_scores(command.folder).attrs)
+    study = recipe.study_of(made, read_schema(command.folder))
     result = Result.load(command.folder, study)
     setting = result.best().setting if command.members == "best" else {}
     chosen, diverged = usable(result.select(**setting) if setting else result)
@@ -161,7 +161,7 @@ def predict(command: Predict) -> None:
     count = predict_file(
         chosen, command.rows, command.out, batch=command.batch, separator=separator
     )
-    named = ", ".join(f"{k}={v:g}" for k, v in setting.items())
+    named = setting_text(setting)
     print(
         f"{count} rows by {len(chosen.members)} members{' of ' + named if named else ''}: {command.out}"
     )
@@ -300,7 +300,7 @@ def _train(
     choice = result.best()
     if choice.setting:
         console.print(f"best: {choice}", highlight=False, soft_wrap=True)
-    plots.save(plots.learning_curves(result), folder / "curves.png")
+    plots.write(plots.learning_curves(result), folder / "curves.png")
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     console.print(f"{seconds}, in all {time.perf_counter() - begun:.1f} s")
     console.print(

@@ -1,9 +1,8 @@
 """From rows in a file to predictions in a file, a batch at a time: `jnn predict RESULT new.csv`."""
 
 import itertools
-import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,9 @@ from jnn.data._read_text import lines_of
 from jnn.result import (
     Prediction,
     Result,
+    Schema,
     check_batch,
-    encoding_of,
-    is_windowed,
-    reads_texts,
-    row_of,
+    encoding_for,
 )
 
 if TYPE_CHECKING:
@@ -94,12 +91,12 @@ def _tables(
     result: Result, path: pathlib.Path, batch: int, separator: str | None
 ) -> "Iterator[pandas.DataFrame]":
     """What is written, a piece at a time."""
-    about = result.scores.attrs
-    if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
+    schema = result.schema
+    if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _forecast(result, path, separator)
         return
     count = 0  # of the rows that were read before
-    for rows in _read(path, batch, separator, about):
+    for rows in _read(path, batch, separator, schema):
         predictions = result.predictions(rows, batch=batch)
         for first, piece in zip(
             _checks(rows, batch, count, path), predictions, strict=False
@@ -111,7 +108,7 @@ def _tables(
 
 
 def _read(
-    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
 ) -> Iterator[Any]:
     """The rows of a file in pieces, as arrays or texts; those of an array are one piece that stays on disk."""
     if not path.is_file():
@@ -119,12 +116,12 @@ def _read(
             f"wanted a file with rows to predict, but there is none at {path}; check the path"
         )
     suffix = uncompressed(path).suffix.lower()
-    if suffix == ".txt" and reads_texts(about):
+    if suffix == ".txt" and schema.reads_texts:
         yield _read_lines(path)
     elif path.suffix.lower() == ".npy":
         yield _read_array(path)
     elif suffix in (".csv", ".tsv", ".txt"):
-        yield from _read_table(path, batch, separator, about)
+        yield from _read_table(path, batch, separator, schema)
     else:
         raise ValueError(
             f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them"
@@ -150,11 +147,11 @@ def _read_lines(path: pathlib.Path) -> list[str]:
 
 
 def _read_table(
-    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
 ) -> Iterator[np.ndarray]:
     """The rows of a table as they were made in training; texts and categories are taken as they are written."""
     names = read_header(path, separator)
-    encoding = encoding_of(about, names)
+    encoding = encoding_for(schema, names)
     if isinstance(encoding, TextEncoding):
         text = names
     else:
@@ -206,9 +203,9 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
     """A line for each step that follows the last row of a table."""
     import pandas
 
-    about = result.scores.attrs
-    (length, channels), _ = row_of(about, "x")
-    values, names = read_series(path, json.loads(about["feature_names"]), separator)
+    schema = result.schema
+    length, channels = schema.x.shape
+    values, names = read_series(path, schema.feature_names, separator)
     if len(values) < length or values.shape[1] != channels:
         raise ValueError(
             f"wanted at least {length} steps of {channels} channels to go on from, but {path} has {len(values)} of "
@@ -231,14 +228,14 @@ def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":
     """A line for each row."""
     import pandas
 
-    about = result.scores.attrs
-    names = json.loads(about["target_names"])
+    schema = result.schema
+    names = schema.target_names
     if not hasattr(piece.mean, "ndim"):
         raise ValueError(
             f"wanted one array per row, but the model gives a {type(piece.mean).__name__}; use Result.predict"
         )
     mean, std = (a.reshape(len(a), -1) for a in (piece.mean, piece.std))
-    if about["task"] == "classification":
+    if schema.task == "classification":
         if piece.mean.ndim != 2:
             raise ValueError(
                 f"wanted one class per row, but the model gives {piece.mean.shape[1:]}; use Result.predict from Python"

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import optax
@@ -13,7 +13,7 @@ from jnn import losses, metrics
 from jnn.data import Dataset, load
 from jnn.preprocess import identity, standardize, standardize_channels
 from jnn.recipes import _families as families
-from jnn.result import is_windowed, row_of, vocabulary_of
+from jnn.result import Schema, vocabulary_of
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
 _Positional = tyro.conf.Positional
@@ -110,15 +110,15 @@ def make_study(command: Run, about: families.About, task: str) -> Study:
     )
 
 
-def study_of(command: Run, attributes: Mapping[str, Any]) -> Study:
-    """The study that a saved result was made by, from its command and the attributes of its scores."""
-    (shape, _), (target, _) = (row_of(attributes, name) for name in ("x", "y"))
-    is_labels = attributes["task"] == "classification"
-    outputs = int(attributes["classes"]) if is_labels else math.prod(target)
-    vocabulary = int(attributes["vocabulary"])
-    kind = _kind(shape, vocabulary > 0, is_windowed(attributes))
-    about = families.About(str(attributes["data"]), kind, shape, target, outputs, vocabulary)
-    return make_study(command, about, attributes["task"])
+def study_of(command: Run, schema: Schema) -> Study:
+    """The study that a saved result was made by, from its command and its schema."""
+    is_labels = schema.task == "classification"
+    outputs = schema.classes if is_labels else math.prod(schema.target_shape)
+    kind = _kind(schema.x.shape, schema.vocabulary > 0, schema.is_windowed)
+    about = families.About(
+        schema.data, kind, schema.x.shape, schema.target_shape, outputs, schema.vocabulary
+    )
+    return make_study(command, about, schema.task)
 
 
 def about_data(data: Dataset) -> families.About:

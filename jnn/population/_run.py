@@ -96,9 +96,7 @@ def run(
         progress, seconds, plan = _train_all(job, plan, kept=kept)
         timing = {"compile": seconds, "total": time.perf_counter() - begun}
         timing["run"] = timing["total"] - seconds
-        result = Result.of(study, data, members, arrays, progress, timing, str(plan))
-        if rows is not None:
-            result.scores.attrs["train_rows"] = float(rows)
+        result = Result.of(study, data, members, arrays, progress, timing, str(plan), rows)
         if keeper:
             result.save(directory)
             keeper.clear()
