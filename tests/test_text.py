@@ -118,7 +118,7 @@ def test_a_text_that_says_pad_is_no_padding():
 
 def test_a_text_that_is_none_is_one_sentence():
     with pytest.raises(
-        ValueError, match=r"wanted texts, got None \(NoneType\) at texts\[1\]: drop such rows"
+        TypeError, match=r"all be text, got None \(NoneType\) at texts\[1\]\. Drop such rows"
     ):
         Dataset.from_texts(["a", None], [0, 1])
 
@@ -161,7 +161,7 @@ def test_a_vocabulary_may_come_from_other_texts_and_rows_be_cut():
 
 
 def test_fewer_labels_than_texts_are_one_sentence():
-    with pytest.raises(ValueError, match="wanted one row of y for each of the 3 rows of x"):
+    with pytest.raises(ValueError, match="y must have one row for each of the 3 rows of x"):
         Dataset.from_texts(TEXTS, [0, 1])
-    with pytest.raises(ValueError, match="wanted one row of texts for each of the 3 rows of x"):
+    with pytest.raises(ValueError, match="texts must have one row for each of the 3 rows of x"):
         Dataset(np.zeros((3, 1)), np.array([0, 1, 0]), "classification", texts=TEXTS[:2])

@@ -142,10 +142,9 @@ def test_a_forecast_is_drawn_with_its_past_and_a_band_for_each_ensemble():
 
 
 WRONG = [
-    (lambda: jnn.Dataset.from_series(SERIES[:, 0], 3, 1), "wanted a series"),
+    (lambda: jnn.Dataset.from_series(SERIES[:, 0], 3, 1), "A series must be of shape"),
     (lambda: jnn.Dataset.from_series(SERIES, 58, 3), "fit the series"),
-    (lambda: jnn.Dataset.from_tokens(SERIES[:, 0], 3), "token ids"),
-    (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "wanted labels from 0 to 2"),
+    (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "labels from 0 to 2"),
     (lambda: jnn.run(study(), DATA, jnn.folds(3, kind="plain")), "folds in time for windows"),
     (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
     (
@@ -160,3 +159,8 @@ WRONG = [
 def test_what_is_no_series_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_token_ids_are_integers():
+    with pytest.raises(TypeError, match="Token ids must be integers, got x of type float32"):
+        jnn.Dataset.from_tokens(SERIES[:, 0], 3)

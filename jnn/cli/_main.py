@@ -238,7 +238,7 @@ def list_data() -> None:
         "task",
         "rows",
         "shape",
-        "licence",
+        "license",
         "here",
         box=box.SIMPLE,
         padding=(0, 0),
@@ -247,7 +247,7 @@ def list_data() -> None:
     for d in describe():
         shape = "x".join(map(str, d.shape))
         place = "yes" if d.is_available else "fetch" if d.can_be_fetched else "no"
-        table.add_row(d.name, d.task, str(d.rows), shape, d.licence, place)
+        table.add_row(d.name, d.task, str(d.rows), shape, d.license, place)
     Console().print(table)
 
 

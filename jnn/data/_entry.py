@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     rows: int
     shape: tuple[int, ...]
     source: str
-    licence: str
+    license: str
     forms: tuple[
         Form, ...
     ]  # the first one that is there is read; else the first one that has addresses is fetched

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jnn.data._dataset import Dataset, Split
+from jnn.data._dataset import Dataset, PublishedSplit
 
 _ADULT_COLUMNS = (
     *(
@@ -111,5 +111,5 @@ def read_airline_passengers(path: Path, lags: int = 12) -> Dataset:
     )
 
 
-def _first_and_rest(train: int, rows: int) -> Split:
+def _first_and_rest(train: int, rows: int) -> PublishedSplit:
     return np.arange(train), np.arange(train, rows)

@@ -39,7 +39,7 @@ class Description(NamedTuple):
     rows: int
     shape: tuple[int, ...]
     source: str
-    licence: str
+    license: str
     is_available: bool
     can_be_fetched: bool
 
@@ -69,7 +69,7 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
             f"wanted the options {list(entry.options) or 'none'} for {name!r}, got {unknown}: leave them"
         )
     dataset = _read(name, entry, options)
-    facts = {"name": name, "source": dataset.source or entry.source, "licence": entry.licence}
+    facts = {"name": name, "source": dataset.source or entry.source, "license": entry.license}
     return _part(dataclasses.replace(dataset, **facts), split)
 
 
@@ -96,13 +96,13 @@ def names() -> tuple[str, ...]:
 
 
 def describe() -> tuple[Description, ...]:
-    """Each known data set with its task, size, source, licence, whether it is here and whether it can be fetched."""
+    """Each known data set with its task, size, source, license, whether it is here and whether it can be fetched."""
 
     def line(name: str, e: Entry) -> Description:
         is_available = bool(e.fallback) or _present(e) is not None
         can_be_fetched = any(form.files and _has_addresses(form) for form in e.forms)
         return Description(
-            name, e.task, e.rows, e.shape, e.source, e.licence, is_available, can_be_fetched
+            name, e.task, e.rows, e.shape, e.source, e.license, is_available, can_be_fetched
         )
 
     return tuple(line(name, entry) for name, entry in CATALOG.items())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jnn.data._dataset import Dataset, Split
+from jnn.data._dataset import Dataset, PublishedSplit
 from jnn.data._text import CharTokenizer
 
 _NO_LIBRARY = {
@@ -92,12 +92,12 @@ def _text(text: str, tokenizer: CharTokenizer, train: int, length: int) -> Datas
     return Dataset.from_tokens(tokenizer.encode(text), length, **kept)
 
 
-def _before_and_after(border: int, time: int, span: int) -> Split:
+def _before_and_after(border: int, time: int, span: int) -> PublishedSplit:
     """Windows that end before the border, and those that begin after it; those across it are left out."""
     return np.arange(max(0, border - span + 1)), np.arange(border, max(border, time - span + 1))
 
 
-def _in_time(ends: list[int], length: int, horizon: int) -> Split:
+def _in_time(ends: list[int], length: int, horizon: int) -> PublishedSplit:
     """The windows whose targets lie in each of consecutive parts; those of the first part also have their inputs."""
     begins = [0, *(end - length for end in ends[:-1])]
     return tuple(np.arange(a, b - length - horizon + 1) for a, b in zip(begins, ends, strict=True))

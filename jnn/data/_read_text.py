@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jnn.data._dataset import Dataset, Split
+from jnn.data._dataset import Dataset, PublishedSplit
 from jnn.data._text import Tokenizer, WordTokenizer
 
 _SENTIMENT = ("negative", "positive")
@@ -105,7 +105,7 @@ def _glue_sst2(train: bytes, dev: bytes, **options) -> Dataset:
 
 def _ag_news(
     rows: list[tuple[str, int]],
-    splits: tuple[Split, ...],
+    splits: tuple[PublishedSplit, ...],
     tokenizer: Tokenizer | None = None,
     length: int | None = 128,
 ) -> Dataset:
@@ -118,7 +118,7 @@ def _ag_news(
 def _dataset(
     rows: list[tuple[str, int]],
     names: tuple[str, ...],
-    splits: tuple[Split, ...],
+    splits: tuple[PublishedSplit, ...],
     tokenizer: Tokenizer | None = None,
     length: int | None = None,
 ) -> Dataset:
@@ -139,6 +139,6 @@ def _news(path: Path) -> list[tuple[str, int]]:
     return [(" ".join(parts).replace("\\", " ").lower(), int(label) - 1) for label, *parts in table]
 
 
-def _consecutive(counts: Sequence[int]) -> tuple[Split, ...]:
+def _consecutive(counts: Sequence[int]) -> tuple[PublishedSplit, ...]:
     """One split whose parts follow each other."""
     return (tuple(np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])),)
