@@ -1,15 +1,20 @@
-"""Results: named axes, tables with honest intervals, choices that do not flatter, and folders that give them back."""
+"""Results: named axes, honest intervals, choices that do not flatter, joined and saved results."""
 
+import copy
 import dataclasses
 import functools
+import json
+import pathlib
 
 import numpy as np
 import optax
+import pandas
 import pytest
 import xarray
 
 import jnn
 from jnn import plots, stats
+from jnn.engine import resident
 from jnn.result import (
     Result,
     RowSpec,
@@ -17,30 +22,19 @@ from jnn.result import (
     choose,
     compare,
     make_summary,
+    prepare_rows,
     read_schema,
     shared_test_rows,
 )
+from jnn.result._schema import digest_of
 from jnn.result._table import matches
-
-IRIS = jnn.data.load("iris")
-MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
-
-
-def study():
-    return jnn.Study(
-        model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.1),
-        loss=jnn.losses.softmax_cross_entropy,
-        optimizer=lambda h: optax.adam(h.learning_rate),
-        metrics={"accuracy": jnn.metrics.accuracy, "log_loss": jnn.metrics.log_loss},
-        epochs=3,
-        batch_size=16,
-        inputs=jnn.preprocess.standardize,
-    )
+from tests.studies import IRIS
+from tests.trained import iris_result, iris_study, linear_result
 
 
 @pytest.fixture(scope="module")
 def result():
-    return jnn.run(study(), IRIS, MEMBERS)
+    return iris_result()
 
 
 def scores(values, **more):
@@ -352,7 +346,7 @@ def test_members_that_patience_has_ended_stay_in_the_learning_curves():
 
 
 def test_a_saved_result_is_the_same_again(result, tmp_path):
-    made = study()
+    made = iris_study()
     folder = result.save(tmp_path / "result")
     again = jnn.Result.load(folder, made)
     xarray.testing.assert_identical(again.scores, result.scores)
@@ -414,3 +408,268 @@ def test_learning_curves_have_a_line_and_a_band_for_each_setting(result, tmp_pat
     final = result.final()["log_loss"].mean(("seed", "fold"))
     np.testing.assert_allclose(drawn["learning_rate=0.1"], final.sel(learning_rate=0.1), rtol=1e-6)
     assert plots.write(figure, tmp_path / "curves.png").stat().st_size > 5000
+
+
+SAVED = pathlib.Path(__file__).parent / "fixtures" / "results_0_1"
+
+
+def study_of_version_0_1(model, loss, **settings):
+    return jnn.Study(
+        model,
+        loss,
+        lambda h: optax.adam(h.learning_rate),
+        hyper={"learning_rate": 0.01},
+        epochs=2,
+        batch_size=8,
+        inputs=jnn.preprocess.standardize,
+        **settings,
+    )
+
+
+def test_a_classification_that_version_0_1_saved_is_loaded_and_predicts_the_same():
+    network = functools.partial(jnn.models.MLP, 4, (3,), 3)
+    made = study_of_version_0_1(network, jnn.losses.softmax_cross_entropy)
+    loaded = Result.load(SAVED / "iris", made)
+    mean = np.load(SAVED / "iris" / "mean.npy")
+    np.testing.assert_allclose(loaded.predict(IRIS.x[:5]).mean, mean, rtol=1e-5)
+    assert loaded.schema.x == RowSpec((4,), "float32") and loaded.schema.classes == 3
+    assert loaded.schema.target_names == IRIS.target_names
+    assert loaded.higher_is_better("accuracy in %") and not loaded.higher_is_better("loss")
+    assert "2 seeds x 2 folds" in str(loaded.summary("accuracy in %"))
+    assert read_schema(SAVED / "iris") == loaded.schema
+
+
+def test_a_table_that_version_0_1_saved_is_encoded_as_it_was_trained():
+    frame = pandas.DataFrame({"town": ["north", "south"], "size": [10.13, 9.87]})
+    made = study_of_version_0_1(
+        functools.partial(jnn.models.MLP, 3, (), 1),
+        jnn.losses.squared_error,
+        targets=jnn.preprocess.standardize,
+        keep="best",
+        validation=0.25,
+    )
+    loaded = Result.load(SAVED / "table", made)
+    first = loaded.predict(frame).mean[0]
+    np.testing.assert_allclose(first, np.load(SAVED / "table" / "mean.npy")[0], rtol=1e-5)
+    folds = loaded.schema.shared_test_rows
+    assert len(folds) == 6 and folds[0] == (True, False, False, True, True, True)
+    assert loaded.schema.keep == "best" and loaded.schema.train_rows == 12
+
+
+def test_a_forecast_that_version_0_1_saved_takes_windows():
+    network = functools.partial(jnn.models.NLinear, 6, 2)
+    loaded = Result.load(SAVED / "series", study_of_version_0_1(network, jnn.losses.squared_error))
+    series = np.sin(np.arange(40)).round(3)[:, None]
+    windows = jnn.Dataset.from_series(series, 6, 2).x[np.arange(3)]
+    mean = np.load(SAVED / "series" / "mean.npy")
+    np.testing.assert_allclose(loaded.predict(windows).mean, mean, rtol=1e-5)
+    assert loaded.schema.is_windowed and loaded.schema.x == RowSpec((6, 1), "float32", (0, 8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        IRIS,
+        jnn.Dataset.from_series(np.arange(20.0)[:, None], 4, 2),
+        jnn.Dataset.from_texts(["so bad", "good film"], ["no", "yes"]),
+        jnn.Dataset.from_dataframe(pandas.DataFrame({"a": ["x", "y"] * 4, "b": range(8)}), "b"),
+    ],
+    ids=lambda data: data.name,
+)
+def test_a_schema_is_the_same_after_json(data):
+    schema = Schema.of_data(data, data, shared_test_rows=((True, True), (True, True)))
+    again = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    assert again == schema and again.encoding == data.encoding
+
+
+def test_texts_of_a_tokenizer_that_is_not_saved_are_refused_when_they_are_predicted():
+    words = jnn.data.WordTokenizer(("a", "b"))
+    own = type("Own", (), {"size": 4, "encode": words.encode, "to_json": words.to_json})()
+    schema = dataclasses.replace(
+        SCHEMA, x=RowSpec((2,), "int32"), encoding=jnn.data.TextEncoding("text", own, 2)
+    )
+    again = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    with pytest.raises(ValueError, match="tokenizer Own"):
+        prepare_rows(["a b"], again)
+
+
+def test_joined_results_are_their_members_one_after_the_other():
+    first, second = iris_result(), linear_result()
+    joined = Result.concat([first, second], architecture=["mlp", "linear"])
+    assert len(joined.members) == 36
+    assert joined.members.columns()["architecture"].tolist() == ["mlp"] * 24 + ["linear"] * 12
+    assert "architecture" not in joined.members.numbers()
+    x = IRIS.x[:5]
+    members = joined.predict(x).members
+    np.testing.assert_array_equal(members[:24], first.predict(x).members)
+    np.testing.assert_array_equal(members[24:], second.predict(x).members)
+    alone = joined.member(30).predict(x)
+    np.testing.assert_allclose(alone.members[0], members[30], rtol=1e-5, atol=1e-6)
+    mixed = joined.take(np.array([30, 2, 25]))
+    np.testing.assert_allclose(mixed.predict(x).members, members[[30, 2, 25]], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="2 studies"):
+        _ = joined.trained
+
+
+def test_a_setting_of_text_is_a_column_of_the_summary_and_singles_out_members():
+    first, second = iris_result(), linear_result()
+    joined = Result.concat([first, second], architecture=["mlp", "linear"])
+    rows = joined.summary().rows
+    assert [row.setting["architecture"] for row in rows] == ["mlp", "mlp", "linear"]
+    for row, mine in zip(rows, (*first.summary().rows, *second.summary().rows), strict=True):
+        assert row.intervals == mine.intervals
+    assert "linear" in str(joined.summary()) and "architecture=" in str(joined.best())
+    chosen = joined.select(architecture="linear")
+    np.testing.assert_array_equal(chosen.final()["loss"], second.final()["loss"].values.ravel())
+    difference = joined.compare(
+        {"architecture": "mlp", "learning_rate": 0.1}, {"architecture": "linear"}, "loss"
+    ).difference
+    mlp = first.final()["loss"].sel(learning_rate=0.1).values
+    linear = second.final()["loss"].values[..., 0]
+    assert difference.mean == pytest.approx((mlp - linear).mean(), rel=1e-5)
+    with pytest.raises(TypeError, match="architecture holds text"):
+        joined.select(architecture=1)
+    labels = [line.get_label() for line in plots.learning_curves(joined).axes[0].lines]
+    assert "learning_rate=0.1, architecture=linear" in labels
+
+
+def test_joined_members_end_with_their_own_last_epoch():
+    first, second = iris_result(), linear_result()
+    joined = Result.concat([first, second], architecture=["mlp", "linear"])
+    assert joined.scores.sizes["epoch"] == 4
+    assert np.isnan(joined.scores["loss"].sel(epoch=4)[:24]).all()
+    final = joined.final()["loss"].values
+    np.testing.assert_array_equal(final[:24], first.final()["loss"].values.ravel())
+    np.testing.assert_array_equal(final[24:], second.final()["loss"].values.ravel())
+
+
+def test_joined_results_are_saved_and_loaded_with_the_studies_of_their_parts(tmp_path):
+    first, second = iris_result(), linear_result()
+    joined = Result.concat([first, second], architecture=["mlp", "linear"])
+    folder = joined.save(tmp_path)
+    again = Result.load(folder, [first.study, second.study])
+    xarray.testing.assert_identical(again.scores, joined.scores)
+    assert again.schema == joined.schema and str(again.summary()) == str(joined.summary())
+    x = IRIS.x[:5]
+    np.testing.assert_array_equal(again.predict(x).mean, joined.predict(x).mean)
+    assert len(Result.load(folder).parts) == 2
+    with pytest.raises(ValueError, match="2 studies, got 1"):
+        Result.load(folder, first.study)
+
+
+def test_parts_of_one_study_are_stacked():
+    result = iris_result()
+    places = np.arange(24)
+    parts = [result.take(places[:10]), result.take(places[10:])]
+    joined = Result.concat(parts)
+    np.testing.assert_array_equal(joined.predict(IRIS.x).mean, result.predict(IRIS.x).mean)
+    assert len(joined.parts) == 1
+    assert str(joined.summary()) == str(result.summary())
+
+
+def with_members(result, study, **columns):
+    """A result whose members are said to have these columns and to be of this study."""
+    seeds = jnn.seeds(3) * jnn.folds(4)
+    table = seeds.columns() | columns
+    members = jnn.Members({"member": {"member": np.arange(12), **table}}, seeds.split)
+    part = dataclasses.replace(result.take(np.arange(12)).parts[0], study=study)
+    return dataclasses.replace(result.take(np.arange(12)), members=members, parts=(part,))
+
+
+def test_a_number_that_some_members_lack_is_that_of_their_study_or_none():
+    fixed = with_members(linear_result(), iris_study(hyper={"learning_rate": 0.5}))
+    numbers = {"learning_rate": np.full(12, 0.1), "weight_decay": np.full(12, 0.2)}
+    joined = Result.concat([fixed, with_members(linear_result(), iris_study(), **numbers)])
+    columns = joined.members.columns()
+    assert columns["learning_rate"].tolist() == [0.5] * 12 + [0.1] * 12
+    np.testing.assert_array_equal(columns["weight_decay"], [np.nan] * 12 + [0.2] * 12)
+    assert [row.members for row in joined.summary().rows] == [12, 12]
+    assert len(joined.select(weight_decay=np.nan).members) == 12
+    assert "weight_decay" not in str(Result.concat([fixed]).summary())
+
+
+def test_results_that_cannot_be_paired_are_not_joined():
+    result = iris_result()
+    few = result.member(0)
+    other_rows = dataclasses.replace(few, schema=dataclasses.replace(few.schema, digest="other"))
+    other_folds = dataclasses.replace(few, schema=dataclasses.replace(few.schema, split="5 folds"))
+    other_data = dataclasses.replace(few, schema=dataclasses.replace(few.schema, data="wine"))
+    other_scores = dataclasses.replace(few, scores=few.scores.drop_vars("log_loss"))
+    for other, words in (
+        (other_rows, "same rows"),
+        (other_folds, "same rows"),
+        (other_data, "same data"),
+        (other_scores, "same scores"),
+        (few, "comes twice"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Result.concat([few, other])
+    for settings, words in (
+        ({"kind": ["a"]}, "one value for each"),
+        ({"learning_rate": [1, 2]}, "has a meaning"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Result.concat([few, few], **settings)
+    for results in ([few, 3], [few, few.scores]):
+        with pytest.raises(TypeError, match="list of results"):
+            Result.concat(results)
+
+
+def test_folds_of_other_rows_have_another_digest():
+    digests = [
+        digest_of(resident(iris_study(), IRIS, jnn.folds(2, seed=seed) * jnn.seeds(count)))
+        for seed, count in ((0, 1), (0, 2), (1, 1))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_result_shows_itself_in_some_lines():
+    text = repr(iris_result())
+    assert len(text.splitlines()) < 12
+    assert "24 members = 3 seed x 4 fold x 2 learning_rate" in text
+    for words in ("iris", "classification, 3 classes", "MLP", "accuracy", "n=12", "seconds"):
+        assert words in text
+    assert "12 members: 3 seeds x 4 folds, 1 setting" in repr(linear_result().take(range(12)))
+    assert repr(iris_result().summary()) == str(iris_result().summary())
+    assert repr(iris_result().predict(IRIS.x[:2])).startswith(
+        "Prediction(members=float32[24, 2, 3]"
+    )
+    assert repr(iris_result().best()).startswith("Choice(learning_rate=")
+
+
+def test_html_of_a_result_is_escaped():
+    result = iris_result()
+    named = dataclasses.replace(
+        result,
+        schema=dataclasses.replace(result.schema, data="<b>iris</b>"),
+        scores=result.scores.rename(accuracy="<i>"),
+    )
+    for shown in (named._repr_html_(), named.summary()._repr_html_()):
+        assert "<table>" in shown and "<b>" not in shown and "<i>" not in shown
+        assert "&lt;b&gt;iris" in shown
+
+
+@pytest.mark.parametrize("other", [copy.copy, copy.deepcopy])
+def test_a_copied_result_predicts_the_same(other):
+    result = iris_result()
+    again = other(result)
+    x = IRIS.x[:3]
+    np.testing.assert_array_equal(again.predict(x).members, result.predict(x).members)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), jnn.storage.atomic_path(path) as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
+
+
+def test_a_tree_is_not_mistaken_for_a_data_set_or_a_result(tmp_path):
+    with pytest.raises(ValueError, match=r"jnn\.data\.load\('digits'\)"):
+        jnn.load("digits")
+    with pytest.raises(ValueError, match=r"jnn\.Result\.load"):
+        jnn.load(iris_result().member(0).save(tmp_path / "result"))
+    with pytest.raises(TypeError, match=r"jnn\.load\('tree', like\)"):
+        jnn.load("tree")

@@ -2,31 +2,30 @@
 
 import functools
 
-import optax
-
 import jnn
+from tests.studies import IRIS, study
 
-IRIS = jnn.data.load("iris")
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
 
 
 def iris_study(hidden=(8,), **settings):
-    """The study whose result is `iris_result()`."""
-    fields = {
+    """The study of `iris_result()`, made anew."""
+    defaults = {
+        "model": functools.partial(jnn.models.MLP, 4, hidden, 3, dropout_rate=0.1),
         "metrics": {"accuracy": jnn.metrics.accuracy, "log_loss": jnn.metrics.log_loss},
-        "epochs": 3,
-        "batch_size": 16,
-        "inputs": jnn.preprocess.standardize,
+        "hyper": {},
     }
-    return jnn.Study(
-        model=functools.partial(jnn.models.MLP, 4, hidden, 3),
-        loss=jnn.losses.softmax_cross_entropy,
-        optimizer=lambda h: optax.adam(h.learning_rate),
-        **fields | settings,
-    )
+    return study(**defaults | settings)
 
 
 @functools.cache
 def iris_result():
-    """24 members of two learning rates, trained for three epochs; tests do not change it."""
+    """24 members of two learning rates, trained for three epochs; no test changes it."""
     return jnn.run(iris_study(), IRIS, MEMBERS)
+
+
+@functools.cache
+def linear_result():
+    """12 members without a hidden layer, of one learning rate, trained for four epochs."""
+    members = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.1])
+    return jnn.run(iris_study(hidden=(), epochs=4), IRIS, members)

@@ -28,6 +28,7 @@ def concatenate(
     """Join the members of several results; see `jnn.Result.concat`."""
     _check_settings(len(contents), settings, contents)
     schema = _joined_schema([content.schema for content in contents])
+    _check_scores([content.scores for content in contents])
     members = _joined_members(contents, settings)
     scores = _joined_scores([content.scores for content in contents], members)
     timing: collections.Counter[str] = collections.Counter()
@@ -141,37 +142,41 @@ def _joined_column(name: str, pieces: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _check_distinct(columns: Columns) -> None:
-    """No member may come twice: its repetition would count as a new seed."""
-    flat = {name: column for name, column in columns.items() if column.ndim == 1}
-    labels = list(zip(*(column.tolist() for column in flat.values()), strict=True))
-    count = len(next(iter(columns.values()))) if columns else 2
-    repeated = collections.Counter(map(str, labels)).most_common(1)
-    if not columns or repeated[0][1] > 1:
-        first = repeated[0][0] if repeated else f"{count} members without columns"
+    """Check that no member comes twice: its repetition would count as a new seed."""
+    names = [name for name, column in columns.items() if column.ndim == 1]
+    labels = zip(*(map(str, columns[name].tolist()) for name in names), strict=True)
+    counts = collections.Counter(labels)
+    label, count = counts.most_common(1)[0] if counts else ((), 2)
+    if count > 1:
+        member = ", ".join(f"{name}={value}" for name, value in zip(names, label, strict=True))
         raise ValueError(
-            f"Results can be joined if no member comes twice, got {first} for {list(flat)} more "
-            "than once. Name what differs, e.g. Result.concat([a, b], architecture=['mlp', 'cnn'])."
+            "Results can be joined if no member comes twice, got the member with "
+            f"{member or 'no setting'} more than once. Name what differs, e.g. "
+            "Result.concat([a, b], architecture=['mlp', 'cnn'])."
         )
+
+
+def _check_scores(parts: Sequence["xarray.Dataset"]) -> None:
+    """Check that all results have the same scores, of the same shapes."""
+    names = [set(map(str, scores.data_vars)) - set(EPOCH_NOTES) for scores in parts]
+    if missing := sorted(set.union(*names) - set.intersection(*names)):
+        raise ValueError(
+            f"Results can be joined if they have the same scores, got {missing} in some alone. "
+            "Train them with the same metrics, validation and test rows."
+        )
+    for axis in {str(d) for scores in parts for d in scores.dims} - {"member", "epoch"}:
+        if len({scores.sizes[axis] for scores in parts}) > 1:
+            raise ValueError(f"Results can be joined if {axis} has one length in all of them.")
 
 
 def _joined_scores(parts: Sequence["xarray.Dataset"], members: Members) -> "xarray.Dataset":
     """Return the scores on one axis `member`; NaN after the last epoch of each member."""
     import xarray
 
-    names = [set(map(str, scores.data_vars)) - set(EPOCH_NOTES) for scores in parts]
-    everywhere = set.intersection(*names)
-    if missing := sorted(set.union(*names) - everywhere):
-        raise ValueError(
-            f"Results can be joined if they have the same scores, got {missing} in some alone. "
-            "Train them with the same metrics, validation and test rows."
-        )
     has_notes = len({scores.sizes["epoch"] for scores in parts}) > 1 or any(
         note in scores for scores in parts for note in EPOCH_NOTES
     )
     flat = [_with_last_epoch(scores) if has_notes else scores for scores in parts]
-    for axis in {str(d) for scores in flat for d in scores.dims} - {"member", "epoch"}:
-        if len({scores.sizes[axis] for scores in flat}) > 1:
-            raise ValueError(f"Results can be joined if {axis} has one length in all of them.")
     joined = xarray.concat(
         [scores.drop_vars(_member_coordinates(scores)) for scores in flat],
         dim="member",
