@@ -26,6 +26,7 @@ from jnn.result import (
     read_schema,
     shared_test_rows,
 )
+from jnn.result._plots import _with_ended_members
 from jnn.result._schema import digest_of
 from jnn.result._table import matches
 from tests.studies import IRIS
@@ -340,7 +341,7 @@ def test_members_that_patience_has_ended_stay_in_the_learning_curves():
     made = xarray.Dataset(
         {"accuracy": (("rate", "epoch"), values), "best_epoch": ("rate", [2, 4])}, coordinates
     )
-    filled = plots._with_ended_members(made, "accuracy")["accuracy"].values
+    filled = _with_ended_members(made, "accuracy")["accuracy"].values
     assert filled[0].tolist() == [0.5, 0.9, 0.9, 0.9]
     assert filled[1].tolist() == [0.1, 0.2, 0.3, 0.4]
 
@@ -635,6 +636,19 @@ def test_a_result_shows_itself_in_some_lines():
         "Prediction(members=float32[24, 2, 3]"
     )
     assert repr(iris_result().best()).startswith("Choice(learning_rate=")
+
+
+def test_a_forest_has_a_point_and_an_interval_for_each_setting_best_first():
+    result = iris_result()
+    (axes,) = result.plot.forest("log_loss").figure.axes
+    points, _, (bars,) = axes.containers[0]
+    intervals = [row.intervals["log_loss"] for row in result.summary("log_loss").rows]
+    intervals.sort(key=lambda interval: interval.mean)
+    np.testing.assert_allclose(points.get_xdata(), [i.mean for i in intervals])
+    ends = [segment[:, 0] for segment in bars.get_segments()]
+    np.testing.assert_allclose(ends, [(i.low, i.high) for i in intervals])
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert sorted(labels) == ["learning_rate=0.003", "learning_rate=0.1"]
 
 
 def test_html_of_a_result_is_escaped():

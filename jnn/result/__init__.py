@@ -2,6 +2,7 @@
 
 from jnn.result._files import read_schema, read_scores
 from jnn.result._load import load_tree
+from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
 from jnn.result._result import Result
 from jnn.result._rows import encoding_for, prepare_rows
@@ -25,6 +26,9 @@ __all__ = [
     "choose",
     "compare",
     "encoding_for",
+    "forecast",
+    "forest",
+    "learning_curves",
     "load_tree",
     "make_summary",
     "metric_of",
@@ -34,4 +38,5 @@ __all__ = [
     "setting_text",
     "shared_test_rows",
     "vocabulary_of",
+    "write_figure",
 ]

@@ -112,7 +112,7 @@ def make_answer(study: Study, schema: Schema) -> Predict:
 
 def make_outputs(study: Study, schema: Schema) -> Predict:
     """Make `outputs(trained, x)`: the model's outputs in the targets' units; see `make_answer`."""
-    predict = make_predict(study, schema.target_shape)
+    predict = make_predict(study, None if schema.y is None else schema.y.shape)
 
     def outputs(trained: Any, x: jax.Array) -> Any:
         state = State(trained.params, trained.model_state, None, *trained[2:], None, None)

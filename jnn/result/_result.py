@@ -14,6 +14,7 @@ import numpy as np
 from jnn.engine import Data, Progress
 from jnn.result._concat import concatenate
 from jnn.result._files import Content, read_result, write_result
+from jnn.result._plots import Plots
 from jnn.result._predict import (
     Part,
     Predict,
@@ -86,7 +87,7 @@ class Result:
         """
         scores = _dataset(study, members, progress)
         if train_rows is None:
-            train_rows = np.mean(arrays.train.count)
+            train_rows = float(np.mean(arrays.train.count))
         test_rows = 0.0 if arrays.test is None else float(np.mean(arrays.test.count))
         schema = Schema.of_data(
             data,
@@ -190,6 +191,11 @@ class Result:
             metric: Score to compare; by default the first on held-out rows.
         """
         return compare(self.final(), self.schema, a, b, metric)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the result: `plot.curves()`, `plot.forest()`."""
+        return Plots(self)
 
     def higher_is_better(self, metric: str) -> bool:
         """Return whether a higher value of this score is better."""
@@ -369,12 +375,13 @@ class Result:
         return Content(self.scores, self.schema, self.members, self.parts, self.timing)
 
     def _only_part(self) -> Part:
-        if len(self.parts) > 1:
+        part, *others = self.parts
+        if others:
             raise ValueError(
                 f"This result joins members of {len(self.parts)} studies, whose arrays differ in "
                 "structure. Select the members of one, or use result.parts."
             )
-        return self.parts[0]
+        return part
 
     def _each(self, make: Callable[[Study, Schema], Predict], x: Any, batch: int) -> Iterator[Any]:
         """Yield every member's answer batch by batch, [members, rows, ...]."""

@@ -54,10 +54,10 @@ class Schema:
 
     Attributes:
         data: Name of the data set.
-        task: "classification" or "regression".
+        task: "classification", "regression", or "unsupervised".
         x: Form of a row of x.
         y: Form of a row of y; None for data without targets.
-        classes: Number of classes; 0 for a regression.
+        classes: Number of classes; 0 for other tasks.
         vocabulary: Number of token ids; 0 where rows hold numbers.
         encoding: How a table, or texts, became rows; None for arrays.
         feature_names: Names of the features or channels, where they are known.
