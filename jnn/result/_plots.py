@@ -42,12 +42,12 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         metric: The score to draw; by default the first on held-out rows.
         most: Number of settings to draw; those that end best.
     """
+    figure, axes = _new_figure()
     from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
-    figure, axes = _new_figure()
     for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
         (line,) = axes.plot(epochs, curve.mean, label=setting_text(curve.setting) or metric)
         axes.fill_between(
@@ -144,8 +144,13 @@ class Plots:
 
 
 def _new_figure(height: float = 4.2) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Figures need matplotlib, which is not installed. "
+            "Install it with: pip install 'jnn-jax[plots]'"
+        ) from error
     figure = Figure(figsize=(7, height), layout="constrained")
     return figure, figure.subplots()
 

@@ -201,7 +201,7 @@ def write_program(
     except ImportError:
         raise ImportError(
             "Exporting needs flatbuffers, which is not installed. "
-            "Install it by: pip install 'jnn-jax[export]'"
+            "Install it with: pip install 'jnn-jax[export]'"
         ) from None
     from jax import export
 

@@ -99,7 +99,7 @@ class Members:
         return {
             k: v
             for k, v in self.columns().items()
-            if k not in _COUNTING and not k.endswith("_index") and v.dtype.kind in "fiub"
+            if k not in _COUNTING and not k.endswith("_index")
         }
 
     def _names(self) -> set[str]:
