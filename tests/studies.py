@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import jnn
@@ -28,21 +29,36 @@ def study(**settings):
     return jnn.Study(**(defaults | settings))
 
 
-def linear(outputs, *shape):
+PLAIN = study()
+QUICK = study(epochs=np.int64(1), hyper={"learning_rate": np.float32(0.01)})
+WHOLE = jnn.Plan(1, 1, 5)  # five members of PLAIN at once
+
+
+@functools.cache
+def trained_at_once():
+    """Five members of PLAIN, trained at once on all rows."""
+    return jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=WHOLE)
+
+
+def linear(outputs, *shape, inputs=4):
     """A linear model whose outputs have the shape [rows, *shape]."""
-    return (
-        lambda key: {"w": 0.1 * jax.random.normal(key, (4, outputs)), "b": jnp.zeros(outputs)},
-        lambda params, x: (x @ params["w"] + params["b"]).reshape(-1, *shape),
-    )
+
+    def init(key):
+        kernel = 0.1 * jax.random.normal(key, (inputs, outputs))
+        return {"w": kernel, "b": jnp.zeros(outputs)}
+
+    def apply(params, x):
+        return (x.reshape(-1, inputs) @ params["w"] + params["b"]).reshape(-1, *shape)
+
+    return init, apply
 
 
-def patient(**settings):
-    """A study whose members end at different epochs."""
-    numbers = {
-        "epochs": 12,
-        "patience": 2,
-        "validation": 0.2,
-        "keep": "best",
-        "monitor": "accuracy",
-    }
-    return study(**numbers | {"optimizer": optax.sgd(0.05)} | settings)
+PATIENT = study(  # its members end at different epochs
+    epochs=12,
+    patience=2,
+    validation=0.2,
+    keep="best",
+    monitor="accuracy",
+    optimizer=optax.sgd(0.05),
+)
+PATIENT_PLAN = jnn.Plan(2, 3, 2)

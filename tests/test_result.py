@@ -14,7 +14,7 @@ import xarray
 
 import jnn
 from jnn import plots, stats
-from jnn.engine import resident
+from jnn.engine import fold_data
 from jnn.result import (
     Result,
     RowSpec,
@@ -618,7 +618,7 @@ def test_results_that_cannot_be_paired_are_not_joined():
 
 def test_folds_of_other_rows_have_another_digest():
     digests = [
-        digest_of(resident(iris_study(), IRIS, jnn.folds(2, seed=seed) * jnn.seeds(count)))
+        digest_of(fold_data(iris_study(), IRIS, jnn.folds(2, seed=seed) * jnn.seeds(count)))
         for seed, count in ((0, 1), (0, 2), (1, 1))
     ]
     assert digests[0] == digests[1] != digests[2]

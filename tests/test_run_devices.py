@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import types
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from jnn.population import (
     packed,
 )
 from jnn.population._run import _columns
-from tests.studies import IRIS, patient, study
+from tests.studies import IRIS, PATIENT, PATIENT_PLAN, PLAIN, WHOLE, study, trained_at_once
 
 
 def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
@@ -31,10 +32,9 @@ def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
         return original(made, plan, *rest)
 
-    made, members = study(), jnn.seeds(5)
-    wanted = jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 5))
+    wanted = trained_at_once()
     monkeypatch.setattr(module, "compile_population", small_machine)
-    got = jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 8))
+    got = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=jnn.Plan(1, 1, 8))
     assert [p.width for p in plans][:3] == [8, 4, 2]
     np.testing.assert_allclose(got.scores["train_loss"], wanted.scores["train_loss"], rtol=1e-4)
     assert not is_out_of_memory(ValueError("shapes"))
@@ -43,46 +43,38 @@ def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
 def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
     from jnn.population import _run as module
 
-    made, members, wanted = study(), jnn.seeds(4), []
+    sizes = []
     monkeypatch.setattr(
-        module, "bytes_needed", lambda compiled, plan: wanted.append(plan.size) or plan.size * 10
+        module, "bytes_needed", lambda compiled, plan: sizes.append(plan.size) or plan.size * 10
     )
     monkeypatch.setattr(module, "memory_of", lambda device: 25)
-    assert np.isfinite(
-        jnn.run(made, IRIS, members, plan=jnn.Plan(1, 1, 4)).scores["train_loss"]
-    ).all()
-    assert wanted == [4, 2, 2]
+    result = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=WHOLE)
+    assert np.isfinite(result.scores["train_loss"]).all() and sizes == [5, 2, 2, 2]
     monkeypatch.setattr(module, "memory_of", lambda device: 5)
     with pytest.raises(ValueError, match="wanted memory for one member"):
-        jnn.run(made, IRIS, members)
+        jnn.run(PLAIN, IRIS, jnn.seeds(1), plan=jnn.Plan(1, 1, 2))
 
 
-def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch, tmp_path):
-    from jnn.population import _plan as plan
+def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch):
+    from jnn.population._plan import memory_of
 
-    table = tmp_path / "meminfo"
-    table.write_text(
-        "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\nCached: 3990 kB\n"
-    )
-    monkeypatch.setattr(plan.pathlib, "Path", lambda name: table)
+    host = types.SimpleNamespace(total=9000, free=10, available=4000, cached=3990)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: host)
     (cpu, *_) = jax.devices("cpu")
-    assert plan.memory_of(cpu) == 4000 * 1024 and plan.memory_of(cpu, 4) == 1000 * 1024
-    table.unlink()
-    assert plan.memory_of(cpu) > 4000 * 1024  # no such table: the host's whole memory
+    assert memory_of(cpu) == 4000 and memory_of(cpu, 4) == 1000
 
 
 def test_the_memory_of_a_program_grows_with_its_members():
-    made, arrays = study(), resident(study(), IRIS, jnn.seeds(1))
+    arrays = resident(PLAIN, IRIS, jnn.seeds(1))
     sizes = []
-    for width in (2, 64):
+    for width in (2, 5):
         plan = jnn.Plan(1, 1, width)
         columns = _columns(jnn.seeds(width)) | {IDLE: np.zeros(width, bool)}
-        compiled = compile_population(made, plan, jax.devices(), columns, arrays)
+        compiled = compile_population(PLAIN, plan, jax.devices(), columns, arrays)
         sizes.append(bytes_needed(compiled, plan))
     params = 4 * (4 * 8 + 8 + 8 * 3 + 3)
-    assert (
-        sizes[1] - sizes[0] > 62 * 3 * params
-    )  # parameters and Adam's two moments of 62 members more
+    # Parameters and Adam's two moments of 3 members more.
+    assert sizes[1] - sizes[0] > 3 * 3 * params
 
 
 def test_devices_that_share_a_batch_each_hold_their_part_of_it():
@@ -145,9 +137,9 @@ def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
 
 
 def test_chunks_of_idle_members_are_passed_over():
-    made, plan, arrays = study(), jnn.Plan(1, 2, 2), resident(study(), IRIS, jnn.seeds(1))
+    plan, arrays = jnn.Plan(1, 2, 2), resident(PLAIN, IRIS, jnn.seeds(1))
     columns = _columns(jnn.seeds(4)) | {IDLE: np.array([True, True, False, True])}
-    compiled = compile_population(made, plan, jax.devices(), columns, arrays)
+    compiled = compile_population(PLAIN, plan, jax.devices(), columns, arrays)
     columns, arrays = compiled.split(columns), compiled.share(arrays)
     progress = compiled.advance(
         compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2)
@@ -156,17 +148,17 @@ def test_chunks_of_idle_members_are_passed_over():
 
 
 def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monkeypatch):
-    members, plan, orders = jnn.seeds(12), jnn.Plan(2, 3, 2), []
+    orders = []
     monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)  # a look after each epoch
     monkeypatch.setattr(
         "jnn.population._run.packed",
         lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1],
     )
-    got = jnn.run(patient(), IRIS, members, plan=plan)
+    got = jnn.run(PATIENT, IRIS, jnn.seeds(12), plan=PATIENT_PLAN)
     assert any(order is not None for order in orders)
     monkeypatch.setattr("jnn.population._run.packed", lambda idle, plan: None)
-    wanted = jnn.run(patient(), IRIS, members, plan=plan)
-    assert len(set(wanted.scores["best_epoch"].values)) > 1
-    for name in wanted.scores:
-        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+    expected = jnn.run(PATIENT, IRIS, jnn.seeds(12), plan=PATIENT_PLAN)
+    assert len(set(expected.scores["best_epoch"].values)) > 1
+    for name in expected.scores:
+        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)

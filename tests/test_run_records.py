@@ -10,17 +10,16 @@ import optax
 import pytest
 
 import jnn
-from tests.studies import IRIS, study
+from tests.studies import IRIS, QUICK, study
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    made = study(epochs=1)
-    jnn.run(made, IRIS, jnn.seeds(2), directory=tmp_path)
+    jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path)
     for name in ("result.json", "scores.nc", "members.safetensors"):
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
         with pytest.raises(ValueError, match=f"{name} is damaged"):
-            jnn.Result.load(tmp_path, made)
+            jnn.Result.load(tmp_path, QUICK)
         (tmp_path / name).write_bytes(whole)
     with pytest.raises(
         ValueError, match=r"params/hidden/0/bias must have shape \(16,\), got \(8,\)"
@@ -42,8 +41,7 @@ def test_the_record_of_a_study_names_what_it_is_made_of():
 
 
 def test_numbers_of_numpy_are_kept(tmp_path):
-    made = study(hyper={"learning_rate": np.float32(0.01)}, epochs=np.int64(1))
-    jnn.run(made, IRIS, jnn.seeds(1)).save(tmp_path)
+    jnn.run(QUICK, IRIS, jnn.seeds(1)).save(tmp_path)
     assert json.loads((tmp_path / "result.json").read_text())["parts"][0]["study"]["hyper"] == {
         "learning_rate": pytest.approx(0.01)
     }

@@ -50,7 +50,11 @@ WRONG = [
         {"members": jnn.seeds(1), "test": jnn.data.load("wine").take(slice(0, 9))},
         "wanted a test set with the targets",
     ),
-    ({}, {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])}, "row 60 does both"),
+    (
+        {},
+        {"members": jnn.folds([(np.arange(64), np.arange(60, 90))])},
+        "row 60 in two of its parts",
+    ),
     (
         {},
         {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])},
@@ -90,7 +94,7 @@ WRONG = [
         r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]",
     ),
     ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
-    ({"optimizer": optax.adam}, {}, "call it with its learning rate"),
+    ({"optimizer": optax.adam}, {}, "Call it with its learning rate"),
     (
         {"penalty": lambda params, h: jax.tree.map(jnp.sum, params)},
         {},

@@ -20,26 +20,31 @@ from jnn.population import (
 )
 from jnn.population._run import _text
 from jnn.storage import notes
-from tests.studies import IRIS, patient, study
+from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
+
+
+def save_always(monkeypatch):
+    """Make a run save its state after each epoch."""
+    monkeypatch.setattr("jnn.population._run.Keeper", functools.partial(Keeper, every=0.0))
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
 
 
 def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
-    members, plan = jnn.seeds(8), jnn.Plan(1, 4, 2)
-    wanted = jnn.run(patient(), IRIS, members, plan=plan)
-    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
-    path = tmp_path / "unfinished" / "0-8.safetensors"
+    members = jnn.seeds(12)
+    expected = jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN)
+    save_always(monkeypatch)
+    path = tmp_path / "unfinished" / "0-12.safetensors"
 
     def die(status):
-        if path.exists() and notes(path)["order"] != list(range(8)):
+        if path.exists() and notes(path)["order"] != list(range(12)):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(patient(), IRIS, members, plan=plan, directory=tmp_path, watch=die)
-    got = jnn.run(patient(), IRIS, members, directory=tmp_path)
-    for name in wanted.scores:
-        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+        jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, watch=die)
+    got = jnn.run(PATIENT, IRIS, members, directory=tmp_path)
+    for name in expected.scores:
+        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)
 
 
 def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
@@ -49,8 +54,7 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     )
     plan = jnn.Plan(1, 1, 2)
     wanted = jnn.run(made, IRIS, members, plan=plan)
-    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+    save_always(monkeypatch)
 
     def die(status):
         if status.stage == "training" and status.done > 0.6:
@@ -136,35 +140,34 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
 
 
 def test_a_directory_keeps_the_result_of_another_run(tmp_path):
-    made = study(epochs=1)
-    jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
+    jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path)
     before = (tmp_path / "scores.nc").read_bytes()
     with pytest.raises(ValueError, match="holds the result of another study"):
-        jnn.run(made, IRIS, jnn.seeds(1, first=7), directory=tmp_path)
+        jnn.run(QUICK, IRIS, jnn.seeds(1, first=7), directory=tmp_path)
     assert (tmp_path / "scores.nc").read_bytes() == before and not (
         tmp_path / "unfinished"
     ).exists()
-    jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path)
+    jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path)
 
 
 def test_a_directory_serves_one_run_at_a_time(tmp_path):
     def run(**options):
-        return jnn.run(made, IRIS, jnn.seeds(1), directory=tmp_path, **options)
+        return jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path, **options)
 
     def run_beside(status):
-        with pytest.raises(ValueError, match="another one trains in"):
+        with pytest.raises(ValueError, match="Another run trains in"):
             run()
         raise KeyboardInterrupt
 
-    made = study(epochs=1)
     with pytest.raises(KeyboardInterrupt):
         run(watch=run_beside)
     run()  # nobody is there any more
 
 
 KILLED = """
-import sys, functools, optax, numpy as np, jnn, jnn.population._run, jnn.population._keeper
-jnn.population._keeper._EVERY = jnn.population._run._SEGMENT = 0.0
+import sys, functools, optax, numpy as np, jnn, jnn.population._run as module
+module.Keeper = functools.partial(module.Keeper, every=0.0)
+module._SEGMENT = 0.0
 study = jnn.Study(
     functools.partial(jnn.models.MLP, 4, (8,), 3),
     jnn.losses.softmax_cross_entropy,

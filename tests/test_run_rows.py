@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import json
 
-import jax
 import numpy as np
 import optax
 import pytest
@@ -14,19 +12,26 @@ import jnn
 from jnn import plots
 from jnn.data import WordTokenizer
 from jnn.engine import resident
-from tests.studies import IRIS, study
+from tests.studies import IRIS, QUICK, study, trained_at_once
+
+MEMBERS = jnn.seeds(2) * jnn.folds(3, repeats=2)
+
+
+@functools.cache
+def learned(evaluate_every=1):
+    """The result of a study that several tests look at."""
+    return jnn.run(study(epochs=40, evaluate_every=evaluate_every), IRIS, MEMBERS)
 
 
 def test_an_mlp_learns_iris_and_its_scores_are_those_of_its_predictions():
-    result = jnn.run(study(epochs=40), IRIS, jnn.seeds(2) * jnn.folds(3))
+    result = learned()
     final = result.final()["accuracy"].values
     assert final.mean() > 0.93
-    folds = jnn.folds(3).split.rows(IRIS)
+    folds = MEMBERS.split.rows(IRIS)
     for i, (_, _, test) in enumerate(folds):
         probabilities = result.member(i).predict(IRIS.x[test]).mean
-        np.testing.assert_allclose(
-            np.mean(probabilities.argmax(-1) == IRIS.y[test]), final[0, i], atol=1e-6
-        )
+        accuracy = np.mean(probabilities.argmax(-1) == IRIS.y[test])
+        np.testing.assert_allclose(accuracy, final[0, i], atol=1e-6)
         np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
 
 
@@ -43,9 +48,8 @@ def test_the_best_epoch_is_chosen_on_inner_rows_and_its_parameters_are_kept():
     inner = result.scores["validation_accuracy"].values
     chosen = result.scores["best_epoch"].values
     assert np.array_equal(chosen, 1 + inner.argmax(axis=-1)) and len(np.unique(chosen)) > 1
-    assert "3 seeds x 2 folds" in str(
-        result.summary()
-    )  # one row per setting, whatever the epochs chosen
+    # One row per setting, whatever the epochs.
+    assert "3 seeds x 2 folds" in str(result.summary())
     final = result.final()["accuracy"].values.ravel()
     folds = jnn.folds(2).split.rows(IRIS)
     for i in (0, 5, 11):
@@ -120,30 +124,25 @@ def test_a_test_set_that_was_prepared_otherwise_is_refused():
 
 
 def test_a_result_tells_which_folds_share_test_rows():
-    schema = jnn.run(study(epochs=1), IRIS, jnn.folds(2, repeats=2)).schema
-    assert schema.to_json()["shared_test_rows"] == ["1011", "0111", "1110", "1101"]
+    shared = learned().schema.to_json()["shared_test_rows"]
+    assert shared == ["100111", "010111", "001111", "111100", "111010", "111001"]
 
 
 def test_preprocessing_sees_a_members_training_rows_only():
-    result = jnn.run(study(epochs=1), IRIS, jnn.folds(3))
-    for fold, (train, _, _) in enumerate(jnn.folds(3).split.rows(IRIS)):
-        scale = jax.tree.map(lambda a, fold=fold: a[fold], result.trained.scale[0])
-        np.testing.assert_allclose(scale.shift, IRIS.x[train].mean(axis=0), rtol=1e-5)
+    shift = learned().trained.scale[0].shift
+    for fold, (train, _, _) in enumerate(MEMBERS.split.rows(IRIS)):
+        np.testing.assert_allclose(shift[fold], IRIS.x[train].mean(axis=0), rtol=1e-5)
 
 
 def test_without_held_out_rows_the_scores_are_named_for_the_training_rows():
-    result = jnn.run(study(), IRIS, jnn.seeds(2))
-    assert set(result.scores) == {"train_loss", "train_accuracy"} and "TRAINING" in str(
-        result.summary()
-    )
+    result = trained_at_once()
+    assert set(result.scores) == {"train_loss", "train_accuracy"}
+    assert "TRAINING" in str(result.summary())
 
 
 def test_scores_of_every_third_epoch_and_the_last_are_those_of_all():
-    every, third = (
-        jnn.run(study(epochs=7, evaluate_every=n), IRIS, jnn.seeds(2) * jnn.folds(2))
-        for n in (1, 3)
-    )
-    due = np.array([2, 5, 6])
+    every, third = learned(), learned(evaluate_every=3)
+    due = np.array([*range(2, 40, 3), 39])
     for name in ("accuracy", "loss"):
         np.testing.assert_allclose(
             third.scores[name][..., due], every.scores[name][..., due], rtol=1e-5
@@ -151,7 +150,7 @@ def test_scores_of_every_third_epoch_and_the_last_are_those_of_all():
         assert np.isnan(np.delete(third.scores[name].values, due, axis=-1)).all()
     np.testing.assert_allclose(third.scores["train_loss"], every.scores["train_loss"], rtol=1e-5)
     curves = plots.learning_curves(third).axes[0].lines[0]
-    assert curves.get_xdata().tolist() == [3, 6, 7]
+    assert curves.get_xdata().tolist() == [*range(3, 40, 3), 40]
 
 
 def test_a_separate_test_set_gives_the_score():
@@ -185,12 +184,12 @@ def test_an_optimizer_that_needs_the_loss_gets_it():
     assert np.isfinite(result.scores["train_loss"]).all()
 
 
-def test_cross_validation_is_a_run_on_folds():
-    made, settings = study(epochs=1), jnn.grid(learning_rate=[0.01, 0.1])
-    wanted = jnn.run(made, IRIS, jnn.seeds(2) * jnn.folds(3) * settings)
+def test_cross_validation_takes_folds_as_a_number_or_as_members(monkeypatch):
+    monkeypatch.setattr("jnn.population._cross_validate.run", lambda study, data, members: members)
+    settings = jnn.grid(learning_rate=[0.01, 0.1])
     for folds in (3, jnn.folds(3)):
-        got = jnn.cross_validate(made, IRIS, settings, folds=folds, seeds=2)
-        assert got.scores.equals(wanted.scores)
-    assert jnn.cross_validate(made, IRIS).scores.sizes["fold"] == 5
+        members = jnn.cross_validate(QUICK, IRIS, settings, folds=folds, seeds=4)
+        assert members.shape == (4, 3, 2) and members.split == jnn.folds(3).split
+    assert jnn.cross_validate(QUICK, IRIS).shape == (1, 5)
     with pytest.raises(ValueError, match="fold"):
-        jnn.cross_validate(made, IRIS, jnn.folds(2))
+        jnn.cross_validate(QUICK, IRIS, jnn.folds(2))

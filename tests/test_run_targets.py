@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
+import pytest
 
 import jnn
 from tests.studies import DIABETES, IDENTITY, IRIS, linear, study
@@ -28,9 +28,8 @@ def test_a_regression_on_standardised_targets_scores_in_their_own_units():
     from sklearn.linear_model import LinearRegression
 
     best = LinearRegression().fit(DIABETES.x[train], DIABETES.y[train]).predict(DIABETES.x[test])
-    assert rmse < 1.03 * np.sqrt(
-        np.mean((best - DIABETES.y[test]) ** 2)
-    )  # a linear model by Adam nearly finds it
+    # A linear model that Adam trains nearly finds it.
+    assert rmse < 1.03 * np.sqrt(np.mean((best - DIABETES.y[test]) ** 2))
 
 
 def test_several_outputs_are_one_regression():
@@ -66,40 +65,39 @@ def test_one_study_predicts_a_classification_and_a_regression():
         assert np.allclose(mean.sum(axis=1), 1) is total  # probabilities, or numbers
 
 
-class Tagger(nnx.Module):
-    """Outputs for each step of a series."""
-
-    def __init__(self, outputs, *, rngs):
-        self.lstm, self.output = (
-            jnn.modules.LSTM(1, 8, rngs=rngs),
-            jnn.modules.Dense(8, outputs, rngs=rngs),
-        )
-
-    def __call__(self, x):
-        return self.output(self.lstm(x)[1])
+SERIES = np.random.default_rng(0).normal(size=(120, 6, 1)).astype(np.float32)
 
 
-def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own():
-    """The sign of each value and its cumulative sum are learnt from arrays, as from a series."""
-    x = np.random.default_rng(0).normal(size=(120, 6, 1)).astype(np.float32)
-    for y, task, loss, metrics, outputs in (
+@pytest.mark.parametrize(
+    ("y", "task", "loss", "metric", "outputs"),
+    [
         (
-            (x[..., 0] > 0).astype(int),
+            (SERIES[..., 0] > 0).astype(int),
             "classification",
             jnn.losses.softmax_cross_entropy,
             "accuracy",
             2,
         ),
-        (np.cumsum(x, axis=1), "regression", jnn.losses.squared_error, "r2", 1),
-    ):
-        data = jnn.Dataset.from_arrays(x, y, task=task)
-        model, metric = functools.partial(Tagger, outputs), {metrics: getattr(jnn.metrics, metrics)}
-        made = jnn.Study(
-            model, loss, optax.adam(3e-2), metrics=metric, epochs=12, batch_size=20, validation=0.1
-        )
-        result = jnn.run(made, data, jnn.folds(2))
-        assert result.final()[metrics].mean() > 0.8
-        assert result.predict(x[:3]).mean.shape == (3, 6, outputs)
+        (np.cumsum(SERIES, axis=1), "regression", jnn.losses.squared_error, "r2", 1),
+    ],
+    ids=["sign of each value", "cumulative sum"],
+)
+def test_every_position_of_a_row_may_have_a_label_or_a_number_of_its_own(
+    y, task, loss, metric, outputs
+):
+    data = jnn.Dataset.from_arrays(SERIES, y, task=task)
+    made = jnn.Study(
+        linear(6 * outputs, 6, outputs, inputs=6),
+        loss,
+        optax.adam(3e-2),
+        metrics={metric: getattr(jnn.metrics, metric)},
+        epochs=20,
+        batch_size=20,
+        validation=0.1,
+    )
+    result = jnn.run(made, data, jnn.folds(2))
+    assert result.final()[metric].mean() > 0.8
+    assert result.predict(SERIES[:3]).mean.shape == (3, 6, outputs)
 
 
 X4 = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)

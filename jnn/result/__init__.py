@@ -4,7 +4,7 @@ from jnn.result._files import read_schema, read_scores
 from jnn.result._load import load_tree
 from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
-from jnn.result._result import Result
+from jnn.result._result import Result, scores_dataset
 from jnn.result._rows import encoding_for, prepare_rows
 from jnn.result._schema import RowSpec, Schema, shared_test_rows, vocabulary_of
 from jnn.result._selection import Choice, choose, compare
@@ -35,6 +35,7 @@ __all__ = [
     "prepare_rows",
     "read_schema",
     "read_scores",
+    "scores_dataset",
     "setting_text",
     "shared_test_rows",
     "vocabulary_of",

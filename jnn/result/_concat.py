@@ -205,7 +205,7 @@ def _with_last_epoch(scores: "xarray.Dataset") -> "xarray.Dataset":
 
 
 def _member_coordinates(scores: "xarray.Dataset") -> list[str]:
-    return [str(name) for name, c in scores.coords.items() if c.dims == ("member",)]
+    return [str(name) for name, c in scores.coords.items() if "member" in c.dims]
 
 
 def _joined_parts(contents: Sequence[Content]) -> tuple[Part, ...]:

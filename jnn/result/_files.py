@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import storage
-from jnn.engine import Data, Rows, make_start, member_of
-from jnn.result._predict import Part, Trained
+from jnn.engine import Data, Rows, Trained, make_trainer, member_of
+from jnn.result._predict import Part
 from jnn.result._schema import Schema, schema_of_attributes
-from jnn.study import Members, Split, Study, narrow
+from jnn.study import Members, SavedFolds, Split, Study, narrow
 
 if TYPE_CHECKING:
     import xarray
@@ -165,10 +165,13 @@ def _like(study: Study, hyper: Mapping[str, np.ndarray], schema: Schema) -> Trai
     """Return the shapes of one trained member of `study` on data of this schema."""
     index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
     y = None if schema.y is None else schema.y.abstract()
+    class_weights = None
+    if study.class_weights is not None:
+        class_weights = jax.ShapeDtypeStruct((1, schema.classes), jnp.float32)
+    data = Data(schema.x.abstract(), y, index, shared=study.shared, class_weights=class_weights)
     numbers = {name: value[()] for name, value in narrow(dict(hyper)).items()}
     member = member_of({"seed": np.int32(0), **numbers})
-    state = jax.eval_shape(make_start(study), member, Data(schema.x.abstract(), y, index))
-    return Trained(state.params, state.model_state, state.scale, state.hyper)
+    return jax.eval_shape(make_trainer(study).start, member, data).trained
 
 
 def _write_scores(scores: "xarray.Dataset", path: pathlib.Path) -> None:
@@ -212,7 +215,7 @@ def _members_to_json(members: Members) -> dict[str, Any]:
     split = members.split
     if split is None:
         return {"axes": axes, "split": None}
-    return {"axes": axes, "split": {"describe": split.describe, "count": split.count}}
+    return {"axes": axes, "split": {"describe": split.describe, "count": len(split)}}
 
 
 def _members_from_json(content: Mapping[str, Any]) -> Members:
@@ -223,11 +226,4 @@ def _members_from_json(content: Mapping[str, Any]) -> Members:
     split = content["split"]
     if split is None:
         return Members(axes)
-    return Members(axes, Split(split["describe"], split["count"], _no_rule))
-
-
-def _no_rule(data: Any) -> Any:
-    raise ValueError(
-        "These folds were read from a file, which keeps no rule to split data by. "
-        "Make the folds anew."
-    )
+    return Members(axes, Split(SavedFolds(split["describe"], split["count"])))

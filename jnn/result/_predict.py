@@ -3,29 +3,20 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import State, make_predict
+from jnn.engine import ProgramKey, Trained, make_predict, programs_of
 from jnn.result._schema import Schema
 from jnn.storage import atomic_path
 from jnn.study import Study
 
 Predict = Callable[[Any, jax.Array], Any]
 """`predict(trained, x)` of one member."""
-
-
-class Trained(NamedTuple):
-    """The trained members' arrays, each with a first axis [members]."""
-
-    params: Any
-    model_state: Any
-    scale: Any
-    hyper: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +30,7 @@ class Part:
     """
 
     study: Study | None
-    trained: Any
+    trained: Trained
     places: np.ndarray
 
     def known_study(self) -> Study:
@@ -112,32 +103,29 @@ def make_answer(study: Study, schema: Schema) -> Predict:
 
 def make_outputs(study: Study, schema: Schema) -> Predict:
     """Make `outputs(trained, x)`: the model's outputs in the targets' units; see `make_answer`."""
-    predict = make_predict(study, None if schema.y is None else schema.y.shape)
-
-    def outputs(trained: Any, x: jax.Array) -> Any:
-        state = State(trained.params, trained.model_state, None, *trained[2:], None, None)
-        return predict(state, x)
-
-    return outputs
+    if study.trainer is None:
+        predict = make_predict(study, None if schema.y is None else schema.y.shape)
+    else:
+        predict = study.trainer(study).predict
+    return lambda trained, x: predict(trained, x, study.shared)
 
 
-def in_batches(part: Part, key: Hashable, function: Predict, x: Any, batch: int) -> Iterator[Any]:
+def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: int) -> Iterator[Any]:
     """Yield every member's `function(trained, rows)` batch by batch: [members, rows, ...].
 
     Args:
-        part: The members; its study keeps the compiled program.
-        key: Names the function among the study's compiled programs.
+        part: The members; the compiled program is remembered with their study.
+        key: Key of the function among the study's programs.
         function: Function of one member and rows.
         x: Rows that are read as they are needed.
         batch: Rows at a time; the last batch is padded, so that it needs no program of its own.
     """
     check_batch(batch)
-    study = part.known_study()
-    if key not in study.compiled:
-        study.compiled[key] = jax.jit(
-            lambda trained, x: jax.lax.map(lambda one: function(one, x), trained)
-        )
-    apply = study.compiled[key]
+
+    def make() -> Any:
+        return jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained))
+
+    apply = programs_of(part.known_study()).get(key, make)
     trained = jax.device_put(part.trained)
     for start in range(0, len(x), batch):
         rows = np.asarray(x[start : start + batch])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import Data, Progress
+from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
 from jnn.result._concat import concatenate
 from jnn.result._files import Content, read_result, write_result
 from jnn.result._plots import Plots
@@ -19,7 +19,6 @@ from jnn.result._predict import (
     Part,
     Predict,
     Prediction,
-    Trained,
     ensemble,
     in_batches,
     join_batches,
@@ -68,10 +67,12 @@ class Result:
         data: Any,
         members: Members,
         arrays: Data,
-        progress: Progress,
+        training: Training,
         timing: Mapping[str, float],
         plan: str,
+        *,
         train_rows: float | None = None,
+        hyper_history: Mapping[str, np.ndarray] | None = None,
     ) -> "Result":
         """Assemble the result of a run.
 
@@ -80,12 +81,18 @@ class Result:
             data: The `jnn.Dataset`, or the sample of a stream.
             members: The population.
             arrays: The resident arrays and every fold's rows.
-            progress: The members at the end of training.
+            training: The members at the end of training.
             timing: Seconds by name.
             plan: How the members were laid out.
             train_rows: Number of rows that train, if not those of `arrays`.
+            hyper_history: Numbers that changed during training, [members, epochs]; they become the
+                coordinates `<name>_by_epoch`.
         """
-        scores = _dataset(study, members, progress)
+        best_epoch = None if training.best is None else training.best.epoch
+        scores = scores_dataset(study, members, training.history, best_epoch)
+        for name, values in (hyper_history or {}).items():
+            scores = scores.assign_coords({f"{name}_by_epoch": (("member", "epoch"), values)})
+        higher = programs_of(study).trainer.higher_is_better
         if train_rows is None:
             train_rows = float(np.mean(arrays.train.count))
         test_rows = 0.0 if arrays.test is None else float(np.mean(arrays.test.count))
@@ -99,11 +106,10 @@ class Result:
             shared_test_rows=shared_test_rows(arrays.test),
             keep=study.keep,
             plan=plan,
-            higher_is_better=tuple(str(k) for k in scores if study.higher_is_better(str(k))),
+            higher_is_better=tuple(name for name in map(str, scores) if _bare(name) in higher),
             digest=digest_of(arrays),
         )
-        trained = _trained(progress)
-        part = Part(study, trained, np.arange(len(members)))
+        part = Part(study, training.trained, np.arange(len(members)))
         return cls(scores, schema, members, (part,), dict(timing))
 
     @classmethod
@@ -386,9 +392,10 @@ class Result:
     def _each(self, make: Callable[[Study, Schema], Predict], x: Any, batch: int) -> Iterator[Any]:
         """Yield every member's answer batch by batch, [members, rows, ...]."""
         schema = self.schema
-        functions = [make(part.known_study(), schema) for part in self.parts]
+        studies = [programs_of(part.known_study()).study for part in self.parts]
+        functions = [make(study, schema) for study in studies]
         rows = prepare_rows(x, schema)
-        key = (make.__name__, schema.task, schema.classes, schema.target_shape)
+        key = ProgramKey(make.__name__, (schema.task, schema.classes, schema.target_shape))
         batches = [
             in_batches(part, key, function, rows, batch)
             for part, function in zip(self.parts, functions, strict=True)
@@ -397,42 +404,53 @@ class Result:
             yield join_parts(pieces, self.parts)
 
 
-def _trained(progress: Progress) -> Trained:
-    """Return the parameters that the members ended with: the last, or those of their best epoch."""
-    state = progress.state
-    params = state.params
-    model_state = state.model_state
-    if progress.best is not None:
-        _, _, params, model_state = progress.best
-    return Trained(params, model_state, state.scale, state.hyper)
+def scores_dataset(
+    study: Study,
+    members: Members,
+    history: Mapping[str, np.ndarray],
+    best_epoch: np.ndarray | None = None,
+) -> "xarray.Dataset":
+    """Return the scores of every member and epoch with the axes of the members.
 
-
-def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Dataset":
-    """Return the scores after each epoch on the members' axes."""
+    Args:
+        study: What is trained.
+        members: The population.
+        history: Scores by name, [members, epochs, ...].
+        best_epoch: The epoch that each member keeps, counted from 0; None if it is the last.
+    """
     import xarray
 
     axes = tuple(members.axes)
     variables = {}
-    for name in _in_order(progress.history, study):
-        values = progress.history[name]
+    for name in _in_order(history, study):
+        values = history[name]
         shaped = np.asarray(values).reshape(*members.shape, *values.shape[1:])
         extra = [f"{name}_axis{i}" for i in range(values.ndim - 2)]
         variables[name] = ((*axes, "epoch", *extra), shaped)
-    if progress.best is not None:
-        best = np.asarray(progress.best[1]).reshape(members.shape)
-        variables["best_epoch"] = (axes, best + 1)
-    coordinates = {**_coordinates(members), "epoch": np.arange(1, study.epochs + 1)}
+    if best_epoch is not None:
+        variables["best_epoch"] = (axes, np.asarray(best_epoch).reshape(members.shape) + 1)
+    epochs = next(iter(history.values())).shape[1]
+    coordinates = {**_coordinates(members), "epoch": np.arange(1, epochs + 1)}
     return xarray.Dataset(variables, coordinates)
 
 
 def _in_order(history: Mapping[str, Any], study: Study) -> list[str]:
-    """Return the scores' names in the order of the study's metrics, held-out ones first."""
+    """Return the scores' names in the order of the study's metrics, held-out ones first.
+
+    Scores that the study's own trainer gives follow in alphabetical order.
+    """
     names = [
         prefix + name
         for prefix in ("", "validation_", "train_")
         for name in (*study.metrics, "loss")
     ]
-    return [name for name in names if name in history]
+    others = sorted(history.keys() - set(names))
+    return [name for name in (*names, *others) if name in history]
+
+
+def _bare(name: str) -> str:
+    """Return the name of a metric without the rows that it was taken on."""
+    return name.removeprefix("train_").removeprefix("validation_")
 
 
 def _coordinates(members: Members) -> dict[str, Any]:

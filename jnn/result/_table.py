@@ -217,8 +217,8 @@ def _single(scores: "xarray.Dataset") -> list[str]:
 def _setting(columns: Mapping[str, np.ndarray], member: int) -> dict[str, float | str]:
     setting: dict[str, float | str] = {}
     for name, column in columns.items():
-        if name in (*REPETITIONS, *_COUNTERS):
-            continue
+        if name in (*REPETITIONS, *_COUNTERS) or name.endswith("_by_epoch"):
+            continue  # what changed during training tells no members apart
         setting[name] = str(column[member]) if is_text(column) else float(column[member])
     return setting
 
