@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import json
 import pathlib
+import pickle
 
+import jax
 import numpy as np
 import optax
 import pandas
@@ -663,12 +665,30 @@ def test_html_of_a_result_is_escaped():
         assert "&lt;b&gt;iris" in shown
 
 
-@pytest.mark.parametrize("other", [copy.copy, copy.deepcopy])
-def test_a_copied_result_predicts_the_same(other):
+def pickled(result):
+    return pickle.loads(pickle.dumps(result))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copied_or_pickled_result_is_the_same_after_it_predicted_too(duplicate):
     result = iris_result()
-    again = other(result)
     x = IRIS.x[:3]
-    np.testing.assert_array_equal(again.predict(x).members, result.predict(x).members)
+    members = result.predict(x).members
+    again = duplicate(duplicate(result))
+    np.testing.assert_array_equal(again.predict(x).members, members)
+    xarray.testing.assert_identical(again.scores, result.scores)
+    assert again.schema == result.schema and str(again.summary()) == str(result.summary())
+    leaves = jax.tree.leaves([part.trained for part in again.parts])
+    assert all(isinstance(leaf, np.ndarray) for leaf in leaves)
+
+
+def test_a_result_whose_study_holds_a_lambda_says_which_field_cannot_be_pickled():
+    result = iris_result()
+    part = dataclasses.replace(
+        result.parts[0], study=iris_study(optimizer=lambda h: optax.adam(h.learning_rate))
+    )
+    with pytest.raises(pickle.PicklingError, match=r"Study\.optimizer cannot be pickled"):
+        pickle.dumps(dataclasses.replace(result, parts=(part,)))
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

@@ -2,10 +2,17 @@
 
 import functools
 
+import optax
+
 import jnn
 from tests.studies import IRIS, study
 
 MEMBERS = jnn.seeds(3) * jnn.folds(4) * jnn.grid(learning_rate=[0.003, 0.1])
+
+
+def adam(h):
+    """At the top of a module, so that the study can be pickled."""
+    return optax.adam(h.learning_rate)
 
 
 def iris_study(hidden=(8,), **settings):
@@ -13,6 +20,7 @@ def iris_study(hidden=(8,), **settings):
     defaults = {
         "model": functools.partial(jnn.models.MLP, 4, hidden, 3, dropout_rate=0.1),
         "metrics": {"accuracy": jnn.metrics.accuracy, "log_loss": jnn.metrics.log_loss},
+        "optimizer": adam,
         "hyper": {},
     }
     return study(**defaults | settings)

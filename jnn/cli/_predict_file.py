@@ -1,9 +1,8 @@
 """Predictions for the rows of a file, written to a file, a batch at a time."""
 
 import itertools
-import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
