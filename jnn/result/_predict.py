@@ -15,8 +15,8 @@ from jnn.result._schema import Schema
 from jnn.storage import atomic_path
 from jnn.study import Study
 
-Predict = Callable[[Any, jax.Array], Any]
-"""`predict(trained, x)` of one member."""
+Predict = Callable[..., Any]
+"""`predict(trained, x, shared)` of one member; `shared` is `Study.shared` by default."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +98,11 @@ def make_answer(study: Study, schema: Schema) -> Predict:
     if schema.task != "classification":
         return outputs
     axes = 1 + len(schema.target_shape)
-    return lambda trained, x: _probabilities(outputs(trained, x), axes, schema.classes)
+
+    def answer(trained: Trained, x: jax.Array, shared: Any = study.shared) -> jax.Array:
+        return _probabilities(outputs(trained, x, shared), axes, schema.classes)
+
+    return answer
 
 
 def make_outputs(study: Study, schema: Schema) -> Predict:
@@ -107,7 +111,11 @@ def make_outputs(study: Study, schema: Schema) -> Predict:
         predict = make_predict(study, None if schema.y is None else schema.y.shape)
     else:
         predict = study.trainer(study).predict
-    return lambda trained, x: predict(trained, x, study.shared)
+
+    def outputs(trained: Trained, x: jax.Array, shared: Any = study.shared) -> Any:
+        return predict(trained, x, shared)
+
+    return outputs
 
 
 def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: int) -> Iterator[Any]:
@@ -123,16 +131,19 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
     check_batch(batch)
 
     def make() -> Any:
-        return jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained))
+        def of_members(trained: Trained, x: jax.Array, shared: Any) -> Any:
+            return jax.lax.map(lambda one: function(one, x, shared), trained)
+
+        return jax.jit(of_members)
 
     apply = programs_of(part.known_study()).get(key, make)
-    trained = jax.device_put(part.trained)
+    trained, shared = jax.device_put((part.trained, part.known_study().shared))
     for start in range(0, len(x), batch):
         rows = np.asarray(x[start : start + batch])
         count = len(rows)
         if count < batch < len(x):
             rows = np.concatenate([rows, np.repeat(rows[-1:], batch - count, axis=0)])
-        yield _first_rows(apply(trained, rows), count)
+        yield _first_rows(apply(trained, rows, shared), count)
 
 
 def join_batches(pieces: Iterable[Any], axis: int) -> Any:
