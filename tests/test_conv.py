@@ -119,12 +119,16 @@ def assert_close(got, wanted, tolerance=2e-5):
     jax.tree.map(check, got, wanted)
 
 
+@functools.cache
+def compiled_truth(case):
+    """Compile the value and gradients by `jax.lax`, once for all tests of a case."""
+    return jax.jit(with_gradients(truth(case)))
+
+
 @every_case
 def test_values_and_gradients_are_those_of_lax(case):
     args = operands(case)
-    assert_close(
-        jax.jit(with_gradients(ours(case)))(*args), jax.jit(with_gradients(truth(case)))(*args)
-    )
+    assert_close(jax.jit(with_gradients(ours(case)))(*args), compiled_truth(case)(*args))
 
 
 @pytest.mark.parametrize("case", ["plain", "strides and dilation", "groups"])
@@ -133,7 +137,7 @@ def test_float64_is_exact_to_float64(case):
         args = operands(case, np.float64)
         got = jax.jit(with_gradients(ours(case)))(*args)
         assert {a.dtype for a in got} == {jnp.dtype("float64")}
-        assert_close(got, jax.jit(with_gradients(truth(case)))(*args), 1e-13)
+        assert_close(got, compiled_truth(case)(*args), 1e-13)
 
 
 @pytest.mark.parametrize("lowering", ["lax", "direct"])
@@ -141,7 +145,7 @@ def test_each_lowering_gives_the_same_numbers(lowering):
     args = operands("strides and dilation")
     assert_close(
         jax.jit(with_gradients(ours("strides and dilation", lowering)))(*args),
-        jax.jit(with_gradients(truth("strides and dilation")))(*args),
+        compiled_truth("strides and dilation")(*args),
     )
 
 
@@ -178,7 +182,7 @@ def test_vmap_is_a_loop(case, axes, lowering):
     ]
     function = with_gradients(ours(case, lowering))
     got = jax.jit(jax.vmap(function, (*axes, None)))(*stacks, weight)
-    loop = jax.jit(with_gradients(truth(case)))
+    loop = compiled_truth(case)
     single = [
         loop(*(a[i] if axis == 0 else a for a, axis in zip(stacks, axes, strict=True)), weight)
         for i in range(3)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 from jax import lax
+from jax.ad_checkpoint import print_saved_residuals
 from jax.experimental import jet
 
 from jnn import layers
@@ -218,9 +219,7 @@ def test_a_checkpoint_policy_saves_the_products_of_dense(capsys):
     for product in (layers.dense, jnp.matmul):
         loss = functools.partial(two_layers, product)
         policy = jax.checkpoint_policies.dots_saveable
-        jax.ad_checkpoint.print_saved_residuals(
-            jax.checkpoint(loss, policy=policy), ROWS, FIRST, SECOND
-        )
+        print_saved_residuals(jax.checkpoint(loss, policy=policy), ROWS, FIRST, SECOND)
         lines = capsys.readouterr().out.splitlines()
         saved.append([line.split(" from ")[0] for line in lines])
     assert saved[0] == saved[1]
