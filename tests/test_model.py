@@ -1,7 +1,12 @@
 """Plain pairs, Linen modules and NNX factories become the same model."""
 
+import copy
+import dataclasses
 import functools
 import inspect
+import pickle
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +16,7 @@ from flax import linen as nn
 from flax import nnx
 
 import jnn
+from jnn.model import Shared
 from tests.networks import Linen, Nnx, pair_apply, pair_init
 
 FORMS = {"pair": (pair_init, pair_apply), "linen": Linen(), "nnx": functools.partial(Nnx, 5)}
@@ -187,7 +193,7 @@ def test_a_switch_that_would_never_be_turned_is_refused():
             return x
 
     with pytest.raises(
-        ValueError, match=r"by one of \['deterministic', .* has train_mode=True; rename it"
+        ValueError, match=r"one of \['deterministic', .* got train_mode=True\. Rename it"
     ):
         jnn.as_model(Switched).init(jax.random.key(0), X)
 
@@ -210,23 +216,23 @@ def test_nnx_numbers_and_streams_are_taken_out_of_the_state():
 
 
 def test_an_nnx_instance_is_refused_with_the_fix():
-    with pytest.raises(ValueError, match=r"functools\.partial\(Nnx, \.\.\.\)"):
+    with pytest.raises(TypeError, match=r"functools\.partial\(Nnx, \.\.\.\)"):
         jnn.as_model(Nnx(5, rngs=nnx.Rngs(0)))
 
 
 @pytest.mark.parametrize("wrong", [3, "mlp", lambda x: x, (1, 2)])
 def test_what_is_no_model_is_refused(wrong):
-    with pytest.raises(ValueError, match="wanted a pair"):
+    with pytest.raises(TypeError, match="must be a pair"):
         jnn.as_model(wrong)
 
 
 def test_a_pair_of_wrong_arity_is_refused():
-    with pytest.raises(ValueError, match="two or three positional"):
+    with pytest.raises(TypeError, match="two or three positional"):
         jnn.as_model((lambda key, x: {}, lambda x: x))
 
 
 class Parts(nnx.Module):
-    """Variables and attributes of all kinds: plain arrays, a tree in one parameter, what is sown."""
+    """All kinds of attributes: plain arrays, a tree in one parameter, what is sown."""
 
     def __init__(self, *, rngs):
         self.shift, self.scale = jnp.arange(2.0), np.full(2, 3.0, np.float32)
@@ -261,7 +267,7 @@ def test_a_linen_module_that_draws_when_it_is_scored_is_told():
     model = jnn.as_model(Noisy())
     model.apply({}, {}, X, key=jax.random.key(0), train=True)
     with pytest.raises(
-        ValueError, match=r"draws random numbers only while it trains, but Noisy answered.*noise"
+        ValueError, match=r"Noisy must draw random numbers only while it trains, got: .*noise"
     ):
         model.apply({}, {}, X)
 
@@ -269,6 +275,191 @@ def test_a_linen_module_that_draws_when_it_is_scored_is_told():
 def test_parameters_that_are_no_arrays_are_told():
     model = jnn.as_model((lambda key: {"w": 1.0, "activation": jax.nn.relu}, lambda params, x: x))
     with pytest.raises(
-        ValueError, match=r"wanted arrays from init, but got .* at \['activation'\]"
+        TypeError, match=r"init of a pair must return arrays only, got .* at \['activation'\]"
     ):
         model.init(jax.random.key(0), X)
+
+
+def forms_that_pickle():
+    """Models whose sources are module-level: one of each form, and one made by hand."""
+    forms = {**FORMS, "by hand": jnn.Model(pair_init, pair_apply, "hand")}
+    return {name: jnn.as_model(form) for name, form in forms.items()}
+
+
+def first_outputs(model):
+    params, state = jax.jit(model.init)(jax.random.key(0), X)
+    return np.asarray(model.apply(params, state, X)[0])
+
+
+def test_a_pickled_model_gives_the_same_numbers_in_a_fresh_process(tmp_path):
+    models = forms_that_pickle()
+    file = tmp_path / "models.pickle"
+    file.write_bytes(pickle.dumps({name: (m, first_outputs(m)) for name, m in models.items()}))
+    script = (
+        "import pickle, sys, numpy\n"
+        "from tests.test_model import first_outputs\n"
+        "for name, (model, outputs) in pickle.load(open(sys.argv[1], 'rb')).items():\n"
+        "    numpy.testing.assert_array_equal(first_outputs(model), outputs)\n"
+        "    print(name, model.name)\n"
+    )
+    call = [sys.executable, "-c", script, str(file)]
+    printed = subprocess.run(call, check=True, capture_output=True, text=True).stdout
+    assert printed.split("\n")[:-1] == [f"{name} {m.name}" for name, m in models.items()]
+
+
+@pytest.mark.parametrize("name", forms_that_pickle())
+def test_a_deep_copy_of_a_model_is_the_same_model(name):
+    model = forms_that_pickle()[name]
+    clone = copy.deepcopy(model)
+    assert clone.name == model.name
+    np.testing.assert_array_equal(first_outputs(clone), first_outputs(model))
+
+
+def test_a_model_with_another_apply_is_not_pickled_as_its_source():
+    model = dataclasses.replace(jnn.as_model(FORMS["pair"]), init=pair_init, apply=zero_apply)
+    assert not first_outputs(pickle.loads(pickle.dumps(model))).any()
+
+
+def zero_apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
+    return jnp.zeros(1), state
+
+
+TABLE = np.arange(14.0, dtype=np.float32).reshape(7, 2)
+IDS = np.array([[1, 6, 0], [2, 2, 5]])
+
+
+class Encoder(nnx.Module):
+    """Rows of a table that all members share."""
+
+    def __init__(self, *, rngs):
+        self.table = Shared(jnp.zeros((7, 2)))
+
+    def __call__(self, ids):
+        return self.table[...][ids]
+
+
+class SharedNnx(nnx.Module):
+    """A linear layer on rows of the table."""
+
+    def __init__(self, *, rngs):
+        self.encoder = Encoder(rngs=rngs)
+        self.linear = nnx.Linear(2, 3, rngs=rngs)
+
+    def __call__(self, ids):
+        return self.linear(self.encoder(ids))
+
+
+class LinenEncoder(nn.Module):
+    @nn.compact
+    def __call__(self, ids):
+        return self.variable("shared", "table", lambda: jnp.zeros((7, 2))).value[ids]
+
+
+class SharedLinen(nn.Module):
+    @nn.compact
+    def __call__(self, ids):
+        return nn.Dense(3, name="linear")(LinenEncoder(name="encoder")(ids))
+
+
+def shared_init(key, ids, *, shared):
+    return {"linear": {"kernel": jax.random.normal(key, (shared["table"].shape[1], 3))}}
+
+
+def shared_apply(params, ids, *, shared):
+    return shared["table"][ids] @ params["linear"]["kernel"]
+
+
+SHARED = {"pair": (shared_init, shared_apply), "linen": SharedLinen(), "nnx": SharedNnx}
+
+
+@functools.cache
+def sharing(form):
+    model = jnn.as_model(SHARED[form])
+    params, state = model.init(jax.random.key(0), IDS, shared={"table": TABLE})
+    return model, params, state
+
+
+@pytest.mark.parametrize("form", SHARED)
+def test_shared_arrays_reach_the_network_and_are_neither_parameters_nor_state(form):
+    model, params, state = sharing(form)
+    assert list(params) == ["linear"] and not state
+    y, after = model.apply(params, state, IDS, key=None, train=True, shared={"table": TABLE})
+    linear = params["linear"]
+    expected = TABLE[IDS] @ linear["kernel"] + linear.get("bias", 0)
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+    assert not after
+
+
+@pytest.mark.parametrize("form", SHARED)
+def test_members_read_one_copy_of_a_shared_array_and_send_it_no_gradient(form):
+    """No array of the vmapped gradient has an axis of members beside the table's."""
+    model, params, state = sharing(form)
+    members = jax.tree.map(lambda a: jnp.stack([a] * 5), params)
+
+    def loss(params, shared):
+        y, _ = model.apply(params, state, IDS, key=jax.random.key(0), train=True, shared=shared)
+        return (y**2).sum()
+
+    gradients = jax.vmap(jax.grad(loss), in_axes=(0, None))
+    text = str(jax.make_jaxpr(gradients)(members, {"table": TABLE}))
+    assert "f32[7,2]" in text and "f32[5,7,2]" not in text
+    assert jax.tree.structure(gradients(members, {"table": TABLE})) == jax.tree.structure(params)
+
+
+@pytest.mark.parametrize("form", ["linen", "nnx"])
+def test_a_shared_array_is_found_by_its_path_before_its_name(form):
+    model, params, state = sharing(form)
+    by_path = {"encoder": {"table": 2 * TABLE}}
+    expected = model.apply(params, state, IDS, shared={"table": 2 * TABLE})[0]
+    np.testing.assert_array_equal(model.apply(params, state, IDS, shared=by_path)[0], expected)
+
+
+@pytest.mark.parametrize("form", ["linen", "nnx"])
+@pytest.mark.parametrize(
+    ("shared", "words"),
+    [
+        (None, r"declares: \['encoder.table'\] are missing and \[\]"),
+        ({"tabel": TABLE}, r"\['encoder.table'\] are missing and \['tabel'\] are declared nowhere"),
+        ({"table": TABLE, "encoder": {"bias": TABLE}}, r"\[\] are missing and \['encoder.bias'\]"),
+        ({"table": TABLE[1:]}, r"must have the shape \(7, 2\) that Shared.* got \(6, 2\)"),
+    ],
+)
+def test_shared_arrays_that_do_not_match_the_declaration_are_refused(form, shared, words):
+    with pytest.raises(ValueError, match=words):
+        jnn.as_model(SHARED[form]).init(jax.random.key(0), IDS, shared=shared)
+
+
+def test_a_pair_takes_shared_arrays_only_by_its_keyword():
+    with pytest.raises(ValueError, match="shared must hold the arrays that shared_apply reads"):
+        jnn.as_model(SHARED["pair"]).init(jax.random.key(0), IDS)
+    with pytest.raises(ValueError, match="neither it nor pair_init takes the keyword shared"):
+        jnn.as_model(FORMS["pair"]).init(jax.random.key(0), X, shared={"table": TABLE})
+
+
+class Head(nnx.Module):
+    """A linear layer on the features of a frozen network."""
+
+    def __init__(self, *, rngs):
+        self.trunk = Shared(jnn.as_model(TRUNK).init(jax.random.key(0), None))
+        self.linear = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.linear(jnn.as_module(TRUNK, *self.trunk.get_value())(x))
+
+
+TRUNK = functools.partial(jnn.models.MLP, 5, (4,), 8)
+
+
+def test_a_frozen_trunk_is_one_shared_tree():
+    trunk = jnn.as_model(TRUNK)
+    pretrained = trunk.init(jax.random.key(7), X)
+    shared = {"trunk": pretrained}
+    model = jnn.as_model(Head)
+    params, state = model.init(jax.random.key(1), X, shared=shared)
+    assert list(params) == ["linear"] and not state
+    y, _ = model.apply(params, state, X, shared=shared)
+    head = nnx.Linear(8, 3, rngs=nnx.Rngs(0))
+    nnx.update(head, params["linear"])
+    np.testing.assert_allclose(y, head(trunk.apply(*pretrained, X)[0]), rtol=1e-5)
+    head_alone = jnn.as_module(Head, params, state, shared=shared)
+    np.testing.assert_array_equal(head_alone(X), y)

@@ -1,8 +1,19 @@
-"""The contract of a network: a pair of pure functions, made from plain pairs, Linen modules and NNX factories."""
+"""The contract of a network: a `Model`, two pure functions, and what makes one of a network."""
 
-from jnn.model._hyper import Hyper as Hyper
-from jnn.model._model import Model as Model
-from jnn.model._model import as_model as as_model
-from jnn.model._model import check_numbers as check_numbers
-from jnn.model._model import name_of as name_of
-from jnn.model._nnx import as_module as as_module
+from jnn.model._hyper import Hyper
+from jnn.model._model import Model, as_model, check_numbers
+from jnn.model._nnx import as_module
+from jnn.model._shared import Shared
+from jnn.model._signatures import ModelState, Params, name_of
+
+__all__ = [
+    "Hyper",
+    "Model",
+    "ModelState",
+    "Params",
+    "Shared",
+    "as_model",
+    "as_module",
+    "check_numbers",
+    "name_of",
+]

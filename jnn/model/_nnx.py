@@ -1,8 +1,8 @@
-"""Flax NNX: a network's factory as two pure functions, and the network with given parameters."""
+"""A Flax NNX factory as a model, and the module rebuilt from trained parameters."""
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,100 +10,147 @@ from flax import nnx
 from flax.traverse_util import unflatten_dict
 
 from jnn.model._hyper import Hyper
-from jnn.model._model import mode_of, name_of
+from jnn.model._shared import Shared, fill_shared
+from jnn.model._signatures import Apply, Init, ModelState, Params, mode_of, name_of
 
-_KINDS = (nnx.Param, nnx.RngState, ...)
+_KINDS = (nnx.Param, nnx.RngState, Shared, ...)  # ... matches the rest
+
+
+class _Structure(NamedTuple):
+    """A module without values: its graph, and its variables of each kind as shapes."""
+
+    graph: Any
+    params: Any
+    rngs: Any
+    shared: Any
+    rest: Any
 
 
 def as_module(
-    factory: Callable, params: Any, state: Any, hyper: Mapping[str, Any] | None = None
+    factory: Callable[..., nnx.Module],
+    params: Params,
+    state: ModelState,
+    hyper: Mapping[str, Any] | None = None,
+    shared: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The NNX network with given parameters, not training: for all that it can do beside `__call__`.
+    """Rebuild the NNX module, in evaluation mode, from trained parameters.
 
-    Pure, so it may stand under jit and vmap: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`.
-    The network of member i of a result:
+    Use it to call methods other than `__call__`. It is pure, so it may be called under `jit` and
+    `vmap`: `jnn.generate(jnn.as_module(factory, params, state), prompt, 100)`. The module of member
+    i of a result is
 
         params, state, _, hyper = jax.tree.map(lambda a: a[i], result.trained)
         jnn.as_module(factory, params, state, hyper)
 
     Args:
-        factory: The NNX factory that `as_model` took.
-        params: As `Model.init` made them, or a study trained them.
-        state: Likewise.
-        hyper: The member's numbers; a `jnn.Hyper` that is not among them keeps its default.
+        factory: The NNX factory that the study, or `as_model`, was given.
+        params: Parameters, as `Model.init` returns them or as a study has trained them.
+        state: State of the model, from the same place.
+        hyper: The member's numbers. A `jnn.Hyper` that is not among them keeps its default.
+        shared: The arrays that all members read, as given to the study.
     """
-    return _merged(_structure(factory), params, state, None, False, hyper)
+    structure = _structure(factory)
+    return _merge(structure, params, state, hyper=hyper, shared=shared, owner=name_of(factory))
 
 
 def refuse_instance(network: Any) -> None:
-    """Raises for a network whose parameters are already drawn."""
+    """Raise TypeError for a module whose parameters are already drawn."""
     if isinstance(network, nnx.Module):
         name = type(network).__name__
-        raise ValueError(
-            f"wanted an NNX factory, which can draw new parameters for every member, but got an instance of {name}; "
-            f"pass the class with its arguments instead: functools.partial({name}, ...)"
+        raise TypeError(
+            "An NNX network must be a factory, which can draw new parameters for every member, "
+            f"got an instance of {name}. Pass the class with its arguments instead: "
+            f"functools.partial({name}, ...)."
         )
 
 
-def functions_of(factory: Callable) -> tuple[Callable, Callable, Callable]:
-    """`init`, `apply` and `choices` of a `jnn.Model`."""
-    structure = functools.cache(lambda: _structure(factory))  # read when it is first needed
+def functions_of_nnx(
+    factory: Callable[..., nnx.Module],
+) -> tuple[Init, Apply, Callable[[], dict[str, range]]]:
+    """Return `init`, `apply` and `choices` of a `jnn.Model`."""
+    structure = functools.cache(lambda: _structure(factory))  # traced when it is first needed
+    owner = name_of(factory)
 
-    def init(key, x):
+    def init(key, x, *, shared=None):
         del x  # an NNX module knows its sizes
-        module = _made(factory, nnx.Rngs(key))
+        module = _build(factory, nnx.Rngs(key))
         if callable(module):
-            mode_of(module.__call__)  # which may raise: now, not when it is trained
-        _, params, _, rest = nnx.split(module, *_KINDS)
+            mode_of(module.__call__)  # raises for a wrong signature now, not in the first step
+        _, params, _, declared, rest = nnx.split(module, *_KINDS)
+        _fill_shared(declared, shared, owner)  # checks the names
         return _to_dict(params), _to_dict(rest)
 
-    def apply(params, state, x, *, key=None, train=False, hyper=None):
-        module = _merged(structure(), params, state, key, train, hyper)
+    def apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
+        module = _merge(
+            structure(),
+            params,
+            state,
+            key=key,
+            train=train,
+            hyper=hyper,
+            shared=shared,
+            owner=owner,
+        )
         y = module(x, **mode_of(module.__call__)(train))
         if not train:
             return y, state
-        after = nnx.split(module, *_KINDS[:2], nnx.Intermediate, ...)[4]  # what it sows is no state
-        return y, _keep_hyper(structure()[3], state, _to_dict(after))
+        # Intermediates that the module sows are not state.
+        rest = nnx.split(module, *_KINDS[:-1], nnx.Intermediate, ...)[-1]
+        return y, _keep_hyper(structure().rest, state, _to_dict(rest))
 
     def choices():
-        declared = [
-            (str(path[-1]), v)
-            for path, v in nnx.to_flat_state(structure()[3])
-            if isinstance(v, Hyper)
-        ]
-        return {name: v.choices for name, v in declared if "choices" in v.get_metadata()}
+        restricted = {}
+        for path, variable in nnx.to_flat_state(structure().rest):
+            if isinstance(variable, Hyper) and "choices" in variable.get_metadata():
+                restricted[str(path[-1])] = variable.choices
+        return restricted
 
     return init, apply, choices
 
 
-def _structure(factory: Callable) -> tuple:
-    """The graph of the network and its variables as shapes: parameters, random streams and the rest."""
-    abstract = nnx.eval_shape(lambda: _made(factory, nnx.Rngs(0)))
+def _structure(factory: Callable[..., nnx.Module]) -> _Structure:
+    """Return the structure of the module that the factory builds, without computing anything."""
+    abstract = nnx.eval_shape(lambda: _build(factory, nnx.Rngs(0)))
     if not isinstance(abstract, nnx.Module):
-        raise ValueError(
-            f"wanted a factory that returns an nnx.Module, but {name_of(factory)} returned "
-            f"{type(abstract).__name__}; return the module itself"
+        raise TypeError(
+            f"An NNX factory must return an nnx.Module, got {type(abstract).__name__} from "
+            f"{name_of(factory)}. Return the module itself."
         )
-    return nnx.split(abstract, *_KINDS)
+    return _Structure(*nnx.split(abstract, *_KINDS))
 
 
-def _made(factory: Callable, rngs: nnx.Rngs) -> Any:
-    """The network, its plain arrays declared as data: while JAX traces them, Flax takes them for static."""
+def _build(factory: Callable[..., nnx.Module], rngs: nnx.Rngs) -> Any:
+    """Build the module and declare its plain arrays as data.
+
+    Flax takes traced arrays for static attributes.
+    """
     module = factory(rngs=rngs)
-    for node in [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Pytree)]:
-        for name in [name for name, value in vars(node).items() if isinstance(value, jax.Array)]:
+    nodes = [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Pytree)]
+    for node in nodes:
+        names = [name for name, value in vars(node).items() if isinstance(value, jax.Array)]
+        for name in names:
             setattr(node, name, nnx.data(getattr(node, name)))
     return module
 
 
-def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hyper: Any) -> Any:
-    """The network with these variables, training or not."""
-    graph, abstract_params, abstract_rngs, abstract_rest = structure
+def _merge(
+    structure: _Structure,
+    params: Params,
+    state: ModelState,
+    *,
+    key: jax.Array | None = None,
+    train: bool = False,
+    hyper: Mapping[str, Any] | None = None,
+    shared: Mapping[str, Any] | None = None,
+    owner: str,
+) -> Any:
+    """Return the module with these values, in training or in evaluation mode."""
     module = nnx.merge(
-        graph,
-        _from_dict(abstract_params, params),
-        _fresh_rngs(abstract_rngs, jax.random.key(0) if key is None else key),
-        _from_dict(abstract_rest, state, hyper),
+        structure.graph,
+        _from_dict(structure.params, params),
+        _fresh_rngs(structure.rngs, jax.random.key(0) if key is None else key),
+        _fill_shared(structure.shared, shared, owner),
+        _from_dict(structure.rest, state, hyper),
     )
     module.set_attributes(
         deterministic=not train or key is None,
@@ -114,63 +161,74 @@ def _merged(structure: tuple, params: Any, state: Any, key: Any, train: bool, hy
 
 
 def _to_dict(variables: Any) -> dict:
-    """Nested dict of arrays, keyed by strings, from an `nnx.State`."""
-    return unflatten_dict(
-        {
-            tuple(map(str, path)): variable.get_value()
-            if isinstance(variable, nnx.Variable)
-            else variable
-            for path, variable in nnx.to_flat_state(variables)
-        }
-    )
+    """Return the values of an `nnx.State` as a nested dict of arrays with strings as keys."""
+    values = {}
+    for path, variable in nnx.to_flat_state(variables):
+        is_variable = isinstance(variable, nnx.Variable)
+        values[_names(path)] = variable.get_value() if is_variable else variable
+    return unflatten_dict(values)
 
 
 def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = None) -> Any:
-    """The inverse of `_to_dict`; variables of type `Hyper` take the member's number where it has one."""
+    """Invert `_to_dict`; a variable of type `Hyper` takes the member's number if there is one."""
     leaves = []
     for path, variable in nnx.to_flat_state(abstract):
-        value: Any = tree
-        for name in map(str, path):
-            value = value[name]
-        if isinstance(variable, Hyper) and hyper and str(path[-1]) in hyper:
-            number = jnp.asarray(hyper[str(path[-1])], value.dtype)
-            value = (
-                number if number.ndim else jnp.broadcast_to(number, value.shape)
-            )  # the same in stacked layers
-        leaves.append(
-            (path, variable.replace(value) if isinstance(variable, nnx.Variable) else value)
-        )
+        names = _names(path)
+        value = _at(tree, names)
+        if isinstance(variable, Hyper) and hyper and names[-1] in hyper:
+            number = jnp.asarray(hyper[names[-1]], value.dtype)
+            # Stacked layers have one variable of shape [layers]: all get the same number.
+            value = number if number.ndim else jnp.broadcast_to(number, value.shape)
+        if isinstance(variable, nnx.Variable):
+            value = variable.replace(value)
+        leaves.append((path, value))
     return nnx.from_flat_state(leaves)
 
 
+def _fill_shared(abstract: Any, shared: Mapping[str, Any] | None, owner: str) -> Any:
+    """Return the shared variables with the arrays of the study."""
+    variables = dict(nnx.to_flat_state(abstract))
+    declared = {_names(path): variable.get_value() for path, variable in variables.items()}
+    values = fill_shared(declared, shared, owner)
+    return nnx.from_flat_state(
+        [(path, variable.replace(values[_names(path)])) for path, variable in variables.items()]
+    )
+
+
 def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
-    """`after` with the variables of type `Hyper` as they were: a default must not become a member's number."""
-    declared = [
-        path for path, variable in nnx.to_flat_state(abstract) if isinstance(variable, Hyper)
-    ]
-    for path in declared:
-        *parents, name = map(str, path)
-        old, new = before, after
-        for parent in parents:
-            old, new = old[parent], new[parent]
-        new[name] = old[name]
+    """Return `after` with the `Hyper` variables of `before`, which are the defaults."""
+    for path, variable in nnx.to_flat_state(abstract):
+        if isinstance(variable, Hyper):
+            *parents, name = _names(path)
+            _at(after, parents)[name] = _at(before, parents)[name]
     return after
 
 
 def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:
-    """Every stream of random numbers in the network gets a key of its own and starts to count at 0.
+    """Return every stream of random numbers with a key of its own and its counter at 0.
 
-    Stacked layers have one stream of shape [layers], a key for each.
+    Stacked layers have one stream of shape [layers], with one key for each.
     """
-
-    def fresh(i: int, variable: Any) -> jax.Array:
+    leaves = []
+    for i, (path, variable) in enumerate(nnx.to_flat_state(abstract)):
         shape = variable.get_value().shape
         if not isinstance(variable, nnx.RngKey):
-            return jnp.zeros(shape, jnp.uint32)
-        own = jax.random.fold_in(key, i)
-        return jax.random.split(own, shape) if shape else own
-
-    leaves = [
-        (path, v.replace(fresh(i, v))) for i, (path, v) in enumerate(nnx.to_flat_state(abstract))
-    ]
+            value = jnp.zeros(shape, jnp.uint32)
+        elif shape:
+            value = jax.random.split(jax.random.fold_in(key, i), shape)
+        else:
+            value = jax.random.fold_in(key, i)
+        leaves.append((path, variable.replace(value)))
     return nnx.from_flat_state(leaves)
+
+
+def _names(path: tuple) -> tuple[str, ...]:
+    """Return the path of a variable as strings; the places in a list are numbers."""
+    return tuple(map(str, path))
+
+
+def _at(tree: Any, names: Any) -> Any:
+    """Return the part of a nested dict at this path."""
+    for name in names:
+        tree = tree[name]
+    return tree
