@@ -1,7 +1,8 @@
-"""The catalogue: one row for each function of floor 0. Joining the library costs a row, and a row inherits every test.
+"""The catalogue: one row for each function of floor 0, which inherits every test.
 
-`tests/test_catalog.py` tests over all rows that jit, vmap and scan change nothing, that bfloat16 stays bfloat16, that
-gradients are finite, that a key fixes the bits and that leading batch axes are free.
+`tests/test_catalog.py` tests over all rows that jit, vmap and scan change nothing, that bfloat16
+stays bfloat16, that gradients are finite, that a key fixes the bits and that leading batch axes
+are free.
 """
 
 from collections.abc import Callable
@@ -80,7 +81,7 @@ def _all_activations(x):
 
 
 def recurrent(gates: int, *carry: tuple[int, ...]) -> Callable[[jax.Array], tuple]:
-    """Make example arguments (x, params, carry) of a recurrent layer with 3 features and 2 hidden units."""
+    """Make example arguments of a recurrent layer with 3 features and 2 hidden units."""
     columns = 2 * gates
     params = dict_of(input_kernel=(3, columns), recurrent_kernel=(2, columns), bias=(columns,))
 

@@ -1,4 +1,8 @@
-"""Every row of the catalogue keeps every promise that floor 0 makes."""
+"""Every row of the catalogue keeps every promise that floor 0 makes.
+
+A row is compiled once, in a program that computes the results of all its tests. They are compared
+with the same calls in a Python loop without `jit`.
+"""
 
 import functools
 import inspect
@@ -9,25 +13,13 @@ import numpy as np
 import pytest
 
 from jnn import layers
-from tests.catalog import NOT_OF_ARRAYS, ROWS, Row
+from tests.catalog import BATCH, NOT_OF_ARRAYS, ROWS, Row
 
 MEMBERS = 3
-
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
 def call(row: Row, key, *arguments):
     return row.function(*arguments, key=key) if row.random else row.function(*arguments)
-
-
-@functools.cache
-def compiled(row: Row):
-    """Compile the row's call once for all tests that loop over it."""
-    return jax.jit(lambda key, *arguments: call(row, key, *arguments))
-
-
-def with_batch_axes(tree, axes: tuple[int, ...]):
-    return jax.tree.map(lambda x: x.reshape(*axes, *x.shape[1:]), tree)
 
 
 def examples(row: Row):
@@ -40,124 +32,156 @@ def stack(trees):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def assert_close(got, wanted):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, wanted)
-
-
 def is_float(x) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
-@every_row
-def test_jit_changes_nothing(row):
-    keys, arguments = examples(row)
-    assert_close(compiled(row)(keys[0], *arguments[0]), call(row, keys[0], *arguments[0]))
+def cast(tree, dtype):
+    return jax.tree.map(lambda x: x.astype(dtype) if is_float(x) else x, tree)
 
 
-@every_row
-def test_vmap_over_inputs_and_over_parameters_is_a_loop(row):
-    keys, arguments = examples(row)
-    only_params = tuple(0 if index in row.params else None for index in range(len(arguments[0])))
-    first = arguments[0]
-
-    def both(keys, stacked):
-        population = jax.vmap(lambda key, a: call(row, key, *a))(keys, stacked)
-        if not row.params:
-            return population, population
-        mixed = tuple(
-            s if axis == 0 else a for s, a, axis in zip(stacked, first, only_params, strict=True)
-        )
-        return population, jax.vmap(lambda key, *a: call(row, key, *a), in_axes=(0, *only_params))(
-            keys, *mixed
-        )
-
-    population, kernels = jax.jit(both)(jnp.stack(keys), stack(arguments))
-    assert_close(
-        population, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)])
-    )
-    if row.params:
-        swapped = [
-            tuple(a[i] if i in row.params else first[i] for i in range(len(first)))
-            for a in arguments
-        ]
-        assert_close(
-            kernels, stack([compiled(row)(key, *a) for key, a in zip(keys, swapped, strict=True)])
-        )
+def assert_close(got, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, expected)
 
 
-@every_row
-def test_scan_is_a_loop(row):
-    keys, arguments = examples(row)
-
-    def body(count, key_and_arguments):
-        key, a = key_and_arguments
-        return count + 1, call(row, key, *a)
-
-    _, got = jax.jit(lambda xs: jax.lax.scan(body, 0, xs))((jnp.stack(keys), stack(arguments)))
-    assert_close(
-        got, stack([compiled(row)(key, *a) for key, a in zip(keys, arguments, strict=True)])
-    )
+def with_batch_axes(tree):
+    return jax.tree.map(lambda x: x.reshape(2, BATCH // 2, *x.shape[1:]), tree)
 
 
-@every_row
-def test_bfloat16_gives_the_promised_dtype_near_float32(row):
-    keys, arguments = examples(row)
-    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if is_float(x) else x, arguments[0])
-    rounded = jax.tree.map(lambda x: x.astype(jnp.float32) if is_float(x) else x, half)
-    got = compiled(row)(keys[0], *half)
-    wanted = jnp.bfloat16 if row.keeps_bfloat16 else jnp.float32
-    assert {leaf.dtype for leaf in jax.tree.leaves(got) if is_float(leaf)} <= {jnp.dtype(wanted)}
-    in_float32 = compiled(row)(keys[0], *rounded)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a.astype(b.dtype), b, rtol=0.05, atol=0.05),
-        got,
-        in_float32,
-    )
+def without_batch_axes(tree):
+    return jax.tree.map(lambda x: x[0], tree)
 
 
-@every_row
-def test_gradients_are_finite_also_at_zero(row):
-    keys, arguments = examples(row)
-    leaves, structure = jax.tree.flatten(arguments[0])
+def rearranged(row: Row, rearrange, arguments: tuple) -> tuple:
+    """Return the arguments with other batch axes where they are free."""
+    return tuple(rearrange(a) if i in row.free_batch else a for i, a in enumerate(arguments))
+
+
+def only_params(row: Row, changed: tuple, arguments: tuple) -> tuple:
+    """Return the arguments with the row's parameters taken from `changed`."""
+    return tuple(changed[i] if i in row.params else a for i, a in enumerate(arguments))
+
+
+def gradients(row: Row, key, arguments):
+    """Differentiate the sum of all floating-point results, at the arguments and at zero."""
+    leaves, structure = jax.tree.flatten(arguments)
     at_floats = [index for index, leaf in enumerate(leaves) if is_float(leaf)]
 
     def total(floats):
-        filled = list(leaves)
-        for index, leaf in zip(at_floats, floats, strict=True):
-            filled[index] = leaf
-        out = call(row, keys[0], *jax.tree.unflatten(structure, filled))
+        filled = dict(enumerate(leaves)) | dict(zip(at_floats, floats, strict=True))
+        out = call(row, key, *jax.tree.unflatten(structure, filled.values()))
         return sum((leaf.sum() for leaf in jax.tree.leaves(out) if is_float(leaf)), jnp.zeros(()))
 
     floats = [leaves[index] for index in at_floats]
-    gradient = jax.jit(jax.grad(total))
-    for point in (floats, [jnp.zeros_like(leaf) for leaf in floats]):
-        for leaf in gradient(point):
-            assert np.isfinite(leaf).all()
+    points = [jnp.stack([leaf, jnp.zeros_like(leaf)]) for leaf in floats]
+    return jax.lax.map(jax.grad(total), points)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.random], ids=lambda row: row.name)
-def test_a_key_fixes_the_bits(row):
+def in_one_program(row: Row, keys, stacked, half):
+    """Compute the results of a row in all the ways that are tested."""
+    first = jax.tree.map(lambda x: x[0], stacked)
+    params_axes = tuple(0 if index in row.params else None for index in range(len(first)))
+
+    def one(key, arguments):
+        return call(row, key, *arguments)
+
+    results = {
+        "jit": one(keys[0], first),
+        "scan": jax.lax.scan(lambda n, xs: (n + 1, one(*xs)), 0, (keys, stacked))[1],
+        "vmap": jax.vmap(one)(keys, stacked),
+        "bfloat16": one(keys[0], half),
+        "rounded": one(keys[0], cast(half, jnp.float32)),
+        "gradients": gradients(row, keys[0], first),
+    }
+    if row.params:
+        mixed = only_params(row, stacked, first)
+        results["vmap over params"] = jax.vmap(one, (0, params_axes))(keys, mixed)
+    if row.random:
+        results["another key"] = one(keys[1], first)
+    if row.free_batch:
+        results["with batch axes"] = one(keys[0], rearranged(row, with_batch_axes, first))
+        results["without batch axes"] = one(keys[0], rearranged(row, without_batch_axes, first))
+    return results
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
+def row(request) -> Row:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def program(row):
+    """Return the row's program, with its operands, as a function without arguments."""
     keys, arguments = examples(row)
-    first, again, other = (compiled(row)(key, *arguments[0]) for key in (keys[0], keys[0], keys[1]))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
+    operands = jnp.stack(keys), stack(arguments), cast(arguments[0], jnp.bfloat16)
+    return functools.partial(jax.jit(functools.partial(in_one_program, row)), *operands)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.free_batch], ids=lambda row: row.name)
-def test_leading_batch_axes_are_free(row):
+@pytest.fixture(scope="module")
+def results(program):
+    return program()
+
+
+@pytest.fixture(scope="module")
+def loop(row):
+    """Return the results of a Python loop over the examples, without `jit`."""
     keys, arguments = examples(row)
-    flat = compiled(row)(keys[0], *arguments[0])
-    for rearrange in (
-        lambda tree: with_batch_axes(tree, (2, 3)),
-        lambda tree: jax.tree.map(lambda x: x[0], tree),
-    ):
-        pieces = [rearrange(a) if i in row.free_batch else a for i, a in enumerate(arguments[0])]
-        assert_close(compiled(row)(keys[0], *pieces), rearrange(flat))
+    return [call(row, key, *a) for key, a in zip(keys, arguments, strict=True)]
+
+
+def test_jit_changes_nothing(results, loop):
+    assert_close(results["jit"], loop[0])
+
+
+def test_vmap_is_a_loop(results, loop):
+    assert_close(results["vmap"], stack(loop))
+
+
+def test_vmap_over_parameters_is_a_loop(row, results):
+    if not row.params:
+        pytest.skip("the row has no parameters")
+    keys, arguments = examples(row)
+    mixed = [only_params(row, a, arguments[0]) for a in arguments]
+    singles = [call(row, key, *a) for key, a in zip(keys, mixed, strict=True)]
+    assert_close(results["vmap over params"], stack(singles))
+
+
+def test_scan_is_a_loop(results, loop):
+    assert_close(results["scan"], stack(loop))
+
+
+def test_bfloat16_gives_the_promised_dtype_near_float32(row, results):
+    promised = jnp.bfloat16 if row.keeps_bfloat16 else jnp.float32
+    half = results["bfloat16"]
+    assert {leaf.dtype for leaf in jax.tree.leaves(half) if is_float(leaf)} <= {jnp.dtype(promised)}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.astype(b.dtype), b, rtol=0.05, atol=0.05),
+        half,
+        results["rounded"],
+    )
+
+
+def test_gradients_are_finite_also_at_zero(results):
+    for leaf in results["gradients"]:
+        assert np.isfinite(leaf).all()
+
+
+def test_a_key_fixes_the_bits(row, program, results):
+    if not row.random:
+        pytest.skip("the row is not random")
+    np.testing.assert_array_equal(results["jit"], program()["jit"])
+    assert not np.array_equal(results["jit"], results["another key"])
+
+
+def test_leading_batch_axes_are_free(row, results):
+    if not row.free_batch:
+        pytest.skip("the row has one batch axis")
+    assert_close(results["with batch axes"], with_batch_axes(results["jit"]))
+    assert_close(results["without batch axes"], without_batch_axes(results["jit"]))
 
 
 def test_every_public_layer_is_in_the_catalogue():
     public = {name for name in layers.__all__ if inspect.isfunction(getattr(layers, name))}
-    rows = {row.name.split()[0] for row in ROWS} | set(
-        layers.ACTIVATIONS
-    )  # the row "activations" is of them all
+    # The row "activations" is of them all.
+    rows = {row.name.split()[0] for row in ROWS} | set(layers.ACTIVATIONS)
     assert public - rows - NOT_OF_ARRAYS == set()

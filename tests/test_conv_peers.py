@@ -1,4 +1,4 @@
-"""Convolution and pooling against PyTorch with random configurations: values and gradients, float32 and float64."""
+"""Convolution and pooling equal PyTorch's: values and gradients over random configurations."""
 
 import functools
 
@@ -21,7 +21,7 @@ def channels_first(a):
 
 
 def both_ways(function, torch_function, arrays, to_torch, dtype):
-    """Return values and gradients of `sum(weight * sin(y))` from both libraries, in our order of axes."""
+    """Compare values and gradients of `sum(weight * sin(y))` of both libraries."""
     tensors = [
         torch.tensor(np.ascontiguousarray(f(a)), requires_grad=True)
         for f, a in zip(to_torch, arrays, strict=True)

@@ -11,11 +11,6 @@ from scipy import optimize
 from jnn import layers
 
 
-@pytest.mark.parametrize("name", sorted(layers.ACTIVATIONS))
-def test_the_table_holds_what_the_module_exports(name):
-    assert layers.ACTIVATIONS[name] is getattr(layers, name)
-
-
 def test_sparsemax_is_the_nearest_point_of_the_simplex():
     x = np.asarray(jax.random.normal(jax.random.key(0), (5,)), np.float64)
     simplex = {"type": "eq", "fun": lambda p: p.sum() - 1}
@@ -58,7 +53,7 @@ def test_maxout_takes_the_largest_of_each_group():
     np.testing.assert_array_equal(
         layers.maxout(jnp.asarray(x), 2), np.stack([x[:, :3].max(1), x[:, 3:].max(1)], 1)
     )
-    with pytest.raises(ValueError, match="divides 6 channels"):
+    with pytest.raises(ValueError, match="divisor of the 6 channels"):
         inspect.unwrap(layers.maxout)(x, 4)
 
 
@@ -72,5 +67,5 @@ def test_prelu_takes_infinities_and_refuses_a_slope_that_would_broadcast():
     x = jnp.array([jnp.inf, -2.0])
     value, slope = jax.value_and_grad(lambda slope: layers.prelu(x, slope).sum())(0.25)
     assert value == jnp.inf and slope == -2
-    with pytest.raises(ValueError, match=r"one or \(4,\), but got \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"shape \(4,\), .* got the shape \(4, 1\)"):
         inspect.unwrap(layers.prelu)(jnp.ones(4), jnp.ones((4, 1)))

@@ -1,4 +1,4 @@
-"""Attention equals its definition in NumPy and Flax's; masks, groups, positions and the cache keep their promises."""
+"""Attention equals its definition in NumPy and Flax's; masks, positions and the cache too."""
 
 import inspect
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 from flax import nnx
+from jax.experimental import jet
 
 from jnn import layers
 from jnn.layers import _attention
@@ -133,6 +134,33 @@ def test_causal_parts_equal_the_whole_with_gradients(monkeypatch, time):
     jax.tree.map(assert_close, value_and_gradients(0), value_and_gradients(time * SOURCE + 1))
 
 
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_only_a_program_for_a_cpu_loops_over_the_heads(monkeypatch, platform):
+    monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", 0)
+    gradient = jax.jit(jax.grad(lambda *a: layers.attention(*a, causal=True).sum()))
+    program = jax.export.export(gradient, platforms=[platform])(*qkv()).mlir_module()
+    assert ("stablehlo.while" in program) == (platform == "cpu")
+
+
+def test_a_program_for_several_platforms_has_the_numbers_of_this_one(monkeypatch):
+    monkeypatch.setattr(_attention, "ONE_BY_ONE_FROM", 0)
+    gradient = jax.jit(jax.grad(lambda *a: jnp.sin(layers.attention(*a, causal=True)).sum()))
+    exported = jax.export.export(gradient, platforms=["cpu", "cuda", "tpu"])(*qkv())
+    assert_close(exported.call(*qkv()), gradient(*qkv()))
+
+
+def test_taylor_series_through_attention_are_its_derivatives():
+    q, k, v = qkv(2)
+    direction = normal(3, *q.shape)
+
+    def along(t):
+        return jnp.tanh(layers.attention(q + t * direction, k, v, causal=True)).sum()
+
+    _, (slope, curvature) = jet.jet(along, (0.0,), ([1.0, 0.0],))
+    assert_close(slope, jax.grad(along)(0.0), 1e-4)
+    assert_close(curvature, jax.grad(jax.grad(along))(0.0), 1e-4)
+
+
 def test_no_keys_give_zero():
     q, k, v = qkv()
     assert not attention(q, k[:, :0], v[:, :0]).any()
@@ -231,11 +259,11 @@ def test_generating_with_a_cache_is_causal_attention_over_the_whole():
 def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
     unchecked = inspect.unwrap(layers.attention)
     q, k, v = qkv(3)
-    with pytest.raises(ValueError, match="multiple of the 3 key heads, but got 4"):
+    with pytest.raises(ValueError, match="multiple of the 3 key heads, got 4"):
         unchecked(q, k, v)
-    with pytest.raises(ValueError, match=r"broadcasts to .* \(2, 4, 3, 5\), but got \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"mask must broadcast to .* \(2, 4, 3, 5\), got \(3, 4\)"):
         unchecked(*qkv(), mask=jnp.ones((3, 4), bool))
-    with pytest.raises(ValueError, match="even number of channels"):
+    with pytest.raises(ValueError, match="dim must be even"):
         inspect.unwrap(layers.rotary)(jnp.ones((2, 1, 3)), jnp.arange(2))
     with pytest.raises(ValueError, match="at most 2 steps"):
         inspect.unwrap(layers.extend_cache)(
@@ -243,8 +271,8 @@ def test_shapes_that_do_not_fit_are_refused_in_a_sentence():
         )
 
 
-def refused(says, *operands, **options):
-    with pytest.raises(ValueError, match=says):
+def refused(says, *operands, error=ValueError, **options):
+    with pytest.raises(error, match=says):
         inspect.unwrap(layers.attention)(*operands, **options)
 
 
@@ -255,17 +283,21 @@ def test_queries_keys_and_values_that_do_not_belong_together_are_refused():
     refused("the same batch axes", q, *three)
     refused("the same source and kv_heads", q, k[:, :, :2], v)
     refused("the same source and kv_heads", q, k, v[:, :4])
-    refused("of the same dim", q, k[..., :4], v)
+    refused("q and k must have the same dim", q, k[..., :4], v)
     refused(r"\(\*batch, time, heads, dim\)", q[0, 0], k, v)
-    refused("all of floating point", q.astype(int), k, v)
+    refused("must be floating-point arrays", q.astype(int), k, v, error=TypeError)
 
 
 def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
-    refused("bias of numbers.* but got bool", *qkv(), bias=jnp.ones((TIME, SOURCE), bool))
-    refused("boolean mask.* but got float32", *qkv(), mask=jnp.ones((TIME, SOURCE)))
+    bias, mask = jnp.ones((TIME, SOURCE), bool), jnp.ones((TIME, SOURCE))
+    refused("bias must hold numbers .* got bool", *qkv(), bias=bias, error=TypeError)
+    refused("mask must be boolean.* got float32", *qkv(), mask=mask, error=TypeError)
     for causal in (False, True):
         refused(
-            r"broadcasts to .* but got \(3, 4\)", *qkv(), mask=jnp.ones((3, 4), bool), causal=causal
+            r"mask must broadcast to .* got \(3, 4\)",
+            *qkv(),
+            mask=jnp.ones((3, 4), bool),
+            causal=causal,
         )
 
 
@@ -273,7 +305,9 @@ def test_a_mask_of_numbers_and_a_mask_of_another_shape_are_refused():
     ("shape", "positions"), [((2, 3, 1, 4), (4,)), ((2, 3, 1, 4), (3, 3)), ((3, 4), (3,))]
 )
 def test_positions_that_are_not_one_for_each_step_are_refused(shape, positions):
-    with pytest.raises(ValueError, match="one position for each step"):
+    with pytest.raises(
+        ValueError, match=r"one position for each step|x must be \(\*batch, time, heads, dim\)"
+    ):
         inspect.unwrap(layers.rotary)(jnp.ones(shape), jnp.ones(positions))
 
 
@@ -281,12 +315,12 @@ def test_positions_that_are_not_one_for_each_step_are_refused(shape, positions):
     ("k", "v"), [((3, 1, 2, 4),) * 2, ((2, 1, 1, 4),) * 2, ((2, 1, 2, 4), (1, 1, 2, 4))]
 )
 def test_steps_that_are_not_of_the_caches_shape_are_refused(k, v):
-    with pytest.raises(ValueError, match=r"that of the cache \(2, 5, 2, 4\)"):
+    with pytest.raises(ValueError, match=r"the shape of the cache \(2, 5, 2, 4\)"):
         inspect.unwrap(layers.extend_cache)(
             layers.empty_cache((2,), 5, 2, 4), jnp.ones(k), jnp.ones(v)
         )
 
 
 def test_positions_of_a_negative_length_are_refused():
-    with pytest.raises(ValueError, match="of 0 or more, but got -3 and 4"):
+    with pytest.raises(ValueError, match="must be 0 or more, got -3 and 4"):
         inspect.unwrap(layers.sinusoidal_positions)(-3, 4)

@@ -1,5 +1,6 @@
 """Linear layers equal NumPy and Flax, and refuse what does not fit."""
 
+import functools
 import inspect
 
 import jax
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 from jax import lax
+from jax.ad_checkpoint import print_saved_residuals
+from jax.experimental import jet
 
 from jnn import layers
 
@@ -63,12 +66,12 @@ def test_lora_of_whole_numbers_keeps_the_digits_of_the_update():
 @pytest.mark.parametrize(
     ("shapes", "says"),
     [
-        (((2, 5), (4, 3)), "wanted 4 features on the last axis of x"),
-        (((), (4, 3)), "wanted x .* and kernel"),
-        (((2, 4), (4,)), "wanted x .* and kernel"),
-        (((2, 4), (4, 2, 3)), "wanted x .* and kernel"),
-        (((2, 4), (4, 1), (4,)), r"wanted a bias \(1,\)"),
-        (((2, 4), (4, 3), (2, 3)), r"wanted a bias \(3,\)"),
+        (((2, 5), (4, 3)), "x must have 4 features on its last axis"),
+        (((), (4, 3)), "x must be .* and kernel must be"),
+        (((2, 4), (4,)), "x must be .* and kernel must be"),
+        (((2, 4), (4, 2, 3)), "x must be .* and kernel must be"),
+        (((2, 4), (4, 1), (4,)), r"bias must have the shape \(1,\)"),
+        (((2, 4), (4, 3), (2, 3)), r"bias must have the shape \(3,\)"),
     ],
 )
 def test_shapes_that_do_not_chain_are_refused_in_a_sentence(shapes, says):
@@ -152,7 +155,7 @@ def test_dot_general_is_that_of_lax(shapes, numbers, options):
 
 @pytest.mark.parametrize(("columns", "of_b"), [(4, 1), (1, 4)])
 def test_an_update_of_other_columns_is_refused_not_broadcast(columns, of_b):
-    with pytest.raises(ValueError, match=rf"wanted b \(rank, {columns}\)"):
+    with pytest.raises(ValueError, match=rf"b must be \(rank, {columns}\)"):
         inspect.unwrap(layers.lora)(
             jnp.ones(3), jnp.ones((3, columns)), jnp.ones((3, 2)), jnp.ones((2, of_b))
         )
@@ -160,7 +163,7 @@ def test_an_update_of_other_columns_is_refused_not_broadcast(columns, of_b):
 
 def test_a_flax_layer_refuses_rows_of_other_features_in_a_sentence():
     layer = nnx.Linear(3, 4, rngs=nnx.Rngs(0), dot_general=layers.dot_general)
-    with pytest.raises(ValueError, match=r"wanted 3 features .* but got x \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"x must have 3 features .* got x \(2, 5\)"):
         layer(normal(0, 2, 5))
 
 
@@ -181,11 +184,12 @@ def test_flax_layers_take_the_product_and_keep_their_numbers():
     )
 
 
-def test_the_gradient_inside_shard_map_is_summed_over_the_mesh():
+@pytest.mark.parametrize("features", [3, 256])  # few numbers, and as many as a CPU copies
+def test_the_gradient_inside_shard_map_is_summed_over_the_mesh(features):
     mesh = jax.make_mesh(
         (2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
     )
-    x, kernel = normal(0, 4, 3), normal(1, 3, 4)
+    x, kernel = normal(0, 4, features), normal(1, features, 4) / features
 
     def loss(x, kernel):
         return lax.psum(jnp.sin(layers.dense(x, kernel)).sum(), "data")
@@ -200,6 +204,56 @@ def test_a_bias_may_be_a_list():
     x, kernel = normal(0, 2, 3), normal(1, 3, 2)
     y = inspect.unwrap(layers.dense)(x, kernel, [1.0, 2.0])
     np.testing.assert_array_equal(y, layers.dense(x, kernel, jnp.array([1.0, 2.0])))
+
+
+# Enough numbers in x for a program on a CPU to copy its transpose.
+ROWS, FIRST, SECOND = normal(0, 32, 16), normal(1, 16, 16) / 4, normal(2, 16, 4) / 4
+
+
+def two_layers(product, x, first, second):
+    return jnp.tanh(product(jnp.tanh(product(x, first)), second)).sum()
+
+
+def test_a_checkpoint_policy_saves_the_products_of_dense(capsys):
+    saved = []
+    for product in (layers.dense, jnp.matmul):
+        loss = functools.partial(two_layers, product)
+        policy = jax.checkpoint_policies.dots_saveable
+        print_saved_residuals(jax.checkpoint(loss, policy=policy), ROWS, FIRST, SECOND)
+        lines = capsys.readouterr().out.splitlines()
+        saved.append([line.split(" from ")[0] for line in lines])
+    assert saved[0] == saved[1]
+    assert sum("output of dot_general" in line for line in saved[0]) == 2
+
+
+@pytest.mark.parametrize("order", [0, 1], ids=["value", "gradient"])
+def test_taylor_series_through_dense_are_those_of_a_matrix_product(order):
+    arguments = (ROWS, FIRST, SECOND)
+    series = [[jnp.cos(a), jnp.sin(2 * a)] for a in arguments]
+    expansions = []
+    for product in (layers.dense, jnp.matmul):
+        function = functools.partial(two_layers, product)
+        for _ in range(order):
+            function = jax.grad(function, 1)
+        expansions.append(jet.jet(function, arguments, series))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *expansions)
+
+
+def kernel_gradient():
+    return jax.jit(jax.grad(lambda *a: two_layers(layers.dense, *a), 1))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_only_a_program_for_a_cpu_copies_the_transpose_of_the_rows(platform):
+    exported = jax.export.export(kernel_gradient(), platforms=[platform])(ROWS, FIRST, SECOND)
+    assert ("optimization_barrier" in exported.mlir_module()) == (platform == "cpu")
+
+
+def test_a_program_for_several_platforms_has_the_numbers_of_this_one():
+    arguments = (ROWS, FIRST, SECOND)
+    exported = jax.export.export(kernel_gradient(), platforms=["cpu", "cuda", "tpu"])(*arguments)
+    assert "optimization_barrier" in exported.mlir_module()
+    assert_same(exported.call(*arguments), kernel_gradient()(*arguments))
 
 
 FLAT, IMAGES = ((2, 3), (3, 4)), ((1, 4, 3), (3, 3, 2))

@@ -1,4 +1,4 @@
-"""Recurrent layers equal the textbook equations in a loop and Flax with equal weights; lengths cut rows exactly."""
+"""Recurrent layers equal the textbook equations and Flax; lengths cut rows exactly."""
 
 import inspect
 from functools import partial
@@ -252,16 +252,16 @@ def test_wrong_parameters_are_refused_in_a_sentence():
     )
     with pytest.raises(ValueError, match=r"missing: \['input_kernel'\], unknown: \['kernel'\]"):
         lstm(x, {"kernel": params["input_kernel"], "recurrent_kernel": params["recurrent_kernel"]})
-    with pytest.raises(ValueError, match=r"wanted input_kernel \(4, 8\)"):
+    with pytest.raises(ValueError, match=r"params must have input_kernel \(4, 8\)"):
         lstm(x, params | {"input_kernel": jnp.ones((3, 8))})
-    with pytest.raises(ValueError, match=r"carry of shape \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"carry must have the shape \(3, 2\)"):
         lstm(x, params, (jnp.ones((2, 2)), jnp.ones((2, 2))))
     with pytest.raises(ValueError, match="two parts"):
         lstm(x, params, (jnp.ones((BATCH, HIDDEN)),) * 3)
-    with pytest.raises(ValueError, match=r"wanted x \(\*batch, time, in\), but got \(4,\)"):
+    with pytest.raises(ValueError, match=r"x must be \(\*batch, time, in\), got \(4,\)"):
         lstm(x[0, 0], params)
     for lengths in (jnp.array(5), LENGTHS[:2], LENGTHS[:, None]):
-        with pytest.raises(ValueError, match=r"wanted lengths \(3,\)"):
+        with pytest.raises(ValueError, match=r"lengths must have the shape \(3,\)"):
             lstm(x, params, lengths=lengths)
 
 

@@ -1,4 +1,4 @@
-"""Pooling against XLA's reduce_window, against the definition, and against PyTorch's rules for ties and counts."""
+"""Pooling equals Flax's and the definition, with PyTorch's rules for ties and counts."""
 
 import functools
 import inspect
@@ -178,14 +178,14 @@ def test_adaptive_pools_reduce_near_equal_bins(size, bins):
     ("shape", "window", "moves", "says"),
     [
         ((4, 3), 2, {}, "rank 3 or more"),
-        ((2, 6, 6, 3), (2, 2, 2), {}, "window of 1 or more"),
-        ((2, 6, 6, 3), 0, {}, "window of 1 or more"),
-        ((2, 6, 6, 3), 2, {"strides": 0}, "strides of 1 or more"),
-        ((2, 6, 6, 3), 7, {}, "fits into the padded input"),
-        ((2, 6, 6, 3), 2, {"padding": [(2, 0), (0, 0)]}, "less than the window"),
-        ((2, 6, 6, 3), 2, {"padding": [(-1, 0), (0, 0)]}, "padding of 0 or more"),
-        ((2, 6, 6, 3), 2, {"padding": [(0, 0), (1, -1)]}, "padding of 0 or more"),
-        ((2, 6, 6, 3), 2, {"padding": "FULL"}, "padding 'SAME'"),
+        ((2, 6, 6, 3), (2, 2, 2), {}, "window must be a positive integer"),
+        ((2, 6, 6, 3), 0, {}, "window must be a positive integer"),
+        ((2, 6, 6, 3), 2, {"strides": 0}, "strides must be a positive integer"),
+        ((2, 6, 6, 3), 7, {}, "window must fit into the padded input"),
+        ((2, 6, 6, 3), 2, {"padding": [(2, 0), (0, 0)]}, "smaller than the window"),
+        ((2, 6, 6, 3), 2, {"padding": [(-1, 0), (0, 0)]}, "padding must be 0 or more"),
+        ((2, 6, 6, 3), 2, {"padding": [(0, 0), (1, -1)]}, "padding must be 0 or more"),
+        ((2, 6, 6, 3), 2, {"padding": "FULL"}, "padding must be 'SAME'"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(shape, window, moves, says):

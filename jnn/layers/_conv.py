@@ -71,12 +71,6 @@ def conv(
     Array([1., 2.], dtype=float32)
     """
     _check_operands(x, kernel, bias, groups)
-    if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
-        raise ValueError(
-            f"kernel must have 1 / {groups} of the channels of x as inputs and a multiple of "
-            f"{groups} groups as outputs, got kernel {kernel.shape} and x {x.shape}. Its axes are "
-            "(*window, in / groups, out)."
-        )
     dtype = jnp.result_type(x, kernel)
     geometry = make_geometry(
         x.shape[1:-1],
@@ -125,12 +119,6 @@ def conv_transpose(
     Array([10.,  1., 20.,  2.], dtype=float32)
     """
     _check_operands(x, kernel, bias, groups)
-    if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
-        raise ValueError(
-            f"kernel must be (*window, in / groups, out), with in = {x.shape[-1]}, the channels of "
-            f"x {x.shape}, and with outputs that {groups} groups divide, got {kernel.shape}. Swap "
-            "its last two axes if it is stored as (*window, out, in)."
-        )
     dtype = jnp.result_type(x, kernel)
     rank = x.ndim - 2
     steps = per_axis("strides", strides, rank)
@@ -290,7 +278,7 @@ def _transposed(
 
 
 def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) -> None:
-    """Raise an error if the ranks, the groups or the bias do not fit a convolution."""
+    """Raise an error if x, kernel, bias and groups do not fit a convolution."""
     if x.ndim < 3 or kernel.ndim != x.ndim:
         raise ValueError(
             "x (batch, *spatial, in) and kernel (*window, in, out) must have the same rank, 3 or "
@@ -302,6 +290,12 @@ def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) ->
         raise ValueError(
             f"bias must have the shape {kernel.shape[-1:]}, one number for each output of the "
             f"kernel {kernel.shape}, got {np.shape(bias)}. Reshape it, or add it to the output."
+        )
+    if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
+        raise ValueError(
+            f"kernel must be (*window, in / groups, out), with in = {x.shape[-1]}, the channels of "
+            f"x {x.shape}, and with outputs that {groups} groups divide, got {kernel.shape}. Swap "
+            "its last two axes if it is stored as (*window, out, in)."
         )
 
 

@@ -120,8 +120,8 @@ def expand(primals: Any, series: Any, *, precision: lax.PrecisionLike) -> Any:
     )
 
 
-def identity(x: Array) -> Array:
-    """Return x."""
+def identity(x: Any) -> Any:
+    """Return x, an array or its type."""
     return x
 
 
