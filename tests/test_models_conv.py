@@ -122,13 +122,13 @@ WRONG = [
     (lambda rngs: ResNet(3, 10, 21, rngs=rngs), "6 n"),
     (lambda rngs: ResNet(3, 10, 18, stem="tiny", rngs=rngs), "'small'"),
     (lambda rngs: SpeedNet(3, 10, whitening=jnp.ones((2, 2, 1, 8)), rngs=rngs), "whitening_kernel"),
-    (lambda rngs: models.CNN1D((2,), 10, rngs=rngs), "longer series"),
-    (lambda rngs: models.CNN1D((9,), 10, stride=0, rngs=rngs), "stride of at least 1"),
+    (lambda rngs: models.CNN1D((2,), 10, rngs=rngs), "series is too short"),
+    (lambda rngs: models.CNN1D((9,), 10, stride=0, rngs=rngs), "stride must be a positive integer, got 0"),
     (
         lambda rngs: NLinear(8, 2, rngs=rngs)(jnp.ones((1, 9, 3))),
-        r"batch, 8, any\], but got \(1, 9, 3\)",
+        r"shape \[batch, 8, any\], got \(1, 9, 3\)",
     ),
-    (lambda rngs: DLinear(8, 2, rngs=rngs)(jnp.ones((8, 3))), r"batch, 8, any\], but got \(8, 3\)"),
+    (lambda rngs: DLinear(8, 2, rngs=rngs)(jnp.ones((8, 3))), r"batch, 8, any\], got \(8, 3\)"),
     (
         lambda rngs: NLinear(8, 2, 3, individual=True, rngs=rngs)(jnp.ones((1, 8, 1))),
         r"batch, 8, 3\]",
