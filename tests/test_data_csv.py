@@ -1,4 +1,4 @@
-"""CSV files: what their names say, what is refused in one sentence, and categories that any reader finds again."""
+"""CSV files: their names, what is refused, and categories that any reader finds again."""
 
 import io
 import sys
@@ -43,7 +43,7 @@ def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
         "town=Bonn",
         "town=Ulm",
     )
-    with pytest.raises(ValueError, match="one character between the columns, got 'ab'"):
+    with pytest.raises(ValueError, match="separator must be one character, got 'ab'"):
         Dataset.from_csv(path, "y", separator="ab")
 
 
@@ -52,13 +52,13 @@ def test_a_separator_that_is_given_counts_more_than_the_name(tmp_path):
     [
         (
             "a,b,y\n1,2,0,9\n3,4,1,9\n",
-            "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
+            "must be a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
         ),
         (
             "a,b,y\n1,2,0\n3,4,1,9\n",
-            "wanted a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
+            "must be a CSV table in UTF-8 with a header line.*Expected 3 fields.*saw 4",
         ),
-        ("a,a,y\n1,2,0\n3,4,1\n", r"wanted columns of different names, got \['a'\] more than once"),
+        ("a,a,y\n1,2,0\n3,4,1\n", r"Columns must have different names, got \['a'\] more than once"),
     ],
     ids=["longer rows", "a longer row", "a name twice"],
 )
@@ -73,7 +73,7 @@ def test_what_pandas_would_shift_or_rename_is_one_sentence(tmp_path, content, se
 def test_a_damaged_archive_is_one_sentence(tmp_path, end):
     path = tmp_path / f"t.csv.{end}"
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=rf"wanted a CSV table .*{end}': .") as error:
+    with pytest.raises(ValueError, match=rf"must be a CSV table .*{end}': .") as error:
         Dataset.from_csv(path, "y")
     assert "\n" not in str(error.value)
 
@@ -81,7 +81,7 @@ def test_a_damaged_archive_is_one_sentence(tmp_path, end):
 def test_an_archive_that_nothing_unpacks_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zstandard", None)  # so that its import fails
     (tmp_path / "t.csv.zst").write_bytes(b"\x28\xb5\x2f\xfd")
-    with pytest.raises(ValueError, match=r"wanted a CSV table .*zst.*install"):
+    with pytest.raises(ValueError, match=r"must be a CSV table .*zst.*install"):
         Dataset.from_csv(tmp_path / "t.csv.zst", "y")
 
 
@@ -124,8 +124,8 @@ def test_an_empty_line_between_the_values_of_a_single_column_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("?", r"wanted a number .* column 'load', got '\?' in row 2 "),
-        ("1,5", "'load', .* as text, such as '1,5'"),
+        ("?", r"column 'load' must hold a number, got '\?' in row 2 "),
+        ("1,5", "Column 'load' .* as text, such as '1,5'"),
     ],
 )
 def test_a_channel_with_a_slip_is_refused_and_dates_are_left_out(tmp_path, cell, sentence):

@@ -1,6 +1,8 @@
 """Members: named axes, their product and concatenation; folds as scikit-learn makes them."""
 
+import copy
 import dataclasses
+import pickle
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,20 +10,15 @@ import pytest
 from sklearn import model_selection
 
 import jnn
-from jnn.study import _splits as splits
-from jnn.study import cross_validation
+from jnn.study import cross_validation, part_off
 
 DIGITS = jnn.data.load("digits")
 
 
 def test_a_product_has_the_axes_of_its_factors_in_order():
     members = jnn.seeds(3) * jnn.folds(2) * jnn.grid(learning_rate=[0.1, 0.2], width=[1, 2, 3])
-    assert list(members.axes) == ["seed", "fold", "learning_rate", "width"] and members.shape == (
-        3,
-        2,
-        2,
-        3,
-    )
+    assert list(members.axes) == ["seed", "fold", "learning_rate", "width"]
+    assert members.shape == (3, 2, 2, 3)
     table = members.columns()
     index = np.ravel_multi_index((2, 1, 0, 1), members.shape)
     assert [table[k][index] for k in members.axes] == [2, 1, 0.1, 2]
@@ -38,13 +35,8 @@ def test_one_member_keeps_its_numbers():
 
 def test_concatenation_puts_one_population_after_the_other():
     both = jnn.seeds(2) * jnn.grid(a=[1.0, 2.0]) + jnn.seeds(1, first=7) * jnn.grid(a=[5.0])
-    assert both.columns()["seed"].tolist() == [0, 0, 1, 1, 7] and both.columns()["a"].tolist() == [
-        1,
-        2,
-        1,
-        2,
-        5,
-    ]
+    assert both.columns()["seed"].tolist() == [0, 0, 1, 1, 7]
+    assert both.columns()["a"].tolist() == [1, 2, 1, 2, 5]
     assert both.shape == (5,) and set(both.numbers()) == {"a"}
 
 
@@ -159,15 +151,25 @@ def test_no_group_stands_on_both_sides_of_a_hold_out():
     grouped = dataclasses.replace(DIGITS.take(slice(0, 200)), groups=np.arange(200) % 10)
     ((train, _, test),) = jnn.holdout(0.3).split.rows(grouped)
     assert len(test) == 60 and not set(train % 10) & set(test % 10)
-    inner, validation = splits.part_off(train, 0.3, grouped, kind="grouped", seed=0)
+    inner, validation = part_off(train, 0.3, grouped, kind="grouped", seed=0)
     assert len(validation) and not set(inner % 10) & set(validation % 10)
 
 
 def test_populations_on_other_given_splits_are_not_put_together():
     first, second = ([(np.arange(10), np.arange(10, 20) + shift)] for shift in (0, 1))
     assert len(jnn.folds(first) + jnn.folds(first)) == 2
-    with pytest.raises(ValueError, match="one way of splitting"):
+    with pytest.raises(ValueError, match="split in one way"):
         jnn.folds(first) + jnn.folds(second)
+
+
+class Halves(model_selection.BaseCrossValidator):
+    """A splitter that is not scikit-learn's own: the first half tests, then the second."""
+
+    def get_n_splits(self, *_):
+        return 2
+
+    def _iter_test_indices(self, X=None, y=None, groups=None):
+        yield from np.array_split(np.arange(len(X)), 2)
 
 
 MIXED = np.repeat(np.arange(5), 20)
@@ -184,20 +186,17 @@ MIXED = np.repeat(np.arange(5), 20)
     ],
 )
 def test_populations_on_other_splits_of_alike_texts_are_not_put_together(first, second):
-    with pytest.raises(ValueError, match="one way of splitting"):
+    with pytest.raises(ValueError, match="split in one way"):
         first + second
 
 
 def test_populations_on_equal_splitters_are_put_together():
-    class Halves(model_selection.BaseCrossValidator):  # of a function: it cannot be pickled
-        def get_n_splits(self, *_):
-            return 2
+    class OfAFunction(Halves):
+        """It cannot be pickled."""
 
-    halves, predefined = (
-        jnn.folds(Halves()),
-        [jnn.folds(model_selection.PredefinedSplit(MIXED)) for _ in range(2)],
-    )
-    assert len(halves + halves) == 4 and len(predefined[0] + predefined[1]) == 10
+    halves = jnn.folds(OfAFunction())
+    first, second = (jnn.folds(model_selection.PredefinedSplit(MIXED)) for _ in range(2))
+    assert len(halves + halves) == 4 and len(first + second) == 10
 
 
 def test_a_hold_out_in_time_tests_on_the_last_rows():
@@ -208,58 +207,84 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: jnn.seeds(0), "at least 1"),
-        (lambda: jnn.grid(), "empty grid"),
+        (lambda: jnn.seeds(2.5), "count must be a whole number, got 2.5"),
+        (lambda: jnn.seeds(True), "count must be a whole number, got True"),
+        (lambda: jnn.seeds(2, first=1.5), "first must be a whole number, got 1.5"),
+        (lambda: jnn.grid(a=["x"]), "Only numbers can vary .* define one Study per choice"),
+        (lambda: jnn.grid(optimizer=["adam", "sgd"]), r"concat\(\[...\], optimizer=\[...\]\)"),
+        (lambda: jnn.sample(3, a=2.0), "distribution for 'a' must be a function"),
+        (lambda: jnn.seeds(2) * 3, r"Both sides of \* must be members, got 3"),
+        (lambda: jnn.seeds(2) + 3, r"Both sides of \+ must be members, got 3"),
+        (lambda: jnn.folds(2.0), "number of folds, a list of their rows or a splitter, got 2.0"),
+        (lambda: jnn.folds(5, seed=None), "seed must be a whole number, got None"),
+        (lambda: jnn.folds(5, repeats=1.5), "repeats must be a whole number, got 1.5"),
+        (lambda: jnn.holdout(0.2, seed=None), "seed must be a whole number, got None"),
+        (lambda: jnn.holdout("a fifth"), "share must be a number"),
+    ],
+)
+def test_members_of_a_wrong_type_get_one_sentence(make, words):
+    with pytest.raises(TypeError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: jnn.seeds(0), "count must be at least 1, got 0"),
+        (lambda: jnn.grid(), "grid needs at least one setting"),
         (lambda: jnn.grid(a=[]), "empty list"),
-        (lambda: jnn.grid(a=["x"]), "wanted numbers"),
         (lambda: jnn.grid(a=[float("nan")]), "finite"),
-        (lambda: jnn.grid(learning_rate=[-1.0]), "never negative"),
-        (lambda: jnn.grid(fold=[0, 1]), "'fold' has a meaning of its own"),
-        (lambda: jnn.grid(layer_index=[0, 1]), "'layer_index' has a meaning"),
-        (lambda: jnn.sample(2, items=jnn.uniform(0, 1)), "'items' has a meaning"),
-        (lambda: jnn.grid(steps=[2**40]), "to fit 32 bits"),
-        (lambda: jnn.seeds(1, first=2**32), "seeds that fit 32 bits"),
+        (lambda: jnn.grid(learning_rate=[-1.0]), "'learning_rate' must be at least 0, got -1"),
+        (lambda: jnn.grid(dropout_rate=[1.5]), "'dropout_rate' must be at most 1, got 1.5"),
+        (lambda: jnn.grid(fold=[0, 1]), "'fold' is a reserved name"),
+        (lambda: jnn.grid(layer_index=[0, 1]), "'layer_index' is a reserved name"),
+        (lambda: jnn.sample(2, items=jnn.uniform(0, 1)), "'items' is a reserved name"),
+        (lambda: jnn.grid(steps=[2**40]), "'steps' must fit 32 bits"),
+        (lambda: jnn.seeds(1, first=2**32), "Seeds must fit 32 bits"),
+        (lambda: jnn.seeds(1, first=-(2**32)), "first must be at least"),
         (lambda: jnn.sample(3), "at least one distribution"),
-        (lambda: jnn.sample(3, a=2.0), "distribution for 'a'"),
-        (lambda: jnn.sample(3, a=lambda random, count: 0.1), "wanted 3 draws of 'a'.* gave 1"),
-        (lambda: jnn.seeds(2, first=1.5), "whole number for the first seed"),
-        (lambda: jnn.folds(2.0), "number of folds, their rows or a splitter"),
+        (lambda: jnn.sample(3, a=lambda random, count: 0.1), "'a' must draw 3 values, .* gave 1"),
         (lambda: jnn.log_uniform(0, 1), "positive bounds"),
-        (lambda: jnn.uniform(2, 1), "swap"),
-        (lambda: jnn.choice([]), "at least one option"),
-        (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] stand on both sides"),
+        (lambda: jnn.uniform(2, 1), "Swap them"),
+        (lambda: jnn.choice([]), "at least one number"),
+        (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] are on both"),
         (lambda: jnn.seeds(2) + jnn.grid(a=[1.0]), r"only the right has \['a'\]"),
         (
             lambda: jnn.grid(a=np.eye(2)) + jnn.grid(a=np.eye(3)),
-            r"of one shape, but got \(2,\) and \(3,\)",
+            r"one shape on both sides of \+, got \(2,\) and \(3,\)",
         ),
         (lambda: jnn.folds(1), "at least 2 folds"),
-        (lambda: jnn.folds(5, seed=None), "seed as a whole number of at least 0"),
-        (lambda: jnn.holdout(0.2, seed=None), "seed as a whole number of at least 0"),
-        (lambda: jnn.folds(5, repeats=1.5), "repeats as a whole number of at least 1"),
+        (lambda: jnn.folds(5, seed=-1), "seed must be at least 0, got -1"),
+        (lambda: jnn.holdout(0.2, seed=-1), "seed must be at least 0, got -1"),
+        (lambda: jnn.folds(5, repeats=0), "repeats must be at least 1, got 0"),
         (
             lambda: jnn.folds(
                 model_selection.KFold(3, shuffle=True, random_state=np.random.RandomState(0))
             ),
             "splits alike each time",
         ),
-        (lambda: jnn.folds(3, kind="blocked"), "wanted kind"),
+        (lambda: jnn.folds(3, kind="blocked"), "kind must be one of"),
+        (lambda: jnn.holdout(0.2, kind="blocked"), "kind must be one of"),
         (lambda: jnn.folds([]), "at least one pair"),
-        (lambda: jnn.folds([(np.arange(3),)]), "split 0 has parts"),
+        (lambda: jnn.folds([(np.arange(3),)]), "fold 0 has the parts"),
         (lambda: jnn.folds([(np.arange(3) > 1, np.arange(3) > 2)]), "np.flatnonzero"),
-        (lambda: jnn.folds([(np.arange(3), np.arange(3, 5))], kind="grouped"), "split as they are"),
+        (lambda: jnn.folds([(np.arange(3), np.arange(3, 5))], kind="grouped"), "used as they are"),
         (lambda: jnn.folds(model_selection.LeaveOneOut()), "knows its number of folds"),
-        (lambda: jnn.folds(3, kind="grouped").split.rows(DIGITS), "groups to keep together"),
+        (lambda: jnn.folds(3, kind="grouped").split.rows(DIGITS), "needs the group of each row"),
         (lambda: jnn.holdout(1.5), "between 0 and 1"),
         (lambda: jnn.folds(11).split.rows(DIGITS.take(slice(0, 10))), "11 folds of 10 rows"),
-        (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest has 174"),
+        (lambda: jnn.folds(200).split.rows(DIGITS), "the rarest class has 174"),
         (
             lambda: jnn.folds([(np.arange(3), np.array([5000]))]).split.rows(DIGITS),
-            "row numbers in 0..1796",
+            "row numbers in the test part of fold 0 must be in 0..1796, got 5000",
         ),
         (
             lambda: jnn.folds([(np.arange(3), np.array([2**32 + 9]))]).split.rows(DIGITS),
-            "row numbers in 0..1796",
+            "row numbers in the test part of fold 0 must be in 0..1796",
+        ),
+        (
+            lambda: jnn.folds([(np.arange(3), np.arange(0))]).split.rows(DIGITS),
+            "no rows in the test part of fold 0",
         ),
         (
             lambda: jnn.folds(4).split.rows(
@@ -272,3 +297,97 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
 def test_wrong_members_get_one_sentence(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+SPLITS = [
+    jnn.folds(4, repeats=2, seed=3),
+    jnn.folds(3, kind="plain"),
+    jnn.holdout(0.3, kind="time"),
+    jnn.folds([(np.arange(50), np.arange(50, 60), np.arange(60, 90))]),
+    jnn.folds(model_selection.StratifiedKFold(3, shuffle=True, random_state=1)),
+    jnn.folds(model_selection.PredefinedSplit(np.repeat(np.arange(4), 25))),
+    jnn.folds(Halves()),
+]
+
+
+@pytest.mark.parametrize("members", SPLITS, ids=lambda members: members.split.describe)
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda members: pickle.loads(pickle.dumps(members))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_of_members_makes_the_same_folds(members, again):
+    copied = again(members * jnn.grid(a=[1.0, 2.0]))
+    assert copied.split == members.split and hash(copied.split) == hash(members.split)
+    assert len(copied + members * jnn.grid(a=[3.0])) == 3 * len(members)
+    data = DIGITS.take(slice(0, 100))
+    for ours, theirs in zip(copied.split.rows(data), members.split.rows(data), strict=True):
+        for part, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(part, other)
+
+
+def test_splits_are_equal_where_their_rules_are():
+    equal = [
+        (jnn.folds(3), jnn.folds(np.int64(3))),
+        (jnn.holdout(0.2), jnn.holdout(np.float64(0.2))),
+        (jnn.folds([([0, 1], [2])]), jnn.folds([(np.arange(2, dtype=np.int32), np.array([2]))])),
+        (jnn.folds(model_selection.KFold(3)), jnn.folds(model_selection.KFold(3))),
+        (jnn.folds(pickle.loads(pickle.dumps(SPLITS[5].split.rule.splitter))), SPLITS[5]),
+    ]
+    assert all(first.split == second.split for first, second in equal)
+    other = [
+        (jnn.folds(3), jnn.folds(3, kind="plain")),
+        (jnn.folds(3), jnn.folds(3, seed=1)),
+        (jnn.folds(3), jnn.folds(3, repeats=2)),
+        (jnn.holdout(0.2), jnn.holdout(0.2000001)),
+        (jnn.folds(model_selection.KFold(3)), jnn.folds(3, kind="plain")),
+    ]
+    assert not any(first.split == second.split for first, second in other)
+
+
+TEXTS = [
+    (
+        jnn.seeds(3) * jnn.grid(learning_rate=[0.001, 0.01]),
+        "Members: 6 = 3 seeds x 2 learning_rate (0.001, 0.01)",
+    ),
+    (
+        jnn.seeds(2, first=5) * jnn.folds(5) * jnn.grid(width=range(10)),
+        "Members: 100 = 2 seeds (5, 6) x 5 folds (seed 0) x 10 width (0, 1, 2, ..., 9)",
+    ),
+    (jnn.holdout(0.25), "Members: 1 = hold-out of 0.25 (seed 0)"),
+    (jnn.grid(mask=np.eye(3, dtype=bool)), "Members: 3 = 3 mask (arrays of shape (3,))"),
+    (
+        jnn.sample(20, a=lambda generator, count: np.arange(count) / 10, b=jnn.choice([7])),
+        "Members: 20 = 20 samples (a 0 to 1.9; b 7)",
+    ),
+    (
+        jnn.seeds(2) * jnn.grid(a=[1.0]) + jnn.seeds(1, first=7) * jnn.grid(a=[0.5]),
+        "Members: 3 = 3 listed\n  seed: 0, 1, 7\n  a: 1, 0.5",
+    ),
+    (
+        (jnn.seeds(2) * jnn.folds(3))[[1, 2, 4]],
+        "Members: 3 = 3 listed\n  seed: 0, 1\n  fold: 1, 2 of 3 folds (seed 0)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "text"), TEXTS)
+def test_members_tell_in_a_line_or_few_what_they_are(members, text):
+    assert repr(members) == text
+
+
+def test_a_column_of_text_stays_with_its_members_and_is_no_number():
+    """As of results that are joined, one study for each optimizer."""
+    names = np.array(["adam", "sgd"])
+    members = jnn.Members({"optimizer": {"optimizer": names}}) * jnn.grid(a=[1.0, 2.0])
+    assert repr(members) == "Members: 4 = 2 optimizer (adam, sgd) x 2 a (1, 2)"
+    assert members.columns()["optimizer"].tolist() == ["adam", "adam", "sgd", "sgd"]
+    assert set(members.numbers()) == {"a"}
+    last = members[2:]
+    assert last.columns()["optimizer"].tolist() == ["sgd", "sgd"]
+    longer = jnn.Members({"optimizer": {"optimizer": np.array(["momentum"])}})
+    both = last + longer * jnn.grid(a=[3.0])
+    assert both.columns()["optimizer"].tolist() == ["sgd", "sgd", "momentum"]
+    assert "optimizer: sgd, momentum" in repr(both) and set(both.numbers()) == {"a"}
+    with pytest.raises(TypeError, match=r"numbers on both sides of .*, or text on both"):
+        both + jnn.grid(optimizer=[1.0]) * jnn.grid(a=[3.0])

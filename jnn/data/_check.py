@@ -1,129 +1,159 @@
-"""What a data set must fulfil before anything is trained on it; each fault is answered in one sentence."""
+"""Checks of a data set before anything is trained on it; each error is one sentence."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from jnn.data._windows import Windows
+
 
 def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
-    """Rows first, at least one feature, numbers only, all of them finite."""
+    """Raise unless `x` has rows, at least one feature, and only finite numbers."""
     _check_numbers(x, "x")
     if x.ndim < 2:
         raise ValueError(
-            f"wanted x of shape [rows, *features], got {x.shape}: for a single feature pass x[:, None]"
+            f"x must be of shape [rows, *features], got {x.shape}. Pass x[:, None] for a single "
+            "feature."
         )
     if x.size == 0:
         raise ValueError(
-            f"wanted at least one row and one feature, got x of shape {x.shape}: the data are empty"
+            f"x must have at least one row and one feature, got shape {x.shape}: the data are "
+            "empty."
         )
     if feature_names and len(feature_names) != x.shape[-1]:
         raise ValueError(
-            f"wanted a name for each of the {x.shape[-1]} features, got {len(feature_names)}: "
-            "pass as many feature_names or none"
+            f"feature_names must have a name for each of the {x.shape[-1]} features, got "
+            f"{len(feature_names)}. Pass as many names or none."
         )
     _check_finite(x, "x", feature_names)
 
 
 def check_name(name: object) -> None:
-    """The name of a data set is text."""
+    """Raise unless the name of a data set is text."""
     if not isinstance(name, str):
-        raise ValueError(f"wanted a name as text, got {name!r}: pass name=str(...) or none")
+        raise TypeError(f"name must be text, got {name!r}. Pass name=str(...) or leave it out.")
 
 
 def repeated(names: Sequence[str]) -> list[str]:
-    """The names that come more than once."""
+    """Return the sorted names that occur more than once."""
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def check_rows(x: np.ndarray, **others: np.ndarray | None) -> None:
-    """As many targets, groups and texts, where there are any, as rows of x."""
+def check_rows(rows: int, **others: np.ndarray | Windows | None) -> None:
+    """Raise unless targets, groups, texts, and weights, where given, have as many rows as x."""
     for name, values in others.items():
-        if values is not None and (values.ndim == 0 or len(values) != len(x)):
+        if values is not None and (values.ndim == 0 or len(values) != rows):
             raise ValueError(
-                f"wanted one row of {name} for each of the {len(x)} rows of x, got {name} of shape {values.shape}: "
-                "check that both come from the same table and that rows are the first axis"
+                f"{name} must have one row for each of the {rows} rows of x, got shape "
+                f"{values.shape}. Check that both come from the same table and that rows are the "
+                "first axis."
             )
 
 
+def check_weights(weights: np.ndarray) -> None:
+    """Raise unless weights are one finite number of at least 0 per row and not all 0."""
+    if weights.dtype.kind != "f":
+        raise TypeError(f"weights must be real numbers, got type {weights.dtype}. Convert them.")
+    if weights.ndim != 1:
+        raise ValueError(
+            f"weights must be of shape [rows], got {weights.shape}. Pass one number for each row."
+        )
+    faults = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if faults.size:
+        raise ValueError(
+            f"weights must be finite and at least 0, got {weights[faults[0]]} at "
+            f"weights[{faults[0]}] (such weights: {faults.size}). Set the weight of a row that "
+            "must not count to 0."
+        )
+    if not weights.any():
+        raise ValueError(
+            f"weights must not be 0 in all rows, got {len(weights)} zeros. Leave weights out if "
+            "all rows count the same."
+        )
+
+
 def check_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list, each of which is text indeed."""
+    """Return the texts as a list, or raise if one of them is not text."""
+    if isinstance(texts, str):
+        raise TypeError("texts must be a sequence of texts, got a single text. Pass [text].")
     texts = list(texts)
     row = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
     if row is not None:
-        raise ValueError(
-            f"wanted texts, got {texts[row]!r} ({type(texts[row]).__name__}) at texts[{row}]: drop such rows, or turn "
-            "what they hold into text"
+        raise TypeError(
+            f"texts must all be text, got {texts[row]!r} ({type(texts[row]).__name__}) at "
+            f"texts[{row}]. Drop such rows, or convert their values to text."
         )
     return texts
 
 
 def check_labels(y: np.ndarray, classes: int) -> None:
-    """Labels are integers from 0 to classes - 1: one per row, or one per position of it."""
+    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it."""
     if y.ndim == 0 or y.shape[1:] == (1,):
         raise ValueError(
-            f"wanted one label per row or position, got y of shape {y.shape}: pass y[:, 0]"
+            f"y must have one label per row or position, got shape {y.shape}. Pass y[:, 0]."
         )
     if y.dtype.kind not in "iu":
-        raise ValueError(
-            f"wanted integer labels, got y of type {y.dtype}: pass task='regression' or cast them"
+        raise TypeError(
+            f"y must hold integer labels, got type {y.dtype}. Pass task='regression' or cast them."
         )
     outside = np.flatnonzero((y < 0) | (y >= classes))
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
         raise ValueError(
-            f"wanted labels from 0 to {classes - 1}, got {y[first]} at y[{', '.join(map(str, first))}] (such labels: "
-            f"{outside.size}): pass one of target_names per class, or number the labels with "
-            "np.unique(y, return_inverse=True)[1]"
+            f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} "
+            f"(such labels: {outside.size}). Pass one of target_names per class, or number the "
+            "labels with np.unique(y, return_inverse=True)[1]."
         )
 
 
 def check_not_one_hot(y: np.ndarray) -> None:
-    """Rows of a single 1 among zeros are one label written out, not a label for each position."""
-    if (
-        y.ndim > 1
-        and y.dtype.kind in "biuf"
-        and ((y == 0) | (y == 1)).all()
-        and (y.sum(axis=-1) == 1).all()
-    ):
+    """Raise if each row of y is a single 1 among zeros: one label, not one for each position."""
+    is_binary = y.ndim > 1 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all()
+    if is_binary and (y.sum(axis=-1) == 1).all():
         raise ValueError(
-            f"wanted one label per row, got one-hot rows of shape {y.shape}: pass y.argmax(-1)"
+            f"y must have one label per row, got one-hot rows of shape {y.shape}. Pass "
+            "y.argmax(-1)."
         )
 
 
 def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
-    """Finite numbers: one per row, or an array of them; the names are those of the last axis."""
+    """Raise unless y has finite numbers, named along its last axis if at all."""
     _check_numbers(y, "y")
     if y.ndim == 0 or y.size == 0:
         raise ValueError(
-            f"wanted y of shape [rows, *outputs], got {y.shape}: the data have no targets"
+            f"y must be of shape [rows, *outputs], got {y.shape}. Pass y=None if there are no "
+            "targets."
         )
     outputs = 1 if y.ndim == 1 else y.shape[-1]
     if target_names and len(target_names) != outputs:
         raise ValueError(
-            f"wanted a name for each of the {outputs} outputs, got {len(target_names)}: "
-            "pass as many target_names or none"
+            f"target_names must have a name for each of the {outputs} outputs, got "
+            f"{len(target_names)}. Pass as many names or none."
         )
     _check_finite(y, "y", target_names)
 
 
 def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
-    """No target is the same in all rows: there would be nothing to learn. Positions of a row count together."""
+    """Raise if a target is the same in all rows, so that there is nothing to learn.
+
+    The positions of a row count together.
+    """
     columns = y if y.ndim == 2 and y.dtype.kind == "f" else y.reshape(-1, 1)
     constant = np.flatnonzero((columns == columns[0]).all(0))
     if constant.size:
         column = int(constant[0])
         name = f" of {target_names[column]!r}" if columns.shape[1] == len(target_names) > 1 else ""
         raise ValueError(
-            f"wanted a target that varies, got {columns[0, column]!s}{name} in all {len(y)} rows: "
-            "check that the right column is the target and that no filter removed the other rows"
+            f"y must vary, got {columns[0, column]!s}{name} in all {len(y)} rows. Check that the "
+            "right column is the target and that no filter removed the other rows."
         )
 
 
 def _check_numbers(values: np.ndarray, name: str) -> None:
     if values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"wanted real numbers in {name}, got type {values.dtype}: "
-            "for columns of text or categories use Dataset.from_dataframe or Dataset.from_csv"
+        raise TypeError(
+            f"{name} must hold real numbers, got type {values.dtype}. Use Dataset.from_dataframe "
+            "or Dataset.from_csv for columns of text or categories."
         )
 
 
@@ -134,6 +164,10 @@ def _check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) ->
     first = tuple(int(i) for i in places[0])
     column = f" ({column_names[first[-1]]!r})" if column_names and len(first) > 1 else ""
     raise ValueError(
-        f"wanted finite numbers, got {len(places)} NaN or infinite (or too large for float32) in {name}, the first at "
-        f"{name}[{', '.join(map(str, first))}]{column}: drop these rows or fill the values before"
+        f"{name} must hold finite numbers, got {len(places)} NaN or infinite (or too large for "
+        f"float32), the first at {_place(name, first)}{column}. Drop these rows or fill the values."
     )
+
+
+def _place(name: str, index: Sequence[int]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]"

@@ -1,4 +1,4 @@
-"""The columns of a pandas table: their names, and whether they hold numbers, text or what no model can take."""
+"""The columns of a pandas table: their names, and whether a model can take what they hold."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,140 +11,155 @@ from jnn.data._check import repeated
 if TYPE_CHECKING:
     import pandas as pd
 
-Names = str | int | Sequence[str | int]  # of columns; numbers where a table has them for names
+Names = str | int | Sequence[str | int]
+"""One name of a column or several; a name is a number where the table has numbers for names."""
+
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 _UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 
 
 def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
-    """The columns of a table under their names as text, each of which must be there once."""
+    """Return the columns of a table under their names as text, each of which must occur once."""
     if not (hasattr(frame, "columns") and hasattr(frame, "items")):
-        raise ValueError(
-            f"wanted a pandas table, got a {type(frame).__name__}: pass pandas.DataFrame(...) of it"
+        raise TypeError(
+            f"The table must be a pandas.DataFrame, got a {type(frame).__name__}. Pass "
+            "pandas.DataFrame(...) of it."
         )
     columns = {str(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
-        twice = repeated([*map(str, frame.columns)])
+        names = repeated([*map(str, frame.columns)])
         raise ValueError(
-            f"wanted columns of different names, got {twice} more than once: rename them"
+            f"Columns must have different names, got {names} more than once. Rename them."
         )
     return columns
 
 
 def as_names(names: Names) -> tuple[str, ...]:
-    """One name or several as text, as `columns_by_name` has them."""
+    """Return one name or several as text, as in `columns_by_name`."""
     return (str(names),) if is_single(names) else tuple(map(str, names))  # type: ignore[arg-type]
 
 
 def is_single(names: Names) -> bool:
-    """Whether it is one name, not several."""
+    """Return whether this is one name, not several."""
     return isinstance(names, str) or not isinstance(names, Iterable)
 
 
 def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
-    """Every name is that of a column."""
+    """Raise unless every name is that of a column."""
     unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ValueError(
-            f"wanted columns among {list(columns)}, got {unknown}: "
-            "check the spelling, and the separator if several names stand in one"
+            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, "
+            "and the separator if several names stand in one."
         )
 
 
 def check_complete(columns: "dict[str, pd.Series]") -> None:
-    """No value is missing."""
+    """Raise if a value is missing."""
     counts = {name: int(values.isna().sum()) for name, values in columns.items()}
-    holes = [f"{count} in {name!r}" for name, count in counts.items() if count]
-    if holes:
+    gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
+    if gaps:
         raise ValueError(
-            f"wanted a value in every row, got missing values: {', '.join(holes)}: "
-            "fill them, or drop these rows or columns, before"
+            f"Every row must have a value, got missing values: {', '.join(gaps)}. Fill them, or "
+            "drop these rows or columns."
         )
 
 
 def check_named(columns: "dict[str, pd.Series]") -> None:
-    """No column is the index that pandas writes beside a table, without a name and counting the rows."""
+    """Raise if a column is a table's index: it has no name and counts the rows."""
     for name, values in columns.items():
         if _UNNAMED.fullmatch(name) and _counts_rows(values):
             raise ValueError(
-                f"wanted a name for each column, got none for {name!r}, which counts the rows: leave it out with "
-                f"drop=[{name!r}], or name it"
+                f"Every column must have a name, got none for {name!r}, which counts the rows. "
+                f"Leave it out with drop=[{name!r}], or name it."
             )
 
 
 def is_number(column: "pd.Series") -> bool:
-    """Whether a column holds numbers."""
+    """Return whether a column holds numbers."""
     return column.dtype.kind in "iuf"
 
 
+def is_categorical(column: "pd.Series") -> bool:
+    """Return whether a column has the pandas type for categories."""
+    return column.dtype.name == "category"
+
+
 def as_text(column: "pd.Series") -> "pd.Series":
-    """Whatever a column holds as text."""
+    """Convert whatever a column holds to text."""
     return column.astype(object).map(str)
 
 
 def checked_text(name: str, column: "pd.Series") -> "pd.Series":
-    """A column of text, categories or bools as text; what is neither is refused, and dates and numbers as text are."""
+    """Return a column of text, categories, or bools as text.
+
+    Raises:
+        ValueError: If the column holds another type, or text that spells dates or numbers.
+    """
     if column.dtype.kind not in "bO":
         _refuse_type(name, f"type {column.dtype}")
     text = as_text(column)
-    if column.dtype.name != "category":  # whoever says category means it
+    if not is_categorical(column):  # the type says that categories are meant
         if text.str.fullmatch(_DATE).mean() > 0.5:
             _refuse_type(name, f"dates such as {text.iloc[0]!r}")
         _check_words(name, text)
     return text
 
 
-def numbers_among(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
-    """The columns of numbers; one that has text in some rows only is refused, not left out."""
+def numeric_columns(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
+    """Return the columns of numbers; refuse one that has text in some rows only."""
     for name, values in columns.items():
-        if len(values) and values.dtype.kind == "O" and values.dtype.name != "category":
+        if len(values) and values.dtype.kind == "O" and not is_categorical(values):
             _check_words(name, as_text(values))
     return {name: values for name, values in columns.items() if is_number(values)}
 
 
 def refuse_text(name: str, column: "pd.Series") -> NoReturn:
-    """Says in which row text stands in a column of numbers."""
+    """Raise an error that says in which row text stands in a column of numbers."""
     text = as_text(column)
-    slips = np.flatnonzero(~_parses(text))
-    place = int(slips[0]) if slips.size else 0
+    faults = np.flatnonzero(~_parses(text))
+    place = int(faults[0]) if faults.size else 0
     raise ValueError(
-        f"wanted a number in every row of column {name!r}, got {text.iloc[place]!r} in row {_row(text, place) + 1} "
-        f"(row 1 follows the header; such rows: {slips.size or len(text)}): correct or drop these rows"
+        f"Every row of column {name!r} must hold a number, got {text.iloc[place]!r} in row "
+        f"{_row(text, place) + 1} (row 1 follows the header; such rows: "
+        f"{faults.size or len(text)}). Correct or drop these rows."
     )
 
 
 def _check_words(name: str, text: "pd.Series") -> None:
-    """Text is text, not numbers with a slip in some row."""
+    """Raise if text spells numbers, in all rows or in most of them."""
     parses = _parses(text)
     is_numeric = parses | text.str.fullmatch(_DECIMAL_COMMA).to_numpy(bool)
     if is_numeric.all():
         example = text.iloc[int(parses.argmin())]
         raise ValueError(
-            f"wanted numbers or categories in column {name!r}, got numbers written as text, such as {example!r}: "
-            "write a decimal point, or convert the column, with .astype(float) or .astype('category')"
+            f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
+            f"as {example!r}. Write a decimal point, or convert the column with .astype(float) or "
+            ".astype('category')."
         )
     if is_numeric.mean() > 0.5:
         refuse_text(name, text)
 
 
-def _refuse_type(name: str, what: str) -> NoReturn:
+def _refuse_type(name: str, content: str) -> NoReturn:
     raise ValueError(
-        f"wanted numbers, text, categories or bools in column {name!r}, got {what}: leave it out with "
-        f"drop=[{name!r}], or turn it into numbers before, such as the month or the days since the first"
+        f"Column {name!r} must hold numbers, text, categories or bools, got {content}. Leave it "
+        f"out with drop=[{name!r}], or turn it into numbers, such as the month or the days since "
+        "the first."
     )
 
 
 def _counts_rows(values: "pd.Series") -> bool:
-    """Whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
+    """Return whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
+    if values.dtype.kind not in "iu":
+        return False
     numbers = values.to_numpy()
-    return (
-        values.dtype.kind in "iu" and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
-    )
+    return numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
 
 
 def _row(column: "pd.Series", place: int) -> int:
-    """The number of a row in its table: pandas numbers the rows of a file on and on where it reads them in pieces."""
+    """Return the number of a row in its file: pandas numbers on where it reads one in pieces."""
     return column.index[place] if hasattr(column.index, "start") else place
 
 

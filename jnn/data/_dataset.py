@@ -1,4 +1,4 @@
-"""`Dataset`: arrays with their names, task, source and licence, checked once and read-only from then on."""
+"""`Dataset`: arrays with their names, task, source, and license, checked once and read-only."""
 
 import dataclasses
 import math
@@ -17,11 +17,12 @@ from jnn.data._check import (
     check_rows,
     check_texts,
     check_varies,
+    check_weights,
 )
-from jnn.data._columns import Names, as_names, check_known, columns_by_name
+from jnn.data._columns import Names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
-from jnn.data._table import Encoding, fit_encoding, read_series, split_columns, target_of
+from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
@@ -31,93 +32,132 @@ from jnn.data._windows import Windows, checked_span
 if TYPE_CHECKING:
     import pandas as pd
 
-Split = tuple[np.ndarray, ...]
+PublishedSplit = tuple[np.ndarray, ...]
+"""Row numbers for training and test, or for training, validation, and test."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Rows to learn from, as read-only arrays on the host.
 
-    Shapes and types: `x` [rows, *features] float32, or int32 where the values are token ids; `y` int32 [rows], or
-    [rows, *positions], in 0..classes-1 (classification), float32 [rows] or [rows, *outputs] (regression); `groups`
-    [rows], any type, for folds that keep a group together; `splits` the published (training rows, test rows) or
-    (training rows, validation rows, test rows). `target_names` holds the class names, or the names of the outputs.
-    `encoding` says how the columns of a table, or the `texts`, became `x`; `tokenizer` gave the ids. Of a series, `x`
-    and `y` are `Windows`, see `from_series` and `from_tokens`.
-    Arrays of the right type are not copied. Raises ValueError, in one sentence, for whatever cannot be trained on.
+    Arrays of the right type are not copied. A data set without targets has `y=None` and the task
+    "unsupervised"; it serves studies that bring their own trainer.
+
+    Attributes:
+        x: Inputs [rows, *features], float32, or int32 where the values are token ids. The inputs of
+            a series are `Windows`, see `from_series` and `from_tokens`.
+        y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1. For a
+            regression float32 [rows] or [rows, *outputs]. None if there are no targets.
+        task: "classification", "regression", or "unsupervised".
+        name: Name of the data set.
+        feature_names: Name of each entry of the last axis of `x`, or ().
+        target_names: Names of the classes, or of the outputs of a regression.
+        groups: Group of each row, of any type, for folds that keep a group together.
+        splits: Published splits, each (training rows, test rows) or (training rows, validation
+            rows, test rows).
+        encoding: How the columns of a table, or the `texts`, became `x`.
+        tokenizer: Tokenizer that gave the ids.
+        texts: Texts that the rows were made from.
+        source: Where the data come from.
+        license: License of the data.
+        weights: Weight of each row, float32 [rows], finite and not negative, or None if all rows
+            count the same.
+
+    Raises:
+        TypeError: If an argument has a type that cannot be trained on.
+        ValueError: If a value, or a number of rows, cannot be trained on.
     """
 
     x: np.ndarray | Windows
-    y: np.ndarray | Windows
+    y: np.ndarray | Windows | None
     task: Task
     name: str = "arrays"
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
-    splits: tuple[Split, ...] = ()
+    splits: tuple[PublishedSplit, ...] = ()
     encoding: Encoding | TextEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
-    licence: str = ""
+    license: str = ""
+    weights: np.ndarray | None = None
 
     def __post_init__(self):
         check_name(self.name)
-        x, y = (
-            as_array(a.values if isinstance(a, Windows) else a, n)
-            for n, a in (("x", self.x), ("y", self.y))
-        )
+        x = single_precision(as_array(_values_of(self.x), "x"))
+        is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
+        check_features(x[:, None] if is_one_channel else x, self.feature_names)
+        y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
         texts = None if self.texts is None else np.asarray(self.texts, object)
-        x = single_precision(x)
-        check_features(x[:, None] if self.is_series and x.ndim == 1 else x, self.feature_names)
-        check_rows(x, y=y, groups=groups, texts=texts)
+        weights = None if self.weights is None else as_float(as_array(self.weights, "weights"))
+        rows = self.x.shape[0] if isinstance(self.x, Windows) else len(x)
+        targets = self.y if isinstance(self.y, Windows) else y
+        check_rows(rows, y=targets, groups=groups, texts=texts, weights=weights)
+        if weights is not None:
+            check_weights(weights)
         y, target_names = checked_target(y, self.task, self.target_names)
-        arrays: dict[str, Any] = {"x": read_only(x), "y": read_only(y)}
-        arrays |= {
-            name: None if a is None else read_only(a)
-            for name, a in (("groups", groups), ("texts", texts))
-        }
-        for name, a in (("x", self.x), ("y", self.y)):
-            arrays[name] = (
-                dataclasses.replace(a, values=arrays[name])
-                if isinstance(a, Windows)
-                else arrays[name]
-            )
-        names = {"feature_names": tuple(map(str, self.feature_names)), "target_names": target_names}
-        for field, value in {**arrays, **names}.items():
-            object.__setattr__(self, field, value)
+        self._set("x", _with_values(self.x, read_only(x)))
+        self._set("y", None if y is None else _with_values(self.y, read_only(y)))
+        self._set("groups", None if groups is None else read_only(groups))
+        self._set("texts", None if texts is None else read_only(texts))
+        self._set("weights", None if weights is None else read_only(weights))
+        self._set("feature_names", tuple(map(str, self.feature_names)))
+        self._set("target_names", target_names)
+
+    def _set(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
 
     @classmethod
     def from_arrays(
         cls,
         x: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         task: Task | None = None,
+        weights: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         ids: bool = False,
         **fields: Any,
     ) -> "Dataset":
-        """A data set from anything that NumPy can read; `fields` are the other fields of `Dataset`.
+        """Build a data set from anything that NumPy can read.
 
-        Text labels become the numbers of their sorted names. Integer labels count from 0 and stay as they are. `x`
-        becomes float32, or int32 if `ids` says that it holds token ids.
+        Text labels become the numbers of their sorted names. Integer labels count from 0 and stay
+        as they are.
 
-        Without `task`, the type of `y` decides as in scikit-learn's `type_of_target`: text, bool and integers are
-        labels, floats a regression. Integers of more than 20 distinct values that are seen less than ten times each
-        on average are taken as amounts, a regression. Several numbers a row are one too: labels for each position of a
-        row, such as tags of words or classes of pixels, want `task="classification"`.
+        Without `task`, the type of `y` decides, as in scikit-learn's `type_of_target`: text, bool,
+        and integers are labels, and floats are a regression. Integers with more than 20 distinct
+        values that occur less than ten times each on average are taken as amounts, which is a
+        regression. Several numbers per row are a regression too: labels for each position of a row,
+        such as tags of words or classes of pixels, need `task="classification"`.
+
+        Args:
+            x: Inputs [rows, *features].
+            y: Targets, or None for a data set without targets.
+            task: "classification" or "regression"; by default inferred from `y`.
+            weights: Weight of each row [rows], finite and not negative.
+            groups: Group of each row, for folds that keep a group together.
+            ids: Whether `x` holds token ids, which become int32; otherwise `x` becomes float32.
+            **fields: Other fields of `Dataset`.
 
         >>> Dataset.from_arrays([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
         Dataset 'arrays': classification, 3 rows of shape (1,), 2 classes
+        >>> Dataset.from_arrays([[0.0], [1.0], [2.0]])
+        Dataset 'arrays': unsupervised, 3 rows of shape (1,), no targets
         """
-        x, y = as_array(x, "x"), as_array(y, "y")
+        x = as_array(x, "x")
+        x = as_ids(x) if ids else as_float(x)
+        fields = {**fields, "weights": weights, "groups": groups}
+        if y is None:
+            return cls(x, None, task or "unsupervised", **fields)
+        y = as_array(y, "y")
         task = task or infer_task(y)
         target = y
         if task == "classification":
             check_not_one_hot(y)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
-        dataset = cls(as_ids(x) if ids else as_float(x), target, task, **fields)
+        dataset = cls(x, target, task, **fields)
         check_varies(y, dataset.target_names)
         return dataset
 
@@ -125,76 +165,98 @@ class Dataset:
     def from_csv(
         cls,
         path: str | PathLike[str],
-        target: Names,
+        target: Names | None,
         *,
         task: Task | None = None,
+        weights: str | None = None,
         text: str | None = None,
         drop: Names = (),
         separator: str | None = None,
         **fields: Any,
     ) -> "Dataset":
-        """As `from_dataframe`, from a CSV file with a header line; .tsv stands for tabs, .csv.gz is unpacked."""
+        """Build a data set from a CSV file with a header line; see `from_dataframe`.
+
+        The columns are separated by commas, or by tabs in a .tsv file, unless `separator` says
+        otherwise. Compressed files such as .csv.gz are decompressed as they are read.
+        """
         fields = {"name": uncompressed(path).stem, "source": Path(path).name, **fields}
         frame = read_csv(path, separator, text=() if text is None else (text,))
-        return cls.from_dataframe(frame, target, task=task, text=text, drop=drop, **fields)
+        return cls.from_dataframe(
+            frame, target, task=task, weights=weights, text=text, drop=drop, **fields
+        )
 
     @classmethod
     def from_dataframe(
         cls,
         frame: "pd.DataFrame",
-        target: Names,
+        target: Names | None,
         *,
         task: Task | None = None,
+        weights: str | int | None = None,
         text: str | int | None = None,
         drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
-        """A data set from a pandas table: `target` names its column of targets, or several for a regression.
+        """Build a data set from a pandas table.
 
-        Numeric columns are taken as they are; text, category and bool columns become one column `name=value` for each
-        of their sorted values; columns named in `drop` are left out. Labels of any type become the numbers of their
-        values: sorted, or in a categorical's own order. Missing values, dates and numeric columns that hold text in
-        some rows are refused. The task is inferred as in `from_arrays`.
+        Numeric columns are taken as they are. Columns of text, categories, or bools become one
+        column `name=value` for each of their sorted values. Labels of any type become the numbers
+        of their values, which are sorted, or keep the order of a categorical column. Missing
+        values, dates, and numeric columns that hold text in some rows are refused. The task is
+        inferred as in `from_arrays`.
 
-        A column of sentences is named by `text`: rows are then its token ids as in `from_texts`, whose options
-        `tokenizer` and `length` apply, and no other column is a feature.
+        Args:
+            frame: A pandas table.
+            target: Name of the column of targets, several names for a regression with several
+                outputs, or None for a data set without targets.
+            task: "classification" or "regression"; by default inferred from the target.
+            weights: Name of a column of numbers that holds the weight of each row and is no
+                feature.
+            text: Name of a column of sentences. The rows are then its token ids as in `from_texts`,
+                whose options `tokenizer` and `length` apply, and no other column is a feature.
+            drop: Names of columns to leave out.
+            **fields: Other fields of `Dataset`.
         """
-        columns, names, drop = columns_by_name(frame), as_names(target), as_names(drop)
+        table = select_columns(frame, target, weights, text, drop)
+        fields = {"name": "table", **fields}
+        if table.weights is not None:
+            fields["weights"] = table.weights
+        y = None
+        if target is not None:
+            y, order = target_of(target, table.targets)
+            task = task or infer_task(y)
+            names = tuple(table.targets)
+            if task == "classification":
+                y, names = labels_as_text(y, order)
+            fields = {"target_names": names, **fields}
         if text is not None:
-            check_known(columns, [str(text), *names])
-            drop = [name for name in columns if name not in (str(text), *names)]
-        features, targets = split_columns(columns, names, drop)
-        y, order = target_of(target, targets)
-        task = task or infer_task(y)
-        if task == "classification":
-            y, names = labels_as_text(y, order)
-        if text is not None:
-            fields = {"name": "table", "target_names": names, "column": str(text), **fields}
-            return cls.from_texts(list(map(str, features[str(text)])), y, task=task, **fields)
-        encoding = fit_encoding(features)
-        fields = {
-            "name": "table",
-            "target_names": names,
-            "feature_names": encoding.feature_names,
-            **fields,
-        }
-        return cls.from_arrays(encoding.encode(frame), y, task=task, encoding=encoding, **fields)
+            texts = [str(value) for value in table.features[str(text)]]
+            return cls.from_texts(texts, y, task=task, **{"column": str(text), **fields})
+        encoding = fit_encoding(table.features)
+        fields = {"feature_names": encoding.feature_names, "encoding": encoding, **fields}
+        return cls.from_arrays(encoding.encode(frame), y, task=task, **fields)
 
     @classmethod
     def from_texts(
         cls,
         texts: Sequence[str],
-        labels: ArrayLike,
+        labels: ArrayLike | None = None,
         *,
         tokenizer: Tokenizer | None = None,
         length: int | None = None,
         column: str = "text",
         **fields: Any,
     ) -> "Dataset":
-        """A data set of texts as rows of token ids, filled up with 0 or cut off to `length`, by default the longest.
+        """Build a data set of texts as rows of token ids.
 
-        Without a `tokenizer`, ids are those of the words between spaces, of all texts. The texts themselves are kept;
-        `column` is where a table has them.
+        Args:
+            texts: One text for each row; they are kept in the data set.
+            labels: Label of each text, or None for a data set without targets.
+            tokenizer: Tokenizer; by default one of the words between spaces, fitted on all texts.
+            length: Number of ids in a row: shorter rows are padded with 0, longer ones are cut. The
+                default is the length of the longest row.
+            column: Name of the column that holds the texts in a table.
+            **fields: Other arguments of `from_arrays`.
 
         >>> Dataset.from_texts(["good film", "so bad"], [1, 0]).x
         array([[4, 3],
@@ -203,18 +265,29 @@ class Dataset:
         texts = check_texts(texts)
         tokenizer = tokenizer or WordTokenizer.fit(texts)
         ids = pad([tokenizer.encode(text) for text in texts], length)
-        encoding = TextEncoding(column, tokenizer, ids.shape[1])
-        kept = {"tokenizer": tokenizer, "encoding": encoding, "texts": np.array(texts, object)}
-        return cls.from_arrays(ids, labels, ids=True, **{"name": "texts", **kept, **fields})
+        defaults = {
+            "name": "texts",
+            "tokenizer": tokenizer,
+            "encoding": TextEncoding(column, tokenizer, ids.shape[1]),
+            "texts": np.array(texts, object),
+        }
+        return cls.from_arrays(ids, labels, ids=True, **{**defaults, **fields})
 
     @classmethod
     def from_huggingface(
-        cls, rows: Any, x: str | Sequence[str], y: str, **fields: Any
+        cls, rows: Any, x: str | Sequence[str], y: str | None = None, **fields: Any
     ) -> "Dataset":
-        """A data set from columns of a Hugging Face data set (one split of it), by their names.
+        """Build a data set from columns of one split of a Hugging Face data set.
 
-        A column of text becomes token ids as in `from_texts`; images become [rows, height, width, channels] in 0..1;
-        several columns of numbers become features. The names of a `ClassLabel` are kept.
+        A column of text becomes token ids as in `from_texts`, images become [rows, height, width,
+        channels] in 0..1, and several columns of numbers become features. The names of a
+        `ClassLabel` are kept.
+
+        Args:
+            rows: One split of a Hugging Face data set.
+            x: Name of the column of inputs, or several names of columns of numbers.
+            y: Name of the column of targets, or None for a data set without targets.
+            **fields: Other arguments of `from_texts` or `from_arrays`.
         """
         values, targets, names = read_columns(rows, x, y)
         fields = {"name": "huggingface", **names, **fields}
@@ -234,12 +307,22 @@ class Dataset:
         drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
-        """Forecasts: from `length` steps of a series [time, channels] to its next `horizon` steps, from every step on.
+        """Build a data set of forecasts from a series.
 
-        x is [rows, length, channels], y [rows, horizon, channels], rows = time - length - horizon + 1; the series is
-        kept once. It may be a pandas table or the path of a CSV file, a step in each row; then the columns named
-        `channels`, or all columns of numbers but those in `drop`, are the channels. Folds are in time, with a gap that
-        keeps a training row's target out of the test rows' targets.
+        Inputs are `length` steps and targets the next `horizon` steps: x is [rows, length,
+        channels] and y is [rows, horizon, channels], with one row for every starting step, so that
+        rows = time - length - horizon + 1. The series is stored once. Folds are in time, with a gap
+        that keeps the targets of training rows and test rows apart.
+
+        Args:
+            values: A series [time, channels], a pandas table, or the path of a CSV file, with one
+                row for each step.
+            length: Number of steps of an input.
+            horizon: Number of steps of a target.
+            channels: Names of the columns to take; by default all columns of numbers.
+            separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
+            drop: Names of columns to leave out.
+            **fields: Other fields of `Dataset`.
 
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
@@ -252,20 +335,28 @@ class Dataset:
         values = as_float(as_array(values, "the series"))
         if values.ndim != 2:
             raise ValueError(
-                f"wanted a series [time, channels], got shape {values.shape}: pass values[:, None]"
+                f"A series must be of shape [time, channels], got {values.shape}. Pass "
+                "values[:, None] if it has one channel."
             )
         span = checked_span(len(values), length, horizon)
-        x, y = Windows(values, length, 0, span), Windows(values, horizon, length, span)
+        x = Windows(values, length, 0, span)
+        y = Windows(values, horizon, length, span)
         return cls(x, y, "regression", **{"name": "series", **fields})
 
     @classmethod
     def from_tokens(
         cls, ids: ArrayLike, length: int, *, classes: int | None = None, **fields: Any
     ) -> "Dataset":
-        """Language modelling: from `length` token ids of a text [time] to the ids one step later, from every step on.
+        """Build a data set of next tokens: from `length` ids of a text to the ids one step later.
 
-        x and y are [rows, length], rows = time - length. The classes are the ids 0..classes-1, or those of
-        `target_names`.
+        x and y are [rows, length], with one row for every starting step: rows = time - length.
+
+        Args:
+            ids: Token ids of a text [time].
+            length: Number of ids in a row.
+            classes: Number of classes, which are the ids 0..classes-1; by default the largest id +
+                1, or as many as there are `target_names`.
+            **fields: Other fields of `Dataset`.
 
         >>> Dataset.from_tokens([0, 2, 1, 0, 2], 2).x[np.array([1])]
         array([[2, 1]], dtype=int32)
@@ -273,11 +364,13 @@ class Dataset:
         ids = single_precision(as_ids(as_array(ids, "the text")))
         if ids.ndim != 1:
             raise ValueError(
-                f"wanted the token ids of a text, [time], got shape {ids.shape}: join the texts first"
+                f"The token ids of a text must be of shape [time], got {ids.shape}. Join the texts "
+                "first."
             )
         span = checked_span(len(ids), length, 1)
         names = tuple(map(str, range(classes or int(ids.max()) + 1)))
-        x, y = Windows(ids, length, 0, span), Windows(ids, length, 1, span)
+        x = Windows(ids, length, 0, span)
+        y = Windows(ids, length, 1, span)
         return cls(x, y, "classification", **{"name": "tokens", "target_names": names, **fields})
 
     @property
@@ -287,50 +380,77 @@ class Dataset:
 
     @property
     def gap(self) -> int:
-        """Rows between training and test in time whose targets would overlap: 0 unless the rows are windows."""
+        """Number of rows between training and test in time whose targets would overlap.
+
+        It is 0 unless the rows are windows of a series.
+        """
         return self.y.length - 1 if isinstance(self.y, Windows) else 0
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self.x)
 
     @property
     def outputs(self) -> int:
-        """How many outputs a model needs: one per class, or one per regression target."""
+        """Number of outputs that a model needs: one for each class or regression target, else 0."""
+        if self.y is None:
+            return 0
         if self.task == "classification":
             return self.classes
         return math.prod(self.y.shape[1:])
 
     @property
     def classes(self) -> int:
-        """How many classes there are, also where `take` left none of a class; 0 for a regression."""
+        """Number of classes, also where `take` left none of a class; 0 if the task has none."""
         return len(self.target_names) if self.task == "classification" else 0
 
     def take(self, rows: ArrayLike | slice) -> "Dataset":
-        """The chosen rows (indices, a mask or a slice) as a data set of the same classes; published splits are left.
+        """Return the selected rows as a data set of the same classes, without published splits.
 
-        Of a series only rows that follow each other, as a shorter series; a ValueError for any others.
+        Args:
+            rows: Row numbers, a mask, or a slice. Rows of a series must follow each other; they
+                become a shorter series.
+
+        Raises:
+            ValueError: If rows of a series do not follow each other.
         """
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
-        if isinstance(self.x, Windows) and isinstance(self.y, Windows):
-            return dataclasses.replace(
-                self, x=self.x.stretch(rows), y=self.y.stretch(rows), splits=()
+        parts: dict[str, Any] = {
+            name: None if values is None else values[rows]
+            for name, values in (
+                ("groups", self.groups), ("texts", self.texts), ("weights", self.weights),
             )
-        groups = None if self.groups is None else self.groups[rows]
-        texts = None if self.texts is None else self.texts[rows]
-        return dataclasses.replace(
-            self, x=self.x[rows], y=self.y[rows], groups=groups, texts=texts, splits=()
-        )
+        }  # fmt: skip
+        if isinstance(self.x, Windows) and not isinstance(self.y, np.ndarray):
+            parts["x"] = self.x.stretch(rows)
+            parts["y"] = None if self.y is None else self.y.stretch(rows)
+        else:
+            parts["x"] = self.x[rows]
+            parts["y"] = None if self.y is None else self.y[rows]
+        return dataclasses.replace(self, **parts, splits=())
 
     def __len__(self) -> int:
         return self.rows
 
     def __repr__(self) -> str:
-        targets = (
-            f"{self.classes} classes"
-            if self.task == "classification"
-            else f"{self.outputs} outputs"
-        )
-        targets = "1 output" if targets == "1 outputs" else targets
-        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {self.x.shape[1:]}, {targets}"
+        if self.y is None:
+            targets = "no targets"
+        elif self.task == "classification":
+            targets = f"{self.classes} classes"
+        else:
+            targets = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
+        if self.weights is not None:
+            targets += ", weighted"
+        shape = self.x.shape[1:]
+        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+
+
+def _values_of(array: Any) -> Any:
+    """Return the series behind `Windows`, and anything else as it is."""
+    return array.values if isinstance(array, Windows) else array
+
+
+def _with_values(array: Any, values: np.ndarray) -> np.ndarray | Windows:
+    """Return `Windows` of other values, or the values themselves where there are no windows."""
+    return dataclasses.replace(array, values=values) if isinstance(array, Windows) else values

@@ -7,39 +7,48 @@ import numpy as np
 
 
 def read_columns(
-    rows: Any, x: str | Sequence[str], y: str
-) -> tuple[np.ndarray | list[str], np.ndarray, dict[str, tuple[str, ...]]]:
-    """The values of `x` (texts as a list, all else as an array), those of `y`, and the names that are known.
+    rows: Any, x: str | Sequence[str], y: str | None
+) -> tuple[np.ndarray | list[str], np.ndarray | None, dict[str, tuple[str, ...]]]:
+    """Read the values of `x` and `y`, and the names that are known.
 
-    `rows` is anything with `column_names` and `rows[name]`; `features[y].names` gives the classes, where it exists.
+    Args:
+        rows: Anything with `column_names` and `rows[name]`; `features[y].names` gives the names of
+            the classes, where it exists.
+        x: Name of the column of inputs, or several names of columns of numbers.
+        y: Name of the column of targets, or None.
+
+    Returns:
+        The inputs (texts as a list, all else as an array), the targets or None, and `feature_names`
+        and `target_names` where they are known.
     """
-    features = (x,) if isinstance(x, str) else tuple(x)
-    known = getattr(rows, "column_names", None)
-    if not isinstance(known, list):
-        raise ValueError(
-            f"wanted one split of a Hugging Face data set, but got {type(rows).__name__}; choose a split"
+    inputs = (x,) if isinstance(x, str) else tuple(x)
+    targets = () if y is None else (y,)
+    columns = getattr(rows, "column_names", None)
+    if not isinstance(columns, list):
+        raise TypeError(
+            f"rows must be one split of a Hugging Face data set, got {type(rows).__name__}. Choose "
+            "a split."
         )
-    absent = sorted({*features, y} - set(known))
-    if absent:
+    missing = sorted({*inputs, *targets} - set(columns))
+    if missing:
         raise ValueError(
-            f"wanted columns among {sorted(known)}, but got {absent}; check the spelling"
+            f"Names must be among the columns {sorted(columns)}, got {missing}. Check the spelling."
         )
-    labels = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)
-    names = {"target_names": tuple(labels)} if labels else {}
-    values = list(rows[features[0]])
+    labels = None if y is None else np.asarray(list(rows[y]))
+    classes = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)
+    names = {"target_names": tuple(classes)} if classes else {}
+    if not isinstance(x, str):
+        features = np.stack([np.asarray(list(rows[name])) for name in inputs], axis=1)
+        return features, labels, {"feature_names": inputs, **names}
+    values = list(rows[x])
     first = next((value for value in values if value is not None), None)
-    if isinstance(x, str) and isinstance(first, str):
-        return values, np.asarray(list(rows[y])), names
-    if isinstance(x, str):
-        return _numbers(values), np.asarray(list(rows[y])), names
-    columns = np.stack([np.asarray(list(rows[name])) for name in features], axis=1)
-    return columns, np.asarray(list(rows[y])), {"feature_names": features, **names}
+    return values if isinstance(first, str) else _as_numbers(values), labels, names
 
 
-def _numbers(values: list[Any]) -> np.ndarray:
-    """Bytes, as images have, scaled to 0..1 and with an axis of channels; other numbers as they are."""
+def _as_numbers(values: list[Any]) -> np.ndarray:
+    """Stack rows; scale images of bytes to 0..1, and add an axis of channels to gray ones."""
     array = np.stack([np.asarray(value) for value in values])
     if array.dtype != np.uint8:
         return array if array.ndim > 1 else array[:, None]
     scaled = array.astype(np.float32) / 255
-    return scaled if scaled.ndim != 3 else scaled[..., None]
+    return scaled[..., None] if scaled.ndim == 3 else scaled

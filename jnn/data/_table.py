@@ -1,11 +1,10 @@
-"""From the columns of a pandas table to arrays, and the `Encoding` that turns later rows into the same features."""
+"""From the columns of a pandas table to arrays, and the `Encoding` of later rows."""
 
-import collections
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
-from numbers import Integral
+from collections.abc import Sequence
+from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,9 +19,10 @@ from jnn.data._columns import (
     check_named,
     checked_text,
     columns_by_name,
+    is_categorical,
     is_number,
     is_single,
-    numbers_among,
+    numeric_columns,
     refuse_text,
 )
 from jnn.data._csv import read_csv
@@ -30,91 +30,127 @@ from jnn.data._csv import read_csv
 if TYPE_CHECKING:
     import pandas as pd
 
-_BOOLS = ("true", "false")
-
 
 class Column(NamedTuple):
-    """One column of a table: its sorted categories, or None where it holds numbers."""
+    """One column of a table that is a feature.
+
+    Attributes:
+        name: Name of the column.
+        categories: Its sorted categories, or None if it holds numbers.
+    """
 
     name: str
     categories: tuple[str, ...] | None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features that the column becomes: itself, or `name=value` for each category."""
-        return (
-            (self.name,)
-            if self.categories is None
-            else tuple(f"{self.name}={c}" for c in self.categories)
-        )
+        """Names of its features: its own for numbers, else `name=value` for each category."""
+        if self.categories is None:
+            return (self.name,)
+        return tuple(f"{self.name}={category}" for category in self.categories)
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
     """How the columns of a table become features: numbers as they are, categories one-hot.
 
-    Made by `Dataset.from_csv` and `Dataset.from_dataframe` and kept in the data set, for rows that come later.
+    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows
+    that come later.
+
+    Attributes:
+        columns: Columns that the features are made from.
     """
 
     columns: tuple[Column, ...]
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the features, in the order of `encode`."""
+        """Names of the features, in the order of `encode`."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
     def encode(self, frame: "pd.DataFrame") -> np.ndarray:
-        """The table's rows as features, float32 [rows, features]; columns that the encoding does not name are left.
+        """Encode the rows of a table as features, float32 [rows, features].
 
-        Raises ValueError for a missing column, a missing value, text among numbers and an unknown category.
+        Columns that the encoding does not name are ignored.
+
+        Raises:
+            ValueError: If a column or a value is missing, text stands among numbers, or a category
+                is unknown.
         """
         columns = columns_by_name(frame)
-        absent = sorted({column.name for column in self.columns} - set(columns))
-        if absent:
+        missing = sorted({column.name for column in self.columns} - set(columns))
+        if missing:
             raise ValueError(
-                f"wanted all columns that the features were made from, got none named {absent}: add them"
+                "The table must have all columns that the features were made from, got none named "
+                f"{missing}. Add them."
             )
         check_complete({column.name: columns[column.name] for column in self.columns})
-        return np.concatenate(
-            [_encode_column(column, columns[column.name]) for column in self.columns], axis=1
-        )
+        features = [_encode_column(column, columns[column.name]) for column in self.columns]
+        return np.concatenate(features, axis=1)
 
     def to_json(self) -> str:
-        """The encoding as JSON; `Encoding.from_json` reads it back."""
+        """Return the encoding as JSON, for `Encoding.from_json`."""
         return json.dumps([column._asdict() for column in self.columns])
 
     @classmethod
     def from_json(cls, text: str) -> "Encoding":
-        """The encoding that `to_json` wrote."""
-        pairs = ((column["name"], column["categories"]) for column in json.loads(text))
-        return cls(
-            tuple(Column(name, None if cats is None else tuple(cats)) for name, cats in pairs)
+        """Return the encoding that `to_json` wrote."""
+        columns = []
+        for fields in json.loads(text):
+            categories = fields["categories"]
+            columns.append(
+                Column(fields["name"], None if categories is None else tuple(categories))
+            )
+        return cls(tuple(columns))
+
+
+class SelectedColumns(NamedTuple):
+    """The columns of a table by their roles."""
+
+    features: "dict[str, pd.Series]"
+    targets: "dict[str, pd.Series]"
+    weights: np.ndarray | None
+
+
+def select_columns(
+    frame: "pd.DataFrame",
+    target: Names | None,
+    weights: str | int | None,
+    text: str | int | None,
+    drop: Names,
+) -> SelectedColumns:
+    """Select the columns of features, targets, and weights, complete and of at least one row.
+
+    With `text`, the column of this name is the only feature; see `Dataset.from_dataframe`.
+    """
+    columns = columns_by_name(frame)
+    targets = () if target is None else as_names(target)
+    weight = _weight_names(weights)
+    others = {*targets, *weight, *as_names(drop)}
+    check_known(columns, [*others, *(() if text is None else (str(text),))])
+    if set(weight) & set(targets):
+        raise ValueError(f"weights must name a column of its own, got the target {weights!r}.")
+    features = {name: values for name, values in columns.items() if name not in others}
+    if text is not None:
+        features = {name: values for name, values in features.items() if name == str(text)}
+    rows = len(next(iter(columns.values()), ()))
+    if not (features and rows) or (target is not None and not targets):
+        raise ValueError(
+            f"The table must have rows, features and a target, got {rows} rows, {len(features)} "
+            f"columns of features and {len(targets)} targets. Check the table and the columns that "
+            "are dropped."
         )
+    selected = {name: columns[name] for name in targets}
+    weighted = {name: columns[name] for name in weight}
+    check_complete({**features, **selected, **weighted})
+    check_named(features)
+    return SelectedColumns(features, selected, _weights_of(weighted))
 
 
 def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
-    """The encoding of columns without missing values."""
-    return Encoding(
-        tuple(Column(name, _categories(name, values)) for name, values in features.items())
-    )
-
-
-def split_columns(
-    columns: "dict[str, pd.Series]", targets: Sequence[str], drop: Sequence[str]
-) -> "tuple[dict[str, pd.Series], dict[str, pd.Series]]":
-    """The columns of features and those of targets, all of them complete and of at least one row."""
-    check_known(columns, [*targets, *drop])
-    features = {name: values for name, values in columns.items() if name not in {*targets, *drop}}
-    rows = len(next(iter(columns.values()), ()))
-    if not (features and targets and rows):
-        raise ValueError(
-            f"wanted rows, features and a target, got {rows} rows, {len(features)} columns of features and "
-            f"{len(targets)} targets: check the table and the columns that are dropped"
-        )
-    chosen = {name: columns[name] for name in targets}
-    check_complete({**features, **chosen})
-    check_named(features)
-    return features, chosen
+    """Fit the encoding of columns without missing values."""
+    columns = [Column(name, _categories(name, values)) for name, values in features.items()]
+    return Encoding(tuple(columns))
 
 
 def read_series(
@@ -123,50 +159,73 @@ def read_series(
     separator: str | None = None,
     drop: Names = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A series [time, channels] with the channels' names, from a table or CSV file whose rows are its steps.
+    """Read a series [time, channels] and its channels' names from a table with a step per row.
 
     Args:
-        source: A pandas table or the path of a CSV file, which may be compressed.
-        channels: The columns to take; by default those of numbers, so that dates are left out.
-        separator: Between the columns of a file; by default a tab in .tsv, else a comma.
-        drop: Columns to leave out.
+        source: A pandas table, or the path of a CSV file, which may be compressed.
+        channels: Names of the columns to take; by default those of numbers, so that dates are left
+            out.
+        separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
+        drop: Names of columns to leave out.
     """
     if isinstance(source, str | PathLike):
         source = read_csv(source, separator)
-    columns, dropped = columns_by_name(source), as_names(drop)
+    columns = columns_by_name(source)
+    dropped = as_names(drop)
     check_known(columns, dropped)
     columns = {name: values for name, values in columns.items() if name not in dropped}
     check_known(columns, channels)
-    chosen = {name: columns[name] for name in channels} or numbers_among(columns)
-    if not chosen:
-        raise ValueError(f"wanted a column of numbers for the series, got {list(columns)}: add one")
-    check_complete(chosen)
-    for name, values in chosen.items():
+    selected = {name: columns[name] for name in channels} or numeric_columns(columns)
+    if not selected:
+        raise ValueError(
+            f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
+        )
+    check_complete(selected)
+    for name, values in selected.items():
         if not is_number(values):
             refuse_text(name, values)
     if not channels and len(source):
-        check_named(chosen)
-    return np.stack([values.to_numpy(np.float64) for values in chosen.values()], axis=1), tuple(
-        chosen
-    )
+        check_named(selected)
+    series = [values.to_numpy(np.float64) for values in selected.values()]
+    return np.stack(series, axis=1), tuple(selected)
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
-    """The complete columns of a target as an array: of one [rows], of several numbers [rows, outputs], a regression.
+    """Return the complete columns of a target as an array, and the order of its labels.
 
-    Also the labels of a categorical in its own order, as far as they occur; () where they are to be sorted.
+    The array is [rows] for one name, and [rows, outputs] of numbers for several. The order is that
+    of a categorical column, as far as its labels occur, and () where labels are to be sorted.
     """
     if not is_single(target):
         return _target_matrix(columns), ()
     ((name, values),) = columns.items()
-    if values.dtype.name != "category":
+    if not is_categorical(values):
         return _target_values(name, values), ()
     order = map(str, values.cat.remove_unused_categories().cat.categories)
     return checked_text(name, values).to_numpy(object), tuple(dict.fromkeys(order))
 
 
+def _weight_names(weights: str | int | None) -> tuple[str, ...]:
+    if weights is None:
+        return ()
+    if not is_single(weights):
+        raise TypeError(
+            f"weights must be the name of a column, got a {type(weights).__name__}. Add the "
+            "weights to the table as a column."
+        )
+    return (str(weights),)
+
+
+def _weights_of(columns: "dict[str, pd.Series]") -> np.ndarray | None:
+    for name, values in columns.items():
+        if not is_number(values):
+            refuse_text(name, values)
+        return values.to_numpy(np.float64)
+    return None
+
+
 def _target_values(name: str, column: "pd.Series") -> np.ndarray:
-    """Numbers, bools or text; dates and text among numbers are refused."""
+    """Return numbers, bools, or text; dates and text among numbers are refused."""
     if is_number(column):
         return column.to_numpy({"f": np.float64, "i": np.int64, "u": np.uint64}[column.dtype.kind])
     if column.dtype.name in ("bool", "boolean"):
@@ -178,26 +237,27 @@ def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
     for name, values in columns.items():
         if not is_number(values):
             raise ValueError(
-                f"wanted numbers in each of the targets {list(columns)}, got {values.iloc[0]!r} in {name!r}: "
-                "correct the column, or pass a single target for labels"
+                f"Each of the targets {list(columns)} must hold numbers, got {values.iloc[0]!r} in "
+                f"{name!r}. Correct the column, or pass a single target for labels."
             )
     return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
 
 
 def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
-    """The sorted categories of a column of features, None for numbers."""
+    """Return the sorted categories of a column of features, or None for numbers."""
     if is_number(column):
         return None
     categories = tuple(sorted(set(checked_text(name, column))))
     if len(categories) > max(20, len(column) / 2):
         raise ValueError(
-            f"wanted categories that come again, got {len(categories)} different texts in the {len(column)} rows of "
-            f"column {name!r}: leave the column out with drop=[{name!r}]"
+            f"Column {name!r} must hold categories that occur again, got {len(categories)} "
+            f"different texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
         )
     return categories
 
 
 def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
+    """Encode one column as [rows, 1] numbers or [rows, categories] zeros and ones."""
     import pandas as pd
 
     if column.categories is None:
@@ -205,54 +265,78 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
             refuse_text(column.name, values)
         with np.errstate(over="ignore"):  # Dataset says it in a sentence
             return values.to_numpy(np.float32)[:, None]
-    rows, texts = pd.factorize(as_text(values))
+    rows, distinct = pd.factorize(as_text(values))
     firsts = np.unique(rows, return_index=True)[1]
-    found = _places(values.astype(object).to_numpy()[firsts], column.categories)
-    unknown = sorted(text for text, place in zip(texts, found, strict=True) if place is None)
+    places = _places(values.astype(object).iloc[firsts].tolist(), column.categories)
+    unknown = sorted(text for text, place in zip(distinct, places, strict=True) if place is None)
     if unknown:
         raise ValueError(
-            f"wanted one of {list(column.categories)} in column {column.name!r}, got {unknown}: "
-            "no row that the encoding was made from has such a category"
+            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no "
+            "row that the encoding was made from has such a category."
         )
-    return np.eye(len(column.categories), dtype=np.float32)[np.array(found, int)[rows]]
+    return np.eye(len(column.categories), dtype=np.float32)[np.array(places, int)[rows]]
 
 
-def _places(values: Iterable[object], categories: Sequence[str]) -> list[int | None]:
-    """Where each value stands among the categories, or else the only one that a reader of files may take for the same.
+def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | None]:
+    """Return the place of each value among the categories, or None where it is none of them.
 
-    A file's "01" or "true" is text, a number or a bool by what else stands in its column, so categories are found again
-    whatever types the reader of either table saw. None is no category.
+    A value is the category that it equals as text. Otherwise it is the only category that spells
+    the same number or bool, if it may stand for it: pandas reads "01" and "true" as text, a number,
+    or a bool, depending on what else stands in their column.
     """
     exact = {category: place for place, category in enumerate(categories)}
-    read = collections.defaultdict(list)
-    for category in categories:
-        read[_as_read(category)].append(category)
+    by_meaning: dict[object, list[int]] = {}
+    for place, category in enumerate(categories):
+        by_meaning.setdefault(_meaning(_parse(category)), []).append(place)
 
     def place_of(value: object) -> int | None:
         if str(value) in exact:
             return exact[str(value)]
-        alike = read.get(_as_read(str(value)), [])
-        return exact[alike[0]] if len(alike) == 1 and _may_be(value, alike[0]) else None
+        places = by_meaning.get(_meaning(_parse(str(value))), [])
+        if len(places) == 1 and _form_of(value) in _forms_of(categories[places[0]]):
+            return places[0]
+        return None
 
     return [place_of(value) for value in values]
 
 
-def _may_be(value: object, category: str) -> bool:
-    """Whether a value that reads as a category does may be it: a number or bool that was read from it, or its print.
+def _meaning(value: str | bool | int | float) -> object:
+    """Return a key that tells True from 1, which are equal in Python."""
+    return (isinstance(value, bool), value)
 
-    "1.10" and "1.1" are two texts, as are "001" and "1"; "10" and "10.0" are what one number is as text.
+
+def _forms_of(category: str) -> set[str]:
+    """Return the forms in which a category may stand in other tables.
+
+    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1"
+    or "01" is not what its number prints as, and stands only for the number that pandas reads from
+    it: "4E1" is read as a float, and "01" as an integer, or as a float among floats.
     """
-    is_print = category == str(_as_read(category))
-    if isinstance(value, str):
-        return is_print and (value.lower() in _BOOLS or value == str(_as_read(value)))
-    is_whole_alone = isinstance(value, Integral) and isinstance(_as_read(category), float)
-    return is_print or not is_whole_alone  # where pandas reads 4E1 it reads floats
+    value = _parse(category)
+    if category == str(value):
+        return {"text", "bool"} if isinstance(value, bool) else {"text", "int", "float"}
+    return {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}.get(type(value), set())
 
 
-def _as_read(text: str) -> str | float:
-    """What pandas may make of a text: "01" becomes the number 1, and "TRUE" a bool, which is "True" as text."""
-    if "_" not in text:  # Python alone reads 1_0 as a number
+def _form_of(value: object) -> str:
+    """Return the form in which a value stands in its table."""
+    if isinstance(value, bool | np.bool_):
+        return "bool"
+    if isinstance(value, Integral):
+        return "int"
+    if isinstance(value, Real):
+        return "float"
+    parsed = _parse(str(value))
+    is_print = isinstance(parsed, bool) or str(parsed) == str(value)
+    return "text" if is_print else "unusual text"
+
+
+def _parse(text: str) -> str | bool | int | float:
+    """Return the number or bool that pandas reads from a text, or the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text.isascii() and "_" not in text:  # Python alone reads 1_0 as a number
         for kind in (int, float):
             with contextlib.suppress(ValueError):
                 return kind(text)
-    return text.capitalize() if text.lower() in _BOOLS else text
+    return text

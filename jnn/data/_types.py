@@ -1,4 +1,4 @@
-"""The types that the arrays of a data set have."""
+"""Convert what users pass to the array types of a data set."""
 
 import contextlib
 import numbers
@@ -8,22 +8,24 @@ from numpy.typing import ArrayLike
 
 
 def as_array(values: ArrayLike, name: str) -> np.ndarray:
-    """What NumPy can read as an array; objects that are all numbers as numbers.
+    """Convert to a NumPy array; objects that are all numbers become numbers.
 
-    Raises ValueError, in one sentence, for rows of different lengths and for values that are masked.
+    Raises:
+        ValueError: If rows have different lengths or values are masked.
     """
     if np.ma.is_masked(values):
         raise ValueError(
-            f"wanted a value in every place of {name}, got masked ones: fill them or drop these rows"
+            f"Every value of {name} must be present, got masked ones. Fill them or drop these rows."
         )
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(
-            f"wanted rows of one length in {name}, got {error}: pad them or cut them off"
+            f"{name} must have rows of one length, got what NumPy refuses ({error}). Pad the rows "
+            "or cut them off."
         ) from error
-    boxed = numbers.Number | np.bool_ | np.ndarray
-    if array.dtype == object and array.size and isinstance(array.flat[0], boxed):
+    number = numbers.Number | np.bool_ | np.ndarray
+    if array.dtype == object and array.size and isinstance(array.flat[0], number):
         with contextlib.suppress(ValueError, TypeError):
             unboxed = np.array(array.tolist())
             return unboxed if unboxed.dtype.kind in "biuf" else array
@@ -31,37 +33,35 @@ def as_array(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def as_float(x: np.ndarray) -> np.ndarray:
-    """Numbers as float32; anything else as it is, for the check to name it."""
+    """Convert numbers to float32; leave anything else to the check that names it."""
     with np.errstate(over="ignore"):  # the check says it in a sentence
         return x.astype(np.float32, copy=False) if x.dtype.kind in "biuf" else x
 
 
 def as_ids(x: np.ndarray) -> np.ndarray:
-    """Integers from 0 on as they are; one sentence for anything else."""
+    """Return integers of at least 0 as they are, and raise for anything else."""
     if not np.issubdtype(x.dtype, np.integer):
-        raise ValueError(
-            f"wanted token ids, which are integers, got x of type {x.dtype}: cast them, or pass ids=False"
+        raise TypeError(
+            f"Token ids must be integers, got x of type {x.dtype}. Cast them, or pass ids=False."
         )
     if x.size and x.min() < 0:
         raise ValueError(
-            f"wanted token ids from 0 on, got {x.min()}: fill rows up with 0, or pass ids=False"
+            f"Token ids must be at least 0, got {x.min()}. Pad rows with 0, or pass ids=False."
         )
     return x
 
 
 def single_precision(x: np.ndarray) -> np.ndarray:
-    """Floats as float32, integers as int32."""
+    """Convert floats to float32 and integers to int32."""
     if x.dtype.kind not in "biu":
         return as_float(x)
     if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
-        raise ValueError(
-            "wanted token ids that fit into int32, got larger ones: for numbers pass x as floats"
-        )
+        raise ValueError("Token ids must fit into int32, got larger ones. Pass numbers as floats.")
     return x.astype(np.int32, copy=False)
 
 
 def read_only(values: np.ndarray) -> np.ndarray:
-    """A view that cannot be written to, so that the caller's own array stays writeable."""
+    """Return a view that cannot be written to; the caller's own array stays writable."""
     view = values.view()
     view.flags.writeable = False
     return view

@@ -1,4 +1,4 @@
-"""Whole evaluations in one line."""
+"""A cross-validation in one line."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ from jnn.data import Dataset
 from jnn.population._run import run
 from jnn.result import Result
 from jnn.study import Members, Study
-from jnn.study import _members as populations
+from jnn.study import folds as make_folds
+from jnn.study import seeds as make_seeds
 
 
 def cross_validate(
@@ -18,22 +19,26 @@ def cross_validate(
     seeds: int = 1,
     **options: Any,
 ) -> Result:
-    """Trains a study on all folds of the data but one, for each in turn, and scores it on that one.
+    """Train a study on all folds of the data but one, for each fold in turn, and score it there.
 
-    The same as `jnn.run(study, data, jnn.seeds(seeds) * jnn.folds(folds) * members)`, all as one program.
+    This is `jnn.run(study, data, jnn.seeds(seeds) * jnn.folds(folds) * members)`, all in one
+    program.
 
     Args:
-        study: What is trained.
-        data: The rows; each is held out once.
-        members: What to try on each fold, such as `jnn.grid(learning_rate=[1e-3, 1e-2])`.
-        folds: How many, stratified by class for a classification; or what else `jnn.folds` takes or returns.
-        seeds: Trainings on each fold; with several, `summary()` tells the spread of seeds from that of folds.
-        options: Those of `jnn.run`.
+        study: The study to train.
+        data: The data set; each row is held out once.
+        members: The settings to try on each fold, such as `jnn.grid(learning_rate=[1e-3, 1e-2])`.
+        folds: Number of folds, which are stratified by class for classification; or anything that
+            `jnn.folds` takes or returns.
+        seeds: Number of trainings on each fold. With several of them, `summary()` tells the spread
+            of seeds from that of folds.
+        **options: Options of `jnn.run`.
 
     Raises:
-        ValueError: As `jnn.run` does, and if the members have seeds or folds of their own.
+        TypeError: If an argument is of a wrong type.
+        ValueError: If `members` has seeds or folds of its own, or if `jnn.run` refuses the study.
     """
-    population = populations.seeds(seeds) * (
-        folds if isinstance(folds, Members) else populations.folds(folds)
-    )
-    return run(study, data, population if members is None else population * members, **options)
+    population = make_seeds(seeds) * (folds if isinstance(folds, Members) else make_folds(folds))
+    if members is not None:
+        population *= members
+    return run(study, data, population, **options)

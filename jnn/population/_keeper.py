@@ -1,138 +1,184 @@
-"""The state of a run that may be killed at any moment, kept in a folder."""
+"""Checkpoints of a run that may be killed at any moment, in a folder."""
 
 import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from jnn.engine import Data
 from jnn.population._plan import Plan
 from jnn.storage import load, notes, read_json, save, write_text
 
-_EVERY = 20.0  # seconds of training that a kill may cost, and the epoch that is under way
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_OTHER_RUN = "another study, other members or other data"
 
 
 class Keeper:
-    """Keeps the parts of a run in a folder; what was kept is found again by a run of the same study and data.
+    """A folder with the checkpoints of one run.
+
+    A run trains its members in parts, one call of the compiled program after another; the keeper
+    saves each part on its own. Another run of the same study, members and data finds the parts
+    again and continues them. A lock refuses a second process in the folder.
 
     Args:
-        directory: The folder; made if it is not there.
+        directory: The folder of the result; the checkpoints are in its folder `unfinished`. It is
+            created if it does not exist.
         program: The text of the program that is trained, see `jnn.engine.text_of`.
-        columns: The members' numbers.
-        arrays: The resident data.
+        columns: The numbers of the members, [members, ...] each.
+        arrays: The data in memory.
+        every: Seconds between two checkpoints of a part. A run that is killed loses at most this
+            much training and the segment under way.
 
     Raises:
-        ValueError: If the folder holds the run or the result of something else, or another process trains in it.
+        ValueError: If the folder holds another run or its result, or if another process trains in
+            it.
     """
 
     def __init__(
-        self, directory: Any, program: str, columns: Mapping[str, np.ndarray], arrays: Any
+        self,
+        directory: str | os.PathLike[str],
+        program: str,
+        columns: Mapping[str, np.ndarray],
+        arrays: Data,
+        *,
+        every: float = 20.0,
     ):
         self.result = pathlib.Path(directory)
         self.folder = self.result / "unfinished"
+        self.every = every
         self.saved = time.monotonic()
         self.digest = _digest(program, columns, arrays)
-        kept = self._read("run.json")
-        begun = kept.get("digest")
-        if begun not in (None, self.digest):
-            raise ValueError(
-                f"wanted to go on with the run in {self.folder}, but it trains another study, other members or other "
-                "data; choose another directory or delete that folder"
-            )
-        is_finished = begun is None and (self.result / "result.json").exists()
-        if is_finished and _content(self.result / "run.json").get("digest") != self.digest:
-            raise ValueError(
-                f"wanted a directory for this run, but {self.result} holds the result of another study, other members "
-                "or other data; choose another directory or move that result away"
-            )
+        record = self._read_record()
+        _check_same_run(self.result, record.get("digest"), self.digest)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
-        self._write("run.json", {**kept, "digest": self.digest})
+        self._write_record({**record, "digest": self.digest})
 
     def plan(self, start: int, devices: int) -> Plan | None:
-        """The layout of the kept part that begins with member `start`, on the devices of now; None if there is none."""
-        kept = self._read("run.json").get("plans", {}).get(str(start))
-        if not kept:
+        """Return the layout of the saved part that begins with member `start`, or None.
+
+        If there are now fewer devices than the layout has, the part runs on one device.
+        """
+        fields = self._read_record().get("plans", {}).get(str(start))
+        if not fields:
             return None
-        plan = Plan(**kept)
-        return plan if plan.devices <= devices else Plan(1, plan.size // plan.width, plan.width)
+        plan = Plan(**fields)
+        if plan.devices <= devices:
+            return plan
+        return Plan(1, plan.size // plan.width, plan.width)
 
     def load(self, start: int, plan: Plan, like: Any) -> tuple[int, np.ndarray, Any] | None:
-        """Epoch, order of the members and progress of the part that begins with member `start`; None if there is none.
+        """Read the saved part that begins with member `start`, or return None.
 
-        A part of another run, which a kill may leave behind, is none.
+        A part that another run has left in the folder, because it was killed while it cleared the
+        folder, is not read.
+
+        Args:
+            start: Number of the part's first member.
+            plan: The layout of the part.
+            like: A tree of arrays or shapes with the structure of the saved training.
+
+        Returns:
+            The number of finished epochs, the order of the members [members], and the training.
         """
-        path = self.folder / f"{start}-{plan.size}.safetensors"
+        path = self._path(start, plan)
         if not path.exists():
             return None
-        found = notes(path)
-        if found["digest"] != self.digest:
+        about = notes(path)
+        if about["digest"] != self.digest:
             return None
-        return found["epoch"], np.asarray(found["order"]), load(path, like)
+        return about["epoch"], np.asarray(about["order"]), load(path, like)
 
     def save(
-        self, start: int, plan: Plan, epoch: int, order: np.ndarray, progress: Any, *, last: bool
+        self, start: int, plan: Plan, epoch: int, order: np.ndarray, training: Any, *, last: bool
     ) -> None:
-        """Keeps a part's progress, if it is its last or enough time has passed."""
-        if not last and time.monotonic() - self.saved < _EVERY:
+        """Save a part, if it has ended or if enough time has passed since the last checkpoint.
+
+        Args:
+            start: Number of the part's first member.
+            plan: The layout of the part.
+            epoch: Number of finished epochs.
+            order: The place of each member in the arrays, [members].
+            training: The tree of arrays [members, ...] that training continues from.
+            last: Whether the part has ended, and must be saved now.
+        """
+        if not last and time.monotonic() - self.saved < self.every:
             return
-        run = self._read("run.json")
-        plans = {
-            **run.get("plans", {}),
-            str(start): dataclasses.asdict(plan),
-        }  # they differ where memory ran out
-        self._write("run.json", {**run, "plans": plans})
+        record = self._read_record()
+        # Each part has its own layout, because the plan is halved when memory runs out.
+        plans = {**record.get("plans", {}), str(start): dataclasses.asdict(plan)}
+        self._write_record({**record, "plans": plans})
         about = {"digest": self.digest, "epoch": epoch, "order": order.tolist()}
-        save(self.folder / f"{start}-{plan.size}.safetensors", progress, **about)
+        save(self._path(start, plan), training, **about)
         self.saved = time.monotonic()
 
     def clear(self) -> None:
-        """Removes what was kept but for the note whose result it is; called when the result is safe."""
+        """Remove the checkpoints once the result is saved, and record whose result it is."""
         _clear(self.folder, self.digest, self.lock)
 
     def close(self) -> None:
-        """Lets others train in the folder again."""
+        """Release the lock, so that other processes can train in the folder."""
         self.lock.release()
 
-    def _read(self, name: str) -> dict[str, Any]:
-        return _content(self.folder / name)
+    def _path(self, start: int, plan: Plan) -> pathlib.Path:
+        return self.folder / f"{start}-{plan.size}.safetensors"
 
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        write_text(self.folder / name, json.dumps(content))
+    def _read_record(self) -> dict[str, Any]:
+        return _read(self.folder / "run.json")
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        write_text(self.folder / "run.json", json.dumps(record))
 
 
-def finish(directory: Any) -> None:
-    """Clears what a run has left behind that was killed when its result was safe already."""
+def finish(directory: str | os.PathLike[str]) -> None:
+    """Remove the checkpoints of a run that was killed after its result had been saved."""
     folder = pathlib.Path(directory) / "unfinished"
     if folder.exists():
         lock = _lock(folder)
-        _clear(folder, _content(folder / "run.json").get("digest"), lock)
+        _clear(folder, _read(folder / "run.json").get("digest"), lock)
 
 
-def _clear(folder: pathlib.Path, digest: str | None, lock: Any) -> None:
-    """Removes what was kept; `digest` is None where its note has been moved to the result already."""
+def _check_same_run(result: pathlib.Path, saved: str | None, digest: str) -> None:
+    """Check that neither the checkpoints in a folder nor its result are of another run."""
+    if saved not in (None, digest):
+        raise ValueError(
+            f"{result / 'unfinished'} holds a run of {_OTHER_RUN}. Choose another directory, or "
+            "delete that folder."
+        )
+    is_finished = saved is None and (result / "result.json").exists()
+    if is_finished and _read(result / "run.json").get("digest") != digest:
+        raise ValueError(
+            f"{result} holds the result of {_OTHER_RUN}. Choose another directory, or move that "
+            "result away."
+        )
+
+
+def _clear(folder: pathlib.Path, digest: str | None, lock: "BaseFileLock") -> None:
+    """Remove the checkpoints; `digest` is None if it has been moved to the result already."""
     if digest:
         write_text(folder.parent / "run.json", json.dumps({"digest": digest}))
-    for pattern in (
-        "*.safetensors*",
-        "run.json*",
-    ):  # parts first: without their run they could be another's
+    # Parts go first: without the record of their run, another run could take them for its own.
+    for pattern in ("*.safetensors*", "run.json*"):
         for path in list(folder.glob(pattern)):
             path.unlink()
-    lock.release()  # Windows removes no file that is open
-    with contextlib.suppress(OSError):  # another run has come meanwhile
+    lock.release()  # Windows does not remove a file that is open.
+    with contextlib.suppress(OSError):  # Another run may have entered the folder.
         (folder / "lock").unlink(missing_ok=True)
         folder.rmdir()
 
 
-def _lock(folder: pathlib.Path) -> Any:
-    """A lock that keeps others out of a run's folder; it ends with this process, however that ends."""
+def _lock(folder: pathlib.Path) -> "BaseFileLock":
+    """Lock a run's folder against other processes, until this process ends in whatever way."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / "lock")
@@ -140,21 +186,21 @@ def _lock(folder: pathlib.Path) -> Any:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
-            f"wanted a directory for this run alone, but another one trains in {folder.parent}; "
-            "wait for its end or choose another directory"
+            f"Another run trains in {folder.parent}. Wait until it ends, or choose another "
+            "directory."
         ) from error
     return lock
 
 
-def _content(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: pathlib.Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
-def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Any) -> str:
-    """What makes two runs the same: the program, and the bytes of members and data."""
+def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Data) -> str:
+    """Hash what makes two runs the same: the program, and the bytes of members and data."""
     code = hashlib.sha256(program.encode())
     for leaf in jax.tree.leaves((dict(columns), arrays)):
-        leaf = np.ascontiguousarray(leaf)
-        code.update(f"{leaf.shape}{leaf.dtype}".encode())
-        code.update(leaf.tobytes())
+        array = np.ascontiguousarray(leaf)
+        code.update(f"{array.shape}{array.dtype}".encode())
+        code.update(array.tobytes())
     return code.hexdigest()

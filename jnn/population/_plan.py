@@ -1,20 +1,21 @@
-"""How a population is laid out on the machine: devices x chunks x width.
+"""The layout of a population on a machine: devices x chunks x width.
 
-The members of a population are shared out over the devices; on each device a `lax.map` walks over chunks, and inside a
-chunk `vmap` trains `width` members at once. Width pays while the work per step is so small that the time goes into
-starting operations; it costs once the members' working sets together no longer fit the cache. So the width is the
-number of members whose working set fits a budget per device (`_CACHE`), see `benchmarks` for the measurements.
+The members of a population are shared out over the devices. On each device a `lax.map` walks over
+chunks, and inside a chunk `vmap` trains `width` members at once. A larger width is faster as long
+as a step has so little work that most of its time goes into starting operations; it is slower once
+the working sets of the members together exceed the cache. So the width is the number of members
+whose working set fits a budget per device (`_CACHE`); see `benchmarks` for the measurements.
 
-That devices share a member's batches is never chosen here: two CPU cores, which a single network uses in part anyway,
-gained 0 (GPT, ViT) to 25 % (LSTM) a step by it, and compiling took half as long again; small networks lose. Nor did 3
-or 5 members on 2 cores gain by it (LSTM, LeNet, MLP, ResNet: 0 to 40 % slower): the odd one has both cores as it is. It
-is meant for devices that lie idle otherwise.
+The plan never lets devices share the batches of a member by itself. Two CPU cores, which a single
+network uses in part anyway, gained between 0 (GPT, ViT) and 25 % (LSTM) per step, compiling took
+half as long again, and small networks lost. Nor did 3 or 5 members on 2 cores gain (LSTM, LeNet,
+MLP, ResNet: 0 to 40 % slower), because the odd member has both cores anyway. Sharing is meant for
+devices that are idle otherwise.
 """
 
 import dataclasses
 import math
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,8 +26,9 @@ class Sizes(NamedTuple):
     """What the planner knows of a member, in bytes.
 
     Attributes:
-        step: What it touches in a step: parameters, gradients, optimizer state, activations.
-        kept: What it keeps between epochs.
+        step: Bytes that a step reads and writes: parameters, gradients, optimizer state and
+            activations.
+        kept: Bytes that stay in memory between epochs.
     """
 
     step: int
@@ -35,15 +37,17 @@ class Sizes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The layout of the `size` members that are trained by one call of the compiled program.
+    """The layout of the members that one call of the compiled program trains.
 
     Attributes:
-        devices: Devices (on a CPU: cores, see `jnn.use_cpu_cores`) that the members are shared out over.
-        chunks: How many chunks each device trains one after the other.
-        width: Members that a chunk trains at once by `vmap`.
-        split: How many of the devices share the batches of a member: with all of them a single large network uses the
-            whole machine. The numbers are those of the undivided batch up to rounding; the study's batch size must be a
-            multiple.
+        devices: Number of devices that the members are shared out over. On a CPU these are its
+            cores, see `jnn.use_cpu_cores`.
+        chunks: Number of chunks that each device trains one after another.
+        width: Number of members that a chunk trains at once by `vmap`.
+        split: Number of devices that share the batches of one member. With split=devices, a single
+            large network uses the whole machine. Scores equal those of the undivided batch up to
+            rounding. The batch size of the study must be a multiple of `split`, and so must the
+            number of devices.
     """
 
     devices: int = 1
@@ -52,24 +56,23 @@ class Plan:
     split: int = 1
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"wanted {field.name} of at least 1, but got {value!r}; a plan counts from 1"
-                )
+        for name in ("devices", "chunks", "width", "split"):
+            _check_count(name, getattr(self, name))
         if self.devices % self.split:
             raise ValueError(
-                f"wanted devices in groups of split={self.split}, but got {self.devices}; choose a multiple of it"
+                f"devices must be a multiple of split={self.split}, got {self.devices}."
             )
 
     @property
     def size(self) -> int:
-        """Members per call."""
+        """Number of members per call."""
         return self.devices // self.split * self.chunks * self.width
 
     def halved(self) -> "Plan | None":
-        """About half the members at once: narrower first, then fewer chunks; None if that is impossible."""
+        """Return a plan for about half as many members, or None if there is none.
+
+        The width is halved first, and then the number of chunks.
+        """
         if self.width > 1:
             return dataclasses.replace(self, width=self.width // 2)
         if self.chunks > 1:
@@ -77,92 +80,109 @@ class Plan:
         return None
 
     def __str__(self) -> str:
-        devices = f"{self.devices} device{'s' * (self.devices > 1)}"
-        shared = f", each batch split over {self.split}" if self.split > 1 else ""
-        return (
-            f"{devices} x {self.chunks} chunk{'s' * (self.chunks > 1)} x width {self.width}{shared}"
-        )
+        devices = _counted(self.devices, "device")
+        chunks = _counted(self.chunks, "chunk")
+        text = f"{devices} x {chunks} x width {self.width}"
+        if self.split > 1:
+            text += f", each batch split over {self.split}"
+        return text
 
 
-def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:
-    """Chooses the layout for a population.
+def make_plan(members: int, sizes: Sizes, devices: Sequence[jax.Device]) -> Plan:
+    """Choose the layout of a population.
 
     Args:
         members: Number of members.
-        sizes: Of one member.
+        sizes: Sizes of one member.
         devices: The devices to use.
+
+    Returns:
+        A plan whose chunks and calls are all about equally full.
     """
     count = min(len(devices), members)
-    per_device = -(-members // count)
-    width = max(1, min(per_device, _widest(devices[0], sizes.step)))
-    width = -(-per_device // -(-per_device // width))  # equally full chunks
-    chunks = -(-per_device // width)
-    most = memory_of(devices[0], count) * _MEMORY_SHARE / max(1, sizes.kept * width)
-    fitting = max(1, int(min(most, chunks)))
-    calls = -(-chunks // fitting)
-    return Plan(count, -(-chunks // calls), width)
+    per_device = math.ceil(members / count)
+    widest = max(1, min(per_device, _widest(devices[0], sizes.step)))
+    width = math.ceil(per_device / math.ceil(per_device / widest))
+    chunks = math.ceil(per_device / width)
+    budget = memory_of(devices[0], count) * _MEMORY_SHARE
+    chunks_in_memory = max(1, int(min(budget / max(1, sizes.kept * width), chunks)))
+    calls = math.ceil(chunks / chunks_in_memory)
+    return Plan(count, math.ceil(chunks / calls), width)
 
 
 def use_cpu_cores(count: int | None = None) -> int:
-    """Makes each CPU core a JAX device, so that the members of a study are spread over the cores; returns the number.
+    """Make each CPU core a JAX device, and return the number of devices.
 
-    Call it before anything else has used JAX. With `count=None` all cores are used that this process may run on.
+    The members of a study are then spread over the cores. Call it before the first use of JAX.
+
+    Args:
+        count: Number of cores to use; by default all cores that this process may run on.
 
     Raises:
-        ValueError: If JAX has already started with another number of CPU devices.
+        TypeError: If `count` is no whole number.
+        ValueError: If `count` is less than 1, or if JAX has already started with another number of
+            CPU devices.
     """
-    wanted = count or cores()
+    if count is None:
+        count = cores()
+    _check_count("count", count)
     try:
-        jax.config.update("jax_num_cpu_devices", wanted)
+        jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
-        if (found := jax.local_device_count("cpu")) != wanted:
+        present = jax.local_device_count("cpu")
+        if present != count:
             raise ValueError(
-                f"wanted {wanted} CPU devices, but JAX has already started with {found}; "
-                "call jnn.use_cpu_cores() before the first use of JAX"
+                f"JAX cannot use {count} CPU devices, because it has already started with "
+                f"{present}. Call jnn.use_cpu_cores() before the first use of JAX."
             ) from None
-    return wanted
+    return count
+
+
+def cores() -> int:
+    """Return the number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def bytes_of(tree: Any) -> int:
-    """Bytes of all arrays (or shapes) in a tree."""
-    return sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(tree))
+    """Return the bytes of all arrays, or shapes, in a tree."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def memory_of(device: Any, sharing: int = 1) -> float:
-    """Bytes that a device has left; on a CPU its part where so many devices share the host's memory."""
-    stats = device.memory_stats() if device.platform != "cpu" else None
+def memory_of(device: jax.Device, sharing: int = 1) -> float:
+    """Return the bytes that a device has left.
+
+    On a CPU this is the memory that the host can still give, with what it would take back from its
+    file cache, divided by the number of devices that share it.
+    """
+    import psutil
+
+    stats = None if device.platform == "cpu" else device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return _host_memory() / sharing
+    return psutil.virtual_memory().available / sharing
 
 
-_CACHE = {"cpu": 3 << 19}  # bytes of working set per device that a chunk may have
-_WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}
-_MEMORY_SHARE = 0.5
+_CACHE = {"cpu": 3 << 19}  # bytes per device for the working set of a chunk
+_WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # members
+_MEMORY_SHARE = 0.5  # of the memory that is left; the rest is for temporary arrays
 
 
-def _widest(device: Any, working_set: int) -> int:
+def _widest(device: jax.Device, working_set: int) -> int:
+    """Return how many members a chunk on this device may have."""
     most = _WIDEST.get(device.platform, 4096)
     if device.platform not in _CACHE:
         return most
     return min(most, _CACHE[device.platform] // max(1, working_set))
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}.")
 
 
-def _host_memory() -> float:
-    """Bytes that the host can still give, with what it would take back from its file cache; all where it tells no more.
-
-    The count of free pages will not do: a host that has read many files has few of them, and memory enough.
-    """
-    table = pathlib.Path("/proc/meminfo")
-    if table.exists():
-        for line in table.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024.0 * int(line.split()[1])
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return math.inf
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

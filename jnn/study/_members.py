@@ -1,38 +1,41 @@
 """Members: what differs between the trainings of a study, as a table of numbers with named axes.
 
-    jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])     # 100 members on three axes
+    jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])    # 100 members, three axes
 
-`*` crosses axes, `+` puts two populations one after the other. A member's key depends on its own seed alone, and its
-rows on its own fold alone, so a member is the same training in whatever company it runs.
+`*` crosses axes, and `+` puts one population after another. A member's random key depends on its
+own seed alone, and its rows on its own fold alone, so a member's training is the same in any
+population.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from jnn.study._splits import Split, cross_validation, hold_out
+from jnn.study._holdout import Kind
+from jnn.study._members_text import axis_text, column_text, is_setting
+from jnn.study._splits import FoldRows, Split, Splitter, cross_validation, hold_out
+from jnn.study._whole_number import whole_number
+
+Distribution: TypeAlias = Callable[[np.random.Generator, int], ArrayLike]
 
 _COUNTING = {"seed", "fold", "sample", "member"}
-_TAKEN = {
-    "fold",
-    "sample",
-    "member",
-    "epoch",
-    "all_members",
-}  # names of axes and columns that are not settings
+_RESERVED = {"fold", "sample", "member", "epoch", "all_members"}  # axes and columns of a result
 _INT32 = np.iinfo(np.int32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Members:
-    """A population: the product of named axes.
+    """A population of members: the product of named axes.
 
     Attributes:
-        axes: Axis name -> its columns (column name -> array [length of the axis, ...]).
-        split: What the column `fold` counts, or None.
+        axes: The columns of each axis: axis name -> column name -> array [length of the axis, ...].
+            A column holds numbers, booleans, or text, such as the name of the study that a member
+            of a joined result belongs to.
+        split: The rule behind the column `fold`, or None if the members have no folds.
     """
 
     axes: Mapping[str, Mapping[str, np.ndarray]]
@@ -48,249 +51,288 @@ class Members:
 
     def __mul__(self, other: "Members") -> "Members":
         _check_members("*", other)
-        mine, theirs = self._names(), other._names()
-        if both := sorted(mine & theirs):
+        repeated = sorted(self._names() & other._names())
+        if repeated:
             raise ValueError(
-                f"wanted axes with different names, but {both} stand on both sides of *; "
-                "use + to put populations one after the other"
+                f"The axes of the two sides of * must have different names, but {repeated} are on "
+                "both. Use + to put one population after another."
             )
         return Members({**self.axes, **other.axes}, self.split or other.split)
 
     def __add__(self, other: "Members") -> "Members":
         _check_members("+", other)
-        mine, theirs = (
-            {k: v for k, v in side.columns().items() if k != "member"} for side in (self, other)
-        )
-        if mine.keys() != theirs.keys():
+        first = self._settings()
+        second = other._settings()
+        if first.keys() != second.keys():
             raise ValueError(
-                "wanted two populations with the same columns, but only the left has "
-                f"{sorted(mine.keys() - theirs.keys())} and only the right has {sorted(theirs.keys() - mine.keys())}; "
-                "give both every column"
+                "The two sides of + must have the same columns, but only the left has "
+                f"{sorted(first.keys() - second.keys())} and only the right has "
+                f"{sorted(second.keys() - first.keys())}. Add the missing columns."
             )
         if self.split != other.split:
             raise ValueError(
-                f"wanted one way of splitting, but got {self.split} and {other.split}; use the same folds"
+                "The two sides of + must be split in one way, got "
+                f"{self._split_text()} and {other._split_text()}. Use the same folds in both."
             )
-        columns = {k: _joined(k, mine[k], theirs[k]) for k in mine}
-        columns = {
-            k: v for name, column in columns.items() for k, v in _numbered(name, column).items()
-        }
-        return Members(
-            {"member": {"member": np.arange(len(self) + len(other)), **columns}}, self.split
-        )
+        columns = {"member": np.arange(len(self) + len(other))}
+        for name in first:
+            columns |= _numbered(name, _joined(name, first[name], second[name]))
+        return Members({"member": columns}, self.split)
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> "Members":
-        """The chosen members, on one axis `member` that counts them as they were numbered here."""
-        chosen = np.atleast_1d(np.arange(len(self))[index])
-        columns = {k: v[chosen] for k, v in self.columns().items() if k != "member"}
-        return Members({"member": {"member": chosen, **columns}}, self.split)
+        """Return the selected members on one axis `member`, which keeps their numbers."""
+        numbers = np.atleast_1d(np.arange(len(self))[index])
+        columns = {name: column[numbers] for name, column in self._settings().items()}
+        return Members({"member": {"member": numbers, **columns}}, self.split)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Every column with one entry per member [members, ...], the last axis running fastest."""
-        places = np.unravel_index(np.arange(len(self)), self.shape) if self.axes else ()
+        """Return every column with one entry per member, [members, ...].
+
+        The last axis varies fastest.
+        """
+        indices = np.unravel_index(np.arange(len(self)), self.shape) if self.axes else ()
         return {
-            name: column[place]
-            for columns, place in zip(self.axes.values(), places, strict=True)
+            name: column[index]
+            for columns, index in zip(self.axes.values(), indices, strict=True)
             for name, column in columns.items()
         }
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """The hyper-parameters: every column but the seed, the fold and those that only count."""
+        """Return the hyper-parameters of each member, [members, ...].
+
+        These are the columns of numbers and booleans, without the seed, the fold and the columns
+        that only count entries.
+        """
         return {
-            k: v
-            for k, v in self.columns().items()
-            if k not in _COUNTING and not k.endswith("_index")
+            name: column
+            for name, column in self.columns().items()
+            if name not in _COUNTING and not name.endswith("_index") and _is_numeric(column)
         }
+
+    def _settings(self) -> dict[str, np.ndarray]:
+        """Return every column but the one that numbers the members."""
+        return {name: column for name, column in self.columns().items() if name != "member"}
 
     def _names(self) -> set[str]:
         return {*self.axes, *(name for columns in self.axes.values() for name in columns)}
 
+    def _split_text(self) -> str:
+        return self.split.describe if self.split else "no folds"
+
     def __repr__(self) -> str:
-        parts = " x ".join(f"{name} {_length(columns)}" for name, columns in self.axes.items())
-        return f"Members({len(self)} = {parts})"
+        axes = [axis_text(name, columns, self.split) for name, columns in self.axes.items()]
+        listed = self.axes.get("member", {})
+        columns = [
+            f"\n  {column_text(name, column, self.split)}"
+            for name, column in listed.items()
+            if is_setting(name)
+        ]
+        return f"Members: {len(self)} = {' x '.join(axes)}{''.join(columns)}"
 
 
 def seeds(count: int, *, first: int = 0) -> Members:
-    """`count` members that differ in their key `jax.random.key(seed)`, for seed = first, first + 1, ..."""
-    _check_count("seeds", count)
-    if not isinstance(first, int | np.integer):
+    """Return `count` members that differ in their random key.
+
+    Their keys are `jax.random.key(seed)` for seed = first, first + 1, ..., first + count - 1.
+
+    >>> seeds(3) * grid(learning_rate=[0.001, 0.01])
+    Members: 6 = 3 seeds x 2 learning_rate (0.001, 0.01)
+    """
+    count = whole_number("count", count, least=1)
+    first = whole_number("first", first, least=int(_INT32.min))
+    if first > _INT32.max - count:
         raise ValueError(
-            f"wanted a whole number for the first seed, but got {first!r}; use e.g. first=0"
-        )
-    count, first = int(count), int(first)
-    if not _INT32.min <= first <= _INT32.max - count:
-        raise ValueError(
-            f"wanted seeds that fit 32 bits, but got {count} from {first} on; start lower"
+            f"Seeds must fit 32 bits, got {count} seeds from first={first} on. Use a smaller first."
         )
     return Members({"seed": {"seed": np.arange(first, first + count)}})
 
 
-def grid(**settings: Sequence[float]) -> Members:
-    """Every combination of the given settings; one axis for each name.
+def grid(**settings: ArrayLike) -> Members:
+    """Return every combination of the given settings, with one axis per name.
 
-    Values may be arrays of one shape, such as masks; the axis then counts them 0, 1, ...
+    The values of a setting are numbers or booleans; or arrays of one shape, such as masks, which
+    the axis then counts 0, 1, ...
 
     Raises:
-        ValueError: For what is no finite number; a negative value of a name that ends in `_rate`; a name that has a
-            meaning of its own: `fold`, `sample`, `member`, `epoch`, one that ends in `_index`, a mapping's method.
+        TypeError: If the values are no numbers.
+        ValueError: If there are no values; if a value is not finite, or is negative and its name
+            ends in `_rate`; or if a name is reserved: `fold`, `sample`, `member`, `epoch`, a name
+            that ends in `_index`, or the name of a mapping's method, such as `items`.
     """
     if not settings:
         raise ValueError(
-            "wanted at least one setting, but got an empty grid; use grid(learning_rate=[1e-3, 1e-2])"
+            "grid needs at least one setting, got none. Use e.g. grid(learning_rate=[1e-3, 1e-2])."
         )
-    axes = {}
-    for name, values in settings.items():
-        axes[name] = _numbered(name, _numeric(name, values))
-    return Members(axes)
+    return Members(
+        {name: _numbered(name, _numeric(name, values)) for name, values in settings.items()}
+    )
 
 
-def sample(
-    count: int, *, seed: int = 0, **distributions: Callable[[np.random.Generator, int], Any]
-) -> Members:
-    """`count` random settings on one axis `sample`: `log_uniform`, `uniform`, `choice` or `f(numpy Generator, count)`.
+def sample(count: int, *, seed: int = 0, **distributions: Distribution) -> Members:
+    """Return `count` random settings on one axis `sample`.
 
-    A name's draws depend on `seed` and the name alone; asking for more members keeps the first ones.
+    The draws of a name depend on `seed` and the name alone; a larger `count` keeps the first ones.
+
+    Args:
+        count: Number of settings.
+        seed: Seed of the draws.
+        distributions: The distribution of each setting: `log_uniform`, `uniform`, `choice`, or any
+            function `f(generator, count)` that draws `count` values with a NumPy generator.
+
+    Raises:
+        TypeError: If a distribution cannot be called, or draws no numbers.
+        ValueError: If there is no distribution, if one does not give `count` values, or for names
+            and values that `grid` refuses too.
     """
-    _check_count("sample", count)
+    count = whole_number("count", count, least=1)
     if not distributions:
         raise ValueError(
-            "wanted at least one distribution, but got none; use sample(20, learning_rate=log_uniform(1e-4, 1))"
+            "sample needs at least one distribution, got none. Use e.g. "
+            "sample(20, learning_rate=jnn.log_uniform(1e-4, 1))."
         )
     columns: dict[str, np.ndarray] = {"sample": np.arange(count)}
     for name, draw in distributions.items():
         if not callable(draw):
-            raise ValueError(
-                f"wanted a distribution for {name!r}, but got {draw!r}; use jnn.uniform, log_uniform or choice"
+            raise TypeError(
+                f"The distribution for {name!r} must be a function, got {draw!r}. Use jnn.uniform, "
+                "jnn.log_uniform or jnn.choice."
             )
-        drawn = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
-        if len(drawn) != count:
+        values = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
+        if len(values) != count:
             raise ValueError(
-                f"wanted {count} draws of {name!r}, but its distribution gave {len(drawn)}; "
-                "let it be called as distribution(random, count)"
+                f"The distribution for {name!r} must draw {count} values, but it gave "
+                f"{len(values)}. Write it as a function of (generator, count)."
             )
-        columns |= _numbered(name, drawn)
+        columns |= _numbered(name, values)
     return Members({"sample": columns})
 
 
-def log_uniform(low: float, high: float) -> Callable:
-    """Numbers in [low, high] whose logarithm is uniform."""
+def log_uniform(low: float, high: float) -> Distribution:
+    """Return the distribution over [low, high] whose logarithm is uniform."""
     if not 0 < low <= high:
         raise ValueError(
-            f"wanted 0 < low <= high, but got low={low}, high={high}; a logarithm needs positive bounds"
+            f"low and high must be positive bounds with low <= high, got low={low}, high={high}."
         )
-    return lambda random, count: np.exp(random.uniform(np.log(low), np.log(high), count))
+    return lambda generator, count: np.exp(generator.uniform(np.log(low), np.log(high), count))
 
 
-def uniform(low: float, high: float) -> Callable:
-    """Numbers uniform in [low, high]."""
+def uniform(low: float, high: float) -> Distribution:
+    """Return the uniform distribution over [low, high]."""
     if not low <= high:
-        raise ValueError(f"wanted low <= high, but got low={low}, high={high}; swap them")
-    return lambda random, count: random.uniform(low, high, count)
+        raise ValueError(f"low must be at most high, got low={low}, high={high}. Swap them.")
+    return lambda generator, count: generator.uniform(low, high, count)
 
 
-def choice(options: Sequence[float]) -> Callable:
-    """One of `options`, each equally likely."""
+def choice(options: Sequence[float] | np.ndarray) -> Distribution:
+    """Return the distribution over `options` in which all are equally likely."""
     if not len(options):
-        raise ValueError(
-            "wanted at least one option, but got none; name the numbers to choose from"
-        )
-    return lambda random, count: np.asarray(options)[random.integers(len(options), size=count)]
+        raise ValueError("options must have at least one number to choose from, got none.")
+    values = np.asarray(options)
+    return lambda generator, count: values[generator.integers(len(values), size=count)]
 
 
-def folds(folds: Any = 5, *, kind: str = "auto", repeats: int = 1, seed: int = 0) -> Members:
-    """One member per fold of a cross-validation.
+def folds(
+    folds: int | FoldRows | Splitter = 5, *, kind: Kind = "auto", repeats: int = 1, seed: int = 0
+) -> Members:
+    """Return one member per fold of a cross-validation.
 
     Args:
-        folds: Number of folds; or a list of (train rows, test rows) or (train rows, validation rows, test rows); or
-            any scikit-learn splitter.
-        kind: "plain", "stratified", "grouped", "time" or "auto", as in `jnn.study.cross_validation`.
-        repeats: Whole cross-validations with newly shuffled rows (not for "time").
-        seed: Of the shuffling.
+        folds: Number of folds; or a list of (train rows, test rows) or of (train rows, validation
+            rows, test rows); or any scikit-learn splitter.
+        kind: "plain", "stratified", "grouped", "time" or "auto", as in
+            `jnn.study.cross_validation`.
+        repeats: Number of cross-validations with newly shuffled rows; must be 1 for "time".
+        seed: Seed of the shuffling.
 
     Raises:
-        ValueError: If the folds are none, or overlap, or cannot be made.
+        TypeError: If an argument is of a wrong type.
+        ValueError: If there are no folds, or if they change from call to call.
     """
     split = cross_validation(folds, kind=kind, repeats=repeats, seed=seed)
     return Members({"fold": {"fold": np.arange(len(split))}}, split)
 
 
-def holdout(share: float = 0.2, *, kind: str = "auto", seed: int = 0) -> Members:
-    """One fold whose test part is `share` of the rows (the last ones for kind="time")."""
+def holdout(share: float = 0.2, *, kind: Kind = "auto", seed: int = 0) -> Members:
+    """Return one member, on a fold whose test part is `share` of the rows.
+
+    The test rows are random ones, or the last ones for kind="time"; the kinds are those of `folds`.
+    """
     return Members({"fold": {"fold": np.arange(1)}}, hold_out(share, kind=kind, seed=seed))
 
 
 def narrow(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns as a device takes them: float32, int32 or bool."""
-    kinds = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.bool_}
-    return {k: v.astype(kinds[v.dtype.kind]) for k, v in columns.items()}
+    """Return columns of numbers in the types of the device: float32, int32 or bool."""
+    dtypes = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.bool_}
+    return {name: column.astype(dtypes[column.dtype.kind]) for name, column in columns.items()}
 
 
 def _length(columns: Mapping[str, np.ndarray]) -> int:
     return len(next(iter(columns.values())))
 
 
+def _is_numeric(column: np.ndarray) -> bool:
+    return column.dtype.kind in "fiub"
+
+
 def _numbered(name: str, column: np.ndarray) -> dict[str, np.ndarray]:
-    """The column; if its entries are arrays, numbered as they first appear, equal ones alike."""
+    """Return the column; if its entries are arrays, with a column that numbers distinct entries."""
     if column.ndim == 1:
         return {name: column}
-    seen: dict[bytes, int] = {}
-    numbers = [seen.setdefault(entry.tobytes(), len(seen)) for entry in column]
-    return {name + "_index": np.asarray(numbers), name: column}
+    numbers: dict[bytes, int] = {}
+    indices = [numbers.setdefault(entry.tobytes(), len(numbers)) for entry in column]
+    return {name + "_index": np.asarray(indices), name: column}
 
 
 def _joined(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     if first.shape[1:] != second.shape[1:]:
         raise ValueError(
-            f"wanted {name!r} of one shape, but got {first.shape[1:]} and {second.shape[1:]}; use equal shapes"
+            f"The values of {name!r} must have one shape on both sides of +, got "
+            f"{first.shape[1:]} and {second.shape[1:]}."
+        )
+    if _is_numeric(first) != _is_numeric(second):
+        raise TypeError(
+            f"The values of {name!r} must be numbers on both sides of +, or text on both, got "
+            f"{first.dtype} and {second.dtype}."
         )
     return np.concatenate([first, second])
 
 
 def _check_members(sign: str, other: Any) -> None:
     if not isinstance(other, Members):
-        raise ValueError(
-            f"wanted members on both sides of {sign}, but got {other!r}; write e.g. jnn.grid(rate=[...])"
-        )
-
-
-def _check_count(name: str, count: int) -> None:
-    if not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(
-            f"wanted {name}(n) with n of at least 1, but got {count!r}; ask for one or more members"
+        raise TypeError(
+            f"Both sides of {sign} must be members, got {other!r}. Use e.g. jnn.grid(rate=[...])."
         )
 
 
 def _numeric(name: str, values: Any) -> np.ndarray:
-    if name in _TAKEN or name.endswith("_index") or hasattr(Mapping, name):
-        raise ValueError(
-            f"wanted a name for a setting, but {name!r} has a meaning of its own; choose another"
-        )
+    """Return the values of a setting as float64, int64 or bool, after all checks."""
+    if name in _RESERVED or name.endswith("_index") or hasattr(Mapping, name):
+        raise ValueError(f"{name!r} is a reserved name. Choose another name for the setting.")
     column = np.atleast_1d(values)
     if column.size == 0:
-        raise ValueError(
-            f"wanted at least one value for {name!r}, but got an empty list; name the values to try"
+        raise ValueError(f"{name!r} must have at least one value, got an empty list.")
+    if not _is_numeric(column):
+        raise TypeError(
+            f"{name!r} must hold numbers, got {values!r}. Only numbers can vary between members: "
+            "define one Study per choice, and join the results with "
+            f"jnn.Result.concat([...], {name}=[...])."
         )
-    if column.dtype.kind not in "fiub":
-        raise ValueError(
-            f"wanted numbers for {name!r}, but got {values!r}; what is no number belongs to the Study"
-        )
+    _check_values(name, column)
+    return column.astype({"f": np.float64, "b": np.bool_}.get(column.dtype.kind, np.int64))
+
+
+def _check_values(name: str, column: np.ndarray) -> None:
     if not np.all(np.isfinite(column)):
+        raise ValueError(f"{name!r} must hold finite numbers, got {column.tolist()}.")
+    is_whole = column.dtype.kind in "iu"
+    if is_whole and not (_INT32.min <= column.min() and column.max() <= _INT32.max):
         raise ValueError(
-            f"wanted finite numbers for {name!r}, but got {column.tolist()}; remove NaN and infinity"
-        )
-    if column.dtype.kind in "iu" and not (
-        _INT32.min <= column.min() and column.max() <= _INT32.max
-    ):
-        raise ValueError(
-            f"wanted {name!r} to fit 32 bits, but got {column.tolist()}; write floats, such as 1e10"
+            f"{name!r} must fit 32 bits, got {column.tolist()}. Use floats, such as 1e10."
         )
     is_rate = name == "rate" or (name.endswith("_rate") and not name.startswith("log"))
     if is_rate and np.any(column < 0):
-        raise ValueError(
-            f"wanted {name!r} of at least 0, but got {column.min():g}; a rate is never negative"
-        )
+        raise ValueError(f"{name!r} must be at least 0, got {column.min():g}.")
     if name == "dropout_rate" and np.any(column > 1):
         raise ValueError(
-            f"wanted {name!r} of at most 1, but got {column.max():g}; it is the share that is dropped"
+            f"{name!r} must be at most 1, got {column.max():g}. It is the share that is dropped."
         )
-    return column.astype({"f": np.float64, "b": np.bool_}.get(column.dtype.kind, np.int64))

@@ -1,33 +1,47 @@
-"""Optimizers as functions of a member's numbers."""
+"""Optimizers as functions of a member's hyper-parameters."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import optax
 
+MakeOptimizer: TypeAlias = Callable[[Any], optax.GradientTransformation]  # of the hyper-parameters
 
-def as_optimizer(optimizer: Any) -> Callable[[Any], optax.GradientTransformation]:
-    """`optimizer` as a function of the member's numbers."""
-    if _transforms(optimizer):
+
+def as_optimizer(optimizer: optax.GradientTransformation | MakeOptimizer) -> MakeOptimizer:
+    """Return `optimizer` as a function of a member's hyper-parameters.
+
+    Args:
+        optimizer: An Optax optimizer, the same one for every member; or a function such as
+            `lambda h: optax.adam(h.learning_rate)`.
+
+    Raises:
+        TypeError: If it is neither; and, when the returned function is called, if `optimizer`
+            returns something other than an Optax optimizer.
+    """
+    if _is_optimizer(optimizer):
         return lambda hyper: optimizer
-    if not callable(optimizer) or str(getattr(optimizer, "__module__", "")).startswith("optax"):
-        raise ValueError(
-            "wanted an optimizer such as optax.adam(1e-3) or lambda h: optax.adam(h.learning_rate), "
-            f"but got {getattr(optimizer, '__name__', repr(optimizer))}; call it with its learning rate"
+    is_optax_function = str(getattr(optimizer, "__module__", "")).startswith("optax")
+    if not callable(optimizer) or is_optax_function:
+        name = getattr(optimizer, "__name__", repr(optimizer))
+        raise TypeError(
+            f"optimizer must be an Optax optimizer or a function that makes one, got {name}. Call "
+            "it with its learning rate, as in optax.adam(1e-3) or "
+            "lambda h: optax.adam(h.learning_rate)."
         )
 
-    def make(hyper: Any) -> Any:
-        made = optimizer(hyper)
-        if not _transforms(made):
-            raise ValueError(
-                f"wanted a function that returns an optax optimizer, but it returned {made!r}; see optax"
+    def make(hyper: Any) -> optax.GradientTransformation:
+        transformation = optimizer(hyper)
+        if not _is_optimizer(transformation):
+            raise TypeError(
+                "optimizer must be a function that returns an optax optimizer, but it returned "
+                f"{transformation!r}. Use e.g. lambda h: optax.adam(h.learning_rate)."
             )
-        return made
+        return transformation
 
     return make
 
 
-def _transforms(optimizer: Any) -> bool:
-    return callable(getattr(optimizer, "init", None)) and callable(
-        getattr(optimizer, "update", None)
-    )
+def _is_optimizer(optimizer: Any) -> bool:
+    has_init = callable(getattr(optimizer, "init", None))
+    return has_init and callable(getattr(optimizer, "update", None))

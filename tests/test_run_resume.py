@@ -1,0 +1,202 @@
+"""Runs that are killed go on where they were, and no other run takes their place."""
+
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn.engine import resident
+from jnn.population import (
+    Keeper,
+)
+from jnn.population._run import _text
+from jnn.storage import notes
+from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
+
+
+def save_always(monkeypatch):
+    """Make a run save its state after each epoch."""
+    monkeypatch.setattr("jnn.population._run.Keeper", functools.partial(Keeper, every=0.0))
+    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+
+
+def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
+    members = jnn.seeds(12)
+    expected = jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN)
+    save_always(monkeypatch)
+    path = tmp_path / "unfinished" / "0-12.safetensors"
+
+    def die(status):
+        if path.exists() and notes(path)["order"] != list(range(12)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, watch=die)
+    got = jnn.run(PATIENT, IRIS, members, directory=tmp_path)
+    for name in expected.scores:
+        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)
+
+
+def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+    made, members = (
+        study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)),
+        jnn.seeds(4),
+    )
+    plan = jnn.Plan(1, 1, 2)
+    wanted = jnn.run(made, IRIS, members, plan=plan)
+    save_always(monkeypatch)
+
+    def die(status):
+        if status.stage == "training" and status.done > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jnn.run(made, IRIS, members, plan=plan, directory=tmp_path, watch=die)
+    assert any((tmp_path / "unfinished").glob("*.safetensors"))
+    begun = []
+    got = jnn.run(made, IRIS, members, directory=tmp_path, watch=lambda s: begun.append(s))
+    assert begun[0].plan == plan and next(s.done for s in begun if s.stage == "training") > 0.6
+    for name in wanted.scores:
+        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+    assert not (tmp_path / "unfinished").exists() and (tmp_path / "result.json").exists()
+
+
+def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
+    columns, arrays = {"seed": np.zeros(6, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    keeper = Keeper(tmp_path, "program", columns, arrays)
+    for start, width in ((0, 4), (4, 2)):  # memory ran out after the first part
+        keeper.save(
+            start, jnn.Plan(1, 1, width), 3, np.arange(width), {"a": np.ones(width)}, last=True
+        )
+    assert [keeper.plan(start, 1) for start in (0, 4)] == [jnn.Plan(1, 1, 4), jnn.Plan(1, 1, 2)]
+    assert keeper.plan(6, 1) is None
+
+
+def keeper_of(folder, program="program"):
+    return Keeper(
+        folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    )
+
+
+def test_a_part_that_another_run_left_behind_is_not_taken_for_ones_own(tmp_path):
+    plan, state = jnn.Plan(1, 1, 2), {"a": np.ones(2)}
+    first = keeper_of(tmp_path)
+    first.save(0, plan, 3, np.arange(2), state, last=True)
+    assert first.load(0, plan, state)[0] == 3
+    first.close()
+    (tmp_path / "unfinished" / "run.json").unlink()  # as by a kill while it was cleared
+    assert keeper_of(tmp_path, "another").load(0, plan, state) is None
+
+
+def test_what_was_kept_is_removed_under_the_lock_parts_first(tmp_path, monkeypatch):
+    keeper, removed, unlink = keeper_of(tmp_path), [], pathlib.Path.unlink
+    keeper.save(0, jnn.Plan(1, 1, 2), 3, np.arange(2), {"a": np.ones(2)}, last=True)
+
+    def watched(path, **options):
+        removed.append((path.name, keeper.lock.is_locked))
+        unlink(path, **options)
+
+    monkeypatch.setattr(pathlib.Path, "unlink", watched)
+    keeper.clear()
+    assert removed == [("0-2.safetensors", True), ("run.json", True), ("lock", False)]
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_a_constant_inside_a_jitted_loss_makes_another_run(tmp_path):
+    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+
+    def text(last):
+        weights = jnp.asarray([1.0, 1.0, last])
+        loss = jax.jit(lambda o, y: jnn.losses.softmax_cross_entropy(o, y, class_weights=weights))
+        return _text(study(loss=loss), columns, arrays)
+
+    assert text(1.0) == text(1.0) != text(9.0)
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path):
+    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    keep = lambda made: Keeper(tmp_path, _text(made, columns, arrays), columns, arrays)  # noqa: E731
+    keep(study()).close()
+    keep(study()).close()
+    other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
+    for other in (
+        study(epochs=9),
+        study(loss=other_loss),
+        study(optimizer=lambda h: optax.sgd(h.learning_rate)),
+    ):
+        with pytest.raises(ValueError, match="another study, other members or other data"):
+            keep(other)
+
+
+def test_a_directory_keeps_the_result_of_another_run(tmp_path):
+    jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path)
+    before = (tmp_path / "scores.nc").read_bytes()
+    with pytest.raises(ValueError, match="holds the result of another study"):
+        jnn.run(QUICK, IRIS, jnn.seeds(1, first=7), directory=tmp_path)
+    assert (tmp_path / "scores.nc").read_bytes() == before and not (
+        tmp_path / "unfinished"
+    ).exists()
+    jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path)
+
+
+def test_a_directory_serves_one_run_at_a_time(tmp_path):
+    def run(**options):
+        return jnn.run(QUICK, IRIS, jnn.seeds(1), directory=tmp_path, **options)
+
+    def run_beside(status):
+        with pytest.raises(ValueError, match="Another run trains in"):
+            run()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(watch=run_beside)
+    run()  # nobody is there any more
+
+
+KILLED = """
+import sys, functools, optax, numpy as np, jnn, jnn.population._run as module
+module.Keeper = functools.partial(module.Keeper, every=0.0)
+module._SEGMENT = 0.0
+study = jnn.Study(
+    functools.partial(jnn.models.MLP, 4, (8,), 3),
+    jnn.losses.softmax_cross_entropy,
+    optax.adam(0.01),
+    {"accuracy": jnn.metrics.accuracy},
+    epochs=int(sys.argv[2]),
+    batch_size=16,
+)
+watch = lambda status: print(status.done, flush=True)
+result = jnn.run(study, jnn.data.load("iris"), jnn.seeds(3), directory=sys.argv[1], watch=watch)
+np.save(sys.argv[1] + "/losses.npy", result.scores["train_loss"].values)
+"""
+
+
+def test_a_killed_process_loses_nothing(tmp_path):
+    epochs = "400"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    start = functools.partial(subprocess.Popen, env=environment, stdout=subprocess.PIPE, text=True)
+    killed = start([sys.executable, "-c", KILLED, str(tmp_path / "a"), epochs])
+    for line in killed.stdout:
+        if float(line) > 0.05:
+            break
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    killed.stdout.close()
+    unfinished = list((tmp_path / "a" / "unfinished").glob("*.safetensors"))
+    assert unfinished and not (tmp_path / "a" / "result.json").exists()
+    again, whole = (start([sys.executable, "-c", KILLED, str(tmp_path / d), epochs]) for d in "ab")
+    shares = [float(line) for line in again.communicate()[0].split()]
+    whole.communicate()
+    assert again.returncode == whole.returncode == 0 and min(s for s in shares if s) > 0.05
+    np.testing.assert_array_equal(*(np.load(tmp_path / d / "losses.npy") for d in "ab"))
