@@ -1,4 +1,4 @@
-"""Text is what the model alone would go on with, one id after the other; what may be drawn is what NumPy keeps."""
+"""Text is what the model alone would continue with, id by id; draws are limited as by NumPy."""
 
 import functools
 
@@ -159,7 +159,7 @@ def test_wrong_input_is_refused():
         compiled("gpt", length=20)(params, None)
     model = jnn.as_module(FACTORIES["gpt"], *trained("gpt"))
     for empty in (PROMPT[:, :0], PROMPT[:0]):
-        with pytest.raises(ValueError, match="at least one of at least one id"):
+        with pytest.raises(ValueError, match="at least one row of at least one id, got shape"):
             jnn.generate(model, empty, 3)
     with pytest.raises(ValueError, match="window must be a positive integer, got 0"):
         jnn.generate_sliding(model, PROMPT, 3, 0)

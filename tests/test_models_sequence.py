@@ -1,4 +1,4 @@
-"""Recurrent and attention networks: as large as published, causal, blind to padding, the same alone as in company."""
+"""Recurrent and attention networks are as published, causal, blind to padding, alone or not."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ import jnn
 from jnn import models
 from jnn.modules import GRU, RNN
 
-PUBLISHED = {  # parameters as in the papers, their authors' code or the sum written out in the docstring
+PUBLISHED = {  # counts of the papers, of their authors' code or written out in the docstring
     "GPT-2": (
         functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768),
         124_439_808,
@@ -181,7 +181,7 @@ def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
 
 
 def test_gpt_starts_near_the_uniform_distribution():
-    """GPT-2's initial values: logits of little spread, so that the first loss is log(vocabulary)."""
+    """Its initial logits have little spread, so that the first loss is log(vocabulary)."""
     model = jnn.as_model(functools.partial(models.GPT, 65, 16, layers=2, num_heads=2, features=64))
     ids = jax.random.randint(jax.random.key(0), (8, 16), 0, 65)
 
