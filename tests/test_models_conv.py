@@ -22,7 +22,7 @@ def count(factory, *arguments, **options):
 
 def drawn(factory, *arguments, seed=0, **options):
     """A network whose biases and norms are not 0 and 1, so that a forgotten one shows."""
-    net = factory(*arguments, **options, rngs=nnx.Rngs(seed))
+    net = nnx.jit(lambda: factory(*arguments, **options, rngs=nnx.Rngs(seed)))()
     params, random = nnx.state(net, nnx.Param), np.random.default_rng(seed)
     nnx.update(
         net,
@@ -133,10 +133,10 @@ WRONG = [
         lambda rngs: NLinear(8, 2, 3, individual=True, rngs=rngs)(jnp.ones((1, 8, 1))),
         r"batch, 8, 3\]",
     ),
-    (lambda rngs: models.MLP(8, (4,), 2, rngs=rngs)(jnp.ones((1, 9))), "wanted 8 features"),
+    (lambda rngs: models.MLP(8, (4,), 2, rngs=rngs)(jnp.ones((1, 9))), "x must have 8 features"),
     (
         lambda rngs: models.LeNet((8, 8, 1), 2, rngs=rngs)(jnp.ones((1, 16, 8, 1))),
-        "wanted 128 features",
+        "x must have 128 features",
     ),
     (lambda rngs: models.DCGANGenerator((36, 36, 3), rngs=rngs), "power of 2"),
     (lambda rngs: DLinear(8, 2, window=4, rngs=rngs), "odd"),
@@ -148,7 +148,7 @@ WRONG = [
 @pytest.mark.parametrize(("make", "words"), WRONG, ids=lambda v: v if isinstance(v, str) else "")
 def test_sizes_that_do_not_fit_get_one_sentence(make, words):
     with pytest.raises(ValueError, match=words):
-        make(nnx.Rngs(0))
+        jax.eval_shape(lambda: make(nnx.Rngs(0)))
 
 
 def test_a_whitened_patch_has_uncorrelated_outputs_of_variance_one():

@@ -120,7 +120,7 @@ def expand(primals: Any, series: Any, *, precision: lax.PrecisionLike) -> Any:
     )
 
 
-def identity(x: Array) -> Array:
+def identity(x: jax.core.AbstractValue | Array) -> jax.core.AbstractValue | Array:
     """Return x."""
     return x
 
