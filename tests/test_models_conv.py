@@ -11,6 +11,7 @@ from flax import nnx
 
 import jnn
 from jnn import models
+from jnn.engine import programs_of
 from jnn.models import DLinear, NLinear, ResNet, SpeedNet, SuperCNN, SuperMLP, TextCNN
 
 
@@ -293,7 +294,7 @@ def test_architectures_are_members_of_one_program():
     both = jnn.run(
         study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1, 2], width_1=[2, 8], activation=[0])
     )
-    assert len(study.compiled) == 2  # the look at the shapes, and one program
+    assert len(programs_of(study)) == 2  # the check of the shapes, and one program
     alone = jnn.run(
         study, iris, jnn.holdout(0.2) * jnn.grid(depth=[1], width_1=[2], activation=[0])
     )
