@@ -1,5 +1,6 @@
-"""Text from a language model: what to draw from its logits, and the loop that draws."""
+"""Text from a language model: the draw of an id from its logits, and the loop that generates."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -7,18 +8,31 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
+__all__ = [
+    "Decoder",
+    "draw",
+    "generate",
+    "generate_sliding",
+    "keep_top_k",
+    "keep_top_p",
+]
+
 Number = float | Float[Array, ""]
 
 
 class Decoder(Protocol):
-    """A language model that goes on from what it has read: `jnn.models.GPT`, `jnn.models.LanguageModel`, or yours."""
+    """A language model with a cache: `jnn.models.GPT`, `jnn.models.LanguageModel`, or your own."""
 
     def start(self, batch: int, capacity: int) -> Any:
-        """The memory of nothing, with room for `capacity` ids."""
+        """Return an empty cache for up to `capacity` ids."""
         ...
 
-    def decode(self, ids: Array, memory: Any) -> tuple[Array, Any]:
-        """Reads the next ids [batch, time] -> logits [batch, time, vocabulary] and the memory of all so far."""
+    def decode(self, ids: Array, cache: Any) -> tuple[Array, Any]:
+        """Read the next ids [batch, time] of a text whose earlier part is in the cache.
+
+        Returns:
+            The logits [batch, time, vocabulary] of each next id, and the cache with these ids.
+        """
         ...
 
 
@@ -32,54 +46,56 @@ def generate(
     top_k: int | None = None,
     top_p: Number | None = None,
 ) -> Integer[Array, "batch length"]:
-    """Goes on with each prompt by `length` ids, one `lax.scan` that keeps what it has read.
+    """Generate `length` ids after each prompt, with a cache, in one `lax.scan`.
 
-    Pure, so it may be jitted, or vmapped over the members of a result:
+    It is pure, so it may be called under `jit`, or under `vmap` over the members of a result:
 
-        def go_on(one, key):
-            model = jnn.as_module(factory, one.params, one.model_state, one.hyper)
+        def generate_one(trained, key):
+            model = jnn.as_module(factory, trained.params, trained.model_state, trained.hyper)
             return jnn.generate(model, prompt, 100, key=key)
 
-        jax.vmap(go_on)(result.trained, keys)
+        jax.vmap(generate_one)(result.trained, keys)
 
     Args:
-        model: With `start` and `decode`; see `Decoder`. It must not be training, as none is from `jnn.as_module`; call
-            `eval()` of an NNX module of your own before, for dropout cannot draw from its own keys inside the loop.
-        prompt: Ids, at least one.
-        length: How many ids follow.
-        key: Of the draws; without one the likeliest id follows.
-        temperature: See `draw`.
-        top_k: See `draw`.
-        top_p: See `draw`.
+        model: Language model with the methods of `Decoder`, in evaluation mode: dropout cannot draw
+            from the keys of a module inside the loop. `jnn.as_module` returns such a model; for an
+            NNX module of your own, call its `eval()` first.
+        prompt: Ids that the text begins with, at least one for each row.
+        length: Number of ids to generate.
+        key: Random key; without one the most likely id follows.
+        temperature: Temperature of the draws, see `draw`.
+        top_k: Number of ids that may be drawn, see `draw`.
+        top_p: Share of probability that may be drawn, see `draw`.
 
     Returns:
-        The ids that follow, without the prompt.
+        The generated ids, without the prompt.
 
     Raises:
-        ValueError: For no or an empty prompt or no length, and by GPT for more positions than it has;
-            `generate_sliding` has no such end.
+        ValueError: If the prompt is empty or the length below 1. `jnn.models.GPT` raises it also
+            for more positions than it has; `generate_sliding` has no such limit.
     """
-    batch = _checked(prompt, length)
+    _check_prompt(prompt, length)
+    choose = _make_choose(temperature, top_k, top_p)
     keys = None if key is None else jax.random.split(key, length)
-    choose = lambda key, logits: draw(
-        logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p
-    )  # noqa: E731
-    logits, memory = model.decode(prompt, model.start(batch, prompt.shape[1] + length - 1))
+    batch, time = prompt.shape
+    logits, cache = model.decode(prompt, model.start(batch, time + length - 1))
 
     def step(carry, key):
-        logits, memory = carry
-        ids = choose(key, logits)
-        logits, memory = model.decode(ids[:, None], memory)
-        return (logits[:, -1], memory), ids
+        logits, cache = carry
+        ids = choose(logits, key)
+        logits, cache = model.decode(ids[:, None], cache)
+        return (logits[:, -1], cache), ids
 
-    first = None if keys is None else keys[:-1]
-    (logits, _), ids = lax.scan(step, (logits[:, -1], memory), first, length=length - 1)
-    last = choose(None if keys is None else keys[-1], logits)  # nothing needs to be read after it
+    scanned_keys = None if keys is None else keys[:-1]
+    last_key = None if keys is None else keys[-1]
+    carry, ids = lax.scan(step, (logits[:, -1], cache), scanned_keys, length=length - 1)
+    # The last id is drawn outside the loop, as the model need not read it.
+    last = choose(carry[0], last_key)
     return jnp.concatenate([ids, last[None]]).T.astype(prompt.dtype)
 
 
 def generate_sliding(
-    model: Any,
+    model: Callable[[Array], Array],
     prompt: Integer[Array, "batch time"],
     length: int,
     window: int,
@@ -89,46 +105,50 @@ def generate_sliding(
     top_k: int | None = None,
     top_p: Number | None = None,
 ) -> Integer[Array, "batch length"]:
-    """`generate` without a memory: for each id the model reads the last `window` ids anew, so texts have no end.
+    """Generate ids without a cache: for each, the model reads the last `window` ids again.
+
+    So the text may be longer than the model's positions.
 
     Args:
-        model: Causal: ids [batch, window] -> logits [batch, window, vocabulary], such as `jnn.models.GPT`; see
-            `generate` for one with dropout.
-        prompt: Ids, at least one; the last `window` count.
-        length: How many ids follow.
-        window: Ids that the model sees; the `length` of a GPT.
-        key: Of the draws; without one the likeliest id follows.
-        temperature: See `draw`.
-        top_k: See `draw`.
-        top_p: See `draw`.
+        model: Causal model from ids [batch, window] to logits [batch, window, vocabulary], such as
+            `jnn.models.GPT`, in evaluation mode (see `generate`).
+        prompt: Ids that the text begins with, at least one for each row, of which the model sees
+            the last `window`.
+        length: Number of ids to generate.
+        window: Number of ids that the model sees; the `length` of a GPT.
+        key: Random key; without one the most likely id follows.
+        temperature: Temperature of the draws, see `draw`.
+        top_k: Number of ids that may be drawn, see `draw`.
+        top_p: Share of probability that may be drawn, see `draw`.
 
     Returns:
-        The ids that follow, without the prompt.
+        The generated ids, without the prompt.
 
     Raises:
-        ValueError: For no or an empty prompt, no length or no window.
+        ValueError: If the prompt is empty, or the length or the window below 1.
     """
-    _checked(prompt, length)
+    _check_prompt(prompt, length)
     if window < 1:
         raise ValueError(
-            f"wanted a window of at least 1 id, but got {window}; use the length of the model"
+            f"window must be a positive integer, got {window}. Set it to the length of the model."
         )
-    kept = prompt[:, -window:]
-    seen = jnp.pad(kept, ((0, 0), (0, window - kept.shape[1])))
+    choose = _make_choose(temperature, top_k, top_p)
     keys = None if key is None else jax.random.split(key, length)
+    visible = prompt[:, -window:]
+    count = visible.shape[1]
+    visible = jnp.pad(visible, ((0, 0), (0, window - count)))
 
     def step(carry, key):
-        seen, count = carry
-        logits = lax.dynamic_index_in_dim(model(seen), count - 1, axis=1, keepdims=False)
-        ids = draw(logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p).astype(
-            seen.dtype
-        )
-        full = count == window
-        moved = jnp.where(full, jnp.roll(seen, -1, axis=1), seen)
-        at = jnp.where(full, window - 1, count)
-        return (lax.dynamic_update_slice_in_dim(moved, ids[:, None], at, axis=1), at + 1), ids
+        visible, count = carry  # the window, and the number of ids in it
+        logits = lax.dynamic_index_in_dim(model(visible), count - 1, axis=1, keepdims=False)
+        ids = choose(logits, key).astype(visible.dtype)
+        is_full = count == window
+        visible = jnp.where(is_full, jnp.roll(visible, -1, axis=1), visible)
+        place = jnp.where(is_full, window - 1, count)
+        visible = lax.dynamic_update_slice_in_dim(visible, ids[:, None], place, axis=1)
+        return (visible, place + 1), ids
 
-    _, ids = lax.scan(step, (seen, jnp.int32(kept.shape[1])), keys, length=length)
+    _, ids = lax.scan(step, (visible, jnp.int32(count)), keys, length=length)
     return ids.T
 
 
@@ -140,82 +160,101 @@ def draw(
     top_k: int | None = None,
     top_p: Number | None = None,
 ) -> Integer[Array, "*batch"]:
-    """Draws an id from softmax(logits / temperature), cut by `keep_top_k` and then by `keep_top_p`.
+    """Draw an id from softmax(logits / temperature), cut by `keep_top_k` and then `keep_top_p`.
 
     Args:
-        logits: Any leading axes; drawn from in float32 if they are shorter.
-        key: Random key; without one the likeliest id is taken.
-        temperature: Below 1 the likely ids become likelier; 0 takes the likeliest. It may be traced.
-        top_k: How many ids may be drawn.
-        top_p: The share of probability that may be drawn, after temperature.
+        logits: Logits with any leading axes; drawn from in float32 if their type is shorter.
+        key: Random key; without one the most likely id is taken.
+        temperature: Temperature, which may be traced. Below 1 the likely ids become more likely, at
+            0 the most likely one is taken.
+        top_k: Number of ids that may be drawn.
+        top_p: Share of probability, after the temperature, that may be drawn.
 
     >>> draw(jnp.array([0.0, 3.0, 1.0]), key=jax.random.key(0), temperature=0.0)
     Array(1, dtype=int32)
     """
-    best = jnp.argmax(logits, axis=-1)
+    most_likely = jnp.argmax(logits, axis=-1)
     if key is None:
-        return best
+        return most_likely
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    scaled = logits / jnp.maximum(
-        jnp.asarray(temperature, logits.dtype), jnp.finfo(logits.dtype).tiny
-    )
-    scaled = scaled if top_k is None else keep_top_k(scaled, top_k)
-    scaled = scaled if top_p is None else keep_top_p(scaled, top_p)
-    return jnp.where(jnp.asarray(temperature) > 0, jax.random.categorical(key, scaled), best)
+    smallest = jnp.finfo(logits.dtype).tiny
+    scaled = logits / jnp.maximum(jnp.asarray(temperature, logits.dtype), smallest)
+    if top_k is not None:
+        scaled = keep_top_k(scaled, top_k)
+    if top_p is not None:
+        scaled = keep_top_p(scaled, top_p)
+    drawn = jax.random.categorical(key, scaled)
+    return jnp.where(jnp.asarray(temperature) > 0, drawn, most_likely)
 
 
 def keep_top_k(
     logits: Float[Array, "*batch vocabulary"], k: int
 ) -> Float[Array, "*batch vocabulary"]:
-    """The k largest logits, the others -inf; equal ones at the edge all stay (Fan et al. 2018, arXiv:1805.04833).
+    """Keep the k largest logits and set the others to -inf, Fan et al. (2018), arXiv:1805.04833.
+
+    Logits that equal the k-th largest are all kept.
 
     Raises:
-        ValueError: If k is no number of ids from 1 to the vocabulary's.
+        ValueError: If k is not from 1 to the number of ids.
 
     >>> keep_top_k(jnp.array([1.0, 3.0, 2.0]), 2)
     Array([-inf,   3.,   2.], dtype=float32)
     """
-    if not 1 <= k <= logits.shape[-1]:
+    vocabulary = logits.shape[-1]
+    if not 1 <= k <= vocabulary:
         raise ValueError(
-            f"wanted top_k from 1 to {logits.shape[-1]}, the number of ids, but got {k}"
+            f"top_k must be from 1 to {vocabulary}, the number of ids, got {k}. Use e.g. "
+            f"{min(40, vocabulary)}."
         )
-    smallest = lax.top_k(logits, k)[0][..., -1:]
-    return jnp.where(logits >= smallest, logits, -jnp.inf)
+    threshold = lax.top_k(logits, k)[0][..., -1:]
+    return jnp.where(logits >= threshold, logits, -jnp.inf)
 
 
 def keep_top_p(
     logits: Float[Array, "*batch vocabulary"], p: Number
 ) -> Float[Array, "*batch vocabulary"]:
-    """The likeliest ids that together reach probability p, the others -inf (Holtzman et al. 2020, arXiv:1904.09751).
+    """Keep the most likely ids that together have probability p and set the others to -inf.
 
-    The likeliest always stays. Ids as likely as the last one that is needed stay too, and by p = 1 all do. p may be
-    traced. Shares are summed in float32 at least.
+    Holtzman et al. (2020), arXiv:1904.09751. The most likely id is always kept, ids as likely as
+    the last one that is needed are kept too, and for p = 1 all are. p may be traced. Probabilities
+    are summed in float32 or longer.
 
     Raises:
-        ValueError: If p is a number outside 0 to 1.
+        ValueError: If p is a Python number outside 0 to 1.
 
     >>> keep_top_p(jnp.log(jnp.array([0.2, 0.5, 0.3])), 0.6) > -jnp.inf
     Array([False,  True,  True], dtype=bool)
     """
-    if isinstance(p, (int, float)) and not 0 <= p <= 1:
-        raise ValueError(f"wanted top_p between 0 and 1, a share of probability, but got {p}")
-    descending = jnp.sort(logits, axis=-1, descending=True)
-    shares = jax.nn.softmax(
-        descending.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis=-1
-    )
-    before = jnp.cumsum(shares, axis=-1) - shares  # what the likelier ones have already reached
-    needed = (
-        ((before < p) | (p >= 1)).at[..., 0].set(True)
-    )  # by rounding, before reaches 1 too soon
-    smallest = jnp.min(jnp.where(needed, descending, jnp.inf), axis=-1, keepdims=True)
-    return jnp.where(logits >= smallest, logits, -jnp.inf)
-
-
-def _checked(prompt: Array, length: int) -> int:
-    """The number of prompts."""
-    if prompt.ndim != 2 or 0 in prompt.shape or length < 1:
+    if isinstance(p, int | float) and not 0 <= p <= 1:
         raise ValueError(
-            "wanted prompts [batch, time], at least one of at least one id, and a length of at least 1, but got "
-            f"{prompt.shape} and {length}; begin with e.g. a line break"
+            f"top_p must be between 0 and 1, got {p}. It is a share of probability, e.g. 0.9."
         )
-    return prompt.shape[0]
+    descending = jnp.sort(logits, axis=-1, descending=True)
+    wide = descending.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    probabilities = jax.nn.softmax(wide, axis=-1)
+    before = jnp.cumsum(probabilities, axis=-1) - probabilities  # of all more likely ids
+    # By rounding, `before` reaches 1 too early: for p = 1 all ids are needed whatever it says.
+    is_needed = ((before < p) | (p >= 1)).at[..., 0].set(True)
+    threshold = jnp.min(jnp.where(is_needed, descending, jnp.inf), axis=-1, keepdims=True)
+    return jnp.where(logits >= threshold, logits, -jnp.inf)
+
+
+def _make_choose(
+    temperature: Number, top_k: int | None, top_p: Number | None
+) -> Callable[[Array, Array | None], Array]:
+    """Make `choose(logits, key) -> ids`."""
+
+    def choose(logits, key):
+        return draw(logits, key=key, temperature=temperature, top_k=top_k, top_p=top_p)
+
+    return choose
+
+
+def _check_prompt(prompt: Array, length: int) -> None:
+    if prompt.ndim != 2 or 0 in prompt.shape:
+        raise ValueError(
+            f"prompt must be ids [batch, time] with at least one row of at least one id, got shape "
+            f"{prompt.shape}. Begin with e.g. the id of a line break."
+        )
+    if length < 1:
+        raise ValueError(f"length must be a positive integer, got {length}. Set it to 1 or more.")

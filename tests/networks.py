@@ -1,4 +1,4 @@
-"""The same small networks in all the forms that jnn accepts, for the tests of models, engine and laws."""
+"""The same small networks in all the forms that jnn accepts."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""Text is what the model alone would go on with, one id after the other; what may be drawn is what NumPy keeps."""
+"""Text is what the model alone would continue with, id by id; draws are limited as by NumPy."""
 
 import functools
 
@@ -150,16 +150,16 @@ def test_draws_follow_the_softmax_at_their_temperature():
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(ValueError, match="top_k from 1 to 9"):
+    with pytest.raises(ValueError, match="top_k must be from 1 to 9"):
         keep_top_k(LOGITS, 10)
-    with pytest.raises(ValueError, match="top_p between 0 and 1"):
+    with pytest.raises(ValueError, match="top_p must be between 0 and 1"):
         keep_top_p(LOGITS, 1.5)
     params, _ = trained("gpt")
-    with pytest.raises(ValueError, match="at most 16 positions, but got 22"):
+    with pytest.raises(ValueError, match="at most 16 positions, got 22"):
         compiled("gpt", length=20)(params, None)
     model = jnn.as_module(FACTORIES["gpt"], *trained("gpt"))
     for empty in (PROMPT[:, :0], PROMPT[:0]):
-        with pytest.raises(ValueError, match="at least one of at least one id"):
+        with pytest.raises(ValueError, match="at least one row of at least one id, got shape"):
             jnn.generate(model, empty, 3)
-    with pytest.raises(ValueError, match="wanted a window of at least 1 id, but got 0"):
+    with pytest.raises(ValueError, match="window must be a positive integer, got 0"):
         jnn.generate_sliding(model, PROMPT, 3, 0)

@@ -1,4 +1,4 @@
-"""Convolutional networks against PyTorch modules of the reference code's form, with equal weights."""
+"""Convolutional networks against PyTorch's, in the form of the reference code, equal weights."""
 
 import jax
 import jax.numpy as jnp

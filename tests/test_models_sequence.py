@@ -1,4 +1,4 @@
-"""Recurrent and attention networks: as large as published, causal, blind to padding, the same alone as in company."""
+"""Recurrent and attention networks are as published, causal, blind to padding, alone or not."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ import jnn
 from jnn import models
 from jnn.modules import GRU, RNN
 
-PUBLISHED = {  # parameters as in the papers, their authors' code or the sum written out in the docstring
+PUBLISHED = {  # counts of the papers, of their authors' code or written out in the docstring
     "GPT-2": (
         functools.partial(models.GPT, 50257, 1024, layers=12, num_heads=12, features=768),
         124_439_808,
@@ -181,7 +181,7 @@ def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
 
 
 def test_gpt_starts_near_the_uniform_distribution():
-    """GPT-2's initial values: logits of little spread, so that the first loss is log(vocabulary)."""
+    """Its initial logits have little spread, so that the first loss is log(vocabulary)."""
     model = jnn.as_model(functools.partial(models.GPT, 65, 16, layers=2, num_heads=2, features=64))
     ids = jax.random.randint(jax.random.key(0), (8, 16), 0, 65)
 
@@ -260,26 +260,52 @@ def test_patchtst_is_a_pytorch_reference_written_from_the_paper():
     np.testing.assert_allclose(apply(params, SERIES), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_wrong_sizes_are_refused():
-    with pytest.raises(ValueError, match="patch that divides"):
-        models.ViT((9, 8, 3), 2, patch=4, layers=1, num_heads=1, features=4, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="at most 8 positions, but got 9"):
-        TINY_GPT(rngs=nnx.Rngs(0))(jnp.zeros((1, 9), int))
-    for image in ((4, 8, 3), (9, 4, 3), (8, 4, 1)):
-        with pytest.raises(ValueError, match=r"batch, 8, 4, 3\], but got"):
-            TINY["ViT"][0](rngs=nnx.Rngs(0))(jnp.zeros((1, *image)))
-    with pytest.raises(ValueError, match=r"batch, 24, any\], but got"):
-        TINY["PatchTST"][0](rngs=nnx.Rngs(0))(jnp.zeros((1, 25, 3)))
-    with pytest.raises(ValueError, match=r"batch, any, 3\], but got \(24, 3\)"):
-        TINY["forecaster"][0](rngs=nnx.Rngs(0))(SERIES[0])
-    with pytest.raises(ValueError, match="stride and patches of at least 1"):
-        models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="patch that divides"):
-        models.ViT((8, 8, 3), 2, patch=0, layers=1, num_heads=1, features=4, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="at least one layer"):
-        models.GPT(7, 8, layers=0, num_heads=2, features=8, rngs=nnx.Rngs(0))
+def called(factory, *x):
+    return factory(rngs=nnx.Rngs(0))(*x)
+
+
+def read_beyond_the_length():
     gpt = TINY_GPT(rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="at most 8 positions, but got 9"):
-        gpt.decode(jnp.zeros((1, 9), int), gpt.start(1, 8))
-    with pytest.raises(ValueError, match="'last', 'mean' or 'all'"):
-        models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0))
+    return gpt.decode(jnp.zeros((1, 9), int), gpt.start(1, 8))
+
+
+VIT = functools.partial(models.ViT, layers=1, num_heads=1, features=4)
+WRONG = [
+    (lambda: VIT((9, 8, 3), 2, patch=4, rngs=nnx.Rngs(0)), "patch must divide the 9x8 pixels"),
+    (lambda: VIT((8, 8, 3), 2, patch=0, rngs=nnx.Rngs(0)), "pixels of an image, got 0"),
+    (lambda: called(TINY_GPT, jnp.zeros((1, 9), int)), "at most 8 positions, got 9"),
+    (read_beyond_the_length, "at most 8 positions, got 9"),
+    (
+        lambda: models.GPT(7, 8, layers=0, num_heads=2, features=8, rngs=nnx.Rngs(0)),
+        "layers must be a positive integer, got 0",
+    ),
+    *[
+        (
+            lambda image=image: called(TINY["ViT"][0], jnp.zeros((1, *image))),
+            r"shape \[batch, 8, 4, 3\], got",
+        )
+        for image in ((4, 8, 3), (9, 4, 3), (8, 4, 1))
+    ],
+    (
+        lambda: called(TINY["PatchTST"][0], jnp.zeros((1, 25, 3))),
+        r"shape \[batch, 24, any\], got",
+    ),
+    (
+        lambda: called(TINY["forecaster"][0], SERIES[0]),
+        r"shape \[batch, any, 3\], got \(24, 3\)",
+    ),
+    (
+        lambda: models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0)),
+        "stride must be a positive integer, got 0",
+    ),
+    (
+        lambda: models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0)),
+        "read must be 'last', 'mean' or 'all', got 'first'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG, ids=lambda v: v if isinstance(v, str) else "")
+def test_wrong_sizes_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        jax.eval_shape(make)

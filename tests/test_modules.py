@@ -1,6 +1,7 @@
-"""Modules load Flax's weights and give Flax's numbers, both ways; cache, carry, lengths and members change nothing."""
+"""Modules load Flax's weights and give its numbers; cache, carry and members change nothing."""
 
 import functools
+import pydoc
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jnn import modules
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 6)), jnp.float32)
 IMAGE = jnp.asarray(np.random.default_rng(1).normal(size=(2, 6, 5, 4)), jnp.float32)
+KEY = jax.random.key(0)
 MASK = jnp.asarray(np.random.default_rng(2).random((2, 1, 5, 5)) < 0.7) | jnp.eye(5, dtype=bool)
 
 FLAX = {  # what makes ours, what makes Flax's, how to call either
@@ -78,19 +80,28 @@ def variables(module):
     return nnx.state(module, (nnx.Param, nnx.BatchStat))
 
 
-def randomise(module, seed=0):
-    """Normal values for all parameters and statistics, positive, so that no bias or scale hides at 0 or 1."""
+def filled(make, seed=0):
+    """A module with positive random values, so that no bias or scale hides at 0 or 1.
+
+    Its initial values are never computed, which would compile a program for each.
+    """
+    graph, abstract = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))
     random = np.random.default_rng(seed)
-    draw = lambda leaf: jnp.asarray(0.2 + np.abs(0.5 * random.normal(size=leaf.shape)), leaf.dtype)  # noqa: E731
-    nnx.update(module, jax.tree.map(draw, variables(module)))
-    return module
+
+    def draw(leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):  # a stream of random numbers
+            return jnp.zeros(leaf.shape, jnp.uint32) if leaf.dtype == jnp.uint32 else KEY
+        return jnp.asarray(0.2 + np.abs(0.5 * random.normal(size=leaf.shape)), leaf.dtype)
+
+    return nnx.merge(graph, jax.tree.map(draw, abstract))
 
 
 @pytest.mark.parametrize("name", FLAX)
 def test_weights_load_from_flax_and_back_with_equal_outputs(name):
     make_ours, make_flax, sizes, options, call = FLAX[name]
-    ours, flax = (make(*sizes, **options, rngs=nnx.Rngs(0)) for make in (make_ours, make_flax))
-    for source, target in ((randomise(flax, 1), ours), (randomise(ours, 2), flax)):
+    makes = [functools.partial(make, *sizes, **options) for make in (make_ours, make_flax)]
+    ours, flax = (filled(make, seed) for seed, make in enumerate(makes))
+    for source, target in ((flax, filled(makes[0], 2)), (ours, filled(makes[1], 2))):
         nnx.update(target, variables(source))
         np.testing.assert_allclose(call(target), call(source), rtol=1e-5, atol=2e-6)
     shapes = [{p: v.shape for p, v in nnx.to_flat_state(variables(m))} for m in (ours, flax)]
@@ -106,22 +117,18 @@ CELLS = {
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_recurrent_layer_is_flaxs_cell_over_time_with_the_same_weights(name):
-    make_ours, make_cell = CELLS[name]
-    ours, cell = make_ours(6, 3, rngs=nnx.Rngs(0)), make_cell(6, 3, rngs=nnx.Rngs(1))
+    ours, cell = (filled(functools.partial(make, 6, 3)) for make in CELLS[name])
     flax = nnx.RNN(cell)
-    for source, target in (
-        (randomise(cell, 1), ours.cells[0]),
-        (randomise(ours.cells[0], 2), cell),
-    ):
-        nnx.update(target, variables(source))
-        np.testing.assert_allclose(ours(X)[1], flax(X, rngs=nnx.Rngs(0)), rtol=1e-5, atol=1e-6)
+    nnx.update(ours.cells[0], variables(cell))
+    np.testing.assert_allclose(ours(X)[1], flax(X, rngs=nnx.Rngs(0)), rtol=1e-5, atol=1e-6)
+    nnx.update(cell, variables(filled(functools.partial(CELLS[name][0], 6, 3), 2).cells[0]))
+    nnx.update(ours.cells[0], variables(cell))
+    np.testing.assert_allclose(ours(X)[1], flax(X, rngs=nnx.Rngs(0)), rtol=1e-5, atol=1e-6)
 
 
 def test_the_eight_layers_of_flaxs_lstm_become_two_and_back():
-    ours, cell = (
-        modules.LSTM(6, 3, rngs=nnx.Rngs(0)),
-        randomise(nnx.LSTMCell(6, 3, rngs=nnx.Rngs(1))),
-    )
+    ours = filled(functools.partial(modules.LSTM, 6, 3))
+    cell = filled(functools.partial(nnx.LSTMCell, 6, 3), 1)
     eight = nnx.to_pure_dict(variables(cell))
     two = modules.fuse_lstm(eight)
     nnx.update(ours.cells[0], two)
@@ -131,7 +138,7 @@ def test_the_eight_layers_of_flaxs_lstm_become_two_and_back():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_sequence_in_two_parts_with_the_carry_between_is_the_whole(name):
-    layer = randomise(CELLS[name][0](6, 3, layers=2, rngs=nnx.Rngs(0)))
+    layer = filled(functools.partial(CELLS[name][0], 6, 3, layers=2))
     _, whole = layer(X)
     carry, first = layer(X[:, :2])
     _, second = layer(X[:, 2:], carry)
@@ -141,7 +148,7 @@ def test_a_sequence_in_two_parts_with_the_carry_between_is_the_whole(name):
 
 
 def test_rows_of_different_lengths_are_each_row_alone():
-    layer = randomise(modules.LSTM(6, 3, layers=2, bidirectional=True, rngs=nnx.Rngs(0)))
+    layer = filled(functools.partial(modules.LSTM, 6, 3, layers=2, bidirectional=True))
     carry, ys = layer(X, lengths=jnp.array([3, 5]))
     alone, ys_alone = layer(X[:1, :3])
     np.testing.assert_allclose(ys[:1, :3], ys_alone, rtol=1e-6, atol=1e-6)
@@ -152,7 +159,7 @@ def test_rows_of_different_lengths_are_each_row_alone():
 
 
 def test_the_carries_of_both_directions_may_be_one_array():
-    layer = randomise(modules.GRU(6, 3, bidirectional=True, rngs=nnx.Rngs(0)))
+    layer = filled(functools.partial(modules.GRU, 6, 3, bidirectional=True))
     carry, _ = layer(X)
     wanted, got = layer(X, carry), layer(X, jnp.stack([jnp.stack(pair) for pair in carry]))
     jax.tree.map(np.testing.assert_array_equal, wanted, got)
@@ -187,11 +194,8 @@ def test_stacked_layers_in_both_directions_are_pytorchs(name):
 
 
 def test_generation_through_the_cache_is_causal_attention_over_the_whole():
-    layer = randomise(
-        modules.MultiHeadAttention(
-            4, 6, 8, num_kv_heads=2, causal=True, rotary_base=100.0, rngs=nnx.Rngs(0)
-        )
-    )
+    options = {"num_kv_heads": 2, "causal": True, "rotary_base": 100.0}
+    layer = filled(functools.partial(modules.MultiHeadAttention, 4, 6, 8, **options))
     cache, parts = layer.empty_cache((2,), 5), []
     for begin, end in ((0, 2), (2, 3), (3, 5)):
         y, cache = layer.decode(X[:, begin:end], cache)
@@ -200,7 +204,7 @@ def test_generation_through_the_cache_is_causal_attention_over_the_whole():
 
 
 def test_rotary_attention_sees_distances_only():
-    layer = randomise(modules.MultiHeadAttention(2, 6, 8, rotary_base=100.0, rngs=nnx.Rngs(0)))
+    layer = filled(functools.partial(modules.MultiHeadAttention, 2, 6, 8, rotary_base=100.0))
     padded = jnp.pad(X, ((0, 0), (3, 0), (0, 0)))
     shifted = layer(padded, mask=(jnp.arange(8) >= 3)[None, None, None])[:, 3:]
     np.testing.assert_allclose(shifted, layer(X), rtol=1e-4, atol=1e-5)
@@ -240,17 +244,52 @@ def test_a_transformer_block_is_pytorchs(norm_first):
 
 
 def test_lora_starts_as_its_base_and_is_flaxs_at_alpha_equal_to_the_rank():
-    base = randomise(modules.Dense(6, 3, rngs=nnx.Rngs(0)))
+    base = filled(functools.partial(modules.Dense, 6, 3))
     ours, flax = (
         modules.LoRA(base, 2, rngs=nnx.Rngs(1)),
         nnx.LoRA(6, 2, 3, base_module=base, rngs=nnx.Rngs(2)),
     )
     np.testing.assert_array_equal(ours(X), base(X))
-    nnx.update(ours, variables(randomise(flax)))
+    nnx.update(flax, jax.tree.map(lambda leaf: leaf + 0.5, nnx.state(flax, nnx.LoRAParam)))
+    nnx.update(ours, variables(flax))
     np.testing.assert_allclose(ours(X), flax(X), rtol=1e-5)
     doubled = modules.LoRA(base, 2, alpha=4.0, rngs=nnx.Rngs(1))
     nnx.update(doubled, variables(flax))
     np.testing.assert_allclose(doubled(X) - base(X), 2 * (ours(X) - base(X)), rtol=1e-4, atol=1e-5)
+
+
+CLASSES = {  # Flax's own modules that jnn's compute like
+    "Dense": (nnx.Linear, (6, 3)),
+    "Embedding": (nnx.Embed, (7, 3)),
+    "Conv": (nnx.Conv, (6, 3, (3,))),
+    "BatchNorm": (nnx.BatchNorm, (6,)),
+    "LayerNorm": (nnx.LayerNorm, (6,)),
+    "RMSNorm": (nnx.RMSNorm, (6,)),
+    "GroupNorm": (nnx.GroupNorm, (6, 2)),
+    "RNN": (modules.Recurrent, (6, 3)),
+    "GRU": (modules.Recurrent, (6, 3)),
+    "LSTM": (modules.Recurrent, (6, 3)),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_layer_is_a_class_with_its_own_help_that_can_be_extended(name):
+    layer, (parent, sizes) = getattr(modules, name), CLASSES[name]
+    extended = type("Extended", (layer,), {})
+    module = nnx.eval_shape(lambda: extended(*sizes, rngs=nnx.Rngs(0)))
+    assert isinstance(module, layer) and isinstance(module, parent)
+    assert layer.__doc__ != parent.__doc__ and f"class {name}(" in pydoc.plain(
+        pydoc.render_doc(layer)
+    )
+
+
+def test_ids_outside_the_table_take_its_first_and_last_row():
+    """As `jnn.layers.embedding` does; Flax counts negative ids from the end and returns NaN."""
+    layer = filled(functools.partial(modules.Embedding, 7, 3))
+    table = np.asarray(layer.embedding[...])
+    np.testing.assert_array_equal(layer(jnp.array([-9, -1, 6, 7, 99])), table[[0, 0, 6, 6, 6]])
+    with pytest.raises(TypeError, match="Embedding takes integer ids, got an array of float32"):
+        layer(jnp.ones(2))
 
 
 def test_the_norms_keep_their_digits_far_from_zero():
@@ -299,7 +338,7 @@ PROMOTING = {
 @pytest.mark.parametrize("name", PROMOTING)
 def test_whole_and_half_inputs_meet_the_parameters_in_their_type(name):
     make, shape = PROMOTING[name]
-    layer = randomise(make(rngs=nnx.Rngs(0)))
+    layer = filled(make)
     whole = jnp.arange(np.prod(shape)).reshape(shape) % 5
     wanted, *others = (
         jax.tree.leaves(layer(whole.astype(d)))[-1] for d in (jnp.float32, jnp.int32, jnp.bfloat16)
@@ -310,15 +349,35 @@ def test_whole_and_half_inputs_meet_the_parameters_in_their_type(name):
 
 
 WRONG = {
-    "heads that do not divide": lambda rngs: modules.MultiHeadAttention(3, 8, rngs=rngs),
-    "no heads": lambda rngs: modules.MultiHeadAttention(0, 8, rngs=rngs),
-    "no layers": lambda rngs: modules.GRU(3, 4, layers=0, rngs=rngs),
-    "a rate above one": lambda rngs: modules.TransformerBlock(4, 2, dropout_rate=1.5, rngs=rngs),
-    "no rank": lambda rngs: modules.LoRA(modules.Dense(2, 2, rngs=rngs), 0, rngs=rngs),
+    "heads that do not divide": (
+        lambda rngs: modules.MultiHeadAttention(3, 8, rngs=rngs),
+        "num_heads must divide the 8 features of all heads together, got 3",
+    ),
+    "no heads": (
+        lambda rngs: modules.MultiHeadAttention(0, 8, rngs=rngs),
+        "num_heads must divide the 8 features of all heads together, got 0",
+    ),
+    "key heads that do not divide": (
+        lambda rngs: modules.MultiHeadAttention(4, 8, num_kv_heads=3, rngs=rngs),
+        "num_kv_heads must divide the 4 heads of the queries, got 3",
+    ),
+    "no layers": (
+        lambda rngs: modules.GRU(3, 4, layers=0, rngs=rngs),
+        "layers must be a positive integer, got 0",
+    ),
+    "a rate above one": (
+        lambda rngs: modules.TransformerBlock(4, 2, dropout_rate=1.5, rngs=rngs),
+        "dropout_rate must be from 0 to 1, got 1.5",
+    ),
+    "no rank": (
+        lambda rngs: modules.LoRA(modules.Dense(2, 2, rngs=rngs), 0, rngs=rngs),
+        "rank must be a positive integer, got 0",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
 def test_wrong_sizes_are_refused(what):
-    with pytest.raises(ValueError, match="wanted"):
-        WRONG[what](nnx.Rngs(0))
+    make, words = WRONG[what]
+    with pytest.raises(ValueError, match=words):
+        make(nnx.Rngs(0))

@@ -65,7 +65,7 @@ def refuse_instance(network: Any) -> None:
 
 
 def functions_of_nnx(
-    factory: Callable[..., nnx.Module],
+    factory: Callable[..., Any],
 ) -> tuple[Init, Apply, Callable[[], dict[str, range]]]:
     """Return `init`, `apply` and `choices` of a `jnn.Model`."""
     structure = functools.cache(lambda: _structure(factory))  # traced when it is first needed
@@ -108,7 +108,7 @@ def functions_of_nnx(
     return init, apply, choices
 
 
-def _structure(factory: Callable[..., nnx.Module]) -> _Structure:
+def _structure(factory: Callable[..., Any]) -> _Structure:
     """Return the structure of the module that the factory builds, without computing anything."""
     abstract = nnx.eval_shape(lambda: _build(factory, nnx.Rngs(0)))
     if not isinstance(abstract, nnx.Module):
@@ -119,7 +119,7 @@ def _structure(factory: Callable[..., nnx.Module]) -> _Structure:
     return _Structure(*nnx.split(abstract, *_KINDS))
 
 
-def _build(factory: Callable[..., nnx.Module], rngs: nnx.Rngs) -> Any:
+def _build(factory: Callable[..., Any], rngs: nnx.Rngs) -> Any:
     """Build the module and declare its plain arrays as data.
 
     Flax takes traced arrays for static attributes.

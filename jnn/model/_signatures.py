@@ -22,7 +22,7 @@ _MODES = {  # keyword of a network -> whether True means that it trains
 }
 
 
-def mode_of(call: Callable[..., Any]) -> Callable[[bool], dict[str, bool]]:
+def mode_of(call: Callable[..., Any]) -> Callable[[bool], dict[str, Any]]:
     """Return `mode(train) -> keywords`, which tell a Flax module's `__call__` whether it trains.
 
     Raises:
@@ -42,7 +42,7 @@ def mode_of(call: Callable[..., Any]) -> Callable[[bool], dict[str, bool]]:
             )
     keywords = {name: means_train for name, means_train in _MODES.items() if name in parameters}
 
-    def mode(train: bool) -> dict[str, bool]:
+    def mode(train: bool) -> dict[str, Any]:
         return {name: train is means_train for name, means_train in keywords.items()}
 
     return mode

@@ -1,4 +1,4 @@
-"""The pair of convolutional networks that play the adversarial game over images."""
+"""The two convolutional networks of a generative adversarial network over images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,40 +13,42 @@ _NORMAL = nnx.initializers.normal(0.02)
 
 
 class DCGANGenerator(nnx.Module):
-    """From noise to images: transposed 4x4 convolutions of stride 2, batch norm and relu, tanh at the end.
+    """From noise to images: transposed 4x4 convolutions of stride 2, batch norm, relu, tanh last.
 
-    Radford et al. (2016), arXiv:1511.06434. `DCGANGenerator((64, 64, 3))` has 3 576 704 parameters; the paper's own
-    has width=128, 12 658 432. The kernels are drawn from N(0, 0.02), the scales of the norms from N(1, 0.02).
+    Radford et al. (2016), arXiv:1511.06434. `DCGANGenerator((64, 64, 3))` has 3 576 704 parameters;
+    the paper's own has width=128 and 12 658 432. The kernels are drawn from N(0, 0.02), the scales
+    of the norms from N(1, 0.02).
 
     Args:
-        shape: Of an image: (height, width, channels), square, a side of 4, 5, 6 or 7 times a power of 2, at least 8.
-        noise: Numbers that an image is made from.
-        width: Maps next to the image; they double towards the noise.
-        rngs: Stream `params`.
+        shape: Shape of an image, (height, width, channels); it is square, with a side of 4, 5, 6 or
+            7 times a power of 2, at least 8.
+        noise: Number of random numbers that an image is made from.
+        width: Number of maps next to the image; it doubles at each layer towards the noise.
+        rngs: Keys of the stream `params`.
 
     Raises:
-        ValueError: If the images are not square, or of another side.
+        ValueError: If the images are not square, or have another side.
     """
 
     def __init__(self, shape: Sequence[int], *, noise: int = 100, width: int = 64, rngs: nnx.Rngs):
         self.base, maps = _sizes(shape, width)
-        self.project = Dense(
-            noise, self.base**2 * maps[-1], use_bias=False, kernel_init=_NORMAL, rngs=rngs
-        )
-        self.first_norm = _norm(maps[-1], rngs=rngs)
         inner = list(reversed(maps))
-        sizes = zip(inner, [*inner[1:], shape[-1]], strict=True)
+        self.project = Dense(
+            noise, self.base**2 * inner[0], use_bias=False, kernel_init=_NORMAL, rngs=rngs
+        )
+        self.first_norm = _norm(inner[0], rngs=rngs)
         options: dict[str, Any] = {
             "strides": 2,
             "use_bias": False,
             "kernel_init": _NORMAL,
             "rngs": rngs,
         }
-        self.convs = nnx.List([ConvTranspose(a, b, (4, 4), **options) for a, b in sizes])
-        self.norms = nnx.List([_norm(m, rngs=rngs) for m in inner[1:]])
+        sizes = zip(inner, [*inner[1:], shape[-1]], strict=True)
+        self.convs = nnx.List([ConvTranspose(m, n, (4, 4), **options) for m, n in sizes])
+        self.norms = nnx.List([_norm(n, rngs=rngs) for n in inner[1:]])
 
     def __call__(self, z: jax.Array) -> jax.Array:
-        """[batch, noise] -> [batch, height, width, channels] in -1..1."""
+        """Return images: [batch, noise] -> [batch, height, width, channels], from -1 to 1."""
         x = self.project(z).reshape(z.shape[0], self.base, self.base, self.first_norm.num_features)
         for norm, conv in zip([self.first_norm, *self.norms], self.convs, strict=True):
             x = conv(jax.nn.relu(norm(x)))
@@ -54,22 +56,22 @@ class DCGANGenerator(nnx.Module):
 
 
 class DCGANDiscriminator(nnx.Module):
-    """From images to one logit: 4x4 convolutions of stride 2, leaky relu of 0.2, batch norm but for the first.
+    """From images to one logit: 4x4 convolutions of stride 2, batch norm, leaky relu of 0.2.
 
-    Radford et al. (2016), arXiv:1511.06434. `DCGANDiscriminator((64, 64, 3))` has 2 765 568 parameters.
+    Radford et al. (2016), arXiv:1511.06434. `DCGANDiscriminator((64, 64, 3))` has 2 765 568
+    parameters. The first convolution has no batch norm.
 
     Args:
-        shape: Of an image, as the generator's.
-        width: Maps next to the image; they double towards the logit.
-        rngs: Stream `params`.
+        shape: Shape of an image, as for the generator.
+        width: Number of maps next to the image; it doubles at each layer towards the logit.
+        rngs: Keys of the stream `params`.
 
     Raises:
-        ValueError: If the images are not square, or of another side.
+        ValueError: If the images are not square, or have another side.
     """
 
     def __init__(self, shape: Sequence[int], *, width: int = 64, rngs: nnx.Rngs):
         base, maps = _sizes(shape, width)
-        sizes = zip([shape[-1], *maps], maps, strict=False)
         options: dict[str, Any] = {
             "strides": 2,
             "padding": 1,
@@ -77,32 +79,40 @@ class DCGANDiscriminator(nnx.Module):
             "kernel_init": _NORMAL,
             "rngs": rngs,
         }
-        self.convs = nnx.List([Conv(a, b, (4, 4), **options) for a, b in sizes])
-        self.norms = nnx.List([_norm(m, rngs=rngs) for m in maps[1:]])
+        sizes = zip([shape[-1], *maps], maps, strict=False)
+        self.convs = nnx.List([Conv(m, n, (4, 4), **options) for m, n in sizes])
+        self.norms = nnx.List([_norm(n, rngs=rngs) for n in maps[1:]])
         self.output = Dense(base**2 * maps[-1], 1, use_bias=False, kernel_init=_NORMAL, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, height, width, channels] in -1..1 -> logits [batch]; above 0 for a real image."""
+        """Return logits: [batch, height, width, channels] -> [batch]; above 0 for a real image.
+
+        The images have values from -1 to 1.
+        """
         for i, conv in enumerate(self.convs):
             x = conv(x)
-            x = jax.nn.leaky_relu(self.norms[i - 1](x) if i else x, 0.2)
+            if i > 0:
+                x = self.norms[i - 1](x)
+            x = jax.nn.leaky_relu(x, 0.2)
         return self.output(jax.lax.collapse(x, 1))[:, 0]
 
 
 def _sizes(shape: Sequence[int], width: int) -> tuple[int, list[int]]:
-    """The side of the innermost maps, and the number of maps after each halving of the image."""
-    side, halvings = shape[0], 0
+    """Return the side of the innermost maps, and the number of maps after each halving."""
+    side = shape[0]
+    halvings = 0
     while side % 2 == 0 and side >= 8:
-        side, halvings = side // 2, halvings + 1
+        side //= 2
+        halvings += 1
     if len(shape) != 3 or shape[0] != shape[1] or not 4 <= side <= 7 or not halvings:
         raise ValueError(
-            f"wanted square images whose side is 4, 5, 6 or 7 times a power of 2, but got shape {tuple(shape)}; "
-            "resize them, e.g. to (32, 32, channels)"
+            "shape must be (side, side, channels) with a side of 4, 5, 6 or 7 times a power of 2, "
+            f"at least 8, got {tuple(shape)}. Resize the images, e.g. to (32, 32, channels)."
         )
     return side, [width << i for i in range(halvings)]
 
 
-def _norm(maps: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def _norm(maps: int, *, rngs: nnx.Rngs) -> BatchNorm:
     return BatchNorm(maps, momentum=0.9, scale_init=_about_one, rngs=rngs)
 
 

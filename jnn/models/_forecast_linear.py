@@ -5,23 +5,23 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn.layers import avg_pool
-from jnn.models._form import check_rows
+from jnn.models._shape import check_shape
 
 
 class NLinear(nnx.Module):
-    """One linear map over time of what the series is above its last value: y = (x - x_last) W + b + x_last.
+    """A linear map over time of the series minus its last value: y = (x - x_last) W + b + x_last.
 
     Zeng et al. (2023), arXiv:2205.13504. `NLinear(336, 96)` has 32 352 parameters.
 
     Args:
-        length: Time steps of the input.
-        horizon: Time steps of the output.
-        channels: Of the series; asked for only if `individual`.
-        individual: Whether each channel has a map of its own rather than all one.
-        rngs: Stream `params`.
+        length: Number of time steps of the input.
+        horizon: Number of time steps of the output.
+        channels: Number of channels of the series; it only matters if `individual`.
+        individual: Whether each channel has a map of its own; otherwise all share one.
+        rngs: Keys of the stream `params`.
 
     Raises:
-        ValueError: If a call's x is of another length, or of other channels if `individual`.
+        ValueError: If a call's x has another length, or other channels if `individual`.
     """
 
     def __init__(
@@ -34,31 +34,33 @@ class NLinear(nnx.Module):
         rngs: nnx.Rngs,
     ):
         copies = channels if individual else None
-        self.kernel, self.bias = _line(length, horizon, copies, rngs)
+        self.kernel, self.bias = _linear_map(length, horizon, copies, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, length, channels] -> [batch, horizon, channels]."""
-        _check(x, self.kernel)
+        """Return the future: [batch, length, channels] -> [batch, horizon, channels]."""
+        _check_series(x, self.kernel)
         last = x[:, -1:]
         return _over_time(x - last, self.kernel[...], self.bias[...]) + last
 
 
 class DLinear(nnx.Module):
-    """A linear map over time of the trend and another one of the rest: y = t W_t + b_t + (x - t) W_r + b_r.
+    """A linear map over time of the trend and one of the rest: y = t W_t + b_t + (x - t) W_r + b_r.
 
-    t is the moving average of x over `window` steps, the series' ends repeated outside. Zeng et al. (2023),
-    arXiv:2205.13504. `DLinear(336, 96)` has 64 704 parameters.
+    t is the moving average of x over `window` steps, where the first and the last value are
+    repeated outside the series. Zeng et al. (2023), arXiv:2205.13504. `DLinear(336, 96)` has 64 704
+    parameters.
 
     Args:
-        length: Time steps of the input.
-        horizon: Time steps of the output.
-        channels: Of the series; asked for only if `individual`.
-        individual: Whether each channel has maps of its own rather than all one pair.
-        window: Time steps of the moving average; odd.
-        rngs: Stream `params`.
+        length: Number of time steps of the input.
+        horizon: Number of time steps of the output.
+        channels: Number of channels of the series; it only matters if `individual`.
+        individual: Whether each channel has a pair of maps of its own; otherwise all share one.
+        window: Number of time steps of the moving average; odd.
+        rngs: Keys of the stream `params`.
 
     Raises:
-        ValueError: If the window is even, or a call's x is of another length, or of other channels if `individual`.
+        ValueError: If the window is even, or if a call's x has another length, or other channels if
+            `individual`.
     """
 
     def __init__(
@@ -72,44 +74,48 @@ class DLinear(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if window < 1 or window % 2 == 0:
-            raise ValueError(
-                f"wanted an odd window of the moving average, but got {window}; use e.g. 25"
-            )
-        copies, self.window = channels if individual else None, window
-        self.trend_kernel, self.trend_bias = _line(length, horizon, copies, rngs)
-        self.rest_kernel, self.rest_bias = _line(length, horizon, copies, rngs)
+            raise ValueError(f"window must be an odd positive integer, got {window}. Use e.g. 25.")
+        copies = channels if individual else None
+        self.window = window
+        self.trend_kernel, self.trend_bias = _linear_map(length, horizon, copies, rngs)
+        self.rest_kernel, self.rest_bias = _linear_map(length, horizon, copies, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, length, channels] -> [batch, horizon, channels]."""
-        _check(x, self.trend_kernel)
-        # The average could be taken of the kernels, and the two products be one: on a CPU that is no faster.
+        """Return the future: [batch, length, channels] -> [batch, horizon, channels]."""
+        _check_series(x, self.trend_kernel)
+        # Averaging the kernels instead would leave one product: on a CPU that is no faster.
         reach = self.window // 2
-        trend = avg_pool(
-            jnp.pad(x, [(0, 0), (reach, reach), (0, 0)], mode="edge"), self.window, strides=1
-        )
+        padded = jnp.pad(x, [(0, 0), (reach, reach), (0, 0)], mode="edge")
+        trend = avg_pool(padded, self.window, strides=1)
         y = _over_time(trend, self.trend_kernel[...], self.trend_bias[...])
         return y + _over_time(x - trend, self.rest_kernel[...], self.rest_bias[...])
 
 
-def _check(x: jax.Array, kernel: nnx.Param) -> None:
+def _check_series(x: jax.Array, kernel: nnx.Param) -> None:
     *copies, length, _ = kernel.shape
-    check_rows(x, length, copies[0] if copies else None)
+    check_shape(x, length, copies[0] if copies else None)
 
 
 def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """y[b, h, c] = sum over t of x[b, t, c] kernel[t, h, c] + bias[h, c]; a kernel without c serves all channels."""
+    """Return y[b, h, c] = sum over t of x[b, t, c] kernel[c, t, h] + bias[c, h].
+
+    A kernel [t, h] and a bias [h] serve all channels.
+    """
     if kernel.ndim == 2:
         return jnp.swapaxes(jnp.swapaxes(x, 1, 2) @ kernel + bias, 1, 2)
     return jnp.einsum("btc,cth->bhc", x, kernel) + bias.T
 
 
-def _line(
+def _linear_map(
     length: int, horizon: int, copies: int | None, rngs: nnx.Rngs
 ) -> tuple[nnx.Param, nnx.Param]:
-    """Kernel and bias, uniform within 1 / sqrt(length), as the authors' code has it."""
-    first = () if copies is None else (copies,)
-    kernel, bias = (
-        jax.random.uniform(rngs.params(), (*first, *shape), jnp.float32, -1, 1) / length**0.5
-        for shape in ((length, horizon), (horizon,))
-    )
-    return nnx.Param(kernel), nnx.Param(bias)
+    """Draw kernel and bias, uniform within 1 / sqrt(length) as in the authors' code."""
+    channels = () if copies is None else (copies,)
+
+    def draw(*shape):
+        uniform = jax.random.uniform(rngs.params(), (*channels, *shape), jnp.float32, -1, 1)
+        return nnx.Param(uniform / length**0.5)
+
+    kernel = draw(length, horizon)
+    bias = draw(horizon)
+    return kernel, bias

@@ -7,15 +7,15 @@ import jax
 from flax import nnx
 
 from jnn.layers import KVCache, dense
-from jnn.modules import Dense, Embedding, LayerNorm, TransformerBlock
-from jnn.modules._dropout import dropout_or_none
+from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
 
 
 class GPT(nnx.Module):
-    """GPT-2: embeddings of ids and positions, pre-norm blocks with causal attention, logits of the next id.
+    """GPT-2: embeddings of ids and positions, pre-norm blocks with causal attention, logits.
 
-    Radford et al. (2019), Language Models are Unsupervised Multitask Learners. Kernels and embeddings are drawn from
-    N(0, 0.02), those whose products are added to the residual stream from N(0, 0.02 / sqrt(2 layers)).
+    Radford et al. (2019), Language Models are Unsupervised Multitask Learners. Kernels and
+    embeddings are drawn from N(0, 0.02), those whose products are added to the residual stream from
+    N(0, 0.02 / sqrt(2 layers)).
 
     | size | vocabulary, length, layers, heads, features | parameters |
     | --- | --- | --- |
@@ -24,19 +24,23 @@ class GPT(nnx.Module):
 
     Args:
         vocabulary: Number of ids.
-        length: Most positions that it can see.
-        layers: Blocks.
-        num_heads: Heads of each attention.
-        features: Of every position; the network in a block has four times as many units.
-        tied: Whether the output's kernel is the embedding (Press and Wolf 2017); otherwise one of its own.
-        use_bias: Whether linear layers and normalisations have a bias.
-        dropout_rate: Share dropped of embeddings, attention weights and what a block adds, which members may set by
-            that name; None for no dropout at all.
-        activation: Of the networks in the blocks; `jax.nn.gelu` with its tanh is GPT-2's.
-        rngs: Streams `params` and `dropout`.
+        length: Largest number of positions of a text.
+        layers: Number of blocks.
+        num_heads: Number of heads of each attention.
+        features: Number of features of every position; the network in a block has four times as
+            many hidden units.
+        tied: Whether the kernel of the output is the embedding (Press and Wolf 2017); otherwise it
+            has its own.
+        use_bias: Whether linear layers and normalizations have a bias.
+        dropout_rate: Share of embeddings, of attention weights and of what a block adds that is
+            dropped, which members may set by that name; None for no dropout.
+        activation: Activation of the networks in the blocks; `jax.nn.gelu`, approximated by tanh,
+            is GPT-2's.
+        rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
-        ValueError: If there is no layer, the heads do not divide the features, or a text is longer than `length`.
+        ValueError: If there is no layer, the heads do not divide the features, or a text is longer
+            than `length`.
     """
 
     def __init__(
@@ -54,15 +58,12 @@ class GPT(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if layers < 1:
-            raise ValueError(f"wanted at least one layer, but got {layers}; 12 is GPT-2's")
-        normal, residual = (
-            nnx.initializers.normal(0.02),
-            nnx.initializers.normal(0.02 / (2 * layers) ** 0.5),
-        )
+            raise ValueError(f"layers must be a positive integer, got {layers}. GPT-2 has 12.")
+        normal = nnx.initializers.normal(0.02)
         norm = partial(LayerNorm, epsilon=1e-5, use_bias=use_bias)
         self.embedding = Embedding(vocabulary, features, embedding_init=normal, rngs=rngs)
         self.positions = Embedding(length, features, embedding_init=normal, rngs=rngs)
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
         block = partial(
             TransformerBlock,
             norm=norm,
@@ -72,49 +73,60 @@ class GPT(nnx.Module):
             attention_dropout_rate=dropout_rate,
             use_bias=use_bias,
             kernel_init=normal,
-            residual_init=residual,
+            residual_init=nnx.initializers.normal(0.02 / (2 * layers) ** 0.5),
         )
         self.blocks = nnx.List([block(features, num_heads, rngs=rngs) for _ in range(layers)])
         self.norm = norm(features, rngs=rngs)
-        self.output = (
-            None
-            if tied
-            else Dense(features, vocabulary, use_bias=False, kernel_init=normal, rngs=rngs)
-        )
+        if tied:
+            self.output = None
+        else:
+            self.output = Dense(features, vocabulary, use_bias=False, kernel_init=normal, rngs=rngs)
         self.length = length
 
     def __call__(self, ids: jax.Array) -> jax.Array:
-        """Ids [batch, time], at most `length` of them -> logits of the next id [batch, time, vocabulary]."""
-        x = self._embedded(ids, 0)
+        """Return the logits of each next id: ids [batch, time] -> [batch, time, vocabulary].
+
+        There are at most `length` ids in a row.
+        """
+        x = self._embed(ids, 0)
         for block in self.blocks:
             x = block(x)
         return self._logits(x)
 
     def start(self, batch: int, capacity: int) -> list[KVCache]:
-        """What `decode` begins from: room for the keys and values of `capacity` positions in each block."""
-        self._check(capacity)
+        """Return an empty cache for up to `capacity` positions for each block."""
+        self._check_length(capacity)
         return [block.attention.empty_cache((batch,), capacity) for block in self.blocks]
 
     def decode(self, ids: jax.Array, caches: Sequence[KVCache]) -> tuple[jax.Array, list[KVCache]]:
-        """The next ids [batch, time] of a text whose earlier part is in the caches -> logits, caches."""
-        x, after = self._embedded(ids, caches[0].length), []
+        """Read the next ids [batch, time] of a text whose earlier part is in the caches.
+
+        Returns:
+            The logits [batch, time, vocabulary], and the caches with the next positions.
+        """
+        x = self._embed(ids, caches[0].length)
+        next_caches = []
         for block, cache in zip(self.blocks, caches, strict=True):
             x, cache = block.decode(x, cache)
-            after.append(cache)
-        return self._logits(x), after
+            next_caches.append(cache)
+        return self._logits(x), next_caches
 
-    def _embedded(self, ids: jax.Array, begin: jax.Array | int) -> jax.Array:
-        self._check(ids.shape[-1])
-        rows = jax.lax.dynamic_slice_in_dim(self.positions.embedding[...], begin, ids.shape[-1])
-        x = self.embedding(ids) + rows
-        return self.dropout(x)
+    def _embed(self, ids: jax.Array, start: jax.Array | int) -> jax.Array:
+        """Return the sum of the embeddings of ids and of positions from `start` on."""
+        self._check_length(ids.shape[-1])
+        positions = self.positions.embedding[...]
+        rows = jax.lax.dynamic_slice_in_dim(positions, start, ids.shape[-1])
+        return self.dropout(self.embedding(ids) + rows)
 
     def _logits(self, x: jax.Array) -> jax.Array:
         x = self.norm(x)
-        return dense(x, self.embedding.embedding[...].T) if self.output is None else self.output(x)
+        if self.output is None:
+            return dense(x, self.embedding.embedding[...].T)
+        return self.output(x)
 
-    def _check(self, count: int) -> None:
+    def _check_length(self, count: int) -> None:
         if count > self.length:
             raise ValueError(
-                f"wanted at most {self.length} positions, but got {count}; make GPT with a larger length"
+                f"GPT: a text must have at most {self.length} positions, got {count}. Build it "
+                "with a larger length."
             )

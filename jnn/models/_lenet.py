@@ -6,8 +6,7 @@ import jax
 from flax import nnx
 
 from jnn.layers import max_pool
-from jnn.modules import BatchNorm, Conv, Dense
-from jnn.modules._dropout import dropout_or_none
+from jnn.modules import BatchNorm, Conv, Dense, Dropout
 
 
 class LeNet(nnx.Module):
@@ -16,14 +15,14 @@ class LeNet(nnx.Module):
     `LeNet((28, 28, 1), 10)` has 105 866 parameters: 3x3 kernels, 16 and 32 maps, 64 hidden units.
 
     Args:
-        shape: Of an image: (height, width, channels); height and width at least 4.
-        outputs: Classes; the logits are [batch, outputs].
-        maps: Output channels of the convolutions; each is followed by 2x2 max-pooling.
-        hidden: Units of the dense layer.
-        batch_norm: Whether to normalise after each convolution.
-        dropout_rate: Share of the hidden units dropped in training, which members may set by that name; None for no
-            dropout at all.
-        rngs: Streams `params` and `dropout`.
+        shape: Shape of an image, (height, width, channels); height and width are at least 4.
+        outputs: Number of classes; the logits are [batch, outputs].
+        maps: Number of output channels of each convolution, which is followed by 2x2 max-pooling.
+        hidden: Number of units of the dense layer.
+        batch_norm: Whether to normalize after each convolution.
+        dropout_rate: Share of the hidden units that is dropped in training, which members may set
+            by that name; None for no dropout.
+        rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
         ValueError: If the images are too small for so many poolings.
@@ -41,26 +40,26 @@ class LeNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         height, width, channels = shape
-        if min(height, width) < 2 ** len(maps):
+        smallest = 2 ** len(maps)
+        if min(height, width) < smallest:
             raise ValueError(
-                f"wanted images of at least {2 ** len(maps)} pixels a side, but got {height}x{width}"
+                f"LeNet: images must have at least {smallest} pixels a side for {len(maps)} "
+                f"poolings, got {height}x{width}. Use fewer maps or larger images."
             )
-        sizes = (channels, *maps)
-        self.convs = nnx.List(
-            [Conv(a, b, (3, 3), rngs=rngs) for a, b in zip(sizes, maps, strict=False)]
-        )
-        self.norms = nnx.List([BatchNorm(b, rngs=rngs) for b in maps] if batch_norm else [])
+        sizes = zip((channels, *maps), maps, strict=False)
+        self.convs = nnx.List([Conv(m, n, (3, 3), rngs=rngs) for m, n in sizes])
+        self.norms = nnx.List([BatchNorm(n, rngs=rngs) for n in maps] if batch_norm else [])
         flat = (height >> len(maps)) * (width >> len(maps)) * maps[-1]
         self.hidden = Dense(flat, hidden, rngs=rngs)
         self.output = Dense(hidden, outputs, rngs=rngs)
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, height, width, channels] -> [batch, outputs]."""
+        """Return the logits: [batch, height, width, channels] -> [batch, outputs]."""
         for i, conv in enumerate(self.convs):
             x = conv(x)
-            x = self.norms[i](x) if self.norms else x
+            if self.norms:
+                x = self.norms[i](x)
             x = max_pool(jax.nn.relu(x), 2)
         x = jax.nn.relu(self.hidden(jax.lax.collapse(x, 1)))
-        x = self.dropout(x)
-        return self.output(x)
+        return self.output(self.dropout(x))

@@ -1,4 +1,4 @@
-"""Recurrent networks that read a sequence: to name its class, to go on with it, to tell its future."""
+"""Recurrent networks over a sequence: a classifier, a language model and a forecaster."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -7,32 +7,36 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.models._form import check_rows
-from jnn.modules import LSTM, Dense, Embedding
-from jnn.modules._dropout import dropout_or_none
+from jnn.models._shape import check_shape
+from jnn.modules import LSTM, Dense, Dropout, Embedding, Recurrent
+
+_READS = ("last", "mean", "all")
 
 
 class SequenceClassifier(nnx.Module):
-    """A recurrent layer over a sequence of numbers, or of ids with word vectors, and a linear layer on what it read.
+    """Recurrent layers over numbers, or over ids with word vectors, and a linear layer.
 
-    `SequenceClassifier((40,), 6, 10, layer=partial(GRU, biases="ih"), bidirectional=True, read="all")` is the GRU of
-    MNIST-1D, Greydanus (2020), arXiv:2011.14439; 5 134 parameters.
+    `SequenceClassifier((40,), 6, 10, layer=partial(GRU, biases="ih"), bidirectional=True,
+    read="all")` is the GRU of MNIST-1D, Greydanus (2020), arXiv:2011.14439; it has 5 134
+    parameters.
 
     Args:
-        shape: Of a sequence of numbers: (length,) or (length, channels). Of ids: (length,), with `vocabulary`.
-        hidden: Units of a layer in one direction.
-        outputs: Classes, or targets of a regression.
-        layer: `jnn.modules.LSTM`, `GRU` or `RNN`.
-        layers: How many stand on each other.
-        bidirectional: Whether each also runs backwards.
+        shape: Shape of a sequence of numbers, (length,) or (length, channels); of ids, (length,),
+            with `vocabulary`.
+        hidden: Number of units of a layer in one direction.
+        outputs: Number of classes, or of targets of a regression.
+        layer: Kind of the layers: `jnn.modules.LSTM`, `GRU` or `RNN`, or a partial of one.
+        layers: Number of layers, each of which reads the outputs of the one before.
+        bidirectional: Whether each layer also runs backwards.
         vocabulary: Number of ids; None if the sequence holds numbers.
-        features: Of a word vector, `hidden` by default.
-        padding_id: Ids equal to it at the end of a row are no part of it; None for none.
-        read: What the linear layer sees: "last", the state after the last step (of both directions); "mean", the mean
-            over the steps; "all", every step.
-        dropout_rate: Share dropped between layers and before the linear one, which members may set by that name; None
-            for no dropout at all.
-        rngs: Streams `params` and `dropout`.
+        features: Number of features of a word vector; `hidden` by default.
+        padding_id: Id that is no part of a row where it stands at its end; None for no padding.
+        read: Input of the linear layer: "last", the state after the last step (of both
+            directions); "mean", the mean of the outputs over the steps; "all", the outputs of every
+            step.
+        dropout_rate: Share dropped between layers and before the linear one, which members may set
+            by that name; None for no dropout.
+        rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
         ValueError: If `read` is none of the three.
@@ -44,7 +48,7 @@ class SequenceClassifier(nnx.Module):
         hidden: int,
         outputs: int,
         *,
-        layer: Callable[..., Any] = LSTM,
+        layer: Callable[..., Recurrent] = LSTM,
         layers: int = 1,
         bidirectional: bool = False,
         vocabulary: int | None = None,
@@ -54,51 +58,61 @@ class SequenceClassifier(nnx.Module):
         dropout_rate: float | None = None,
         rngs: nnx.Rngs,
     ):
-        if read not in ("last", "mean", "all"):
-            raise ValueError(
-                f"wanted read to be 'last', 'mean' or 'all', but got {read!r}; choose one"
-            )
+        if read not in _READS:
+            raise ValueError(f"read must be 'last', 'mean' or 'all', got {read!r}. Choose one.")
         length, channels = (*shape, 1)[:2]
-        inputs = channels if vocabulary is None else features or hidden
-        self.embedding = None if vocabulary is None else Embedding(vocabulary, inputs, rngs=rngs)
-        sizes = {"layers": layers, "bidirectional": bidirectional, "dropout_rate": dropout_rate}
-        self.recurrent = layer(inputs, hidden, **sizes, rngs=rngs)
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        if vocabulary is None:
+            inputs = channels
+            self.embedding = None
+        else:
+            inputs = features or hidden
+            self.embedding = Embedding(vocabulary, inputs, rngs=rngs)
+        self.recurrent = layer(
+            inputs,
+            hidden,
+            layers=layers,
+            bidirectional=bidirectional,
+            dropout_rate=dropout_rate,
+            rngs=rngs,
+        )
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
         width = self.recurrent.out_features
         self.output = Dense(length * width if read == "all" else width, outputs, rngs=rngs)
-        self.padding_id, self.read = padding_id, read
+        self.padding_id = padding_id
+        self.read = read
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, length] or [batch, length, channels] -> [batch, outputs]."""
+        """Return the outputs: [batch, length] or [batch, length, channels] -> [batch, outputs]."""
         lengths = None if self.padding_id is None else _lengths(x, self.padding_id)
         if self.embedding is not None:
             x = self.embedding(x)  # [batch, length, features]
-        x = x[..., None] if x.ndim == 2 else x
+        if x.ndim == 2:
+            x = x[..., None]
         carry, ys = self.recurrent(x, lengths=lengths)
-        seen = {
-            "last": lambda: _last(carry[-1]),
-            "mean": lambda: _mean(ys, lengths),
-            "all": lambda: _flat(ys),
-        }
-        y = seen[self.read]()
+        if self.read == "last":
+            y = _hidden_state(carry[-1])
+        elif self.read == "mean":
+            y = _mean(ys, lengths)
+        else:
+            y = jax.lax.collapse(ys, 1)
         return self.output(self.dropout(y))
 
 
 class LanguageModel(nnx.Module):
-    """Word vectors, recurrent layers, and at every step the logits of the next id; Mikolov et al. (2010).
+    """Word vectors, recurrent layers, and the logits of the next id at every step.
 
-    `LanguageModel(65, 128)` over characters has 148 289 parameters: 65 * 128, an LSTM of 4 (128 + 128 + 1) 128, and
-    129 * 65.
+    Mikolov et al. (2010). `LanguageModel(65, 128)` over characters has 148 289 parameters:
+    65 * 128, an LSTM of 4 (128 + 128 + 1) 128, and 129 * 65.
 
     Args:
         vocabulary: Number of ids.
-        hidden: Units of a layer.
-        layer: `jnn.modules.LSTM`, `GRU` or `RNN`.
-        layers: How many stand on each other.
-        features: Of a word vector, `hidden` by default.
-        dropout_rate: Share dropped before, between and after the layers, which members may set by that name; None for
-            no dropout at all.
-        rngs: Streams `params` and `dropout`.
+        hidden: Number of units of a layer.
+        layer: Kind of the layers: `jnn.modules.LSTM`, `GRU` or `RNN`, or a partial of one.
+        layers: Number of layers, each of which reads the outputs of the one before.
+        features: Number of features of a word vector; `hidden` by default.
+        dropout_rate: Share dropped before, between and after the layers, which members may set by
+            that name; None for no dropout.
+        rngs: Keys of the streams `params` and `dropout`.
     """
 
     def __init__(
@@ -106,7 +120,7 @@ class LanguageModel(nnx.Module):
         vocabulary: int,
         hidden: int,
         *,
-        layer: Callable[..., Any] = LSTM,
+        layer: Callable[..., Recurrent] = LSTM,
         layers: int = 1,
         features: int | None = None,
         dropout_rate: float | None = None,
@@ -115,39 +129,45 @@ class LanguageModel(nnx.Module):
         inputs = features or hidden
         self.embedding = Embedding(vocabulary, inputs, rngs=rngs)
         self.recurrent = layer(inputs, hidden, layers=layers, dropout_rate=dropout_rate, rngs=rngs)
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
         self.output = Dense(hidden, vocabulary, rngs=rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:
-        """Ids [batch, time] -> logits of the next id [batch, time, vocabulary]."""
+        """Return the logits of each next id: ids [batch, time] -> [batch, time, vocabulary]."""
         return self.decode(ids, None)[0]
 
     def start(self, batch: int, capacity: int) -> Any:
-        """What `decode` begins from: the zero carry, of one size whatever the capacity."""
+        """Return the carry of zeros; its size does not depend on the capacity."""
         return self.decode(jnp.zeros((batch, 0), jnp.int32), None)[1]
 
     def decode(self, ids: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
-        """The next ids [batch, time] of a text whose earlier part is in the carry -> logits, carry."""
+        """Read the next ids [batch, time] of a text whose earlier part is in the carry.
+
+        Returns:
+            The logits [batch, time, vocabulary], and the carry after the last id.
+        """
         carry, ys = self.recurrent(self.dropout(self.embedding(ids)), carry)
         return self.output(self.dropout(ys)), carry
 
 
 class Forecaster(nnx.Module):
-    """Recurrent layers over the past of a series, and a linear map from their last state to its future.
+    """Recurrent layers over the past of a series, and a linear map of their state to its future.
 
-    `Forecaster(7, 96, 64)` has 62 112 parameters: an LSTM of 4 (7 + 64 + 1) 64, and (64 + 1) 7 * 96.
+    `Forecaster(7, 96, 64)` has 62 112 parameters: an LSTM of 4 (7 + 64 + 1) 64, and
+    (64 + 1) 7 * 96.
 
     Args:
-        channels: Of the series.
-        horizon: Time steps of the output.
-        hidden: Units of a layer in one direction.
-        layer: `jnn.modules.LSTM`, `GRU` or `RNN`.
-        layers: How many stand on each other.
-        bidirectional: Whether each also runs backwards.
-        from_last: Whether the future is told as a difference from the last value that was seen.
-        dropout_rate: Share dropped between layers and before the linear map, which members may set by that name; None
-            for no dropout at all.
-        rngs: Streams `params` and `dropout`.
+        channels: Number of channels of the series.
+        horizon: Number of time steps of the output.
+        hidden: Number of units of a layer in one direction.
+        layer: Kind of the layers: `jnn.modules.LSTM`, `GRU` or `RNN`, or a partial of one.
+        layers: Number of layers, each of which reads the outputs of the one before.
+        bidirectional: Whether each layer also runs backwards.
+        from_last: Whether the network reads and predicts differences from the last value of the
+            input.
+        dropout_rate: Share dropped between layers and before the linear map, which members may set
+            by that name; None for no dropout.
+        rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
         ValueError: If a call's x has other channels.
@@ -159,49 +179,52 @@ class Forecaster(nnx.Module):
         horizon: int,
         hidden: int,
         *,
-        layer: Callable[..., Any] = LSTM,
+        layer: Callable[..., Recurrent] = LSTM,
         layers: int = 1,
         bidirectional: bool = False,
         from_last: bool = False,
         dropout_rate: float | None = None,
         rngs: nnx.Rngs,
     ):
-        sizes = {"layers": layers, "bidirectional": bidirectional, "dropout_rate": dropout_rate}
-        self.recurrent = layer(channels, hidden, **sizes, rngs=rngs)
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.recurrent = layer(
+            channels,
+            hidden,
+            layers=layers,
+            bidirectional=bidirectional,
+            dropout_rate=dropout_rate,
+            rngs=rngs,
+        )
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
         self.output = Dense(self.recurrent.out_features, horizon * channels, rngs=rngs)
-        self.channels, self.horizon, self.from_last = channels, horizon, from_last
+        self.channels = channels
+        self.horizon = horizon
+        self.from_last = from_last
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, time, channels] -> [batch, horizon, channels]."""
-        check_rows(x, None, self.channels)
+        """Return the future: [batch, time, channels] -> [batch, horizon, channels]."""
+        check_shape(x, None, self.channels)
         last = x[:, -1:] if self.from_last else 0
         carry, _ = self.recurrent(x - last)
-        y = _last(carry[-1])
-        y = self.output(self.dropout(y))
+        y = self.output(self.dropout(_hidden_state(carry[-1])))
         return y.reshape(x.shape[0], self.horizon, x.shape[-1]) + last
 
 
-def _last(carry: Any) -> jax.Array:
-    """The hidden state of a layer's carry, those of both directions side by side."""
+def _hidden_state(carry: Any) -> jax.Array:
+    """Return the hidden state of a layer's carry, those of both directions side by side."""
     if hasattr(carry, "hidden"):
         return carry.hidden
-    return (
-        jnp.concatenate([_last(part) for part in carry], axis=-1)
-        if isinstance(carry, tuple)
-        else carry
-    )
+    if isinstance(carry, tuple):
+        return jnp.concatenate([_hidden_state(part) for part in carry], axis=-1)
+    return carry
 
 
 def _mean(ys: jax.Array, lengths: jax.Array | None) -> jax.Array:
-    """Over the steps that a row has; the outputs beyond are 0."""
-    return ys.mean(axis=1) if lengths is None else ys.sum(axis=1) / jnp.maximum(lengths, 1)[:, None]
-
-
-def _flat(ys: jax.Array) -> jax.Array:
-    return jax.lax.collapse(ys, 1)
+    """Return the mean over the steps of each row; the outputs beyond its length are 0."""
+    if lengths is None:
+        return ys.mean(axis=1)
+    return ys.sum(axis=1) / jnp.maximum(lengths, 1)[:, None]
 
 
 def _lengths(ids: jax.Array, padding_id: int) -> jax.Array:
-    """Where the last id that is no padding stands, counted from 1: [batch]."""
+    """Return the number of ids of each row up to the last one that is not padding: [batch]."""
     return jnp.where(ids != padding_id, jnp.arange(1, ids.shape[1] + 1), 0).max(axis=1)

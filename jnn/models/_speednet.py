@@ -13,26 +13,27 @@ _UNIFORM = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # with
 
 
 class Frozen(nnx.Variable):
-    """An array of a network that is no parameter: nothing trains it."""
+    """An array of a network that is not a parameter, so no optimizer trains it."""
 
 
 class SpeedNet(nnx.Module):
-    """Frozen whitening of 2x2 patches, then three groups of two 3x3 convolutions, the first of each max-pooled.
+    """Frozen whitening of 2x2 patches, then three groups of two 3x3 convolutions.
 
-    GELU throughout, batch norm with a bias but no scale, kernels that begin as the identity where they can, logits
-    divided by 9. The network of airbench94, Jordan (2024), arXiv:2404.00498. For images of 32x32x3 and 10 classes it
-    has 1 971 352 parameters beside the 288 frozen numbers.
+    The first convolution of a group is max-pooled. All activations are GELU, batch norm has a bias
+    but no scale, kernels begin as the identity where they can, and the logits are divided by 9. It
+    is the network of airbench94, Jordan (2024), arXiv:2404.00498. For images of 32x32x3 and 10
+    classes it has 1 971 352 parameters beside the 288 frozen numbers.
 
     Args:
-        channels: Of an image; its sides have at least 9 pixels.
-        outputs: Classes.
-        whitening: The frozen kernel [size, size, channels, maps], made by `whitening_kernel` from training images;
-            by default random patches, for those who fill it in later.
-        widths: Maps of the three groups.
-        rngs: Stream `params`.
+        channels: Number of channels of an image, whose sides have at least 9 pixels.
+        outputs: Number of classes.
+        whitening: The frozen kernel [size, size, channels, maps], made by `whitening_kernel` from
+            training images; by default random, as a placeholder.
+        widths: Number of maps of each group.
+        rngs: Keys of the stream `params`.
 
     Raises:
-        ValueError: If the whitening kernel is not of these channels.
+        ValueError: If the whitening kernel has other channels.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class SpeedNet(nnx.Module):
             whitening = _UNIFORM(rngs.params(), (2, 2, channels, 8 * channels))
         if whitening.ndim != 4 or whitening.shape[2] != channels:
             raise ValueError(
-                f"wanted a whitening kernel [size, size, {channels}, maps], but got shape {whitening.shape}; "
-                "make it by jnn.models.whitening_kernel from images of these channels"
+                f"whitening must have the shape [size, size, {channels}, maps], got "
+                f"{whitening.shape}. Make it with jnn.models.whitening_kernel from images of "
+                f"{channels} channels."
             )
         self.whitening = Frozen(jnp.asarray(whitening))
         maps = whitening.shape[-1]
@@ -61,26 +63,31 @@ class SpeedNet(nnx.Module):
         self.output = Dense(maps, outputs, use_bias=False, kernel_init=_UNIFORM, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[batch, height, width, channels], standardised -> [batch, outputs]."""
-        x = conv(x, self.whitening[...].astype(x.dtype), self.whitening_bias[...], padding="VALID")
-        x = _gelu(x)
+        """Return the logits of standardized images.
+
+        [batch, height, width, channels] -> [batch, outputs]
+        """
+        kernel = self.whitening[...].astype(x.dtype)
+        x = _gelu(conv(x, kernel, self.whitening_bias[...], padding="VALID"))
         for group in self.groups:
             x = group(x)
         return self.output(global_max_pool(x)) / 9
 
 
 def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> jax.Array:
-    """The kernel whose outputs on patches of these images are uncorrelated and of variance 1, and its negative.
+    """Return the kernel that whitens patches of these images, followed by its negative.
 
-    With patches p of size x size pixels, E[p p^T] = V diag(l) V^T, l falling: W = (V, -V) / sqrt(l + eps).
+    Its outputs are uncorrelated and have variance 1. With patches p of size x size pixels and
+    E[p p^T] = V diag(l) V^T, where l falls, W = (V, -V) / sqrt(l + eps).
 
     Args:
-        images: [rows, height, width, channels], as the network sees them: standardised. 5000 rows are enough.
-        size: Of a patch.
-        eps: Keeps directions without variance from being blown up.
+        images: Images as the network sees them, standardized, [rows, height, width, channels]; 5000
+            rows are enough.
+        size: Side of a patch in pixels.
+        eps: Number added to the variances, so that directions without variance do not blow up.
 
     Returns:
-        [size, size, channels, 2 size^2 channels].
+        An array [size, size, channels, 2 size^2 channels].
 
     Raises:
         ValueError: If the images are smaller than a patch.
@@ -88,9 +95,11 @@ def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> 
     height, width, channels = images.shape[1:]
     if min(height, width) < size:
         raise ValueError(
-            f"wanted images of at least {size} pixels a side, but got {height}x{width}; use a smaller size"
+            f"size must be at most the side of the images, {height}x{width}, got {size}. Use a "
+            "smaller size."
         )
-    rows, columns = height - size + 1, width - size + 1
+    rows = height - size + 1
+    columns = width - size + 1
     shifted = [images[:, i : i + rows, j : j + columns] for i in range(size) for j in range(size)]
     patches = jnp.stack(shifted, axis=-2).reshape(-1, size * size * channels)
     moments = jnp.matmul(patches.T, patches, precision="highest") / len(patches)
@@ -117,20 +126,24 @@ def _gelu(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=False)
 
 
-def _conv(channels: int, width: int, *, rngs: nnx.Rngs) -> nnx.Conv:
-    return Conv(channels, width, (3, 3), use_bias=False, kernel_init=_identity_first, rngs=rngs)
+def _conv(channels: int, width: int, *, rngs: nnx.Rngs) -> Conv:
+    return Conv(channels, width, (3, 3), use_bias=False, kernel_init=_partial_identity, rngs=rngs)
 
 
-def _norm(width: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def _norm(width: int, *, rngs: nnx.Rngs) -> BatchNorm:
     return BatchNorm(width, use_scale=False, momentum=0.6, epsilon=1e-12, rngs=rngs)
 
 
-def _identity_first(
+def _partial_identity(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Uniform, but the first maps hand on the input's channels: a residual without an addition."""
+    """Draw uniformly, but let the first maps pass on the channels of the input.
+
+    It is a residual connection without an addition.
+    """
     height, width, channels, maps = shape
-    kept = min(channels, maps)
-    one = jnp.zeros((height, width, channels, kept), dtype)
-    one = one.at[height // 2, width // 2, jnp.arange(kept), jnp.arange(kept)].set(1)
-    return _UNIFORM(key, shape, dtype).at[..., :kept].set(one)
+    count = min(channels, maps)
+    identity = jnp.zeros((height, width, channels, count), dtype)
+    diagonal = jnp.arange(count)
+    identity = identity.at[height // 2, width // 2, diagonal, diagonal].set(1)
+    return _UNIFORM(key, shape, dtype).at[..., :count].set(identity)

@@ -1,8 +1,8 @@
-"""Convolutions: Flax's with jnn's lowering where Flax takes it as an argument, jnn's own where it does not."""
+"""Convolutions: Flax's with jnn's lowering, and jnn's own transposed one."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,26 +11,85 @@ from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn.layers import conv_general_dilated, conv_transpose
 
-_LECUN, _ZEROS = nnx.initializers.lecun_normal(), nnx.initializers.zeros_init()
+_LECUN = nnx.initializers.lecun_normal()
+_ZEROS = nnx.initializers.zeros_init()
 
-Conv = functools.partial(nnx.Conv, conv_general_dilated=conv_general_dilated)
-"""`nnx.Conv` with jnn's lowering, which stays fast inside loops and under vmap; kernel [*window, in/groups, out]."""
+
+class Conv(nnx.Conv):
+    """A convolution over the axes of space of x [*batch, *spatial, in].
+
+    It is `flax.nnx.Conv` with the lowering of `jnn.layers`, which stays fast inside loops and under
+    `vmap`. Its parameters are `kernel` [*window, in / groups, out] and `bias` [out].
+
+    Args:
+        in_features: Number of channels of the input.
+        out_features: Number of channels of the output.
+        kernel_size: Size of the window along each axis of space.
+        strides: Distance between the windows along each axis of space.
+        padding: "SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL" (for one axis of space), or a pair
+            (before, after) for each axis of space.
+        kernel_dilation: Distance between the taps of a window.
+        feature_group_count: Number of groups of channels that do not see each other.
+        use_bias: Whether a bias is added.
+        kernel_init: Initializer of the kernel.
+        bias_init: Initializer of the bias.
+        conv_general_dilated: The convolution, called like `jax.lax.conv_general_dilated`.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.Conv`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = 1,
+        *,
+        padding: str | int | Sequence[int | tuple[int, int]] = "SAME",
+        kernel_dilation: int | Sequence[int] | None = 1,
+        feature_group_count: int = 1,
+        use_bias: bool = True,
+        kernel_init: nnx.Initializer = _LECUN,
+        bias_init: nnx.Initializer = _ZEROS,
+        conv_general_dilated: Callable[..., jax.Array] = conv_general_dilated,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            strides,
+            padding=padding,
+            kernel_dilation=kernel_dilation,
+            feature_group_count=feature_group_count,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            conv_general_dilated=conv_general_dilated,
+            rngs=rngs,
+            **options,
+        )
 
 
 class ConvTranspose(nnx.Module):
-    """`jnn.layers.conv_transpose` with parameters and numbers of `flax.nnx.ConvTranspose`; kernel [*window, in, out].
+    """A transposed convolution, `jnn.layers.conv_transpose`.
+
+    Parameters and numbers are those of `flax.nnx.ConvTranspose`: `kernel` [*window, in, out] and
+    `bias` [out].
 
     Args:
-        in_features: Channels of the input.
-        out_features: Channels of the output.
-        kernel_size: The window, one number for each axis of space.
-        strides: By which the output is larger than the input; None, as in Flax, for 1.
-        padding: "SAME" (the output has strides times the input's size), "VALID" or pairs (before, after).
-        kernel_dilation: Distance between the window's taps.
+        in_features: Number of channels of the input.
+        out_features: Number of channels of the output.
+        kernel_size: Size of the window along each axis of space.
+        strides: Factor by which the output is larger than the input; None, as in Flax, for 1.
+        padding: "SAME" (the output has strides times the input's size), "VALID" or a pair (before,
+            after) for each axis of space.
+        kernel_dilation: Distance between the taps of a window.
         use_bias: Whether a bias is added.
-        kernel_init: Draws the kernel.
-        bias_init: Draws the bias.
-        rngs: Stream `params`.
+        kernel_init: Initializer of the kernel.
+        bias_init: Initializer of the bias.
+        rngs: Keys of the stream `params`.
     """
 
     def __init__(
@@ -43,27 +102,33 @@ class ConvTranspose(nnx.Module):
         padding: str | Sequence[tuple[int, int]] = "SAME",
         kernel_dilation: int | Sequence[int] = 1,
         use_bias: bool = True,
-        kernel_init: Callable = _LECUN,
-        bias_init: Callable = _ZEROS,
+        kernel_init: nnx.Initializer = _LECUN,
+        bias_init: nnx.Initializer = _ZEROS,
         rngs: nnx.Rngs,
     ):
         window = (kernel_size,) if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.kernel = nnx.Param(
-            kernel_init(rngs.params(), (*window, in_features, out_features), jnp.float32)
-        )
-        self.bias = (
-            nnx.Param(bias_init(rngs.params(), (out_features,), jnp.float32)) if use_bias else None
-        )
+        shape = (*window, in_features, out_features)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
+        if use_bias:
+            self.bias = nnx.Param(bias_init(rngs.params(), (out_features,), jnp.float32))
+        else:
+            self.bias = None
         self.strides = 1 if strides is None else strides
-        self.padding, self.kernel_dilation = padding, kernel_dilation
+        self.padding = padding
+        self.kernel_dilation = kernel_dilation
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[*batch, *spatial, in] -> [*batch, *out_spatial, out]."""
+        """Convolve: [*batch, *spatial, in] -> [*batch, *out_spatial, out]."""
         bias = None if self.bias is None else self.bias[...]
         x, kernel, bias = promote_dtype((x, self.kernel[...], bias))
-        how = {"strides": self.strides, "padding": self.padding, "dilation": self.kernel_dilation}
-        axes = max(x.ndim - kernel.ndim + 1, 0)  # of the batch
+        batch_axes = max(x.ndim - kernel.ndim + 1, 0)
+        batch = x.shape[:batch_axes]
         y = conv_transpose(
-            x.reshape(math.prod(x.shape[:axes]), *x.shape[axes:]), kernel, bias, **how
+            x.reshape(math.prod(batch), *x.shape[batch_axes:]),
+            kernel,
+            bias,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.kernel_dilation,
         )
-        return y.reshape(*x.shape[:axes], *y.shape[1:])
+        return y.reshape(*batch, *y.shape[1:])

@@ -1,6 +1,6 @@
-"""Dropout whose rate is a member's number."""
+"""Dropout whose rate is a hyper-parameter that members may set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,47 +11,45 @@ from jnn.model import Hyper
 
 
 class Dropout(nnx.Module):
-    """`jnn.layers.dropout` whose rate is a number that members may set by the name `dropout_rate`.
+    """Dropout: y = x mask / (1 - rate) while the network trains, y = x after.
+
+    Srivastava et al. (2014). It computes by `jnn.layers.dropout`, and its rate is a `jnn.Hyper`,
+    which members may set by the name `dropout_rate`.
 
     Args:
-        rate: Share dropped, 0 to 1.
-        broadcast_axes: Axes along which one decision holds.
-        rngs: Gives the stream `dropout`.
+        rate: Share of the entries that is dropped, from 0 to 1. None for a layer without rate and
+            keys, which returns x as it is.
+        broadcast_axes: Axes along which one draw decides for all entries.
+        rngs: Keys of the stream `dropout`.
 
     Raises:
         ValueError: If the rate is outside 0 to 1.
     """
 
-    def __init__(self, rate: float, *, broadcast_axes: Sequence[int] = (), rngs: nnx.Rngs):
-        self.dropout_rate = rate_of(rate)
+    def __init__(self, rate: float | None, *, broadcast_axes: Sequence[int] = (), rngs: nnx.Rngs):
+        self.dropout_rate = None if rate is None else rate_of(rate)
         self.broadcast_axes = tuple(broadcast_axes)
         self.deterministic = False
-        self.rngs = stream_of(rngs)
+        self.rngs = None if rate is None else stream_of(rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x -> x with a share of its entries 0 and the others scaled up, the same shape."""
+        """Drop a share of the entries of x and scale up the others; the shape stays."""
+        if self.dropout_rate is None or self.rngs is None:
+            return x
         key = None if self.deterministic else self.rngs()
         return dropout(x, self.dropout_rate[...], key=key, broadcast_axes=self.broadcast_axes)
 
 
-def dropout_or_none(rate: float | None, *, rngs: nnx.Rngs) -> Callable[[jax.Array], jax.Array]:
-    """`Dropout` of this rate, or for None what leaves everything as it is: no variables and no keys."""
-    return _unchanged if rate is None else Dropout(rate, rngs=rngs)
-
-
 def rate_of(rate: float) -> Hyper:
-    """The rate as a number that members may set."""
+    """Return the rate as a hyper-parameter that members may set."""
     if not 0 <= rate <= 1:
         raise ValueError(
-            f"wanted a dropout rate in [0, 1], but got {rate}; it is the share that is dropped"
+            f"dropout_rate must be from 0 to 1, got {rate}. It is the share of the entries that is "
+            "dropped."
         )
     return Hyper(jnp.float32(rate))
 
 
 def stream_of(rngs: nnx.Rngs) -> nnx.RngStream:
-    """A stream of keys of its own for one module; Flax takes `default` where there is no `dropout`."""
+    """Return a stream of keys of its own; Flax takes the stream `default` if there is no other."""
     return rngs["dropout"].fork()
-
-
-def _unchanged(x: jax.Array) -> jax.Array:
-    return x

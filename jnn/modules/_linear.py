@@ -1,33 +1,122 @@
 """Linear maps: dense layers, embeddings, and the low-rank update of a layer that stays as it is."""
 
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jnn.layers import dense, dot_general
+from jnn.layers import dense, dot_general, embedding
 
-Dense = functools.partial(nnx.Linear, dot_general=dot_general)
-"""`nnx.Linear` with jnn's product, whose kernel gradient is faster on a CPU: x kernel + bias; kernel [in, out]."""
+_LECUN = nnx.initializers.lecun_normal()
+_ZEROS = nnx.initializers.zeros_init()
+_TABLE = nnx.initializers.variance_scaling(1.0, "fan_in", "normal", out_axis=0)
 
-Embedding = nnx.Embed
-"""Rows of a table by integer ids; embedding [vocabulary, features]. `nnx.Embed` as it is: an id below 0 counts from
-the end of the table, and one outside of it gives NaN, where `jnn.layers.embedding` takes the nearest row."""
+
+class Dense(nnx.Linear):
+    """A dense layer: y = x kernel + bias, over the last axis of x.
+
+    It is `flax.nnx.Linear` with the product of `jnn.layers`, whose gradient by the kernel is faster
+    on a CPU. Its parameters are `kernel` [in, out] and `bias` [out].
+
+    Args:
+        in_features: Number of features of x.
+        out_features: Number of features of y.
+        use_bias: Whether a bias is added.
+        kernel_init: Initializer of the kernel.
+        bias_init: Initializer of the bias.
+        dot_general: The product, called like `jax.lax.dot_general`.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.Linear`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        use_bias: bool = True,
+        kernel_init: nnx.Initializer = _LECUN,
+        bias_init: nnx.Initializer = _ZEROS,
+        dot_general: Callable[..., jax.Array] = dot_general,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            in_features,
+            out_features,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            dot_general=dot_general,
+            rngs=rngs,
+            **options,
+        )
+
+
+class Embedding(nnx.Embed):
+    """A table of vectors, of which each id selects one row.
+
+    It is `flax.nnx.Embed` with ids outside the table clipped to its ends, as in
+    `jnn.layers.embedding`: a negative id selects the first row and an id past the end the last.
+    (Flax counts negative ids from the end and returns NaN for those outside.) Its parameter is
+    `embedding` [num_embeddings, features].
+
+    Args:
+        num_embeddings: Number of ids, the size of the vocabulary.
+        features: Number of features of a vector.
+        embedding_init: Initializer of the table.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.Embed`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        features: int,
+        *,
+        embedding_init: nnx.Initializer = _TABLE,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            num_embeddings, features, embedding_init=embedding_init, rngs=rngs, **options
+        )
+
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
+        """Return the vectors of integer ids: [*batch] -> [*batch, features].
+
+        Raises:
+            TypeError: If the ids are not integers.
+        """
+        if not jnp.issubdtype(inputs.dtype, jnp.integer):
+            raise TypeError(
+                f"Embedding takes integer ids, got an array of {inputs.dtype}. Convert it with "
+                "astype(int)."
+            )
+        if out_sharding is not None:
+            return super().__call__(jnp.clip(inputs, 0, self.num_embeddings - 1), out_sharding)
+        (table,) = self.promote_dtype((self.embedding[...],), dtype=self.dtype, inexact=False)
+        return embedding(jnp.asarray(inputs), table)
 
 
 class LoRA(nnx.Module):
-    """A layer and a thin update of it that is learned: y = base(x) + alpha / rank * (x a) b.
+    """A layer and a low-rank update of it that is learned: y = base(x) + alpha / rank * (x a) b.
 
-    Hu et al. (2021), arXiv:2106.09685. Starts as the base, since b is zero. Parameters are `base_module`, `lora_a`
-    [in, rank] and `lora_b` [rank, out], as in `flax.nnx.LoRA`, which has alpha = rank; the last two are of the type
-    `nnx.LoRAParam`, by which an optimizer tells them from those of the base.
+    Hu et al. (2021), arXiv:2106.09685. Since b starts at zero, it starts as the base. Its
+    parameters are `base_module`, `lora_a` [in, rank] and `lora_b` [rank, out], as in
+    `flax.nnx.LoRA`, which has alpha = rank. The last two are of the type `nnx.LoRAParam`, by which
+    an optimizer can tell them from those of the base.
+
+    `jnn.layers.lora` takes the factor alpha / rank itself, as its argument `scale`.
 
     Args:
-        base: A `Dense` layer.
-        rank: Of the update.
-        alpha: Strength of the update, which is divided by the rank; the rank itself by default.
-        rngs: Stream `params`.
+        base: The `Dense` layer that is updated.
+        rank: Rank of the update.
+        alpha: Strength of the update before it is divided by the rank; by default the rank, which
+            makes the factor 1.
+        rngs: Keys of the stream `params`.
 
     Raises:
         ValueError: If the rank is below 1.
@@ -35,7 +124,7 @@ class LoRA(nnx.Module):
 
     def __init__(self, base: nnx.Linear, rank: int, *, alpha: float | None = None, rngs: nnx.Rngs):
         if rank < 1:
-            raise ValueError(f"wanted a rank of at least 1, but got {rank}; use e.g. 8")
+            raise ValueError(f"rank must be a positive integer, got {rank}. Set it to e.g. 8.")
         inputs, outputs = base.kernel.shape
         self.base_module = base
         self.scale = 1.0 if alpha is None else alpha / rank
@@ -43,6 +132,6 @@ class LoRA(nnx.Module):
         self.lora_b = nnx.LoRAParam(jnp.zeros((rank, outputs)))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[*batch, in] -> [*batch, out]."""
+        """Apply the updated layer: [*batch, in] -> [*batch, out]."""
         update = dense(dense(x, self.lora_a[...]), self.lora_b[...])
         return self.base_module(x) + self.scale * update

@@ -1,20 +1,196 @@
-"""Normalisation: Flax's modules with variances in two passes, since mean(x^2) - mean(x)^2 loses its digits.
+"""Normalization: Flax's modules with variances in two passes, E[(x - E[x])^2].
 
-Names, parameters (`scale`, `bias`), statistics (`mean`, `var`) and defaults are Flax's own.
+The one pass E[x^2] - E[x]^2, which Flax takes by default, loses its digits where the mean is large.
+Names, parameters, statistics and the other defaults are Flax's own.
 """
 
-import functools
+from typing import Any
 
 from flax import nnx
 
-BatchNorm = functools.partial(nnx.BatchNorm, use_fast_variance=False)
-"""Normalises by the batch while training and by running statistics after; momentum is the share of the old value."""
+_ZEROS = nnx.initializers.zeros_init()
+_ONES = nnx.initializers.ones_init()
 
-LayerNorm = functools.partial(nnx.LayerNorm, use_fast_variance=False)
-"""Normalises the channels of each row by their mean and variance."""
 
-RMSNorm = nnx.RMSNorm
-"""Divides the channels of each row by their root mean square."""
+class BatchNorm(nnx.BatchNorm):
+    """Batch normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
 
-GroupNorm = functools.partial(nnx.GroupNorm, use_fast_variance=False)
-"""Normalises each row over space and groups of neighbouring channels; 32 groups by default."""
+    Ioffe and Szegedy (2015), arXiv:1502.03167. Mean and variance are those of the batch, over all
+    axes but the last, while the network trains, and running averages after. The parameters are
+    `scale` and `bias`, the statistics `mean` and `var`, each [num_features].
+
+    Args:
+        num_features: Number of features, the size of the last axis of x.
+        use_running_average: Whether to normalize by the running averages. `jnn.as_model` sets it;
+            elsewhere call `train()` or `eval()` of the network.
+        momentum: Share of the old running average that is kept at each step.
+        epsilon: Number added to the variance.
+        use_bias: Whether a bias is added.
+        use_scale: Whether there is a scale.
+        bias_init: Initializer of the bias.
+        scale_init: Initializer of the scale.
+        use_fast_variance: Whether the variance is computed in one pass.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.BatchNorm`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        use_running_average: bool | None = False,
+        momentum: float = 0.99,
+        epsilon: float = 1e-5,
+        use_bias: bool = True,
+        use_scale: bool = True,
+        bias_init: nnx.Initializer = _ZEROS,
+        scale_init: nnx.Initializer = _ONES,
+        use_fast_variance: bool = False,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            num_features,
+            use_running_average=use_running_average,
+            momentum=momentum,
+            epsilon=epsilon,
+            use_bias=use_bias,
+            use_scale=use_scale,
+            bias_init=bias_init,
+            scale_init=scale_init,
+            use_fast_variance=use_fast_variance,
+            rngs=rngs,
+            **options,
+        )
+
+
+class LayerNorm(nnx.LayerNorm):
+    """Layer normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
+
+    Ba et al. (2016), arXiv:1607.06450. Mean and variance are those of the last axis of each row.
+    The parameters are `scale` and `bias`, each [num_features].
+
+    Args:
+        num_features: Number of features, the size of the last axis of x.
+        epsilon: Number added to the variance.
+        use_bias: Whether a bias is added.
+        use_scale: Whether there is a scale.
+        bias_init: Initializer of the bias.
+        scale_init: Initializer of the scale.
+        use_fast_variance: Whether the variance is computed in one pass.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.LayerNorm`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        epsilon: float = 1e-6,
+        use_bias: bool = True,
+        use_scale: bool = True,
+        bias_init: nnx.Initializer = _ZEROS,
+        scale_init: nnx.Initializer = _ONES,
+        use_fast_variance: bool = False,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            num_features,
+            epsilon=epsilon,
+            use_bias=use_bias,
+            use_scale=use_scale,
+            bias_init=bias_init,
+            scale_init=scale_init,
+            use_fast_variance=use_fast_variance,
+            rngs=rngs,
+            **options,
+        )
+
+
+class RMSNorm(nnx.RMSNorm):
+    """Normalization by the root mean square: y = x / sqrt(E[x^2] + epsilon) * scale.
+
+    Zhang and Sennrich (2019), arXiv:1910.07467. The mean is that of the last axis of each row. The
+    parameter is `scale` [num_features].
+
+    Args:
+        num_features: Number of features, the size of the last axis of x.
+        epsilon: Number added to the mean square.
+        use_scale: Whether there is a scale.
+        scale_init: Initializer of the scale.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.RMSNorm`, such as `dtype`.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        epsilon: float = 1e-6,
+        use_scale: bool = True,
+        scale_init: nnx.Initializer = _ONES,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            num_features,
+            epsilon=epsilon,
+            use_scale=use_scale,
+            scale_init=scale_init,
+            rngs=rngs,
+            **options,
+        )
+
+
+class GroupNorm(nnx.GroupNorm):
+    """Group normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
+
+    Wu and He (2018), arXiv:1803.08494. Mean and variance are those of each row over space and a
+    group of neighboring channels. The parameters are `scale` and `bias`, each [num_features].
+
+    Args:
+        num_features: Number of features, the size of the last axis of x.
+        num_groups: Number of groups; None if `group_size` is given.
+        group_size: Number of channels of a group, in place of `num_groups`.
+        epsilon: Number added to the variance.
+        use_bias: Whether a bias is added.
+        use_scale: Whether there is a scale.
+        bias_init: Initializer of the bias.
+        scale_init: Initializer of the scale.
+        use_fast_variance: Whether the variance is computed in one pass.
+        rngs: Keys of the stream `params`.
+        **options: Other arguments of `flax.nnx.GroupNorm`, such as `dtype`.
+
+    Raises:
+        ValueError: If the groups do not divide the features.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_groups: int | None = 32,
+        group_size: int | None = None,
+        *,
+        epsilon: float = 1e-6,
+        use_bias: bool = True,
+        use_scale: bool = True,
+        bias_init: nnx.Initializer = _ZEROS,
+        scale_init: nnx.Initializer = _ONES,
+        use_fast_variance: bool = False,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            num_features,
+            num_groups,
+            group_size,
+            epsilon=epsilon,
+            use_bias=use_bias,
+            use_scale=use_scale,
+            bias_init=bias_init,
+            scale_init=scale_init,
+            use_fast_variance=use_fast_variance,
+            rngs=rngs,
+            **options,
+        )

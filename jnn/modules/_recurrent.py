@@ -1,8 +1,9 @@
 """Recurrent layers over whole sequences: stacked, in both directions, with lengths and carries.
 
-Each cell's parameters have the names, shapes and gate order of Flax's fused cells - `nnx.OptimizedLSTMCell` (i, f, g,
-o), `nnx.GRUCell` (r, z, n) and `nnx.SimpleCell` - so that their weights load as they are; `split_lstm` and `fuse_lstm`
-go between them and the eight layers of `nnx.LSTMCell`.
+The parameters of each cell have the names, shapes and gate order of Flax's fused cells, so that
+their weights load as they are: `nnx.OptimizedLSTMCell` (i, f, g, o), `nnx.GRUCell` (r, z, n) and
+`nnx.SimpleCell`. `split_lstm` and `fuse_lstm` convert to and from the eight layers of
+`nnx.LSTMCell`.
 """
 
 import functools
@@ -15,65 +16,85 @@ from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn.layers import bidirectional, gru, lstm, rnn
-from jnn.modules._dropout import dropout_or_none
+from jnn.modules._dropout import Dropout
 
-_LECUN, _ORTHOGONAL = nnx.initializers.lecun_normal(), nnx.initializers.orthogonal()
+_LECUN = nnx.initializers.lecun_normal()
+_ORTHOGONAL = nnx.initializers.orthogonal()
 _ZEROS = nnx.initializers.zeros_init()
+
+RecurrentFunction = Callable[..., tuple[Any, jax.Array]]
 
 
 class Inits(NamedTuple):
-    """What draws the parameters of a cell."""
+    """The initializers of a cell."""
 
-    kernel: Callable
-    recurrent_kernel: Callable
-    bias: Callable
+    kernel: nnx.Initializer
+    recurrent_kernel: nnx.Initializer
+    bias: nnx.Initializer
 
 
 class Cell(nnx.Module):
-    """The parameters of one recurrent layer in one direction: `dense_i` for the inputs, `dense_h` for the state."""
+    """The parameters of one recurrent layer in one direction.
+
+    `dense_i` multiplies the inputs, `dense_h` the state.
+    """
 
     def __init__(
         self, inputs: int, hidden: int, columns: int, *, biases: str, inits: Inits, rngs: nnx.Rngs
     ):
-        shared = {"bias_init": inits.bias, "rngs": rngs}
         self.dense_i = nnx.Linear(
-            inputs, columns, use_bias="i" in biases, kernel_init=inits.kernel, **shared
+            inputs,
+            columns,
+            use_bias="i" in biases,
+            kernel_init=inits.kernel,
+            bias_init=inits.bias,
+            rngs=rngs,
         )
         self.dense_h = nnx.Linear(
-            hidden, columns, use_bias="h" in biases, kernel_init=inits.recurrent_kernel, **shared
+            hidden,
+            columns,
+            use_bias="h" in biases,
+            kernel_init=inits.recurrent_kernel,
+            bias_init=inits.bias,
+            rngs=rngs,
         )
 
     def params(self) -> dict[str, jax.Array]:
-        """What `jnn.layers.lstm` and its like take."""
-        named = {
+        """Return the parameters as `jnn.layers.lstm` and its like take them."""
+        variables = {
             "input_kernel": self.dense_i.kernel,
             "recurrent_kernel": self.dense_h.kernel,
             "bias": self.dense_i.bias,
             "recurrent_bias": self.dense_h.bias,
         }
-        return {name: leaf[...] for name, leaf in named.items() if leaf is not None}
+        return {name: v[...] for name, v in variables.items() if v is not None}
 
 
 class Recurrent(nnx.Module):
-    """One or more recurrent layers; use it as `RNN`, `GRU` or `LSTM`.
+    """One or more recurrent layers of any cell; `RNN`, `GRU` and `LSTM` are its common forms.
 
     Args:
-        in_features: Of the input at each step.
-        hidden_features: Units of a layer in one direction.
-        layers: How many stand on each other.
-        bidirectional: Whether each layer also runs backwards; its output is then [forward, backward].
-        function: `jnn.layers.rnn`, `gru` or `lstm`, or a partial of one.
-        gates: Gates of the cell; the kernels have `gates * hidden_features` columns.
-        biases: Which of the two products have one: "i" for the inputs', "h" for the state's. PyTorch has "ih".
-        dropout_rate: Share of a layer's outputs dropped before the next layer, which members may set by that name; None
-            for no dropout at all.
-        kernel_init: Draws the inputs' kernels.
-        recurrent_kernel_init: Draws the state's kernels.
-        bias_init: Draws the biases; `jnn.initializers.forget_bias()` starts an LSTM remembering.
-        rngs: Streams `params` and `dropout`.
+        in_features: Number of features of the input at each step.
+        hidden_features: Number of units of a layer in one direction.
+        layers: Number of layers, each of which reads the outputs of the one before.
+        bidirectional: Whether each layer also runs backwards; its output is then the concatenation
+            [forward, backward].
+        function: The layer as a pure function: `jnn.layers.rnn`, `gru` or `lstm`, or a partial of
+            one.
+        gates: Number of gates of the cell; the kernels have `gates * hidden_features` columns.
+        biases: Products that have a bias: "i" for that of the inputs, "h" for that of the state,
+            "ih" (as in PyTorch) for both.
+        dropout_rate: Share of a layer's outputs that is dropped before the next layer, which
+            members may set by that name; None for no dropout.
+        kernel_init: Initializer of the kernels of the inputs.
+        recurrent_kernel_init: Initializer of the kernels of the state.
+        bias_init: Initializer of the biases; with `jnn.initializers.forget_bias()` an LSTM starts
+            with open forget gates.
+        rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
-        ValueError: If there is no layer, no hidden unit or no such bias, or the rate is outside 0 to 1.
+        ValueError: If there is no layer, no hidden unit or no such bias, or the rate is outside 0
+            to 1.
     """
 
     def __init__(
@@ -81,63 +102,68 @@ class Recurrent(nnx.Module):
         in_features: int,
         hidden_features: int,
         *,
-        function: Callable,
+        function: RecurrentFunction,
         gates: int,
         biases: str,
         layers: int = 1,
         bidirectional: bool = False,
         dropout_rate: float | None = None,
-        kernel_init: Callable = _LECUN,
-        recurrent_kernel_init: Callable = _ORTHOGONAL,
-        bias_init: Callable = _ZEROS,
+        kernel_init: nnx.Initializer = _LECUN,
+        recurrent_kernel_init: nnx.Initializer = _ORTHOGONAL,
+        bias_init: nnx.Initializer = _ZEROS,
         rngs: nnx.Rngs,
     ):
-        if layers < 1 or hidden_features < 1 or set(biases) - set("ih"):
-            raise ValueError(
-                "wanted at least one layer and one hidden unit and biases among 'i' and 'h', "
-                f"but got {layers}, {hidden_features} and {biases!r}"
-            )
+        _check_sizes(layers, hidden_features, biases)
         self.function = function
-        self.out_features = hidden_features * (2 if bidirectional else 1)
-        inits = Inits(kernel_init, recurrent_kernel_init, bias_init)
-        make = functools.partial(
+        self.out_features = 2 * hidden_features if bidirectional else hidden_features
+        make_cell = functools.partial(
             Cell,
             hidden=hidden_features,
             columns=gates * hidden_features,
             biases=biases,
-            inits=inits,
+            inits=Inits(kernel_init, recurrent_kernel_init, bias_init),
             rngs=rngs,
         )
         sizes = [in_features] + [self.out_features] * (layers - 1)
-        self.cells = nnx.List([make(size) for size in sizes])
-        self.reversed_cells = nnx.List([make(size) for size in sizes]) if bidirectional else None
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.cells = nnx.List([make_cell(size) for size in sizes])
+        if bidirectional:
+            self.reversed_cells = nnx.List([make_cell(size) for size in sizes])
+        else:
+            self.reversed_cells = None
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(
         self, x: jax.Array, carry: Any = None, *, lengths: jax.Array | None = None
     ) -> tuple[Any, jax.Array]:
-        """Runs all layers over the sequence.
+        """Run all layers over the sequence.
 
         Args:
-            x: [*batch, time, in].
-            carry: One for each layer, as an earlier call returned them; pairs for both directions. Zero if None.
-            lengths: [*batch]; row b ends after lengths[b] steps: its carry stays, its outputs beyond are 0.
+            x: Inputs [*batch, time, in].
+            carry: State of each layer, as an earlier call returned it; pairs of states for both
+                directions. None for states of zero.
+            lengths: Number of steps of each row, [*batch]. Row b ends after `lengths[b]` steps: its
+                carry stays from there on and its outputs are 0.
 
         Returns:
             The carries after the last step, and the outputs [*batch, time, hidden or 2 hidden].
+
+        Raises:
+            ValueError: If there is not one carry for each layer.
         """
         carries = [None] * len(self.cells) if carry is None else carry
         if len(carries) != len(self.cells):
             raise ValueError(
-                f"wanted a carry for each of {len(self.cells)} layers, but got {len(carries)}"
+                f"carry must have one state for each of the {len(self.cells)} layers, got "
+                f"{len(carries)}. Pass the carry that an earlier call returned."
             )
         x, _ = promote_dtype((x, self.cells[0].dense_i.kernel[...]))
-        after = []
-        for i, before in enumerate(carries):
-            x = self.dropout(x) if i else x
-            last, x = self._layer(i, x, before, lengths)
-            after.append(last)
-        return tuple(after), x
+        last_carries = []
+        for i, first_carry in enumerate(carries):
+            if i > 0:
+                x = self.dropout(x)
+            last_carry, x = self._layer(i, x, first_carry, lengths)
+            last_carries.append(last_carry)
+        return tuple(last_carries), x
 
     def _layer(
         self, i: int, x: jax.Array, carry: Any, lengths: jax.Array | None
@@ -146,59 +172,177 @@ class Recurrent(nnx.Module):
         if self.reversed_cells is None:
             return self.function(x, forward, carry, lengths=lengths)
         backward = self.reversed_cells[i].params()
-        both = (None, None) if carry is None else tuple(carry)
-        return bidirectional(self.function, x, forward, backward, carry=both, lengths=lengths)
+        carries = (None, None) if carry is None else tuple(carry)
+        return bidirectional(self.function, x, forward, backward, carry=carries, lengths=lengths)
 
 
-RNN = functools.partial(Recurrent, function=rnn, gates=1, biases="i")
-"""`Recurrent` of the simple kind, Elman (1990); parameters as in `nnx.SimpleCell`."""
+def _check_sizes(layers: int, hidden_features: int, biases: str) -> None:
+    if layers < 1:
+        raise ValueError(f"layers must be a positive integer, got {layers}. Set it to 1 or more.")
+    if hidden_features < 1:
+        raise ValueError(
+            f"hidden_features must be a positive integer, got {hidden_features}. Set it to 1 or "
+            "more."
+        )
+    if set(biases) - set("ih"):
+        raise ValueError(f"biases must be '', 'i', 'h' or 'ih', got {biases!r}. Choose one.")
 
-GRU = functools.partial(Recurrent, function=gru, gates=3, biases="i")
-"""`Recurrent` of gated units, Cho et al. (2014), reset after the product; parameters as in `nnx.GRUCell`."""
 
-LSTM = functools.partial(Recurrent, function=lstm, gates=4, biases="h")
-"""`Recurrent` of long short-term memories, Hochreiter et al. (1997); parameters as in `nnx.OptimizedLSTMCell`."""
+class RNN(Recurrent):
+    """Simple recurrent layers: h_t = tanh(x_t W + h_{t-1} U + b), Elman (1990).
+
+    The parameters of each cell are those of `nnx.SimpleCell`.
+
+    Args:
+        in_features: Number of features of the input at each step.
+        hidden_features: Number of units of a layer in one direction.
+        biases: Products that have a bias, see `Recurrent`.
+        function: The layer as a pure function; a partial of `jnn.layers.rnn` may change the
+            activation.
+        rngs: Keys of the streams `params` and `dropout`.
+        **options: Other arguments of `Recurrent`: `layers`, `bidirectional`, `dropout_rate` and the
+            initializers.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        biases: str = "i",
+        function: RecurrentFunction = rnn,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            in_features,
+            hidden_features,
+            function=function,
+            gates=1,
+            biases=biases,
+            rngs=rngs,
+            **options,
+        )
 
 
+class GRU(Recurrent):
+    """Gated recurrent units, Cho et al. (2014), arXiv:1406.1078; equations in `jnn.layers.gru`.
+
+    The reset gate applies after the recurrent product. The parameters of each cell are those of
+    `nnx.GRUCell`.
+
+    Args:
+        in_features: Number of features of the input at each step.
+        hidden_features: Number of units of a layer in one direction.
+        biases: Products that have a bias, see `Recurrent`.
+        function: The layer as a pure function; a partial of `jnn.layers.gru` may change where the
+            reset gate applies.
+        rngs: Keys of the streams `params` and `dropout`.
+        **options: Other arguments of `Recurrent`: `layers`, `bidirectional`, `dropout_rate` and the
+            initializers.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        biases: str = "i",
+        function: RecurrentFunction = gru,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            in_features,
+            hidden_features,
+            function=function,
+            gates=3,
+            biases=biases,
+            rngs=rngs,
+            **options,
+        )
+
+
+class LSTM(Recurrent):
+    """Long short-term memory, Hochreiter and Schmidhuber (1997); equations in `jnn.layers.lstm`.
+
+    The parameters of each cell are those of `nnx.OptimizedLSTMCell`.
+
+    Args:
+        in_features: Number of features of the input at each step.
+        hidden_features: Number of units of a layer in one direction.
+        biases: Products that have a bias, see `Recurrent`.
+        function: The layer as a pure function, `jnn.layers.lstm` or a partial of it.
+        rngs: Keys of the streams `params` and `dropout`.
+        **options: Other arguments of `Recurrent`: `layers`, `bidirectional`, `dropout_rate` and the
+            initializers.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        biases: str = "h",
+        function: RecurrentFunction = lstm,
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(
+            in_features,
+            hidden_features,
+            function=function,
+            gates=4,
+            biases=biases,
+            rngs=rngs,
+            **options,
+        )
+
+
+# Flax's names of the layers for inputs and state, in the order of the gates' columns.
 _GATES = (
     ("ii", "hi"),
     ("if_", "hf"),
     ("ig", "hg"),
     ("io", "ho"),
-)  # Flax's names in the order of the columns
+)
 
 
 def fuse_lstm(cell: dict) -> dict:
-    """The eight layers of `flax.nnx.LSTMCell` as the two of a cell of `LSTM`.
+    """Convert the eight layers of `flax.nnx.LSTMCell` into the two of a cell of `LSTM`.
 
-    >>> cell = {name: {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)} for pair in _GATES for name in pair}
+    >>> layer = {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}
+    >>> cell = {name: layer for names in _GATES for name in names}
     >>> fuse_lstm(cell)["dense_h"]["kernel"].shape
     (2, 12)
     """
 
-    def side(names, leaf):
+    def concatenate(names, leaf):
         return jnp.concatenate([cell[name][leaf] for name in names], axis=-1)
 
     inputs, states = zip(*_GATES, strict=True)
     return {
-        "dense_i": {"kernel": side(inputs, "kernel")},
-        "dense_h": {"kernel": side(states, "kernel"), "bias": side(states, "bias")},
+        "dense_i": {"kernel": concatenate(inputs, "kernel")},
+        "dense_h": {
+            "kernel": concatenate(states, "kernel"),
+            "bias": concatenate(states, "bias"),
+        },
     }
 
 
 def split_lstm(cell: dict) -> dict:
-    """The two layers of a cell of `LSTM` as the eight of `flax.nnx.LSTMCell`; the inverse of `fuse_lstm`.
+    """Convert the two layers of a cell of `LSTM` into the eight of `flax.nnx.LSTMCell`.
+
+    It is the inverse of `fuse_lstm`.
 
     >>> states = {"kernel": jnp.ones((3, 12)), "bias": jnp.ones(12)}
-    >>> split_lstm({"dense_i": {"kernel": jnp.ones((2, 12))}, "dense_h": states})["if_"]["kernel"].shape
+    >>> cell = {"dense_i": {"kernel": jnp.ones((2, 12))}, "dense_h": states}
+    >>> split_lstm(cell)["if_"]["kernel"].shape
     (2, 3)
     """
-    halves = {
-        "dense_i": {leaf: jnp.split(value, 4, axis=-1) for leaf, value in cell["dense_i"].items()},
-        "dense_h": {leaf: jnp.split(value, 4, axis=-1) for leaf, value in cell["dense_h"].items()},
-    }
-    eight = {}
-    for gate, names in enumerate(_GATES):
-        for name, half in zip(names, halves, strict=True):
-            eight[name] = {leaf: values[gate] for leaf, values in halves[half].items()}
-    return eight
+    layers = {}
+    for column, side in enumerate(("dense_i", "dense_h")):
+        parts = {leaf: jnp.split(value, 4, axis=-1) for leaf, value in cell[side].items()}
+        for gate, names in enumerate(_GATES):
+            layers[names[column]] = {leaf: values[gate] for leaf, values in parts.items()}
+    return layers

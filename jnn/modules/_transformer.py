@@ -8,7 +8,7 @@ from flax import nnx
 
 from jnn.layers import KVCache
 from jnn.modules._attention import MultiHeadAttention
-from jnn.modules._dropout import dropout_or_none
+from jnn.modules._dropout import Dropout
 from jnn.modules._linear import Dense
 from jnn.modules._norm import LayerNorm
 
@@ -16,27 +16,32 @@ _LECUN = nnx.initializers.lecun_normal()
 
 
 class TransformerBlock(nnx.Module):
-    """Attention and a two-layer network, each added to what it was given.
+    """Attention and a two-layer network, each added to its input.
 
-    x = x + attention(norm(x)), y = x + W_2 f(W_1 norm(x))    norm_first (Xiong et al. 2020, arXiv:2002.04745)
-    x = norm(x + attention(x)), y = norm(x + W_2 f(W_1 x))    otherwise (Vaswani et al. 2017, arXiv:1706.03762)
+    x = x + attention(norm(x)), y = x + W_2 f(W_1 norm(x))
+        with norm_first (Xiong et al. 2020, arXiv:2002.04745)
+    x = norm(x + attention(x)), y = norm(x + W_2 f(W_1 x))
+        otherwise (Vaswani et al. 2017, arXiv:1706.03762)
 
     Args:
-        features: Of every position.
-        num_heads: Of the attention.
-        hidden: Units of the network, 4 `features` by default.
-        norm_first: Where the normalisation stands.
-        norm: Makes the two normalisations: `norm(features, rngs=rngs)`.
-        activation: f.
+        features: Number of features of every position.
+        num_heads: Number of heads of the attention.
+        hidden: Number of hidden units of the network; `4 * features` by default.
+        norm_first: Whether to normalize before attention and network, or after their sums.
+        norm: Function that makes the two normalizations, called `norm(features, rngs=rngs)`.
+        activation: Activation f of the network.
         causal: Whether a position sees only itself and the ones before.
-        num_kv_heads: See `MultiHeadAttention`.
-        rotary_base: See `MultiHeadAttention`.
-        dropout_rate: Share dropped of what is added, which members may set by that name; None for no dropout at all.
-        attention_dropout_rate: Share of the attention's weights dropped, set by the same name; None for none.
+        num_kv_heads: Number of heads of keys and values, see `MultiHeadAttention`.
+        rotary_base: Base of the rotary frequencies, see `MultiHeadAttention`.
+        dropout_rate: Share of each sum's new part that is dropped, which members may set by that
+            name; None for no dropout.
+        attention_dropout_rate: Share of the attention weights that is dropped, which members set
+            by the name `dropout_rate` too; None for no dropout.
         use_bias: Whether the linear maps have a bias.
-        kernel_init: Draws the kernels.
-        residual_init: Draws those two whose products are added; `kernel_init` by default.
-        rngs: Streams `params` and `dropout`.
+        kernel_init: Initializer of the kernels.
+        residual_init: Initializer of the two kernels whose products are added to the input;
+            `kernel_init` by default.
+        rngs: Keys of the streams `params` and `dropout`.
     """
 
     def __init__(
@@ -54,11 +59,12 @@ class TransformerBlock(nnx.Module):
         dropout_rate: float | None = None,
         attention_dropout_rate: float | None = None,
         use_bias: bool = True,
-        kernel_init: Callable = _LECUN,
-        residual_init: Callable | None = None,
+        kernel_init: nnx.Initializer = _LECUN,
+        residual_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        hidden, residual_init = hidden or 4 * features, residual_init or kernel_init
+        hidden = hidden or 4 * features
+        residual_init = residual_init or kernel_init
         self.attention = MultiHeadAttention(
             num_heads,
             features,
@@ -71,29 +77,46 @@ class TransformerBlock(nnx.Module):
             out_kernel_init=residual_init,
             rngs=rngs,
         )
-        self.norm1, self.norm2 = norm(features, rngs=rngs), norm(features, rngs=rngs)
+        self.norm1 = norm(features, rngs=rngs)
+        self.norm2 = norm(features, rngs=rngs)
         self.linear1 = Dense(
             features, hidden, use_bias=use_bias, kernel_init=kernel_init, rngs=rngs
         )
         self.linear2 = Dense(
             hidden, features, use_bias=use_bias, kernel_init=residual_init, rngs=rngs
         )
-        self.norm_first, self.activation = norm_first, activation
-        self.dropout = dropout_or_none(dropout_rate, rngs=rngs)
+        self.norm_first = norm_first
+        self.activation = activation
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
-        """[*batch, time, features] -> the same shape; the mask as in `MultiHeadAttention`."""
-        return self._around(x, lambda h: (self.attention(h, mask=mask), None))[0]
+        """Apply the block: [*batch, time, features] -> the same shape.
+
+        Args:
+            x: Positions [*batch, time, features].
+            mask: True where a position may look, see `MultiHeadAttention`.
+        """
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.norm1(x), mask=mask))
+        else:
+            x = self.norm1(x + self.dropout(self.attention(x, mask=mask)))
+        return self._network(x)
 
     def decode(self, x: jax.Array, cache: KVCache) -> tuple[jax.Array, KVCache]:
-        """The next positions of a sequence whose keys and values are in the cache."""
-        return self._around(x, lambda h: self.attention.decode(h, cache))
+        """Apply the block to the next positions, after those whose keys and values are cached."""
+        if self.norm_first:
+            y, cache = self.attention.decode(self.norm1(x), cache)
+            x = x + self.dropout(y)
+        else:
+            y, cache = self.attention.decode(x, cache)
+            x = self.norm1(x + self.dropout(y))
+        return self._network(x), cache
 
-    def _around(self, x: jax.Array, attend: Callable) -> tuple[jax.Array, Any]:
-        """The block with its attention given as a function, which also returns what it carries."""
-        y, carried = attend(self.norm1(x) if self.norm_first else x)
-        x = x + self.dropout(y)
-        x = x if self.norm_first else self.norm1(x)
-        y = self.linear2(self.activation(self.linear1(self.norm2(x) if self.norm_first else x)))
-        x = x + self.dropout(y)
-        return (x if self.norm_first else self.norm2(x)), carried
+    def _network(self, x: jax.Array) -> jax.Array:
+        """Add the two-layer network."""
+        if self.norm_first:
+            return x + self.dropout(self._two_layers(self.norm2(x)))
+        return self.norm2(x + self.dropout(self._two_layers(x)))
+
+    def _two_layers(self, x: jax.Array) -> jax.Array:
+        return self.linear2(self.activation(self.linear1(x)))
