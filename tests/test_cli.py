@@ -91,18 +91,15 @@ def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
 
 
 def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
-    from jnn.population import _run as training
-
-    original = training._train_part
-
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_train_part", interrupted)
+    original = jnn.Population.advance
+    monkeypatch.setattr(jnn.Population, "advance", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["run", "iris", *QUICK, "--out", "here"])
     assert stop.value.code == 130 and "jnn resume" in capsys.readouterr().err
-    monkeypatch.setattr(training, "_train_part", original)
+    monkeypatch.setattr(jnn.Population, "advance", original)
     main(["resume", "here"])
     assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "result.json").exists()
     note = (tmp_path / "here" / "run.json").read_text()
@@ -151,12 +148,12 @@ WRONG = [
     (["run", "nan.csv", "--target", "y"], "missing"),
     (["run", "text.csv", "--target", "y"], "abc"),
     (["run", "iris", "--epochs", "0"], "epochs"),
-    (["run", "iris", "--seeds", "0"], "seeds"),
+    (["run", "iris", "--seeds", "0"], "--seeds must be at least 1"),
     (["run", "iris", "--folds", "400"], "400 folds"),
-    (["run", "iris", "--batch-size", "1000"], "batch_size=1000"),
-    (["run", "iris", "--grid", "learning_rate=-1"], "never negative"),
+    (["run", "iris", "--batch-size", "1000"], "batch_size must be at most"),
+    (["run", "iris", "--grid", "learning_rate=-1"], "must be at least 0"),
     (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
-    (["run", "iris", "--grid", "speed=1"], "nothing reads"),
+    (["run", "iris", "--grid", "speed=1"], "Nothing reads"),
     (["run", "iris", "--grid"], "--grid must name settings"),
     (["run", "iris", "--grid", "learning_rate=0.1", "learning_rate=0.2"], "'learning_rate' again"),
     (["run", "iris", "--grid", "dropout_rate=1.5"], "at most 1"),
