@@ -15,6 +15,7 @@ from jnn.cli._job import make_job
 from jnn.cli._run import new_folder
 from jnn.cli._setup import cache_folder, configure_jax
 from jnn.data import data_folder
+from jnn.population import Group
 
 QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 
@@ -94,12 +95,12 @@ def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeyp
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    original = jnn.Population.advance
-    monkeypatch.setattr(jnn.Population, "advance", interrupted)
+    original = Group.advance
+    monkeypatch.setattr(Group, "advance", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["run", "iris", *QUICK, "--out", "here"])
     assert stop.value.code == 130 and "jnn resume" in capsys.readouterr().err
-    monkeypatch.setattr(jnn.Population, "advance", original)
+    monkeypatch.setattr(Group, "advance", original)
     main(["resume", "here"])
     assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "result.json").exists()
     note = (tmp_path / "here" / "run.json").read_text()
