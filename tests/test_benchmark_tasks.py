@@ -37,6 +37,8 @@ from benchmarks.peers import flax_layers, im2col_layers, jnn_layers, jnn_steps
 from benchmarks.suites import SUITES
 from benchmarks.suites import step as step_suite
 
+pytestmark = pytest.mark.benchmarks
+
 _CONV = {"x": (2, 6, 5, 3), "params": {"kernel": (3, 3, 3, 4)}, "options": {"strides": 2}}
 _NORM = {"scale": (4,), "bias": (4,)}
 _GRU = {"input_kernel": (3, 6), "recurrent_kernel": (2, 6), "bias": (6,), "recurrent_bias": (6,)}

@@ -18,6 +18,8 @@ from benchmarks.kernel import Round
 from benchmarks.suites import SUITES, core, population
 from benchmarks.workloads import Budget, Product
 
+pytestmark = pytest.mark.benchmarks
+
 _PEERS = Path(measure.__file__).parent / "peers"
 _SKLEARN = Contender("scikit-learn", "sklearn_mlp", members=2, environment=threads(1))
 

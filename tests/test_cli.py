@@ -15,6 +15,7 @@ from jnn.cli._job import make_job
 from jnn.cli._run import new_folder
 from jnn.cli._setup import cache_folder, configure_jax
 from jnn.data import data_folder
+from jnn.population import Group
 
 QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 
@@ -91,18 +92,15 @@ def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
 
 
 def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
-    from jnn.population import _run as training
-
-    original = training._train_part
-
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_train_part", interrupted)
+    original = Group.advance
+    monkeypatch.setattr(Group, "advance", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["run", "iris", *QUICK, "--out", "here"])
     assert stop.value.code == 130 and "jnn resume" in capsys.readouterr().err
-    monkeypatch.setattr(training, "_train_part", original)
+    monkeypatch.setattr(Group, "advance", original)
     main(["resume", "here"])
     assert "accuracy" in capsys.readouterr().out and (tmp_path / "here" / "result.json").exists()
     note = (tmp_path / "here" / "run.json").read_text()
@@ -151,12 +149,12 @@ WRONG = [
     (["run", "nan.csv", "--target", "y"], "missing"),
     (["run", "text.csv", "--target", "y"], "abc"),
     (["run", "iris", "--epochs", "0"], "epochs"),
-    (["run", "iris", "--seeds", "0"], "seeds"),
+    (["run", "iris", "--seeds", "0"], "--seeds must be at least 1"),
     (["run", "iris", "--folds", "400"], "400 folds"),
-    (["run", "iris", "--batch-size", "1000"], "batch_size=1000"),
-    (["run", "iris", "--grid", "learning_rate=-1"], "never negative"),
+    (["run", "iris", "--batch-size", "1000"], "batch_size must be at most"),
+    (["run", "iris", "--grid", "learning_rate=-1"], "must be at least 0"),
     (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
-    (["run", "iris", "--grid", "speed=1"], "nothing reads"),
+    (["run", "iris", "--grid", "speed=1"], "Nothing reads"),
     (["run", "iris", "--grid"], "--grid must name settings"),
     (["run", "iris", "--grid", "learning_rate=0.1", "learning_rate=0.2"], "'learning_rate' again"),
     (["run", "iris", "--grid", "dropout_rate=1.5"], "at most 1"),

@@ -36,6 +36,8 @@ def make_job(command: Run) -> Job:
     Raises:
         ValueError: If an option does not fit the data or the others.
     """
+    if command.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {command.seeds}.")
     settings = _settings_of(command)
     data = _load(command)
     split = holdout(0.2) if command.folds == 1 else folds(command.folds)

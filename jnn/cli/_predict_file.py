@@ -124,9 +124,7 @@ def _make_tables(
         start += len(rows)
 
 
-def _read(
-    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
-) -> Iterator[Any]:
+def _read(path: pathlib.Path, batch: int, separator: str | None, schema: Schema) -> Iterator[Any]:
     """Yield the rows of a file in pieces, as arrays or texts.
 
     An array file is one piece, whose rows stay on disk until they are used.

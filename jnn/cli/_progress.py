@@ -15,7 +15,7 @@ _NEXT_STAGE = {"planned": "compiling", "compiled": "training", "training": "trai
 
 @contextlib.contextmanager
 def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
-    """Show a bar on the console, and yield the function for `jnn.run(..., watch=...)`."""
+    """Show a bar on the console, and yield the function for `jnn.run(..., progress=...)`."""
     stage = TextColumn("{task.description}")
     percentage = TextColumn("{task.percentage:>3.0f} %")
     times = (TimeElapsedColumn(), TimeRemainingColumn())
@@ -23,12 +23,12 @@ def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("preparing", total=1.0)
 
-        def watch(status: Status) -> None:
+        def report(status: Status) -> None:
             if status.stage == "planned":
                 bar.console.print(f"plan: {status.plan}{_advice(status.plan.devices)}")
             bar.update(task, description=_NEXT_STAGE[status.stage], completed=status.done)
 
-        yield watch
+        yield report
 
 
 def _advice(devices: int) -> str:

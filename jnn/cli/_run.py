@@ -86,12 +86,13 @@ def _train(job: Job, folder: pathlib.Path, start: float, record: str = "") -> No
     """
     study, data, members = job
     console = Console()
-    console.print(f"{data!r}")
+    console.print(f"{data!r}", soft_wrap=True)
     network = f"{study.model.name}, {members!r}"
-    console.print(f"{network}, {study.epochs} epochs, batches of {study.batch_size}")
+    budget = f"{study.epochs} epochs, batches of {study.batch_size}"
+    console.print(f"{network}, {budget}", soft_wrap=True)
     with show_progress(console) as move_bar:
 
-        def watch(status: Status) -> None:
+        def report(status: Status) -> None:
             if record and status.stage == "planned":
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "command.json").write_text(record)
@@ -99,11 +100,11 @@ def _train(job: Job, folder: pathlib.Path, start: float, record: str = "") -> No
                 threading.Thread(target=_import_early, daemon=True).start()
             move_bar(status)
 
-        result = run_study(study, data, members, directory=folder, watch=watch)
+        result = run_study(study, data, members, directory=folder, progress=report)
     _print_scores(result, console)
     has_curves = _draw_curves(result, folder)
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
-    console.print(f"{seconds}, total {time.perf_counter() - start:.1f} s")
+    console.print(f"{seconds}, total {time.perf_counter() - start:.1f} s", soft_wrap=True)
     files = ["scores.nc", "members.safetensors", *([_CURVES] if has_curves else [])]
     console.print(f"result: {folder}{os.sep} ({', '.join(files)})", soft_wrap=True)
 

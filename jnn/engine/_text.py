@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
@@ -37,13 +36,16 @@ def text_of(
     def train(member: Member, data: Data) -> Any:
         return program.advance(program.begin(member, data), data, 0, study.epochs)
 
-    shapes = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), (member, data)
-    )
+    shapes = jax.tree.map(_shape_of, (member, data))
     traced = jax.make_jaxpr(train)(*shapes)
     constants = to_host([*_constants(traced)])
     digests = [hashlib.sha256(np.asarray(constant).tobytes()).hexdigest() for constant in constants]
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(digests)
+
+
+def _shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
+    dtype = jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True)  # keys too
+    return jax.ShapeDtypeStruct(leaf.shape, dtype)
 
 
 def _constants(closed: ClosedJaxpr) -> Iterator[Any]:

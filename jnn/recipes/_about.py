@@ -48,25 +48,35 @@ class About:
         Raises:
             ValueError: If the data set has no targets.
         """
-        if data.y is None or data.task == "unsupervised":
-            raise ValueError(
-                f"{data.name} must have targets to be learned, but has none. Give y, or write the "
-                "jnn.Study yourself."
-            )
+        task = _task_of(data.name, data.task)
         shape = tuple(data.x.shape[1:])
-        target = tuple(data.y.shape[1:])
+        target = () if data.y is None else tuple(data.y.shape[1:])
         vocabulary = vocabulary_of(data)
         kind = _kind_of(shape, vocabulary > 0, data.is_series)
-        return cls(data.name, kind, data.task, shape, target, data.outputs, vocabulary)
+        return cls(data.name, kind, task, shape, target, data.outputs, vocabulary)
 
     @classmethod
     def from_schema(cls, schema: Schema) -> "About":
-        """Describe the data of a result, given its schema."""
+        """Describe the data of a result.
+
+        Raises:
+            ValueError: If the data had no targets.
+        """
+        task = _task_of(schema.data, schema.task)
         shape = schema.x.shape
         target = schema.target_shape
-        outputs = schema.classes if schema.task == "classification" else math.prod(target)
+        outputs = schema.classes if task == "classification" else math.prod(target)
         kind = _kind_of(shape, schema.vocabulary > 0, schema.is_windowed)
-        return cls(schema.data, kind, schema.task, shape, target, outputs, schema.vocabulary)
+        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary)
+
+
+def _task_of(name: str, task: str) -> Task:
+    if task == "classification" or task == "regression":
+        return task
+    raise ValueError(
+        f"{name} must have targets to be learned, but has none. Give y, or write the jnn.Study "
+        "yourself."
+    )
 
 
 def _kind_of(shape: tuple[int, ...], has_ids: bool, is_series: bool) -> Kind:
