@@ -64,9 +64,10 @@ class About:
         """Describe the data of a result, given its schema."""
         shape = schema.x.shape
         target = schema.target_shape
-        outputs = schema.classes if schema.task == "classification" else math.prod(target)
+        task: Task = "classification" if schema.task == "classification" else "regression"
+        outputs = schema.classes if task == "classification" else math.prod(target)
         kind = _kind_of(shape, schema.vocabulary > 0, schema.is_windowed)
-        return cls(schema.data, kind, schema.task, shape, target, outputs, schema.vocabulary)
+        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary)
 
 
 def _kind_of(shape: tuple[int, ...], has_ids: bool, is_series: bool) -> Kind:
