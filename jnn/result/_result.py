@@ -407,8 +407,8 @@ class Result:
 def scores_dataset(
     study: Study,
     members: Members,
-    history: Mapping[str, np.ndarray],
-    best_epoch: np.ndarray | None = None,
+    history: Mapping[str, np.ndarray | jax.Array],
+    best_epoch: np.ndarray | jax.Array | None = None,
 ) -> "xarray.Dataset":
     """Return the scores of every member and epoch with the axes of the members.
 

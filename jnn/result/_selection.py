@@ -160,33 +160,33 @@ def _by_other_folds(
     return method, np.argmax(levels, axis=1)
 
 
-def _find(groups: Sequence[tuple[Setting, Grid]], argument: str, wanted: Setting) -> Grid:
-    """Return the scores of the one setting that has the wanted values."""
-    if not isinstance(wanted, Mapping):
+def _find(groups: Sequence[tuple[Setting, Grid]], argument: str, values: Setting) -> Grid:
+    """Return the scores of the one setting that has these values."""
+    if not isinstance(values, Mapping):
         raise TypeError(
-            f"{argument} must be a setting, a mapping of names to values, got {wanted!r}. "
+            f"{argument} must be a setting, a mapping of names to values, got {values!r}. "
             "Write e.g. {'learning_rate': 0.1}."
         )
     settings = [dict(setting) for setting, _ in groups]
-    for name, value in wanted.items():
+    for name, value in values.items():
         if name in settings[0]:
             check_value(name, value, np.asarray(settings[0][name]))
-    fitting = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
+    fitting = [(setting, grid) for setting, grid in groups if _fits(setting, values)]
     if not fitting:
         raise ValueError(
-            f"{argument} must be one of the settings {settings}, got {dict(wanted)}, "
+            f"{argument} must be one of the settings {settings}, got {dict(values)}, "
             "which none of them has."
         )
     if len(fitting) > 1:
         raise ValueError(
-            f"{argument} must single out one setting, got {dict(wanted)}, which "
+            f"{argument} must single out one setting, got {dict(values)}, which "
             f"{[dict(s) for s, _ in fitting]} have. Name all their values."
         )
     return fitting[0][1]
 
 
-def _fits(setting: Setting, wanted: Setting) -> bool:
-    return all(name in setting and matches(setting[name], v) for name, v in wanted.items())
+def _fits(setting: Setting, values: Setting) -> bool:
+    return all(name in setting and matches(setting[name], v) for name, v in values.items())
 
 
 def _levels(values: np.ndarray, present: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
