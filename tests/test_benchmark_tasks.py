@@ -145,7 +145,7 @@ def _parameters(peer: str, network: str, sizes: dict):
 
 def _count_parameters(network: str, **arguments) -> int:
     _, start = steps.make_jnn_step(network=network, **arguments)
-    return sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
+    return sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).trained.params))
 
 
 @pytest.mark.parametrize("network", _STEPS)

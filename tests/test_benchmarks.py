@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+import jnn
 from benchmarks import jobs, machine, measure, record, report, rounds, work, workloads
 from benchmarks.case import COPY, MATMUL, Bar, Case, Job, Quality
 from benchmarks.contender import Contender, environment, threads
@@ -296,7 +297,8 @@ def test_the_death_of_a_process_is_told_with_its_last_words():
         process.ask({"do": "play"})
 
 
-def test_jnn_trains_members_that_no_round_has_seen():
+def test_jnn_trains_members_that_no_round_has_seen(monkeypatch):
+    monkeypatch.setattr(jnn, "use_cpu_cores", lambda: None)  # the tests have started JAX
     call = jobs.make_job_call(
         "population.jnn_run", 3, processes=1, workload="digits", epochs=1, batch_size=32
     )
