@@ -24,10 +24,10 @@ def synchronize():
 
 def tensors(x, y):
     """Return rows as tensors; images [n, h, w, c] become [n, c, h, w] stored channels last."""
-    inputs = torch.from_numpy(x).to(DEVICE)
+    inputs = torch.tensor(x, device=DEVICE)  # a copy, since rows may be read-only
     if inputs.ndim == 4:
         inputs = inputs.permute(0, 3, 1, 2)
-    labels = torch.from_numpy(y).to(DEVICE)
+    labels = torch.tensor(y, device=DEVICE)
     return inputs, labels if labels.is_floating_point() else labels.long()
 
 
