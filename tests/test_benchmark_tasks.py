@@ -1,4 +1,4 @@
-"""Tasks, counters, comparisons and the README's figures: how single calls are timed, judged and told."""
+"""The benchmarks: how single calls are timed, judged, counted, compared and shown in documents."""
 
 import dataclasses
 import functools
@@ -14,28 +14,28 @@ import pytest
 
 import jnn
 from benchmarks import (
+    calls,
     compare,
     counters,
-    flops,
-    jax_loops,
-    jax_steps,
+    documents,
+    jax_calls,
     judge,
-    kernel,
-    layer_data,
-    measure_tasks,
+    machine,
+    measure,
     plots,
-    readme,
     record,
     report,
-    runs,
-    step_data,
-)  # fmt: skip
+    work,
+)
 from benchmarks.__main__ import run
-from benchmarks.case import COPY, MATMUL, Bar, Counter, Task
+from benchmarks.case import COPY, MATMUL, Bar, Case, Counter, Quality
 from benchmarks.contender import Contender
-from benchmarks.peers import flax_layers, im2col_layers, jnn_layers, jnn_steps
+from benchmarks.peers import layers_jnn, layers_lax, nets_jnn, steps
+from benchmarks.record import Score
+from benchmarks.rounds import Spread
 from benchmarks.suites import SUITES
-from benchmarks.suites import step as step_suite
+
+pytestmark = pytest.mark.benchmarks
 
 pytestmark = pytest.mark.benchmarks
 
@@ -59,7 +59,8 @@ _LAYERS = {
     "avg_pool": {"x": (2, 4, 6, 3)},
     "embedding": {"x": (2, 3), "params": {"table": (7, 4)}, "vocabulary": 7},
 }
-_IMAGES, _TEXT = {"x": (2, 32, 32, 3), "classes": 10}, {"x": (2, 8), "vocabulary": 11}
+_IMAGES = {"x": (2, 32, 32, 3), "classes": 10}
+_TEXT = {"x": (2, 8), "vocabulary": 11}
 _BLOCKS = {"width": 8, "depth": 1, "heads": 2}
 _STEPS = {
     "mlp": {"sizes": (16, 32, 10), "data": {"x": (16, 16), "classes": 10}},
@@ -71,49 +72,54 @@ _STEPS = {
 }
 
 
-def _score(module, function: str, **arguments) -> float:
-    return module.prepare(getattr(module, function), **{**_LAYERS[function], **arguments}).play(2)
+def _score(module, layer: str, **arguments) -> float:
+    (score,) = module.call(**{"layer": layer, **_LAYERS[layer], **arguments}).play(2)
+    return score
 
 
-def _twice(function, *arguments) -> float:
+def _xla_flops(function, *arguments) -> float:
     """XLA's count of a function and its gradient by the first argument."""
     return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
 
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_all_ways_to_convolve_agree_in_the_score(backward):
-    scores = [
-        _score(m, "conv", backward=backward) for m in (jnn_layers, flax_layers, im2col_layers)
+    conv = {**_LAYERS["conv"], "backward": backward}
+    calls_of_conv = [
+        layers_jnn.call(layer="conv", **conv),
+        layers_jnn.call(layer="conv", members=2, **conv),
+        layers_lax.call(layer="conv", **conv),
+        layers_lax.call(layer="conv", loop=False, **conv),
+        layers_lax.call(layer="im2col", **conv),
     ]
-    scores += [_score(jnn_layers, "conv", backward=backward, members=2)]
-    scores += [_score(flax_layers, "conv", backward=backward, loop=False)]
-    np.testing.assert_allclose(scores, scores[0], rtol=1e-5)
+    scores = [call.play(2) for call in calls_of_conv]
+    np.testing.assert_allclose(scores, [scores[0]] * 5, rtol=1e-5)
 
 
 def test_the_score_of_a_call_sees_where_a_number_stands():
     out = np.arange(6.0)
-    assert layer_data.score(0.0, out) != pytest.approx(layer_data.score(0.0, out[::-1]))
-    assert layer_data.score(3.0, np.zeros(1)) == 3.0
+    assert calls.score(0.0, out) != pytest.approx(calls.score(0.0, out[::-1]))
+    assert calls.score(3.0, np.zeros(1)) == 3.0
 
 
 @pytest.mark.peers
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("function", _LAYERS)
-def test_pytorch_and_flax_compute_the_layers_of_jnn(function, backward):
-    torch_layers = importlib.import_module("benchmarks.peers.torch_layers")
-    modules = (jnn_layers, flax_layers, torch_layers)
-    scores = [_score(module, function, backward=backward) for module in modules]
+@pytest.mark.parametrize("layer", _LAYERS)
+def test_pytorch_and_flax_compute_the_layers_of_jnn(layer, backward):
+    layers_torch = importlib.import_module("benchmarks.peers.layers_torch")
+    modules = (layers_jnn, layers_lax, layers_torch)
+    scores = [_score(module, layer, backward=backward) for module in modules]
     np.testing.assert_allclose(scores, scores[0], rtol=1e-4)
 
 
 @pytest.mark.peers
 @pytest.mark.parametrize("network", _STEPS)
-@pytest.mark.parametrize("peer", ["torch_steps", "linen_steps", "equinox_steps", "keras_steps"])
+@pytest.mark.parametrize("peer", [steps.torch, steps.linen, steps.equinox, steps.keras])
 def test_every_peer_trains_the_networks_of_the_steps(peer, network, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    module = importlib.import_module(f"benchmarks.peers.{peer}")
-    prepared = module.prepare(getattr(module, network), **_STEPS[network])
-    first, last = prepared.play(1), prepared.play(61)  # both end with the first batch
+    call = peer(network=network, **_STEPS[network])
+    first = call.play(1)
+    last = call.play(61)  # both end with the first batch
     assert last < first
 
 
@@ -124,51 +130,43 @@ def test_a_network_of_a_peer_has_as_many_parameters_as_jnns(peer, network, monke
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     sizes = {k: v for k, v in _STEPS[network].items() if k != "data"}
     theirs = sum(math.prod(p.shape) for p in _parameters(peer, network, sizes))
-    theirs -= (
-        4 * sizes["width"] if (peer, network) == ("torch", "lstm") else 0
-    )  # PyTorch's second bias
-    _, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
-    assert theirs == sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
+    if (peer, network) == ("torch", "lstm"):  # PyTorch's second bias
+        theirs -= 4 * sizes["width"]
+    assert theirs == _count_parameters(network, **_STEPS[network])
 
 
 def _parameters(peer: str, network: str, sizes: dict):
-    function = getattr(importlib.import_module(f"benchmarks.peers.{peer}_steps"), network)
+    make = getattr(importlib.import_module(f"benchmarks.peers.nets_{peer}"), network)
     if peer == "equinox":
         import equinox as eqx
 
-        net, _ = eqx.nn.make_with_state(function)(jax.random.key(0), **sizes)
+        net, _ = eqx.nn.make_with_state(make)(jax.random.key(0), **sizes)
         return jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
-    return (
-        function(**sizes).parameters() if peer == "torch" else function(**sizes).trainable_variables
-    )
+    return make(**sizes).parameters() if peer == "torch" else make(**sizes).trainable_variables
 
 
-@pytest.mark.parametrize("network", _STEPS)
-def test_the_step_of_every_network_lowers_for_a_tpu(network):
-    step, start = jnn_steps.make(getattr(jnn_steps, network), **_STEPS[network])
-    batches = map(jnp.asarray, step_data.batches(**_STEPS[network]["data"]))
-    loop = jax.jit(jax_steps.make_loop(step))
-    lowered = loop.trace(jax.eval_shape(start), 3, *batches).lower(lowering_platforms=("tpu",))
-    assert "stablehlo.while" in lowered.as_text()
+def _count_parameters(network: str, **arguments) -> int:
+    _, start = steps.make_jnn_step(network=network, **arguments)
+    return sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).trained.params))
 
 
 @pytest.mark.parametrize("network", _STEPS)
 def test_the_program_of_a_population_lowers_for_a_tpu(network, monkeypatch):
     """With the layers' choices for an accelerator, which ask JAX for its default backend."""
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    step, start = jnn_steps.make(getattr(jnn_steps, network), members=2, **_STEPS[network])
-    batches = map(jnp.asarray, step_data.batches(**_STEPS[network]["data"]))
-    lowered = jax.jit(jax_steps.make_loop(step)).trace(jax.eval_shape(start), 3, *batches)
-    assert "stablehlo.while" in lowered.lower(lowering_platforms=("tpu",)).as_text()
+    step, start = steps.make_jnn_step(network=network, members=2, **_STEPS[network])
+    batches = map(jnp.asarray, calls.batches(**_STEPS[network]["data"]))
+    traced = jax.jit(jax_calls.make_loop(step)).trace(jax.eval_shape(start), 3, *batches)
+    assert "stablehlo.while" in traced.lower(lowering_platforms=("tpu",)).as_text()
 
 
 def test_the_loop_of_steps_trains():
-    prepared = jnn_steps.prepare(
-        jnn_steps.mlp, sizes=(16, 32, 10), data={"x": (32, 16), "classes": 10}, members=2
-    )
-    first, last = prepared.play(1), prepared.play(300)
+    data = {"x": (32, 16), "classes": 10}
+    call = steps.jnn(network="mlp", sizes=(16, 32, 10), data=data, members=2)
+    (first,) = call.play(1)
+    (last,) = call.play(300)
     assert first > 1.5 > 1.0 > last  # guessing among ten classes gives 2.3
-    assert set(prepared.stages) == {"trace", "lower", "compile"}
+    assert set(call.stages) == {"trace", "lower", "compile"}
 
 
 def test_flops_on_paper_are_those_that_xla_counts():
@@ -176,32 +174,35 @@ def test_flops_on_paper_are_those_that_xla_counts():
     convolve = functools.partial(
         jax.lax.conv_general_dilated, window_strides=(2, 2), padding="SAME"
     )
-    counted = _twice(
+    counted = _xla_flops(
         functools.partial(convolve, dimension_numbers=("NHWC", "HWIO", "NHWC")), x, kernel
     )
-    assert flops.conv(x.shape, kernel.shape, 2) == pytest.approx(counted, rel=0.01)
+    assert work.conv(x.shape, kernel.shape, 2) == pytest.approx(counted, rel=0.01)
     q = jax.ShapeDtypeStruct((2, 16, 2, 64), jnp.float32)
     products = lambda q, k, v: jnp.einsum("bhts,bshd->bthd", jnp.einsum("bthd,bshd->bhts", q, k), v)  # noqa: E731
-    assert flops.attention(2, 16, 2, 64) == pytest.approx(_twice(products, q, q, q), rel=0.01)
-    assert flops.attention(2, 16, 2, 64, causal=True) == flops.attention(2, 16, 2, 64) / 2
+    assert work.attention(2, 16, 2, 64) == pytest.approx(_xla_flops(products, q, q, q), rel=0.01)
+    assert work.attention(2, 16, 2, 64, causal=True) == work.attention(2, 16, 2, 64) / 2
 
 
 def test_resnet_20_has_the_operations_that_are_published():
-    """40.5 million multiplications with additions of convolutions and the last layer, as counting tools report."""
-    assert step_suite.resnet_products() / 2 == pytest.approx(40.5e6, rel=0.01)
+    """Counting tools report 40.5 million multiplications with additions."""
+    assert work.resnet20() / 2 == pytest.approx(40.5e6, rel=0.01)
 
 
 def test_a_scaling_series_has_its_slope():
-    tasks = [Task(f"rows = {n}", "mlp", {}, (), size=float(n)) for n in (1, 10, 100)]
-    found = [(t, {"jnn": _sample("jnn", [3 * t.size**0.5])}) for t in tasks]
-    from benchmarks.report_tasks import slopes_of
-
-    assert slopes_of(found) == [("rows, jnn", pytest.approx(0.5), 3)]
+    cases = [Case(f"rows = {n}", (), size=float(n)) for n in (1, 10, 100)]
+    measured = [(case, {}, {"jnn": _timing("jnn", [3 * case.size**0.5])}) for case in cases]
+    assert report.slopes(measured) == [("rows, jnn", pytest.approx(0.5), 3)]
 
 
 _BAR = Bar("never slower than the best peer", ("a", "b"), "jnn", at_least=1.0)
-_TASK = Task(
-    "small", "conv", _CONV, (Contender("jnn", "x"),), (_BAR,), flops=1e6, agree=1e-3, most=2.0
+_CASE = Case(
+    "small",
+    (Contender("jnn", "x.x"),),
+    (_BAR,),
+    arguments=_CONV,
+    flops=1e6,
+    quality=Quality(relative=1e-3, most=2.0),
 )
 _CEILINGS = {"matmul_gflops": 100.0, "copy_gbps": 10.0}
 
@@ -210,67 +211,72 @@ _CEILINGS = {"matmul_gflops": 100.0, "copy_gbps": 10.0}
     ("peer", "score", "holds"),
     [(12.0, 1.0, True), (9.0, 1.0, False), (12.0, 1.1, False), (12.0, 3.0, False)],
 )
-def test_a_bar_of_a_task_holds_by_ratio_and_equal_scores(peer, score, holds):
-    found = {
-        n: _sample(n, [t] * 3, s)
-        for n, t, s in (("jnn", 10.0, 1.0), ("a", 50.0, 1.0), ("b", peer, score))
+def test_a_bar_of_single_calls_holds_by_ratio_and_equal_scores(peer, score, holds):
+    timings = {
+        "jnn": _timing("jnn", [10.0] * 3),
+        "a": _timing("a", [50.0] * 3),
+        "b": _timing("b", [peer] * 3, score),
     }
-    (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
+    (judged,) = judge.judge(_CASE, timings, _CEILINGS)
     assert (judged.fastest, judged.holds) == ("b", holds)
 
 
 def test_the_fastest_peer_is_the_one_with_the_smallest_ratio():
-    """In the rounds where we were slow, b was too: its median is the larger one, its ratio the smaller."""
-    found = {
-        n: _sample(n, t)
-        for n, t in (
-            ("jnn", [10.0, 20.0, 21.0]),
-            ("a", [19.0, 19.0, 31.0]),
-            ("b", [9.0, 20.0, 21.0]),
-        )
+    """b is slow in the rounds where jnn is: its median is larger than a's, its ratio smaller."""
+    timings = {
+        "jnn": _timing("jnn", [10.0, 20.0, 21.0]),
+        "a": _timing("a", [19.0, 19.0, 31.0]),
+        "b": _timing("b", [9.0, 20.0, 21.0]),
     }
-    (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
+    (judged,) = judge.judge(_CASE, timings, _CEILINGS)
     assert judged.fastest == "b" and judged.ratio.median == 1.0
 
 
 def test_a_difference_is_taken_in_microseconds():
     bar = Bar("over", ("jnn",), "raw", at_most=1.0, of="difference")
-    found = {"jnn": _sample("jnn", [12.0, 22.5]), "raw": _sample("raw", [11.5, 22.0])}
-    (judged,) = judge.judge_task(dataclasses.replace(_TASK, bars=(bar,)), found, _CEILINGS)
-    assert judged.ratio == kernel.Spread(0.5, 0.5, 0.5, 2) and judged.holds
+    timings = {"jnn": _timing("jnn", [12.0, 22.5]), "raw": _timing("raw", [11.5, 22.0])}
+    (judged,) = judge.judge(dataclasses.replace(_CASE, bars=(bar,)), timings, _CEILINGS)
+    assert judged.ratio == Spread(0.5, 0.5, 0.5, 2) and judged.holds
 
 
 @pytest.mark.parametrize(("ceiling", "share"), [(MATMUL, 0.5), (COPY, 0.25)])
 def test_a_share_of_a_ceiling_is_a_bar(ceiling, share):
-    task = dataclasses.replace(
-        _TASK, bytes=5e4, bars=(Bar("share", (ceiling,), "jnn", at_least=0.4),)
-    )
-    (judged,) = judge.judge_task(task, {"jnn": _sample("jnn", [20.0, 20.0])}, _CEILINGS)
+    bar = Bar("share", (ceiling,), "jnn", at_least=0.4)
+    case = dataclasses.replace(_CASE, bytes=5e4, bars=(bar,))
+    (judged,) = judge.judge(case, {"jnn": _timing("jnn", [20.0, 20.0])}, _CEILINGS)
     assert judged.ratio.median == pytest.approx(share) and judged.holds is (share > 0.4)
 
 
-def test_a_task_is_measured_and_who_cannot_do_it_is_named(monkeypatch):
-    """From processes to the table: two that can, one whose function is missing, one whose library is."""
-    monkeypatch.setattr(measure_tasks, "ceilings", lambda device: _CEILINGS)
-    able = Contender("im2col", "im2col_layers", 1)
-    unable = dataclasses.replace(able, name="unable", arguments={"options": {"stride": 2}})
-    ghost = Contender("ghost", "ghost", needs="no_such_library")
-    two = Contender("two members", "jnn_layers", 2)
-    task = dataclasses.replace(
-        _TASK, contenders=(able, two, unable, ghost), rounds=2, seconds=0.001, most=None
+def test_single_calls_are_measured_and_who_cannot_make_them_is_named(monkeypatch):
+    """Two that can, one whose arguments are wrong, and one that is not installed."""
+    monkeypatch.setattr(machine, "ceilings", lambda device: _CEILINGS)
+    able = Contender("im2col", "layers_lax.call", arguments={"layer": "im2col"})
+    unable = Contender("unable", "layers_lax.call", arguments={"options": {"stride": 2}})
+    ghost = Contender("ghost", "ghost.ghost", needs="no_such_library")
+    two = Contender("two members", "layers_jnn.call", 2)
+    case = dataclasses.replace(
+        _CASE,
+        contenders=(able, two, unable, ghost),
+        arguments={"layer": "conv", **_CONV},
+        quality=Quality(relative=1e-3),
+        together=True,
+        rounds=2,
+        seconds=0.001,
     )
-    records = record.as_dicts([_RUN, *next(measure_tasks.measure_tasks("r", [task], quick=False))])
-    found = record.samples(records, "r", "small")
-    assert list(found) == ["im2col", "two members"] and len(found["im2col"].steady) == 2
-    assert found["im2col"].score == pytest.approx(found["two members"].score)
-    assert found["im2col"].stages.keys() == {"prepare", "trace", "lower", "compile", "first"}
-    table = report.report(records, [task])
+    records = record.as_dicts([_RUN, *next(measure.measure_cases("r", [case]))])
+    timings = record.timings(records, "r", "small")
+    assert list(timings) == ["im2col", "two members"] and len(timings["im2col"].steady) == 2
+    scores = [timing.score.mean for timing in timings.values()]
+    assert scores[0] == pytest.approx(scores[1])
+    assert timings["im2col"].stages.keys() == {"trace", "lower", "compile"}
+    assert len(timings["im2col"].prepare_seconds) == len(timings["im2col"].first_seconds) == 1
+    table = report.report(records, [case])
     assert "unable: TypeError" in table and "ghost: no_such_library is not installed" in table
 
 
 def test_counts_of_a_program_are_its_instructions():
     text = jax.jit(lambda a, b: jnp.tanh(a @ b))
-    counts = counters._counted(text, jnp.ones((8, 8)), jnp.ones((8, 8)))
+    counts = counters._count_program(text, jnp.ones((8, 8)), jnp.ones((8, 8)))
     assert counts["stablehlo"] == 2 and counts["peak_bytes"] >= 3 * 8 * 8 * 4
     assert 0 < counts["dispatches"] < counts["instructions"]
 
@@ -313,25 +319,29 @@ ENTRY %main (x: f32[2]) -> f32[] {
 
 
 @pytest.mark.parametrize(
-    "task",
-    [t for s in ("step", "gpu") for t in SUITES[s] if isinstance(t, Task)],
-    ids=lambda t: t.name,
+    "case",
+    [case for suite in ("step", "gpu") for case in SUITES[suite] if case.arguments],
+    ids=lambda case: case.name,
 )
-def test_the_bytes_of_a_step_are_those_of_its_parameters(task):
-    shape = {"x": (1, *task.arguments["data"]["x"][1:])}
-    _, start = jnn_steps.make(
-        getattr(jnn_steps, task.function),
-        **{**task.arguments, "data": {**task.arguments["data"], **shape}},
-    )
-    parameters = sum(p.size for p in jax.tree.leaves(jax.eval_shape(start).params))
-    assert task.bytes == flops.traffic(parameters), parameters
+def test_the_bytes_of_a_step_are_those_of_its_parameters(case):
+    data = case.arguments["data"]
+    one_row = {**data, "x": (1, *data["x"][1:])}
+    parameters = _count_parameters(**{**case.arguments, "data": one_row})
+    assert case.bytes == work.traffic(parameters), parameters
 
 
 _CPU = {"model": "some", "cores": 2, "flags": []}
 _RUN = {
-    "kind": "run", "run": "r", "quick": False, "date": "2026-01-01T00:00:00Z", "commit": "0123456789ab", "dirty": False,
-    "precision": "float32", "cpu": _CPU, "versions": {"jax": "0.10", "jaxlib": "0.10"},
-}  # fmt: skip
+    "kind": "run",
+    "run": "r",
+    "quick": False,
+    "date": "2026-01-01T00:00:00Z",
+    "commit": "0123456789ab",
+    "dirty": False,
+    "precision": "float32",
+    "cpu": _CPU,
+    "versions": {"jax": "0.10", "jaxlib": "0.10"},
+}
 
 
 def _counter(**counts: float) -> list[dict]:
@@ -339,11 +349,26 @@ def _counter(**counts: float) -> list[dict]:
 
 
 def _times(*steady: float, run: dict = _RUN) -> list[dict]:
-    return record.as_dicts([run, _sample("jnn", list(steady))])
+    return record.as_dicts([run, _timing("jnn", list(steady))])
 
 
-def _sample(name: str, steady: list[float], score: float = 1.0) -> record.Sample:
-    return record.Sample("r", "small", name, f"{name}_x", {}, 1, 10, {}, [], steady, score)
+def _timing(name: str, steady: list[float], score: float = 1.0) -> record.Timing:
+    return record.Timing(
+        run="r",
+        case="small",
+        contender=name,
+        peer=f"{name}_x",
+        environment={},
+        members=1,
+        calls=10,
+        member_steps=1,
+        prepare_seconds=[],
+        first_seconds=[],
+        stages={},
+        warm_up=[],
+        steady=steady,
+        score=Score(score, score, score, 1),
+    )
 
 
 def test_a_count_that_grows_fails_and_one_that_falls_is_told():
@@ -395,8 +420,10 @@ def test_a_time_counts_as_changed_only_if_factor_and_ranks_agree():
     elsewhere = _times(*range(130, 137), run={**_RUN, "cpu": {**_CPU, "model": "other"}})
     for after in (noisy, slightly):
         assert compare.compare(before, after, fail=1.1).text == "0 changes, 0 failures"
-    skipped = "0 changes, 0 failures\nnot compared: 1 times of another machine or of other work; compared: 0"
-    assert compare.compare(before, elsewhere, fail=1.1).text == skipped
+    assert compare.compare(before, elsewhere, fail=1.1).text == (
+        "0 changes, 0 failures\n"
+        "not compared: 1 times of another machine or of other work; compared: 0"
+    )
 
 
 def test_of_three_rounds_all_must_be_slower_and_that_fails_nothing():
@@ -415,13 +442,13 @@ def test_a_peers_time_fails_nothing():
 
 
 def test_a_suite_without_its_device_says_what_was_not_run(capsys, monkeypatch):
-    monkeypatch.setattr(runs, "has", lambda device: False)
+    monkeypatch.setattr(machine, "has_device", lambda device: False)
     run("inference", device="tpu")
     assert capsys.readouterr().out.startswith("not run, because JAX finds no tpu here: predict MLP")
 
 
 def test_contenders_that_nobody_knows_are_told():
-    with pytest.raises(ValueError, match=r"wanted contenders of .* but came \['Jnn'\]"):
+    with pytest.raises(ValueError, match=r"Contenders must be among .*, got \['Jnn'\]"):
         run("step", contender=("Jnn",))
 
 
@@ -434,63 +461,63 @@ def test_what_is_meant_for_a_gpu_is_not_run_on_a_cpu(capsys):
 
 @pytest.mark.peers
 def test_both_networks_of_the_gpu_suite_are_resnet_18():
-    from benchmarks import torch_models
+    from benchmarks.peers import nets_torch
 
-    params, _ = jnn.as_model(jnn_steps.resnet18()).init(
-        jax.random.key(0), jnp.zeros((1, 32, 32, 3))
-    )
-    theirs = sum(p.numel() for p in torch_models.resnet18().parameters())
+    images = jnp.zeros((1, 32, 32, 3))
+    params, _ = jnn.as_model(nets_jnn.resnet18()).init(jax.random.key(0), images)
+    theirs = sum(p.numel() for p in nets_torch.resnet18().parameters())
     assert sum(a.size for a in jax.tree.leaves(params)) == theirs == 11_173_962
 
 
 def test_a_device_is_set_for_every_contender():
-    task = runs.put_on("gpu", SUITES["step"][0])
-    assert isinstance(task, Task)
-    assert {c.environment["JAX_PLATFORMS"] for c in task.contenders} == {"cuda"}
+    case = measure.put_on("gpu", SUITES["step"][0])
+    assert {c.environment["JAX_PLATFORMS"] for c in case.contenders} == {"cuda"}
 
 
-def test_every_figure_of_the_readme_is_made_from_the_records():
-    text = readme.README.read_text()
-    assert readme.filled(text, readme.committed()) == text, (
-        "run `python -m benchmarks report --readme`"
-    )
-    section = text.split("## What is measured")[1].split("\n## ")[0]
-    written = re.sub(
-        r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)", "", section, flags=re.DOTALL
-    )
-    assert not re.findall(r"\d", written), "a figure outside of the blocks that the script makes"
+def test_every_figure_in_the_documents_is_made_from_the_records():
+    records = documents.committed_records()
+    for path in documents.documents():
+        text = path.read_text()
+        filled = documents.fill(text, records, prefix=documents.link_prefix(path))
+        assert filled == text, "run `python -m benchmarks write`"
+
+
+def test_no_figure_stands_outside_of_the_blocks():
+    """In the section that has the block of the bars, code and links aside."""
+    texts = [path.read_text() for path in documents.documents()]
+    sections = [part for text in texts for part in re.split(r"^#{1,2} ", text, flags=re.MULTILINE)]
+    (section,) = (part for part in sections if "<!-- benchmarks: bars -->" in part)
+    block = r"<!-- benchmarks: .*?<!-- end -->|`[^`]*`|\]\([^)]*\)"
+    assert not re.findall(r"\d", re.sub(block, "", section, flags=re.DOTALL))
 
 
 def test_a_bar_whose_peers_did_not_run_is_no_bar_that_holds():
-    for found in ({}, {"jnn": _sample("jnn", [10.0])}, {"a": _sample("a", [10.0])}):
-        (judged,) = judge.judge_task(_TASK, found, _CEILINGS)
-        assert not judged.holds and not judged.measured
+    for timings in ({}, {"jnn": _timing("jnn", [10.0])}, {"a": _timing("a", [10.0])}):
+        (judged,) = judge.judge(_CASE, timings, _CEILINGS)
+        assert not judged.holds and not judged.is_measured
 
 
 def test_a_block_that_nobody_makes_is_an_error():
-    with pytest.raises(ValueError, match=r"wanted one of the blocks .* but got 'ghost'"):
-        readme.filled("<!-- benchmarks: ghost -->\n<!-- end -->", {})
+    with pytest.raises(ValueError, match=r"Blocks must be one of .*, got 'ghost'"):
+        documents.fill("<!-- benchmarks: ghost -->\n<!-- end -->", {})
 
 
 def test_plots_are_drawn_of_what_was_measured(tmp_path: Path):
     about = {
-        "kind": "task",
+        "kind": "case",
         "run": "r",
         "case": SUITES["layers"][0].name,
         "matmul_gflops": 100.0,
         "copy_gbps": 10.0,
     }
-    layers = record.as_dicts(
-        [_RUN, about, dataclasses.replace(_sample("jnn", [10.0]), case=about["case"])]
-    )
-    step = record.as_dicts([_RUN, {**about, "case": SUITES["step"][0].name}])
-    step += record.as_dicts(
-        [dataclasses.replace(_sample(n, [9.0]), case=SUITES["step"][0].name) for n in ("jnn", "a")]
-    )
+    layer = dataclasses.replace(_timing("jnn", [10.0]), case=about["case"])
+    layers = record.as_dicts([_RUN, about, layer])
+    network = SUITES["step"][0].name
+    times = [dataclasses.replace(_timing(n, [9.0]), case=network) for n in ("jnn", "a")]
+    step = record.as_dicts([_RUN, {**about, "case": network}, *times])
     paths = plots.draw({**dict.fromkeys(SUITES, ()), "layers": layers, "step": step}, tmp_path)
-    assert [p.name for p in paths] == ["roofline.png", "peers.png"] and all(
-        p.stat().st_size > 5000 for p in paths
-    )
+    assert [p.name for p in paths] == ["roofline.png", "peers.png"]
+    assert all(p.stat().st_size > 5000 for p in paths)
 
 
 def test_a_counter_over_its_limit_is_a_miss():
@@ -500,7 +527,7 @@ def test_a_counter_over_its_limit_is_a_miss():
 
 
 def test_stages_are_told_apart():
-    _, stages = jax_loops.staged(jax.jit(jnp.sin), jnp.ones(2))
+    _, stages = jax_calls.compile_in_stages(jax.jit(jnp.sin), jnp.ones(2))
     assert list(stages) == ["trace", "lower", "compile"] and min(stages.values()) > 0
 
 
@@ -508,9 +535,9 @@ def test_stages_are_told_apart():
 def test_pytorchs_cache_of_keys_and_values_changes_no_logit():
     import torch
 
-    from benchmarks import torch_models
+    from benchmarks.peers import nets_torch
 
-    net = torch_models.GPT(vocabulary=11, time=9, width=16, depth=2, heads=2).eval()
+    net = nets_torch.GPT(vocabulary=11, time=9, width=16, depth=2, heads=2).eval()
     ids = torch.randint(0, 11, (3, 9))
     with torch.inference_mode():
         caches = net.start(3)

@@ -85,7 +85,7 @@ def _adam(state, gradients, b1=0.9, b2=0.999, eps=1e-8):
 
 
 def step(*, members=1, data, sizes, named=False):
-    """A step with SGD. `named` gives it a state like that of a library.
+    """Prepare a step with SGD. `named` gives it a state like that of a library.
 
     Such a state has parameters by name, a key for dropout and a count of steps.
     """

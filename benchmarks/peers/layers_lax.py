@@ -26,7 +26,7 @@ def dense(params, x, key):
 
 
 def lstm(params, x, key):
-    """The equations in a scan, the input's product before it."""
+    """Compute the equations in a scan, after one product for all inputs."""
 
     def step(carry, inputs):
         h, c = carry
@@ -41,7 +41,7 @@ def lstm(params, x, key):
 
 
 def gru(params, x, key):
-    """As `lstm`, the reset gate after the recurrent product."""
+    """Compute the equations like `lstm`, with the reset gate after the recurrent product."""
 
     def step(h, inputs):
         products = h @ params["recurrent_kernel"] + params["recurrent_bias"]
@@ -98,7 +98,7 @@ def embedding(params, x, key):
 
 
 def im2col(params, x, key, *, strides=1):
-    """Convolution as one product over copied patches: the usual way around a slow lowering."""
+    """Convolve by one product over copied patches: the usual way around a slow lowering."""
     *window, _, out = params["kernel"].shape
     places = [-(-n // strides) for n in x.shape[1:-1]]
     sides = zip(places, window, x.shape[1:-1], strict=True)

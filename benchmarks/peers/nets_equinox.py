@@ -74,7 +74,7 @@ class lenet(eqx.Module):
 
 
 def resnet(key, *, depth):
-    """The CIFAR network of depth 6 n + 2; images become channels first."""
+    """Return the CIFAR network of depth 6 n + 2; images become channels first."""
     maps = [16] + [16 << stage for stage in range(3) for _ in range((depth - 2) // 6)]
     stem, output, *keys = jax.random.split(key, len(maps) + 1)
     return eqx.nn.Sequential(

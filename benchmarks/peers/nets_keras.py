@@ -27,7 +27,7 @@ def lenet():
 
 
 def resnet(*, depth):
-    """The CIFAR network of depth 6 n + 2."""
+    """Return the CIFAR network of depth 6 n + 2."""
     inputs = keras.Input((32, 32, 3))
     x = ops.relu(_conv_norm(inputs, 16, 1))
     for stage in range(3):
@@ -65,7 +65,7 @@ def lstm(*, vocabulary, width):
 
 
 def gpt(*, vocabulary, time, width, depth, heads):
-    """Embedding with learned positions, causal blocks, a last norm, the table as the last layer."""
+    """Return a GPT: learned positions, causal blocks, a last norm, the table as last layer."""
     inputs = keras.Input((time,), dtype="int32")
     table = layers.ReversibleEmbedding(vocabulary, width, embeddings_initializer=_normal())
     x = _Positions()(table(inputs))
@@ -75,7 +75,7 @@ def gpt(*, vocabulary, time, width, depth, heads):
 
 
 def vit(*, patch, width, depth, heads):
-    """Patches and a class token with learned positions, blocks, dense on the class token."""
+    """Return a ViT: patches, class token, learned positions, blocks, dense."""
     inputs = keras.Input((32, 32, 3))
     x = layers.Reshape((-1, width))(layers.Conv2D(width, patch, patch)(inputs))
     x = _Positions()(_Token()(x))

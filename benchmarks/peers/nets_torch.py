@@ -24,10 +24,10 @@ def synchronize():
 
 def tensors(x, y):
     """Return rows as tensors; images [n, h, w, c] become [n, c, h, w] stored channels last."""
-    inputs = torch.from_numpy(x).to(DEVICE)
+    inputs = torch.tensor(x, device=DEVICE)  # a copy, since rows may be read-only
     if inputs.ndim == 4:
         inputs = inputs.permute(0, 3, 1, 2)
-    labels = torch.from_numpy(y).to(DEVICE)
+    labels = torch.tensor(y, device=DEVICE)
     return inputs, labels if labels.is_floating_point() else labels.long()
 
 
@@ -55,7 +55,7 @@ def accuracy(net, work):
 
 
 def mlp(*, sizes):
-    """Dense layers of the given widths with ReLU between them."""
+    """Return dense layers of the given widths with ReLU between them."""
     layers = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -63,7 +63,7 @@ def mlp(*, sizes):
 
 
 def lenet():
-    """3x3x16 and 3x3x32 convolutions, each with ReLU and 2x2 max-pool, then 64 and 10 units."""
+    """Return the LeNet-like network: two 3x3 convolutions of 16 and 32 maps, 64 and 10 units."""
     layers = [
         *(nn.Conv2d(1, 16, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(16, 32, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2)),
@@ -82,7 +82,7 @@ def _draw_lecun(net):
 
 
 def resnet(*, depth):
-    """The CIFAR network of depth 6 n + 2 with 16, 32 and 64 maps.
+    """Return the CIFAR network of depth 6 n + 2 with 16, 32 and 64 maps.
 
     Its shortcuts take every second pixel and add maps of zeros.
     """
@@ -91,7 +91,7 @@ def resnet(*, depth):
 
 
 def resnet18():
-    """The network of 64 to 512 maps; shortcuts of another shape are projections."""
+    """Return the network of 64 to 512 maps; shortcuts of another shape are projections."""
     return _ResNet([64] + [64 << stage for stage in range(4) for _ in range(2)], _ProjectedBlock)
 
 
@@ -310,7 +310,7 @@ class GRU(nn.Module):
 
 
 def mnist1d_cnn():
-    """Three convolutions of 25 channels with stride 2."""
+    """Return three convolutions of 25 channels with stride 2."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 40)),
         *(nn.Conv1d(1, 25, 5, 2, 1), nn.ReLU()),

@@ -24,20 +24,20 @@ def jnn_step(*, members=1, data, sizes):
     from functools import partial
 
     import jax
-    import jax.numpy as jnp
     import optax
 
     import jnn
-    from benchmarks import jax_calls
+    from benchmarks import calls, jax_calls
 
-    model = jnn.as_model(partial(jnn.models.MLP, sizes[0], tuple(sizes[1:-1]), sizes[-1]))
-    optimizer = optax.sgd(LEARNING_RATE)
-    step = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer)
-    update = jax.jit(step, donate_argnums=0)
-    params, model_state = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, sizes[0])))
-    moments = optimizer.init(params)
-    key = jax.random.PRNGKey(0)
-    state = jnn.State(params, model_state, moments, (), {}, key, jnp.int32(0))
+    study = jnn.Study(
+        partial(jnn.models.MLP, sizes[0], tuple(sizes[1:-1]), sizes[-1]),
+        jnn.losses.softmax_cross_entropy,
+        optax.sgd(LEARNING_RATE),
+    )
+    update = jax.jit(jnn.make_step(study), donate_argnums=0)
+    batches = calls.batches(**data)
+    rows = jnn.Data.from_arrays(batches.x[0], batches.y[0])
+    state = jax.jit(jnn.make_start(study))(jnn.Member(jax.random.key(0), 0, {}), rows)
     return jax_calls.host_loop(lambda state, x, y: update(state, jnn.Batch(x, y)), state, data)
 
 
@@ -120,12 +120,12 @@ def nnx_step(*, members=1, data, sizes):
 
 
 def imports(*, members=1, modules):
-    """A fresh process that imports modules."""
+    """Import modules in a fresh process."""
     return _python(f"import {modules}")
 
 
 def first_job(*, members=1, peer):
-    """A fresh process that trains one member for one epoch."""
+    """Train one member for one epoch in a fresh process."""
     file, function = peer.split(".")
     return _python(_FIRST_JOB.format(file=file, function=function))
 

@@ -33,7 +33,7 @@ def jnn_run(
 
 
 def on_devices(*, members, workload, epochs, batch_size, devices):
-    """Whole runs of a population on the first so many devices, as a single call."""
+    """Prepare whole runs of a population on the first so many devices, as a single call."""
     budget = Budget(members, epochs, batch_size)
     job = jnn_run(WORKLOADS[workload](), budget, devices)
     seed = 0

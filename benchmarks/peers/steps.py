@@ -26,28 +26,33 @@ def make_jnn_step(*, network, data, members=1, precision="float32", **sizes):
     If there are many members, the states have a member axis.
     """
     import jax
-    import jax.numpy as jnp
     import optax
 
     import jnn
     from benchmarks.peers import nets_jnn
 
-    model = jnn.as_model(getattr(nets_jnn, network)(**sizes))
-    optimizer = optax.adam(LEARNING_RATE)
-    inner = jnn.make_step(model, jnn.losses.softmax_cross_entropy, optimizer, precision=precision)
+    study = jnn.Study(
+        getattr(nets_jnn, network)(**sizes),
+        jnn.losses.softmax_cross_entropy,
+        optax.adam(LEARNING_RATE),
+        precision=precision,
+    )
+    inner = jnn.make_step(study)
+    start_one = jnn.make_start(study)
+    batches = calls.batches(**data)
+    rows = jnn.Data.from_arrays(batches.x[0], batches.y[0])
 
     def step(state, x, y):
         return inner(state, jnn.Batch(x, y))
 
-    def start_one(key):
-        params, model_state = model.init(key, jnp.asarray(calls.batches(**data).x[0]))
-        return jnn.State(params, model_state, optimizer.init(params), (), {}, key, jnp.int32(0))
+    def start(key):
+        return start_one(jnn.Member(key, 0, {}), rows)
 
     key = jax.random.key(0)
     if members == 1:
-        return step, lambda: start_one(key)
+        return step, lambda: start(key)
     keys = jax.random.split(key, members)
-    return jax.vmap(step, (0, None, None)), lambda: jax.vmap(start_one)(keys)
+    return jax.vmap(step, (0, None, None)), lambda: jax.vmap(start)(keys)
 
 
 def torch(*, network, data, members=1, compiled=False, precision="float32", **sizes):
