@@ -137,14 +137,15 @@ def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
 
 
 def test_chunks_of_idle_members_are_passed_over():
-    plan, arrays = jnn.Plan(1, 2, 2), resident(PLAIN, IRIS, jnn.seeds(1))
-    columns = _columns(jnn.seeds(4)) | {IDLE: np.array([True, True, False, True])}
-    compiled = compile_population(PLAIN, plan, jax.devices(), columns, arrays)
+    arrays = resident(PATIENT, IRIS, jnn.seeds(1))
+    idle = np.array([[1, 1, 0, 1, 0, 0], [1, 1, 1, 1, 1, 0]], bool).ravel()  # on two devices
+    columns = _columns(jnn.seeds(12)) | {IDLE: idle}
+    compiled = compile_population(PATIENT, PATIENT_PLAN, jax.devices(), columns, arrays)
     columns, arrays = compiled.split(columns), compiled.share(arrays)
     progress = compiled.advance(
         compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2)
     )
-    assert list(progress.state.step > 0) == [False, False, True, True]
+    assert list(progress.state.step > 0) == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1]
 
 
 def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monkeypatch):

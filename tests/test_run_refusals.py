@@ -137,12 +137,12 @@ WRONG = [
     (
         {"model": functools.partial(jnn.models.SuperMLP, 4, 8, 1, 3)},
         {"members": jnn.grid(width_1=[4, 16])},
-        "whole numbers from 1 to 8 for 'width_1' of SuperMLP, but got 16",
+        "of SuperMLP must be a whole number from 1 to 8, got 16",
     ),
     (
         {"model": functools.partial(jnn.models.SuperCNN, 1, (2,), 3, window=3), "inputs": IDENTITY},
         {"members": jnn.grid(window_1=[2]), "data": IMAGES},
-        "from 1 to 3 in steps of 2 for 'window_1' of SuperCNN, but got 2",
+        "of SuperCNN must be a whole number from 1 to 3 in steps of 2, got 2",
     ),
     (
         {"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}},

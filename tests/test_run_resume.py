@@ -1,6 +1,7 @@
 """Runs that are killed go on where they were, and no other run takes their place."""
 
 import functools
+import itertools
 import os
 import pathlib
 import signal
@@ -22,11 +23,26 @@ from jnn.population._run import _text
 from jnn.storage import notes
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
 
+DROPOUT = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2))
+PARTS = jnn.Plan(1, 1, 2)  # two parts of DROPOUT's four members, one after the other
+
+
+@functools.cache
+def undisturbed():
+    """The result of a run that nothing has stopped."""
+    return jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS)
+
 
 def save_always(monkeypatch):
     """Make a run save its state after each epoch."""
     monkeypatch.setattr("jnn.population._run.Keeper", functools.partial(Keeper, every=0.0))
     monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+
+
+def assert_same_bits(result, expected):
+    for name in expected.scores:
+        np.testing.assert_array_equal(result.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, result.trained, expected.trained)
 
 
 def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
@@ -41,19 +57,11 @@ def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, watch=die)
-    got = jnn.run(PATIENT, IRIS, members, directory=tmp_path)
-    for name in expected.scores:
-        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)
+    assert_same_bits(jnn.run(PATIENT, IRIS, members, directory=tmp_path), expected)
 
 
 def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
-    made, members = (
-        study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)),
-        jnn.seeds(4),
-    )
-    plan = jnn.Plan(1, 1, 2)
-    wanted = jnn.run(made, IRIS, members, plan=plan)
+    expected = undisturbed()
     save_always(monkeypatch)
 
     def die(status):
@@ -61,15 +69,58 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(made, IRIS, members, plan=plan, directory=tmp_path, watch=die)
+        jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=tmp_path, watch=die)
     assert any((tmp_path / "unfinished").glob("*.safetensors"))
-    begun = []
-    got = jnn.run(made, IRIS, members, directory=tmp_path, watch=lambda s: begun.append(s))
-    assert begun[0].plan == plan and next(s.done for s in begun if s.stage == "training") > 0.6
-    for name in wanted.scores:
-        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+    statuses = []
+    result = jnn.run(
+        DROPOUT, IRIS, jnn.seeds(4), directory=tmp_path, watch=lambda s: statuses.append(s)
+    )
+    assert statuses[0].plan == PARTS
+    assert next(s.done for s in statuses if s.stage == "training") > 0.6
+    assert_same_bits(result, expected)
     assert not (tmp_path / "unfinished").exists() and (tmp_path / "result.json").exists()
+
+
+def train(folder, is_killed):
+    """Train in a process of its own, which is killed while it saves its state for the 7th time."""
+    save_always(pytest.MonkeyPatch())
+    if is_killed:
+        die_before_the_seventh_file()
+
+    def watch(status):
+        if status.stage == "training":
+            print(status.done)
+
+    jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=folder, watch=watch)
+
+
+def die_before_the_seventh_file():
+    replace, saved = pathlib.Path.replace, itertools.count(1)
+
+    def replace_or_die(path, target):
+        if path.name.endswith(".safetensors.partial") and next(saved) == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    pathlib.Path.replace = replace_or_die
+
+
+def test_a_killed_process_loses_nothing(tmp_path):
+    def run(is_killed):
+        return subprocess.run(
+            [sys.executable, "-c", f"{code}; train({str(tmp_path)!r}, {is_killed})"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    code = f"from {__name__} import train"
+    assert run(is_killed=True).returncode == -signal.SIGKILL
+    assert list((tmp_path / "unfinished").glob("*.safetensors.partial"))
+    assert not (tmp_path / "result.json").exists()
+    again = run(is_killed=False)
+    assert again.returncode == 0 and min(map(float, again.stdout.split())) > 0.8
+    assert_same_bits(jnn.Result.load(tmp_path, DROPOUT), undisturbed())
 
 
 def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
@@ -162,41 +213,3 @@ def test_a_directory_serves_one_run_at_a_time(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(watch=run_beside)
     run()  # nobody is there any more
-
-
-KILLED = """
-import sys, functools, optax, numpy as np, jnn, jnn.population._run as module
-module.Keeper = functools.partial(module.Keeper, every=0.0)
-module._SEGMENT = 0.0
-study = jnn.Study(
-    functools.partial(jnn.models.MLP, 4, (8,), 3),
-    jnn.losses.softmax_cross_entropy,
-    optax.adam(0.01),
-    {"accuracy": jnn.metrics.accuracy},
-    epochs=int(sys.argv[2]),
-    batch_size=16,
-)
-watch = lambda status: print(status.done, flush=True)
-result = jnn.run(study, jnn.data.load("iris"), jnn.seeds(3), directory=sys.argv[1], watch=watch)
-np.save(sys.argv[1] + "/losses.npy", result.scores["train_loss"].values)
-"""
-
-
-def test_a_killed_process_loses_nothing(tmp_path):
-    epochs = "400"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    start = functools.partial(subprocess.Popen, env=environment, stdout=subprocess.PIPE, text=True)
-    killed = start([sys.executable, "-c", KILLED, str(tmp_path / "a"), epochs])
-    for line in killed.stdout:
-        if float(line) > 0.05:
-            break
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    killed.stdout.close()
-    unfinished = list((tmp_path / "a" / "unfinished").glob("*.safetensors"))
-    assert unfinished and not (tmp_path / "a" / "result.json").exists()
-    again, whole = (start([sys.executable, "-c", KILLED, str(tmp_path / d), epochs]) for d in "ab")
-    shares = [float(line) for line in again.communicate()[0].split()]
-    whole.communicate()
-    assert again.returncode == whole.returncode == 0 and min(s for s in shares if s) > 0.05
-    np.testing.assert_array_equal(*(np.load(tmp_path / d / "losses.npy") for d in "ab"))
