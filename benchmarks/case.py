@@ -1,31 +1,35 @@
-"""What a case, a task and a bar are.
+"""What is measured: a case, the bars that its times are held to, and a counter.
 
-A case is a whole job, trained by processes of its own, compilation and accuracy included. A task is one call - a layer,
-a step, a prediction - timed in processes that serve all tasks of a suite.
+A case is one piece of work and the contenders that do it. The work is either a whole training job,
+done in processes of its own and timed with its compilation, or a single call (a layer, a training
+step, a prediction) in processes that serve all cases of a suite.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.contender import Contender
 
-MATMUL, COPY = "the matmul ceiling", "the copy ceiling"
+MATMUL = "the matmul ceiling"
+COPY = "the copy ceiling"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A ratio of times that the project holds itself to: best of `over` / `under`.
+    """A ratio of times that the project holds itself to: the best of `over` divided by `under`.
 
     Attributes:
-        claim: As the table prints it.
-        over: Names of contenders; the fastest of them counts. Or `MATMUL` or `COPY`: the ratio is then the share of
-            that ceiling of the device which `under` reaches.
+        claim: Sentence in the table.
+        over: Names of contenders, of which the fastest counts; or `MATMUL` or `COPY`, for which the
+            ratio is the share of that ceiling of the device which `under` reaches.
         under: Name of one contender.
-        at_least: The ratio wanted, or
-        at_most: its limit.
-        of: "step" compares steady time per member-step, "job" the whole job with its compilation, "cold" the job with
-            imports and preparation too; "difference" takes over - under in microseconds instead of the ratio.
+        at_least: Lower limit of the ratio, or None.
+        at_most: Upper limit of the ratio, or None.
+        of: Time that is compared. "step" is the steady time of one member's step or call, "job" the
+            whole job with its compilation, "cold" the job with imports and preparation too.
+            "difference" is over - under in microseconds instead of a ratio.
     """
 
     claim: str
@@ -36,105 +40,113 @@ class Bar:
     of: Literal["step", "job", "cold", "difference"] = "step"
 
     def holds(self, ratio: float) -> bool:
-        """Whether a measured ratio passes."""
-        return (self.at_least is None or ratio >= self.at_least) and (
-            self.at_most is None or ratio <= self.at_most
-        )
+        """Return whether a measured ratio is within the limits."""
+        is_high_enough = self.at_least is None or ratio >= self.at_least
+        is_low_enough = self.at_most is None or ratio <= self.at_most
+        return is_high_enough and is_low_enough
 
     @property
     def limit(self) -> str:
-        """What is wanted, as the table prints it."""
+        """The limit as tables print it."""
         unit = " us" if self.of == "difference" else ""
-        return (
-            f">= {self.at_least:g}{unit}"
-            if self.at_least is not None
-            else f"<= {self.at_most:g}{unit}"
-        )
+        if self.at_least is not None:
+            return f">= {self.at_least:g}{unit}"
+        return f"<= {self.at_most:g}{unit}"
 
 
 @dataclass(frozen=True)
-class Case:
-    """One workload, the contenders that train it, and what the table checks.
+class Job:
+    """A whole training job.
 
     Attributes:
-        name: On the command line and in the records.
-        title: One sentence for the report.
-        workload: Function of `workloads.py` and of every peer.
-        members: Of the whole job, which is what compilation is weighed against.
-        epochs: Trained by every member of every contender.
-        batch_size: Rows per step.
-        contenders: The first one is the reference that ratios are taken against.
-        bars: Ratios wanted.
-        least_accuracy: Mean test accuracy below which a timing does not count.
-        equal_accuracy: Whether all accuracies have to agree with the reference's within their intervals.
-        rounds: Steady rounds of each contender.
-        most_warm_ups: Rounds after which warming up gives up waiting for two that agree.
-        colds: Fresh processes of each contender whose first job is timed, compilation included.
-        device: The only one that it is meant for; None for any.
+        workload: Name in `workloads.WORKLOADS`: the rows and the network.
+        members: Number of members of the whole job, which the time to compile is weighed against.
+        epochs: Number of epochs that each member trains.
+        batch_size: Number of rows in a step.
+        cold_starts: Number of fresh processes of each contender whose first job is timed.
+        most_warm_ups: Number of rounds after which the warm-up no longer waits for two that agree.
     """
 
-    name: str
-    title: str
     workload: str
     members: int
     epochs: int
     batch_size: int
-    contenders: tuple[Contender, ...]
-    bars: tuple[Bar, ...]
-    least_accuracy: float
-    equal_accuracy: bool = True
-    rounds: int = 7
+    cold_starts: int = 3
     most_warm_ups: int = 8
-    colds: int = 3
-    device: str | None = None
 
 
 @dataclass(frozen=True)
-class Task:
-    """One call of a function of the peers' files, the contenders that make it, and what the table checks.
+class Quality:
+    """What the mean score of a contender must fulfil for its timing to count.
 
     Attributes:
-        name: On the command line and in the records.
-        function: Of every peer's file.
-        arguments: Given to the function's preparation, as JSON; a contender's own are merged in.
-        contenders: The first one is the reference. `Contender.members` are what one call does at once.
-        bars: Ratios wanted.
-        flops: Floating-point operations of one member's call, counted on paper.
+        least: Smallest score that counts, such as a test accuracy.
+        most: Largest score that counts, such as a loss.
+        absolute: Distance from the interval of the first contender's scores that still counts as
+            agreement, or None where agreement is not asked for.
+        relative: The same as a share of the first contender's mean.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    absolute: float | None = None
+    relative: float | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of work, the contenders that do it, and what their times must fulfil.
+
+    Attributes:
+        name: Name on the command line and in the records.
+        contenders: Contenders. The first is the reference that ratios are taken against.
+        bars: Ratios that the project holds itself to.
+        title: Sentence for the report.
+        job: The training job, or None for a single call.
+        arguments: Arguments of the contenders' functions for a single call, written as JSON.
+        flops: Floating-point operations of one member's call, counted on paper. For a job they
+            follow from its network.
         bytes: Least memory traffic of one member's call: what is read and written once.
-        agree: Relative difference to the reference's score up to which a timing counts; None asks for no agreement.
-        most: Score above which a timing does not count.
-        size: The number that a scaling suite takes the slope against.
-        together: Whether all contenders work in one process.
-        rounds: Steady rounds of each contender.
-        seconds: Length of a round that the number of calls is chosen for.
-        device: The only one that it is meant for; None for any.
+        quality: What a score must fulfil for the timing to count.
+        size: The number that the suite `scaling` takes the slope against.
+        together: Whether all contenders work in one process, because processes differ by more than
+            the contenders do.
+        rounds: Number of steady rounds of each contender.
+        seconds: Length of a round, which the number of single calls is chosen for.
+        device: The only device that the case is meant for; None for any.
     """
 
     name: str
-    function: str
-    arguments: Mapping[str, Any]
     contenders: tuple[Contender, ...]
     bars: tuple[Bar, ...] = ()
+    title: str = ""
+    job: Job | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     flops: float = 0.0
     bytes: float = 0.0
-    agree: float | None = None
-    most: float | None = None
+    quality: Quality = Quality()
     size: float | None = None
     together: bool = False
     rounds: int = 7
     seconds: float = 0.03
     device: str | None = None
 
+    @property
+    def matmul_ceiling(self) -> str:
+        """The name under which a record keeps the ceiling of the case's matrix products."""
+        is_narrow = self.arguments.get("precision") == "bfloat16"
+        return "matmul_bfloat16_gflops" if is_narrow else "matmul_gflops"
+
 
 @dataclass(frozen=True)
 class Counter:
-    """A program of which everything is counted that must not grow unseen.
+    """A program whose counts must not grow unnoticed.
 
     Attributes:
-        name: On the command line and in the records.
-        function: Of `counters.py`.
-        arguments: Given to the function.
-        most: For names of counts, the limit.
+        name: Name on the command line and in the records.
+        function: Function in `counters.py`.
+        arguments: Arguments of the function.
+        most: Upper limits, by the names of counts.
     """
 
     name: str
@@ -142,11 +154,10 @@ class Counter:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def device(self) -> str:
+        """The device that counts are taken on."""
+        return "cpu"
 
-Entry = Case | Task | Counter
 
-
-def matmul_ceiling(entry: Case | Task) -> str:
-    """The name under which a record has the ceiling of the entry's products."""
-    is_narrow = isinstance(entry, Task) and entry.arguments.get("precision") == "bfloat16"
-    return "matmul_bfloat16_gflops" if is_narrow else "matmul_gflops"
+Entry = Case | Counter

@@ -1,14 +1,18 @@
-"""Counts that are the same in every run: what is compiled, how long the programs are, what memory they take.
+"""Counts that are the same in every run: programs, instructions, memory.
 
-`python -m benchmarks.counters` answers each line `{"function": ..., "arguments": {...}}` with a line of counts. It
-runs on one CPU device, in a process of its own, without any cache of compiled programs.
+`python -m benchmarks.counters` answers each line `{"function": ..., "arguments": {...}}` with a
+line of counts. It runs on one CPU device, in a process of its own, without a cache of compiled
+programs.
 
-    stablehlo    operations of the program as JAX hands it to the compiler; the same on every machine
-    instructions of the compiled program; as all that follow but the last, decided by compiler and processor
-    dispatches   those of the instructions that start work: of the entry and of loops' bodies, with what a fusion or a
-                 reduction holds counted as one; no parameters, constants and tuples
-    peak_bytes   arguments, results and temporaries, less what they share, by XLA's own analysis
-    compilations programs that were compiled
+    stablehlo     Operations of the program as JAX hands it to the compiler; the same on every
+                  machine.
+    instructions  Instructions of the compiled program. Compiler and processor decide these, as all
+                  that follow but the last.
+    dispatches    Those of the instructions that start work: of the entry and of the bodies of
+                  loops, with what a fusion or a reduction holds counted as one; no parameters,
+                  constants and tuples.
+    peak_bytes    Arguments, results and temporaries, less what they share, by XLA's own analysis.
+    compilations  Programs that were compiled.
 """
 
 import json
@@ -18,58 +22,49 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.case import Counter
-from benchmarks.channel import Channel
 from benchmarks.contender import Contender, environment
-from benchmarks.measure import say
+from benchmarks.process import Process
 from benchmarks.worker import take_output
 
-PORTABLE = (
-    "compilations",
-    "compilations_again",
-    "stablehlo",
-)  # that no compiler and no processor decide
+# Counts that neither the compiler nor the processor decides.
+PORTABLE = ("compilations", "compilations_again", "stablehlo")
 _IDLE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
 
 
 def count(run: str, counters: Sequence[Counter]) -> Iterator[list[Any]]:
-    """The records of all counters."""
-    alone = Contender("counters", "none", environment={"JAX_NUM_CPU_DEVICES": "1"})
-    with Channel("counters", "benchmarks.counters", [], environment(alone)) as channel:
+    """Yield the record of each counter."""
+    contender = Contender("counters", "none", environment={"JAX_NUM_CPU_DEVICES": "1"})
+    with Process("counters", "benchmarks.counters", environment(contender)) as process:
         for counter in counters:
-            say(counter.name)
-            counts = channel.ask(
-                {"function": counter.function, "arguments": dict(counter.arguments), "do": "count"}
+            print(counter.name, file=sys.stderr, flush=True)
+            arguments = dict(counter.arguments)
+            counts = process.ask(
+                {"do": "count", "function": counter.function, "arguments": arguments}
             )
-            limits = dict(counter.most)
-            yield [
-                {
-                    "kind": "counter",
-                    "run": run,
-                    "case": counter.name,
-                    "counts": counts,
-                    "most": limits,
-                }
-            ]
+            about = {"kind": "counter", "run": run, "case": counter.name}
+            yield [{**about, "counts": counts, "most": dict(counter.most)}]
 
 
 def step(*, network: str, data: dict[str, Any], **sizes: Any) -> dict[str, float]:
-    """The training loop of a network of the suite `step`."""
+    """Count the training loop of a network of the suite `step`."""
     import jax
     import jax.numpy as jnp
 
-    from benchmarks import jax_steps, step_data
-    from benchmarks.peers import jnn_steps
+    from benchmarks import calls, jax_calls
+    from benchmarks.peers import steps
 
-    function, start = jnn_steps.make(getattr(jnn_steps, network), data=data, **sizes)
+    function, start = steps.make_jnn_step(network=network, data=data, **sizes)
     state = jax.eval_shape(start)
-    batches = map(jnp.asarray, step_data.batches(**data))
-    return _counted(
-        jax.jit(jax_steps.make_loop(function), donate_argnums=0), state, jnp.int32(1), *batches
-    )
+    batches = map(jnp.asarray, calls.batches(**data))
+    loop = jax.jit(jax_calls.make_loop(function), donate_argnums=0)
+    return _count_program(loop, state, jnp.int32(1), *batches)
 
 
 def block(*, width: int = 16, side: int = 32, batch: int = 32) -> dict[str, float]:
-    """The gradient of a residual block's two convolutions with batch norm, and the memory that it takes with lax."""
+    """Count the gradient of a residual block's two convolutions with batch norm.
+
+    `peak_over_lax` compares its memory with that of the same block by lax's convolutions.
+    """
     import functools
 
     import jax
@@ -80,21 +75,24 @@ def block(*, width: int = 16, side: int = 32, batch: int = 32) -> dict[str, floa
     def loss(params, x, lowering):
         y = x
         for kernel, scale, bias in params:
-            y = layers.batch_norm_train(layers.conv(y, kernel, lowering=lowering), scale, bias)[0]
-            y = jax.nn.relu(y)
+            y = layers.conv(y, kernel, lowering=lowering)
+            y = jax.nn.relu(layers.batch_norm_train(y, scale, bias)[0])
         return jnp.sum((x + y) ** 2)
 
-    x, one = jnp.ones((batch, side, side, width)), jnp.ones(width)
-    params = [(jnp.ones((3, 3, width, width)), one, one)] * 2
-    ours, lax = (
-        _counted(jax.jit(jax.grad(functools.partial(loss, lowering=name), (0, 1))), params, x)
-        for name in ("auto", "lax")
-    )
-    return {**ours, "peak_over_lax": ours["peak_bytes"] / lax["peak_bytes"]}
+    x = jnp.ones((batch, side, side, width))
+    ones = jnp.ones(width)
+    params = [(jnp.ones((3, 3, width, width)), ones, ones)] * 2
+
+    def counts(lowering):
+        gradient = jax.grad(functools.partial(loss, lowering=lowering), (0, 1))
+        return _count_program(jax.jit(gradient), params, x)
+
+    ours = counts("auto")
+    return {**ours, "peak_over_lax": ours["peak_bytes"] / counts("lax")["peak_bytes"]}
 
 
 def study(*, members: int = 4) -> dict[str, float]:
-    """A small study, run twice: the second run compiles nothing."""
+    """Count what a small study compiles, run twice: the second run compiles nothing."""
     from functools import partial
 
     import jax
@@ -102,12 +100,10 @@ def study(*, members: int = 4) -> dict[str, float]:
 
     import jnn
 
-    compiled: list[str] = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: compiled.append(name)
-    )
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
     data = jnn.data.load("digits")
-    made = jnn.Study(
+    study = jnn.Study(
         partial(jnn.models.MLP, 64, (32,), 10),
         jnn.losses.softmax_cross_entropy,
         optax.adam(1e-3),
@@ -115,14 +111,14 @@ def study(*, members: int = 4) -> dict[str, float]:
     )
 
     def compilations() -> int:
-        compiled.clear()
-        jnn.run(made, data, jnn.seeds(members) * jnn.folds(2))
-        return sum(name == "/jax/core/compile/backend_compile_duration" for name in compiled)
+        events.clear()
+        jnn.run(study, data, jnn.seeds(members) * jnn.folds(2))
+        return events.count("/jax/core/compile/backend_compile_duration")
 
     return {"compilations": compilations(), "compilations_again": compilations()}
 
 
-def _counted(function: Any, *arguments: Any) -> dict[str, float]:
+def _count_program(function: Any, *arguments: Any) -> dict[str, float]:
     lowered = function.lower(*arguments)
     compiled = lowered.compile({"xla_backend_optimization_level": 1})
     operations, outside = _operations(compiled.as_text())
@@ -137,21 +133,23 @@ def _counted(function: Any, *arguments: Any) -> dict[str, float]:
 
 
 def _operations(text: str) -> tuple[list[str], list[str]]:
-    """The operations of a compiled program's text: all, and those outside what a fusion or a reduction runs inside."""
+    """Return the operations of a compiled program's text.
+
+    The first list has all of them, the second those outside of what a fusion or a reduction holds.
+    """
     found: list[tuple[str, str]] = []
-    inside: set[str] = set()
+    held: set[str] = set()
     computation = ""
     for line in text.splitlines():
-        if head := re.match(r"(?:ENTRY )?%(\S+) .*{$", line):
+        head = re.match(r"(?:ENTRY )?%(\S+) .*{$", line)
+        operation = re.match(r" +(?:ROOT )?%\S+ = .*? ([a-z][a-z0-9-]*)\(", line)
+        if head:
             computation = head[1]
-        elif operation := re.match(r" +(?:ROOT )?%\S+ = .*? ([a-z][a-z0-9-]*)\(", line):
+        elif operation:
             found.append((computation, operation[1]))
-            inside |= (
-                set(re.findall(r", (?:calls|to_apply)=%([^\s,]+)", line))
-                if operation[1] != "call"
-                else set()
-            )
-    return [name for _, name in found], [name for where, name in found if where not in inside]
+            if operation[1] != "call":
+                held.update(re.findall(r", (?:calls|to_apply)=%([^\s,]+)", line))
+    return [name for _, name in found], [name for where, name in found if where not in held]
 
 
 _FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {
@@ -162,7 +160,7 @@ _FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {
 
 
 def main() -> None:
-    """Serves until told to quit."""
+    """Serve requests until one says quit."""
     reply = take_output()
     for line in sys.stdin:
         request = json.loads(line)

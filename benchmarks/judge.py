@@ -4,18 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.case import COPY, MATMUL, Bar, Case, Task, matmul_ceiling
-from benchmarks.kernel import Spread, paired_difference, paired_ratio, spread
-from benchmarks.record import Sample, Timing
+from benchmarks.case import COPY, MATMUL, Bar, Case
+from benchmarks.record import Timing
+from benchmarks.rounds import Spread, paired_difference, paired_ratio, spread
 
 
 class Judged(NamedTuple):
     """A bar with what was measured.
 
     Attributes:
-        bar: What is wanted.
-        fastest: The contender of `bar.over` that counts, the one with the smallest ratio.
-        ratio: Paired over the rounds; of none where one of the two sides was not measured.
+        bar: The bar.
+        fastest: The contender of `bar.over` that counts, which is the one with the smallest ratio.
+        ratio: Ratio paired over the rounds; of no rounds where one of the sides was not measured.
         counts: Whether the quality of both timings holds.
     """
 
@@ -25,7 +25,7 @@ class Judged(NamedTuple):
     counts: bool
 
     @property
-    def measured(self) -> bool:
+    def is_measured(self) -> bool:
         """Whether both sides were timed."""
         return self.ratio.n > 0
 
@@ -35,69 +35,69 @@ class Judged(NamedTuple):
         return self.counts and self.bar.holds(self.ratio.median)
 
 
-def judge_case(case: Case, found: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
-    """Every bar of a case; one is measured if all its contenders ran."""
-    if not found:
+def judge(case: Case, timings: Mapping[str, Timing], about: Mapping[str, Any]) -> list[Judged]:
+    """Judge every bar of a case.
+
+    A bar is measured if `under` ran and at least one of `over`; of a job, where the best peer has
+    to be among them, all of `over`.
+    """
+    if not timings:
         return list(map(_unmeasured, case.bars))
-    wrong = [*too_low(case, found), *apart(case, found)]
-    floors = _floors(case, about["step_flops"], about["step_bytes"], about)
-    values = {of: _values(of, found, about) | floors for of in {bar.of for bar in case.bars}}
+    wrong = [*out_of_range(case, timings), *disagreeing(case, timings)]
+    floors = _floors(case, about)
+    judged = []
+    for bar in case.bars:
+        values = _values(bar.of, timings, about) | floors
+        over = set(bar.over) & values.keys()
+        if case.job and len(over) < len(bar.over):
+            over = set()
+        if over and bar.under in timings:
+            judged.append(_judge(bar, values, wrong))
+        else:
+            judged.append(_unmeasured(bar))
+    return judged
+
+
+def out_of_range(case: Case, timings: Mapping[str, Timing]) -> list[str]:
+    """Return the contenders whose mean score is too low or too high for their timing to count."""
+    quality = case.quality
     return [
-        _judge(bar, values[bar.of], wrong)
-        if {*bar.over, bar.under} <= values[bar.of].keys()
-        else _unmeasured(bar)
-        for bar in case.bars
+        t.contender for t in timings.values() if not quality.least <= t.score.mean <= quality.most
     ]
 
 
-def judge_task(task: Task, found: Mapping[str, Sample], about: Mapping[str, Any]) -> list[Judged]:
-    """Every bar of a task; one is measured if our contender and at least one peer ran."""
-    if not found:
-        return list(map(_unmeasured, task.bars))
-    wrong = not_counting(task, found)
-    values = {name: sample.steady for name, sample in found.items()} | _floors(
-        task, task.flops, task.bytes, about
-    )
-    return [
-        _judge(bar, values, wrong)
-        if bar.under in found and set(bar.over) & values.keys()
-        else _unmeasured(bar)
-        for bar in task.bars
-    ]
+def disagreeing(case: Case, timings: Mapping[str, Timing]) -> list[str]:
+    """Return the contenders whose score is not that of the first, where all compute the same."""
+    quality = case.quality
+    if quality.absolute is None and quality.relative is None:
+        return []
+    first = next(iter(timings.values())).score
+    within = quality.absolute
+    if within is None:
+        within = quality.relative * abs(first.mean)
+    return [t.contender for t in timings.values() if not t.score.agrees(first, within)]
 
 
-def too_low(case: Case, found: Mapping[str, Timing]) -> list[str]:
-    """Contenders whose mean accuracy is too low for their timing to count."""
-    return [t.contender for t in found.values() if t.accuracy.mean < case.least_accuracy]
+def job_seconds(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> list[float]:
+    """Return the seconds of the whole job with compilation.
+
+    With `cold` they contain imports and preparation too.
+    """
+    member_steps = about["members"] * about["steps"]
+    seconds = timing.job_seconds(member_steps, spread(timing.steady).median)
+    if not cold:
+        return seconds
+    return [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)]
 
 
-def apart(case: Case, found: Mapping[str, Timing]) -> list[str]:
-    """Contenders whose mean accuracy is not that of the first, where all train the same."""
-    first = next(iter(found.values()))
-    return [
-        t.contender
-        for t in found.values()
-        if case.equal_accuracy and not t.accuracy.agrees(first.accuracy)
-    ]
+def cost(case: Case, about: Mapping[str, Any]) -> tuple[float, float]:
+    """Return operations and bytes of one member's step or call.
 
-
-def not_counting(task: Task, found: Mapping[str, Sample]) -> list[str]:
-    """Contenders whose score is too high, or differs from the reference's by more than the task allows."""
-    first = next(iter(found.values())).score
-
-    def is_wrong(sample: Sample) -> bool:
-        apart = task.agree is not None and not abs(sample.score - first) <= task.agree * abs(first)
-        return apart or (task.most is not None and not sample.score <= task.most)
-
-    return [s.contender for s in found.values() if is_wrong(s)]
-
-
-def jobs(timing: Timing, about: Mapping[str, Any], *, cold: bool = False) -> list[float]:
-    """Seconds of the whole job with compilation; `cold`: with imports and preparation."""
-    seconds = timing.job_seconds(about["members"] * about["steps"], spread(timing.steady).median)
-    return (
-        [a + b for a, b in zip(seconds, timing.prepare_seconds, strict=True)] if cold else seconds
-    )
+    Those of a job are in its record, because they depend on its rows.
+    """
+    if case.job:
+        return about["flops"], about["bytes"]
+    return case.flops, case.bytes
 
 
 def _unmeasured(bar: Bar) -> Judged:
@@ -105,28 +105,29 @@ def _unmeasured(bar: Bar) -> Judged:
 
 
 def _judge(bar: Bar, values: Mapping[str, Sequence[float]], wrong: Sequence[str]) -> Judged:
-    under, pair = values[bar.under], paired_difference if bar.of == "difference" else paired_ratio
-    over = {
-        name: (list(values[name]) * len(under))[: len(under)] for name in bar.over if name in values
-    }
-    ratios = {name: pair(each, under) for name, each in over.items()}
+    pair = paired_difference if bar.of == "difference" else paired_ratio
+    under = values[bar.under]
+    ratios = {}
+    for name in bar.over:
+        if name in values:
+            over = (list(values[name]) * len(under))[: len(under)]  # a ceiling is one value
+            ratios[name] = pair(over, under)
     fastest = min(ratios, key=lambda name: ratios[name].median)
     return Judged(bar, fastest, ratios[fastest], not {fastest, bar.under} & set(wrong))
 
 
-def _floors(
-    entry: Case | Task, flops: float, size: float, about: Mapping[str, Any]
-) -> dict[str, list[float]]:
-    """Microseconds that one member's step or call takes at each ceiling of the device."""
+def _floors(case: Case, about: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return the microseconds that one member's step or call takes at each ceiling."""
+    flops, size = cost(case, about)
     return {
-        MATMUL: [flops / about[matmul_ceiling(entry)] / 1e3],
+        MATMUL: [flops / about[case.matmul_ceiling] / 1e3],
         COPY: [size / about["copy_gbps"] / 1e3],
     }
 
 
 def _values(
-    of: str, found: Mapping[str, Timing], about: Mapping[str, Any]
+    of: str, timings: Mapping[str, Timing], about: Mapping[str, Any]
 ) -> dict[str, list[float]]:
-    if of == "step":
-        return {name: t.steady for name, t in found.items()}
-    return {name: jobs(t, about, cold=of == "cold") for name, t in found.items()}
+    if of in ("job", "cold"):
+        return {name: job_seconds(t, about, cold=of == "cold") for name, t in timings.items()}
+    return {name: t.steady for name, t in timings.items()}

@@ -1,31 +1,31 @@
-"""Markdown, and numbers as tables print them."""
+"""Tables in Markdown, and numbers as they print them."""
 
 from collections.abc import Sequence
 
-from benchmarks.kernel import Spread
+from benchmarks.rounds import Spread
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def with_spread(s: Spread) -> str:
-    """Median, quartiles and n."""
+    """Return median, quartiles and n."""
     return f"{number(s.median)} ({number(s.lower)}-{number(s.upper)}; {s.n})"
 
 
 def with_quartiles(s: Spread) -> str:
-    """Median and quartiles, where n stands above the table."""
+    """Return median and quartiles, where n stands above the table."""
     return f"{number(s.median)} ({number(s.lower)}-{number(s.upper)})"
 
 
 def number(value: float) -> str:
-    """Three significant digits, never an exponent for what is large."""
+    """Return three significant digits, without an exponent where the number is large."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def verdict(holds: bool) -> str:
-    """Whether a bar is passed."""
+    """Return whether a bar is passed, as tables print it."""
     return "pass" if holds else "**MISS**"

@@ -1,10 +1,9 @@
-"""A contender's own process for a job: `python -m benchmarks.worker PEER WORKLOAD MEMBERS EPOCHS BATCH_SIZE`.
+"""The worker process of contenders: `python -m benchmarks.worker`.
 
-One JSON object a line. The parent writes `{"do": "round", "seeds": [...]}` or `{"do": "quit"}` to our input; we answer
-on our output, first once when prepared, then once a round. Whatever a library prints goes to standard error instead.
+It reads one JSON object a line and answers each with one: `prepare` a contender's work, `play` some
+calls of it, `forget` it, `quit`. Whatever a library prints goes to standard error.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -12,36 +11,54 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workloads import WORKLOADS, Budget
+from benchmarks.calls import Call
+from benchmarks.jobs import load_peer, make_job_call
 
 
-def main(peer: str, workload: str, budget: Budget) -> None:
-    """Prepares the job, then plays rounds until told to quit."""
+def main() -> None:
+    """Serve requests until one says quit."""
     reply = take_output()
-    started = time.perf_counter()
-    module = importlib.import_module(f"benchmarks.peers.{peer}")
-    job = getattr(module, workload)(WORKLOADS[workload](), budget)
-    reply({"prepare_seconds": time.perf_counter() - started})
+    calls: dict[str, Call] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "quit":
             break
-        reply(play(job, request["seeds"]))
+        try:
+            reply(answer(calls, request))
+        except Exception as error:  # what one contender cannot do must not end the others
+            lines = str(error).strip().splitlines() or [""]
+            reply({"error": f"{type(error).__name__}: {lines[0][:200]}"})
 
 
-def play(job: Callable[[int], list[float]], seeds: list[int]) -> dict[str, Any]:
-    """Runs the job once for each first seed; the clock covers all of them."""
+def answer(calls: dict[str, Call], request: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one request, with the seconds that it took."""
+    key = request["key"]
+    if request["do"] == "forget":
+        calls.pop(key, None)
+        return {}
     started = time.perf_counter()
-    scores = [score for seed in seeds for score in job(seed)]
+    if request["do"] == "prepare":
+        calls[key] = prepare(request)
+        return {"seconds": time.perf_counter() - started, "stages": calls[key].stages}
+    scores = calls[key].play(request["calls"])
     return {"seconds": time.perf_counter() - started, "scores": scores}
 
 
+def prepare(request: dict[str, Any]) -> Call:
+    """Return the contender's work, ready to be timed."""
+    peer = request["peer"]
+    members = request["members"]
+    if request["job"]:
+        return make_job_call(peer, members, request["processes"], **request["job"])
+    return load_peer(peer)(members=members, **request["arguments"])
+
+
 def take_output() -> Callable[[dict[str, Any]], None]:
-    """Keeps the pipe to the parent for us and points standard output at standard error."""
+    """Keep the pipe to the parent for answers and point standard output at standard error."""
     pipe = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return lambda message: print(json.dumps(message), file=pipe)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Budget(*map(int, sys.argv[3:])))
+    main()

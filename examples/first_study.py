@@ -1,8 +1,9 @@
-"""The README's study: 300 trainings of an MLP on scikit-learn's digits as one compiled program.
+"""Train the README's study: 300 MLPs on scikit-learn's digits, as one compiled program.
 
     python examples/first_study.py [--quick] [--figure curves.png] [--table table.txt]
 
-About 10 seconds on two CPU cores. Prints accuracy per setting with 95 % intervals, the best setting, and the time.
+It takes about 10 seconds on two CPU cores, and prints the accuracy of each setting with its 95 %
+interval, the best setting, and the time.
 """
 
 import argparse
@@ -16,14 +17,14 @@ from jnn import plots
 
 
 def main() -> None:
-    """Trains, prints, checks the score."""
+    """Train the study, print its scores, and check them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 seeds x 2 folds instead of 10 x 5")
-    parser.add_argument("--figure", help="file for the learning curves with bands")
-    parser.add_argument("--table", type=Path, help="file for the accuracies")
+    parser.add_argument("--quick", action="store_true", help="train 2 seeds x 2 folds, not 10 x 5")
+    parser.add_argument("--figure", help="file for the learning curves")
+    parser.add_argument("--table", type=Path, help="file for the summary")
     arguments = parser.parse_args()
-    jnn.use_cpu_cores()
 
+    jnn.use_cpu_cores()
     digits = jnn.data.load("digits")
     study = jnn.Study(
         model=partial(jnn.models.MLP, 64, (128,), 10),
@@ -34,20 +35,19 @@ def main() -> None:
         batch_size=32,
     )
     repetitions = jnn.seeds(2) * jnn.folds(2) if arguments.quick else jnn.seeds(10) * jnn.folds(5)
-    members = repetitions * jnn.grid(learning_rate=[1e-4, 1e-3, 1e-2], weight_decay=[0.0, 1e-2])
-    result = jnn.run(study, digits, members)
+    settings = jnn.grid(learning_rate=[1e-4, 1e-3, 1e-2], weight_decay=[0.0, 1e-2])
+    result = jnn.run(study, digits, repetitions * settings)
+
     print(result.summary())
     print("best:", result.best())
-    print(
-        {name: f"{seconds:.1f} s" for name, seconds in result.timing.items()},
-        result.scores.attrs["plan"],
-    )
+    seconds = {name: f"{value:.1f} s" for name, value in result.timing.items()}
+    print(seconds, result.scores.attrs["plan"])
     if arguments.table:
         arguments.table.write_text(f"{result.summary()}\n")
     if arguments.figure:
         plots.save(plots.learning_curves(result), arguments.figure)
-    score = result.best().interval.mean
-    assert score > 0.96, f"wanted an accuracy above 0.96, but got {score:.3f}"
+    accuracy = result.best().interval.mean
+    assert accuracy > 0.96, f"accuracy must be above 0.96, got {accuracy:.3f}"
 
 
 if __name__ == "__main__":

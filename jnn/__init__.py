@@ -16,6 +16,7 @@ from jnn import models as models
 from jnn import modules as modules
 from jnn import plots as plots
 from jnn import preprocess as preprocess
+from jnn import recipes as recipes
 from jnn import stats as stats
 from jnn.data import Dataset as Dataset
 from jnn.engine import Batch as Batch
@@ -23,6 +24,9 @@ from jnn.engine import Data as Data
 from jnn.engine import Member as Member
 from jnn.engine import Rows as Rows
 from jnn.engine import State as State
+from jnn.engine import Trained as Trained
+from jnn.engine import Trainer as Trainer
+from jnn.engine import Training as Training
 from jnn.engine import make_epoch as make_epoch
 from jnn.engine import make_evaluate as make_evaluate
 from jnn.engine import make_predict as make_predict
@@ -33,11 +37,14 @@ from jnn.generation import generate as generate
 from jnn.generation import generate_sliding as generate_sliding
 from jnn.model import Hyper as Hyper
 from jnn.model import Model as Model
+from jnn.model import Shared as Shared
 from jnn.model import as_model as as_model
 from jnn.model import as_module as as_module
 from jnn.population import Plan as Plan
+from jnn.population import Population as Population
 from jnn.population import cross_validate as cross_validate
 from jnn.population import run as run
+from jnn.population import start as start
 from jnn.population import use_cpu_cores as use_cpu_cores
 from jnn.result import Result as Result
 from jnn.storage import load as load

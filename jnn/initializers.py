@@ -1,7 +1,8 @@
-"""Initial values: `make(...)` gives `init(key, shape, dtype)`, as in `jax.nn.initializers`.
+"""Initializers: each function returns `init(key, shape, dtype)`, as in `jax.nn.initializers`.
 
-jax's own stand here under their names; below them those that it lacks. Kernels are (*window, in, out), so the fan in of
-a grouped convolution's kernel (*window, in / groups, out) is window * in / groups, what one output value sums over.
+JAX's own initializers have their names here, and the functions below are those that JAX lacks.
+Kernels are (*window, in, out). So the fan-in of the kernel of a grouped convolution, (*window, in
+/ groups, out), is window * in / groups, the number of terms in the sum of one output value.
 """
 
 import math
@@ -63,12 +64,13 @@ __all__ = [
 
 
 def identity(gain: float = 1.0) -> Initializer:
-    """Make a layer start by passing its input on.
+    """Return an initializer for a layer that returns its input.
 
-    kernel[centre of the window, i, j] = gain * (i == j), zero elsewhere
+    kernel[center of the window, i, j] = gain * (i == j), zero elsewhere
 
-    For a matrix this is `gain` times the unit matrix (Le et al. 2015, https://arxiv.org/abs/1504.00941, for recurrent
-    kernels); for a convolution with padding "SAME" and stride 1, the identity map.
+    A matrix is `gain` times the identity matrix (Le et al. 2015,
+    https://arxiv.org/abs/1504.00941, for recurrent kernels). A convolution with padding "SAME"
+    and stride 1 is `gain` times the identity.
 
     Raises:
         ValueError: If the shape has fewer than two axes.
@@ -79,36 +81,33 @@ def identity(gain: float = 1.0) -> Initializer:
     """
 
     def init(key, shape, dtype=jnp.float32):
-        _need_matrix(shape)
-        centre = tuple((size - 1) // 2 for size in shape[:-2])
-        return jnp.zeros(shape, dtype).at[centre].set(gain * jnp.eye(*shape[-2:], dtype=dtype))
+        _check_matrix(shape)
+        center = tuple((size - 1) // 2 for size in shape[:-2])
+        return jnp.zeros(shape, dtype).at[center].set(gain * jnp.eye(*shape[-2:], dtype=dtype))
 
     return init
 
 
 def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
-    """Draw a normal kernel in which every output unit has the same number of weights at zero.
+    """Return an initializer of normal kernels with the same number of zeros for every output unit.
 
-    kernel[:, j] has ceil(sparsity * in) zeros at random places, the rest ~ N(0, stddev^2)
+    kernel[:, j] has ceil(sparsity * in) zeros at random places, and the rest ~ N(0, stddev^2)
     (Martens 2010, https://www.cs.toronto.edu/~jmartens/docs/Deep_HessianFree.pdf, section 5)
 
     Raises:
-        ValueError: If the sparsity is not a share, or if the shape has fewer than two axes.
+        ValueError: If the sparsity is not between 0 and 1, or the shape has fewer than two axes.
 
     >>> (sparse(0.75)(jax.random.key(0), (8, 3)) == 0).sum(axis=0)
     Array([6, 6, 6], dtype=int32)
     """
     if not 0 <= sparsity <= 1:
-        raise ValueError(
-            f"wanted a sparsity between 0 and 1 (the share of zeros), but got {sparsity}"
-        )
+        raise ValueError(f"sparsity must be between 0 and 1, the share of zeros, got {sparsity}.")
 
     def init(key, shape, dtype=jnp.float32):
-        _need_matrix(shape)
+        _check_matrix(shape)
         values_key, places_key = jax.random.split(key)
-        values = (stddev * jax.random.normal(values_key, shape, dtype)).astype(
-            dtype
-        )  # stddev may have a type
+        values = stddev * jax.random.normal(values_key, shape, dtype)
+        values = values.astype(dtype)  # stddev may have another type
         inputs = math.prod(shape[:-1])
         order = jax.random.uniform(places_key, (inputs, shape[-1])).argsort(axis=0).argsort(axis=0)
         return jnp.where(order.reshape(shape) < math.ceil(sparsity * inputs), 0, values)
@@ -117,15 +116,16 @@ def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
 
 
 def per_gate(init: Initializer, gates: int) -> Initializer:
-    """Draw the kernel of each gate on its own and put them side by side.
+    """Return an initializer that draws the kernel of each gate separately.
 
-    kernel = [init(key_1, (in, hidden)), ..., init(key_gates, (in, hidden))]  of shape (in, gates * hidden)
+    kernel = [init(key_1, (in, hidden)), ..., init(key_gates, (in, hidden))]  of shape (in, gates
+    * hidden)
 
-    So the scale of a gate depends on its own fan out, and `per_gate(orthogonal(), 4)` gives an LSTM four orthogonal
-    recurrent kernels, which one wide orthogonal matrix does not contain.
+    So the scale of a gate depends on its own fan-out, and `per_gate(orthogonal(), 4)` gives an
+    LSTM four orthogonal recurrent kernels, which one wide orthogonal matrix does not contain.
 
     Raises:
-        ValueError: If the gates do not divide the last axis.
+        ValueError: If `gates` does not divide the last axis.
 
     >>> per_gate(identity(), 2)(jax.random.key(0), (2, 4))
     Array([[1., 0., 1., 0.],
@@ -135,18 +135,17 @@ def per_gate(init: Initializer, gates: int) -> Initializer:
     def gated(key, shape, dtype=jnp.float32):
         if gates < 1 or shape[-1] % gates:
             raise ValueError(
-                f"wanted a number of gates that divides {shape[-1]} columns, but got {gates}"
+                f"gates must be a divisor of the {shape[-1]} columns of the kernel, got {gates}."
             )
-        one = (*shape[:-1], shape[-1] // gates)
-        return jnp.concatenate(
-            [init(gate_key, one, dtype) for gate_key in jax.random.split(key, gates)], axis=-1
-        )
+        gate_shape = (*shape[:-1], shape[-1] // gates)
+        kernels = [init(gate_key, gate_shape, dtype) for gate_key in jax.random.split(key, gates)]
+        return jnp.concatenate(kernels, axis=-1)
 
     return gated
 
 
 def forget_bias(value: float = 1.0) -> Initializer:
-    """Make an LSTM start by remembering: the bias is `value` at the forget gate and zero at the others.
+    """Return an initializer of an LSTM's bias: `value` at the forget gate, zero at the others.
 
     bias = [0, value, 0, 0]  for the gates i, f, g, o    (Gers et al. 2000; Jozefowicz et al. 2015,
     https://proceedings.mlr.press/v37/jozefowicz15.html)
@@ -161,7 +160,8 @@ def forget_bias(value: float = 1.0) -> Initializer:
     def init(key, shape, dtype=jnp.float32):
         if shape[-1] % 4:
             raise ValueError(
-                f"wanted 4 gates on the last axis, so a multiple of 4, but got the shape {tuple(shape)}"
+                "shape must have a multiple of 4 on its last axis, for the 4 gates of an LSTM, "
+                f"got {tuple(shape)}."
             )
         gate = jnp.array([0, value, 0, 0], dtype)
         return jnp.broadcast_to(jnp.repeat(gate, shape[-1] // 4), shape)
@@ -169,7 +169,7 @@ def forget_bias(value: float = 1.0) -> Initializer:
     return init
 
 
-def _need_matrix(shape) -> None:
-    """Refuse shapes that have no input and output axis."""
+def _check_matrix(shape) -> None:
+    """Raise an error if a shape lacks an input or output axis."""
     if len(shape) < 2:
-        raise ValueError(f"wanted a kernel shape (*window, in, out), but got {tuple(shape)}")
+        raise ValueError(f"shape must be (*window, in, out), got {tuple(shape)}.")

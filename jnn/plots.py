@@ -27,7 +27,7 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         metric: By default the first of the study's metrics.
         most: Settings to draw; those that end best.
     """
-    from matplotlib.figure import Figure
+    figure = _new_figure()
     from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
@@ -45,7 +45,6 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
             curves.setdefault(tuple(row.setting.items()), []).append(
                 (interval.mean, interval.low, interval.high)
             )
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for setting, points in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
         mean, low, high = np.transpose(points)
@@ -83,11 +82,9 @@ def forecast(
         row: The window.
         channel: The channel that is drawn.
     """
-    from matplotlib.figure import Figure
-
+    figure = _new_figure()
     x, y = data.x[np.array([row])], data.y[np.array([row])]
     past, future = x[0, :, channel], y[0, :, channel]
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(
         np.arange(-len(past), len(future)),
@@ -122,3 +119,13 @@ def _best_first(curves: dict, *, higher: bool) -> list:
         return (not np.isfinite(value), -value if higher else value)
 
     return sorted(curves.items(), key=last)
+
+
+def _new_figure() -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "figures need matplotlib. Install it with: pip install 'jnn-jax[plots]'"
+        ) from error
+    return Figure(figsize=(7, 4.2), layout="constrained")

@@ -1,10 +1,12 @@
 """Preprocessing that learns from data, as pure functions on the device.
 
-A `Preprocess` is three functions: `fit(values, weights) -> stats`, `forward(stats, values)`, `inverse(stats, values)`.
-The engine fits inside the compiled program on each member's own training rows (every other row has weight 0), so
-nothing of a validation fold can reach the numbers that a member trains on.
+A `Preprocess` is three functions: `fit(values, weights) -> stats`, `forward(stats, values)`, and
+`inverse(stats, values)`. The engine fits inside the compiled program, on each member's own training
+rows (every other row has weight 0). So nothing of a validation fold can reach the numbers that a
+member trains on.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,85 +14,62 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-Stats = Any  # a pytree of arrays with the shape of one row
+__all__ = [
+    "Affine",
+    "Preprocess",
+    "Stats",
+    "identity",
+    "min_max",
+    "standardize",
+    "standardize_channels",
+]
+
+Stats = Any  # a pytree of arrays, each with the shape of one row
 
 _COLUMNS = 8  # fitted at a time: enough to fill the vector units, few enough to stay in the cache
 
 
-class Preprocess(NamedTuple):
+@dataclasses.dataclass(frozen=True, repr=False)
+class Preprocess:
     """How values are transformed before training and transformed back after it.
 
-    `fit` takes values [rows, ...] and weights [rows]; a row of weight 0 counts as absent.
-    `inverse(stats, forward(stats, values))` gives `values` back. All three work under `jit` and `vmap`. `name` is what
-    records call it.
+    All three functions work under `jit` and `vmap`, and `inverse(stats, forward(stats, values))`
+    returns `values`. A preprocessing can be pickled if its functions can, so these should not be
+    lambdas.
+
+    Attributes:
+        fit: Function `fit(values, weights) -> stats` of values [rows, ...] and weights [rows]. A
+            row of weight 0 counts as absent.
+        forward: Function `forward(stats, values) -> values` that is applied before training.
+        inverse: Function `inverse(stats, values) -> values` that undoes `forward`.
+        name: What `repr` and the records of a run show.
+        doc: Docstring of this preprocessing.
+
+    >>> standardize
+    Preprocess('standardize')
+    >>> standardize.forward(Affine(shift=jnp.array(2.0), scale=jnp.array(4.0)), jnp.array(10.0))
+    Array(2., dtype=float32, weak_type=True)
     """
 
     fit: Callable[[Array, Array], Stats]
     forward: Callable[[Stats, Array], Array]
     inverse: Callable[[Stats, Array], Array]
     name: str = "preprocess"
+    doc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.doc:
+            object.__setattr__(self, "__doc__", self.doc)
+
+    def __repr__(self) -> str:
+        return f"Preprocess({self.name!r})"
 
 
 class Affine(NamedTuple):
-    """The stats of an affine transform, each with the shape of one row."""
+    """The stats of the transform (value - shift) / scale, each with the shape of one row."""
 
     shift: Array
     scale: Array
-
-
-def _mean_and_deviation(column: Array, weights: Array) -> Affine:
-    share = weights / weights.sum()
-    guess = (share * column).sum()
-    centred = column - guess
-    error = (
-        share * centred
-    ).sum()  # what rounding left in the first mean: 1e4 +- 1 needs it in float32
-    low, high = _range(
-        column, weights
-    )  # exact, where a threshold on the variance would depend on the mean
-    span = jnp.where(low == high, 1.0, high - low)
-    variance = (
-        share * ((centred - error) / span) ** 2
-    ).sum()  # squares of 1e-25 or 1e25 would not fit float32
-    return Affine(guess + error, jnp.where(low == high, 1.0, span * jnp.sqrt(variance)))
-
-
-def _low_and_range(column: Array, weights: Array) -> Affine:
-    low, high = _range(column, weights)
-    return Affine(low, jnp.where(low == high, 1.0, high - low))
-
-
-def _range(column: Array, weights: Array) -> tuple[Array, Array]:
-    return jnp.where(weights > 0, column, jnp.inf).min(), jnp.where(
-        weights > 0, column, -jnp.inf
-    ).max()
-
-
-def _make_fit(fit_column: Callable[[Array, Array], Affine]) -> Callable[[Array, Array], Affine]:
-    """Makes `fit(values, weights)` that takes a few columns at a time.
-
-    All at once, `vmap` over members would write the whole table for each of them: 6 to 18 times the memory and 4 to 12
-    times the time (measured on 2 CPU cores: 60 members on digits, 8 members on 20000 x 784).
-    """
-
-    def fit(values: Array, weights: Array) -> Affine:
-        columns = values.reshape(values.shape[0], -1).T.astype(
-            jnp.promote_types(values.dtype, jnp.float32)
-        )
-        weights = weights.astype(columns.dtype)
-        stats = jax.lax.map(
-            lambda column: fit_column(_present(column, weights), weights),
-            columns,
-            batch_size=_COLUMNS,
-        )
-        return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), stats)
-
-    return fit
-
-
-def _present(column: Array, weights: Array) -> Array:
-    """0 in absent rows, which may hold NaN: 0 * NaN is NaN."""
-    return jnp.where(weights > 0, column, 0)
 
 
 def _forward(stats: Affine, values: Array) -> Array:
@@ -101,11 +80,69 @@ def _inverse(stats: Affine, values: Array) -> Array:
     return values * stats.scale + stats.shift
 
 
-def _fit_channels(values: Array, weights: Array) -> Affine:
-    """mean = sum_r w_r m_r, variance = sum_r w_r (v_r + (m_r - mean)^2), m and v those of each row; constants keep 1.
+def _fit_standardize(values: Array, weights: Array) -> Affine:
+    return _fit_columns(_mean_and_deviation, values, weights)
 
-    The rows' own moments are the same for all members, who differ only in their weights: under `vmap` the data are
-    read once.
+
+def _fit_min_max(values: Array, weights: Array) -> Affine:
+    return _fit_columns(_low_and_range, values, weights)
+
+
+def _fit_columns(
+    fit_column: Callable[[Array, Array], Affine], values: Array, weights: Array
+) -> Affine:
+    """Return the stats of each column, a few columns at a time.
+
+    All at once, `vmap` over members would write the whole table for each of them: 6 to 18 times the
+    memory and 4 to 12 times the time (measured on 2 CPU cores: 60 members on digits, 8 members on
+    20000 x 784).
+    """
+    dtype = jnp.promote_types(values.dtype, jnp.float32)
+    columns = values.reshape(values.shape[0], -1).T.astype(dtype)
+    weights = weights.astype(dtype)
+
+    def fit_present(column: Array) -> Affine:
+        # Absent rows may hold NaN, and 0 * NaN is NaN.
+        return fit_column(jnp.where(weights > 0, column, 0), weights)
+
+    stats = jax.lax.map(fit_present, columns, batch_size=_COLUMNS)
+    return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), stats)
+
+
+def _mean_and_deviation(column: Array, weights: Array) -> Affine:
+    share = weights / weights.sum()
+    guess = (share * column).sum()
+    centered = column - guess
+    # What rounding left in the first mean; values of 1e4 +- 1 need it in float32.
+    error = (share * centered).sum()
+    # A range of 0 is exact, where a threshold on the variance would depend on the mean.
+    low, high = _range(column, weights)
+    is_constant = low == high
+    # Scaled by the range, because the squares of 1e-25 or 1e25 would not fit float32.
+    span = jnp.where(is_constant, 1.0, high - low)
+    variance = (share * ((centered - error) / span) ** 2).sum()
+    return Affine(guess + error, jnp.where(is_constant, 1.0, span * jnp.sqrt(variance)))
+
+
+def _low_and_range(column: Array, weights: Array) -> Affine:
+    low, high = _range(column, weights)
+    return Affine(low, jnp.where(low == high, 1.0, high - low))
+
+
+def _range(column: Array, weights: Array) -> tuple[Array, Array]:
+    """Return the lowest and the highest value of the rows of positive weight."""
+    low = jnp.where(weights > 0, column, jnp.inf).min()
+    high = jnp.where(weights > 0, column, -jnp.inf).max()
+    return low, high
+
+
+def _fit_channels(values: Array, weights: Array) -> Affine:
+    """Return the mean and deviation of each channel, from the moments of each row.
+
+    mean = sum_r w_r m_r,  variance = sum_r w_r (v_r + (m_r - mean)^2),  m and v those of row r
+
+    The moments of the rows are the same for all members, who differ only in their weights: under
+    `vmap` the data are read once.
     """
     space = tuple(range(1, values.ndim - 1))
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
@@ -116,29 +153,80 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     share = (weights / weights.sum())[:, None]
     mean = jnp.where(present, share * means, 0).sum(axis=0)
     spread = jnp.where(present, share * (variances + jnp.square(means - mean)), 0).sum(axis=0)
-    low, high = values.min(axis=space), values.max(axis=space)
-    is_constant = jnp.where(present, low, jnp.inf).min(axis=0) == jnp.where(
-        present, high, -jnp.inf
-    ).max(axis=0)
-    return Affine(mean, jnp.where(is_constant, 1.0, jnp.sqrt(spread)))
+    low = jnp.where(present, values.min(axis=space), jnp.inf).min(axis=0)
+    high = jnp.where(present, values.max(axis=space), -jnp.inf).max(axis=0)
+    return Affine(mean, jnp.where(low == high, 1.0, jnp.sqrt(spread)))
 
 
-standardize = Preprocess(_make_fit(_mean_and_deviation), _forward, _inverse, "standardize")
-"""(value - mean) / deviation per feature; deviation 1 where a feature is constant. As StandardScaler."""
+def _fit_nothing(values: Array, weights: Array) -> tuple[()]:
+    return ()
 
-standardize_channels = Preprocess(_fit_channels, _forward, _inverse, "standardize_channels")
-"""(value - mean) / deviation per channel of rows [*space, channels]; deviation 1 where a channel is constant.
 
-The square of a deviation must fit float32: multiply values of less than 1e-18 or more than 1e18 by a constant before.
-"""
+def _unchanged(stats: tuple[()], values: Array) -> Array:
+    return values
 
-min_max = Preprocess(_make_fit(_low_and_range), _forward, _inverse, "min_max")
-"""(value - low) / (high - low) per feature; range 1 where a feature is constant. As MinMaxScaler."""
+
+standardize = Preprocess(
+    _fit_standardize,
+    _forward,
+    _inverse,
+    "standardize",
+    """Shift and scale each feature to mean 0 and deviation 1, as scikit-learn's StandardScaler.
+
+    (value - mean) / deviation
+
+    A constant feature is divided by 1.
+
+    >>> values = jnp.array([[1.0, 5.0], [3.0, 5.0]])
+    >>> standardize.forward(standardize.fit(values, jnp.ones(2)), values).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """,
+)
+
+standardize_channels = Preprocess(
+    _fit_channels,
+    _forward,
+    _inverse,
+    "standardize_channels",
+    """Shift and scale each channel of rows [*space, channels] to mean 0 and deviation 1.
+
+    (value - mean) / deviation
+
+    A constant channel is divided by 1. The square of a deviation must fit float32: first multiply
+    values below 1e-18 or above 1e18 by a constant.
+
+    >>> images = jnp.array([[[1.0], [2.0]], [[2.0], [3.0]]])  # [rows, space, channels]
+    >>> stats = standardize_channels.fit(images, jnp.ones(2))
+    >>> stats.shift.tolist(), stats.scale.round(3).tolist()
+    ([2.0], [0.7070000171661377])
+    """,
+)
+
+min_max = Preprocess(
+    _fit_min_max,
+    _forward,
+    _inverse,
+    "min_max",
+    """Shift and scale each feature to the range 0 to 1, as scikit-learn's MinMaxScaler.
+
+    (value - low) / (high - low)
+
+    A constant feature is divided by 1.
+
+    >>> values = jnp.array([1.0, 2.0, 5.0])
+    >>> min_max.forward(min_max.fit(values, jnp.ones(3)), values).tolist()
+    [0.0, 0.25, 1.0]
+    """,
+)
 
 identity = Preprocess(
-    lambda values, weights: (),
-    lambda stats, values: values,
-    lambda stats, values: values,
+    _fit_nothing,
+    _unchanged,
+    _unchanged,
     "identity",
+    """Leave values of any type as they are, such as token ids or images already in 0 to 1.
+
+    >>> identity.forward(identity.fit(jnp.arange(2), jnp.ones(2)), jnp.arange(2)).tolist()
+    [0, 1]
+    """,
 )
-"""Values as they are, of any type (token ids, images already in 0..1)."""

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.cli import _main as cli
-from jnn.cli import _recipe as recipe
 from jnn.cli import main
+from jnn.cli._command import Run
+from jnn.cli._job import make_job
+from jnn.cli._run import new_folder
+from jnn.cli._setup import cache_folder, configure_jax
 from jnn.data import data_folder
 
-CONFIGURE = cli._configure_jax  # which the tests do without
 QUICK = ["--seeds", "2", "--folds", "2", "--epochs", "2", "--model", "mlp:8"]
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "jnn.cli._main._configure_jax", lambda: None
-    )  # the tests have set it up already
+    # The tests have configured JAX already.
+    monkeypatch.setattr("jnn.cli._setup.configure_jax", lambda: None)
 
 
 def wrong(arguments, capsys):
@@ -73,7 +73,7 @@ def test_results_get_a_new_folder_each(tmp_path):
 
 def test_runs_of_one_second_get_a_folder_each(monkeypatch):
     monkeypatch.setattr("time.strftime", lambda *_: "now")
-    folders = [cli._new_folder(recipe.Run("iris")) for _ in range(3)]
+    folders = [new_folder(Run("iris")) for _ in range(3)]
     assert [folder.name for folder in folders] == ["iris-now", "iris-now-2", "iris-now-3"]
 
 
@@ -130,9 +130,9 @@ def test_a_home_that_cannot_be_written_takes_the_cache_only(tmp_path, monkeypatc
     monkeypatch.setattr("jnn.population.use_cpu_cores", lambda: None)  # JAX has its devices already
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "home" / "cache"))
-    CONFIGURE()
+    configure_jax()
     main(["info"])
-    assert "cache (cannot be made)" in capsys.readouterr().out
+    assert "cache (cannot be created)" in capsys.readouterr().out
 
 
 def test_a_home_is_not_looked_for_where_the_cache_is_named(tmp_path, monkeypatch):
@@ -140,12 +140,12 @@ def test_a_home_is_not_looked_for_where_the_cache_is_named(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name in ("JNN_DATA", "JAX_COMPILATION_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    assert (data_folder(), cli._cache_folder()) == (tmp_path / "jnn", tmp_path / "jnn" / "compiled")
+    assert (data_folder(), cache_folder()) == (tmp_path / "jnn", tmp_path / "jnn" / "compiled")
 
 
 WRONG = [
-    (["run", "nothing"], "wanted one of the data sets"),
-    (["run", "absent.csv", "--target", "y"], "wanted a CSV file"),
+    (["run", "nothing"], "name must be the name of a known data set"),
+    (["run", "absent.csv", "--target", "y"], "absent.csv does not exist"),
     (["run", "good.csv"], "--target"),
     (["run", "good.csv", "--target", "z"], "z"),
     (["run", "nan.csv", "--target", "y"], "missing"),
@@ -157,20 +157,26 @@ WRONG = [
     (["run", "iris", "--grid", "learning_rate=-1"], "never negative"),
     (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
     (["run", "iris", "--grid", "speed=1"], "nothing reads"),
-    (["run", "iris", "--grid"], "wanted settings after --grid"),
+    (["run", "iris", "--grid"], "--grid must name settings"),
     (["run", "iris", "--grid", "learning_rate=0.1", "learning_rate=0.2"], "'learning_rate' again"),
     (["run", "iris", "--grid", "dropout_rate=1.5"], "at most 1"),
-    (["run", "iris", "--target", "y"], "wanted a CSV file with --target"),
+    (["run", "iris", "--target", "y"], "--target must be left out"),
     (["run", "good.csv", "--target", "y", "--drop", "z"], "z"),
-    (["run", "iris", "--window", "8"], "wanted a CSV file with --window"),
-    (["run", "good.csv", "--target", "y", "--window", "8"], "wanted --horizon with --window"),
-    (["run", "good.csv", "--horizon", "2", "--text", "a"], "a table without --horizon with --text"),
+    (["run", "iris", "--window", "8"], "--window must be left out"),
+    (
+        ["run", "good.csv", "--target", "y", "--window", "8"],
+        "--window must be left out: a window needs --horizon",
+    ),
+    (
+        ["run", "good.csv", "--horizon", "2", "--text", "a"],
+        "--text must be left out: with --horizon",
+    ),
     (
         ["run", "good.csv", "--horizon", "2", "--task", "regression"],
-        "a table without --horizon with --task",
+        "--task must be left out: with --horizon",
     ),
     (["run", "good.csv", "--horizon", "2", "--window", "8", "--drop", "z"], "['z']"),
-    (["run", "iris", "--model", "tree"], "wanted one of the models"),
+    (["run", "iris", "--model", "tree"], "model must be one of"),
     (["run", "iris", "--model", "mlp:x"], "whole numbers"),
     (["run", "iris", "--model", "lenet"], "images"),
     (["resume", "nowhere"], "no command.json"),
@@ -205,14 +211,12 @@ def test_a_column_is_left_out(tmp_path):
     (tmp_path / "t.csv").write_text(
         "day;a;y\n" + "\n".join(f"2024-01-{i + 1:02};{i};{i}.5" for i in range(20))
     )
-    made = recipe.prepare(
-        recipe.Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2)
-    )
+    made = make_job(Run(str(tmp_path / "t.csv"), target="y", drop="day", separator=";", folds=2))
     assert made.data.feature_names == ("a",)
 
 
 def test_a_recipe_says_what_it_makes():
-    made = recipe.prepare(recipe.Run("diabetes", grid=("weight_decay=0,0.1",), folds=1, seeds=2))
+    made = make_job(Run("diabetes", grid=("weight_decay=0,0.1",), folds=1, seeds=2))
     assert made.members.shape == (2, 1, 2) and set(made.study.metrics) == {"rmse", "mae", "r2"}
     assert made.study.targets is jnn.preprocess.standardize
 

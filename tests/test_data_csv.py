@@ -1,4 +1,4 @@
-"""CSV files: what their names say, what is refused in one sentence, and categories that any reader finds again."""
+"""CSV files: their names, what is refused, and categories that any reader finds again."""
 
 import io
 import sys

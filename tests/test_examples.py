@@ -1,5 +1,6 @@
-"""The examples run on a small budget and check their own score; the README's code is what it says."""
+"""The examples reach their scores on a small budget; the code in the documentation runs."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -7,52 +8,67 @@ import sys
 
 import pytest
 
+import jnn
+
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_an_example_reaches_its_score(script, tmp_path):
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(ROOT / "examples" / script), "--quick"],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert "± 95 % interval" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "± 95 % interval" in completed.stdout
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
-def test_the_readmes_study_runs_as_printed(capsys, monkeypatch):
-    import jnn
-
-    (code,) = (b for b in blocks("python") if "jnn.run" in b)
+def test_the_study_of_the_readme_prints_the_settings_that_the_readme_shows(capsys, monkeypatch):
+    (code,) = blocks(README, "python")
     monkeypatch.setattr(jnn, "use_cpu_cores", lambda: 4)  # the tests have started JAX already
+    small = code.replace("jnn.seeds(10) * jnn.folds(5)", "jnn.seeds(2) * jnn.folds(2)")
+    assert small != code
+    exec(small, {})
+    printed = capsys.readouterr().out
+    (shown,) = blocks(README, "text")
+    assert settings_in(printed) == settings_in(shown) != []
+
+
+def settings_in(table):
+    """The learning rates and weight decays of a printed summary."""
+    return re.findall(r"│ +([\d.]+) │ +([\d.]+) │", table)
+
+
+WITH_CODE = [page for page in PAGES[1:] if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=[page.name for page in WITH_CODE])
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch):
+    families = jnn.recipes._families
+    monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
     names: dict = {}
-    exec(code.replace("jnn.seeds(10) * jnn.folds(5)", "jnn.seeds(2) * jnn.folds(2)"), names)
-    told = capsys.readouterr().out
-    printed = next(b for b in blocks("text") if "learning_rate" in b)
-    settings = lambda text: re.findall(r"│ +([\d.]+) │ +([\d.]+) │", text)  # noqa: E731
-    assert settings(told) == settings(printed) != []
-    for snippet in blocks("python")[1:]:  # what comes later goes on with its names
-        exec(snippet, names)
-    assert names["result"].final().sizes == {
-        "seed": 3,
-        "fold": 5,
-        "learning_rate": 1,
-        "weight_decay": 1,
-    }
-    assert names["progress"].history["train_accuracy"].shape == (20,)
+    for code in blocks(page, "python"):
+        exec(code, names)
 
 
-def test_the_readmes_snippets_are_python():
-    assert [compile(code, "README.md", "exec") for code in blocks("python")]
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_a_page_links_only_to_files_that_exist(page):
+    for name in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / name).exists(), name
 
 
-def test_the_readme_names_files_that_are_there():
-    for name in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / name).exists(), name
+def test_the_readme_is_one_page_and_has_the_two_commands():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 130
+    assert re.search(r"pip install -e .*jnn run digits$", text, flags=re.MULTILINE)
+    assert re.search(r"pip install -e .* -m pytest$", text, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Columns of a Hugging Face data set, by a stand-in with the same four properties: the package itself is heavy."""
+"""Columns of a Hugging Face data set, by a stand-in: the package itself is heavy."""
 
 from types import SimpleNamespace
 
@@ -84,6 +84,6 @@ def test_a_wrong_column_or_no_split_is_one_sentence():
         Dataset.from_huggingface(Rows({"text": ["a"], "label": [0]}), "txt", "label")
     with pytest.raises(
         TypeError,
-        match="rows must be one split of a Hugging Face data set, got dict. Choose a split",
+        match=r"rows must be one split of a Hugging Face data set, got dict\. Choose a split",
     ):
         Dataset.from_huggingface({"train": Rows({"text": ["a"], "label": [0]})}, "text", "label")

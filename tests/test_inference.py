@@ -7,21 +7,30 @@ import pathlib
 import tracemalloc
 from types import SimpleNamespace
 
+import chex
 import jax
 import numpy as np
 import pandas
 import pytest
 
 import jnn
-from jnn.cli import _recipe as recipe
-from jnn.cli import main, predict_file, usable
+from jnn.cli import main
+from jnn.cli._command import Run
+from jnn.cli._job import make_job, study_of
+from jnn.cli._predict_file import predict_file, usable
+from jnn.recipes import About
 from jnn.result import Prediction, checked_rows, describe, read_scores
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jnn.cli._main._configure_jax", lambda: None)
+    monkeypatch.setattr("jnn.cli._setup.configure_jax", lambda: None)
+
+
+def study_in(folder, command):
+    """The study of the result in a folder."""
+    return study_of(command, About.from_attributes(read_scores(folder).attrs))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def houses(tmp_path_factory):
         "learning_rate=0.001,0.1",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jnn.cli._main._configure_jax", lambda: None)
+        patch.setattr("jnn.cli._setup.configure_jax", lambda: None)
         main(
             [
                 "run",
@@ -72,12 +81,8 @@ def test_predictions_are_the_best_members_mean_and_spread(houses, tmp_path, caps
     main(["predict", str(folder), "new.csv", "--batch", "3"])
     assert "7 rows by 4 members of learning_rate=0.1" in capsys.readouterr().out
     got = pandas.read_csv("predictions.csv")
-    command = recipe.Run(
-        "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
-    )
-    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs)).select(
-        learning_rate=0.1
-    )
+    command = Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
+    result = jnn.Result.load(folder, study_in(folder, command)).select(learning_rate=0.1)
     x = np.stack([new["size"], new["town"] == "north", new["town"] == "south"], axis=1).astype(
         np.float32
     )
@@ -104,7 +109,7 @@ FLAGS = ["true", "false", "true", "true", "false"] * 8
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_rows_of_training_are_predicted_by_whatever_rows_stand_beside_them(coded, batch, tmp_path):
-    """Alone, the rows 0 and 3 hold words and flags that pandas reads as bools, and codes that it reads as numbers."""
+    """Alone, rows 0 and 3 hold words that pandas reads as bools and codes it reads as numbers."""
     folder, lines = coded
     wanted = predictions(folder, lines, 64)
     for rows in ([0, 3], [0], [1, 0], [3, 20, 2]):
@@ -132,7 +137,7 @@ def coded(tmp_path_factory):
         "mlp:",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jnn.cli._main._configure_jax", lambda: None)
+        patch.setattr("jnn.cli._setup.configure_jax", lambda: None)
         main(["run", str(folder / "coded.csv"), *arguments, "--out", str(folder / "run")])
     return folder / "run", lines
 
@@ -192,14 +197,12 @@ def test_members_that_diverged_are_left_out(houses):
 def test_predictions_that_are_not_finite_are_told(houses, tmp_path):
     folder, frame = houses
     frame[:2].to_csv("new.csv", index=False)
-    command = recipe.Run(
-        "houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",)
-    )
-    result = jnn.Result.load(folder, recipe.study_of(command, read_scores(folder).attrs))
+    command = Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
+    result = jnn.Result.load(folder, study_in(folder, command))
     lost = jax.tree.map(lambda a: np.full_like(a, np.nan), result.trained.params)
     result = dataclasses.replace(result, trained=result.trained._replace(params=lost))
     with pytest.raises(
-        ValueError, match=r"wanted finite predictions, but number 1 of those from new\.csv"
+        ValueError, match=r"predictions must be finite, but number 1 of those for new\.csv"
     ):
         predict_file(result, pathlib.Path("new.csv"), tmp_path / "out.csv")
     assert not list(tmp_path.glob("out*"))
@@ -213,9 +216,9 @@ def test_the_models_are_listed(capsys):
 WRONG = [
     (["nowhere", "new.csv"], "no command.json"),
     (["unfinished", "new.csv"], "no result.json"),
-    (["RUN", "absent.csv"], "none at absent.csv"),
-    (["RUN", "new.parquet"], "a table (.csv, .tsv) or an array"),
-    (["RUN", "empty.csv"], "header line"),
+    (["RUN", "absent.csv"], "absent.csv does not exist"),
+    (["RUN", "new.parquet"], "must be a table (.csv, .tsv) or an array"),
+    (["RUN", "empty.csv"], "header"),
     (["RUN", "header.csv"], "at least one row"),
     (["RUN", "fewer.csv"], "'town'"),
     (["RUN", "other.csv"], "'east'"),
@@ -230,8 +233,8 @@ WRONG = [
     (["RUN", "new.csv", "--batch", "0"], "at least 1 row"),
     (["RUN", "new.csv", "--out", "new.csv"], "a file of its own"),
     (["RUN", "new.csv", "--out", "RUN/result.json"], "a file of its own"),
-    (["RUN", "new.csv", "--out", "nowhere/p.csv"], "a folder that is there"),
-    (["RUN", "cut.npy"], "an array of numbers, but cut.npy has none"),
+    (["RUN", "new.csv", "--out", "nowhere/p.csv"], "an existing folder"),
+    (["RUN", "cut.npy"], "cut.npy must hold an array of numbers"),
 ]
 
 
@@ -306,18 +309,16 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     assert list(tables[0]["prediction"]) == ["good", "bad"]
     for table in tables[1:]:
         pandas.testing.assert_frame_equal(tables[0], table)
-    command = recipe.Run(
+    command = Run(
         "reviews.csv",
         target="opinion",
         text="review",
         model="textcnn:8,8",
         grid=("learning_rate=.03",),
     )
-    result = jnn.Result.load("run", recipe.study_of(command, read_scores("run").attrs))
+    result = jnn.Result.load("run", study_in("run", command))
     np.testing.assert_allclose(result.predict(new).mean[:, 1], tables[0]["p(good)"], rtol=1e-5)
-    np.testing.assert_array_equal(
-        result.predict(new).mean, result.predict(np.array(new, object)).mean
-    )
+    chex.assert_trees_all_equal(result.predict(new), result.predict(np.array(new, object)))
     pandas.DataFrame({"words": new, "year": [1, 2]}).to_csv("other.csv", index=False)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "latin.txt").write_bytes("un caf\xe9".encode("latin-1"))
@@ -326,7 +327,7 @@ def test_texts_of_ones_own_are_read_and_predicted_as_they_are(tmp_path, capsys):
     assert len(pandas.read_csv("lines.csv")) == 3
     wrong = (
         ("other.csv", "texts in a column 'review'"),
-        ("empty.txt", "a text in each"),
+        ("empty.txt", "must have a text in each line"),
         ("latin.txt", "latin.txt"),
     )
     wrong += (("semicolons.csv", "the only column 'review;year'"),)
@@ -377,7 +378,7 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
         assert np.abs(got[name] - frame[name][240:246].to_numpy()).max() < most
     frame[:20].to_csv("short.csv", index=False)
     wrong = (
-        (["short.csv"], "wanted at least 24 steps of 2 channels"),
+        (["short.csv"], "must have at least 24 steps of 2 channels"),
         (["last.csv", "--out", "load.csv"], "of its own"),
     )
     for arguments, words in wrong:
@@ -390,16 +391,17 @@ def test_one_channel_of_a_series_may_be_chosen(tmp_path):
     pandas.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0)[::-1]}).to_csv(
         "two.csv", index=False
     )
-    job = recipe.prepare(recipe.Run("two.csv", target="b", window=8, horizon=2, model="nlinear"))
+    job = make_job(Run("two.csv", target="b", window=8, horizon=2, model="nlinear"))
     assert job.data.feature_names == ("b",) and job.data.x.shape[1:] == (8, 1)
     np.testing.assert_array_equal(job.data.x[np.array([0])][0, :, 0], np.arange(59.0, 51.0, -1))
-    dropped = recipe.prepare(recipe.Run("two.csv", drop="a", window=8, horizon=2, model="nlinear"))
+    dropped = make_job(Run("two.csv", drop="a", window=8, horizon=2, model="nlinear"))
     assert dropped.data.feature_names == ("b",)
-    for target, words in (("c", "wanted columns among"), ("a,b,c", "wanted columns among")):
+    for target, words in (
+        ("c", "must be among the columns"),
+        ("a,b,c", "must be among the columns"),
+    ):
         with pytest.raises(ValueError, match=words):
-            recipe.prepare(
-                recipe.Run("two.csv", target=target, window=8, horizon=2, model="nlinear")
-            )
+            make_job(Run("two.csv", target=target, window=8, horizon=2, model="nlinear"))
 
 
 def test_a_channel_called_step_stays_beside_the_numbers_of_the_steps(tmp_path):

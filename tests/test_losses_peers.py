@@ -58,7 +58,13 @@ TABLE = [
     ("huber", partial(losses.huber, delta=0.7), mean_of(F.huber_loss, delta=0.7), LOGITS, NUMBERS),
     ("gaussian_nll", losses.gaussian_nll, gaussian, LOGITS[:, :4], NUMBERS[:, :2]),
     ("poisson_nll", losses.poisson_nll, mean_of(F.poisson_nll_loss), LOGITS, COUNTS),
-    ("binary_cross_entropy", losses.binary_cross_entropy, mean_of(F.binary_cross_entropy_with_logits), LOGITS, SHARES),
+    (
+        "binary_cross_entropy",
+        losses.binary_cross_entropy,
+        mean_of(F.binary_cross_entropy_with_logits),
+        LOGITS,
+        SHARES,
+    ),
     (
         "binary_cross_entropy, weighted",
         partial(losses.binary_cross_entropy, positive_weight=3.0),
@@ -67,28 +73,53 @@ TABLE = [
         SHARES,
     ),
     ("softmax_cross_entropy", losses.softmax_cross_entropy, cross_entropy(), LOGITS, LABELS),
-    ("softmax_cross_entropy, shares", losses.softmax_cross_entropy, cross_entropy(), LOGITS, SHARES),
-    ("smooth", partial(losses.softmax_cross_entropy, **smooth), cross_entropy(**smooth_torch), LOGITS, LABELS),
-    ("smooth shares", partial(losses.softmax_cross_entropy, **smooth), cross_entropy(**smooth_torch), LOGITS, SHARES),
+    (
+        "softmax_cross_entropy, shares",
+        losses.softmax_cross_entropy,
+        cross_entropy(),
+        LOGITS,
+        SHARES,
+    ),
+    (
+        "smooth",
+        partial(losses.softmax_cross_entropy, **smooth),
+        cross_entropy(**smooth_torch),
+        LOGITS,
+        LABELS,
+    ),
+    (
+        "smooth shares",
+        partial(losses.softmax_cross_entropy, **smooth),
+        cross_entropy(**smooth_torch),
+        LOGITS,
+        SHARES,
+    ),
     ("focal", partial(losses.focal, alpha=0.25), focal, LOGITS, BITS),
     (
         "hinge",
         losses.hinge,
-        lambda x, t: F.hinge_embedding_loss((2 * t - 1) * x, -torch.ones_like(x), reduction="none").mean(-1),
+        lambda x, t: F.hinge_embedding_loss(
+            (2 * t - 1) * x, -torch.ones_like(x), reduction="none"
+        ).mean(-1),
         LOGITS,
         BITS,
     ),
     (
         "hinge of classes",
         losses.hinge,
-        # PyTorch sums over the wrong classes, Crammer and Singer take the worst: equal for two classes.
+        # PyTorch sums over the wrong classes, Crammer and Singer take the worst: equal for two.
         lambda x, t: 2 * F.multi_margin_loss(x, t, reduction="none"),
         LOGITS[:, :2],
         LABELS % 2,
     ),
-    ("kl_divergence", losses.kl_divergence, lambda x, t: F.kl_div(x.log_softmax(-1), t, reduction="none").sum(-1),
-     LOGITS, SHARES),
-]  # fmt: skip
+    (
+        "kl_divergence",
+        losses.kl_divergence,
+        lambda x, t: F.kl_div(x.log_softmax(-1), t, reduction="none").sum(-1),
+        LOGITS,
+        SHARES,
+    ),
+]
 
 
 def compare(ours, theirs, arrays, differentiable, width=32):
@@ -122,6 +153,11 @@ def compare(ours, theirs, arrays, differentiable, width=32):
                          ids=[row[0] for row in TABLE])  # fmt: skip
 def test_value_and_gradient_are_pytorchs(ours, theirs, predictions, targets, width):
     compare(ours, theirs, (predictions, targets), 1, width)
+
+
+def test_class_weighted_entropy_is_pytorchs_before_its_mean():
+    weighted = losses.class_weighted(losses.softmax_cross_entropy, WEIGHTS)
+    compare(weighted, cross_entropy(WEIGHTS), (LOGITS, LABELS), 1)
 
 
 def test_sequences_of_logits_are_pytorchs():

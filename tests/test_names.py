@@ -1,4 +1,4 @@
-"""The table of names says what the libraries say: every name exists, every default is the one in the signature."""
+"""The table of names is true: every name exists, every default is that of the signature."""
 
 import ast
 import functools
@@ -8,18 +8,18 @@ import pytest
 from flax import nnx
 
 import jnn
-from examples.names import table
+from docs._generate import names as table
 
 ROWS = [row for rows in table.SECTIONS.values() for row in rows]
 
 
 def entries(column: int) -> list:
-    """All (name, defaults) of a column, each once."""
+    """List all (name, defaults) of a column."""
     return [entry for row in ROWS for entry in table.cells(row[column])]
 
 
 def defaults_of(thing) -> dict:
-    """The defaults of a function or a class, or of a partial one."""
+    """Return the defaults of a function or a class, or of a partial one."""
     if isinstance(thing, functools.partial):
         return defaults_of(thing.func) | thing.keywords
     function = thing.__init__ if isinstance(thing, type) else thing
@@ -29,21 +29,21 @@ def defaults_of(thing) -> dict:
     }
 
 
-def check(name: str, stated: dict[str, str], *places) -> None:
-    """`name` is found in one of the places, with the stated defaults."""
-    found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
-    assert found is not None, name
-    defaults = defaults_of(found) if stated else {}
+def assert_in(name: str, stated: dict[str, str], *places) -> None:
+    """Assert that one of the places has the name, with the stated defaults."""
+    thing = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+    assert thing is not None, name
+    defaults = defaults_of(thing) if stated else {}
     for key, value in stated.items():
-        got = defaults[key]
-        if callable(got):
-            assert got.__name__ == value
+        default = defaults[key]
+        if callable(default):
+            assert default.__name__ == value
         else:
-            assert ast.literal_eval(value) == got, (name, key)
+            assert ast.literal_eval(value) == default, (name, key)
 
 
 def test_the_page_is_what_the_table_writes():
-    assert table.PAGE.read_text() == table.page(), "run python examples/names/table.py"
+    assert table.PAGE.read_text() == table.page(), "run python docs/_generate/names.py"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_page_is_what_the_table_writes():
 )
 def test_names_and_defaults_are_those_of_flax_and_jnn(column, places):
     for name, stated in entries(column):
-        check(name, stated, *places)
+        assert_in(name, stated, *places)
 
 
 @pytest.mark.peers
@@ -65,7 +65,7 @@ def test_names_and_defaults_are_those_of_pytorch():
         if name in written_in_c:  # no signature but in the documentation
             assert written_in_c[name] in getattr(torch.nn.functional, name).__doc__
         else:
-            check(name, stated, torch.nn, torch.nn.functional)
+            assert_in(name, stated, torch.nn, torch.nn.functional)
 
 
 @pytest.mark.peers
@@ -73,7 +73,7 @@ def test_names_and_defaults_are_those_of_keras(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     for name, stated in entries(1):
-        check(name, stated, keras.layers, keras.activations, keras.ops)
+        assert_in(name, stated, keras.layers, keras.activations, keras.ops)
 
 
 def test_every_layer_and_module_is_in_the_table():
@@ -88,7 +88,7 @@ def test_every_layer_and_module_is_in_the_table():
 
 @pytest.mark.peers
 def test_initial_kernels_have_the_stated_spread(monkeypatch):
-    """Standard deviation of a 300 x 100 kernel within 3 %: 30 000 values, more than five standard errors."""
+    """Compare standard deviations of 300 x 100 kernels within 3 %, over five standard errors."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     torch, keras = pytest.importorskip("torch"), pytest.importorskip("keras")
     torch.manual_seed(0)
@@ -101,5 +101,5 @@ def test_initial_kernels_have_the_stated_spread(monkeypatch):
         (2 / 400) ** 0.5: float(keras_layer.kernel.value.std()),
         (1 / 300) ** 0.5: float(jnn.modules.Dense(300, 100, rngs=nnx.Rngs(0)).kernel[...].std()),
     }
-    for wanted, got in spreads.items():
-        assert got == pytest.approx(wanted, rel=0.03)
+    for stated, measured in spreads.items():
+        assert measured == pytest.approx(stated, rel=0.03)

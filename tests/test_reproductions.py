@@ -1,4 +1,4 @@
-"""The reproductions run on a budget of seconds and reach a score; their verdicts are those of a t test."""
+"""The reproductions reach a score within seconds; their verdicts are those of a t test."""
 
 import json
 import pathlib
@@ -24,15 +24,15 @@ NEEDS = {  # script -> data set and further arguments of the quick run
 
 
 @pytest.fixture
-def table(monkeypatch):
+def record(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    import table
+    import _record
 
-    return table
+    return _record
 
 
 def is_published(name):
-    """Whether the published files are there; a stand-in that is generated does not count."""
+    """Tell whether the published files are there; a generated stand-in does not count."""
     try:
         return "generated" not in jnn.data.load(name).source
     except FileNotFoundError:
@@ -51,47 +51,44 @@ def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path)
         str(FOLDER / f"{script}.py"),
         "--quick",
         "--output",
-        str(tmp_path / "found.json"),
+        str(tmp_path / "record.json"),
         *more,
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["quick"] and found["rows"] and found["not_run"] and found["versions"]["jax"]
-    for row in found["rows"]:
-        assert row["name"] in done.stdout
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    saved = json.loads((tmp_path / "record.json").read_text())
+    assert saved["quick"] and saved["rows"] and saved["not_run"] and saved["versions"]["jax"]
+    for row in saved["rows"]:
+        assert row["name"] in completed.stdout
         assert row["ours"]["mean"] == pytest.approx(np.mean(row["values"]))
 
 
 @pytest.mark.parametrize("published, verdict", [(0.5, "inside"), (3.0, "outside")])
 def test_a_single_published_run_is_inside_where_it_could_be_one_more_of_ours(
-    table, published, verdict
+    record, published, verdict
 ):
-    values = scipy.stats.norm.ppf(
-        (np.arange(20) + 0.5) / 20
-    )  # 20 values that are as normal as can be
-    half = (
-        scipy.stats.t.ppf(0.975, 19) * values.std(ddof=1) * np.sqrt(1 + 1 / 20)
-    )  # of a prediction interval
-    row = table.Row("x", values, published)
+    values = scipy.stats.norm.ppf((np.arange(20) + 0.5) / 20)  # as normal as 20 values can be
+    prediction_error = values.std(ddof=1) * np.sqrt(1 + 1 / 20)
+    half = scipy.stats.t.ppf(0.975, 19) * prediction_error
+    row = record.Row("x", values, published)
     assert row.margin == pytest.approx(half)
     assert row.verdict == verdict == ("inside" if published <= half else "outside")
 
 
-def test_a_published_mean_is_judged_by_both_standard_errors(table):
+def test_a_published_mean_is_judged_by_both_standard_errors(record):
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    row = table.Row("x", values, 3.0, error=0.2, rounding=0.05)
-    wanted = scipy.stats.t.ppf(0.975, 3) * np.sqrt(values.var(ddof=1) / 4 + 0.04) + 0.05
-    assert row.margin == pytest.approx(wanted)
+    row = record.Row("x", values, 3.0, error=0.2, rounding=0.05)
+    margin = scipy.stats.t.ppf(0.975, 3) * np.sqrt(values.var(ddof=1) / 4 + 0.04) + 0.05
+    assert row.margin == pytest.approx(margin)
     assert row.verdict == "inside"
 
 
-def test_one_run_without_an_interval_gets_no_verdict(table):
-    assert table.Row("x", [1.0], 9.0).verdict == "-"
+def test_one_run_without_an_interval_gets_no_verdict(record):
+    assert record.Row("x", [1.0], 9.0).verdict == "-"
 
 
 def test_the_committed_records_are_of_full_runs_and_say_what_was_not_run():
     for path in (FOLDER / "results").glob("*.json"):
-        found = json.loads(path.read_text())
-        assert not found["quick"], path.name
-        assert found["not_run"] and found["cpu"] and found["commit"] and found["rows"], path.name
+        saved = json.loads(path.read_text())
+        assert not saved["quick"], path.name
+        assert saved["not_run"] and saved["cpu"] and saved["commit"] and saved["rows"], path.name

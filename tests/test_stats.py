@@ -1,4 +1,7 @@
-"""Intervals against closed forms and scipy, and their coverage in simulations with a stated false-alarm rate."""
+"""Intervals against closed forms and SciPy, and their coverage in simulations.
+
+Each simulation states how often it may fail by chance.
+"""
 
 import math
 
@@ -19,7 +22,7 @@ def noise_of(share, trials):
 
 
 def ridge_scores(n, repeats, folds, trials, inputs=4):
-    """Test errors of ridge regression, [trials, repeats, folds], and the mean true error of the fitted models."""
+    """Test errors of ridge regression, [trials, repeats, folds], and the true error of the fits."""
     rng = np.random.default_rng(0)
     beta = np.ones(inputs) / math.sqrt(inputs)
     x = rng.normal(size=(trials, n, inputs))
@@ -206,16 +209,19 @@ def test_an_interval_prints_the_digits_that_it_supports(interval, text):
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: stats.t_interval([1.0, math.nan, math.inf]), "2 of 3 are NaN or infinite"),
+        (
+            lambda: stats.t_interval([1.0, math.nan, math.inf]),
+            "finite, got 2 of 3 that are NaN or infinite",
+        ),
         (lambda: stats.t_interval([]), "at least one score"),
         (lambda: stats.t_interval([1.0, 2.0], confidence=95), "between 0 and 1"),
         (lambda: stats.seed_fold_interval([1.0, 2.0], 2, 1), r"\[seeds, folds\]"),
-        (lambda: stats.corrected_interval([1.0, 2.0], 0, 1), "positive row counts"),
-        (lambda: stats.paired_comparison([1.0, 2.0], [1.0]), "pair them"),
-        (lambda: stats.paired_comparison([1.0], [1.0], train_rows=3), "give both or none"),
-        (lambda: stats.proportion_interval(3, 2), "count rows"),
-        (lambda: stats.proportion_interval(0.97, 1000), "0.97 of 1000; count rows, not shares"),
-        (lambda: stats.holm([0.1, math.nan]), "1 of 2"),
+        (lambda: stats.corrected_interval([1.0, 2.0], 0, 1), "test_rows must be positive, got 0"),
+        (lambda: stats.paired_comparison([1.0, 2.0], [1.0]), "Pair them"),
+        (lambda: stats.paired_comparison([1.0], [1.0], train_rows=3), "Give both or none"),
+        (lambda: stats.proportion_interval(3, 2), "Count rows"),
+        (lambda: stats.proportion_interval(0.97, 1000), "0.97 of 1000. Count rows, not shares"),
+        (lambda: stats.holm([0.1, math.nan]), "finite, got 1 of 2"),
     ],
 )
 def test_incomplete_or_mismatched_scores_are_refused_in_one_sentence(call, match):

@@ -1,4 +1,4 @@
-"""Streams by Grain: every row once an epoch, in an order that only the seed and the epoch fix, from anywhere on."""
+"""Streams by Grain: each row once an epoch, in an order fixed by seed and epoch alone."""
 
 import itertools
 import sys
@@ -45,7 +45,9 @@ def test_a_stream_goes_on_where_it_was_cut_off():
 )
 def test_without_grain_it_is_told_what_to_install(ask, monkeypatch):
     monkeypatch.setitem(sys.modules, "grain", None)  # so that its import fails
-    with pytest.raises(ImportError, match=r"streams need Grain: pip install 'jnn-jax\[stream\]'"):
+    with pytest.raises(
+        ImportError, match=r"Streams need Grain. Run pip install 'jnn-jax\[stream\]'"
+    ):
         ask(Stream((X, Y), 5))
 
 
@@ -75,21 +77,27 @@ def test_rows_may_be_pairs_or_mappings():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Stream((X, Y), 24), "at least one batch of 24 rows, but the source has 23"),
-        (lambda: Stream((X, Y), 0), "choose a batch_size from 1"),
-        (lambda: Stream((X, Y[1:]), 4), r"equally many rows, but got 2 parts of \[23, 22\] rows"),
-        (lambda: Stream((X, Y), 4, threads=0), "threads and ahead of at least 1"),
+        (
+            lambda: Stream((X, Y), 24),
+            "batch_size must be from 1 to the 23 rows of the source, got 24",
+        ),
+        (
+            lambda: Stream((X, Y), 0),
+            "batch_size must be from 1 to the 23 rows of the source, got 0",
+        ),
+        (lambda: Stream((X, Y[1:]), 4), r"equally many rows, got 2 parts of \[23, 22\] rows"),
+        (lambda: Stream((X, Y), 4, threads=0), "threads and ahead must be at least 1"),
         (
             lambda: Stream((X, Y), 4, transform=lambda x, y: (x[:3], y[:3]))[0],
-            "batch .* of 4 rows, but transform gave",
+            "transform must return a batch .* of 4 rows, got a tuple",
         ),
         (
             lambda: Stream((X, Y), 4, transform=lambda x, y: x)[0],
-            "batch .* of 4 rows, but transform gave a ndarray",
+            "transform must return a batch .* of 4 rows, got a ndarray",
         ),
         (
             lambda: Stream([{"a": 1, "b": 2}] * 4, 2)[0],
-            r"for rows that are mappings, with \['a', 'b'\]",
+            r"for rows that are mappings, got None where rows have \['a', 'b'\]",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tokenisers against Python's own text functions and the package tokenizers; padding; JSON."""
+"""Tokenizers against Python's own text functions and the package tokenizers; padding; JSON."""
 
 import collections
 import os
@@ -12,13 +12,13 @@ TEXTS = ["the cat sat on the mat .", "a cat , a mat and the rat !", "été — �
 
 
 def tokenizers():
-    made = {"characters": CharTokenizer.fit(TEXTS), "words": WordTokenizer.fit(TEXTS)}
+    examples = {"characters": CharTokenizer.fit(TEXTS), "words": WordTokenizer.fit(TEXTS)}
     try:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        made["byte pairs"] = BytePairTokenizer.fit(TEXTS, 280)
+        examples["byte pairs"] = BytePairTokenizer.fit(TEXTS, 280)
     except ImportError:
         pass
-    return made
+    return examples
 
 
 TOKENIZERS = tokenizers()
@@ -62,19 +62,19 @@ def test_characters_are_numbered_in_the_order_of_unicode():
 
 
 def test_an_unknown_character_is_refused_or_replaced():
-    with pytest.raises(ValueError, match="wanted the characters 'abc', but got 'x'"):
+    with pytest.raises(ValueError, match="Characters must be among 'abc', got 'x'"):
         CharTokenizer("abc").encode("abx")
     np.testing.assert_array_equal(CharTokenizer("cab", unknown="b").encode("axc"), [1, 2, 0])
     assert CharTokenizer.fit(["ba"], unknown="?").characters == "?ab"
-    with pytest.raises(ValueError, match="wanted different characters and unknown among them"):
+    with pytest.raises(ValueError, match="characters must be different and unknown one of them"):
         CharTokenizer("aba")
 
 
 def test_words_are_numbered_by_frequency_and_then_by_alphabet():
     tokenizer = WordTokenizer.fit(TEXTS)
     counts = collections.Counter(" ".join(TEXTS).split())
-    wanted = sorted(counts, key=lambda word: (-counts[word], word))
-    assert tokenizer.words == tuple(wanted) and tokenizer.words[0] == "the"
+    expected = sorted(counts, key=lambda word: (-counts[word], word))
+    assert tokenizer.words == tuple(expected) and tokenizer.words[0] == "the"
     assert WordTokenizer.fit(TEXTS, min_count=2).words == ("the", "a", "cat", "mat")
     assert WordTokenizer.fit(TEXTS, size=4).words == ("the", "a")
 
@@ -105,7 +105,8 @@ def test_words_of_a_pattern_with_groups_are_whole_matches():
 
 def test_an_alphabet_without_characters_is_one_sentence():
     with pytest.raises(
-        ValueError, match="wanted at least one character, but got none; fit on texts that have some"
+        ValueError,
+        match=r"must have at least one character, got none\. Fit on texts that have some",
     ):
         CharTokenizer.fit([])
 
@@ -141,7 +142,9 @@ def test_byte_pairs_are_those_of_the_package_and_read_any_text():
     assert (
         tokenizer.decode(pad([tokenizer.encode("Ω\x00 never seen")], 40)[0]) == "Ω\x00 never seen"
     )
-    with pytest.raises(ValueError, match="but got size 200; use 257 or more"):
+    with pytest.raises(
+        ValueError, match=r"size must be at least 257, .* got 200\. Use 257 or more"
+    ):
         BytePairTokenizer.fit(TEXTS, 200)
 
 

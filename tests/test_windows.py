@@ -1,4 +1,4 @@
-"""Windows of a series train as the same rows written out would, and never leak over a fold's border."""
+"""Windows of a series train like the same rows written out, and never leak between folds."""
 
 import jax
 import jax.numpy as jnp
@@ -24,16 +24,16 @@ def study(**settings):
 
 
 def test_windows_are_the_rows_of_numpys_sliding_window():
-    wanted = np.lib.stride_tricks.sliding_window_view(SERIES, 8, axis=0).swapaxes(1, 2)
+    expected = np.lib.stride_tricks.sliding_window_view(SERIES, 8, axis=0).swapaxes(1, 2)
     rows = np.array([[0, 7], [49, 3]])
     windows = Windows(SERIES, 8, 0, 11)
     assert (
         windows.shape == (50, 8, 2)
         and windows.ndim == 3
-        and np.array_equal(windows[rows], wanted[rows])
+        and np.array_equal(windows[rows], expected[rows])
     )
-    assert np.array_equal(jax.jit(lambda w, i: w[i])(windows, rows), wanted[rows])
-    assert np.array_equal(windows[1:3], wanted[1:3])
+    assert np.array_equal(jax.jit(lambda w, i: w[i])(windows, rows), expected[rows])
+    assert np.array_equal(windows[1:3], expected[1:3])
     assert np.array_equal(
         DATA.y[rows],
         np.lib.stride_tricks.sliding_window_view(SERIES[8:], 3, axis=0).swapaxes(1, 2)[rows],
@@ -60,10 +60,10 @@ def test_rows_are_chosen_as_from_an_array(values):
     "rows", [slice(5, 30), np.arange(5, 30), (np.arange(50) >= 5) & (np.arange(50) < 30)]
 )
 def test_a_slice_of_a_series_is_a_series(rows):
-    part, chosen = DATA.take(rows), np.arange(50)[rows]
+    part, numbers = DATA.take(rows), np.arange(50)[rows]
     assert part.is_series and part.rows == 25 and part.gap == DATA.gap
-    np.testing.assert_array_equal(part.x[:], DATA.x[chosen])
-    np.testing.assert_array_equal(part.y[:], DATA.y[chosen])
+    np.testing.assert_array_equal(part.x[:], DATA.x[numbers])
+    np.testing.assert_array_equal(part.y[:], DATA.y[numbers])
     for fold in jnn.folds(3).split.rows(part):
         assert fold.train.max() + part.gap < fold.test.min()
 
@@ -89,8 +89,10 @@ def test_training_on_windows_is_training_on_their_rows_written_out():
 
 def test_a_series_is_standardised_by_the_steps_that_training_rows_touch_each_once():
     train = np.arange(5, 25)
-    made = study(inputs=jnn.preprocess.standardize, targets=jnn.preprocess.standardize, epochs=1)
-    result = jnn.run(made, DATA, jnn.folds([(train, np.arange(30, 40))]))
+    forecaster = study(
+        inputs=jnn.preprocess.standardize, targets=jnn.preprocess.standardize, epochs=1
+    )
+    result = jnn.run(forecaster, DATA, jnn.folds([(train, np.arange(30, 40))]))
     touched = SERIES[5 : 24 + 11]
     for stats in result.trained.scale:
         np.testing.assert_allclose(stats.shift[0], touched.mean(axis=0), rtol=1e-5)
@@ -110,21 +112,26 @@ def test_a_language_model_reads_the_next_token_at_every_step():
     data = jnn.Dataset.from_tokens(ids, 4)
     assert np.array_equal(data.y[np.arange(3)], (data.x[np.arange(3)] + 1) % 5)
     table = (lambda key, x: jnp.zeros((5, 5)), lambda table, x: table[x])
-    made = jnn.Study(
-        table, jnn.losses.softmax_cross_entropy, optax.adam(0.3), {"accuracy": jnn.metrics.accuracy}, 2, 8,
+    forecaster = jnn.Study(
+        table,
+        jnn.losses.softmax_cross_entropy,
+        optax.adam(0.3),
+        {"accuracy": jnn.metrics.accuracy},
+        epochs=2,
+        batch_size=8,
         steps_per_epoch=20,
-    )  # fmt: skip
-    result = jnn.run(made, data, jnn.holdout(0.2))
+    )
+    result = jnn.run(forecaster, data, jnn.holdout(0.2))
     assert result.final()["accuracy"].item() == 1.0 and result.final()["loss"].item() < 0.1
 
 
 def test_a_result_of_windows_is_saved_and_predicts_again(tmp_path):
-    made = study(inputs=jnn.preprocess.standardize, targets=jnn.preprocess.standardize)
-    result = jnn.run(made, DATA, jnn.seeds(2) * jnn.holdout(0.2))
+    forecaster = study(inputs=jnn.preprocess.standardize, targets=jnn.preprocess.standardize)
+    result = jnn.run(forecaster, DATA, jnn.seeds(2) * jnn.holdout(0.2))
     result.save(tmp_path)
     x = DATA.x[np.arange(4)]
     np.testing.assert_array_equal(
-        jnn.Result.load(tmp_path, made).predict(x).mean, result.predict(x).mean
+        jnn.Result.load(tmp_path, forecaster).predict(x).mean, result.predict(x).mean
     )
 
 
@@ -149,9 +156,9 @@ WRONG = [
     (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
     (
         lambda: DATA.take([4, 2]),
-        "wanted a slice of a series, got 2 rows .*pass the rows to jnn.folds",
+        "must be a slice of it, got 2 rows .*Pass the rows to jnn.folds",
     ),
-    (lambda: DATA.take(slice(None, None, 2)), "wanted a slice of a series, got 25 rows"),
+    (lambda: DATA.take(slice(None, None, 2)), "must be a slice of it, got 25 rows"),
 ]
 
 

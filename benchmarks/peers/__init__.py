@@ -1,9 +1,13 @@
-"""The contenders: one file each, run in a process of its own, with one function for each thing that it can do.
+"""The contenders: a file for each workload, with a function for each library.
 
-Of a job: `workload(work, budget) -> job`, where `job(first_seed)` trains members `first_seed, first_seed + 1, ...` from
-fresh initial values and returns their test accuracies as Python floats, so that nothing is left pending when the clock
-stops. All start from the same distribution (LeCun normal kernels, zero biases) and use Adam at 1e-3.
+Each contender runs in a process of its own. So that it imports no library but its own, files with
+contenders of several libraries import those inside the functions; the networks of a library are in
+`nets_LIBRARY.py`, its layers in `layers_LIBRARY.py`.
 
-Of a task: a function named after it - a layer `f(params, x, ...) -> y`, a network, a step - and beside it
-`prepare(function, *, members, **arguments) -> Prepared`, which turns any of them into calls.
+A function of a training job is `f(work, budget) -> job`, where `job(first_seed)` trains the members
+`first_seed, first_seed + 1, ...` from new initial values and returns their test scores as Python
+floats, so that nothing is pending when the clock stops. All start from the same distribution
+(LeCun normal kernels, zero biases) and use Adam at 1e-3, unless the file says otherwise.
+
+A function of single calls is `f(*, members, **arguments) -> Call`.
 """

@@ -1,4 +1,4 @@
-"""What is measured: one file per suite, a few lines per case, task or counter."""
+"""What is measured: one file for each suite, a few lines for each case or counter."""
 
 from benchmarks.case import Entry
 from benchmarks.suites import (
@@ -17,14 +17,14 @@ from benchmarks.suites import (
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "core": core.CASES,
-    "overhead": overhead.TASKS,
-    "layers": layers.TASKS,
-    "step": step.TASKS,
+    "overhead": overhead.CASES,
+    "layers": layers.CASES,
+    "step": step.CASES,
     "population": population.CASES,
     "study": study.CASES,
     "reproductions": reproductions.CASES,
-    "scaling": scaling.TASKS,
-    "inference": inference.TASKS,
+    "scaling": scaling.CASES,
+    "inference": inference.CASES,
     "counters": counters.COUNTERS,
-    "gpu": gpu.ENTRIES,
+    "gpu": gpu.CASES,
 }

@@ -1,57 +1,64 @@
-"""Suite `overhead`: what a library adds to a step, to an import and to the first training of a process."""
+"""Suite `overhead`: what a library adds to a step, to an import and to the first training."""
 
-from benchmarks.case import Bar, Task
+from benchmarks.case import Bar, Case
 from benchmarks.contender import Contender
 
-_RAW = Contender("hand-written jit", "overhead_handwritten", 1)
-_NAMED = Contender(
-    "hand-written, names, key, count", "overhead_handwritten", 1, arguments={"named": True}
-)
+_RAW = Contender("hand-written jit", "handwritten.step")
+_NAMED = Contender("hand-written, names, key, count", "handwritten.step", arguments={"named": True})
 _STEPS = (
-    Contender("jnn", "overhead_jnn", 1),
+    Contender("jnn", "overhead.jnn_step"),
     _RAW,
     _NAMED,
-    Contender("nnx.jit", "overhead_nnx", 1),
-    Contender("Linen TrainState", "overhead_linen", 1),
-    Contender("eqx.filter_jit", "overhead_equinox", 1, needs="equinox"),
+    Contender("nnx.jit", "overhead.nnx_step"),
+    Contender("Linen TrainState", "overhead.linen_step"),
+    Contender("eqx.filter_jit", "overhead.equinox_step", needs="equinox"),
 )
 
 
-def _step(depth: int) -> Task:
-    """Layers of 8 units on batches of 8, SGD: next to nothing is computed, so the time is that of the call."""
-    return Task(
-        f"step of an MLP with {depth} layers", "step",
-        {"data": {"x": (8, 8), "classes": 8}, "sizes": (8,) * (depth + 1)}, _STEPS,
+def _step(depth: int) -> Case:
+    """Return a step with layers of 8 units on batches of 8.
+
+    Next to nothing is computed, so the time is that of the call.
+    """
+    limit = {"under": _RAW.name, "at_most": 1.0, "of": "difference"}
+    named_limit = {**limit, "under": _NAMED.name}
+    return Case(
+        f"step of an MLP with {depth} layers",
+        _STEPS,
         bars=(
-            Bar("a step's call over hand-written jit", ("jnn",), _RAW.name, at_most=1.0, of="difference"),
-            Bar("the same over a state with names, key and count", ("jnn",), _NAMED.name, at_most=1.0, of="difference"),
+            Bar("a step's call over hand-written jit", ("jnn",), **limit),
+            Bar("the same over a state with names, key and count", ("jnn",), **named_limit),
         ),
-        together=True, rounds=31, seconds=0.1,
-    )  # fmt: skip
+        arguments={"data": {"x": (8, 8), "classes": 8}, "sizes": (8,) * (depth + 1)},
+        together=True,
+        rounds=31,
+        seconds=0.1,
+    )
 
 
-def _cold(name: str, peer: str, needs: str = "jax") -> Contender:
-    return Contender(name, "processes_cold", 1, needs=needs, arguments={"peer": peer})
+def _import(name: str, modules: str) -> Contender:
+    return Contender(name, "overhead.imports", arguments={"modules": modules})
 
 
-_IMPORT = Task(
-    "import", "imports", {},
-    (
-        Contender("jnn", "processes_cold", 1, arguments={"modules": "jnn"}),
-        Contender("jax, flax and optax", "processes_cold", 1, arguments={"modules": "jax, flax, optax"}),
-    ),
+def _first_job(name: str, peer: str, needs: str = "jax") -> Contender:
+    return Contender(name, "overhead.first_job", needs=needs, arguments={"peer": peer})
+
+
+_IMPORT = Case(
+    "import",
+    (_import("jnn", "jnn"), _import("jax, flax and optax", "jax, flax, optax")),
     bars=(Bar("import over jax, flax and optax", ("jnn",), "jax, flax and optax", at_most=1.15),),
     rounds=5,
-)  # fmt: skip
+)
 
-_COLD = Task(
-    "first training of a process: MLP 64-32-10, one epoch", "first_job", {},
+_COLD = Case(
+    "first training of a process: MLP 64-32-10, one epoch",
     (
-        _cold("jnn", "jnn_population"),
-        _cold("PyTorch", "torch_eager", needs="torch"),
-        _cold("Flax Linen", "linen_loop"),
+        _first_job("jnn", "population.jnn_run"),
+        _first_job("PyTorch", "population_loops.torch", needs="torch"),
+        _first_job("Flax Linen", "population_loops.linen"),
     ),
     rounds=3,
-)  # fmt: skip
+)
 
-TASKS = (*map(_step, (1, 10, 100)), _IMPORT, _COLD)
+CASES = (*map(_step, (1, 10, 100)), _IMPORT, _COLD)

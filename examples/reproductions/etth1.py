@@ -1,14 +1,16 @@
-"""ETTh1: repeating the last value (exact), NLinear and DLinear at four horizons, beside the published errors.
+"""Reproduce forecasts of ETTh1: the last value repeated, NLinear and DLinear at four horizons.
 
     python examples/reproductions/etth1.py [HORIZON ...] [--seeds 5] [--quick] [--output FILE]
 
-Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting? (https://arxiv.org/abs/2205.13504), tables 2
-and 4; NLinear from the authors' repository. Input 336 hours, 7 channels; 12 months train, 4 choose the epoch, 4 test;
-channels standardised by the training months; errors on standardised values. Adam .005, halved each epoch, batch 32, at
-most 10 epochs with patience 3.
+Zeng et al. 2023, Are Transformers Effective for Time Series Forecasting?
+(https://arxiv.org/abs/2205.13504), tables 2 and 4; NLinear from the authors' repository. Input 336
+hours, 7 channels; 12 months train, 4 choose the epoch, 4 test; channels are standardized by the
+training months, and errors are those of standardized values. Adam .005, halved each epoch, batch
+32, at most 10 epochs with patience 3.
 
-The published figures leave out the last test windows, those that fill no batch of 32. Repeating the last value shows
-it: on what is left all eight figures are met to the last digit, on all windows five are not. Both errors are printed.
+The published figures leave out the last test windows, those that fill no batch of 32. Repeating the
+last value shows it: on the windows that are left all eight figures are met to the last digit, on
+all windows five are not. Both errors are printed.
 """
 
 import time
@@ -17,11 +19,12 @@ from functools import partial
 
 import numpy as np
 import optax
-from table import Row, arguments, save, show
+from _record import Row, arguments, save, show
 
 import jnn
 
-LENGTH, BATCH = 336, 32
+LENGTH = 336
+BATCH = 32
 TRAIN = 12 * 30 * 24  # hours
 PAPER = {  # horizon: MSE, MAE
     "repeat-last": {
@@ -36,7 +39,10 @@ PAPER = {  # horizon: MSE, MAE
 
 
 def forecasts(horizon: int) -> tuple[jnn.Dataset, jnn.Members]:
-    """Every window, on the scale of the training months, and the one fold of rows that train, choose and test."""
+    """Load every window, on the scale of the training months, and the fold.
+
+    The rows of the fold train, choose the epoch, and test.
+    """
     data = jnn.data.load("etth1", split="all", length=LENGTH, horizon=horizon)
     values = data.x.values.astype(np.float64)
     mean, deviation = values[:TRAIN].mean(axis=0), values[:TRAIN].std(axis=0)
@@ -47,22 +53,23 @@ def forecasts(horizon: int) -> tuple[jnn.Dataset, jnn.Members]:
 def errors(
     forecast: Callable[[np.ndarray], np.ndarray], data: jnn.Dataset, test: np.ndarray
 ) -> np.ndarray:
-    """MSE and MAE of every member in every test window, [members, windows, 2]; `forecast` takes x [batch, time, 7]."""
-    found = []
+    """Return MSE and MAE of every member in every test window, [members, windows, 2].
+
+    `forecast` maps x [batch, time, 7] to [members, batch, horizon, 7].
+    """
+    pieces = []
     for rows in np.array_split(test, 20):
-        gap = (forecast(data.x[rows]) - data.y[rows]).astype(
-            np.float64
-        )  # [members, batch, horizon, 7]
-        found.append(
-            np.stack([np.mean(gap**2, axis=(2, 3)), np.mean(np.abs(gap), axis=(2, 3))], axis=-1)
-        )
-    return np.concatenate(found, axis=1)
+        gap = (forecast(data.x[rows]) - data.y[rows]).astype(np.float64)
+        mse = np.mean(gap**2, axis=(2, 3))
+        mae = np.mean(np.abs(gap), axis=(2, 3))
+        pieces.append(np.stack([mse, mae], axis=-1))
+    return np.concatenate(pieces, axis=1)
 
 
 def train(
     name: str, horizon: int, data: jnn.Dataset, fold: jnn.Members, seeds: int, epochs: int
 ) -> jnn.Result:
-    """The population of all seeds of one model."""
+    """Train the population of all seeds of one model."""
     steps = -(-(TRAIN - LENGTH - horizon + 1) // BATCH)
     study = jnn.Study(
         model=partial(getattr(jnn.models, name), LENGTH, horizon),
@@ -77,19 +84,19 @@ def train(
     return jnn.run(study, data, jnn.seeds(seeds) * fold)
 
 
-def rows_of(name: str, found: np.ndarray, published: tuple[float, float]) -> list[Row]:
-    """The errors on the windows that the paper took, and on all."""
+def rows_of(name: str, errors: np.ndarray, published: tuple[float, float]) -> list[Row]:
+    """Make the rows of the errors on the windows that the paper took, and on all."""
     rows = []
     for i, (metric, paper) in enumerate(zip(("MSE", "MAE"), published, strict=True)):
-        whole_batches = found[:, : found.shape[1] // BATCH * BATCH, i].mean(axis=1)
+        whole_batches = errors[:, : errors.shape[1] // BATCH * BATCH, i].mean(axis=1)
         rows.append(Row(f"{name}, {metric}", whole_batches.tolist(), paper, rounding=0.0005))
-        everywhere = found[:, :, i].mean(axis=1).tolist()
+        everywhere = errors[:, :, i].mean(axis=1).tolist()
         rows.append(Row(f"{name}, {metric}, all windows", everywhere, paper, rounding=0.0005))
     return rows
 
 
 def main() -> None:
-    """Trains, prints the table, checks the scores."""
+    """Train, print the table, and check the scores."""
     options = arguments(__doc__, [str(h) for h in PAPER["NLinear"]], seeds=5)
     jnn.use_cpu_cores()
     horizons = [96] if options.quick else [int(name) for name in options.names]
@@ -99,7 +106,7 @@ def main() -> None:
         data, fold = forecasts(horizon)
         (parts,) = fold.split.rows(data)
         for name, published in PAPER.items():
-            started = time.perf_counter()
+            start = time.perf_counter()
             if name == "repeat-last":
                 forecast = lambda x: x[None, :, -1:]  # noqa: E731
             else:
@@ -107,8 +114,8 @@ def main() -> None:
             rows += rows_of(
                 f"{name} {horizon}", errors(forecast, data, parts.test), published[horizon]
             )
-            seconds[f"{name} {horizon}"] = time.perf_counter() - started
-    show(f"ETTh1, error on standardised values ({epochs} epochs at most)", rows)
+            seconds[f"{name} {horizon}"] = time.perf_counter() - start
+    show(f"ETTh1, error on standardized values ({epochs} epochs at most)", rows)
     print({name: f"{s:.1f} s" for name, s in seconds.items()})
     not_run = "PatchTST, which takes hours on a CPU: its layers and its parameter count are tested"
     print("not run:", not_run)
@@ -117,7 +124,7 @@ def main() -> None:
         exact = row.name.startswith("repeat-last") and not row.name.endswith("all windows")
         margin = 0.0005 if exact else (0.2 if options.quick else 0.05) * row.paper
         assert abs(row.ours.mean - row.paper) <= margin, (
-            f"wanted {row.paper} for {row.name}, but got {row.ours}"
+            f"{row.name} must be {row.paper}, got {row.ours}"
         )
 
 

@@ -1,12 +1,13 @@
-"""Kim's convolutional network for sentences, random word vectors, on movie reviews: one fold beside the mean of ten.
+"""Reproduce Kim's convolutional network for sentences on movie reviews, one fold of ten.
 
     python examples/reproductions/mr_textcnn.py [--quick] [--folds N] [--output FILE]
 
-Kim, Convolutional Neural Networks for Sentence Classification (2014, https://arxiv.org/abs/1408.5882), CNN-rand on MR:
-76.1 %. As in the published code (https://github.com/yoonkim/CNN_sentence): 25 epochs of batches of 50, Adadelta with
-rho 0.95, dropout 0.5 before the last layer, whose columns are held to a norm of 3, kernels that start within 0.01 and a
-last layer at zero; a tenth of the training rows chooses the epoch. That code draws its folds at random, ours are
-stratified, and it shuffles batches, ours rows.
+Kim, Convolutional Neural Networks for Sentence Classification (2014,
+https://arxiv.org/abs/1408.5882), CNN-rand on MR: 76.1 %, a mean of ten folds. As in the published
+code (https://github.com/yoonkim/CNN_sentence): 25 epochs of batches of 50, Adadelta with rho 0.95,
+dropout 0.5 before the last layer, whose columns are held to a norm of 3, kernels that start within
+0.01, and a last layer that starts at zero; a tenth of the training rows chooses the epoch. That
+code draws its folds at random, ours are stratified; it shuffles batches, ours shuffles rows.
 """
 
 import time
@@ -14,14 +15,14 @@ import time
 import jax
 import jax.numpy as jnp
 import optax
+from _record import Row, arguments, save, show
 from flax import nnx
-from table import Row, arguments, save, show
 
 import jnn
 
 
 def make_model(vocabulary: int):
-    """Makes the factory of the network as Kim's code starts it."""
+    """Make a factory of the network as Kim's code starts it."""
 
     def model(rngs: nnx.Rngs) -> nnx.Module:
         net = jnn.models.TextCNN(vocabulary, 2, rngs=rngs)
@@ -30,7 +31,8 @@ def make_model(vocabulary: int):
                 rngs.params(), conv.kernel.shape, minval=-0.01, maxval=0.01
             )
         net.output.kernel[...] = jnp.zeros_like(net.output.kernel[...])
-        # Dropout there masks while training and halves the values after it; jnn's doubles what it keeps while training.
+        # Kim's dropout masks in training and halves the values afterwards; jnn's doubles the values
+        # that it keeps in training.
         net.output = nnx.Sequential(lambda values: values / 2, net.output)
         return net
 
@@ -38,7 +40,7 @@ def make_model(vocabulary: int):
 
 
 def max_norm(limit: float) -> optax.GradientTransformation:
-    """Changes the updates so that no column of an updated kernel [in, out] is longer than the limit."""
+    """Change updates so that no column of an updated kernel [in, out] exceeds the norm."""
 
     def shorten(update, kernel):
         stepped = kernel + update
@@ -49,14 +51,14 @@ def max_norm(limit: float) -> optax.GradientTransformation:
 
 
 def is_last_kernel(params):
-    """True at the kernel of the last layer alone."""
+    """Mark the kernel of the last layer, and nothing else."""
     return jax.tree.map_with_path(
         lambda path, _: {"output", "kernel"} <= {p.key for p in path}, params
     )
 
 
 def main() -> None:
-    """Trains, prints the table, checks the score."""
+    """Train, print the table, and check the score."""
     options = arguments(__doc__, folds=1)
     jnn.use_cpu_cores()
     data = jnn.data.load("rt_polarity")
@@ -75,9 +77,9 @@ def main() -> None:
         validation=0.1,
         monitor="accuracy",
     )
-    started = time.perf_counter()
+    start = time.perf_counter()
     result = jnn.run(study, data, members)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     accuracy = result.final()["accuracy"].values
     tested = sum(len(test) for *_, test in members.split.rows(data)[: options.folds])
     share = jnn.stats.proportion_interval(round(float(accuracy.mean()) * tested), tested)
@@ -85,7 +87,10 @@ def main() -> None:
     rows = [Row("CNN-rand", 100 * accuracy, 76.1, rounding=0.05, interval=interval)]
     show(f"MR, accuracy in % on the test rows of {len(members)} of 10 folds", rows)
     print(f"{seconds:.0f} s; best epochs {result.scores['best_epoch'].values.tolist()}")
-    not_run = f"{10 - len(members)} of 10 folds, for time; the interval is that of a share of {tested} test rows"
+    not_run = (
+        f"{10 - len(members)} of 10 folds, for time; the interval is that of a share of {tested} "
+        "test rows"
+    )
     save(
         "mr_textcnn",
         rows,
@@ -98,10 +103,10 @@ def main() -> None:
     if options.quick:  # too short for a score on test rows
         loss = float(result.scores["train_loss"][..., -1].mean())
         assert loss < 0.688, (
-            f"wanted a training loss below 0.688, where guessing has 0.693, but got {loss:.4f}"
+            f"training loss must be below 0.688, where guessing has 0.693, got {loss:.4f}"
         )
     else:
-        assert accuracy.mean() > 0.7, f"wanted more than 70 %, but got {rows[0].ours}"
+        assert accuracy.mean() > 0.7, f"accuracy must be above 70 %, got {rows[0].ours}"
 
 
 if __name__ == "__main__":

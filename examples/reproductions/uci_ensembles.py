@@ -1,14 +1,16 @@
-"""Deep ensembles on UCI regression: 5 networks on each of 20 splits, beside the published errors and likelihoods.
+"""Reproduce deep ensembles on UCI regression: 5 networks on each of 20 splits.
 
-    python examples/reproductions/uci_ensembles.py [boston concrete energy yacht] [--quick] [--output FILE]
+    python examples/reproductions/uci_ensembles.py [boston concrete energy yacht] [--quick]
+                                                   [--output FILE]
 
-Lakshminarayanan, Pritzel and Blundell, Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles
-(2017, https://arxiv.org/abs/1612.01474), Table 1. Each network predicts a mean and a variance, learns from its rows
-and from adversarial ones a hundredth of a feature's range away, and starts as Torch draws its layers. The paper's
-learning rate of Adam is 0.1, at which single networks diverge; 0.01 stands beside it. On yacht at 0.01 four draws of
-the same in PyTorch gave an RMSE of 1.03 to 1.13 and a negative log-likelihood of 1.21 to 1.31: as here.
+Lakshminarayanan, Pritzel and Blundell, Simple and Scalable Predictive Uncertainty Estimation using
+Deep Ensembles (2017, https://arxiv.org/abs/1612.01474), Table 1. Each network predicts a mean and a
+variance, learns from its rows and from adversarial ones a hundredth of a feature's range away, and
+starts as Torch draws its layers. The paper's learning rate of Adam is 0.1, at which single networks
+diverge; 0.01 is reported beside it. On yacht at 0.01, four draws of the same in PyTorch gave an
+RMSE of 1.03 to 1.13 and a negative log-likelihood of 1.21 to 1.31, as here.
 
-The paper's spreads are deviations over the 20 splits; here they are divided by sqrt(20).
+The paper's spreads are standard deviations over the 20 splits; here they are divided by sqrt(20).
 """
 
 import time
@@ -17,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from table import Row, arguments, save, show
-from torch_layer import draw
+from _record import Row, arguments, save, show
+from _torch_layer import draw
 
 import jnn
 from jnn.layers import dense, relu
 
-NETWORKS, RATES = 5, [0.1, 0.01]
+NETWORKS = 5
+RATES = [0.1, 0.01]
 PAPER = {  # RMSE, its deviation over splits, negative log-likelihood, its deviation
     "boston": (3.28, 1.00, 2.41, 0.25),
     "concrete": (6.03, 0.58, 3.06, 0.18),
@@ -33,23 +36,23 @@ PAPER = {  # RMSE, its deviation over splits, negative log-likelihood, its devia
 
 
 def init(key, x):
-    """features -> 50 -> 2."""
+    """Draw layers features -> 50 -> 2."""
     hidden, output = jax.random.split(key)
     return {"hidden": draw(hidden, x.shape[-1], 50), "output": draw(output, 50, 2)}
 
 
 def apply(params, x):
-    """[batch, features] -> [batch, 2]: the mean, and a number whose softplus is the variance."""
+    """Map rows to [batch, 2]: the mean, and a number whose softplus is the variance."""
     return dense(relu(dense(x, **params["hidden"])), **params["output"])
 
 
 def variance(outputs):
-    """softplus(last output) + 1e-6."""
+    """Return softplus(last output) + 1e-6."""
     return jax.nn.softplus(outputs[..., 1]) + 1e-6
 
 
 def negative_log_likelihood(outputs, targets):
-    """(log v + (t - m)^2 / v + log 2 pi) / 2 per row."""
+    """Return (log v + (t - m)^2 / v + log 2 pi) / 2 per row."""
     v = variance(outputs)
     return (
         jnp.log(v) + (targets.reshape(v.shape) - outputs[..., 0]) ** 2 / v + jnp.log(2 * jnp.pi)
@@ -57,7 +60,10 @@ def negative_log_likelihood(outputs, targets):
 
 
 def make_objective(ranges):
-    """The loss of each row and of its adversarial neighbour x + 0.01 range sign(gradient of the loss by x)."""
+    """Make the loss of each row plus that of its adversarial neighbor.
+
+    The neighbor is x + 0.01 range sign(gradient of the loss with respect to x).
+    """
 
     def objective(forward, batch):
         def losses(x):
@@ -73,7 +79,10 @@ def make_objective(ranges):
 
 
 def ensemble(result: jnn.Result, data, folds) -> tuple[np.ndarray, np.ndarray]:
-    """RMSE and NLL [splits, rates] of the mixtures of the networks of one split, taken as normal distributions."""
+    """Return RMSE and NLL [splits, rates] of the ensembles.
+
+    The mixture of the networks of one split is taken as a normal distribution.
+    """
     shape = result.members.shape  # seeds, splits, rates
     outputs = result.outputs(data.x).reshape(*shape, data.rows, 2)
     shift, scale = (
@@ -94,7 +103,7 @@ def ensemble(result: jnn.Result, data, folds) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reproduce(name: str, epochs: int, splits: int) -> tuple[list[Row], dict]:
-    """The networks of one data set: 5 x 20 splits x 2 learning rates."""
+    """Train the networks of one data set: 5 networks x 20 splits x 2 learning rates."""
     data = jnn.data.load(name)
     folds = data.splits[:splits]
     study = jnn.Study(
@@ -107,7 +116,7 @@ def reproduce(name: str, epochs: int, splits: int) -> tuple[list[Row], dict]:
         epochs=epochs,
         batch_size=100,
     )
-    started = time.perf_counter()
+    start = time.perf_counter()
     result = jnn.run(
         study, data, jnn.seeds(NETWORKS) * jnn.folds(folds) * jnn.grid(learning_rate=RATES)
     )
@@ -124,14 +133,14 @@ def reproduce(name: str, epochs: int, splits: int) -> tuple[list[Row], dict]:
             Row(f"{name}, Adam {rate:g}, NLL", nll[:, i], paper_nll, nll_spread / 20**0.5, 0.005)
         )
     return rows, {
-        "seconds": time.perf_counter() - started,
+        "seconds": time.perf_counter() - start,
         **result.timing,
         "networks": len(result.members),
     }
 
 
 def main() -> None:
-    """Trains the ensembles of the data sets named on the command line, prints the table, checks the scores."""
+    """Train the ensembles of the chosen data sets, print the table, and check the scores."""
     options = arguments(__doc__, names=list(PAPER))
     jnn.use_cpu_cores()
     epochs, splits = (10, 3) if options.quick else (40, 20)
@@ -147,7 +156,7 @@ def main() -> None:
         if "0.01" in row.name and "RMSE" in row.name:
             deviation = jnn.data.load(row.name.split(",")[0]).y.std()
             assert row.ours.mean < deviation, (
-                f"wanted {row.name} below {deviation:.3g}, a constant's; got {row.ours}"
+                f"{row.name} must be below {deviation:.3g}, that of a constant, got {row.ours}"
             )
 
 

@@ -1,5 +1,5 @@
-"""The command line."""
+"""The command line: `jnn run`, `resume`, `predict`, `models`, `data` and `info`."""
 
-from jnn.cli._main import main as main
-from jnn.cli._predict_file import predict_file as predict_file
-from jnn.cli._predict_file import usable as usable
+from jnn.cli._main import main
+
+__all__ = ["main"]

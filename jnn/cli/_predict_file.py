@@ -1,9 +1,9 @@
-"""From rows in a file to predictions in a file, a batch at a time: `jnn predict RESULT new.csv`."""
+"""Predictions for the rows of a file, written to a file, a batch at a time."""
 
 import itertools
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,88 +36,106 @@ def predict_file(
     batch: int = 1024,
     separator: str | None = None,
 ) -> int:
-    """Writes what the members say of the rows in a file; returns the number of rows.
+    """Write the members' predictions for the rows of a file, and return the number of rows.
+
+    The output has one line per row. For a classification it holds the class of the highest mean
+    probability, then mean and standard deviation over the members of each class's probability.
+    For a regression it holds mean and standard deviation of each target. For a forecast it has
+    one line per future step, with mean and standard deviation of each channel.
 
     Args:
-        result: With its study.
-        path: A table (.csv, .tsv, or one of them as .gz), with or without the column of the target, or an array
-            [rows, *features] (.npy); for members that read texts a table with their column, or a text in each line
-            (.txt); for members that forecast a table whose last rows they go on from.
-        out: A CSV file with a line for each row. For a classification: the class of the highest mean probability, and
-            mean and standard deviation of each class's probability over the members. For a regression: those of each
-            target. For a forecast a line for each step that follows: those of each channel.
-        batch: Rows at a time.
-        separator: Between the columns of a table; by default a tab in .tsv, else a comma.
+        result: Result with its study.
+        path: File of rows: a table (.csv, .tsv, also compressed as .gz), with or without the
+            column of the target, or an array [rows, *features] (.npy). Members that read texts
+            take a table with the column of texts, or a file with one text per line (.txt).
+            Members that forecast continue from the last rows of a table.
+        out: CSV file to write. It appears only when it is complete.
+        batch: Number of rows that are predicted at a time.
+        separator: Separator of the columns of the table; by default a tab in .tsv files, else a
+            comma.
+
+    Raises:
+        ValueError: If the file does not hold rows like those of training, or if rows or
+            predictions are not finite.
     """
     check_batch(batch)
-    tables = _tables(result, path, batch, separator)
-    first = next(tables)  # whatever is wrong is told before a file is made
+    tables = _make_tables(result, path, batch, separator)
+    first = next(tables)  # errors in the first rows are raised before a file is created
     partial = out.with_name(out.name + ".partial")
     try:
-        rows = _write(itertools.chain([first], tables), partial)
-    except BaseException:  # a fault of a later row, or the user's own stop
+        count = _write(itertools.chain([first], tables), partial)
+    except BaseException:  # an error in a later row, or the user's interrupt
         partial.unlink(missing_ok=True)
         raise
     partial.replace(out)
-    return rows
+    return count
 
 
 def usable(result: Result) -> tuple[Result, int]:
-    """The result without members whose final scores are not finite, and how many those were."""
+    """Leave out the members that diverged, and return how many those are.
+
+    A member has diverged if one of its final scores is not finite.
+
+    Raises:
+        ValueError: If all members have diverged.
+    """
+    axes = result.members.axes
     final = result.final()
     columns = [
-        np.asarray(final[name].transpose(*result.members.axes)).ravel()
+        np.asarray(final[name].transpose(*axes)).ravel()
         for name in final.data_vars
-        if set(final[name].dims) == set(result.members.axes)
+        if set(final[name].dims) == set(axes)
     ]
-    finite = np.isfinite(columns).all(axis=0)
-    if not finite.any():
+    is_finite = np.isfinite(columns).all(axis=0)
+    diverged = int((~is_finite).sum())
+    if diverged == 0:
+        return result, 0
+    if not is_finite.any():
         raise ValueError(
-            "wanted members with finite scores, but all of them diverged; train anew by smaller steps"
+            "result must have members with finite scores, but all of them diverged. Train again "
+            "with smaller learning rates."
         )
-    return (
-        (result, 0) if finite.all() else (result.take(np.flatnonzero(finite)), int((~finite).sum()))
-    )
+    return result.take(np.flatnonzero(is_finite)), diverged
 
 
 def _write(tables: "Iterable[pandas.DataFrame]", path: pathlib.Path) -> int:
-    """One table after the other under the first one's header; the number of rows."""
-    rows = 0
+    """Write the tables below one header, and return the number of their rows."""
+    count = 0
     with path.open("w", newline="") as file:
-        for i, table in enumerate(tables):
-            table.to_csv(file, index=False, header=not i, lineterminator="\n")
-            rows += len(table)
-    return rows
+        for table in tables:
+            table.to_csv(file, index=False, header=count == 0, lineterminator="\n")
+            count += len(table)
+    return count
 
 
-def _tables(
+def _make_tables(
     result: Result, path: pathlib.Path, batch: int, separator: str | None
 ) -> "Iterator[pandas.DataFrame]":
-    """What is written, a piece at a time."""
+    """Yield the predictions, a batch at a time."""
     about = result.scores.attrs
     if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
         yield _forecast(result, path, separator)
         return
-    count = 0  # of the rows that were read before
+    start = 0  # number of rows in the pieces before
     for rows in _read(path, batch, separator, about):
+        checks = _checked_starts(rows, batch, start, path)
         predictions = result.predictions(rows, batch=batch)
-        for first, piece in zip(
-            _checks(rows, batch, count, path), predictions, strict=False
-        ):  # the checks never end
-            table = _table(result, piece)
-            _check_answer(piece.mean, first, path)
+        for first, prediction in zip(checks, predictions, strict=False):  # the checks never end
+            table = _make_table(result, prediction)
+            _check_predictions(prediction.mean, first, path)
             yield table
-        count += len(rows)
+        start += len(rows)
 
 
 def _read(
     path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
 ) -> Iterator[Any]:
-    """The rows of a file in pieces, as arrays or texts; those of an array are one piece that stays on disk."""
+    """Yield the rows of a file in pieces, as arrays or texts.
+
+    An array file is one piece, whose rows stay on disk until they are used.
+    """
     if not path.is_file():
-        raise ValueError(
-            f"wanted a file with rows to predict, but there is none at {path}; check the path"
-        )
+        raise ValueError(f"file of rows {path} does not exist. Check the path.")
     suffix = uncompressed(path).suffix.lower()
     if suffix == ".txt" and reads_texts(about):
         yield _read_lines(path)
@@ -127,7 +145,8 @@ def _read(
         yield from _read_table(path, batch, separator, about)
     else:
         raise ValueError(
-            f"wanted a table (.csv, .tsv) or an array (.npy), but got {path.name}; save it as one of them"
+            f"file of rows must be a table (.csv, .tsv) or an array (.npy), got {path.name}. "
+            "Save it as one of them."
         )
 
 
@@ -136,23 +155,24 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(
-            f"wanted an array of numbers, but {path} has none ({reason_of(error)}); use numpy.save"
+            f"{path} must hold an array of numbers, but cannot be read ({reason_of(error)}). "
+            "Write it with numpy.save."
         ) from error
 
 
 def _read_lines(path: pathlib.Path) -> list[str]:
-    """A text from each line."""
+    """Read one text from each line."""
     with as_one_sentence(path, "texts in UTF-8"):
         lines = lines_of(read_bytes(path), "utf-8-sig")
     if not lines:
-        raise ValueError(f"wanted a text in each line, but {path} is empty; add at least one")
+        raise ValueError(f"{path} must have a text in each line, but is empty. Add one or more.")
     return lines
 
 
 def _read_table(
     path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
 ) -> Iterator[np.ndarray]:
-    """The rows of a table as they were made in training; texts and categories are taken as they are written."""
+    """Yield the rows of a table, encoded as in training; texts and categories stay as written."""
     names = read_header(path, separator)
     encoding = encoding_of(about, names)
     if isinstance(encoding, TextEncoding):
@@ -160,15 +180,16 @@ def _read_table(
     else:
         text = [column.name for column in encoding.columns if column.categories is not None]
     for frame in read_pieces(path, batch, separator, text=text):
-        if not len(frame):
-            raise ValueError(
-                f"wanted rows to predict, but {path} has a header line only; add at least one row"
-            )
+        if len(frame) == 0:
+            raise ValueError(f"{path} must have rows, but has only a header. Add at least one row.")
         yield encoding.encode(frame)
 
 
-def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[int]:
-    """The first row of each batch, ahead of it, unless it has numbers that are not finite; texts need no check."""
+def _checked_starts(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[int]:
+    """Yield the number of the first row of each batch, after a check of the batch.
+
+    Texts and token ids need no check.
+    """
     has_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim > 0
     for start in itertools.count(0, batch):
         if has_numbers:
@@ -177,33 +198,34 @@ def _checks(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[
 
 
 def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
-    """Rows from this one of the file on are finite, in float32 too."""
-    row = _first_wrong(np.abs(rows) <= _LARGEST)  # NaN is not
+    """Raise unless the rows, the first of which has this number, are finite in float32."""
+    row = _first_false(np.abs(rows) <= _LARGEST)  # false for NaN
     if row is not None:
         raise ValueError(
-            f"wanted finite numbers, but row {first + row + 1} of {path} has NaN, infinity or one too "
-            "large for float32; leave such rows out or fill their values"
+            f"rows must be finite, but row {first + row + 1} of {path} has NaN, infinity or a "
+            "number too large for float32. Leave such rows out, or fill in their values."
         )
 
 
-def _check_answer(mean: np.ndarray, first: int, path: pathlib.Path) -> None:
-    """Predictions from this one on are finite: of others, a class or a spread would be made up."""
-    row = _first_wrong(np.isfinite(mean))
+def _check_predictions(mean: np.ndarray, first: int, path: pathlib.Path) -> None:
+    """Raise unless the predictions are finite: no class or spread could be given for others."""
+    row = _first_false(np.isfinite(mean))
     if row is not None:
         raise ValueError(
-            f"wanted finite predictions, but number {first + row + 1} of those from {path} has NaN or "
-            "infinity; leave out rows that are far from those of training, or members that diverged"
+            f"predictions must be finite, but number {first + row + 1} of those for {path} has NaN "
+            "or infinity. Leave out rows that are far from those of training, or members that "
+            "diverged."
         )
 
 
-def _first_wrong(is_right: np.ndarray) -> int | None:
-    """The first row of which not all is right; None if there is none."""
+def _first_false(is_right: np.ndarray) -> int | None:
+    """Return the first row that is not true everywhere; None if there is none."""
     is_wrong = ~is_right.all(axis=tuple(range(1, is_right.ndim)))
     return int(is_wrong.argmax()) if is_wrong.any() else None
 
 
 def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pandas.DataFrame":
-    """A line for each step that follows the last row of a table."""
+    """Make the table of the steps that follow the last row of a file."""
     import pandas
 
     about = result.scores.attrs
@@ -211,44 +233,51 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
     values, names = read_series(path, json.loads(about["feature_names"]), separator)
     if len(values) < length or values.shape[1] != channels:
         raise ValueError(
-            f"wanted at least {length} steps of {channels} channels to go on from, but {path} has {len(values)} of "
-            f"{values.shape[1]}; give the last steps before the forecast"
+            f"{path} must have at least {length} steps of {channels} channels, but has "
+            f"{len(values)} of {values.shape[1]}. Give the last steps before the forecast."
         )
     _check_finite(values[-length:], len(values) - length, path)
-    found = result.predict(values[None, -length:].astype(np.float32))
-    _check_answer(found.mean[0], 0, path)
+    prediction = result.predict(values[None, -length:].astype(np.float32))
+    mean = prediction.mean[0]
+    std = prediction.std[0]
+    _check_predictions(mean, 0, path)
     number = "step"
     while number in names:  # a channel may have this name
         number += "_"
-    columns = {number: np.arange(1, found.mean.shape[1] + 1)}
-    columns |= {name: found.mean[0, :, i] for i, name in enumerate(names)}
-    return pandas.DataFrame(
-        columns | {f"std({name})": found.std[0, :, i] for i, name in enumerate(names)}
-    )
+    columns = {number: np.arange(1, len(mean) + 1)}
+    return pandas.DataFrame(columns | _mean_and_std(names, mean, std))
 
 
-def _table(result: Result, piece: Prediction) -> "pandas.DataFrame":
-    """A line for each row."""
+def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
+    """Make a table with one line for each row."""
     import pandas
 
     about = result.scores.attrs
     names = json.loads(about["target_names"])
-    if not hasattr(piece.mean, "ndim"):
+    if not hasattr(prediction.mean, "ndim"):
         raise ValueError(
-            f"wanted one array per row, but the model gives a {type(piece.mean).__name__}; use Result.predict"
+            "model must give one array per row to be written to a table, got "
+            f"{type(prediction.mean).__name__}. Use Result.predict from Python."
         )
-    mean, std = (a.reshape(len(a), -1) for a in (piece.mean, piece.std))
+    mean = prediction.mean.reshape(len(prediction.mean), -1)
+    std = prediction.std.reshape(len(prediction.std), -1)
     if about["task"] == "classification":
-        if piece.mean.ndim != 2:
+        if prediction.mean.ndim != 2:
             raise ValueError(
-                f"wanted one class per row, but the model gives {piece.mean.shape[1:]}; use Result.predict from Python"
+                "model must give one class per row to be written to a table, got an array of "
+                f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
             )
         columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
-        columns |= {f"p({name})": mean[:, i] for i, name in enumerate(names)}
-        return pandas.DataFrame(
-            columns | {f"std({name})": std[:, i] for i, name in enumerate(names)}
-        )
+        columns |= _mean_and_std(names, mean, std, mean_name="p({})")
+        return pandas.DataFrame(columns)
     if len(names) != mean.shape[1]:
         names = [f"y{i}" for i in range(mean.shape[1])] if mean.shape[1] > 1 else ["y"]
-    columns = {name: mean[:, i] for i, name in enumerate(names)}
-    return pandas.DataFrame(columns | {f"std({name})": std[:, i] for i, name in enumerate(names)})
+    return pandas.DataFrame(_mean_and_std(names, mean, std))
+
+
+def _mean_and_std(
+    names: Sequence[str], mean: np.ndarray, std: np.ndarray, mean_name: str = "{}"
+) -> dict[str, np.ndarray]:
+    """Name the columns of the means, then those of the standard deviations."""
+    columns = {mean_name.format(name): mean[:, i] for i, name in enumerate(names)}
+    return columns | {f"std({name})": std[:, i] for i, name in enumerate(names)}

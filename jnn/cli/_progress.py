@@ -1,49 +1,43 @@
-"""A progress bar for `jnn.run`, with planning and compiling told apart from training."""
+"""A progress bar for `jnn.run`, which tells planning and compiling from training."""
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jnn.population import Status, cores
 
-if TYPE_CHECKING:
-    from rich.console import Console
+# The stage that follows the one that a status reports.
+_NEXT_STAGE = {"planned": "compiling", "compiled": "training", "training": "training"}
 
 
 @contextlib.contextmanager
-def show(console: "Console") -> Iterator[Callable[[Status], None]]:
-    """Gives the function to pass as `run(..., watch=...)`; it prints the plan and moves a bar on `console`."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-    )
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as bar:
+def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
+    """Show a bar on the console, and yield the function for `jnn.run(..., watch=...)`."""
+    stage = TextColumn("{task.description}")
+    percentage = TextColumn("{task.percentage:>3.0f} %")
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (stage, BarColumn(), percentage, *times)
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("preparing", total=1.0)
 
         def watch(status: Status) -> None:
             if status.stage == "planned":
                 bar.console.print(f"plan: {status.plan}{_advice(status.plan.devices)}")
-            following = {"planned": "compiling", "compiled": "training", "training": "training"}
-            bar.update(task, description=following[status.stage], completed=status.done)
+            bar.update(task, description=_NEXT_STAGE[status.stage], completed=status.done)
 
         yield watch
 
 
 def _advice(devices: int) -> str:
-    """A hint where cores lie idle that could train members."""
-    import jax
-
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1 < cores() and devices == 1:
-        return f" (1 of {cores()} cores: call jnn.use_cpu_cores() before the first use of JAX to train on all)"
-    return ""
+    """Return a hint if idle cores could train members, else an empty text."""
+    if jax.default_backend() != "cpu" or devices > 1 or jax.local_device_count() > 1:
+        return ""
+    if cores() == 1:
+        return ""
+    return (
+        f" (1 of {cores()} cores: call jnn.use_cpu_cores() before the first use of JAX to train "
+        "on all)"
+    )

@@ -1,4 +1,4 @@
-"""Data sets: `load` what is known by name, or bring your own arrays, table or CSV file to `Dataset`."""
+"""Data sets: `load` one by its name, or make a `Dataset` of your own arrays, table, or CSV file."""
 
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals

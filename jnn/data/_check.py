@@ -1,4 +1,4 @@
-"""Check what a data set must fulfill before anything is trained on it; each fault is one sentence."""
+"""Checks of a data set before anything is trained on it; each error is one sentence."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,11 +12,13 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
     _check_numbers(x, "x")
     if x.ndim < 2:
         raise ValueError(
-            f"x must be of shape [rows, *features], got {x.shape}. Pass x[:, None] for a single feature."
+            f"x must be of shape [rows, *features], got {x.shape}. Pass x[:, None] for a single "
+            "feature."
         )
     if x.size == 0:
         raise ValueError(
-            f"x must have at least one row and one feature, got shape {x.shape}: the data are empty."
+            f"x must have at least one row and one feature, got shape {x.shape}: the data are "
+            "empty."
         )
     if feature_names and len(feature_names) != x.shape[-1]:
         raise ValueError(
@@ -42,8 +44,9 @@ def check_rows(rows: int, **others: np.ndarray | Windows | None) -> None:
     for name, values in others.items():
         if values is not None and (values.ndim == 0 or len(values) != rows):
             raise ValueError(
-                f"{name} must have one row for each of the {rows} rows of x, got shape {values.shape}. "
-                "Check that both come from the same table and that rows are the first axis."
+                f"{name} must have one row for each of the {rows} rows of x, got shape "
+                f"{values.shape}. Check that both come from the same table and that rows are the "
+                "first axis."
             )
 
 
@@ -58,13 +61,14 @@ def check_weights(weights: np.ndarray) -> None:
     faults = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if faults.size:
         raise ValueError(
-            f"weights must be finite and at least 0, got {weights[faults[0]]} at weights[{faults[0]}] "
-            f"(such weights: {faults.size}). Set the weight of a row that must not count to 0."
+            f"weights must be finite and at least 0, got {weights[faults[0]]} at "
+            f"weights[{faults[0]}] (such weights: {faults.size}). Set the weight of a row that "
+            "must not count to 0."
         )
     if not weights.any():
         raise ValueError(
-            f"weights must not be 0 in all rows, got {len(weights)} zeros. Leave weights out if all "
-            "rows count the same."
+            f"weights must not be 0 in all rows, got {len(weights)} zeros. Leave weights out if "
+            "all rows count the same."
         )
 
 
@@ -96,9 +100,9 @@ def check_labels(y: np.ndarray, classes: int) -> None:
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
         raise ValueError(
-            f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} (such "
-            f"labels: {outside.size}). Pass one of target_names per class, or number the labels with "
-            "np.unique(y, return_inverse=True)[1]."
+            f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} "
+            f"(such labels: {outside.size}). Pass one of target_names per class, or number the "
+            "labels with np.unique(y, return_inverse=True)[1]."
         )
 
 
@@ -107,7 +111,8 @@ def check_not_one_hot(y: np.ndarray) -> None:
     is_binary = y.ndim > 1 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all()
     if is_binary and (y.sum(axis=-1) == 1).all():
         raise ValueError(
-            f"y must have one label per row, got one-hot rows of shape {y.shape}. Pass y.argmax(-1)."
+            f"y must have one label per row, got one-hot rows of shape {y.shape}. Pass "
+            "y.argmax(-1)."
         )
 
 
@@ -116,7 +121,8 @@ def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
     _check_numbers(y, "y")
     if y.ndim == 0 or y.size == 0:
         raise ValueError(
-            f"y must be of shape [rows, *outputs], got {y.shape}. Pass y=None if there are no targets."
+            f"y must be of shape [rows, *outputs], got {y.shape}. Pass y=None if there are no "
+            "targets."
         )
     outputs = 1 if y.ndim == 1 else y.shape[-1]
     if target_names and len(target_names) != outputs:
@@ -138,16 +144,16 @@ def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
         column = int(constant[0])
         name = f" of {target_names[column]!r}" if columns.shape[1] == len(target_names) > 1 else ""
         raise ValueError(
-            f"y must vary, got {columns[0, column]!s}{name} in all {len(y)} rows. Check that the right "
-            "column is the target and that no filter removed the other rows."
+            f"y must vary, got {columns[0, column]!s}{name} in all {len(y)} rows. Check that the "
+            "right column is the target and that no filter removed the other rows."
         )
 
 
 def _check_numbers(values: np.ndarray, name: str) -> None:
     if values.dtype.kind not in "biuf":
         raise TypeError(
-            f"{name} must hold real numbers, got type {values.dtype}. Use Dataset.from_dataframe or "
-            "Dataset.from_csv for columns of text or categories."
+            f"{name} must hold real numbers, got type {values.dtype}. Use Dataset.from_dataframe "
+            "or Dataset.from_csv for columns of text or categories."
         )
 
 

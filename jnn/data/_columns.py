@@ -50,8 +50,8 @@ def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
     unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ValueError(
-            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, and "
-            "the separator if several names stand in one."
+            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, "
+            "and the separator if several names stand in one."
         )
 
 
@@ -61,18 +61,18 @@ def check_complete(columns: "dict[str, pd.Series]") -> None:
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if gaps:
         raise ValueError(
-            f"Every row must have a value, got missing values: {', '.join(gaps)}. Fill them, or drop "
-            "these rows or columns."
+            f"Every row must have a value, got missing values: {', '.join(gaps)}. Fill them, or "
+            "drop these rows or columns."
         )
 
 
 def check_named(columns: "dict[str, pd.Series]") -> None:
-    """Raise if a column is the index that pandas writes beside a table, nameless and counting rows."""
+    """Raise if a column is a table's index: it has no name and counts the rows."""
     for name, values in columns.items():
         if _UNNAMED.fullmatch(name) and _counts_rows(values):
             raise ValueError(
-                f"Every column must have a name, got none for {name!r}, which counts the rows. Leave it "
-                f"out with drop=[{name!r}], or name it."
+                f"Every column must have a name, got none for {name!r}, which counts the rows. "
+                f"Leave it out with drop=[{name!r}], or name it."
             )
 
 
@@ -122,8 +122,8 @@ def refuse_text(name: str, column: "pd.Series") -> NoReturn:
     place = int(faults[0]) if faults.size else 0
     raise ValueError(
         f"Every row of column {name!r} must hold a number, got {text.iloc[place]!r} in row "
-        f"{_row(text, place) + 1} (row 1 follows the header; such rows: {faults.size or len(text)}). "
-        "Correct or drop these rows."
+        f"{_row(text, place) + 1} (row 1 follows the header; such rows: "
+        f"{faults.size or len(text)}). Correct or drop these rows."
     )
 
 
@@ -134,8 +134,8 @@ def _check_words(name: str, text: "pd.Series") -> None:
     if is_numeric.all():
         example = text.iloc[int(parses.argmin())]
         raise ValueError(
-            f"Column {name!r} must hold numbers or categories, got numbers written as text, such as "
-            f"{example!r}. Write a decimal point, or convert the column with .astype(float) or "
+            f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
+            f"as {example!r}. Write a decimal point, or convert the column with .astype(float) or "
             ".astype('category')."
         )
     if is_numeric.mean() > 0.5:
@@ -144,8 +144,9 @@ def _check_words(name: str, text: "pd.Series") -> None:
 
 def _refuse_type(name: str, content: str) -> NoReturn:
     raise ValueError(
-        f"Column {name!r} must hold numbers, text, categories or bools, got {content}. Leave it out "
-        f"with drop=[{name!r}], or turn it into numbers, such as the month or the days since the first."
+        f"Column {name!r} must hold numbers, text, categories or bools, got {content}. Leave it "
+        f"out with drop=[{name!r}], or turn it into numbers, such as the month or the days since "
+        "the first."
     )
 
 

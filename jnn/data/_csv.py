@@ -62,7 +62,8 @@ def read_header(path: str | PathLike[str], separator: str | None = None) -> list
     duplicates = repeated(names)
     if duplicates:
         raise ValueError(
-            f"Columns must have different names, got {duplicates} more than once in {path}. Rename them."
+            f"Columns must have different names, got {duplicates} more than once in {path}. Rename "
+            "them."
         )
     return names
 
@@ -75,8 +76,8 @@ def read_csv(
     Args:
         path: A file with a header line; compressed ones are decompressed as they are read.
         separator: Separator of the columns; by default a tab in .tsv, else a comma.
-        text: Names of columns that stay as they are written: "01" and "true" are otherwise read as a
-            number and a bool.
+        text: Names of columns that stay as they are written: "01" and "true" are otherwise read as
+            a number and a bool.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -96,7 +97,7 @@ def read_pieces(
     *,
     text: Collection[str] = (),
 ) -> "Iterator[pd.DataFrame]":
-    """Yield the table of `read_csv` in pieces of `rows` rows; an empty one if there is only a header."""
+    """Yield the table of `read_csv` in pieces of `rows` rows; at least one, perhaps empty."""
     import pandas as pd
 
     types = _column_types(path, separator, text)
@@ -112,7 +113,7 @@ def read_pieces(
 def as_one_sentence(
     path: str | PathLike[str], form: str = "a CSV table in UTF-8 with a header line"
 ) -> Iterator[None]:
-    """Turn what a reader raises for a damaged or unreadable file into a ValueError of one sentence."""
+    """Turn what a reader raises for a damaged file into a ValueError of one sentence."""
     import pandas as pd
 
     damaged = (
@@ -184,8 +185,8 @@ def _check_lines(path: str | PathLike[str], separator: str) -> None:
             if gaps.size:
                 before = values[gaps[0] - 1] if gaps[0] else last_value
                 raise ValueError(
-                    f"Every row must have a value, got an empty line in row {before + 1 - header} of "
-                    f"{path} (row 1 follows the header). Fill it, or take the line out."
+                    f"Every row must have a value, got an empty line in row {before + 1 - header} "
+                    f"of {path} (row 1 follows the header). Fill it, or take the line out."
                 )
             if values.size:
                 last_value = int(values[-1])

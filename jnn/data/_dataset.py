@@ -1,4 +1,4 @@
-"""`Dataset`: arrays with their names, task, source, and license, checked once and then read-only."""
+"""`Dataset`: arrays with their names, task, source, and license, checked once and read-only."""
 
 import dataclasses
 import math
@@ -123,14 +123,14 @@ class Dataset:
     ) -> "Dataset":
         """Build a data set from anything that NumPy can read.
 
-        Text labels become the numbers of their sorted names. Integer labels count from 0 and stay as
-        they are.
+        Text labels become the numbers of their sorted names. Integer labels count from 0 and stay
+        as they are.
 
-        Without `task`, the type of `y` decides, as in scikit-learn's `type_of_target`: text, bool, and
-        integers are labels, and floats are a regression. Integers with more than 20 distinct values
-        that occur less than ten times each on average are taken as amounts, which is a regression.
-        Several numbers per row are a regression too: labels for each position of a row, such as tags
-        of words or classes of pixels, need `task="classification"`.
+        Without `task`, the type of `y` decides, as in scikit-learn's `type_of_target`: text, bool,
+        and integers are labels, and floats are a regression. Integers with more than 20 distinct
+        values that occur less than ten times each on average are taken as amounts, which is a
+        regression. Several numbers per row are a regression too: labels for each position of a row,
+        such as tags of words or classes of pixels, need `task="classification"`.
 
         Args:
             x: Inputs [rows, *features].
@@ -199,18 +199,19 @@ class Dataset:
     ) -> "Dataset":
         """Build a data set from a pandas table.
 
-        Numeric columns are taken as they are. Columns of text, categories, or bools become one column
-        `name=value` for each of their sorted values. Labels of any type become the numbers of their
-        values, which are sorted, or keep the order of a categorical column. Missing values, dates, and
-        numeric columns that hold text in some rows are refused. The task is inferred as in
-        `from_arrays`.
+        Numeric columns are taken as they are. Columns of text, categories, or bools become one
+        column `name=value` for each of their sorted values. Labels of any type become the numbers
+        of their values, which are sorted, or keep the order of a categorical column. Missing
+        values, dates, and numeric columns that hold text in some rows are refused. The task is
+        inferred as in `from_arrays`.
 
         Args:
             frame: A pandas table.
             target: Name of the column of targets, several names for a regression with several
                 outputs, or None for a data set without targets.
             task: "classification" or "regression"; by default inferred from the target.
-            weights: Name of a column of numbers that holds the weight of each row and is no feature.
+            weights: Name of a column of numbers that holds the weight of each row and is no
+                feature.
             text: Name of a column of sentences. The rows are then its token ids as in `from_texts`,
                 whose options `tokenizer` and `length` apply, and no other column is a feature.
             drop: Names of columns to leave out.
@@ -306,15 +307,16 @@ class Dataset:
         drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
-        """Build a data set of forecasts: from `length` steps of a series to its next `horizon` steps.
+        """Build a data set of forecasts from a series.
 
-        x is [rows, length, channels] and y is [rows, horizon, channels], with one row for every
-        starting step: rows = time - length - horizon + 1. The series is stored once. Folds are in
-        time, with a gap that keeps the targets of training rows and test rows apart.
+        Inputs are `length` steps and targets the next `horizon` steps: x is [rows, length,
+        channels] and y is [rows, horizon, channels], with one row for every starting step, so that
+        rows = time - length - horizon + 1. The series is stored once. Folds are in time, with a gap
+        that keeps the targets of training rows and test rows apart.
 
         Args:
-            values: A series [time, channels], a pandas table, or the path of a CSV file, with one row
-                for each step.
+            values: A series [time, channels], a pandas table, or the path of a CSV file, with one
+                row for each step.
             length: Number of steps of an input.
             horizon: Number of steps of a target.
             channels: Names of the columns to take; by default all columns of numbers.
@@ -333,8 +335,8 @@ class Dataset:
         values = as_float(as_array(values, "the series"))
         if values.ndim != 2:
             raise ValueError(
-                f"A series must be of shape [time, channels], got {values.shape}. Pass values[:, None] "
-                "if it has one channel."
+                f"A series must be of shape [time, channels], got {values.shape}. Pass "
+                "values[:, None] if it has one channel."
             )
         span = checked_span(len(values), length, horizon)
         x = Windows(values, length, 0, span)
@@ -352,8 +354,8 @@ class Dataset:
         Args:
             ids: Token ids of a text [time].
             length: Number of ids in a row.
-            classes: Number of classes, which are the ids 0..classes-1; by default the largest id + 1,
-                or as many as there are `target_names`.
+            classes: Number of classes, which are the ids 0..classes-1; by default the largest id +
+                1, or as many as there are `target_names`.
             **fields: Other fields of `Dataset`.
 
         >>> Dataset.from_tokens([0, 2, 1, 0, 2], 2).x[np.array([1])]
@@ -362,7 +364,8 @@ class Dataset:
         ids = single_precision(as_ids(as_array(ids, "the text")))
         if ids.ndim != 1:
             raise ValueError(
-                f"The token ids of a text must be of shape [time], got {ids.shape}. Join the texts first."
+                f"The token ids of a text must be of shape [time], got {ids.shape}. Join the texts "
+                "first."
             )
         span = checked_span(len(ids), length, 1)
         names = tuple(map(str, range(classes or int(ids.max()) + 1)))

@@ -1,25 +1,20 @@
-"""Files from the network: checked, atomic, and resumed where a download was cut off."""
+"""Files from the network, fetched by pooch: checked by digest, and put in place only when whole."""
 
 import contextlib
-import hashlib
-import http.client
+import importlib.util
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-Progress = Callable[[Path, int, int | None], None]
+DownloadProgress = Callable[[Path, int, int | None], None]
 """`progress(path, bytes so far, bytes in all or None)`, called about once per MB."""
 
-_TRIES = 3  # per address, each going on where the last one was cut off
+_RETRIES = 2  # per address, where the connection fails or the bytes are wrong
 _TIMEOUT = 30.0  # seconds without a byte
-_CHUNK = 1 << 20
-_FAILURES = (
-    OSError,
-    http.client.HTTPException,
-)  # URLError, refused and cut connections, time-outs, a full disk
+_CHUNK = 1 << 20  # bytes
+# Compressed files must arrive as they are: their digests are those of the compressed bytes.
+_HEADERS = {"User-Agent": "jnn", "Accept-Encoding": "identity"}
 
 
 def download(
@@ -28,126 +23,161 @@ def download(
     digest: str = "",
     *,
     folder: Path | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Path:
-    """Puts the file at `path`, from the first address that gives one of this digest; a good file there stays.
+    """Fetch a file to `path` from the first address that gives the right bytes.
 
-    The bytes are gathered in `path` + ".partial", which takes its final name only when it is complete and right. Of
-    several processes that want files in one folder, one fetches and the others wait for it (where the system has
-    `flock`).
+    A file with the right bytes that is there already stays.
+
+    Where several processes want files in one data folder, one fetches and the others wait for it.
 
     Args:
-        urls: Addresses of the same bytes.
+        urls: Addresses of the same bytes, tried in this order.
         path: Where the file goes; its folder is made.
-        digest: "sha256:..." or "md5:..." in hexadecimal digits; "" takes what comes, where none was published.
-        folder: That of all data, in which the path lies; by default the one above the file's own.
-        progress: Told of what has arrived.
+        digest: "sha256:..." or "md5:..." in hexadecimal digits, or "" to take any bytes.
+        folder: Folder of all data, in which `path` lies; by default the one above the file's own.
+        progress: Function that is told what has arrived; by default a bar of tqdm, if it is
+            installed.
+
+    Returns:
+        `path`.
 
     Raises:
-        FileNotFoundError: One sentence with all reasons, and what to do without a network.
+        FileNotFoundError: If no address gives the file; the sentence says why and what to do.
     """
-    if path.is_file() and fits(path, digest):
+    from filelock import FileLock
+
+    if _is_there(path, digest):
         return path
+    folder = folder or path.parent.parent
     reasons = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone_in(path.parent):
-            for url in () if path.is_file() and fits(path, digest) else urls:
-                reason = _get(url, path, digest, progress)
-                if not reason:
-                    return path
-                reasons.append(f"{url} {reason}")
+        with FileLock(folder / ".lock"):
+            for url in urls:
+                if _is_there(path, digest):  # by another process
+                    break
+                reason = _fetch(url, path, digest, progress)
+                if reason:
+                    reasons.append(f"{url} {reason}")
     except OSError as error:  # the folder cannot be written
         reasons.append(str(error))
-    if path.is_file() and fits(path, digest):
+    if _is_there(path, digest):
         return path
-    known, place = (
-        f" ({digest})" if digest else "",
-        path.relative_to(folder or path.parent.parent).as_posix(),
-    )
+    known_digest = f" ({digest})" if digest else ""
     raise FileNotFoundError(
-        f"wanted the file {path.name}{known}, but {'; '.join(reasons)}: get it elsewhere and "
-        f"put it at {path}, or set JNN_DATA to a folder that holds {place}"
+        f"The file {path.name}{known_digest} must be fetched, but {'; '.join(reasons)}. Get it "
+        f"elsewhere and put it at {path}, or set JNN_DATA to a folder that holds "
+        f"{path.relative_to(folder).as_posix()}."
     )
 
 
-def fits(path: Path, digest: str) -> bool:
-    """Whether a file has this digest; any file has the digest ""."""
+def matches(path: Path, digest: str) -> bool:
+    """Return whether a file has this digest; any file matches ""."""
     if not digest:
         return True
-    kind, _, wanted = digest.partition(":")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest() == wanted
+    import pooch
+
+    algorithm, _, expected = digest.partition(":")
+    return pooch.file_hash(str(path), algorithm) == expected
 
 
-def _get(url: str, path: Path, digest: str, progress: Progress | None) -> str:
-    """Fetches one file from one address; what went wrong, or "" if all is well."""
-    partial = path.with_name(path.name + ".partial")
-    reason = ""
-    for _ in range(_TRIES):
+def _is_there(path: Path, digest: str) -> bool:
+    return path.is_file() and matches(path, digest)
+
+
+def _fetch(url: str, path: Path, digest: str, progress: DownloadProgress | None) -> str:
+    """Fetch one file from one address; return what went wrong, or ""."""
+    import pooch
+    import requests
+
+    files = pooch.create(
+        path.parent,
+        base_url="",
+        registry={path.name: digest or None},  # type: ignore[dict-item]
+        urls={path.name: url},
+        retry_if_failed=_RETRIES,
+    )
+    try:
+        with _quiet_logger():
+            files.fetch(path.name, downloader=_Downloader(path, progress))  # type: ignore[arg-type]
+    except _RefusedError as error:
+        return str(error)
+    except requests.RequestException as error:
+        is_late = "timed out" in str(error)
+        return "timed out" if is_late else f"failed ({type(error).__name__})"
+    except ValueError:
+        return "gave other bytes, which were not kept"
+    path.chmod(0o666 & ~_umask())  # pooch's temporary files are readable for their owner only
+    return ""
+
+
+class _RefusedError(Exception):
+    """A server answered that it does not give the file; asking again does not help."""
+
+
+class _Downloader:
+    """Download by HTTP, as pooch calls it, with a bar or a function for the progress."""
+
+    def __init__(self, path: Path, progress: DownloadProgress | None):
+        self.path = path
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        from pooch import HTTPDownloader
+        from requests import HTTPError
+
+        bar: Any = importlib.util.find_spec("tqdm") is not None
+        if self.progress:
+            bar = _Reporter(self.path, self.progress)
+        load = HTTPDownloader(bar, _CHUNK, headers=_HEADERS, timeout=_TIMEOUT)
         try:
-            is_resumed = _append(url, partial, path, progress)
-        except urllib.error.HTTPError as error:
-            reason = f"answered {error.code} {error.reason}"
-            if (
-                error.code != 416
-            ):  # the server will not change its mind; 416: the partial file is longer than the whole
-                return reason
-            partial.unlink(missing_ok=True)
-            continue
-        except _FAILURES as error:
-            reason = f"failed ({getattr(error, 'reason', None) or error})"
-            continue
-        if fits(partial, digest):
-            partial.replace(path)
-            return ""
-        partial.unlink()
-        reason = "gave other bytes, which were not kept"
-        if not is_resumed:
-            return reason
-    return reason
+            load(url, output_file, pooch)
+        except HTTPError as error:
+            answer = error.response
+            assert answer is not None  # a server answered, else there is another error
+            raise _RefusedError(f"answered {answer.status_code} {answer.reason}") from error
 
 
-def _append(url: str, partial: Path, path: Path, progress: Progress | None) -> bool:
-    """Adds to the partial file what it lacks, or all if the server does not resume; whether it was resumed."""
-    begun = partial.stat().st_size if partial.exists() else 0
-    headers = {"User-Agent": "jnn", **({"Range": f"bytes={begun}-"} if begun else {})}
-    request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        is_resumed = begun > 0 and answer.status == 206
-        begun = begun if is_resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = None if length is None else begun + int(length)
-        with partial.open("ab" if is_resumed else "wb") as file:
-            done = begun + _copy(
-                answer, file, lambda done: progress and progress(path, begun + done, total)
-            )
-    if total is not None and done < total:
-        raise ConnectionError(f"was cut off after {done} of {total} bytes")
-    return is_resumed
+class _Reporter:
+    """What pooch takes for a progress bar, telling a function."""
 
+    def __init__(self, path: Path, progress: DownloadProgress):
+        self.path = path
+        self.progress = progress
+        self.total = 0
+        self.done = 0
 
-def _copy(answer: http.client.HTTPResponse, file: BinaryIO, tell: Callable[[int], object]) -> int:
-    done = 0
-    while chunk := answer.read(_CHUNK):
-        file.write(chunk)
-        done += len(chunk)
-        tell(done)
-    return done
+    def update(self, count: int) -> None:
+        """Report `count` more bytes; the last of pooch's counts may exceed the total."""
+        self.done += count
+        if self.total:
+            self.done = min(self.done, self.total)
+        self.progress(self.path, self.done, self.total or None)
+
+    def reset(self) -> None:
+        """Begin to count anew, as pooch does before it reports the total."""
+        self.done = 0
+
+    def close(self) -> None:
+        """End the report."""
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock, which ends with the process; elsewhere than on POSIX there is none."""
+def _quiet_logger() -> Iterator[None]:
+    """Keep pooch from printing each file: errors say what failed, and bars what is fetched."""
+    import pooch
+
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a network's file system may have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        logger.setLevel(level)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

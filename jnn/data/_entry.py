@@ -1,4 +1,4 @@
-"""What the catalogue says of a data set before it is read."""
+"""What the catalog says of a data set before it is read."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,23 +7,25 @@ from jnn.data._dataset import Dataset
 from jnn.data._target import Task
 
 
-class Form(NamedTuple):
-    """One way in which a data set lies in the data folder: its files, relative to it, and what reads them in order."""
-
-    read: Callable[..., Dataset]
-    files: tuple[str, ...] = ()
-
-
 class Entry(NamedTuple):
-    """A data set; `rows` and `shape` are those of `load(name, split="all")`."""
+    """A data set that is known by name.
+
+    Attributes:
+        task: Task of the data set.
+        rows: Number of rows of `load(name, split="all")`.
+        shape: Shape of one row.
+        source: Where the data set was published.
+        license: License under which it was published.
+        read: Reader that takes the paths of `files`, in this order, and `options`.
+        files: Files as they were published, relative to the data folder; () if none are needed.
+        options: Keyword arguments of `load` that the reader takes.
+    """
 
     task: Task
     rows: int
     shape: tuple[int, ...]
     source: str
     license: str
-    forms: tuple[
-        Form, ...
-    ]  # the first one that is there is read; else the first one that has addresses is fetched
-    options: tuple[str, ...] = ()  # keyword arguments of every reader that `load` hands on
-    fallback: Callable[[], Dataset] | None = None  # what is made where the files are absent
+    read: Callable[..., Dataset]
+    files: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()

@@ -12,26 +12,27 @@ def read_columns(
     """Read the values of `x` and `y`, and the names that are known.
 
     Args:
-        rows: Anything with `column_names` and `rows[name]`; `features[y].names` gives the names of the
-            classes, where it exists.
+        rows: Anything with `column_names` and `rows[name]`; `features[y].names` gives the names of
+            the classes, where it exists.
         x: Name of the column of inputs, or several names of columns of numbers.
         y: Name of the column of targets, or None.
 
     Returns:
-        The inputs (texts as a list, all else as an array), the targets or None, and `feature_names` and
-        `target_names` where they are known.
+        The inputs (texts as a list, all else as an array), the targets or None, and `feature_names`
+        and `target_names` where they are known.
     """
     inputs = (x,) if isinstance(x, str) else tuple(x)
     targets = () if y is None else (y,)
     columns = getattr(rows, "column_names", None)
     if not isinstance(columns, list):
         raise TypeError(
-            f"rows must be one split of a Hugging Face data set, got {type(rows).__name__}. Choose a split."
+            f"rows must be one split of a Hugging Face data set, got {type(rows).__name__}. Choose "
+            "a split."
         )
-    absent = sorted({*inputs, *targets} - set(columns))
-    if absent:
+    missing = sorted({*inputs, *targets} - set(columns))
+    if missing:
         raise ValueError(
-            f"Names must be among the columns {sorted(columns)}, got {absent}. Check the spelling."
+            f"Names must be among the columns {sorted(columns)}, got {missing}. Check the spelling."
         )
     labels = None if y is None else np.asarray(list(rows[y]))
     classes = getattr((getattr(rows, "features", None) or {}).get(y), "names", None)
@@ -45,7 +46,7 @@ def read_columns(
 
 
 def _as_numbers(values: list[Any]) -> np.ndarray:
-    """Stack rows; scale bytes, as images have, to 0..1, and add an axis of channels to gray images."""
+    """Stack rows; scale images of bytes to 0..1, and add an axis of channels to gray ones."""
     array = np.stack([np.asarray(value) for value in values])
     if array.dtype != np.uint8:
         return array if array.ndim > 1 else array[:, None]

@@ -1,4 +1,4 @@
-"""Readers of images: x [rows, height, width, channels] scaled from 0..255 to 0..1, training rows first."""
+"""Readers of images: x is [rows, height, width, channels] in 0..1, training rows first."""
 
 import gzip
 import struct
@@ -22,6 +22,7 @@ _OBJECTS = (
     "ship",
     "truck",
 )
+_CIFAR10_FILES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 
 
 def read_idx(
@@ -31,35 +32,20 @@ def read_idx(
     test_labels: Path,
     target_names: Sequence[str] = (),
 ) -> Dataset:
-    """Grey images in the idx format of MNIST."""
+    """Read gray images in the idx format of MNIST."""
     images = [_read_idx_array(path) for path in (train_images, test_images)]
     labels = np.concatenate([_read_idx_array(path) for path in (train_labels, test_labels)])
     return _dataset(np.concatenate(images)[..., None], labels, len(images[0]), target_names)
 
 
-def read_cifar10(train_labels: Path, test_labels: Path, *mosaics: Path) -> Dataset:
-    """CIFAR-10 as lossless pictures of many images each, row by row, the last one for test."""
-    from PIL import Image
-
-    parts = []
-    for path in mosaics:
-        with Image.open(path) as picture:
-            mosaic = np.asarray(picture.convert("RGB"))
-        tiles = mosaic.reshape(mosaic.shape[0] // 32, 32, mosaic.shape[1] // 32, 32, 3)
-        parts.append(tiles.swapaxes(1, 2).reshape(-1, 32, 32, 3))
-    labels = np.concatenate([_read_idx_array(path) for path in (train_labels, test_labels)])
-    return _dataset(np.concatenate(parts), labels, len(labels) - len(parts[-1]), _OBJECTS)
-
-
-def read_cifar10_binary(archive: Path) -> Dataset:
-    """CIFAR-10 as published: a label and three planes of 32 x 32 bytes for each image."""
+def read_cifar10(archive: Path) -> Dataset:
+    """Read CIFAR-10: for each image a label and three planes of 32 x 32 bytes."""
     parts = []
     with tarfile.open(archive) as tar:
-        for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        for name in _CIFAR10_FILES:
             file = tar.extractfile(f"cifar-10-batches-bin/{name}")
-            parts.append(
-                np.frombuffer(file.read() if file else b"", np.uint8).reshape(-1, 1 + 3 * 32 * 32)
-            )
+            content = file.read() if file else b""
+            parts.append(np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32))
     rows = np.concatenate(parts)
     images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return _dataset(images, rows[:, 0], len(rows) - len(parts[-1]), _OBJECTS)
@@ -77,7 +63,10 @@ def _dataset(
 
 
 def _read_idx_array(path: Path) -> np.ndarray:
-    """The bytes of an idx file: two zeros, type 8 (unsigned byte), the number of axes, their sizes, the values."""
+    """Read the array in an idx file of bytes.
+
+    It holds two zeros, the type 8 (unsigned byte), the number of axes, their sizes, and the values.
+    """
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\x00\x00\x08":
         raise ValueError(f"an idx file of bytes starts with 0, 0, 8, not with {tuple(content[:3])}")

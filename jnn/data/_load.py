@@ -1,9 +1,9 @@
 """`load` a data set by its name, `fetch` its files, and list what there is."""
 
 import dataclasses
+import difflib
 import os
 import struct
-import sys
 import tarfile
 import zipfile
 import zlib
@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from jnn.data._catalog import CATALOG
 from jnn.data._dataset import Dataset
-from jnn.data._download import Progress, download, fits
-from jnn.data._entry import Entry, Form
+from jnn.data._download import DownloadProgress, download, matches
+from jnn.data._entry import Entry
 from jnn.data._sources import SOURCES
 
 Part = Literal["train", "validation", "test", "all"]
@@ -23,6 +23,7 @@ _DAMAGED = (
     OSError,
     EOFError,
     LookupError,
+    TypeError,
     ValueError,
     struct.error,
     zlib.error,
@@ -32,7 +33,18 @@ _DAMAGED = (
 
 
 class Description(NamedTuple):
-    """One line of the list of data sets."""
+    """One line of the list of data sets.
+
+    Attributes:
+        name: Name of the data set.
+        task: Task of the data set.
+        rows: Number of rows of all parts together.
+        shape: Shape of one row.
+        source: Where the data set was published.
+        license: License under which it was published.
+        is_available: Whether it can be loaded without network.
+        can_be_fetched: Whether addresses of its files are known.
+    """
 
     name: str
     task: str
@@ -45,19 +57,26 @@ class Description(NamedTuple):
 
 
 def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
-    """The data set of this name, complete and checked.
+    """Load the data set of this name, complete and checked.
 
-    Without `split` these are the rows that a study may look at: the training rows where a standard split exists, else
-    all. `"train"`, `"validation"` and `"test"` ask for one part, `"all"` for all of them, training rows first; where
-    several splits were published they are in `Dataset.splits`, as index arrays, and the rows are always all. A
-    published split is studied as a whole by `jnn.folds(data.splits)` on `split="all"`.
+    A published split is studied as a whole by `jnn.folds(data.splits)` on `split="all"`.
 
-    Texts take the options `tokenizer` and `length`, series `length` and `horizon`, running text `length`.
+    Files are looked for in the folder `JNN_DATA`, or else in the platform's cache folder
+    (`data_folder()`), and are fetched to there if they are absent, unless `JNN_OFFLINE=1` is set.
+    Files that are there are taken as they are; `fetch` checks them.
 
-    Files are looked for in the folder `JNN_DATA`, or else in the platform's cache folder (`data_folder()`), and are
-    fetched to there if they are absent, unless `JNN_OFFLINE=1` is set. Files that are there are taken as they are;
-    `fetch` checks them. Raises ValueError for an unknown name, split or option, FileNotFoundError that says which file
-    to put where.
+    Args:
+        name: Name of the data set, one of `names()`.
+        split: "train", "validation", or "test" for one part of the published split, or "all" for
+            all parts, training rows first. The default is what a study may look at: the training
+            rows if one split was published, and otherwise all rows. Where several splits were
+            published, they are in `Dataset.splits`.
+        **options: `tokenizer` and `length` for texts, `length` and `horizon` for series, and
+            `length` for running text.
+
+    Raises:
+        ValueError: If the name, the split, or an option is unknown, or the files are damaged.
+        FileNotFoundError: If files are absent; the sentence says which file to put where.
 
     >>> load("digits")
     Dataset 'digits': classification, 1797 rows of shape (64,), 10 classes
@@ -66,114 +85,139 @@ def load(name: str, *, split: Part | None = None, **options: Any) -> Dataset:
     unknown = sorted(set(options) - set(entry.options))
     if unknown:
         raise ValueError(
-            f"wanted the options {list(entry.options) or 'none'} for {name!r}, got {unknown}: leave them"
+            f"Options of {name!r} must be among {list(entry.options)}, got {unknown}. Leave them "
+            "out."
         )
     dataset = _read(name, entry, options)
-    facts = {"name": name, "source": dataset.source or entry.source, "license": entry.license}
-    return _part(dataclasses.replace(dataset, **facts), split)
+    source = dataset.source or entry.source
+    dataset = dataclasses.replace(dataset, name=name, source=source, license=entry.license)
+    return _select_part(dataset, split)
 
 
-def fetch(name: str, *, progress: Progress | None = None) -> Path | None:
-    """Fetches the files of a data set unless they are there already; the data folder, or None if it needs no files.
+def fetch(name: str, *, progress: DownloadProgress | None = None) -> Path | None:
+    """Fetch the files of a data set unless they are there already.
 
-    Every file is checked by its published digest; one that is there already and is another is fetched anew. A file
-    takes its name only when it is complete; a download that was cut off goes on where it ended. Raises
-    ValueError for an unknown name, FileNotFoundError, in one sentence, where no public address is known, none answers,
-    or `JNN_OFFLINE=1` is set.
+    Every file is checked by its published digest; one that is there with other bytes is fetched
+    anew. A file takes its name only when it is complete.
+
+    Args:
+        name: Name of the data set, one of `names()`.
+        progress: Function `progress(path, bytes so far, bytes in all or None)` that is told what
+            has arrived; by default a bar of tqdm, if it is installed.
+
+    Returns:
+        The data folder, or None if the data set needs no files.
+
+    Raises:
+        ValueError: If the name is unknown.
+        FileNotFoundError: If no address gives a file, or `JNN_OFFLINE=1` is set.
     """
     entry = _entry(name)
-    form = _present(entry)
-    if form is None:
-        form = _fetch(name, entry, progress)
+    if not entry.files:
+        return None
+    if _is_present(entry):
+        _renew(entry, progress)
     else:
-        _renew(form, progress)
-    return data_folder() if form.files else None
+        _fetch(name, entry, progress)
+    return data_folder()
 
 
 def names() -> tuple[str, ...]:
-    """The names that `load` knows."""
+    """Return the names that `load` knows.
+
+    >>> "digits" in names()
+    True
+    """
     return tuple(CATALOG)
 
 
 def describe() -> tuple[Description, ...]:
-    """Each known data set with its task, size, source, license, whether it is here and whether it can be fetched."""
-
-    def line(name: str, e: Entry) -> Description:
-        is_available = bool(e.fallback) or _present(e) is not None
-        can_be_fetched = any(form.files and _has_addresses(form) for form in e.forms)
-        return Description(
-            name, e.task, e.rows, e.shape, e.source, e.license, is_available, can_be_fetched
+    """Describe each known data set, with whether it is here and whether it can be fetched."""
+    return tuple(
+        Description(
+            name,
+            entry.task,
+            entry.rows,
+            entry.shape,
+            entry.source,
+            entry.license,
+            _is_present(entry),
+            bool(entry.files),
         )
-
-    return tuple(line(name, entry) for name, entry in CATALOG.items())
+        for name, entry in CATALOG.items()
+    )
 
 
 def data_folder() -> Path:
-    """Where data files are looked for: `JNN_DATA` if it is set, else `jnn` in the platform's cache folder."""
+    """Return the folder of data files: `JNN_DATA` if set, else the platform's cache folder."""
     if os.environ.get("JNN_DATA"):
         return Path(os.environ["JNN_DATA"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "jnn"
-    default = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / default) / "jnn"
+    import pooch
+
+    return pooch.os_cache("jnn")
 
 
 def _entry(name: str) -> Entry:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"name must be the name of a data set, got a {type(name).__name__}. Pass one of "
+            "jnn.data.names()."
+        )
     if name not in CATALOG:
-        raise ValueError(f"wanted one of the data sets {', '.join(CATALOG)}, got {name!r}")
+        similar = difflib.get_close_matches(name.lower(), CATALOG, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(map(repr, similar))}? " if similar else ""
+        raise ValueError(
+            f"name must be the name of a known data set, got {name!r}. {hint}Known are "
+            f"{', '.join(CATALOG)}."
+        )
     return CATALOG[name]
 
 
 def _read(name: str, entry: Entry, options: dict[str, Any]) -> Dataset:
-    form = _present(entry)
-    if form is None and entry.fallback:
-        return entry.fallback()
-    form = form or _fetch(name, entry, None)
-    paths = [data_folder() / file for file in form.files]
-    if not paths:
-        return form.read(**options)
+    if not entry.files:
+        return entry.read(**options)
+    if not _is_present(entry):
+        _fetch(name, entry, None)
     try:
-        return form.read(*paths, **options)
+        return entry.read(*(data_folder() / file for file in entry.files), **options)
     except _DAMAGED as error:
-        if options and isinstance(error, ValueError):  # the options are at fault
+        if options and isinstance(error, TypeError | ValueError):  # the options are at fault
             raise
         raise ValueError(
-            f"wanted the files of {name!r} as published at {entry.source}, got damaged or other ones in "
-            f"{data_folder()}: {error}; remove them, and fetch them again"
+            f"The files of {name!r} must be as published at {entry.source}, got damaged or other "
+            f"ones in {data_folder()}: {error}. Remove them, and fetch them again."
         ) from error
 
 
-def _fetch(name: str, entry: Entry, progress: Progress | None) -> Form:
-    """Downloads the first form that has addresses."""
+def _fetch(name: str, entry: Entry, progress: DownloadProgress | None) -> None:
+    """Download the files that are absent."""
     if _is_offline():
-        raise FileNotFoundError(f"{_absence(name, entry)} (JNN_OFFLINE is set: nothing is fetched)")
-    form = next((form for form in entry.forms if _has_addresses(form)), None)
-    if form is None:
-        raise FileNotFoundError(f"{_absence(name, entry)} (no address is known to fetch them from)")
-    for file in form.files:
+        raise FileNotFoundError(
+            f"{_absence(name, entry)} JNN_OFFLINE is set, so nothing is fetched."
+        )
+    for file in entry.files:
         _download(file, progress)
-    return form
 
 
-def _renew(form: Form, progress: Progress | None) -> None:
-    """Fetches anew what lies there with other bytes than were published."""
-    for file in form.files:
-        path, digest = data_folder() / file, SOURCES[file].digest if file in SOURCES else ""
-        if fits(path, digest):
+def _renew(entry: Entry, progress: DownloadProgress | None) -> None:
+    """Fetch anew what lies in the data folder with other bytes than were published."""
+    for file in entry.files:
+        path = data_folder() / file
+        digest = SOURCES[file].digest
+        if matches(path, digest):
             continue
         if _is_offline():
             raise FileNotFoundError(
-                f"wanted the file {path.name} ({digest}), got another one at {path}: put the right one there, or unset "
-                "JNN_OFFLINE to fetch it"
+                f"The file {path.name} must have the digest {digest}, got another one at {path}. "
+                "Put the right one there, or unset JNN_OFFLINE to fetch it."
             )
         _download(file, progress)
 
 
-def _download(file: str, progress: Progress | None) -> None:
+def _download(file: str, progress: DownloadProgress | None) -> None:
+    folder = data_folder()
     source = SOURCES[file]
-    download(
-        source.urls, data_folder() / file, source.digest, folder=data_folder(), progress=progress
-    )
+    download(source.urls, folder / file, source.digest, folder=folder, progress=progress)
 
 
 def _is_offline() -> bool:
@@ -181,49 +225,44 @@ def _is_offline() -> bool:
 
 
 def _absence(name: str, entry: Entry) -> str:
-    files = [file for file in entry.forms[-1].files if not (data_folder() / file).is_file()]
+    """Say which files are absent and where they belong."""
+    folder = data_folder()
+    files = [file for file in entry.files if not (folder / file).is_file()]
     listed = ", ".join(files[:6]) + (f" and {len(files) - 6} more" if len(files) > 6 else "")
-    digests = [
-        SOURCES[file].digest for file in files[:1] if file in SOURCES and SOURCES[file].digest
-    ]
-    known = f" (the first of {digests[0]})" if digests else ""
+    digest = SOURCES[files[0]].digest
+    known_digest = f" (the first of {digest})" if digest else ""
     return (
-        f"wanted the files {listed} of {name!r}{known} in {data_folder()}, where they are not: get them from "
-        f"{entry.source} and put them there, or set JNN_DATA to the folder that holds {Path(files[0]).parent}/"
+        f"The files {listed} of {name!r}{known_digest} must be in {folder}, where they are not. "
+        f"Get them from {entry.source} and put them there, or set JNN_DATA to the folder that "
+        f"holds {Path(files[0]).parent}/."
     )
 
 
-def _present(entry: Entry) -> Form | None:
-    """The first form of which all files are in the data folder."""
-    return next(
-        (
-            form
-            for form in entry.forms
-            if all((data_folder() / file).is_file() for file in form.files)
-        ),
-        None,
-    )
+def _is_present(entry: Entry) -> bool:
+    """Return whether all files of a data set are in the data folder."""
+    return all((data_folder() / file).is_file() for file in entry.files)
 
 
-def _has_addresses(form: Form) -> bool:
-    return all(file in SOURCES and SOURCES[file].urls for file in form.files)
-
-
-def _part(dataset: Dataset, split: Part | None) -> Dataset:
+def _select_part(dataset: Dataset, split: Part | None) -> Dataset:
+    """Return one part of the published split, or all rows; see `load`."""
     if split not in (None, "train", "validation", "test", "all"):
-        raise ValueError(f"wanted the split 'train', 'validation', 'test' or 'all', got {split!r}")
+        raise ValueError(f"split must be 'train', 'validation', 'test' or 'all', got {split!r}.")
     if split == "all" or (split is None and len(dataset.splits) != 1):
         return dataset
     if len(dataset.splits) != 1:
         raise ValueError(
-            f"wanted a data set of one published split to take its {split!r} part, got {dataset.name!r} with "
-            f"{len(dataset.splits)}: load it without split (Dataset.splits holds what was published)"
+            f"{dataset.name!r} must have one published split to take its {split!r} part, got "
+            f"{len(dataset.splits)}. Load it without split; Dataset.splits holds what was "
+            "published."
         )
     train, *validation, test = dataset.splits[0]
-    parts = {"train": train, "test": test, **({"validation": validation[0]} if validation else {})}
-    if (split or "train") not in parts:
+    parts = {"train": train, "test": test}
+    if validation:
+        parts["validation"] = validation[0]
+    part = split or "train"
+    if part not in parts:
         raise ValueError(
-            f"wanted the {split!r} part of {dataset.name!r}, got a split of {sorted(parts)} only"
+            f"split must be a part of {dataset.name!r}, got {split!r} where only {sorted(parts)} "
+            "were published."
         )
-    rows = parts[split or "train"]
-    return dataset.take(rows)
+    return dataset.take(parts[part])

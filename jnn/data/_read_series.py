@@ -1,4 +1,4 @@
-"""Readers of series and of running text: each gives windows of the whole, with the split in time that is usual."""
+"""Readers of series and running text; each returns windows with the usual split in time."""
 
 import os
 import string
@@ -24,9 +24,11 @@ _NO_LIBRARY = {
 
 
 def read_ett(path: Path, *, steps_per_day: int, length: int = 336, horizon: int = 96) -> Dataset:
-    """Load and oil temperature of a transformer: 12, 4 and 4 months of 30 days train, choose and test a forecast.
+    """Read load and oil temperature of a transformer for forecasts.
 
-    As of Zhou et al. 2021 (arXiv:2012.07436), inputs of the later parts reach back into the part before.
+    The split is that of Zhou et al. 2021 (https://arxiv.org/abs/2012.07436): 12, 4, and 4 months of
+    30 days are for training, validation, and test. Inputs of the later parts reach back into the
+    part before.
     """
     import pandas as pd
 
@@ -44,13 +46,16 @@ def read_ett(path: Path, *, steps_per_day: int, length: int = 336, horizon: int 
 
 
 def read_characters(path: Path, *, length: int = 64) -> Dataset:
-    """The characters of a text; the first nine tenths train, the rest tests, as in nanoGPT."""
+    """Read the characters of a text; the first nine tenths are for training, as in nanoGPT."""
     text = path.read_bytes().decode("utf-8")
     return _text(text, CharTokenizer.fit([text]), int(len(text) * 0.9), length)
 
 
 def read_names(path: Path, *, length: int = 16) -> Dataset:
-    """First names in random order, a line feed (id 0) before each and after the last; the last 1000 test."""
+    """Read first names in random order; the last 1000 are for test.
+
+    A line feed (id 0) stands before each name and after the last one.
+    """
     names = path.read_text(encoding="ascii").split()
     names = [names[i] for i in np.random.default_rng(0).permutation(len(names))]
     text = "\n" + "\n".join(names) + "\n"
@@ -59,45 +64,55 @@ def read_names(path: Path, *, length: int = 16) -> Dataset:
 
 
 def read_python_library(*, length: int = 64, limit: int = 1_000_000) -> Dataset:
-    """The first `limit` characters of the Python standard library's source, its files in the order of their names.
+    """Read the first `limit` characters of the Python standard library's source.
 
-    The characters are the 100 printable ones of ASCII; any other is read as "?". Each Python release has another text.
+    Files are in the order of their names. The characters are the 100 printable ones of ASCII; any
+    other is read as "?". Each Python release has another text.
     """
-    parts, count = [], 0
+    parts = []
+    count = 0
     for path in _library():
         parts.append(path.read_text(encoding="utf-8", errors="replace"))
         count += len(parts[-1])
         if count >= limit:
             break
     text = "".join(parts)[:limit]
-    return _text(
-        text,
-        CharTokenizer("".join(sorted(string.printable)), unknown="?"),
-        int(len(text) * 0.9),
-        length,
-    )
+    tokenizer = CharTokenizer("".join(sorted(string.printable)), unknown="?")
+    return _text(text, tokenizer, int(len(text) * 0.9), length)
 
 
 def _library() -> Iterator[Path]:
-    """The library's files, each folder's own before those of the folders in it; tests and what is installed are out."""
+    """Yield the library's files, those of a folder before those of the folders in it.
+
+    Tests and installed packages are left out.
+    """
     for folder, inner, files in os.walk(sysconfig.get_path("stdlib")):
         inner[:] = sorted(set(inner) - _NO_LIBRARY)
         yield from (Path(folder, file) for file in sorted(files) if file.endswith(".py"))
 
 
 def _text(text: str, tokenizer: CharTokenizer, train: int, length: int) -> Dataset:
-    """Windows of a text whose first `train` characters train."""
-    splits = (_before_and_after(train, len(text), length + 1),)
-    kept = {"target_names": tuple(tokenizer.characters), "tokenizer": tokenizer, "splits": splits}
-    return Dataset.from_tokens(tokenizer.encode(text), length, **kept)
+    """Return windows of a text whose first `train` characters are for training."""
+    return Dataset.from_tokens(
+        tokenizer.encode(text),
+        length,
+        target_names=tuple(tokenizer.characters),
+        tokenizer=tokenizer,
+        splits=(_before_and_after(train, len(text), length + 1),),
+    )
 
 
 def _before_and_after(border: int, time: int, span: int) -> PublishedSplit:
-    """Windows that end before the border, and those that begin after it; those across it are left out."""
-    return np.arange(max(0, border - span + 1)), np.arange(border, max(border, time - span + 1))
+    """Return the windows that end before the border, and those that begin after it."""
+    before = np.arange(max(0, border - span + 1))
+    after = np.arange(border, max(border, time - span + 1))
+    return before, after
 
 
 def _in_time(ends: list[int], length: int, horizon: int) -> PublishedSplit:
-    """The windows whose targets lie in each of consecutive parts; those of the first part also have their inputs."""
+    """Return the windows whose targets lie in each of consecutive parts.
+
+    The inputs of the first part lie in it too.
+    """
     begins = [0, *(end - length for end in ends[:-1])]
     return tuple(np.arange(a, b - length - horizon + 1) for a, b in zip(begins, ends, strict=True))

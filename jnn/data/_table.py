@@ -1,4 +1,4 @@
-"""From the columns of a pandas table to arrays, and the `Encoding` of later rows as the same features."""
+"""From the columns of a pandas table to arrays, and the `Encoding` of later rows."""
 
 import contextlib
 import dataclasses
@@ -54,8 +54,8 @@ class Column(NamedTuple):
 class Encoding:
     """How the columns of a table become features: numbers as they are, categories one-hot.
 
-    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows that
-    come later.
+    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows
+    that come later.
 
     Attributes:
         columns: Columns that the features are made from.
@@ -74,15 +74,15 @@ class Encoding:
         Columns that the encoding does not name are ignored.
 
         Raises:
-            ValueError: If a column or a value is missing, text stands among numbers, or a category is
-                unknown.
+            ValueError: If a column or a value is missing, text stands among numbers, or a category
+                is unknown.
         """
         columns = columns_by_name(frame)
-        absent = sorted({column.name for column in self.columns} - set(columns))
-        if absent:
+        missing = sorted({column.name for column in self.columns} - set(columns))
+        if missing:
             raise ValueError(
                 "The table must have all columns that the features were made from, got none named "
-                f"{absent}. Add them."
+                f"{missing}. Add them."
             )
         check_complete({column.name: columns[column.name] for column in self.columns})
         features = [_encode_column(column, columns[column.name]) for column in self.columns]
@@ -132,12 +132,13 @@ def select_columns(
         raise ValueError(f"weights must name a column of its own, got the target {weights!r}.")
     features = {name: values for name, values in columns.items() if name not in others}
     if text is not None:
-        features = {str(text): columns[str(text)]}
+        features = {name: values for name, values in features.items() if name == str(text)}
     rows = len(next(iter(columns.values()), ()))
     if not (features and rows) or (target is not None and not targets):
         raise ValueError(
-            f"The table must have rows, features and a target, got {rows} rows, {len(features)} columns "
-            f"of features and {len(targets)} targets. Check the table and the columns that are dropped."
+            f"The table must have rows, features and a target, got {rows} rows, {len(features)} "
+            f"columns of features and {len(targets)} targets. Check the table and the columns that "
+            "are dropped."
         )
     selected = {name: columns[name] for name in targets}
     weighted = {name: columns[name] for name in weight}
@@ -158,7 +159,7 @@ def read_series(
     separator: str | None = None,
     drop: Names = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a series [time, channels] and the names of its channels from a table with a step per row.
+    """Read a series [time, channels] and its channels' names from a table with a step per row.
 
     Args:
         source: A pandas table, or the path of a CSV file, which may be compressed.
@@ -192,8 +193,8 @@ def read_series(
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the complete columns of a target as an array, and the order of its labels.
 
-    The array is [rows] for one name, and [rows, outputs] of numbers for several. The order is that of a
-    categorical column, as far as its labels occur, and () where labels are to be sorted.
+    The array is [rows] for one name, and [rows, outputs] of numbers for several. The order is that
+    of a categorical column, as far as its labels occur, and () where labels are to be sorted.
     """
     if not is_single(target):
         return _target_matrix(columns), ()
@@ -209,8 +210,8 @@ def _weight_names(weights: str | int | None) -> tuple[str, ...]:
         return ()
     if not is_single(weights):
         raise TypeError(
-            f"weights must be the name of a column, got a {type(weights).__name__}. Add the weights to "
-            "the table as a column."
+            f"weights must be the name of a column, got a {type(weights).__name__}. Add the "
+            "weights to the table as a column."
         )
     return (str(weights),)
 
@@ -249,8 +250,8 @@ def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
     categories = tuple(sorted(set(checked_text(name, column))))
     if len(categories) > max(20, len(column) / 2):
         raise ValueError(
-            f"Column {name!r} must hold categories that occur again, got {len(categories)} different "
-            f"texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
+            f"Column {name!r} must hold categories that occur again, got {len(categories)} "
+            f"different texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
         )
     return categories
 
@@ -266,72 +267,68 @@ def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
             return values.to_numpy(np.float32)[:, None]
     rows, distinct = pd.factorize(as_text(values))
     firsts = np.unique(rows, return_index=True)[1]
-    places = _places(values.astype(object).to_numpy()[firsts], column.categories)
+    places = _places(values.astype(object).iloc[firsts].tolist(), column.categories)
     unknown = sorted(text for text, place in zip(distinct, places, strict=True) if place is None)
     if unknown:
         raise ValueError(
-            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no row "
-            "that the encoding was made from has such a category."
+            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no "
+            "row that the encoding was made from has such a category."
         )
     return np.eye(len(column.categories), dtype=np.float32)[np.array(places, int)[rows]]
-
-
-class _Reading(NamedTuple):
-    """What a category looks like in another table, whose reader inferred other types."""
-
-    kind: str  # "bool", "int", "float", "text", or "bool as text"
-    value: object
 
 
 def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | None]:
     """Return the place of each value among the categories, or None where it is none of them.
 
-    A value is the category that it equals as text. Otherwise it is the only category with the same
-    reading: pandas reads "01" and "true" as text, a number, or a bool, depending on what else stands
-    in their column.
+    A value is the category that it equals as text. Otherwise it is the only category that spells
+    the same number or bool, if it may stand for it: pandas reads "01" and "true" as text, a number,
+    or a bool, depending on what else stands in their column.
     """
     exact = {category: place for place, category in enumerate(categories)}
-    by_reading: dict[_Reading, list[int]] = {}
+    by_meaning: dict[object, list[int]] = {}
     for place, category in enumerate(categories):
-        for reading in _readings_of(category):
-            by_reading.setdefault(reading, []).append(place)
+        by_meaning.setdefault(_meaning(_parse(category)), []).append(place)
 
     def place_of(value: object) -> int | None:
         if str(value) in exact:
             return exact[str(value)]
-        places = by_reading.get(_reading_of(value), [])
-        return places[0] if len(places) == 1 else None
+        places = by_meaning.get(_meaning(_parse(str(value))), [])
+        if len(places) == 1 and _form_of(value) in _forms_of(categories[places[0]]):
+            return places[0]
+        return None
 
     return [place_of(value) for value in values]
 
 
-def _readings_of(category: str) -> set[_Reading]:
-    """Return how a category may stand in other tables.
+def _meaning(value: str | bool | int | float) -> object:
+    """Return a key that tells True from 1, which are equal in Python."""
+    return (isinstance(value, bool), value)
 
-    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1" or
-    "01" is not what its number prints as, and stands only for the number that pandas reads from it.
+
+def _forms_of(category: str) -> set[str]:
+    """Return the forms in which a category may stand in other tables.
+
+    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1"
+    or "01" is not what its number prints as, and stands only for the number that pandas reads from
+    it: "4E1" is read as a float, and "01" as an integer, or as a float among floats.
     """
     value = _parse(category)
-    if isinstance(value, str):
-        return set()
-    kinds = {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}[type(value)]
     if category == str(value):
-        kinds = {"bool", "bool as text"} if isinstance(value, bool) else {"text", "int", "float"}
-    return {_Reading(kind, value) for kind in kinds}
+        return {"text", "bool"} if isinstance(value, bool) else {"text", "int", "float"}
+    return {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}.get(type(value), set())
 
 
-def _reading_of(value: object) -> _Reading:
-    """Return how a value stands in its table."""
+def _form_of(value: object) -> str:
+    """Return the form in which a value stands in its table."""
     if isinstance(value, bool | np.bool_):
-        return _Reading("bool", bool(value))
+        return "bool"
     if isinstance(value, Integral):
-        return _Reading("int", int(value))
+        return "int"
     if isinstance(value, Real):
-        return _Reading("float", float(value))
+        return "float"
     parsed = _parse(str(value))
-    if isinstance(parsed, bool):
-        return _Reading("bool as text", parsed)
-    return _Reading("text", parsed if str(parsed) == str(value) else str(value))
+    is_print = isinstance(parsed, bool) or str(parsed) == str(value)
+    return "text" if is_print else "unusual text"
 
 
 def _parse(text: str) -> str | bool | int | float:

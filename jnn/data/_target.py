@@ -1,4 +1,4 @@
-"""Convert targets - names, flags, amounts - to the int32 labels or float32 values of a `Dataset`."""
+"""From targets - names, flags, amounts - to the int32 labels or float32 values of a `Dataset`."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -56,7 +56,7 @@ def labels_as_text(
 def checked_target(
     y: np.ndarray | None, task: Task, target_names: Sequence[str]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the target in its final type, and its names; classes without names are "0", "1", ..."""
+    """Return the target in its final type, and its names, by default "0", "1", ... of classes."""
     target_names = tuple(map(str, target_names))
     if task not in ("classification", "regression", "unsupervised"):
         raise ValueError(
@@ -65,8 +65,8 @@ def checked_target(
     if (y is None) != (task == "unsupervised"):
         targets = "None" if y is None else f"targets of shape {y.shape}"
         raise ValueError(
-            f"y must be None for task 'unsupervised' and hold targets for any other, got {targets} for "
-            f"task {task!r}. Leave task out to infer it."
+            f"y must be None for task 'unsupervised' and hold targets for any other, got {targets} "
+            f"for task {task!r}. Leave task out to infer it."
         )
     if y is None:
         return None, target_names
@@ -92,8 +92,9 @@ def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray
     others = [label for label in y.ravel() if not isinstance(label, str)]
     if others:
         raise TypeError(
-            f"Labels must be all text or all integers, got {others[0]!r} ({type(others[0]).__name__}) "
-            "among text. Convert all labels to text and drop the rows without one."
+            f"Labels must be all text or all integers, got {others[0]!r} "
+            f"({type(others[0]).__name__}) among text. Convert all labels to text and drop the "
+            "rows without one."
         )
     if y.ndim != 1:
         raise ValueError(
@@ -117,7 +118,7 @@ def _numbers_as_names(y: np.ndarray) -> tuple[str, ...]:
     if absent.size:
         raise ValueError(
             f"Integer labels must count 0, 1, 2, ..., got none that is {absent[0]} but some up to "
-            f"{y.max()}. Number them with np.unique(y, return_inverse=True)[1], or pass target_names if "
-            "the class is just absent."
+            f"{y.max()}. Number them with np.unique(y, return_inverse=True)[1], or pass "
+            "target_names if the class is just absent."
         )
     return tuple(str(label) for label in range(int(y.max()) + 1))

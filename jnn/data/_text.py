@@ -1,4 +1,4 @@
-"""Tokenisers: from text to int32 ids and back. Each is made from given texts only, and kept as JSON."""
+"""Tokenizers: from text to int32 ids and back, fitted on given texts and saved as JSON."""
 
 import collections
 import dataclasses
@@ -13,23 +13,23 @@ from numpy.typing import ArrayLike
 
 
 class Tokenizer(Protocol):
-    """What the tokenisers here have in common; ids are 0..size-1."""
+    """What all tokenizers have in common; ids are 0..size-1."""
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         ...
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, int32 [time]."""
+        """Return the ids of a text, int32 [time]."""
         ...
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of ids [time]."""
+        """Return the text of ids [time]."""
         ...
 
     def to_json(self) -> str:
-        """The tokeniser as JSON; `from_json` of its class reads it back."""
+        """Return the tokenizer as JSON, for `from_json` of its class."""
         ...
 
 
@@ -37,12 +37,13 @@ class Tokenizer(Protocol):
 class CharTokenizer:
     r"""One id per character: its place in `characters`.
 
-    For rows of different lengths let the first one be a character that ends a text or stands in none, such as "\n":
-    `pad` fills with 0.
+    For rows of different lengths, the first character should be one that ends a text or occurs in
+    none, such as "\n": `pad` fills with 0.
 
     Attributes:
-        characters: Each once.
-        unknown: The one of them that stands for any other character; "" refuses others with a ValueError.
+        characters: Characters with an id, each once.
+        unknown: The one of them that replaces any other character, or "" to raise a ValueError for
+            it.
 
     >>> tokenizer = CharTokenizer.fit(["hello"])
     >>> tokenizer.characters, tokenizer.encode("hole")
@@ -55,50 +56,51 @@ class CharTokenizer:
     def __post_init__(self):
         if not self.characters:
             raise ValueError(
-                "wanted at least one character, but got none; fit on texts that have some"
+                "characters must have at least one character, got none. Fit on texts that have "
+                "some."
             )
-        if len(set(self.characters)) < len(self.characters) or self.unknown not in (
-            "",
-            *self.characters,
-        ):
+        is_repeated = len(set(self.characters)) < len(self.characters)
+        if is_repeated or self.unknown not in ("", *self.characters):
             raise ValueError(
-                f"wanted different characters and unknown among them, but got {self.characters!r} and {self.unknown!r}"
+                "characters must be different and unknown one of them, got "
+                f"{self.characters!r} and {self.unknown!r}."
             )
 
     @classmethod
     def fit(cls, texts: Iterable[str], unknown: str = "") -> "CharTokenizer":
-        """All characters of the texts, and `unknown`, in the order of Unicode."""
+        """Number all characters of the texts, and `unknown`, in the order of Unicode."""
         return cls("".join(sorted(set(unknown).union(*texts))), unknown)
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return len(self.characters)
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, int32 [time]."""
+        """Return the ids of a text, int32 [time]."""
         points = _code_points(text)
-        order, known = self._sorted
-        place = np.minimum(np.searchsorted(known, points), len(known) - 1)
-        is_known = known[place] == points
+        order, sorted_points = self._sorted
+        place = np.minimum(np.searchsorted(sorted_points, points), len(sorted_points) - 1)
+        is_known = sorted_points[place] == points
         if not self.unknown and not is_known.all():
             other = text[int(np.argmin(is_known))]
             raise ValueError(
-                f"wanted the characters {self.characters!r}, but got {other!r}; fit on texts that have it"
+                f"Characters must be among {self.characters!r}, got {other!r}. Fit on texts that "
+                "have it."
             )
         return np.where(is_known, order[place], self.characters.find(self.unknown)).astype(np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of ids [time]."""
+        """Return the text of ids [time]."""
         return "".join(self.characters[i] for i in np.asarray(ids).tolist())
 
     def to_json(self) -> str:
-        """The tokeniser as JSON."""
+        """Return the tokenizer as JSON, for `from_json`."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "CharTokenizer":
-        """The tokeniser that `to_json` wrote."""
+        """Return the tokenizer that `to_json` wrote."""
         return cls(**json.loads(text))
 
     @functools.cached_property
@@ -110,11 +112,12 @@ class CharTokenizer:
 
 @dataclasses.dataclass(frozen=True)
 class WordTokenizer:
-    r"""One id per word of a vocabulary; 0 fills up a row, 1 is any other word.
+    r"""One id per word of a vocabulary; 0 is padding, and 1 is any other word.
 
     Attributes:
-        words: Those of the ids 2, 3, ...
-        pattern: A regular expression of a word: what stands between spaces, or r"\w+|[^\w\s]" to part off punctuation.
+        words: Words of the ids 2, 3, ...
+        pattern: Regular expression of a word. The default takes what stands between spaces;
+            r"\w+|[^\w\s]" separates punctuation.
 
     >>> tokenizer = WordTokenizer.fit(["to be or not to be"])
     >>> tokenizer.encode("not to do")
@@ -133,7 +136,15 @@ class WordTokenizer:
         min_count: int = 1,
         pattern: str = r"\S+",
     ) -> "WordTokenizer":
-        """The words that come at least `min_count` times, the most frequent first, at most `size - 2` of them."""
+        """Number the words of the texts, the most frequent first.
+
+        Args:
+            texts: Texts to count words in.
+            size: Number of ids, including those of padding and of unknown words; by default as many
+                as the words need.
+            min_count: How often a word must occur.
+            pattern: Regular expression of a word.
+        """
         counts = collections.Counter(word for text in texts for word in _words(pattern, text))
         words = sorted(
             (word for word in counts if counts[word] >= min_count),
@@ -143,27 +154,30 @@ class WordTokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are, with those of padding and of unknown words."""
+        """Number of ids, including those of padding and of unknown words."""
         return len(self.words) + 2
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, int32 [time]."""
+        """Return the ids of a text, int32 [time]."""
         return np.array(
             [self._number.get(word, 1) for word in _words(self.pattern, text)], np.int32
         )
 
     def decode(self, ids: ArrayLike) -> str:
-        """The words of ids [time] with spaces between them; padding is left out, an unknown word is "<unknown>"."""
+        """Return the words of ids [time] with spaces between them.
+
+        Padding is left out, and an unknown word is "<unknown>".
+        """
         names = ("", "<unknown>", *self.words)
         return " ".join(names[i] for i in np.asarray(ids).tolist() if i)
 
     def to_json(self) -> str:
-        """The tokeniser as JSON."""
+        """Return the tokenizer as JSON, for `from_json`."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "WordTokenizer":
-        """The tokeniser that `to_json` wrote."""
+        """Return the tokenizer that `to_json` wrote."""
         fields = json.loads(text)
         return cls(tuple(fields["words"]), fields["pattern"])
 
@@ -174,64 +188,77 @@ class WordTokenizer:
 
 @dataclasses.dataclass(frozen=True)
 class BytePairTokenizer:
-    """Byte-pair encoding of bytes, as GPT-2's: any text has ids, and `decode(encode(text))` is the text; 0 is padding.
+    """Byte-pair encoding of bytes, as in GPT-2.
 
-    (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; needs the extra `text`, the package tokenizers.)
+    Any text has ids, and `decode(encode(text))` is the text; 0 is padding. Needs the extra `text`
+    (the package tokenizers). The method is that of Sennrich et al. 2016
+    (https://arxiv.org/abs/1508.07909).
+
+    Attributes:
+        model: The tokenizer in the JSON of the package tokenizers.
     """
 
-    model: str  # in the JSON of the package tokenizers
+    model: str
 
     @classmethod
     def fit(cls, texts: Iterable[str], size: int) -> "BytePairTokenizer":
-        """Merges the most frequent pairs of the texts until there are `size` ids, at least 257 of them."""
+        """Merge the most frequent pairs of the texts until there are `size` ids, at least 257."""
         if size < 257:
             raise ValueError(
-                f"wanted an id for padding and each of 256 bytes, but got size {size}; use 257 or more"
+                f"size must be at least 257, for padding and each of 256 bytes, got {size}. Use "
+                "257 or more."
             )
         package = _tokenizers()
         trained = package.Tokenizer(package.models.BPE())
         trained.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False)
         trained.decoder = package.decoders.ByteLevel()
-        alphabet = package.pre_tokenizers.ByteLevel.alphabet()
-        settings = {
-            "special_tokens": ["<pad>"],
-            "initial_alphabet": alphabet,
-            "show_progress": False,
-        }
-        trained.train_from_iterator(texts, package.trainers.BpeTrainer(vocab_size=size, **settings))
+        trainer = package.trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=["<pad>"],
+            initial_alphabet=package.pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        trained.train_from_iterator(texts, trainer)
         return cls(trained.to_str())
 
     @property
     def size(self) -> int:
-        """How many ids there are, with that of padding."""
+        """Number of ids, including that of padding."""
         return self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, int32 [time]."""
+        """Return the ids of a text, int32 [time]."""
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of ids [time]; padding is left out."""
+        """Return the text of ids [time] without padding."""
         return self._tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=True)
 
     def to_json(self) -> str:
-        """The tokeniser as JSON."""
+        """Return the tokenizer as JSON, for `from_json`."""
         return self.model
 
     @classmethod
     def from_json(cls, text: str) -> "BytePairTokenizer":
-        """The tokeniser that `to_json` wrote, or any other of the package tokenizers."""
+        """Return the tokenizer that `to_json` wrote, or any other of the package tokenizers."""
         return cls(text)
 
     @functools.cached_property
     def _tokenizer(self) -> Any:
         tokenizer = _tokenizers().Tokenizer.from_str(self.model)
-        tokenizer.encode_special_tokens = True  # a text that says "<pad>" is no padding
+        tokenizer.encode_special_tokens = True  # the text "<pad>" is no padding
         return tokenizer
 
 
 def pad(sequences: Sequence[ArrayLike], length: int | None = None, padding: int = 0) -> np.ndarray:
-    """Sequences of ids as int32 rows of one length: filled up with `padding` at their end, or cut off there.
+    """Turn sequences of ids into int32 rows of one length.
+
+    Shorter sequences are filled with `padding` at their end, and longer ones are cut off there.
+
+    Args:
+        sequences: Sequences of ids.
+        length: Number of ids in a row; by default that of the longest sequence.
+        padding: Id that fills a row.
 
     >>> pad([[5, 6], [7]], 3)
     array([[5, 6, 0],
@@ -246,7 +273,7 @@ def pad(sequences: Sequence[ArrayLike], length: int | None = None, padding: int 
 
 
 def _words(pattern: str, text: str) -> Iterator[str]:
-    """Whole matches; `re.findall` would give the groups of a pattern that has some."""
+    """Yield whole matches; `re.findall` would return the groups of a pattern that has some."""
     return (match.group() for match in re.finditer(pattern, text))
 
 
@@ -259,6 +286,6 @@ def _tokenizers() -> Any:
         import tokenizers
     except ImportError as error:
         raise ImportError(
-            "byte-pair encoding needs the package tokenizers: pip install 'jnn-jax[text]'"
+            "Byte-pair encoding needs the package tokenizers. Run pip install 'jnn-jax[text]'."
         ) from error
     return tokenizers

@@ -1,4 +1,4 @@
-"""How texts became rows of token ids, kept in a data set and its results for texts that come later."""
+"""How texts become rows of token ids, for texts that come later."""
 
 import dataclasses
 import json
@@ -21,12 +21,12 @@ _KINDS: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class TextEncoding:
-    """How texts become rows of token ids of one length, filled up with 0 or cut off.
+    """How texts become rows of token ids of one length, padded with 0 or cut off.
 
     Attributes:
-        column: Of a table, where the texts came from one.
-        tokenizer: From text to ids.
-        length: Of a row.
+        column: Name of the column that holds the texts in a table.
+        tokenizer: Tokenizer that turns a text into ids.
+        length: Number of ids in a row.
     """
 
     column: str
@@ -34,22 +34,26 @@ class TextEncoding:
     length: int
 
     def encode(self, frame: "pd.DataFrame") -> np.ndarray:
-        """The texts of a table as int32 [rows, length]; of its only column, or of that whose name is `column`."""
+        """Encode the texts of a table as int32 [rows, length].
+
+        They are in its only column, or in the one with the name `column`.
+        """
         columns = columns_by_name(frame)
         name = self._sole(*columns) if len(columns) == 1 else self.column
         if name not in columns:
             raise ValueError(
-                f"wanted the texts in a column {name!r}, got none of that name in {list(columns)}: add it"
+                f"The table must have the texts in a column {name!r}, got only {list(columns)}. "
+                "Add it."
             )
         check_complete({name: columns[name]})
         return self.encode_texts(map(str, columns[name]))
 
     def encode_texts(self, texts: Iterable[str]) -> np.ndarray:
-        """Texts as int32 [rows, length]."""
+        """Encode texts as int32 [rows, length]."""
         return pad([self.tokenizer.encode(text) for text in texts], self.length)
 
     def to_json(self) -> str:
-        """The encoding as JSON; a tokeniser of your own is kept by its name alone."""
+        """Return the encoding as JSON; of a tokenizer of your own it holds the name only."""
         kind = type(self.tokenizer).__name__
         return json.dumps(
             {
@@ -62,12 +66,12 @@ class TextEncoding:
 
     @classmethod
     def from_json(cls, text: str) -> "TextEncoding":
-        """The encoding that `to_json` wrote."""
+        """Return the encoding that `to_json` wrote."""
         fields = json.loads(text)
         if fields["kind"] not in _KINDS:
             raise ValueError(
-                f"wanted one of the tokenisers {sorted(_KINDS)}, but the texts were read by {fields['kind']}: "
-                "encode them yourself and give the ids"
+                f"The tokenizer of the texts must be one of {sorted(_KINDS)}, got "
+                f"{fields['kind']}. Encode the texts yourself and pass the ids."
             )
         return cls(
             fields["column"],
@@ -76,12 +80,11 @@ class TextEncoding:
         )
 
     def _sole(self, name: str) -> str:
-        """The only column of a table, whatever its name, unless that is a whole header with another separator."""
-        if name != self.column and self.column in (
-            part.strip(' "') for part in re.split(r"[;,\t|]", name)
-        ):
+        """Return the name of the only column, unless it is an unseparated header."""
+        parts = [part.strip(' "') for part in re.split(r"[;,\t|]", name)]
+        if name != self.column and self.column in parts:
             raise ValueError(
-                f"wanted the texts in a column {self.column!r}, got the only column {name!r}: give the separator that "
-                "stands between these names"
+                f"The table must have the texts in a column {self.column!r}, got the only column "
+                f"{name!r}. Pass the separator that stands between these names."
             )
         return name

@@ -21,8 +21,8 @@ def as_array(values: ArrayLike, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(
-            f"{name} must have rows of one length, got what NumPy refuses ({error}). Pad the rows or cut "
-            "them off."
+            f"{name} must have rows of one length, got what NumPy refuses ({error}). Pad the rows "
+            "or cut them off."
         ) from error
     number = numbers.Number | np.bool_ | np.ndarray
     if array.dtype == object and array.size and isinstance(array.flat[0], number):

@@ -1,124 +1,118 @@
 """An epoch: the order in which a member reads its rows, and the scan of a step over the batches."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jnn.engine._step import ORDER, Batch, Data, Leaf, State, key_of
+from jnn.engine._state import Batch, Data, Leaf, State, on_device, take_rows
+from jnn.engine._step import ORDER, key_of, make_step
+from jnn.layers import shuffled
+from jnn.study import Study
 
 
 def make_epoch(
-    step: Callable,
-    batch_size: int,
+    study: Study,
     *,
-    order: str = "member",
-    steps: int | None = None,
+    step: Callable[[State, Batch], tuple[State, Any]] | None = None,
     ragged: bool = False,
-) -> Callable[[State, Data, jax.Array, jax.Array], tuple[State, jax.Array]]:
-    """Makes `epoch(state, data, fold, number) -> (state, mean loss)`: every training row once, in batches, by a scan.
+) -> Callable[[State, Data, Any], tuple[State, Any]]:
+    """Make `epoch(state, data, number) -> (state, mean logs)`.
 
-    The last batch is filled up with rows from the epoch's beginning that weigh 0, so that no row is dropped and
-    batch statistics see real rows only.
+    By default an epoch trains on every training row of the member's fold once, in batches, by a
+    scan. The last batch is filled up with rows from the epoch's beginning that weigh 0, so that no
+    row is dropped and batch statistics see real rows only.
 
     Args:
-        step: `step(state, batch) -> (state, loss)`.
-        batch_size: Rows per step.
-        order: "member" draws a new order each epoch from the member's key; "shared" from a key that all members
-            share, so that members of one fold read the same batches; "sequential" keeps the order of the rows.
-        steps: So many batches drawn with replacement, or going round the rows if sequential, instead of every row once.
-        ragged: True if some folds have fewer batches than others: their surplus steps then change nothing.
+        study: What is trained; its `batch_size`, `order` and `steps_per_epoch` are used here.
+        step: `step(state, batch) -> (state, logs)`, where logs are a scalar or a dict of scalars;
+            `make_step(study)` by default.
+        ragged: True if some folds have fewer batches than others. Their surplus steps then change
+            nothing.
     """
+    step = make_step(study) if step is None else step
 
-    def epoch(state: State, data: Data, fold, number) -> tuple[State, jax.Array]:
-        data = jax.tree.map(jnp.asarray, data)
-        rows, count = data.train.index[fold], data.train.count[fold]
-        key = jax.random.key(0, impl="threefry2x32") if order == "shared" else state.key
-        key = None if order == "sequential" else key_of(key, ORDER, number)
-        if steps is None:
-            place, weights = _every_row_once(key, rows.shape[0], count, batch_size)
+    def epoch(state: State, data: Data, number: Any) -> tuple[State, Any]:
+        data = on_device(data)
+        rows = data.train.index[state.fold]
+        count = data.train.count[state.fold]
+        key = _order_key(study, state, number)
+        if study.steps_per_epoch is None:
+            place, weights = _every_row_once(key, rows.shape[0], count, study.batch_size)
         else:
-            place, weights = _drawn(key, number, steps * batch_size, count)
-        rows, weights = (a.reshape(-1, batch_size) for a in (rows[place], weights))
+            place, weights = _drawn(key, number, study.steps_per_epoch * study.batch_size, count)
+        index = rows[place].reshape(-1, study.batch_size)
+        present = weights.reshape(-1, study.batch_size)
+        is_real = present.sum(axis=1) > 0 if ragged else None
+        weights = present if data.weights is None else present * data.weights[index]
 
-        def body(state, inputs):
-            index, weights = inputs
-            new, loss = step(state, Batch(data.x[index], data.y[index], weights))
-            total = jnp.sum(weights)
-            if ragged:  # the surplus steps of a smaller fold
-                new = jax.tree.map(lambda a, b: jnp.where(total > 0, a, b), new, state)
-                loss = jnp.where(total > 0, loss, 0)
-            return new, loss * total
+        def body(state: State, inputs: tuple[Leaf, Leaf, Leaf | None]) -> tuple[State, Any]:
+            index, weights, is_real = inputs
+            x, y = take_rows((data.x, data.y), index)
+            after, logs = step(state, Batch(x, y, weights, data.shared))
+            if is_real is not None:  # False on the surplus steps of a smaller fold
+                after = _chosen(is_real, after, state)
+                logs = jax.tree.map(lambda value: jnp.where(is_real, value, 0), logs)
+            return after, jax.tree.map(lambda value: value * jnp.sum(weights), logs)
 
-        state, losses = jax.lax.scan(body, state, (rows, weights))
-        return state, jnp.sum(losses) / jnp.sum(weights)
+        state, sums = jax.lax.scan(body, state, (index, weights, is_real))
+        total = jnp.sum(weights)
+        return state, jax.tree.map(lambda values: jnp.sum(values, axis=0) / total, sums)
 
     return epoch
+
+
+def _chosen(condition: Leaf, first: Any, second: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), first, second)
+
+
+def _order_key(study: Study, state: State, number: Any) -> jax.Array | None:
+    """Return the key of an epoch's order; None if the rows keep theirs."""
+    if study.order == "sequential":
+        return None
+    key = jax.random.key(0, impl="threefry2x32") if study.order == "shared" else state.key
+    return key_of(key, ORDER, number)
 
 
 def _every_row_once(
     key: jax.Array | None, length: int, count: jax.Array, batch_size: int
 ) -> tuple[Leaf, Leaf]:
-    """Places in a list of rows, a whole number of batches, and weights: 0 on those that only fill up the last one."""
+    """Return places in a list of rows for a whole number of batches, and their weights.
+
+    The weight is 0 on places that only fill up the last batch.
+    """
     position = jnp.arange(-(-length // batch_size) * batch_size)
     weights = (position < count).astype(jnp.float32)
-    return (
-        position % count if key is None else shuffled(key, length, count)[position % count]
-    ), weights
+    place = position % count
+    if key is not None:
+        place = shuffled(key, length, count)[place]
+    return place, weights
 
 
 def _drawn(
     key: jax.Array | None, number: jax.Array, total: int, count: jax.Array
 ) -> tuple[Leaf, Leaf]:
-    """`total` places drawn with replacement; without a key the next ones, going round and round."""
+    """Return `total` places drawn with replacement, and weights of 1.
+
+    Without a key they are the next places in order, starting again after the last.
+    """
     if key is None:
-        begun = _product(number % count, total % count, count)
-        return (begun + jnp.arange(total) % count) % count, jnp.ones(total)
+        first = _product(number % count, total % count, count)
+        return (first + jnp.arange(total) % count) % count, jnp.ones(total)
     return jax.random.randint(key, (total,), 0, count), jnp.ones(total)
 
 
 def _product(a: jax.Array, b: jax.Array, count: jax.Array) -> jax.Array:
-    """a b modulo count without overflow, for numbers from 0 to count - 1: by doubling, bit after bit of a."""
+    """Return a b modulo count without overflow, by doubling, bit after bit of a.
+
+    Both numbers are from 0 to count - 1.
+    """
 
     def add_bit(bit, both):
         total, power = both
         total = jnp.where((a >> bit) & 1, (total + power) % count, total)
         return total, (2 * power) % count
 
-    return jax.lax.fori_loop(0, 31, add_bit, (jnp.zeros_like(count), jnp.asarray(b, count.dtype)))[
-        0
-    ]
-
-
-def shuffled(key: jax.Array, length: int, count: jax.Array) -> jax.Array:
-    """A random order of 0..count-1, followed by count..length-1 as they are; int32 [length].
-
-    Every entry draws 30 bits, of which 20 count if `count` is small, and they are sorted: so the order depends on
-    `count` alone, whatever `length` is. Two entries that draw the same bits, one pair in a million, keep their order.
-    Bits and an entry's place share a word: on a CPU 5 times faster than sorting pairs, as `jax.random.permutation`
-    does. What does not fit a word beside the place is sorted in rounds, the lowest bits first.
-    """
-    place_bits = max(1, (length - 1).bit_length())
-    are_few = length <= _FEW
-    width, shifts = (20, [10]) if are_few else (32 - place_bits, range(0, 30, 32 - place_bits))
-    place = jnp.arange(length, dtype=jnp.uint32)
-    order = jnp.arange(length, dtype=jnp.int32)
-    drawn = jax.random.bits(key, (length,)) >> 2
-    if not are_few:
-        drawn = jnp.where(
-            count <= _FEW, drawn & ~jnp.uint32(1023), drawn
-        )  # the 20 bits that count beside few, too
-    for shift in shifts:
-        digits = (drawn if shift == shifts[0] else drawn[order]) >> shift
-        words = (
-            jnp.where(place < count, digits, jnp.uint32(0xFFFFFFFF))
-            << (32 - width)
-            >> (32 - width - place_bits)
-        )
-        order = order[
-            (jnp.sort(words | place) & jnp.uint32((1 << place_bits) - 1)).astype(jnp.int32)
-        ]
-    return order
-
-
-_FEW = 4096  # entries whose places and 20 bits fit a word
+    start = (jnp.zeros_like(count), jnp.asarray(b, count.dtype))
+    return jax.lax.fori_loop(0, 31, add_bit, start)[0]

@@ -1,4 +1,4 @@
-"""Scores and predictions of one member, as pure functions of its state."""
+"""Scores and predictions of one member, as pure functions of what it has learned."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,126 +6,111 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.engine._step import Data, Rows, State, make_forward, per_row
+from jnn._errors import reason_of
+from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
+from jnn.engine._step import aligned, loss_of, make_forward, per_row
+from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
 
 Scores = dict[str, jax.Array]
-
-
-def make_scores(
-    study: Study, spread: Callable[[Any], Any]
-) -> Callable[[State, Data, jax.Array], Scores]:
-    """Makes `scores(state, data, fold) -> {name: float32}`: on held-out rows, and on training rows where none are held.
-
-    Args:
-        study: What is trained.
-        spread: As in `jnn.engine.make_program`.
-    """
-    evaluate = make_evaluate(study, spread)
-
-    def scores(state: State, data: Data, fold) -> Scores:
-        found = {}
-        for prefix, rows in (("", data.test), ("validation_", data.validation)):
-            if rows is not None:
-                found |= {prefix + k: v for k, v in evaluate(state, data, rows, fold).items()}
-        if data.test is None:
-            found |= {
-                "train_" + k: v
-                for k, v in evaluate(state, data, data.train, fold).items()
-                if k != "loss"
-            }
-        return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
-
-    return scores
-
-
-def scores_when_due(
-    study: Study, scores: Callable[..., Scores], number: Any, *arguments: Any
-) -> Scores:
-    """`scores(*arguments)` after every `study.evaluate_every`-th epoch and the last one, else NaN."""
-    if study.evaluate_every == 1:
-        return scores(*arguments)
-    is_due = ((number + 1) % study.evaluate_every == 0) | (number + 1 == study.epochs)
-    shapes = jax.eval_shape(scores, *arguments)
-    absent = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes)
-    return jax.lax.cond(is_due, scores, lambda *_: absent, *arguments)
+_USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def make_evaluate(
-    study: Study, spread: Callable[[Any], Any] = lambda batch: batch
-) -> Callable[[State, Data, Rows, jax.Array], dict[str, jax.Array]]:
-    """Makes `evaluate(state, data, rows, fold) -> {"loss": ..., metric: ...}` over the rows of one fold.
+    study: Study, *, spread: Callable[[Any], Any] = lambda batch: batch
+) -> Callable[[State, Data, Rows], Scores]:
+    """Make `evaluate(state, data, rows) -> {"loss": ..., metric: ...}`.
 
-    Metrics see predictions and targets in the targets' own units; the loss is that which is trained.
+    It scores the rows of the member's fold, weighted by `data.weights`. Metrics see predictions
+    and targets in the targets' own units; the loss is that which is trained.
+
+    Args:
+        study: What is trained.
+        spread: Applied to the arrays of every batch, [rows, ...]; tells the compiler which devices
+            share the rows.
+
+    Raises:
+        ValueError: While tracing, if the loss or a metric does not fit outputs and targets.
     """
-    forward = make_forward(study.model, study.inputs, study.precision)
-    streaming = {k: m for k, m in study.metrics.items() if m.streams}
-    whole = {k: m for k, m in study.metrics.items() if not m.streams}
+    forward = make_forward(study)
+    streaming = {name: metric for name, metric in study.metrics.items() if metric.streams}
+    whole = {name: metric for name, metric in study.metrics.items() if not metric.streams}
 
-    def sums_of_batch(state, x, y, weights):
-        x, y, weights = spread((x, y, weights))
-        outputs, _ = forward(state, x)
-        losses = study.loss(outputs, study.targets.forward(state.scale[1], y))
-        predictions = in_own_units(study.targets, state.scale[1], outputs, y.shape[1:])
-        each = {k: m.update(m.init(), predictions, y, weights) for k, m in streaming.items()}
-        each["loss"] = (jnp.sum(per_row(losses) * weights), jnp.sum(weights))
-        return each, (predictions if whole else None)
+    def score(state: State, data: Data, batch: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+        """Return the sums of a batch, and what metrics that take all rows at once need of it."""
+        index, weights = batch
+        x, y, weights = spread((*take_rows((data.x, data.y), index), weights))
+        outputs, _ = forward(state.trained, x, shared=data.shared)
+        _check_outputs(outputs, row_count(x))
+        stats = state.trained.scale[1]
+        losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y)))
+        y = aligned(y, outputs)
+        predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
+        sums = {
+            name: _updated(name, metric, predictions, y, weights)
+            for name, metric in streaming.items()
+        }
+        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(weights))
+        return sums, ((predictions, y, weights) if whole else None)
 
-    def evaluate(state: State, data: Data, rows: Rows, fold) -> dict[str, jax.Array]:
-        data, rows = jax.tree.map(jnp.asarray, (data, rows))
-        index, count = rows.index[fold], rows.count[fold]
+    def evaluate(state: State, data: Data, rows: Rows) -> Scores:
+        data, rows = on_device((data, rows))
+        index = rows.index[state.fold]
+        count = rows.count[state.fold]
         batches, size = _even_batches(index.shape[0], study.evaluation_batch)
         position = jnp.arange(batches * size)
-        index, weights = index[position % count], (position < count).astype(jnp.float32)
-
-        def body(sums, inputs):
-            index, weights = inputs
-            each, predictions = sums_of_batch(state, data.x[index], data.y[index], weights)
-            return jax.tree.map(jnp.add, sums, each), predictions
-
-        split = (index.reshape(batches, size), weights.reshape(batches, size))
+        index = index[position % count]
+        weights = (position < count).astype(jnp.float32)
+        if data.weights is not None:
+            weights = weights * data.weights[index]
         if batches == 1:
-            sums, predictions = sums_of_batch(state, data.x[index], data.y[index], weights)
+            sums, everything = score(state, data, (index, weights))
         else:
-            first = (data.x[index[:size]], data.y[index[:size]], weights[:size])
-            zeros = jax.tree.map(
-                jnp.zeros_like, jax.eval_shape(lambda *a: sums_of_batch(state, *a)[0], *first)
-            )
-            sums, predictions = jax.lax.scan(body, zeros, split)
-            predictions = jax.tree.map(
-                lambda a: a.reshape(batches * size, *a.shape[2:]), predictions
-            )
+            split = (index.reshape(batches, size), weights.reshape(batches, size))
+            sums, everything = _sum_over(lambda batch: score(state, data, batch), split)
         values = {"loss": sums["loss"][0] / sums["loss"][1]}
-        values |= {k: m.value(sums[k]) for k, m in streaming.items()}
-        return values | {k: m(predictions, data.y[index], weights) for k, m in whole.items()}
+        values |= {name: metric.value(sums[name]) for name, metric in streaming.items()}
+        return values | {name: _of_all(name, m, everything) for name, m in whole.items()}
 
     return evaluate
 
 
 def make_predict(
     study: Study, row: tuple[int, ...] | None = None
-) -> Callable[[State, jax.Array], Any]:
-    """Makes `predict(state, x) -> predictions` of one member, in the targets' own units.
+) -> Callable[[Trained, Tree, Tree], Tree]:
+    """Make `predict(trained, x, shared=None) -> predictions` in the targets' own units.
 
     Args:
         study: What was trained.
-        row: Shape of a row of y, where outputs are not one for each of its numbers, see `in_own_units`.
+        row: Shape of a row of y, if the network has other outputs than one for each target; see
+            `in_own_units`.
     """
-    forward = make_forward(study.model, study.inputs, study.precision)
-    return lambda state, x: in_own_units(study.targets, state.scale[1], forward(state, x)[0], row)
+    forward = make_forward(study)
+
+    def predict(trained: Trained, x: Tree, shared: Tree = None) -> Tree:
+        outputs, _ = forward(trained, x, shared=shared)
+        return in_own_units(study.targets, trained.scale[1], outputs, row)
+
+    return predict
 
 
-def in_own_units(targets: Preprocess, stats: Any, outputs: Any, row: tuple[int, ...] | None) -> Any:
-    """Outputs, or each of a tuple or dict of them, transformed back to the targets' own units.
+def in_own_units(
+    targets: Preprocess, stats: Any, outputs: Tree, row: tuple[int, ...] | None
+) -> Tree:
+    """Transform outputs, or each of a tree of them, back to the targets' own units.
 
     Args:
         targets: The study's preprocessing of y.
         stats: What it was fitted to.
-        outputs: [rows, *row]; or [rows, *row, levels], such as quantiles; or with several times the last axis of a row,
-            such as the means and then the log variances. All are taken for values of the targets: a log variance is
-            not what it becomes by this.
+        outputs: [rows, *row]; or [rows, *row, levels], such as quantiles; or with several times
+            the last axis of a row, such as means followed by log variances. Every output is
+            transformed as if it were a target, including outputs that are not, such as log
+            variances.
         row: Shape of a row of y; None if outputs have it.
+
+    Raises:
+        ValueError: If the preprocessing cannot transform them.
     """
 
     def back(values: jax.Array) -> jax.Array:
@@ -138,9 +123,68 @@ def in_own_units(targets: Preprocess, stats: Any, outputs: Any, row: tuple[int, 
         parts = jnp.split(values, values.shape[-1] // row[-1], axis=-1)
         return jnp.concatenate([targets.inverse(stats, part) for part in parts], axis=-1)
 
-    return jax.tree.map(back, outputs)
+    try:
+        return jax.tree.map(back, outputs)
+    except _USER_ERRORS as error:
+        raise ValueError(
+            f"Study.targets cannot transform outputs of shape {_shapes(outputs)} back to targets "
+            f"of shape {row} a row: {reason_of(error)}"
+        ) from error
+
+
+def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:
+    """Return the sums of a metric over one batch."""
+    try:
+        return metric.update(metric.init(), predictions, y, weights)
+    except _USER_ERRORS as error:
+        raise ValueError(_misfit(name, predictions, y, error)) from error
+
+
+def _of_all(name: str, metric: Metric, everything: tuple[Tree, Tree, jax.Array]) -> jax.Array:
+    """Return a metric that takes all rows at once."""
+    try:
+        return metric(*everything)
+    except _USER_ERRORS as error:
+        raise ValueError(_misfit(name, *everything[:2], error)) from error
+
+
+def _misfit(name: str, predictions: Tree, y: Tree, error: Exception) -> str:
+    return (
+        f"The metric {name!r} failed on predictions of shape {_shapes(predictions)} and targets of "
+        f"shape {_shapes(y)}: {reason_of(error)}"
+    )
+
+
+def _check_outputs(outputs: Tree, rows: int) -> None:
+    """Raise ValueError unless each output has a row for each row of x."""
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(outputs)]
+    others = [shape for shape in shapes if shape[:1] != (rows,)]
+    if others:
+        raise ValueError(
+            f"The outputs of a network that is scored must have the shape [rows, ...], here with "
+            f"{rows} rows, got {others[0]}. Return one for each row, for example by "
+            "jnp.broadcast_to, or return it only in training mode."
+        )
+
+
+def _sum_over(score: Callable[[Any], tuple[Any, Any]], batches: Any) -> tuple[Any, Any]:
+    """Return the summed first results of `score` over batches, and the joined second ones."""
+
+    def body(sums: Any, batch: Any) -> tuple[Any, Any]:
+        batch_sums, everything = score(batch)
+        return jax.tree.map(jnp.add, sums, batch_sums), everything
+
+    first = jax.tree.map(lambda array: array[0], batches)
+    zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda b: score(b)[0], first))
+    sums, everything = jax.lax.scan(body, zeros, batches)
+    return sums, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), everything)
 
 
 def _even_batches(rows: int, most: int) -> tuple[int, int]:
+    """Return the number of batches of at most `most` rows, and their size."""
     batches = -(-rows // most)
     return batches, -(-rows // batches)
+
+
+def _shapes(tree: Tree) -> Any:
+    return jax.tree.map(jnp.shape, tree)

@@ -1,22 +1,34 @@
-"""The arrays that all members of a study share, and the rows that each fold trains and is scored on."""
+"""The arrays that all members of a study share, and the rows of each fold."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from jnn.data import Dataset, Windows
-from jnn.engine._step import Data, Rows
+from jnn.engine._state import Data, Rows, rows_of
 from jnn.study import Fold, Members, Study, kind_for, part_off
 
 
-def resident(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
-    """The arrays that all members share, with every fold's rows as index lists."""
+def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
+    """Return the arrays that all members share, with every fold's rows as index lists.
+
+    Args:
+        study: What is trained; its inner split, class weights and shared arrays are used here.
+        data: The rows.
+        members: The population, whose split makes the folds.
+        test: A separate test set, if the members have no folds.
+
+    Raises:
+        ValueError: If these do not fit together.
+    """
     if test is not None and members.split is not None:
-        raise ValueError("wanted either folds or a separate test set, but got both; leave one out")
-    x, y = data.x, data.y
+        raise ValueError("The members have folds and a test set is given. Leave one of them out.")
+    x, y, weights = data.x, data.y, data.weights
     if test is not None:
         _check_alike(data, test)
         x, y = _joined(data, test)
+        weights = _joined_weights(data, test)
         folds = [Fold(np.arange(data.rows), None, data.rows + np.arange(test.rows))]
     elif members.split is not None:
         folds = members.split.rows(data)
@@ -27,49 +39,105 @@ def resident(study: Study, data: Dataset, members: Members, test: Dataset | None
         folds = [_with_inner_split(fold, study.validation, data, kind) for fold in folds]
     train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
     assert train is not None
-    return Data(x, y, train, validation, test_rows)
+    _check_weights(weights, (train, validation, test_rows))
+    return Data(
+        x,
+        y,
+        train,
+        validation,
+        test_rows,
+        None if weights is None else (weights / weights.mean()).astype(np.float32),
+        study.shared,
+        _class_weights(study, data, weights, train),
+    )
 
 
 def _with_inner_split(fold: Fold, share: float, data: Dataset, kind: str) -> Fold:
     if fold.validation is not None:
         raise ValueError(
-            "wanted one inner split, but the folds give validation rows and the study a share; leave one"
+            "The folds name validation rows and Study.validation sets a share aside. Use one of "
+            "them."
         )
     train, validation = part_off(fold.train, share, data, kind=kind, seed=0)
     if not len(train):
         raise ValueError(
-            f"wanted rows to train on before those of validation={share:g}, but got {len(fold.train)} rows in all, "
-            f"{data.gap} of them between the two; use a smaller share, a shorter horizon or more rows"
+            f"Study.validation={share:g} leaves no rows to train on: of {len(fold.train)} rows, "
+            f"{data.gap} lie between training and validation. Use a smaller share, a shorter "
+            "horizon or more rows."
         )
     return Fold(train, validation, fold.test)
 
 
 def _rows(parts: Sequence[np.ndarray | None]) -> Rows | None:
-    """The same part of every fold as equally long lists; None if some fold has none."""
+    """Return the same part of every fold; None if some fold has none."""
     lists = [rows for rows in parts if rows is not None]
-    if len(lists) < len(parts):
+    return rows_of(lists) if len(lists) == len(parts) else None
+
+
+def _check_weights(weights: np.ndarray | None, parts: Sequence[Rows | None]) -> None:
+    """Raise ValueError if a fold has rows of weight 0 only to train, choose or score on."""
+    if weights is None:
+        return
+    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if rows is not None and (weights[rows.index].sum(axis=1) == 0).any():
+            raise ValueError(
+                f"The {name} rows of a fold all have weight 0. Use fewer folds, or drop the rows "
+                "of weight 0."
+            )
+
+
+def _class_weights(
+    study: Study, data: Dataset, weights: np.ndarray | None, train: Rows
+) -> np.ndarray | None:
+    """Return the weight of each class in each fold, [folds, classes]."""
+    if study.class_weights is None:
         return None
-    most = max(map(len, lists))
-    index = np.stack([np.pad(rows, (0, most - len(rows)), mode="wrap") for rows in lists])
-    return Rows(index.astype(np.int32), np.asarray([len(rows) for rows in lists], np.int32))
+    if data.task != "classification" or data.y.ndim != 1:
+        raise ValueError(
+            f"Study.class_weights needs a classification with one label per row, got a {data.task} "
+            f"with targets of shape {data.y.shape}."
+        )
+    if not isinstance(study.class_weights, str):
+        given = np.asarray(study.class_weights, np.float32)
+        if given.shape != (data.classes,):
+            raise ValueError(
+                f"Study.class_weights must have one weight for each of the {data.classes} classes "
+                f"of {data.name}, got shape {given.shape}."
+            )
+        return np.tile(given, (len(train.count), 1))
+    row_weights = np.ones(data.rows) if weights is None else weights
+    return np.stack(
+        [
+            _balanced(data.y[index[:count]], row_weights[index[:count]], data.classes)
+            for index, count in zip(train.index, train.count, strict=True)
+        ]
+    )
+
+
+def _balanced(labels: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
+    """Return n / (classes * count) of each class, as scikit-learn does; 0 for absent classes."""
+    counts = np.bincount(labels, weights, minlength=classes)
+    present = counts > 0
+    balanced = np.zeros(classes, np.float32)
+    balanced[present] = counts.sum() / (present.sum() * counts[present])
+    return balanced
 
 
 def _check_alike(data: Dataset, test: Dataset) -> None:
-    """Whether a test set asks for the same as the training set."""
+    """Raise ValueError if a test set does not ask for the same as the training set."""
     labels = test.target_names if data.task == "classification" else ()
-    if (
-        data.task != test.task or data.target_names[: len(labels)] != labels
-    ):  # the last classes may be absent
+    if data.task != test.task or data.target_names[: len(labels)] != labels:
         raise ValueError(
-            f"wanted a test set with the targets of the training set, {_targets(data)}, but got {_targets(test)}; "
-            "give Dataset(target_names=...) the same names to both"
+            f"The test set must have the targets of the training set, {_targets(data)}, got "
+            f"{_targets(test)}. Give Dataset(target_names=...) the same names in both."
         )
     for name in ("feature_names", "tokenizer"):
-        ours, theirs = getattr(data, name), getattr(test, name)
+        ours = getattr(data, name)
+        theirs = getattr(test, name)
         if ours and theirs and ours != theirs:
             raise ValueError(
-                f"wanted a test set prepared like the training set, but their {name} differ; "
-                "encode both by the training set's columns or tokenizer"
+                f"The {name} of the test set differ from those of the training set. Encode both "
+                "with the columns or the tokenizer of the training set."
             )
 
 
@@ -77,26 +145,37 @@ def _targets(data: Dataset) -> str:
     return f"{data.task} of {list(data.target_names[:10]) or data.outputs}"
 
 
-def _joined(data: Dataset, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of both, x and y."""
-    if (
-        isinstance(data.x, Windows)
-        or isinstance(data.y, Windows)
-        or isinstance(test.x, Windows)
-        or isinstance(test.y, Windows)
-    ):
+def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
+    """Return x and y of the rows of both."""
+    if any(isinstance(values, Windows) for values in (data.x, data.y, test.x, test.y)):
         raise ValueError(
-            "wanted rows of one series, but got a test set of its own; name its windows by "
-            "jnn.folds([(train rows, test rows)]) of one data set"
+            "Windows of a series cannot have a separate test set. Name training and test windows "
+            "of one data set by jnn.folds([(train_rows, test_rows)])."
         )
-    if data.x.shape[1:] != test.x.shape[1:] or data.y.shape[1:] != test.y.shape[1:]:
+    ours = _row_shapes(data)
+    theirs = _row_shapes(test)
+    if ours != theirs:
         raise ValueError(
-            f"wanted a test set shaped like the training set, {data.x.shape[1:]} -> {data.y.shape[1:]} a row, "
-            f"but got {test.x.shape[1:]} -> {test.y.shape[1:]}; prepare both in the same way"
+            f"The rows of the test set must have the shapes of the training set, {ours}, got "
+            f"{theirs}. Prepare both in the same way."
         )
     if data.x.dtype != test.x.dtype:
         raise ValueError(
-            f"wanted a test set of the training set's type, {data.x.dtype}, but got {test.x.dtype}; make "
-            "both in the same way, token ids with ids=True"
+            f"The test set must have the type of the training set, {data.x.dtype}, got "
+            f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
-    return np.concatenate([data.x, test.x]), np.concatenate([data.y, test.y])
+    y = None if data.y is None else np.concatenate([data.y, test.y])
+    return np.concatenate([data.x, test.x]), y
+
+
+def _row_shapes(data: Dataset) -> str:
+    target = None if data.y is None else data.y.shape[1:]
+    return f"{data.x.shape[1:]} -> {target}"
+
+
+def _joined_weights(data: Dataset, test: Dataset) -> np.ndarray | None:
+    """Return the weights of the rows of both, 1 where a set has none; None if neither has."""
+    if data.weights is None and test.weights is None:
+        return None
+    parts = [np.ones(d.rows) if d.weights is None else d.weights for d in (data, test)]
+    return np.concatenate(parts)

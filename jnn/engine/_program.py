@@ -1,153 +1,205 @@
-"""The training of one member from first to last epoch, scored after each, as pure functions."""
+"""The training of one member from its first to its last epoch, scored after each."""
 
-import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from jnn.engine._epoch import make_epoch
-from jnn.engine._evaluate import make_scores, scores_when_due
-from jnn.engine._step import Batch, Data, Member, State, make_start, make_step_of
-from jnn.storage import to_host
+from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, take_rows
+from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
 
 
-class Progress(NamedTuple):
-    """A member in mid-study: its state, its scores so far and, with `keep="best"`, the best epoch's parameters.
+class Best(NamedTuple):
+    """The epoch whose parameters a member keeps, with `Study(keep="best")`.
 
     Attributes:
-        history: name -> float32 [epochs]; NaN where not yet reached.
-        best: (score, epoch, params, model_state) or None.
+        score: The monitored score, negated if higher is better; infinity before the first.
+        epoch: The number of the epoch, counted from 0; -1 before the first.
+        trained: What the member had learned then.
+    """
+
+    score: jax.Array
+    epoch: jax.Array
+    trained: Trained
+
+
+class Training(NamedTuple):
+    """A member in the middle of its training.
+
+    Attributes:
+        state: What the next step reads.
+        history: Scores by name, float32 [epochs, ...]; NaN in epochs not yet reached.
+        best: The best epoch so far with `Study(keep="best")`, else None.
     """
 
     state: State
     history: dict[str, jax.Array]
-    best: Any
+    best: Best | None
+
+    @property
+    def trained(self) -> Trained:
+        """What the member keeps: of its best epoch, or of its last one."""
+        return self.state.trained if self.best is None else self.best.trained
 
 
 class Program(NamedTuple):
-    """The functions a study consists of; `advance` may be called again and again with later epochs.
+    """The functions that train one member; `advance` may be called again with later epochs.
 
     Attributes:
-        begin: `begin(member, data) -> Progress`.
-        advance: `advance(progress, member, data, first, stop) -> Progress`, epochs first..stop-1 (traced numbers).
-        learn: `learn(state, batches) -> (state, losses)`, one step per batch of [steps, rows, ...].
-        close: `close(progress, member, data, number, state, train_loss) -> Progress`, records the scores after an
-            epoch. Both are for batches that come from the host.
+        begin: `begin(member, data) -> Training`.
+        advance: `advance(training, data, first, stop) -> Training` trains the epochs first, ...,
+            stop - 1, which may be traced numbers.
+        learn: `learn(state, batches, shared) -> (state, logs)`, one step per batch of
+            [steps, rows, ...].
+        close: `close(training, data, number, state, logs) -> Training` records the scores after an
+            epoch. `learn` and `close` are for batches that come from the host.
     """
 
-    begin: Callable[[Member, Data], Progress]
-    advance: Callable[[Progress, Member, Data, Any, Any], Progress]
-    learn: Callable[[State, Batch], tuple[State, jax.Array]]
-    close: Callable[[Progress, Member, Data, Any, State, Any], Progress]
+    begin: Callable[[Member, Data], Training]
+    advance: Callable[[Training, Data, Any, Any], Training]
+    learn: Callable[[State, Batch, Tree], tuple[State, Any]]
+    close: Callable[[Training, Data, Any, State, Any], Training]
 
 
 def make_program(
-    study: Study, *, ragged: bool = False, spread: Callable[[Any], Any] = lambda batch: batch
+    study: Study,
+    trainer: Trainer | None = None,
+    *,
+    ragged: bool = False,
+    spread: Callable[[Any], Any] = lambda batch: batch,
 ) -> Program:
-    """Makes the pure functions that train one member, cut at epochs so that a host can look in between.
+    """Make the pure functions that train one member, cut at epochs.
 
     Args:
         study: What is trained.
+        trainer: Its trainer; made from the study by default.
         ragged: As in `make_epoch`.
-        spread: Applied to the arrays of every batch, [rows, ...]; tells the compiler which devices share the rows.
+        spread: Applied to the arrays of every training batch, [rows, ...]; tells the compiler which
+            devices share the rows.
     """
-    start, step_of_batch = make_start(study), make_step_of(study)
+    trainer = make_trainer(study, spread=spread) if trainer is None else trainer
 
-    def step(state: State, batch: Batch):
-        return step_of_batch(state, spread(batch))
+    def step(state: State, batch: Batch) -> tuple[State, Any]:
+        spread_arrays = spread(batch[:3])
+        return trainer.step(state, Batch(*spread_arrays, batch.shared))
 
-    epoch = make_epoch(
-        step, study.batch_size, order=study.order, steps=study.steps_per_epoch, ragged=ragged
-    )
-    scores = make_scores(study, spread)
+    epoch = make_epoch(study, step=step, ragged=ragged)
+    scores = _make_scores(trainer)
 
-    def begin(member: Member, data: Data) -> Progress:
-        state = start(member, data)
-        shapes = jax.eval_shape(scores, state, data, member.fold)
-        names = {"train_loss": jnp.zeros(()), **shapes}
+    def begin(member: Member, data: Data) -> Training:
+        state = trainer.start(member, data)
+        _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
+        shapes = {**_train_names(logs), **jax.eval_shape(scores, state, data)}
         history = {
-            k: jnp.full((study.epochs, *v.shape), jnp.nan, jnp.float32) for k, v in names.items()
+            name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
+            for name, shape in shapes.items()
         }
-        best = None
-        if study.keep == "best":
-            best = (jnp.float32(jnp.inf), jnp.int32(-1), state.params, state.model_state)
-        return Progress(state, history, best)
+        if study.keep != "best":
+            return Training(state, history, None)
+        _check_monitor(study, shapes)
+        return Training(state, history, Best(jnp.float32(jnp.inf), jnp.int32(-1), state.trained))
 
-    def close(
-        progress: Progress, member: Member, data: Data, number, state: State, train_loss
-    ) -> Progress:
-        found = {
-            "train_loss": train_loss,
-            **scores_when_due(study, scores, number, state, data, member.fold),
-        }
-        goes_on, best = True, progress.best
+    def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
+        values = {**_train_names(logs), **_scores_when_due(study, scores, number, state, data)}
+        best = training.best
+        goes_on: Any = True
         if best is not None:
-            goes_on = True if study.patience is None else number - best[1] <= study.patience
-            score = found["validation_" + study.monitor] * study.monitor_sign
-            candidate = (score, jnp.int32(number), state.params, state.model_state)
-            better = goes_on & (score < best[0])
+            if study.patience is not None:
+                goes_on = number - best.epoch <= study.patience
+            score = values["validation_" + study.monitor] * _sign(study, trainer)
+            candidate = Best(score, jnp.int32(number), state.trained)
+            better = goes_on & (score < best.score)
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
         history = {
-            k: progress.history[k].at[number].set(jnp.where(goes_on, v, jnp.nan))
-            for k, v in found.items()
+            name: training.history[name].at[number].set(jnp.where(goes_on, value, jnp.nan))
+            for name, value in values.items()
         }
-        return Progress(state, history, best)
+        return Training(state, history, best)
 
-    def advance(progress: Progress, member: Member, data: Data, first, stop) -> Progress:
-        def one_epoch(number, progress):
-            return close(
-                progress, member, data, number, *epoch(progress.state, data, member.fold, number)
-            )
+    def advance(training: Training, data: Data, first: Any, stop: Any) -> Training:
+        def one_epoch(number: jax.Array, training: Training) -> Training:
+            return close(training, data, number, *epoch(training.state, data, number))
 
-        return jax.lax.fori_loop(first, stop, one_epoch, progress)
+        return jax.lax.fori_loop(first, stop, one_epoch, training)
 
-    def learn(state: State, batches: Batch) -> tuple[State, jax.Array]:
-        return jax.lax.scan(step, state, batches)
+    def learn(state: State, batches: Batch, shared: Tree) -> tuple[State, Any]:
+        return jax.lax.scan(
+            lambda state, batch: step(state, batch._replace(shared=shared)), state, batches
+        )
 
     return Program(begin, advance, learn, close)
 
 
-def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data], Progress]:
-    """Makes `train(member, data) -> Progress`: the whole training of one member as one pure function."""
+def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data], Training]:
+    """Make `train(member, data) -> Training`: a whole training as one pure function."""
     program = make_program(study, ragged=ragged)
 
-    def train(member: Member, data: Data) -> Progress:
-        return program.advance(program.begin(member, data), member, data, 0, study.epochs)
+    def train(member: Member, data: Data) -> Training:
+        return program.advance(program.begin(member, data), data, 0, study.epochs)
 
     return train
 
 
-def text_of(study: Study, member: Member, data: Data, *, ragged: bool = False) -> str:
-    """The training of one member as text that is the same in every process: its jaxpr and the constants in it.
-
-    Args:
-        study: What is trained.
-        member: As shapes.
-        data: Arrays or shapes.
-        ragged: As in `make_program`.
-    """
-    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), data)
-    traced = jax.make_jaxpr(make_train(study, ragged=ragged))(member, shapes)
-    constants = [
-        hashlib.sha256(np.asarray(c).tobytes()).hexdigest() for c in to_host([*_constants(traced)])
-    ]
-    return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(constants)
+def example_batch(study: Study, data: Data) -> Batch:
+    """Return the shapes of a training batch."""
+    index = jax.ShapeDtypeStruct((study.batch_size,), jnp.int32)
+    rows = jax.eval_shape(lambda values, index: take_rows(values, index), (data.x, data.y), index)
+    weights = jax.ShapeDtypeStruct((study.batch_size,), jnp.float32)
+    return Batch(*rows, weights, data.shared)
 
 
-def _constants(closed: ClosedJaxpr) -> Iterator[Any]:
-    """The arrays that a program closes over, those of programs inside it too."""
-    yield from closed.consts
-    for equation in closed.jaxpr.eqns:
-        for inner in jax.tree.leaves(
-            equation.params, is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr | Jaxpr)
-        ):
-            if isinstance(inner, ClosedJaxpr | Jaxpr):
-                yield from _constants(
-                    inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
-                )
+def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Array]]:
+    """Make `scores(state, data)`: on held-out rows, or on training rows if none are held out."""
+
+    def scores(state: State, data: Data) -> dict[str, jax.Array]:
+        values = {}
+        for prefix, rows in (("", data.test), ("validation_", data.validation)):
+            if rows is not None:
+                scored = trainer.evaluate(state, data, rows)
+                values |= {prefix + name: value for name, value in scored.items()}
+        if data.test is None:
+            scored = trainer.evaluate(state, data, data.train)
+            values |= {"train_" + name: v for name, v in scored.items() if name != "loss"}
+        return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
+
+    return scores
+
+
+def _scores_when_due(
+    study: Study, scores: Callable[..., dict[str, jax.Array]], number: Any, state: State, data: Data
+) -> dict[str, jax.Array]:
+    """Return the scores after every `evaluate_every`-th epoch and the last one, else NaN."""
+    if study.evaluate_every == 1:
+        return scores(state, data)
+    is_due = ((number + 1) % study.evaluate_every == 0) | (number + 1 == study.epochs)
+    shapes = jax.eval_shape(scores, state, data)
+    absent = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes)
+    return jax.lax.cond(is_due, scores, lambda *_: absent, state, data)
+
+
+def _train_names(logs: Any) -> dict[str, Any]:
+    """Return the logs of training as scores by name."""
+    named = logs if isinstance(logs, dict) else {"loss": logs}
+    return {"train_" + name: value for name, value in named.items()}
+
+
+def _sign(study: Study, trainer: Trainer) -> int:
+    return -1 if study.monitor in trainer.higher_is_better else 1
+
+
+def _check_monitor(study: Study, shapes: dict[str, Any]) -> None:
+    name = "validation_" + study.monitor
+    if name not in shapes:
+        known = sorted(n.removeprefix("validation_") for n in shapes if n.startswith("validation_"))
+        raise ValueError(
+            f"Study.monitor must be one of the scores on validation rows, {known or 'none'}, got "
+            f"{study.monitor!r}."
+        )
+    if shapes[name].shape:
+        raise ValueError(
+            f"Study.monitor must be a score of one number, but {study.monitor!r} has the shape "
+            f"{shapes[name].shape}. Monitor another metric."
+        )

@@ -1,269 +1,138 @@
-"""One member's start and step as pure functions; `jnn.epoch` and `jnn.program` make epochs and whole trainings of them.
+"""One member's start and step, as pure functions.
 
-What changes the program (model, loss, optimizer, batch size) is closed over by a `make_...`; what changes only numbers
-(data, keys, rows, hyper-parameters) is an argument. So the functions made here can be jitted, vmapped over members,
-mapped and sharded.
+What changes the program (the study) is closed over by a `make_...`; what changes only numbers
+(data, keys, rows, hyper-parameters) is an argument. So the functions made here can be jitted,
+vmapped over members, mapped and sharded. What the functions of a study return is checked as they
+are traced.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.errors import FlaxError
 
+from jnn._errors import reason_of
 from jnn.data import Windows
-from jnn.model import as_model
+from jnn.engine._hyper import HyperParameters, MissingHyperParameter
+from jnn.engine._state import (
+    Batch,
+    Data,
+    Member,
+    State,
+    Trained,
+    Tree,
+    on_device,
+    row_count,
+    take_rows,
+)
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
-Leaf = Any  # an array; while shapes are looked at, a jax.ShapeDtypeStruct
-
-INIT, ORDER, STEP = range(
-    3
-)  # streams of random numbers that a member's key is folded into, see `key_of`
-_AUGMENT, _DRAW = 0xA06, 0xD4A  # folded into a step's key; layers fold in small numbers
+INIT, ORDER, STEP = range(3)  # streams of random numbers that a member's key is folded into
+_AUGMENT = 0xA06  # folded into a step's key; layers fold in small numbers
+_DRAW = 0xD4A
+_USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 
 
-class Rows(NamedTuple):
-    """Which rows of the resident data belong to each fold, as equally long lists.
+def make_start(study: Study) -> Callable[[Member, Data], State]:
+    """Make `start(member, data) -> State`.
 
-    Attributes:
-        index: int32 [folds, most]; beyond `count` the entries are padding.
-        count: int32 [folds], how many entries are real.
+    It draws parameters from the member's key and fits preprocessing on its training rows.
     """
-
-    index: Leaf
-    count: Leaf
-
-
-class Data(NamedTuple):
-    """The resident arrays that all members read, and the rows that each fold trains and is scored on.
-
-    Attributes:
-        x: [rows, *features], or `jnn.data.Windows` of a series.
-        y: [rows] or [rows, outputs], or `Windows`.
-        train: Rows whose gradient is taken.
-        validation: Rows that choose the best epoch (`Study.keep="best"`), else None.
-        test: Rows that give the score, else None.
-    """
-
-    x: Leaf
-    y: Leaf
-    train: Rows
-    validation: Rows | None = None
-    test: Rows | None = None
-
-
-class Member(NamedTuple):
-    """The numbers of one member: its key, its row in `Rows`, its hyper-parameters by name."""
-
-    key: Leaf
-    fold: Leaf
-    hyper: Mapping[str, Leaf]
-
-
-Columns = Mapping[str, Any]
-IDLE = "is idle"  # the column of those members that need no training: they fill up the call, or have ended
-
-
-def member_of(columns: Columns) -> Member:
-    """One row of the table of members as the engine's `Member`."""
-    numbers = {k: v for k, v in columns.items() if k not in ("seed", "fold", IDLE)}
-    return Member(
-        jax.random.key(columns["seed"], impl="threefry2x32"), columns.get("fold", 0), numbers
-    )
-
-
-class Batch(NamedTuple):
-    """Rows of a step; `weights` [batch] is 0 on rows that only fill up the batch, None where all rows count."""
-
-    x: Leaf
-    y: Leaf
-    weights: Leaf | None = None
-
-
-class State(NamedTuple):
-    """What a step reads and writes: one member's parameters, model and optimizer state, step count and key.
-
-    `scale` holds the statistics of the study's `inputs` and `targets` preprocessing, fitted on this member's rows.
-    `key` is the member's as plain words (`jax.random.key_data`, uint32 [2]), because a jitted function that returns a
-    typed key leaves JAX's fast path: microseconds a call from the host. A typed one works too.
-    """
-
-    params: Any
-    model_state: Any
-    opt_state: Any
-    scale: Any
-    hyper: dict[str, Leaf]
-    key: Leaf
-    step: Leaf
-
-
-class MissingNumber(KeyError, ValueError):
-    """A number that no member has, in one sentence."""
-
-    def __str__(self) -> str:
-        return self.args[0]
-
-
-class Hypers(Mapping):
-    """A member's numbers, read as `h.learning_rate` or `h["learning_rate"]`; remembers in `read` what was read."""
-
-    def __init__(self, values: Mapping[str, Any], read: set[str] | None = None):
-        self._values, self.read = values, set() if read is None else read
-
-    def __getitem__(self, name):
-        if name not in self._values:
-            raise MissingNumber(
-                f"wanted the hyper-parameter {name!r}, but the members have {sorted(self._values) or 'none'}; "
-                f"add jnn.grid({name}=[...]) to the members or Study(hyper={{{name!r}: ...}})"
-            )
-        self.read.add(name)
-        return self._values[name]
-
-    def __contains__(self, name):
-        return name in self._values
-
-    def __getattr__(self, name):
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self[name]
-
-    def __iter__(self):
-        return iter(self._values)
-
-    def __len__(self):
-        return len(self._values)
-
-
-def make_start(study: Study, *, read: set[str] | None = None) -> Callable[[Member, Data], State]:
-    """Makes `start(member, data) -> State`: draws parameters from the member's key, fits preprocessing on its rows.
-
-    Args:
-        study: What is trained.
-        read: Collects the names of the numbers that are read while tracing.
-    """
-    model = as_model(study.model)
+    optimizer = as_optimizer(study.optimizer)
 
     def start(member: Member, data: Data) -> State:
-        data = jax.tree.map(jnp.asarray, data)  # NumPy's arrays take no traced fold
-        numbers = {k: jnp.asarray(v) for k, v in {**study.hyper, **member.hyper}.items()}
-        scale = _fit(study, data, member.fold)
-        x = study.inputs.forward(scale[0], data.x[:2])
-        params, model_state = jax.tree.map(jnp.asarray, model.init(key_of(member.key, INIT), x))
-        opt_state = as_optimizer(study.optimizer)(Hypers(numbers, read)).init(params)
-        key, step = jax.random.key_data(member.key), jnp.zeros((), jnp.int32)
-        return State(params, model_state, opt_state, scale, numbers, key, step)
+        data = on_device(data)
+        settings = {**study.hyper, **member.hyper}
+        hyper = {name: jnp.asarray(value) for name, value in settings.items()}
+        fold = jnp.asarray(member.fold, jnp.int32)
+        scale = _fit(study, data, fold)
+        x = study.inputs.forward(scale[0], take_rows(data.x, slice(0, 2)))
+        params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
+        opt_state = optimizer(HyperParameters(hyper)).init(params)
+        trained = Trained(params, model_state, scale, hyper)
+        return State(trained, opt_state, fold, jax.random.key_data(member.key), jnp.int32(0))
 
     return start
 
 
-def make_step(
-    model: Any,
-    loss: Callable,
-    optimizer: Any,
-    *,
-    penalty: Callable | None = None,
-    augment: Callable | None = None,
-    objective: Callable | None = None,
-    inputs: Preprocess | None = None,
-    targets: Preprocess | None = None,
-    precision: str = "float32",
-    read: set[str] | None = None,
-) -> Callable[[State, Batch], tuple[State, jax.Array]]:
-    """Makes `step(state, batch) -> (state, loss)`: one update of one member by the weighted mean loss of a batch.
+def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+    """Make `step(state, batch) -> (state, loss)`.
 
-    Args:
-        model: Whatever `jnn.as_model` takes.
-        loss: `loss(outputs, targets) -> per-example losses`.
-        optimizer: An `optax.GradientTransformation` or a function of the member's numbers that returns one.
-        penalty: `penalty(params, hyper) -> scalar`, added to the mean loss.
-        augment: `augment(batch, *, key) -> batch`, applied to the raw batch.
-        objective: `objective(forward, batch) -> (losses per row, model_state)` instead of the loss of the outputs;
-            `forward(x, draw=1)` drops out other units than `forward(x)`.
-        inputs: Applied to `batch.x` with `state.scale[0]` before the model.
-        targets: Applied to `batch.y` with `state.scale[1]` before the loss.
-        precision: "bfloat16" computes the network in bfloat16; parameters, loss and update stay float32.
-        read: Collects the names of the numbers that are read while tracing.
+    It updates one member by the gradient of the weighted mean loss of a batch, which it returns.
+
+    Raises:
+        ValueError: While tracing, if the loss, objective, penalty or augmentation of the study
+            returns something else than documented, or if the state would change its shapes.
     """
-    model, optimizer = as_model(model), as_optimizer(optimizer)
-    forward = make_forward(model, inputs, precision, read=read)
-    objective = objective or _plain(loss)
+    optimizer = as_optimizer(study.optimizer)
+    forward = make_forward(study)
+    objective = study.objective or _objective_of(study)
 
-    def total(params, state: State, batch: Batch, key):
-        train = training_forward(forward, state._replace(params=params), key)
-        losses, model_state = objective(train, batch)
+    def total_loss(params: Tree, state: State, batch: Batch, key: jax.Array):
+        trained = state.trained._replace(params=params)
+
+        def train_forward(x: Tree, draw: int = 0) -> tuple[Tree, Tree]:
+            own = key
+            if draw:
+                own = jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
+            return forward(trained, x, shared=batch.shared, key=own, train=True)
+
+        losses, model_state = _checked_objective(objective(train_forward, batch), batch)
         mean = weighted_mean(losses, batch.weights)
-        whole = mean if penalty is None else mean + penalty(params, Hypers(state.hyper, read))
-        return whole, (mean, model_state)
+        total = mean
+        if study.penalty is not None:
+            total = mean + _checked_penalty(study.penalty(params, HyperParameters(trained.hyper)))
+        return total, (mean, model_state)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
-        batch = prepared(batch, state, key, augment, targets)
-        gradients, (mean, model_state) = jax.grad(total, has_aux=True)(
-            state.params, state, batch, key
-        )
-        update = optax.with_extra_args_support(optimizer(Hypers(state.hyper, read))).update
-        updates, opt_state = update(gradients, state.opt_state, state.params, value=mean)
-        params = optax.apply_updates(state.params, updates)
-        return state._replace(
-            params=params, model_state=model_state, opt_state=opt_state, step=state.step + 1
-        ), mean
+        batch = _prepared(study, batch, state.trained, key)
+        gradient = jax.grad(total_loss, has_aux=True)
+        gradients, (mean, model_state) = gradient(state.trained.params, state, batch, key)
+        transform = optimizer(HyperParameters(state.trained.hyper))
+        update = optax.with_extra_args_support(transform).update
+        updates, opt_state = update(gradients, state.opt_state, state.trained.params, value=mean)
+        params = optax.apply_updates(state.trained.params, updates)
+        trained = state.trained._replace(params=params, model_state=model_state)
+        after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
+        check_unchanged(state, after)
+        return after, mean
 
     return step
 
 
-def prepared(
-    batch: Batch, state: State, key: jax.Array, augment: Callable | None, targets: Preprocess | None
-) -> Batch:
-    """The batch that a step trains on: augmented, its targets preprocessed."""
-    if augment is not None:
-        batch = augment(batch, key=jax.random.fold_in(key, _AUGMENT))
-    return batch if targets is None else batch._replace(y=targets.forward(state.scale[1], batch.y))
+def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
+    """Make `forward(trained, x, *, shared=None, key=None, train=False)`.
 
+    It preprocesses x, applies the network and returns `(outputs, model_state)`.
+    """
+    model = study.model
 
-def training_forward(forward: Callable, state: State, key: jax.Array) -> Callable:
-    """An objective's `forward(x, draw=0) -> (outputs, model_state)`; each draw has random masks of its own."""
-
-    def train(x, draw: int = 0):
-        own = key if draw == 0 else jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
-        return forward(state, x, key=own, train=True)
-
-    return train
-
-
-def make_step_of(
-    study: Study, *, read: set[str] | None = None
-) -> Callable[[State, Batch], tuple[State, jax.Array]]:
-    """Makes the step that a study trains with."""
-    names = ("penalty", "augment", "objective", "inputs", "targets", "precision")
-    options: dict[str, Any] = {name: getattr(study, name) for name in names}
-    return make_step(study.model, study.loss, study.optimizer, **options, read=read)
-
-
-def make_forward(
-    model: Any,
-    inputs: Preprocess | None = None,
-    precision: str = "float32",
-    *,
-    read: set[str] | None = None,
-) -> Callable:
-    """Makes `forward(state, x, *, key, train) -> (outputs, model_state)`: preprocessing, then the network."""
-    model = as_model(model)
-
-    def forward(state: State, x, *, key=None, train=False):
-        x = x if inputs is None else inputs.forward(state.scale[0], x)
-        params = state.params
-        if precision == "bfloat16":
+    def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
+        x = study.inputs.forward(trained.scale[0], x)
+        params = trained.params
+        if study.precision == "bfloat16":
             params, x = jax.tree.map(_to_bfloat16, (params, x))
-        outputs, model_state = model.apply(
-            params, state.model_state, x, key=key, train=train, hyper=Hypers(state.hyper, read)
-        )
-        if precision == "bfloat16":
-            outputs = jax.tree.map(lambda a: a.astype(jnp.float32), outputs)
+        options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
+        if shared is not None:
+            options["shared"] = shared
+        try:
+            outputs, model_state = model.apply(params, trained.model_state, x, **options)
+        except MissingHyperParameter:
+            raise
+        except (TypeError, ValueError, FlaxError) as error:
+            raise ValueError(
+                f"The model {model.name} failed on x of shape {_shapes(x)}: {reason_of(error)} "
+                "Check that it was built for the sizes of the data."
+            ) from error
+        if study.precision == "bfloat16":
+            outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
             model_state = jax.tree.map(
-                lambda new, old: new.astype(old.dtype), model_state, state.model_state
+                lambda new, old: new.astype(old.dtype), model_state, trained.model_state
             )
         return outputs, model_state
 
@@ -271,49 +140,203 @@ def make_forward(
 
 
 def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
-    """The key of the number-th use of a stream; one fold for both, as each is a loop to compile and to run."""
+    """Return the key of the number-th use of a stream.
+
+    Stream and number are folded in together, because each fold is a loop to compile and to run.
+    """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key, impl="threefry2x32")
     return jax.random.fold_in(key, 3 * number + stream)
 
 
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """sum(w l) / sum(w) over rows, 0 where all weigh 0; a row's loss is the mean over its further axes."""
+    """Return sum(w l) / sum(w) over rows; 0 where all weights are 0.
+
+    The loss of a row is the mean over its further axes.
+    """
     if weights is None:
         return jnp.mean(per_row(losses))
     return jnp.sum(per_row(losses) * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
 
 
 def per_row(losses: jax.Array) -> jax.Array:
-    """[rows, ...] -> [rows]: the mean over all but the first axis."""
-    return losses.reshape(losses.shape[0], -1).mean(axis=1) if losses.ndim > 1 else losses
+    """Average over all but the first axis: [rows, ...] -> [rows]."""
+    if losses.ndim == 1:
+        return losses
+    return losses.reshape(losses.shape[0], -1).mean(axis=1)
 
 
-def _fit(study: Study, data: Data, fold) -> tuple[Any, Any]:
-    """Preprocessing fitted on a fold's training rows, by weights over all rows: so vmap copies no data."""
-    index, count = data.train.index[fold], data.train.count[fold]
+def aligned(y: Tree, outputs: Tree) -> Tree:
+    """Return targets with a last axis of 1 if a network of one output per target has one.
+
+    A network with outputs [rows, 1] is trained on numbers [rows]; without the axis they would be
+    broadcast to [rows, rows]. Labels are left alone.
+    """
+    is_array = hasattr(outputs, "shape") and hasattr(y, "shape")
+    if is_array and jnp.issubdtype(y.dtype, jnp.floating) and outputs.shape == (*y.shape, 1):
+        return y[..., None]
+    return y
+
+
+def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
+    """Return the losses [rows, ...] of outputs; one sentence if the loss does not fit them."""
+    y = aligned(y, outputs)
+    shapes = f"outputs of shape {_shapes(outputs)} and targets of shape {_shapes(y)}"
+    try:
+        losses = study.loss(outputs, y)
+    except _USER_ERRORS as error:
+        raise ValueError(f"Study.loss failed on {shapes}: {reason_of(error)}") from error
+    shape = jnp.shape(losses)
+    given = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
+    is_per_row = shape == given[0][:1]
+    if not is_per_row and not (shape and any(shape == other[: len(shape)] for other in given)):
+        raise ValueError(
+            f"Study.loss must return one loss per row, {given[0][:1]}, or one per target, got "
+            f"{shape} for {shapes}. Let it average nothing over rows and pair equal shapes."
+        )
+    return losses
+
+
+def check_unchanged(before: State, after: State) -> None:
+    """Raise ValueError if a step changes the shapes, dtypes or structure of its state."""
+    old = {jax.tree_util.keystr(path): _kind(leaf) for path, leaf in _leaves(before)}
+    new = {jax.tree_util.keystr(path): _kind(leaf) for path, leaf in _leaves(after)}
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    if not changed and jax.tree.structure(before) != jax.tree.structure(after):
+        changed = [
+            name
+            for name in State._fields
+            if jax.tree.structure(getattr(before, name)) != jax.tree.structure(getattr(after, name))
+        ]
+    if changed:
+        raise ValueError(
+            f"A step must keep the shapes and dtypes of its state, but it changes {changed[:5]}. "
+            "Check the model, which may sow into intermediates only, the objective and the "
+            "optimizer."
+        )
+
+
+def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
+    """Return the first parameters and variables of the network."""
+    options = {} if shared is None else {"shared": shared}
+    try:
+        made = study.model.init(key, x, **options)
+    except (TypeError, FlaxError) as error:
+        raise ValueError(
+            f"The model {study.model.name} cannot be initialized for x of shape {_shapes(x)}: "
+            f"{reason_of(error)} Check that it was built for the sizes of the data."
+        ) from error
+    params, model_state = jax.tree.map(jnp.asarray, made)
+    integers = [
+        jax.tree_util.keystr(path)
+        for path, leaf in _leaves(params)
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+    if integers:
+        raise ValueError(
+            f"Parameters must be floats, which a gradient can change, but {integers[:5]} are "
+            "integers. Convert them, or keep them in the state of the model."
+        )
+    return params, model_state
+
+
+def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
+    """Fit preprocessing on a fold's training rows.
+
+    Rows enter by weights over all rows, so that vmap copies no data.
+    """
+    index = data.train.index[fold]
+    count = data.train.count[fold]
     real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
-    weights = jnp.zeros(data.x.shape[0]).at[index].add(real)
+    weights = jnp.zeros(row_count(data.x)).at[index].add(real)
+    if data.weights is not None:
+        weights = weights * data.weights
 
-    def fit(preprocess: Preprocess, values):
-        if isinstance(
-            values, Windows
-        ):  # each step of the series counts once, in however many windows it is
+    def fit(preprocess: Preprocess, values: Tree) -> Any:
+        if values is None:
+            return ()
+        if isinstance(values, Windows):  # each step of the series counts once
             return preprocess.fit(values.values, values.covered(weights))
         return preprocess.fit(values, weights)
 
-    return fit(study.inputs, data.x), fit(study.targets, data.y)
+    scale = (fit(study.inputs, data.x), fit(study.targets, data.y))
+    if data.class_weights is None:
+        return scale
+    return (*scale, data.class_weights[fold])
 
 
-def _plain(loss: Callable) -> Callable:
-    """The objective that takes nothing but the loss of the outputs."""
+def _objective_of(study: Study) -> Callable[..., tuple[jax.Array, Tree]]:
+    """Return the objective that trains by the loss of the outputs."""
 
-    def objective(forward: Callable, batch: Batch):
+    def objective(forward: Callable[..., tuple[Tree, Tree]], batch: Batch):
         outputs, model_state = forward(batch.x)
-        return loss(outputs, batch.y), model_state
+        return loss_of(study, outputs, batch.y), model_state
 
     return objective
 
 
-def _to_bfloat16(a: jax.Array) -> jax.Array:
-    return a.astype(jnp.bfloat16) if jnp.issubdtype(a.dtype, jnp.floating) else a
+def _prepared(study: Study, batch: Batch, trained: Trained, key: jax.Array) -> Batch:
+    """Return the batch that a step trains on: augmented, weighted, its targets preprocessed."""
+    if study.augment is not None:
+        batch = _augmented(study, batch, jax.random.fold_in(key, _AUGMENT))
+    if len(trained.scale) > 2:
+        batch = batch._replace(weights=_times(trained.scale[2][batch.y], batch.weights))
+    if batch.y is None:
+        return batch
+    return batch._replace(y=study.targets.forward(trained.scale[1], batch.y))
+
+
+def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
+    return class_weights if weights is None else class_weights * weights
+
+
+def _augmented(study: Study, batch: Batch, key: jax.Array) -> Batch:
+    rows = row_count(batch.x)
+    form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
+    try:
+        augmented = study.augment(batch, key=key)
+    except _USER_ERRORS as error:
+        raise ValueError(f"{form}, but it failed: {reason_of(error)}") from error
+    if not isinstance(augmented, Batch) or row_count(augmented.x) != rows:
+        raise ValueError(
+            f"{form}, got {_shapes(augmented)}. Return for example batch._replace(x=...)."
+        )
+    return augmented._replace(shared=batch.shared)
+
+
+def _checked_objective(answer: Any, batch: Batch) -> tuple[jax.Array, Tree]:
+    """Return the pair of an objective: a mean over rows would count those that only fill up."""
+    rows = row_count(batch.x)
+    is_pair = isinstance(answer, tuple) and len(answer) == 2
+    if not is_pair or jnp.shape(answer[0])[:1] != (rows,):
+        raise ValueError(
+            f"Study.objective must return (losses of shape [{rows}, ...], model_state), got "
+            f"{_shapes(answer)}. Let it average nothing over rows and return the state that "
+            "forward returns."
+        )
+    return answer
+
+
+def _checked_penalty(penalty: Any) -> jax.Array:
+    if jnp.shape(penalty) != ():
+        raise ValueError(
+            f"Study.penalty must return one number, got shape {jnp.shape(penalty)}. Sum it, as "
+            "jnn.layers.l2 does."
+        )
+    return penalty
+
+
+def _leaves(tree: Tree) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_leaves_with_path(tree)
+
+
+def _kind(leaf: Any) -> tuple[Any, ...]:
+    return jnp.shape(leaf), jnp.result_type(leaf)
+
+
+def _shapes(tree: Tree) -> Any:
+    return jax.tree.map(jnp.shape, tree)
+
+
+def _to_bfloat16(array: jax.Array) -> jax.Array:
+    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array

@@ -1,17 +1,20 @@
-"""Attention, the positions it knows and the cache it generates from.
+"""Attention, position encodings and the cache for generation.
 
-Time stands before heads: q is (*batch, time, heads, dim), k and v are (*batch, source, kv_heads, dim). A mask is True
-where a query may look and broadcasts to (*batch, heads, time, source).
+The time axis stands before the heads: q is (*batch, time, heads, dim), k and v are (*batch, source,
+kv_heads, dim). A mask is True where a query may attend and broadcasts to (*batch, heads, time,
+source).
 """
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
 from jnn.layers._attention_operands import (
@@ -25,10 +28,14 @@ from jnn.layers._regularize import dropout
 
 Scalar = float | int | Float[Array, ""]
 
-ONE_BY_ONE_FROM = (
-    1 << 15
-)  # scores of one head; measured: 128 x 128 costs the same in both ways, 512 x 512 0.7 of it
-CAUSAL_PARTS = 4  # leaves out 3/8 of the scores; 512 x 512 then take 0.6 of the time
+# From this number of scores per head on, a program for a CPU attends head by head, so that the
+# scores stay in its cache. Measured: 128 x 128 scores take the same time both ways, 512 x 512
+# scores take 0.7 of it.
+ONE_BY_ONE_FROM = 1 << 15
+
+# Into how many parts such a program cuts the queries of causal attention. Four parts skip 3/8 of
+# the scores; 512 x 512 scores then take 0.6 of the time.
+CAUSAL_PARTS = 4
 
 
 def attention(
@@ -43,70 +50,77 @@ def attention(
     key: PRNGKeyArray | None = None,
     dropout_rate: Scalar = 0.0,
 ) -> Float[Array, "*batch time heads value_dim"]:
-    """Average the values, weighted by how well each key answers the query.
+    """Average the values, weighted by how well their keys match the query.
 
     y = softmax(scale * q k^T + bias) v    (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762)
 
     Args:
         q: Queries.
-        k: Keys; fewer heads than q's are shared by groups of neighbouring query heads (Ainslie et al. 2023,
-            https://arxiv.org/abs/2305.13245).
+        k: Keys. Fewer heads than q has are each shared by a group of neighboring query heads
+            (Ainslie et al. 2023, https://arxiv.org/abs/2305.13245).
         v: Values.
-        mask: True where a query may look; a query that may look nowhere gets 0.
-        bias: Added to the scores, broadcasts to (*batch, heads, time, source); -inf masks.
-        scale: 1 / sqrt(dim) if not given.
-        causal: Query i looks at the keys 0 to i only.
-        key: Random key of the dropout; without one no weight is dropped.
-        dropout_rate: The share of the weights dropped.
+        mask: True where a query may attend. A query that may attend nowhere returns 0.
+        bias: Numbers added to the scores, which broadcast to (*batch, heads, time, source). A bias
+            of -inf works as a mask.
+        scale: Factor of the scores, by default 1 / sqrt(dim).
+        causal: Whether query i attends to the keys 0 to i only.
+        key: Random key of the dropout. Without a key no weight is dropped.
+        dropout_rate: Share of the attention weights that are dropped.
 
     Raises:
-        ValueError: If the shapes of q, k and v do not fit each other, the query heads are no multiple of the key heads,
-            a mask is not boolean, or a mask or bias does not broadcast.
+        ValueError: If the shapes of q, k and v do not match, the number of query heads is not a
+            multiple of the number of key heads, or the mask or bias does not broadcast.
+        TypeError: If q, k or v are not floating-point numbers, the mask is not boolean, or the bias
+            is boolean.
 
-    The softmax is made in float32 at least. On a CPU long rows go one by one, head after head, and are made again for
-    the gradient: the scores of one head stay in the cache and those of all heads are never held together. Of causal
-    scores those beyond the diagonal are mostly left out, unless weights are dropped.
+    The softmax is computed in float32 or wider. With many scores, a program that is compiled for a
+    CPU attends head by head and recomputes the scores for the gradient, so the scores of all heads
+    are never in memory together, and it skips most causal scores above the diagonal unless weights
+    are dropped. Programs for other platforms compute all heads at once, and so does a program with
+    few scores.
 
     >>> q, k = jnp.ones((2, 1, 1)), jnp.zeros((2, 1, 1))
     >>> attention(q, k, jnp.array([1.0, 3.0]).reshape(2, 1, 1), causal=True).ravel()
     Array([1., 2.], dtype=float32)
     """
-    q, k, v = (jnp.asarray(array) for array in (q, k, v))
-    mask, bias = (None if array is None else jnp.asarray(array) for array in (mask, bias))
+    q = jnp.asarray(q)
+    k = jnp.asarray(k)
+    v = jnp.asarray(v)
+    mask = None if mask is None else jnp.asarray(mask)
+    bias = None if bias is None else jnp.asarray(bias)
     check_qkv(q, k, v)
-    heads, kv_heads = q.shape[-2], k.shape[-2]
-    shape = (*q.shape[:-3], heads, q.shape[-3], k.shape[-3])
+    kv_heads = k.shape[-2]
+    shape = (*q.shape[:-3], q.shape[-2], q.shape[-3], k.shape[-3])  # *batch heads time source
     check_mask_and_bias(mask, bias, shape)
     if causal:
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    is_half = (
-        jnp.finfo(q.dtype).bits < 32
-    )  # whose products would be rounded: its scores are scaled, which are float32
+    queries = _head_rows(q, kv_heads)
+    if jnp.finfo(q.dtype).bits >= 32:
+        queries = queries * jnp.asarray(scale, q.dtype)
+        scale = None  # not for half precision, whose scores are scaled in float32 without rounding
     rows = (
-        _head_rows(q, kv_heads)
-        if is_half
-        else _head_rows(q, kv_heads) * jnp.asarray(scale, q.dtype),
-        *(_head_rows(array, kv_heads)[:, 0] for array in (k, v)),
-        *(_mask_rows(array, shape, kv_heads) for array in (mask, bias)),
+        queries,
+        _head_rows(k, kv_heads)[:, 0],
+        _head_rows(v, kv_heads)[:, 0],
+        _mask_rows(mask, shape, kv_heads),
+        _mask_rows(bias, shape, kv_heads),
         None if key is None else jax.random.split(key, math.prod(shape[:-3]) * kv_heads),
     )
-    one_by_one = _wants_one_by_one(shape)
-    in_parts = causal and one_by_one and key is None
-    attend = _attend_in_parts if in_parts else partial(_attend, dropout_rate)
-    attend = partial(attend, scale if is_half else None)
-    y = _for_each_row(attend, rows, one_by_one=one_by_one)
-    y = y.reshape(*shape[:-1], v.shape[-1])  # *batch heads time value_dim
+    in_parts = causal and key is None
+    y = _attend_rows(rows, scale, dropout_rate, in_parts).reshape(*shape[:-1], v.shape[-1])
     return jnp.moveaxis(y, -3, -2).astype(q.dtype)
 
 
 def causal_mask(
     length: int, source: int | None = None, *, offset: int | Integer[Array, ""] = 0
 ) -> Bool[Array, "time source"]:
-    """Let each query look at the keys up to its own position.
+    """Return the mask by which each query attends to the keys up to its own position.
 
-    mask[i, j] = j <= i + offset,  offset = the position of the first query; it may be traced
+    mask[i, j] = j <= i + offset
+
+    `offset` is the position of the first query and may be traced.
 
     >>> causal_mask(2, 3, offset=1).astype(int)
     Array([[1, 1, 0],
@@ -122,52 +136,55 @@ def rotary(
     *,
     base: Scalar = 10000.0,
 ) -> Float[Array, "*batch time heads dim"]:
-    """Turn pairs of channels by an angle that grows with the position, so that q k^T depends on distances.
+    """Rotate pairs of channels by an angle that grows with the position.
 
     y[i] = x[i] cos(a) - x[i + dim/2] sin(a),  y[i + dim/2] = x[i + dim/2] cos(a) + x[i] sin(a)
     with a = position * base^(-2i / dim)    (Su et al. 2021, https://arxiv.org/abs/2104.09864)
 
-    The halves are the pairs, as in GPT-NeoX, Llama and Hugging Face; the paper pairs neighbours, which is a permutation
-    of the channels.
+    The products of rotated queries and keys then depend on the distance of their positions only.
+    Channel i is paired with channel i + dim/2, as in GPT-NeoX, Llama and Hugging Face. The paper
+    pairs neighboring channels, which is the same up to a permutation of the channels.
 
     Raises:
-        ValueError: If dim is odd, x has fewer than three axes, or the positions do not broadcast to (*batch, time).
+        ValueError: If dim is odd, x has fewer than three axes, or the positions do not broadcast to
+            (*batch, time).
 
     >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
     Array([0, 2], dtype=int32)
     """
-    x, positions = jnp.asarray(x), jnp.asarray(positions)
+    x = jnp.asarray(x)
+    positions = jnp.asarray(positions)
     check_positions(x, positions)
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
-    sin, cos = jnp.sin(angles)[..., None, :], jnp.cos(angles)[..., None, :]
+    sin = jnp.sin(angles)[..., None, :]
+    cos = jnp.cos(angles)[..., None, :]
     first, second = jnp.split(widen(x), 2, axis=-1)
-    return narrow(
-        jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1), x
-    )
+    rotated = [first * cos - second * sin, second * cos + first * sin]
+    return narrow(jnp.concatenate(rotated, axis=-1), x)
 
 
 def sinusoidal_positions(
     length: int, dim: int, *, base: Scalar = 10000.0
 ) -> Float[Array, "length dim"]:
-    """Write each position as sines and cosines of slower and slower waves.
+    """Encode each position by sines and cosines of decreasing frequency.
 
     p[t, 2i] = sin(t * base^(-2i / dim)),  p[t, 2i + 1] = cos(t * base^(-2i / dim))
     (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5)
 
     Raises:
-        ValueError: If dim is odd or a size is below 0.
+        ValueError: If dim is odd, or length or dim is negative.
 
     >>> sinusoidal_positions(1, 4)
     Array([[0., 1., 0., 1.]], dtype=float32)
     """
     if length < 0 or dim < 0:
-        raise ValueError(f"wanted a length and a dim of 0 or more, but got {length} and {dim}")
+        raise ValueError(f"length and dim must be 0 or more, got {length} and {dim}.")
     angles = jnp.arange(length)[:, None] * _frequencies(dim, base)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, dim)
 
 
 class KVCache(NamedTuple):
-    """The keys and values that a generation has seen so far.
+    """The keys and values of the steps that a generation has processed.
 
     >>> KVCache(jnp.zeros((5, 1, 4)), jnp.zeros((5, 1, 4)), jnp.array(0)).k.shape
     (5, 1, 4)
@@ -175,13 +192,17 @@ class KVCache(NamedTuple):
 
     k: Array  # (*batch, capacity, kv_heads, dim)
     v: Array  # (*batch, capacity, kv_heads, dim)
-    length: Array  # how many of the capacity are filled, one number for all rows
+    length: Array  # the number of steps that are filled, one number for all rows
 
 
 def empty_cache(
-    batch: tuple[int, ...], capacity: int, kv_heads: int, dim: int, dtype=jnp.float32
+    batch: tuple[int, ...],
+    capacity: int,
+    kv_heads: int,
+    dim: int,
+    dtype: DTypeLike = jnp.float32,
 ) -> KVCache:
-    """Make room for the keys and values of `capacity` steps.
+    """Return an empty cache for the keys and values of up to `capacity` steps.
 
     >>> empty_cache((2,), 5, 1, 4).k.shape
     (2, 5, 1, 4)
@@ -195,56 +216,59 @@ def extend_cache(
     k: Float[Array, "*batch time kv_heads dim"],
     v: Float[Array, "*batch time kv_heads dim"],
 ) -> tuple[KVCache, Bool[Array, "time capacity"]]:
-    """Write the new steps behind the old ones, and return the mask that the new queries look through.
+    """Append new steps to the cache, and return it with the mask for the new queries.
 
     cache, mask = extend_cache(cache, k, v)
-    y = attention(q, cache.k, cache.v, mask=mask)      equals the last rows of causal attention over the whole sequence
+    y = attention(q, cache.k, cache.v, mask=mask)
 
-    Positions for `rotary` are `cache.length + arange(time)`, with the cache as it was before. Steps beyond the capacity
-    overwrite the last ones, because a compiled program cannot raise; count the steps where the loop is written.
+    The result y equals the last rows of causal attention over the whole sequence. The positions for
+    `rotary` are `cache.length + arange(time)`, with the cache as it was before the call. Steps past
+    the capacity overwrite the last ones, because a compiled program cannot raise an error, so count
+    the steps where the loop is written.
 
     Raises:
-        ValueError: If k and v are not of the cache's shape but for the steps, or more come at once than it holds.
+        ValueError: If the shapes of k and v differ from the cache's in another axis than the time,
+            or k and v hold more steps than the capacity.
 
-    >>> cache, mask = extend_cache(empty_cache((), 3, 1, 1), jnp.ones((2, 1, 1)), jnp.ones((2, 1, 1)))
+    >>> k = v = jnp.ones((2, 1, 1))
+    >>> cache, mask = extend_cache(empty_cache((), 3, 1, 1), k, v)
     >>> cache.length, mask.astype(int)
     (Array(2, dtype=int32), Array([[1, 0, 0],
            [1, 1, 0]], dtype=int32))
     """
     check_steps(cache.k.shape, k=k, v=v)
-    time, capacity = k.shape[-3], cache.k.shape[-3]
+    time = k.shape[-3]
+    capacity = cache.k.shape[-3]
     if time > capacity:
         raise ValueError(
-            f"wanted at most {capacity} steps, the capacity of the cache, but got {time}"
+            f"k and v must hold at most {capacity} steps, the capacity of the cache, got {time}. "
+            "Make a larger cache."
         )
-    all_k, all_v = (
-        lax.dynamic_update_slice_in_dim(
-            room, new.astype(room.dtype), cache.length, axis=room.ndim - 3
-        )
-        for room, new in ((cache.k, k), (cache.v, v))
-    )
-    return KVCache(all_k, all_v, cache.length + time), causal_mask(
-        time, capacity, offset=cache.length
-    )
+
+    def append(room, new):
+        new = new.astype(room.dtype)
+        return lax.dynamic_update_slice_in_dim(room, new, cache.length, axis=room.ndim - 3)
+
+    mask = causal_mask(time, capacity, offset=cache.length)
+    return KVCache(append(cache.k, k), append(cache.v, v), cache.length + time), mask
 
 
 def _frequencies(dim: int, base: Scalar):
-    """Return base^(-2i / dim) for i below dim / 2."""
+    """Return base^(-2i / dim) for each i below dim / 2."""
     if dim % 2:
-        raise ValueError(f"wanted an even number of channels, which turn in pairs, but got {dim}")
+        raise ValueError(f"dim must be even, because channels are used in pairs, got {dim}.")
     return base ** (-jnp.arange(0, dim, 2) / dim)
 
 
 def _head_rows(array, kv_heads: int):
-    """Put the heads that share keys into one row: (*batch, time, heads, dim) -> (rows, group, time, dim)."""
+    """Group the heads that share keys: (*batch, time, heads, dim) -> (rows, group, time, dim)."""
     *batch, time, heads, dim = array.shape
-    return jnp.moveaxis(array, -2, -3).reshape(
-        math.prod(batch) * kv_heads, heads // kv_heads, time, dim
-    )
+    heads_first = jnp.moveaxis(array, -2, -3)
+    return heads_first.reshape(math.prod(batch) * kv_heads, heads // kv_heads, time, dim)
 
 
 def _mask_rows(array, shape: tuple, kv_heads: int):
-    """Bring a mask or bias into rows, or into a single row that serves all: (rows or 1, group or 1, time, source)."""
+    """Bring a mask or bias into rows (rows or 1, group or 1, time, source); 1 row serves all."""
     if array is None:
         return None
     tail = (1, 1, *array.shape)[-2:]
@@ -254,69 +278,86 @@ def _mask_rows(array, shape: tuple, kv_heads: int):
     return each_head.reshape(math.prod(shape[:-3]) * kv_heads, shape[-3] // kv_heads, *tail)
 
 
-def _for_each_row(function, arrays: tuple, *, one_by_one: bool):
-    """Apply the function to each row of the arrays; an array of a single row serves all."""
-    count = arrays[0].shape[0]
-    own = [array is not None and array.shape[0] == count for array in arrays]
-    shared = [
-        array if array is None or mine else array[0]
-        for array, mine in zip(arrays, own, strict=True)
-    ]
-    if not one_by_one:
-        return jax.vmap(function, in_axes=tuple(0 if mine else None for mine in own))(*shared)
-
-    def on_row(slices):
-        filled = iter(slices)
-        return function(
-            *(next(filled) if mine else array for array, mine in zip(shared, own, strict=True))
-        )
-
-    return lax.map(
-        jax.checkpoint(on_row),
-        tuple(array for array, mine in zip(shared, own, strict=True) if mine),
+def _attend_rows(rows: tuple, scale: Scalar | None, dropout_rate: Scalar, in_parts: bool):
+    """Attend in every row, all at once or, if a program for a CPU has many scores, one by one."""
+    attend = partial(_attend, dropout_rate, scale)
+    if rows[0].shape[-2] * rows[1].shape[-2] < ONE_BY_ONE_FROM:
+        return _at_once(attend, rows)
+    # JAX chooses when it lowers the program. A gradient that is not compiled together with its
+    # forward pass keeps zeros in place of the residuals of the other platforms.
+    on_cpu = partial(_attend_in_parts, scale) if in_parts else attend
+    return lax.platform_dependent(
+        rows, cpu=partial(_one_by_one, on_cpu), default=partial(_at_once, attend)
     )
 
 
-def _wants_one_by_one(shape: tuple) -> bool:
-    """Tell whether the scores of all heads together would leave a CPU's cache while those of one head stay."""
-    scores_of_one_head = shape[-2] * shape[-1]
-    return scores_of_one_head >= ONE_BY_ONE_FROM and jax.default_backend() == "cpu"
+def _at_once(attend: Callable[..., Array], rows: tuple):
+    """Map over the first axis of the arrays; an array of one row serves all rows."""
+    operands, own = _without_shared_axes(rows)
+    return jax.vmap(attend, in_axes=tuple(0 if mine else None for mine in own))(*operands)
+
+
+def _one_by_one(attend: Callable[..., Array], rows: tuple):
+    """Loop over the first axis of the arrays and recompute each row for the gradient."""
+    operands, own = _without_shared_axes(rows)
+    looped = tuple(array for array, mine in zip(operands, own, strict=True) if mine)
+
+    @jax.checkpoint
+    def on_row(row):
+        slices = iter(row)
+        pairs = zip(operands, own, strict=True)
+        return attend(*(next(slices) if mine else array for array, mine in pairs))
+
+    return lax.map(on_row, looped)
+
+
+def _without_shared_axes(rows: tuple) -> tuple[list, list[bool]]:
+    """Drop the first axis of arrays of one row, and tell which arrays have a row per query row."""
+    count = rows[0].shape[0]
+    own = [array is not None and array.shape[0] == count for array in rows]
+    pairs = zip(rows, own, strict=True)
+    return [array if array is None or mine else array[0] for array, mine in pairs], own
 
 
 def _attend(dropout_rate: Scalar, scale: Scalar | None, q, k, v, mask, bias, key):
-    """Attend in one row: q (group, time, dim) to k (source, dim) and v (source, value_dim); None scales by nothing."""
+    """Attend in one row: q (group, time, dim), k (source, dim), v (source, value_dim)."""
     high = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.einsum("gtd,sd->gts", q, k, preferred_element_type=high)
-    scores = scores if scale is None else scores * jnp.asarray(scale, high)
-    weights, total = _unnormalised_softmax(scores if bias is None else scores + bias, mask)
+    if scale is not None:
+        scores = scores * jnp.asarray(scale, high)
+    if bias is not None:
+        scores = scores + bias
+    weights, total = _unnormalized_softmax(scores, mask)
     weights = dropout(weights, dropout_rate, key=key).astype(v.dtype)
     sums = jnp.einsum("gts,sd->gtd", weights, v, preferred_element_type=high)
-    return sums / total[..., None]  # normalised after the product, where the numbers are fewer
+    return sums / total[..., None]  # after the product there are fewer numbers to divide
 
 
 def _attend_in_parts(scale: Scalar | None, q, k, v, mask, bias, key):
-    """Attend causally in one row: each part of the queries meets the keys up to its own last position."""
+    """Attend causally in one row, each part of the queries to the keys up to its last position."""
     edges = [q.shape[1] * part // CAUSAL_PARTS for part in range(CAUSAL_PARTS + 1)]
     parts = []
     for start, stop in itertools.pairwise(edges):
-        own_mask, own_bias = (_window(array, start, stop) for array in (mask, bias))
-        parts.append(
-            _attend(0.0, scale, q[:, start:stop], k[:stop], v[:stop], own_mask, own_bias, key)
-        )
+        part_mask = _window(mask, start, stop)
+        part_bias = _window(bias, start, stop)
+        queries = q[:, start:stop]
+        parts.append(_attend(0.0, scale, queries, k[:stop], v[:stop], part_mask, part_bias, key))
     return jnp.concatenate(parts, axis=1)
 
 
 def _window(array, start: int, stop: int):
-    """Take the queries from start and the keys up to stop of (group, time, source); an axis of one serves all."""
+    """Slice queries from start and keys up to stop of (group, time, source), but not axes of 1."""
     if array is None:
         return None
-    queries = array[:, start:stop] if array.shape[1] > 1 else array
-    return queries[..., :stop] if array.shape[2] > 1 else queries
+    if array.shape[1] > 1:
+        array = array[:, start:stop]
+    return array[..., :stop] if array.shape[2] > 1 else array
 
 
-def _unnormalised_softmax(scores, mask):
-    """Return exp(score - highest) and its sum, which is 1 where nothing may be seen, so that 0 / 1 comes out."""
-    scores = scores if mask is None else jnp.where(mask, scores, -jnp.inf)
+def _unnormalized_softmax(scores, mask):
+    """Return exp(score - highest) and its sum, or the sum 1 where the mask hides every key."""
+    if mask is not None:
+        scores = jnp.where(mask, scores, -jnp.inf)
     lowest = jnp.finfo(scores.dtype).min  # for rows without any key: -inf - lowest is -inf, not NaN
     highest = lax.stop_gradient(scores.max(axis=-1, keepdims=True, initial=lowest))
     weights = jnp.exp(scores - highest)

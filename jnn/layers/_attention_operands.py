@@ -1,74 +1,89 @@
-"""What attention asks of its operands, before they become rows that no longer tell which batch and head they are of."""
+"""Input checks for attention."""
 
 import jax.numpy as jnp
 
 
 def check_qkv(q, k, v) -> None:
-    """Refuse queries, keys and values that do not belong to each other."""
+    """Raise an error if the queries, keys and values do not match."""
     shapes = f"q {q.shape}, k {k.shape} and v {v.shape}"
-    if min(q.ndim, k.ndim, v.ndim) < 3 or not all(
-        jnp.issubdtype(array.dtype, jnp.floating) for array in (q, k, v)
-    ):
-        raise ValueError(
-            f"wanted q (*batch, time, heads, dim), k and v (*batch, source, kv_heads, dim), all of floating point, "
-            f"but got {shapes} of {q.dtype}, {k.dtype} and {v.dtype}; split the channels into heads"
+    if not all(jnp.issubdtype(array.dtype, jnp.floating) for array in (q, k, v)):
+        raise TypeError(
+            f"q, k and v must be floating-point arrays, got {q.dtype}, {k.dtype} and {v.dtype}. "
+            "Convert them with astype."
         )
-    one_batch = q.shape[:-3] == k.shape[:-3] == v.shape[:-3]
-    if not one_batch or k.shape[-3:-1] != v.shape[-3:-1] or q.shape[-1] != k.shape[-1]:
+    if min(q.ndim, k.ndim, v.ndim) < 3:
         raise ValueError(
-            f"wanted q, k and v of the same batch axes, k and v of the same source and kv_heads, and q and k of the "
-            f"same dim, but got {shapes}; broadcast what is shared with jnp.broadcast_to"
+            "q must be (*batch, time, heads, dim), k and v must be (*batch, source, kv_heads, "
+            f"dim), got {shapes}. Split the channels into heads."
         )
-    heads, kv_heads = q.shape[-2], k.shape[-2]
+    if not q.shape[:-3] == k.shape[:-3] == v.shape[:-3]:
+        raise ValueError(
+            f"q, k and v must have the same batch axes, got {shapes}. "
+            "Broadcast shared arrays with jnp.broadcast_to."
+        )
+    if k.shape[-3:-1] != v.shape[-3:-1]:
+        raise ValueError(f"k and v must have the same source and kv_heads, got {shapes}.")
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError(f"q and k must have the same dim, got {shapes}.")
+    heads = q.shape[-2]
+    kv_heads = k.shape[-2]
     if kv_heads == 0 or heads % kv_heads:
         raise ValueError(
-            f"wanted query heads that are a multiple of the {kv_heads} key heads, but got {heads}"
+            f"q must have a number of heads that is a multiple of the {kv_heads} key heads, "
+            f"got {heads}."
         )
 
 
 def check_mask_and_bias(mask, bias, shape: tuple) -> None:
-    """Refuse a mask of numbers, a bias of truth values, and what does not broadcast to the scores."""
+    """Raise an error if the mask or bias has the wrong type or does not broadcast to the scores."""
     if mask is not None and mask.dtype != bool:
-        raise ValueError(
-            f"wanted a boolean mask, True where a query may look, but got {mask.dtype}; "
-            "compare it (mask != 0), or give numbers to add as the bias"
+        raise TypeError(
+            f"mask must be boolean, True where a query may attend, got {mask.dtype}. "
+            "Compare it (mask != 0), or pass numbers that are added to the scores as bias."
         )
     if bias is not None and bias.dtype == bool:
-        raise ValueError(
-            "wanted a bias of numbers, which are added to the scores, but got bool; give it as the mask"
+        raise TypeError(
+            "bias must hold numbers that are added to the scores, got bool. Pass it as mask."
         )
-    for array in (mask, bias):
+    for name, array in (("mask", mask), ("bias", bias)):
         if array is not None and not _broadcasts(array.shape, shape):
             raise ValueError(
-                f"wanted a mask or bias that broadcasts to (*batch, heads, time, source) {shape}, but got {array.shape}"
+                f"{name} must broadcast to (*batch, heads, time, source) {shape}, "
+                f"got {array.shape}."
             )
 
 
 def check_positions(x, positions) -> None:
-    """Refuse x without heads, and positions that are not one for each of its steps."""
-    if x.ndim < 3 or not _broadcasts(positions.shape, x.shape[:-2]):
+    """Raise an error if x has no heads, or the positions do not match its steps."""
+    if x.ndim < 3:
+        raise ValueError(f"x must be (*batch, time, heads, dim), got {x.shape}. Add the heads.")
+    if not _broadcasts(positions.shape, x.shape[:-2]):
         raise ValueError(
-            f"wanted x (*batch, time, heads, dim) and positions that broadcast to (*batch, time), "
-            f"but got x {x.shape} and positions {positions.shape}; give one position for each step"
+            f"positions must broadcast to (*batch, time) {x.shape[:-2]}, got {positions.shape}. "
+            "Pass one position for each step of x."
         )
 
 
 def check_steps(room: tuple, **steps) -> None:
-    """Refuse keys and values that differ from the cache's room (*batch, capacity, kv_heads, dim) beside their time."""
+    """Raise an error if keys or values differ from the cache `room` in another axis than the time.
+
+    The axes of `room` are (*batch, capacity, kv_heads, dim).
+    """
     shapes = {name: array.shape for name, array in steps.items()}
     fit = [
         len(shape) == len(room) and (*shape[:-3], *shape[-2:]) == (*room[:-3], *room[-2:])
         for shape in shapes.values()
     ]
     if not all(fit) or len(set(shapes.values())) > 1:
+        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(
-            f"wanted k and v of one shape, that of the cache {room} but for the steps on its third last axis, "
-            f"but got {', '.join(f'{name} {shape}' for name, shape in shapes.items())}; make the cache for this batch"
+            f"k and v must both have the shape of the cache {room}, except for the number of steps "
+            f"on the third last axis, got {got}. Make the cache for this batch."
         )
 
 
 def _broadcasts(shape: tuple, to: tuple) -> bool:
-    """Tell whether an array of one shape broadcasts to another."""
+    """Return whether an array of shape `shape` broadcasts to the shape `to`."""
     try:
         return jnp.broadcast_shapes(shape, to) == to
     except ValueError:

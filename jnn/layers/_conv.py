@@ -1,4 +1,4 @@
-"""Convolutions in one, two and three dimensions, by the lowering that is fastest where the program runs."""
+"""Convolutions in one, two and three dimensions, with a lowering chosen for the platform."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jnn.layers._conv_primitive import convolve, convolve_transposed
 from jnn.layers._image_conv import canonical
 from jnn.layers._lowering import ConvPlan, exchange_channels, plan
-from jnn.layers._product import chosen_precision
+from jnn.layers._product import resolve_precision
 from jnn.layers._window import (
     Geometry,
     Lowering,
@@ -38,37 +38,44 @@ def conv(
     groups: int = 1,
     lowering: Lowering = "auto",
 ) -> Float[Array, "batch *out_spatial out"]:
-    """Slide a window over space and take its product with the kernel: a cross-correlation, as in every framework.
+    """Multiply a sliding window of x by the kernel: a cross-correlation, as in every framework.
 
-    y[b, p, o] = bias[o] + sum over t, i of x[b, p * strides + t * dilation - padding, i] * kernel[t, i, o]
+    y[b, p, o] = bias[o]
+        + sum over t, i of x[b, p * strides + t * dilation - padding, i] * kernel[t, i, o]
 
-    The rank of `x` says whether this is a 1-D, 2-D or 3-D convolution. `groups` splits the channels: group n of the
-    output sees group n of the input; `groups = in` is a depthwise convolution.
+    The rank of `x` decides between a 1-D, 2-D and 3-D convolution. `groups` splits the channels:
+    group n of the output depends on group n of the input only. `groups = in` is a depthwise
+    convolution.
 
     Args:
-        x: One batch axis, space, channels last.
-        kernel: One axis for each axis of space, then `in / groups`, then `out`.
-        bias: Added to each output channel.
-        strides: Steps of the window, one number or one for each axis of space.
-        padding: "SAME" (output size = ceil(size / strides); an odd padding has one more after), "SAME_LOWER" (one more
-            before), "VALID" (none), "CAUSAL" (1-D: the output at a time sees nothing later), or a pair (before, after)
-            for each axis of space; one number stands for equal sides.
-        dilation: Distance between the window's taps.
-        groups: Divides both the input's and the output's channels.
-        lowering: "auto" chooses by platform, shape and whether the kernel carries a vmapped axis; "lax" leaves all to
-            `jax.lax`; "direct" is what "auto" takes on CPU. `conv_plan` shows the choice. The numbers are the same.
+        x: Input with one batch axis, the spatial axes and the channels, in this order.
+        kernel: Kernel with one axis for each spatial axis, then `in / groups`, then `out`.
+        bias: Number added to each output channel.
+        strides: Steps of the window, one number or one for each spatial axis.
+        padding: "SAME" (the output size is ceil(size / strides); of an odd padding the larger half
+            comes after), "SAME_LOWER" (the larger half comes before), "VALID" (no padding),
+            "CAUSAL" (1-D only: an output depends on no later input), or a pair (before, after) for
+            each spatial axis. One number in place of a pair pads both sides equally.
+        dilation: Distance between the elements of the window.
+        groups: Number of groups, which divides the channels of the input and of the output.
+        lowering: "auto" chooses by platform, shape and whether the kernel has a vmapped axis. "lax"
+            leaves everything to `jax.lax`. "direct" is what "auto" chooses on a CPU. `conv_plan`
+            shows the choice. The numbers are the same.
 
     Raises:
-        ValueError: If ranks, channels, groups, sizes or the bias do not match, or there is no such lowering.
+        ValueError: If ranks, channels, groups, sizes or the bias do not match, or the lowering is
+            unknown.
 
-    >>> conv(jnp.array([[[1.0], [2.0], [4.0]]]), jnp.array([[[-1.0]], [[1.0]]]), padding="VALID").ravel()
+    >>> x, kernel = jnp.array([[[1.0], [2.0], [4.0]]]), jnp.array([[[-1.0]], [[1.0]]])
+    >>> conv(x, kernel, padding="VALID").ravel()
     Array([1., 2.], dtype=float32)
     """
     _check_operands(x, kernel, bias, groups)
     if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
-            f"wanted x with {kernel.shape[-2]} * {groups} channels and a kernel with outputs that {groups} groups "
-            f"divide, but got x {x.shape} and kernel {kernel.shape}; give the kernel in / groups input channels"
+            f"kernel must have 1 / {groups} of the channels of x as inputs and a multiple of "
+            f"{groups} groups as outputs, got kernel {kernel.shape} and x {x.shape}. Its axes are "
+            "(*window, in / groups, out)."
         )
     dtype = jnp.result_type(x, kernel)
     geometry = make_geometry(
@@ -95,33 +102,39 @@ def conv_transpose(
     groups: int = 1,
     lowering: Lowering = "auto",
 ) -> Float[Array, "batch *out_spatial out"]:
-    """Spread each input over a window of the output: a convolution of x with `strides - 1` zeros between its elements.
+    """Spread each input over a window of the output.
 
-    y[b, p, o] = bias[o] + sum over t, i of dilated_x[b, p + t * dilation - padding, i] * kernel[t, i, o]
+    y[b, p, o] = bias[o]
+        + sum over t, i of dilated_x[b, p + t * dilation - padding, i] * kernel[t, i, o]
 
-    The same numbers as `jax.lax.conv_transpose` and `flax.nnx.ConvTranspose`: the kernel is not flipped, and "SAME"
-    gives `size * strides`. PyTorch's `ConvTranspose(padding=p, output_padding=q)` with weight `[in, out, *window]` is
-    this one with the window's axes flipped and the pairs `(r - p, r - p + q)`, where r = dilation * (window - 1).
-    `groups` splits the channels as in `conv`: the kernel has `in / groups` inputs, group n of the output sees group n.
+    This is the convolution of x with `strides - 1` zeros between its elements. The numbers are
+    those of `jax.lax.conv_transpose` and `flax.nnx.ConvTranspose`: the kernel is not flipped, and
+    "SAME" gives the size `size * strides`. PyTorch's `ConvTranspose(padding=p, output_padding=q)`
+    with the weight `[in, out, *window]` is this function with the axes of the window flipped and
+    the padding `(r - p, r - p + q)`, where r = dilation * (window - 1). `groups` splits the
+    channels as in `conv`: the kernel has `in / groups` inputs.
 
-    Arguments as in `conv`; padding is "SAME", "VALID" or pairs, and is that of the dilated input.
+    The arguments are those of `conv`. `padding` is "SAME", "VALID" or pairs, and pads the dilated
+    input.
 
     Raises:
-        ValueError: If ranks, channels, groups or the bias do not match, or there is no such lowering.
+        ValueError: If ranks, channels, groups or the bias do not match, or the lowering is unknown.
 
-    >>> conv_transpose(jnp.array([[[1.0], [2.0]]]), jnp.array([[[1.0]], [[10.0]]]), strides=2).ravel()
+    >>> x, kernel = jnp.array([[[1.0], [2.0]]]), jnp.array([[[1.0]], [[10.0]]])
+    >>> conv_transpose(x, kernel, strides=2).ravel()
     Array([10.,  1., 20.,  2.], dtype=float32)
     """
     _check_operands(x, kernel, bias, groups)
     if kernel.shape[-1] % groups or kernel.shape[-2] * groups != x.shape[-1]:
         raise ValueError(
-            f"wanted a kernel (*window, in / groups, out) with in = {x.shape[-1]}, the channels of x {x.shape}, and "
-            f"outputs that {groups} groups divide, but got {kernel.shape}; swap its last two axes if it is stored the "
-            f"other way round"
+            f"kernel must be (*window, in / groups, out), with in = {x.shape[-1]}, the channels of "
+            f"x {x.shape}, and with outputs that {groups} groups divide, got {kernel.shape}. Swap "
+            "its last two axes if it is stored as (*window, out, in)."
         )
     dtype = jnp.result_type(x, kernel)
     rank = x.ndim - 2
-    steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
+    steps = per_axis("strides", strides, rank)
+    gaps = per_axis("dilation", dilation, rank)
     pairs = _transposed_padding(padding, kernel.shape[:-2], steps, gaps)
     y = _transposed(
         jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering
@@ -145,14 +158,17 @@ def conv_general_dilated(
     *,
     lowering: Lowering = "auto",
 ) -> Array:
-    """`jax.lax.conv_general_dilated` with the lowering of `conv`: same arguments, same numbers.
+    """Compute `jax.lax.conv_general_dilated` with the lowering of `conv`.
 
-    Made to be given to a Flax layer: `nnx.Conv(..., conv_general_dilated=jnn.layers.conv_general_dilated)`, and the
-    same argument of `flax.linen.Conv`. Channels-last floating-point convolutions without input dilation and batch
-    groups get the lowering; all others, and those without values or places, go to `jax.lax` as they are.
+    The arguments and the numbers are those of `jax.lax`. Pass it to a Flax layer:
+    `nnx.Conv(..., conv_general_dilated=jnn.layers.conv_general_dilated)`, or the same argument of
+    `flax.linen.Conv`. The lowering applies to channels-last floating-point convolutions without
+    input dilation and batch groups. Every other convolution, and one with an empty operand or
+    result, is left to `jax.lax`.
 
     >>> x, kernel = jnp.ones((1, 3, 1)), jnp.ones((2, 1, 1))
-    >>> conv_general_dilated(x, kernel, (1,), "VALID", dimension_numbers=("NHC", "HIO", "NHC")).ravel()
+    >>> numbers = ("NHC", "HIO", "NHC")
+    >>> conv_general_dilated(x, kernel, (1,), "VALID", dimension_numbers=numbers).ravel()
     Array([2., 2.], dtype=float32)
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
@@ -169,11 +185,18 @@ def conv_general_dilated(
         and rhs.shape[-1] % feature_group_count == 0
     )
     if is_plain and lowering != "lax":
-        moves = window_strides, padding, rhs_dilation or 1
-        how = {"groups": feature_group_count, "precision": precision, "lowering": lowering}
-        g = resolve_geometry(lhs.shape[1:-1], rhs.shape[:-2], *moves, **how)
-        if 0 not in g.out_spatial:
-            return _output(g, lhs, rhs)
+        geometry = resolve_geometry(
+            lhs.shape[1:-1],
+            rhs.shape[:-2],
+            window_strides,
+            padding,
+            rhs_dilation or 1,
+            groups=feature_group_count,
+            precision=precision,
+            lowering=lowering,
+        )
+        if 0 not in geometry.out_spatial:
+            return _output(geometry, lhs, rhs)
     return lax.conv_general_dilated(
         lhs,
         rhs,
@@ -201,10 +224,10 @@ def conv_plan(
     lowering: Lowering = "auto",
     platform: str | None = None,
 ) -> ConvPlan:
-    """Show which algorithms `conv` takes for these shapes, for the output and for both gradients.
+    """Show which algorithms `conv` uses for these shapes, for the output and for both gradients.
 
-    `members` says what becomes of a kernel with a vmapped axis. `platform` is "cpu", "gpu" or "tpu", by default the
-    one that JAX runs on.
+    `members` in the result is the algorithm for a kernel with a vmapped axis. `platform` is "cpu",
+    "gpu" or "tpu", by default the platform that JAX runs on.
 
     >>> conv_plan((64, 28, 28, 16), (3, 3, 16, 16), platform="cpu")
     ConvPlan(output='image', input_grad='flip', kernel_grad='exchange', members='loop')
@@ -224,17 +247,20 @@ def conv_plan(
 
 
 def _output(g: Geometry, x: Array, kernel: Array) -> Array:
-    """Compute y; negative padding becomes a crop, because XLA:CPU computes wrong gradients of it (jax 0.10)."""
-    cropped = [(min(lo, 0), min(hi, 0), 0) for lo, hi in g.padding]
-    if any(lo or hi for lo, hi, _ in cropped):
-        x = pad_space(x, cropped)
-    padding = tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding)
-    chosen = {
-        "spatial": x.shape[1:-1],
-        "padding": padding,
-        "precision": chosen_precision(g.precision),
-    }
-    return convolve(dataclasses.replace(g, **chosen), x, kernel)
+    """Compute y, and crop x where the padding is negative.
+
+    XLA:CPU computes wrong gradients of negative padding (jax 0.10).
+    """
+    crop = [(min(lo, 0), min(hi, 0), 0) for lo, hi in g.padding]
+    if any(lo or hi for lo, hi, _ in crop):
+        x = pad_space(x, crop)
+    geometry = dataclasses.replace(
+        g,
+        spatial=x.shape[1:-1],
+        padding=tuple((max(lo, 0), max(hi, 0)) for lo, hi in g.padding),
+        precision=resolve_precision(g.precision),
+    )
+    return convolve(geometry, x, kernel)
 
 
 def _transposed(
@@ -246,7 +272,7 @@ def _transposed(
     groups: int,
     lowering: Lowering,
 ) -> Array:
-    """Compute the input gradient of the convolution that leads from y to x; what lies outside of its window is zero."""
+    """Compute the input gradient of the convolution from y to x, with zeros outside its windows."""
     window = kernel.shape[:-2]
     reach = [d * (w - 1) for w, d in zip(window, dilation, strict=True)]
     pairs = [(r - lo, r - hi) for r, (lo, hi) in zip(reach, padding, strict=True)]
@@ -256,7 +282,7 @@ def _transposed(
         for n, s, r, (lo, hi) in zip(x.shape[1:-1], strides, reach, forward, strict=True)
     )
     g = Geometry(
-        spatial, window, strides, forward, dilation, groups, chosen_precision(None), lowering
+        spatial, window, strides, forward, dilation, groups, resolve_precision(None), lowering
     )
     y = convolve_transposed(g, x, exchange_channels(g, jnp.flip(kernel, range(len(window)))))
     beyond = [(max(-lo, 0), max(-hi, 0), 0) for lo, hi in pairs]
@@ -264,32 +290,38 @@ def _transposed(
 
 
 def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) -> None:
-    if x.ndim < 3 or kernel.ndim != x.ndim or groups < 1:
+    """Raise an error if the ranks, the groups or the bias do not fit a convolution."""
+    if x.ndim < 3 or kernel.ndim != x.ndim:
         raise ValueError(
-            f"wanted x (batch, *spatial, in) and kernel (*window, in, out) of equal rank, 3 or more, and groups >= 1, "
-            f"but got x {x.shape}, kernel {kernel.shape}, groups {groups}; reshape x to one batch axis"
+            "x (batch, *spatial, in) and kernel (*window, in, out) must have the same rank, 3 or "
+            f"more, got x {x.shape} and kernel {kernel.shape}. Reshape x to one batch axis."
         )
+    if groups < 1:
+        raise ValueError(f"groups must be 1 or more, got {groups}.")
     if bias is not None and np.shape(bias) != kernel.shape[-1:]:
         raise ValueError(
-            f"wanted a bias {kernel.shape[-1:]}, one number for each output of the kernel {kernel.shape}, "
-            f"but got {np.shape(bias)}; reshape it, or add it to the output"
+            f"bias must have the shape {kernel.shape[-1:]}, one number for each output of the "
+            f"kernel {kernel.shape}, got {np.shape(bias)}. Reshape it, or add it to the output."
         )
 
 
 def _transposed_padding(
     padding: Padding, window: Sequence[int], strides: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Sequence[tuple[int, int]]:
-    """Return the padding of the dilated input, as `jax.lax.conv_transpose` has it."""
+    """Return the padding of the dilated input, as `jax.lax.conv_transpose` defines it."""
     if not isinstance(padding, str):
         return resolve_padding(padding, window, window, strides, dilation)
     if padding.upper() not in ("SAME", "VALID"):
         raise ValueError(
-            f"wanted padding 'SAME', 'VALID' or one pair for each axis of space, but got {padding!r}"
+            f"padding must be 'SAME', 'VALID' or one pair for each spatial axis, got {padding!r}."
         )
+    is_valid = padding.upper() == "VALID"
     pairs = []
     for w, s, d in zip(window, strides, dilation, strict=True):
-        r = d * (w - 1)  # the reach of the window beyond its first tap
-        total = r + s - 1 + (max(r + 1 - s, 0) if padding.upper() == "VALID" else 0)
-        before = r if padding.upper() == "VALID" or s > r else -(-total // 2)
+        reach = d * (w - 1)  # of the window beyond its first element
+        total = reach + s - 1
+        if is_valid:
+            total += max(reach + 1 - s, 0)
+        before = reach if is_valid or s > reach else -(-total // 2)
         pairs.append((before, total - before))
     return pairs

@@ -1,8 +1,9 @@
-"""The convolution as JAX sees it: three primitives, each bilinear, each other's derivatives.
+"""Convolutions as JAX primitives: three bilinear maps, which are each other's derivatives.
 
-A primitive, where a function with a custom derivative would be shorter, because it keeps every transformation: reverse
-and forward mode to any order, `vmap` that knows which operand carries the members, and a lowering that is chosen for
-the platform that the program is compiled for, not for the one it is traced on.
+A function with a custom derivative would be shorter, but primitives keep every transformation:
+reverse and forward mode to any order, a `vmap` that knows which operand has the members' axis,
+and a lowering that is chosen for the platform that the program is compiled for, not for the
+platform that traces it.
 """
 
 import functools
@@ -22,7 +23,7 @@ PRIMITIVES: dict[Role, Primitive] = {role: Primitive(f"conv_{role}") for role in
 
 
 def bind(role: Role, geometry: Geometry, a: Array, b: Array, *, members: bool = False) -> Array:
-    """Apply one of the three maps; `members`: both operands are stacks along a leading axis."""
+    """Apply one of the three maps; with `members` both operands have a leading members' axis."""
     return PRIMITIVES[role].bind(a, b, geometry=geometry, members=members)
 
 
@@ -32,12 +33,13 @@ def convolve(geometry: Geometry, x: Array, kernel: Array) -> Array:
 
 
 def convolve_transposed(geometry: Geometry, y: Array, kernel: Array) -> Array:
-    """Compute the input gradient of a convolution as a map in its own right."""
+    """Compute the transposed convolution: the input gradient of a convolution as a map."""
     return bind("input_grad", geometry, *vary_alike(y, kernel))
 
 
-# What each map is linear in, and the map that its transpose is: role -> ((role, operands), (role, operands)), where an
-# operand is the cotangent "ct", or the map's own first or second operand.
+# Transposing a map in its first or second operand gives another of the three maps. The table
+# holds role -> ((role, *operands), (role, *operands)), where an operand is the cotangent "ct" or
+# the first or second operand of the map itself.
 TRANSPOSES: dict[Role, tuple[tuple[Role, str, str], tuple[Role, str, str]]] = {
     "output": (("input_grad", "ct", "second"), ("kernel_grad", "first", "ct")),
     "input_grad": (("output", "ct", "second"), ("kernel_grad", "ct", "first")),
@@ -48,7 +50,7 @@ TRANSPOSES: dict[Role, tuple[tuple[Role, str, str], tuple[Role, str, str]]] = {
 def transpose(
     role: Role, argument: int, ct: Array, first: Any, second: Any, **params: Any
 ) -> Array:
-    """Transpose the map in one argument."""
+    """Transpose the map in one of its operands."""
     other, *operands = TRANSPOSES[role][argument]
     values = {"ct": ct, "first": first, "second": second}
     return PRIMITIVES[other].bind(*(values[name] for name in operands), **params)
@@ -57,7 +59,10 @@ def transpose(
 def batch(
     role: Role, operands: Any, axes: Any, *, geometry: Geometry, members: bool
 ) -> tuple[Array, int]:
-    """Fold a batched axis into the batch or the output channels where one operand lacks it; else it is the members'."""
+    """Merge a batched axis into the batch or the output channels, or make it the members' axis.
+
+    An axis can be merged if only one operand has it.
+    """
     a, b = (
         x if axis is None else jnp.moveaxis(x, axis, 0)
         for x, axis in zip(operands, axes, strict=True)
@@ -82,7 +87,7 @@ def batch(
 def batch_both(
     role: Role, geometry: Geometry, a: Array, b: Array, members: bool
 ) -> tuple[Array, int]:
-    """Make the leading axis the members' axis, or merge it with the one that is there."""
+    """Make the leading axis the members' axis, or merge it with an existing members' axis."""
     if not members:
         return bind(role, geometry, a, b, members=True), 0
     y = bind(
@@ -95,27 +100,27 @@ def batch_both(
 
 
 def infer(role: Role, a: Any, b: Any, *, geometry: Geometry, members: bool) -> Any:
-    """Infer shape, type and sharding by tracing the algorithm that CPU takes: it is made of plain array functions."""
+    """Infer shape, type and sharding by tracing the CPU's algorithm, which needs no primitive."""
     function = functools.partial(compute, role, geometry, platform="cpu", members=members)
     return jax.make_jaxpr(function)(a, b).out_avals[0]
 
 
 def evaluate(role: Role, a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
-    """Compute the map outside of a program, where the platform is the one that JAX runs on."""
+    """Compute the map outside of a program, for the platform that JAX runs on."""
     return compute(role, geometry, a, b, platform=jax.default_backend(), members=members)
 
 
 def lower(role: Role, platform: str) -> Any:
     """Return the lowering for a platform."""
 
-    def lowered(a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
+    def computed(a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
         return compute(role, geometry, a, b, platform=platform, members=members)
 
-    return mlir.lower_fun(lowered, multiple_results=False)
+    return mlir.lower_fun(computed, multiple_results=False)
 
 
 def register(role: Role, primitive: Primitive) -> None:
-    """Give a primitive its rules."""
+    """Register the rules of a primitive."""
     primitive.def_impl(
         jax.jit(functools.partial(evaluate, role), static_argnames=("geometry", "members"))
     )

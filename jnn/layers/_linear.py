@@ -1,4 +1,4 @@
-"""Linear maps: dense, embedding (a row of a table) and the low-rank update of a frozen kernel."""
+"""Linear maps: a dense layer, the lookup in an embedding table, and a low-rank update."""
 
 import math
 
@@ -19,21 +19,25 @@ def dense(
 ) -> Float[Array, "*batch out"]:
     """Multiply the last axis by a matrix and add a bias.
 
-    y = x @ kernel + bias    in the type that the two promote to
+    y = x @ kernel + bias    in the type that x and kernel promote to
+
+    The product is `jax.lax.dot_general`, as seen by checkpoint policies and `jax.experimental.jet`.
+    In a program that is compiled for a CPU, the kernel's gradient of a small layer is computed from
+    a transposed copy of x, which is faster there.
 
     Raises:
-        ValueError: If the last axis of `x` is not the first of `kernel`, or the bias is not one number for each column.
+        ValueError: If the last axis of `x` does not match the first axis of `kernel`, or the bias
+            is not one number for each column of `kernel`.
 
     >>> dense(jnp.array([1.0, 2.0]), jnp.array([[1.0], [10.0]]), jnp.array([0.5]))
     Array([21.5], dtype=float32)
     """
     _check_dense(x, kernel, bias)
-    # Two axes only: the kernel's gradient is then one matrix product, with more axes the compiler finds a slower one.
+    # With two axes the kernel's gradient is one matrix product; with more it is slower.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     dtype = jnp.result_type(x, kernel)
-    y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype)).reshape(
-        *x.shape[:-1], kernel.shape[1]
-    )
+    y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype))
+    y = y.reshape(*x.shape[:-1], kernel.shape[1])
     return y if bias is None else y + jnp.asarray(bias)
 
 
@@ -46,25 +50,27 @@ def dot_general(
     *,
     out_sharding: jax.sharding.NamedSharding | jax.sharding.PartitionSpec | None = None,
 ) -> Array:
-    """`jax.lax.dot_general` with the product of `dense`: same arguments, same numbers.
+    """Compute `jax.lax.dot_general` with the product of `dense`: same arguments, same numbers.
 
-    sum over the contracted axes of lhs * rhs
+    y = sum over the contracted axes of lhs * rhs
 
-    Made to be given to a Flax layer: `nnx.Linear(..., dot_general=jnn.layers.dot_general)`, and the same argument of
-    `flax.linen.Dense`. The last axis of floating-point rows times the first of a matrix gets the product, whose kernel
-    gradient is faster on a CPU; all else goes to `jax.lax` as it is.
+    Pass it to a Flax layer: `nnx.Linear(..., dot_general=jnn.layers.dot_general)`, or the same
+    argument of `flax.linen.Dense`. A product of floating-point rows and a matrix uses the product
+    of `dense`, with its faster gradient on a CPU. Every other product is left to `jax.lax`.
 
     Raises:
-        ValueError: If the rows have not as many features as the matrix has rows (`jax.lax` raises a TypeError).
+        ValueError: If the number of features in `lhs` differs from the number of rows of a matrix
+            `rhs` (`jax.lax` raises a TypeError).
 
     >>> dot_general(jnp.ones((2, 3)), jnp.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
     (2, 4)
     """
+    contracted, batched = ([tuple(axes) for axes in pair] for pair in dimension_numbers)
     is_plain = (
         rhs.ndim == 2
         and lhs.ndim > 1
-        and [[tuple(axes) for axes in pair] for pair in dimension_numbers]
-        == [[(lhs.ndim - 1,), (0,)], [(), ()]]
+        and contracted == [(lhs.ndim - 1,), (0,)]
+        and batched == [(), ()]
         and lhs.dtype == rhs.dtype == (preferred_element_type or lhs.dtype)
         and jnp.issubdtype(lhs.dtype, jnp.floating)
         and out_sharding is None
@@ -90,9 +96,9 @@ def embedding(
 
     y[..., :] = table[clip(ids[...], 0, vocab - 1), :]
 
-    Ids below 0 read the first row and ids past the end the last one, because a compiled program cannot raise; check
-    the ids where they are made. `modules.Embedding`, which is Flax's, counts ids below 0 from the end of the table and
-    gives NaN for those outside of it.
+    Negative ids read the first row, and ids past the end read the last row, because a compiled
+    program cannot raise an error. So a padding id of -1 yields finite numbers that a mask can
+    remove. Check the ids where they are made.
 
     >>> embedding(jnp.array([1, 0, 9]), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
     Array([[3., 4.],
@@ -110,41 +116,44 @@ def lora(
     *,
     scale: float | int | Float[Array, ""] = 1.0,
 ) -> Float[Array, "*batch out"]:
-    """Multiply by a kernel that is updated by a product of two thin matrices.
+    """Multiply by a kernel plus a low-rank update, the product of two thin matrices.
 
-    y = x @ kernel + scale * (x @ a) @ b    (Hu et al. 2021, https://arxiv.org/abs/2106.09685; scale = alpha / rank)
+    y = x @ kernel + scale * (x @ a) @ b    (Hu et al. 2021, https://arxiv.org/abs/2106.09685)
 
-    With `b` at zero, where training starts, this is `dense(x, kernel)`. `kernel + scale * a @ b` merges the two.
+    The paper's alpha is `scale * rank`. With `b` at zero, where training starts, the result is
+    `dense(x, kernel)`. The merged kernel is `kernel + scale * a @ b`.
 
     Raises:
-        ValueError: If the shapes do not chain.
+        ValueError: If the shapes of the matrices do not match.
 
-    >>> lora(jnp.ones(2), jnp.eye(2), jnp.array([[1.0], [2.0]]), jnp.array([[10.0, 0.0]]), scale=0.5)
+    >>> a, b = jnp.array([[1.0], [2.0]]), jnp.array([[10.0, 0.0]])
+    >>> lora(jnp.ones(2), jnp.eye(2), a, b, scale=0.5)
     Array([16.,  1.], dtype=float32)
     """
     y = dense(x, kernel)
     if b.ndim != 2 or b.shape[1] != kernel.shape[1]:
         raise ValueError(
-            f"wanted b (rank, {kernel.shape[1]}), as many columns as the kernel {kernel.shape} has, "
-            f"but got {b.shape}; make it for this kernel"
+            f"b must be (rank, {kernel.shape[1]}), with as many columns as the kernel "
+            f"{kernel.shape}, got {b.shape}. Make it for this kernel."
         )
     return y + (scale * dense(dense(x, a), b)).astype(y.dtype)
 
 
 def _check_dense(x, kernel, bias) -> None:
-    """Refuse shapes that do not chain."""
+    """Raise an error if the shapes of x, kernel and bias do not match."""
     if x.ndim == 0 or kernel.ndim != 2:
         raise ValueError(
-            f"wanted x (*batch, in) and kernel (in, out), but got x {x.shape} and kernel {kernel.shape}; "
-            "reshape the kernel to two axes"
+            f"x must be (*batch, in) and kernel must be (in, out), got x {x.shape} and kernel "
+            f"{kernel.shape}. Reshape the kernel to two axes."
         )
     if x.shape[-1] != kernel.shape[0]:
         raise ValueError(
-            f"wanted {kernel.shape[0]} features on the last axis of x, as the kernel {kernel.shape} has rows, "
-            f"but got x {x.shape}; transpose the kernel if it is stored as (out, in)"
+            f"x must have {kernel.shape[0]} features on its last axis, as many as the kernel "
+            f"{kernel.shape} has rows, got x {x.shape}. Transpose the kernel if it is stored as "
+            "(out, in)."
         )
     if bias is not None and np.shape(bias) != kernel.shape[1:]:
         raise ValueError(
-            f"wanted a bias {kernel.shape[1:]}, one number for each column of the kernel {kernel.shape}, "
-            f"but got {np.shape(bias)}; reshape it, or add it after the product"
+            f"bias must have the shape {kernel.shape[1:]}, one number for each column of the "
+            f"kernel {kernel.shape}, got {np.shape(bias)}. Reshape it, or add it after the product."
         )

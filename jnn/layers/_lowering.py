@@ -1,15 +1,16 @@
-"""How a convolution is computed: three bilinear maps, the algorithms for each, and the one rule that chooses.
+"""The algorithms of convolutions, and the rule that chooses among them.
 
-With y = conv(x, kernel), every derivative of every order is again one of three maps of the same geometry:
+With y = conv(x, kernel), every derivative of every order is one of three maps of the same geometry:
 
     output       (x, kernel)  -> y
     input_grad   (dy, kernel) -> dx
     kernel_grad  (x, dy)      -> dkernel
 
-XLA computes the first well anywhere. The other two, as JAX differentiates them, carry dimension numbers that XLA:CPU
-rewrites only outside of loops; in a scanned training step they fall to a naive kernel, 30 times slower. The algorithms
-below use only convolutions in the canonical layout, matrix products and shifted slices, and keep nothing for the
-backward pass.
+XLA computes the first map well on every platform. The other two, as JAX derives them, have
+dimension numbers that XLA:CPU rewrites outside of loops only. In a scanned training step they
+fall back to a naive kernel that is 30 times slower. The algorithms below use only convolutions in
+the canonical layout, matrix products and shifted slices, and keep no residuals for the backward
+pass.
 """
 
 import dataclasses
@@ -29,17 +30,17 @@ from jnn.layers._window import Geometry, pad_space, shifts, taps, unshift
 Role = Literal["output", "input_grad", "kernel_grad"]
 ROLES: tuple[Role, ...] = ("output", "input_grad", "kernel_grad")
 
-# How `kernel_grad_exchange` cuts the batch: on CPU 1.3 to 2.4 times faster than in one piece.
+# `kernel_grad_exchange` cuts the batch into parts, which is 1.3 to 2.4 times faster on a CPU.
 IMAGES_IN_PART = 8
 MOST_PARTS = 8  # a longer program gains nothing
 
-MANY_CHANNELS = (
-    128  # from here on a kernel's gradient by patches is 1.1 to 2.2 times faster than by exchange
-)
+# From this number of channels on, a kernel's gradient by patches is 1.1 to 2.2 times faster than by
+# exchange.
+MANY_CHANNELS = 128
 
 
 class ConvPlan(NamedTuple):
-    """The algorithm of each of the three maps, and what becomes of a population's member axis."""
+    """The algorithms of the three maps, and that of a kernel with a members' axis."""
 
     output: str
     input_grad: str
@@ -48,17 +49,17 @@ class ConvPlan(NamedTuple):
 
 
 def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str) -> ConvPlan:
-    """Choose the algorithms, given the channels of a group; this function is the only place where that is done.
+    """Choose the algorithms, given the numbers of channels of one group.
 
-    The measurements behind it are XLA's on CPU. On GPU and TPU one model is left to XLA (cuDNN), and a population
-    becomes batched matrix products, because a convolution grouped over members has no fast kernel there.
+    The choices for a CPU are measured. On GPU and TPU a single model is left to XLA (cuDNN), and a
+    population becomes batched matrix products, because a convolution that is grouped over members
+    has no fast kernel there.
     """
     g = geometry
-    lowering = ("direct" if platform == "cpu" else "lax") if g.lowering == "auto" else g.lowering
-    if lowering == "lax":
-        return ConvPlan(
-            "lax", "lax", "lax", members="lax" if g.lowering == "lax" else "batched taps"
-        )
+    if g.lowering == "lax":
+        return ConvPlan("lax", "lax", "lax", members="lax")
+    if g.lowering == "auto" and platform != "cpu":
+        return ConvPlan("lax", "lax", "lax", members="batched taps")
     if g.groups > 1:
         is_depthwise = in_channels == 1
         return ConvPlan(
@@ -83,31 +84,29 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
 def compute(
     role: Role, geometry: Geometry, a: Array, b: Array, *, platform: str, members: bool
 ) -> Array:
-    """Compute one of the three maps, for one pair of operands or for a stack of pairs along a leading member axis."""
-    channels = (
-        (a.shape[-1] // geometry.groups, b.shape[-1]) if role == "kernel_grad" else b.shape[-2:]
-    )
-    chosen = plan(geometry, channels[0], channels[1] // geometry.groups, platform)
-    batched_taps = members and chosen.members == "batched taps"
-    algorithm = ALGORITHMS[role, "taps" if batched_taps else getattr(chosen, role)]
+    """Compute one of the three maps; with `members` both operands have a leading members' axis."""
+    in_channels = a.shape[-1] // geometry.groups if role == "kernel_grad" else b.shape[-2]
+    algorithms = plan(geometry, in_channels, b.shape[-1] // geometry.groups, platform)
+    if members and algorithms.members == "batched taps":
+        algorithm = ALGORITHMS[role, "taps"]
+    else:
+        algorithm = ALGORITHMS[role, getattr(algorithms, role)]
 
     def one(a: Array, b: Array) -> Array:
         return algorithm(geometry, a, b).astype(a.dtype)
 
     if not members:
         return one(a, b)
-    return (
-        lax.map(lambda pair: one(*pair), (a, b))
-        if chosen.members == "loop"
-        else jax.vmap(one)(a, b)
-    )
+    if algorithms.members == "loop":
+        return lax.map(lambda pair: one(*pair), (a, b))
+    return jax.vmap(one)(a, b)
 
 
 # Algorithms: (geometry, a, b) -> result
 
 
 def output_lax(g: Geometry, x: Array, kernel: Array) -> Array:
-    """XLA's own convolution."""
+    """Compute y by XLA's own convolution."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -121,38 +120,38 @@ def output_lax(g: Geometry, x: Array, kernel: Array) -> Array:
 
 
 def input_grad_lax(g: Geometry, dy: Array, kernel: Array) -> Array:
-    """XLA's own input gradient."""
+    """Compute dx as JAX derives it."""
     x = jnp.zeros((dy.shape[0], *g.spatial, kernel.shape[-2] * g.groups), dy.dtype)
     return jax.vjp(lambda x: output_lax(g, x, kernel), vary_alike(x, dy)[0])[1](dy)[0]
 
 
 def kernel_grad_lax(g: Geometry, x: Array, dy: Array) -> Array:
-    """XLA's own kernel gradient."""
+    """Compute dkernel as JAX derives it."""
     kernel = jnp.zeros((*g.window, x.shape[-1] // g.groups, dy.shape[-1]), x.dtype)
     return jax.vjp(lambda kernel: output_lax(g, x, kernel), vary_alike(kernel, dy)[0])[1](dy)[0]
 
 
 def output_image(g: Geometry, x: Array, kernel: Array) -> Array:
-    """XLA's convolution in the form that has a fast kernel on a CPU."""
+    """Compute y by XLA's convolution in the form that is fast on a CPU."""
     return image_conv(g, x, kernel, strides=g.strides, padding=g.padding, dilation=g.dilation)
 
 
 def output_patches(g: Geometry, x: Array, kernel: Array) -> Array:
-    """y = patches of x, one row for each place of the window, times the kernel as a matrix."""
+    """Compute y = patches of x, one row for each place, times the kernel as a matrix."""
     matrix = kernel.reshape(-1, kernel.shape[-1])
     y = jnp.matmul(patches(g, x), matrix, precision=g.precision, preferred_element_type=wide(x))
     return y.reshape(x.shape[0], *g.out_spatial, kernel.shape[-1])
 
 
 def output_taps(g: Geometry, x: Array, kernel: Array) -> Array:
-    """y = sum over the window's taps t of x shifted by t, times kernel[t]."""
+    """Compute y = sum over the taps t of the window of (x shifted by t) kernel[t]."""
     out, kernel = kernel.shape[-1], split_groups(g, kernel)
     terms = (product(g, "rgi,gio->rgo", rows(g, seen), kernel[tap]) for tap, seen in shifts(g, x))
     return sum_of(terms).reshape(x.shape[0], *g.out_spatial, out)
 
 
 def input_grad_patches(g: Geometry, dy: Array, kernel: Array) -> Array:
-    """dx = dy times the kernel as a matrix, which is each tap's share of each place, put back and added up."""
+    """Compute dx = dy times the kernel as a matrix, the share of each tap scattered and summed."""
     matrix = kernel.reshape(-1, kernel.shape[-1]).T
     each = jnp.matmul(
         dy.reshape(-1, dy.shape[-1]), matrix, precision=g.precision, preferred_element_type=wide(dy)
@@ -162,7 +161,7 @@ def input_grad_patches(g: Geometry, dy: Array, kernel: Array) -> Array:
 
 
 def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
-    """dx = sum over taps t of (dy kernel[t]^T), shifted back by t."""
+    """Compute dx = sum over taps t of (dy kernel[t]^T) shifted back by t."""
     shape = (dy.shape[0], *g.out_spatial, kernel.shape[-2] * g.groups)
     kernel = split_groups(g, kernel)
     terms = ((tap, product(g, "rgo,gio->rgi", rows(g, dy), kernel[tap])) for tap in taps(g))
@@ -170,7 +169,7 @@ def input_grad_taps(g: Geometry, dy: Array, kernel: Array) -> Array:
 
 
 def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
-    """dkernel = (patches of x)^T dy; the patches are made anew, not kept."""
+    """Compute dkernel = (patches of x)^T dy; the patches are recomputed, not kept."""
     matrix = jnp.matmul(
         patches(g, x).T,
         dy.reshape(-1, dy.shape[-1]),
@@ -181,24 +180,21 @@ def kernel_grad_patches(g: Geometry, x: Array, dy: Array) -> Array:
 
 
 def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
-    """As `kernel_grad_patches`, a few images after the other and with the transpose written out."""
+    """Compute `kernel_grad_patches` for a few images at a time, with a copy of the transpose."""
     if not len(x):
         return kernel_grad_patches(g, x, dy)
-    most = max(
-        1, min(IMAGES_IN_PART, len(x) // MOST_PARTS)
-    )  # so that the patches are few beside all images
+    # Few enough images that their patches are small beside all images.
+    most = max(1, min(IMAGES_IN_PART, len(x) // MOST_PARTS))
     images = max(n for n in range(1, most + 1) if len(x) % n == 0)
-    parts, channels = len(x) // images, (x.shape[-1], dy.shape[-1])
-    x, dy = (
-        a.reshape(images, parts, *a.shape[1:]) for a in (x, dy)
-    )  # devices that share it have some of every part
+    parts = len(x) // images
+    channels = (x.shape[-1], dy.shape[-1])
+    # Devices that share the batch keep some images of every part.
+    x, dy = (a.reshape(images, parts, *a.shape[1:]) for a in (x, dy))
 
     def add(i: Array, total: Array) -> Array:
         x_part, dy_part = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, dy))
-        turned, places = (
-            lax.optimization_barrier(patches(g, x_part).T),
-            dy_part.reshape(-1, channels[1]),
-        )
+        turned = lax.optimization_barrier(patches(g, x_part).T)
+        places = dy_part.reshape(-1, channels[1])
         return total + jnp.matmul(
             turned, places, precision=g.precision, preferred_element_type=total.dtype
         )
@@ -208,7 +204,7 @@ def kernel_grad_patches_by_part(g: Geometry, x: Array, dy: Array) -> Array:
 
 
 def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
-    """dkernel[t] = (x shifted by t)^T dy."""
+    """Compute dkernel[t] = (x shifted by t)^T dy for each tap t."""
     parts = jnp.stack(
         [product(g, "rgi,rgo->gio", rows(g, seen), rows(g, dy)) for _, seen in shifts(g, x)]
     )
@@ -216,30 +212,41 @@ def kernel_grad_taps(g: Geometry, x: Array, dy: Array) -> Array:
 
 
 def input_grad_flip(g: Geometry, dy: Array, kernel: Array) -> Array:
-    """dx = conv(dy with strides - 1 zeros between its elements, kernel turned round with in and out exchanged)."""
+    """Compute dx = conv(dilated dy, flipped kernel with inputs and outputs exchanged).
+
+    The dilated dy has `strides - 1` zeros between its elements.
+    """
     pads = []
     for n, w, places, s, d, (lo, _) in zip(
         g.spatial, g.window, g.out_spatial, g.strides, g.dilation, g.padding, strict=True
     ):
         pads.append((d * (w - 1) - lo, n + lo - 1 - (places - 1) * s, s - 1))
     flipped = exchange_channels(g, jnp.flip(kernel, range(len(g.window))))
-    no_strides, no_padding = (1,) * len(pads), ((0, 0),) * len(pads)
     return image_conv(
-        g, pad_space(dy, pads), flipped, strides=no_strides, padding=no_padding, dilation=g.dilation
+        g,
+        pad_space(dy, pads),
+        flipped,
+        strides=(1,) * len(pads),
+        padding=((0, 0),) * len(pads),
+        dilation=g.dilation,
     )
 
 
 def kernel_grad_exchange(g: Geometry, x: Array, dy: Array) -> Array:
-    """dkernel = conv(x, dy) with batch and channels exchanged: dy is the window, `strides` its dilation.
+    """Compute dkernel = conv(x, dy) with batch and channels exchanged.
 
-    A sum over parts of the batch, because a window of all of dy would not stay in the cache.
+    dy is the window and `strides` is its dilation. The result is a sum over parts of the batch,
+    because a window of all of dy would not stay in the cache.
     """
     parts = max(1, min(MOST_PARTS, math.ceil(len(x) / IMAGES_IN_PART)))
     return sum_of(exchange(g, *pair) for pair in zip(cut(x, parts), cut(dy, parts), strict=True))
 
 
 def cut(x: Array, parts: int) -> list[Array]:
-    """Cut the batch into parts; evenly, where devices that share it each keep their own images of every part."""
+    """Cut the batch into parts.
+
+    Even parts are strided, so that devices that share the batch keep their images of every part.
+    """
     if len(x) % parts:
         return jnp.array_split(x, parts)
     images = x.reshape(-1, parts, *x.shape[1:])
@@ -254,27 +261,25 @@ def exchange(g: Geometry, x: Array, dy: Array) -> Array:
     ):
         pads.append((lo, d * (w - 1) + (places - 1) * s + 1 - n - lo, 0))
     batch_last = (*range(1, x.ndim - 1), 0, x.ndim - 1)
-    images = jnp.swapaxes(pad_space(x, pads), 0, -1)  # [in, *spatial, batch]
-    no_padding = ((0, 0),) * len(pads)
     y = plain_conv(
         g,
-        images,
+        jnp.swapaxes(pad_space(x, pads), 0, -1),  # in *spatial batch
         dy.transpose(batch_last),
         strides=g.dilation,
-        padding=no_padding,
+        padding=((0, 0),) * len(pads),
         dilation=g.strides,
     )
-    return y.transpose(batch_last)  # from [in, *window, out]
+    return y.transpose(batch_last)  # from in *window out
 
 
 def kernel_grad_by_group(g: Geometry, x: Array, dy: Array) -> Array:
-    """As `kernel_grad_exchange`, one group after the other."""
-    alone = dataclasses.replace(g, groups=1)
+    """Compute `kernel_grad_exchange` for one group after the other."""
+    one_group = dataclasses.replace(g, groups=1)
     pairs = tuple(
         jnp.moveaxis(a.reshape(*a.shape[:-1], g.groups, a.shape[-1] // g.groups), -2, 0)
         for a in (x, dy)
     )
-    parts = lax.map(lambda pair: kernel_grad_exchange(alone, *pair), pairs)  # [g, *window, i, o]
+    parts = lax.map(lambda pair: kernel_grad_exchange(one_group, *pair), pairs)  # g *window i o
     return jnp.moveaxis(parts, 0, -2).reshape(*g.window, x.shape[-1] // g.groups, dy.shape[-1])
 
 
@@ -297,36 +302,37 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
 
 
 def patches(g: Geometry, x: Array) -> Array:
-    """What the window sees of x, a row for each place: `[batch * places, taps * in]`."""
+    """Return the patches of x under the window: (batch * places, taps * in)."""
     return jnp.concatenate([seen for _, seen in shifts(g, x)], axis=-1).reshape(
         -1, math.prod(g.window) * x.shape[-1]
     )
 
 
-# Products of small matrices, one per group; the axes are r = batch and space, g = groups, i = in, o = out
+# Products of small matrices, one per group. The axes are r = batch and space, g = groups, i = in
+# and o = out.
 
 
 def rows(g: Geometry, x: Array) -> Array:
-    """Return x as `[r, g, channels / groups]`."""
+    """Return x as (r, g, channels / groups)."""
     return x.reshape(math.prod(x.shape[:-1]), g.groups, x.shape[-1] // g.groups)
 
 
 def split_groups(g: Geometry, kernel: Array) -> Array:
-    """Return the kernel as `[*window, g, i, o]`."""
+    """Return the kernel as (*window, g, i, o)."""
     *rest, out = kernel.shape
     return jnp.swapaxes(kernel.reshape(*rest, g.groups, out // g.groups), -3, -2)
 
 
 def exchange_channels(g: Geometry, kernel: Array) -> Array:
-    """Turn `[*window, in / groups, out]` into `[*window, out / groups, in]`."""
-    grouped = split_groups(g, kernel)  # [*window, g, i, o]
+    """Turn (*window, in / groups, out) into (*window, out / groups, in)."""
+    grouped = split_groups(g, kernel)  # *window g i o
     return jnp.moveaxis(grouped, -1, -3).reshape(
         *g.window, kernel.shape[-1] // g.groups, kernel.shape[-2] * g.groups
     )
 
 
 def product(g: Geometry, equation: str, a: Array, b: Array) -> Array:
-    """Compute an einsum, or multiply and add where a group's matrices are vectors, which XLA fuses."""
+    """Compute an einsum; where the matrices are vectors, multiply and sum, which XLA fuses."""
     names_a, names_b, result = equation.replace("->", ",").split(",")
     size = dict(zip(names_a + names_b, a.shape + b.shape, strict=True))
     summed = next(name for name in "rio" if name not in result)
@@ -336,12 +342,12 @@ def product(g: Geometry, equation: str, a: Array, b: Array) -> Array:
 
 
 def spread(names: str, x: Array) -> Array:
-    """Return x with all four axes."""
+    """Return x with all four axes r, g, i and o."""
     return jnp.expand_dims(
         x.astype(wide(x)), [axis for axis, name in enumerate("rgio") if name not in names]
     )
 
 
 def sum_of(terms: Iterator[Array]) -> Array:
-    """Sum arrays without the zero that `sum` starts from."""
+    """Sum arrays without the zero that Python's `sum` starts from."""
     return functools.reduce(jnp.add, terms)

@@ -1,4 +1,4 @@
-"""Pooling: the largest or the mean value that a window sees, channel by channel."""
+"""Pooling: the largest value or the mean under a sliding window, channel by channel."""
 
 import functools
 import math
@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Real, Shaped
 from jnn.layers._floating import narrow, widen
 from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
 
-# Windows with more taps than this are left to XLA's reduce_window: one slice for each tap would be a long program.
+# Windows with more elements than this use XLA's reduce_window, because one slice for each element
+# would make a long program.
 MOST_TAPS = 32
 
 
@@ -25,17 +26,18 @@ def max_pool(
     strides: Sizes | None = None,
     padding: Padding = "VALID",
 ) -> Shaped[Array, "batch *out_spatial channels"]:
-    """Take the largest value in each place of a sliding window; of truth values, whether any is true.
+    """Return the largest value under a sliding window, or for booleans whether any is true.
 
     y[b, p, c] = max over t of x[b, p * strides + t - padding, c]
 
-    The gradient goes to one winner, the first of equal ones, as in XLA and PyTorch.
+    The gradient goes to the first of equal largest values, as in XLA and PyTorch.
 
     Args:
-        x: One batch axis, space, channels last.
-        window: Size of the window, one number or one for each axis of space.
-        strides: Steps of the window; by default its size, so that windows do not overlap.
-        padding: "VALID" (none), "SAME" or a pair (before, after) for each axis of space; padding never wins.
+        x: Input with one batch axis, the spatial axes and the channels, in this order.
+        window: Size of the window, one number or one for each spatial axis.
+        strides: Steps of the window, by default its size, so that windows do not overlap.
+        padding: "VALID" (no padding), "SAME" or a pair (before, after) for each spatial axis.
+            Padding never is the largest value.
 
     Raises:
         ValueError: If sizes do not match the rank of `x`, or the window does not fit.
@@ -44,11 +46,9 @@ def max_pool(
     Array([3., 2.], dtype=float32)
     """
     g = _window("max_pool", x, window, strides, padding)
-    return (
-        _max_of_taps(x, g)
-        if math.prod(g.window) <= MOST_TAPS
-        else _reduce(x, g, _lowest(x), lax.max)
-    )
+    if math.prod(g.window) <= MOST_TAPS:
+        return _max_of_taps(x, g)
+    return _reduce(x, g, _lowest(x), lax.max)
 
 
 def avg_pool(
@@ -59,11 +59,12 @@ def avg_pool(
     padding: Padding = "VALID",
     count_padding: bool = False,
 ) -> Float[Array, "batch *out_spatial channels"]:
-    """Take the mean value in each place of a sliding window; of whole numbers in float32.
+    """Return the mean under a sliding window; the mean of integers is in float32.
 
     y[b, p, c] = sum over t of x[b, p * strides + t - padding, c] / n
 
-    n counts the taps that fall inside of x, or all of them if `count_padding` (the default of PyTorch and Flax).
+    n is the number of elements of the window inside x, or with `count_padding` the size of the
+    window, which is the default of PyTorch and Flax.
 
     Raises:
         ValueError: If sizes do not match the rank of `x`, or the window does not fit.
@@ -82,7 +83,7 @@ def avg_pool(
 
 
 def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
-    """Take the largest value over all space; equal largest values share the gradient.
+    """Return the largest value over all space; equal largest values share the gradient.
 
     y[b, c] = max over p of x[b, p, c]
 
@@ -96,7 +97,7 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
 
 
 def global_avg_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
-    """Take the mean over all space (Lin et al. 2013, https://arxiv.org/abs/1312.4400).
+    """Return the mean over all space (Lin et al. 2013, https://arxiv.org/abs/1312.4400).
 
     y[b, c] = mean over p of x[b, p, c]
 
@@ -112,9 +113,10 @@ def global_avg_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
 def adaptive_max_pool(
     x: Float[Array, "batch *spatial channels"], size: Sizes
 ) -> Float[Array, "batch *out_spatial channels"]:
-    """Take the largest value in each of `size` near-equal bins of space; equal largest values share the gradient.
+    """Return the largest value in each of `size` nearly equal bins of space.
 
-    Bin j of m over n positions is [floor(j n / m), ceil((j + 1) n / m)), as in PyTorch: neighbours may overlap.
+    Bin j of m over n positions is [floor(j n / m), ceil((j + 1) n / m)), as in PyTorch, so that
+    neighboring bins may overlap. Equal largest values share the gradient.
 
     Raises:
         ValueError: If sizes do not match the rank of `x`.
@@ -128,9 +130,9 @@ def adaptive_max_pool(
 def adaptive_avg_pool(
     x: Float[Array, "batch *spatial channels"], size: Sizes
 ) -> Float[Array, "batch *out_spatial channels"]:
-    """Take the mean in each of `size` near-equal bins of space; of whole numbers in float32.
+    """Return the mean in each of `size` nearly equal bins of space.
 
-    The bins are those of `adaptive_max_pool`.
+    The bins are those of `adaptive_max_pool`. The mean of integers is in float32.
 
     Raises:
         ValueError: If sizes do not match the rank of `x`.
@@ -143,7 +145,10 @@ def adaptive_avg_pool(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _max_of_taps(x: Array, g: Geometry) -> Array:
-    """Take the maximum of shifted slices, which XLA fuses with what made x; reduce_window would make x again."""
+    """Compute the maximum of shifted slices.
+
+    XLA fuses them with the computation of x, which reduce_window would repeat.
+    """
     return functools.reduce(jnp.maximum, (seen for _, seen in shifts(g, x, _lowest(x))))
 
 
@@ -151,10 +156,15 @@ def _max_of_taps(x: Array, g: Geometry) -> Array:
 def _max_of_taps_jvp(
     g: Geometry, primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[Array, Array]:
-    """Differentiate by masks of shifted slices: XLA's own transpose (select-and-scatter) is slow on CPU."""
-    (x,), (dx,) = primals, tangents
+    """Differentiate by masks of shifted slices.
+
+    XLA's own transpose of reduce_window, select-and-scatter, is slow on a CPU.
+    """
+    (x,) = primals
+    (dx,) = tangents
     y = _max_of_taps(x, g)
-    dy, is_free = jnp.zeros_like(y), jnp.ones(y.shape, bool)
+    dy = jnp.zeros_like(y)
+    is_free = jnp.ones(y.shape, bool)
     for (_, seen), (_, moved) in zip(shifts(g, x, _lowest(x)), shifts(g, dx), strict=True):
         wins = (seen == y) & is_free
         is_free &= ~wins
@@ -163,14 +173,14 @@ def _max_of_taps_jvp(
 
 
 def _lowest(x: Array) -> float | int:
-    """Return the value that never wins."""
+    """Return a value that no value of x is smaller than."""
     if jnp.issubdtype(x.dtype, jnp.floating):
         return -jnp.inf
     return False if x.dtype == bool else int(jnp.iinfo(x.dtype).min)
 
 
 def _reduce(x: Array, g: Geometry, start: float | int, combine: Callable[..., Any]) -> Array:
-    """Reduce each place of the window by XLA's reduce_window."""
+    """Reduce the values under the window by XLA's reduce_window."""
     pads = [(0, 0), *g.padding, (0, 0)]
     return lax.reduce_window(
         x, np.asarray(start, x.dtype), combine, (1, *g.window, 1), (1, *g.strides, 1), pads
@@ -178,49 +188,47 @@ def _reduce(x: Array, g: Geometry, start: float | int, combine: Callable[..., An
 
 
 def _counts(g: Geometry) -> np.ndarray:
-    """Count the taps inside of x for each place of the window: `[*out_spatial, 1]`."""
+    """Count the elements of the window inside x, for each of its places: (*out_spatial, 1)."""
     counts = np.ones((), np.float32)
     for n, w, s, (lo, _), places in zip(
         g.spatial, g.window, g.strides, g.padding, g.out_spatial, strict=True
     ):
         first = np.arange(places) * s - lo
-        counts = counts[..., None] * (np.minimum(first + w, n) - np.maximum(first, 0)).astype(
-            np.float32
-        )
+        inside = np.minimum(first + w, n) - np.maximum(first, 0)
+        counts = counts[..., None] * inside.astype(np.float32)
     return counts[..., None]
 
 
 def _adaptive(name: str, x: Array, size: Sizes, reduce: Callable[..., Array]) -> Array:
-    """Reduce bins of one axis after the other: a bin is a box, so its mean is the mean of means."""
+    """Reduce the bins of one axis after the other; the mean of a box is a mean of means."""
     axes = _space(name, x)
     for axis, bins in zip(axes, per_axis("size", size, len(axes)), strict=True):
         n = x.shape[axis]
         edges = [(j * n // bins, -(-(j + 1) * n // bins)) for j in range(bins)]
-        x = jnp.stack(
-            [reduce(lax.slice_in_dim(x, *edge, axis=axis), axis=axis) for edge in edges], axis
-        )
+        parts = [lax.slice_in_dim(x, *edge, axis=axis) for edge in edges]
+        x = jnp.stack([reduce(part, axis=axis) for part in parts], axis)
     return x
 
 
 def _window(
     name: str, x: Array, window: Sizes, strides: Sizes | None, padding: Padding
 ) -> Geometry:
+    """Return the geometry of a pooling window, whose places all contain an element of x."""
     sizes = per_axis("window", window, len(_space(name, x)))
     g = make_geometry(x.shape[1:-1], sizes, sizes if strides is None else strides, padding)
-    if (
-        any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True))
-        or min(map(min, g.padding)) < 0
-    ):
+    is_wide = any(max(pair) >= w for pair, w in zip(g.padding, g.window, strict=True))
+    if is_wide or min(map(min, g.padding)) < 0:
         raise ValueError(
-            f"wanted padding of 0 or more, and less than the window {g.window}, but got {g.padding}"
+            f"padding must be 0 or more and smaller than the window {g.window}, got {g.padding}."
         )
     return g
 
 
 def _space(name: str, x: Array) -> tuple[int, ...]:
-    """Return the axes of space."""
+    """Return the spatial axes of x."""
     if x.ndim < 3:
         raise ValueError(
-            f"wanted x (batch, *spatial, channels) of rank 3 or more for {name}, but got {x.shape}"
+            f"x must be (batch, *spatial, channels) of rank 3 or more for {name}, got {x.shape}. "
+            "Add the missing axes."
         )
     return tuple(range(1, x.ndim - 1))

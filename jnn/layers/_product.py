@@ -1,86 +1,148 @@
-"""The product of rows and a kernel, as JAX sees it: a bilinear primitive whose kernel gradient suits a CPU.
+"""The product of rows and a kernel, with a kernel gradient that suits the platform.
 
-The kernel's gradient is `x^T dy`, summed over the rows. XLA:CPU multiplies slowly by a small matrix that is stored the
-wrong way round; given `x^T` as an array of its own, a whole training step of a small network takes .85 to .95 of the
-time, but that of a large one up to 1.2 times as long. A primitive keeps every transformation: forward mode, all orders
-of derivatives, `vmap` over any side.
+The kernel's gradient is `x^T dy`, summed over the rows. XLA:CPU multiplies slowly by a small
+matrix that is stored in transposed order. Given `x^T` as an array of its own, a training step of
+a small network takes 0.85 to 0.95 of the time, but that of a large network up to 1.2 times as
+long.
+
+A primitive keeps every transformation: forward mode, all orders of derivatives, `jax.vmap` over
+any side, and a lowering for each platform. Differentiated once, the product itself is
+`jax.lax.dot_general`, as checkpoint policies such as `jax.checkpoint_policies.dots_saveable`
+expect; only the term that is linear in the kernel's tangent stays a primitive.
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.experimental import jet
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jnn.layers._vary import vary_alike
 
 product_p = Primitive("rows_product")
-_WORTH_TURNING = range(
-    512, 8193
-)  # numbers in a member's x; fewer are not worth an operation, more cost it too much
+written_on_cpu_p = Primitive("written_on_cpu")
+
+# The sizes of one member's x for which a transposed copy pays on a CPU. Below them the copy costs
+# more than it saves, above them it is too expensive itself.
+_SIZES_WORTH_A_COPY = range(512, 8193)
 
 
 def product(x: Array, kernel: Array, *, precision: lax.PrecisionLike = None) -> Array:
-    """Compute y = x @ kernel for `x` (*members, rows, in) and `kernel` (*members, in, out) of one dtype."""
-    return product_p.bind(*vary_alike(x, kernel), precision=chosen_precision(precision))
+    """Compute y = x @ kernel for operands of one dtype.
 
-
-def chosen_precision(precision: lax.PrecisionLike) -> Any:
-    """Return the precision, by default that of `jax.default_matmul_precision` here, where the product is written.
-
-    A primitive that leaves it open is lowered after the traced function has returned, and its `with` has ended.
+    The shapes are x (*members, rows, in) and kernel (*members, in, out).
     """
-    return jax.config.jax_default_matmul_precision if precision is None else precision  # type: ignore[attr-defined]
+    return product_p.bind(*vary_alike(x, kernel), precision=resolve_precision(precision))
+
+
+def resolve_precision(precision: lax.PrecisionLike) -> Any:
+    """Return the precision, by default that of `jax.default_matmul_precision` around the call.
+
+    A primitive is lowered after the traced function has returned and its `with` block has ended,
+    so a precision that is left open would be read too late.
+    """
+    if precision is None:
+        return jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return precision
 
 
 def multiply(x: Array, kernel: Array, *, precision: lax.PrecisionLike) -> Array:
-    """Compute the product by array functions, which is what a compiled program holds."""
-    return jnp.matmul(x, kernel, precision=precision)
+    """Compute the product by `jax.lax.dot_general`, which is what a compiled program holds."""
+    members = tuple(range(x.ndim - 2))
+    contracted = ((x.ndim - 1,), (x.ndim - 2,))
+    return lax.dot_general(x, kernel, (contracted, (members, members)), precision=precision)
 
 
 def infer(x: Any, kernel: Any, *, precision: lax.PrecisionLike) -> Any:
     """Infer shape, type and sharding."""
-    return jax.make_jaxpr(lambda x, kernel: multiply(x, kernel, precision=precision))(
-        x, kernel
-    ).out_avals[0]
+    traced = jax.make_jaxpr(functools.partial(multiply, precision=precision))(x, kernel)
+    return traced.out_avals[0]
 
 
-def input_gradient(dy: Array, x: Any, kernel: Array, *, precision: lax.PrecisionLike) -> Array:
-    """dx = dy kernel^T."""
-    return multiply(dy, kernel.mT, precision=precision)
+def differentiate(
+    primals: tuple[Array, Array], tangents: tuple[Any, Any], *, precision: lax.PrecisionLike
+) -> tuple[Array, Array]:
+    """Compute y = x kernel, visibly to checkpoint policies, and dy = dx kernel + x dkernel."""
+    x, kernel = primals
+    dx, dkernel = tangents
+    y = multiply(x, kernel, precision=precision)
+    terms = []
+    if not isinstance(dx, ad.Zero):
+        terms.append(product_p.bind(dx, kernel, precision=precision))
+    if not isinstance(dkernel, ad.Zero):
+        terms.append(product_p.bind(x, dkernel, precision=precision))
+    return y, functools.reduce(jnp.add, terms)
 
 
-def kernel_gradient(dy: Array, x: Array, kernel: Any, *, precision: lax.PrecisionLike) -> Array:
-    """dkernel = x^T dy, on a CPU with a small x^T written out, which the barrier keeps the compiler from undoing."""
-    written = jax.default_backend() == "cpu" and x.shape[-2] * x.shape[-1] in _WORTH_TURNING
-    return multiply(lax.optimization_barrier(x.mT) if written else x.mT, dy, precision=precision)
+def transpose(
+    dy: Any, x: Any, kernel: Any, *, precision: lax.PrecisionLike
+) -> tuple[Array | None, Array | None]:
+    """Compute the gradient of the operand that the product is linear in."""
+    if isinstance(dy, ad.Zero):
+        return None, None
+    if ad.is_undefined_primal(x):
+        return multiply(dy, kernel.mT, precision=precision), None
+    return None, kernel_gradient(dy, x, precision=precision)
+
+
+def kernel_gradient(dy: Array, x: Array, *, precision: lax.PrecisionLike) -> Array:
+    """Compute dkernel = x^T dy, on a CPU by a copy of x^T if x is small."""
+    turned = x.mT
+    if x.shape[-2] * x.shape[-1] in _SIZES_WORTH_A_COPY:
+        turned = written_on_cpu_p.bind(turned)
+    return multiply(turned, dy, precision=precision)
 
 
 def batch(operands: Any, axes: Any, *, precision: lax.PrecisionLike) -> tuple[Array, int]:
-    """Fold a batched axis into the rows or the columns where one side lacks it; else it is the members'."""
-    (x, kernel), (x_axis, kernel_axis) = operands, axes
+    """Merge a batched axis into the rows or the columns; on both sides it is an axis of members."""
+    x, kernel = operands
+    x_axis, kernel_axis = axes
+    multiplied = functools.partial(product, precision=precision)
     if kernel_axis is None:
         x = jnp.moveaxis(x, x_axis, -3)  # *members size rows in
-        y = product(
-            x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]),
-            kernel,
-            precision=precision,
-        )
+        y = multiplied(x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]), kernel)
         return y.reshape(*x.shape[:-1], y.shape[-1]), x.ndim - 3
     if x_axis is None:
         kernel = jnp.moveaxis(kernel, kernel_axis, -2)  # *members in size out
-        columns = kernel.reshape(*kernel.shape[:-2], kernel.shape[-2] * kernel.shape[-1])
-        y = product(x, columns, precision=precision)
+        y = multiplied(x, kernel.reshape(*kernel.shape[:-2], kernel.shape[-2] * kernel.shape[-1]))
         return y.reshape(*y.shape[:-1], *kernel.shape[-2:]), y.ndim - 1
-    return product(
-        jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0), precision=precision
-    ), 0
+    return multiplied(jnp.moveaxis(x, x_axis, 0), jnp.moveaxis(kernel, kernel_axis, 0)), 0
+
+
+def expand(primals: Any, series: Any, *, precision: lax.PrecisionLike) -> Any:
+    """Propagate Taylor series, as `jax.experimental.jet` asks for."""
+    return jet.jet(
+        functools.partial(multiply, precision=precision), primals, series, factorial_scaled=False
+    )
+
+
+def identity(x: Array) -> Array:
+    """Return x."""
+    return x
 
 
 product_p.def_impl(jax.jit(multiply, static_argnames="precision"))
 product_p.def_abstract_eval(infer)
-ad.defbilinear(product_p, input_gradient, kernel_gradient)
+ad.primitive_jvps[product_p] = differentiate
+ad.primitive_transposes[product_p] = transpose
 batching.primitive_batchers[product_p] = batch
+jet.jet_rules[product_p] = expand
 mlir.register_lowering(product_p, mlir.lower_fun(multiply, multiple_results=False))
+
+# The identity, which a program for a CPU computes as an array of its own: the barrier keeps the
+# compiler from merging the transposition before it into the product after it.
+written_on_cpu_p.def_impl(identity)
+written_on_cpu_p.def_abstract_eval(identity)
+ad.deflinear(written_on_cpu_p, lambda dy: [dy])
+batching.defvectorized(written_on_cpu_p)
+jet.deflinear(written_on_cpu_p)
+mlir.register_lowering(written_on_cpu_p, mlir.lower_fun(identity, multiple_results=False))
+mlir.register_lowering(
+    written_on_cpu_p,
+    mlir.lower_fun(lax.optimization_barrier, multiple_results=False),
+    platform="cpu",
+)

@@ -1,9 +1,9 @@
-"""The loop under rnn, gru and lstm: one matrix product and one cell a step, with a gradient that suits the machine.
+"""The loop of rnn, gru and lstm: one matrix product and one cell per step, with a fast gradient.
 
-Reverse mode through a plain `lax.scan` adds `h[t-1].T @ d_product[t]` to the recurrent kernel's gradient at every
-step, in the loop, where a product of this size keeps one core busy. Here the loop backwards only finds d_product, and
-the sum over time becomes one large product after it. All else is left to `jax.vjp` of the cell, so that a new cell
-needs no gradient of its own.
+Reverse mode through a plain `lax.scan` adds `h[t-1].T @ d_product[t]` to the recurrent kernel's
+gradient at every step, inside the loop, where a product of this size uses one core only. Here the
+backward loop computes d_product only, and the sum over time is one large product after the loop.
+Everything else is left to `jax.vjp` of the cell, so that a new cell needs no gradient of its own.
 """
 
 from collections.abc import Callable
@@ -31,19 +31,19 @@ def recur(
 ) -> tuple[Carry, Float[Array, "time batch hidden"]]:
     """Step the cell through time.
 
-    carry[t] = cell(carry[t-1], added[t] + hidden[t-1] @ kernel, aside[t])  where inside[t], else carry[t-1]
-    y[t] = hidden[t]  where inside[t], else 0
+    carry[t] = cell(carry[t-1], added[t] + hidden[t-1] @ kernel, aside[t])  where inside[t], else
+    carry[t-1] y[t] = hidden[t]  where inside[t], else 0
 
     Args:
-        cell: Elementwise: (carry, product, aside) -> carry. It may not close over traced values.
-        reverse: Start at the last step.
-        carry: The first carry, the hidden state before the other parts.
-        added: What the inputs add to the recurrent product.
-        aside: What the cell takes from the inputs beside the product.
-        kernel: The recurrent kernel.
-        inside: False at the steps that a shorter row does not have.
+        cell: Elementwise function (carry, product, aside) -> carry, which must not close over
+            traced values.
+        reverse: Whether to start at the last step.
+        carry: First carry, with the hidden state before the other parts.
+        added: Part of the inputs that is added to the recurrent product.
+        aside: Part of the inputs that the cell receives separately from the product.
+        kernel: Recurrent kernel.
+        inside: False at the steps past the end of a shorter row.
     """
-
     return lax.scan(partial(_step, cell, kernel), carry, (added, aside, inside), reverse=reverse)
 
 
@@ -55,31 +55,32 @@ def step_once(
     kernel: Float[Array, "hidden gates"],
     inside: Bool[Array, "1 batch 1"] | None,
 ) -> tuple[Carry, Float[Array, "1 batch hidden"]]:
-    """Step the cell through a single step: without a loop forward mode works too, which `recur` gives up."""
+    """Take a single step without a loop, which forward mode can differentiate, unlike `recur`."""
     carry, y = _step(cell, kernel, carry, jax.tree.map(lambda a: a[0], (added, aside, inside)))
     return carry, y[None]
 
 
 def _step(cell: Cell, kernel, carry, inputs):
+    """Take one step of a scan."""
     added, aside, inside = inputs
     return _masked(cell, inside)(carry, added + carry[0] @ kernel, aside)
 
 
 def _masked(cell: Cell, inside):
-    """Return (carry, product, aside) -> (carry, y) that holds the carry and gives 0 outside the row."""
+    """Return a cell that keeps the carry and outputs 0 past the end of a row."""
 
     def step(carry, product, aside):
         new = cell(carry, product, aside)
         if inside is None:
             return new, new[0]
-        held = jax.tree.map(lambda after, before: jnp.where(inside, after, before), new, carry)
-        return held, jnp.where(inside, new[0], 0)
+        masked = jax.tree.map(lambda after, before: jnp.where(inside, after, before), new, carry)
+        return masked, jnp.where(inside, new[0], 0)
 
     return step
 
 
 def _recur_forward(cell, reverse, carry, added, aside, kernel, inside):
-    """Run the loop and keep, for each step, the hidden state before it and the cell's pullback."""
+    """Run the loop, and keep the previous hidden state and the cell's pullback of each step."""
 
     def step(carry, inputs):
         added, aside, inside = inputs
@@ -92,7 +93,7 @@ def _recur_forward(cell, reverse, carry, added, aside, kernel, inside):
 
 
 def _recur_backward(cell, reverse, residuals, cotangents):
-    """Walk back through time; form the kernel's gradient in one product at the end."""
+    """Run the loop backwards, and compute the kernel's gradient in one product after it."""
     before, pullbacks, kernel = residuals
     d_last, d_ys = cotangents
 

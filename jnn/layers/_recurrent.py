@@ -1,14 +1,15 @@
 """Recurrent layers over whole sequences, and their single steps.
 
-All have one form: `layer(x, params, carry=None, *, reverse=False, lengths=None) -> (carry, ys)`. The gates lie side by
-side in the columns of the kernels, each `hidden` wide, in the order that the docstring names:
+All layers have the form `layer(x, params, carry=None, *, reverse=False, lengths=None) -> (carry,
+ys)`. The gates stand side by side in the columns of the kernels, each `hidden` wide, in the order
+that the docstring of the layer gives:
 
     params = {"input_kernel": (in, gates * hidden), "recurrent_kernel": (hidden, gates * hidden),
-              "bias": (gates * hidden), "recurrent_bias": (gates * hidden)}       the biases may be left out
+              "bias": (gates * hidden), "recurrent_bias": (gates * hidden)}
 
-A carry that is not given is zero. With `lengths`, row b ends after lengths[b] steps: the carry stays what it was there
-and ys is 0 beyond, whatever x holds there; with `reverse` the loop starts at the row's own last step. `ys[t]` always
-belongs to `x[t]`.
+The biases are optional, and the carry is zero by default. With `lengths`, row b ends after
+lengths[b] steps: later steps do not change the carry and return 0 in ys, whatever x holds there.
+With `reverse` the loop starts at the last step of each row. `ys[t]` always belongs to `x[t]`.
 """
 
 import math
@@ -28,7 +29,7 @@ from jnn.layers._vary import vary_alike
 
 
 class LSTMState(NamedTuple):
-    """What an LSTM carries, each (*batch, hidden), in PyTorch's order; Flax has the cell first.
+    """The carry of an LSTM, each (*batch, hidden), in PyTorch's order. Flax has the cell first.
 
     >>> LSTMState(hidden=jnp.zeros(2), cell=jnp.ones(2)).cell
     Array([1., 1.], dtype=float32)
@@ -52,12 +53,13 @@ def rnn(
     h[t] = activation(x[t] @ input_kernel + h[t-1] @ recurrent_kernel + bias + recurrent_bias)
     (Elman 1990, https://doi.org/10.1207/s15516709cog1402_1)
 
-    The activation works on each value and may not close over traced numbers. Like `gru` and `lstm`, it is
-    differentiated backwards only: by `jax.grad` and `jax.vjp`, also under `jax.jvp`, but not by `jax.jvp` alone. The
-    cells, and sequences of one step, are differentiated both ways.
+    The activation is applied to each value and must not close over traced values. Like `gru` and
+    `lstm`, this function supports reverse mode (`jax.grad`, `jax.vjp`, also under `jax.jvp`), but
+    not `jax.jvp` alone. The cells, and sequences of one step, support both modes.
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
+        ValueError: If a parameter is missing, or the shapes of x, params, carry and lengths do not
+            match.
 
     >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> rnn(jnp.ones((3, 1)), params, activation=lambda a: a)[1].ravel()
@@ -77,17 +79,20 @@ def gru(
     reverse: bool = False,
     lengths: Integer[Array, "*batch"] | None = None,
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch time hidden"]]:
-    """Run a gated recurrent unit; gates r, z, n.
+    """Run a layer of gated recurrent units, with the gates r, z, n.
 
-    r = sigmoid(x W_r + b_r + h U_r + c_r)            reset
-    z = sigmoid(x W_z + b_z + h U_z + c_z)            update
-    n = tanh(x W_n + b_n + r * (h U_n + c_n))         new;  (r * h) U_n + c_n  if not reset_after
-    h = (1 - z) * n + z * h                           with W, U the kernels, b the bias, c the recurrent bias
+    r = sigmoid(x W_r + b_r + h U_r + c_r)            reset gate
+    z = sigmoid(x W_z + b_z + h U_z + c_z)            update gate
+    n = tanh(x W_n + b_n + r * (h U_n + c_n))         candidate
+    h = (1 - z) * n + z * h
 
-    (Cho et al. 2014, https://arxiv.org/abs/1406.1078, resets before; PyTorch, cuDNN and Flax reset after the product.)
+    W and U are the kernels, b is the bias and c the recurrent bias. Without `reset_after` the
+    candidate is n = tanh(x W_n + b_n + (r * h) U_n + c_n), as in the paper (Cho et al. 2014,
+    https://arxiv.org/abs/1406.1078). PyTorch, cuDNN and Flax reset after the product.
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
+        ValueError: If a parameter is missing, or the shapes of x, params, carry and lengths do not
+            match.
 
     >>> params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
     >>> gru(jnp.ones((2, 1)), params, jnp.ones(1))[1].ravel()
@@ -106,18 +111,21 @@ def lstm(
     reverse: bool = False,
     lengths: Integer[Array, "*batch"] | None = None,
 ) -> tuple[LSTMState, Float[Array, "*batch time hidden"]]:
-    """Run a long short-term memory; gates i, f, g, o; carry (hidden, cell).
+    """Run a long short-term memory, with the gates i, f, g, o and the carry (hidden, cell).
 
-    i, f, o = sigmoid(x W + b + h U + d)              input, forget and output gate, each with its own columns
-    g = tanh(x W_g + b_g + h U_g + d_g)
+    i, f, o = sigmoid(x W + b + h U + d)              input, forget and output gate
+    g = tanh(x W_g + b_g + h U_g + d_g)               candidate
     c = f * c + i * g
-    h = o * tanh(c)                                   with W, U the kernels, b the bias, d the recurrent bias
+    h = o * tanh(c)
 
-    (Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000. The
-    order of PyTorch, Keras and Flax.) `initializers.forget_bias` starts it remembering.
+    W and U are the kernels, b is the bias and d the recurrent bias; each gate has its own
+    columns, in the order of PyTorch, Keras and Flax (Hochreiter and Schmidhuber 1997,
+    https://doi.org/10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000). With
+    `initializers.forget_bias` training starts with open forget gates.
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other, those of carry and lengths included.
+        ValueError: If a parameter is missing, or the shapes of x, params, carry and lengths do not
+            match.
 
     >>> params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
     >>> lstm(jnp.ones((2, 1)), params, (jnp.zeros(1), jnp.ones(1)))[0].cell
@@ -126,7 +134,7 @@ def lstm(
     loop = partial(_loop, _lstm_gates, _all_added)
     carries = (None, None) if carry is None else tuple(carry)
     if len(carries) != 2:
-        raise ValueError(f"wanted a carry of two parts, (hidden, cell), but got {len(carries)}")
+        raise ValueError(f"carry must have two parts, (hidden, cell), got {len(carries)}.")
     state, ys = _over_time(loop, 4, x, params, carries, reverse, lengths)
     return LSTMState(*state), ys
 
@@ -140,7 +148,8 @@ def rnn_cell(
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
     """Take one step of `rnn`.
 
-    >>> rnn_cell(jnp.ones(1), jnp.ones(1), {"input_kernel": jnp.eye(1), "recurrent_kernel": jnp.eye(1)})[1].round(2)
+    >>> params = {"input_kernel": jnp.eye(1), "recurrent_kernel": jnp.eye(1)}
+    >>> rnn_cell(jnp.ones(1), jnp.ones(1), params)[1].round(2)
     Array([0.96], dtype=float32)
     """
     hidden, ys = rnn(x[..., None, :], params, carry, activation=activation)
@@ -188,14 +197,16 @@ def bidirectional(
     *,
     carry: tuple[Any, Any] = (None, None),
 ) -> tuple[tuple[Any, Any], Float[Array, "*batch time both"]]:
-    """Run a recurrent layer in both directions and put the outputs side by side.
+    """Run a recurrent layer in both directions, and concatenate the outputs.
 
-    ys[t] = [forward[t], backward[t]]    (Schuster and Paliwal 1997, https://doi.org/10.1109/78.650093)
+    ys[t] = [forward[t], backward[t]]    (Schuster and Paliwal 1997,
+    https://doi.org/10.1109/78.650093)
 
-    `f` is `rnn`, `gru` or `lstm`, or a `functools.partial` of one; the carries are (forward, backward).
+    `f` is `rnn`, `gru`, `lstm` or a `functools.partial` of one of them. The carries are (forward,
+    backward).
 
     Raises:
-        ValueError: If a parameter is missing or the shapes do not fit each other, as in `f`.
+        ValueError: If a parameter is missing, or the shapes do not match, as in `f`.
 
     >>> params = {"input_kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> summing = partial(rnn, activation=lambda a: a)
@@ -210,47 +221,46 @@ def bidirectional(
 
 
 def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reverse: bool, lengths):
-    """Run `loop` on time-major rows with one batch axis and one dtype, and give the outputs x's axes."""
-    x, carry = jnp.asarray(x), tuple(part if part is None else jnp.asarray(part) for part in carry)
+    """Run `loop` on time-major rows with one batch axis, and restore the axes of x."""
+    x = jnp.asarray(x)
+    carry = tuple(part if part is None else jnp.asarray(part) for part in carry)
     lengths = None if lengths is None else jnp.asarray(lengths)
     check_sequence(x, lengths)
     kernels = read(params, x.shape[-1], gates)
     *batch, time, features = x.shape
-    rows, hidden = math.prod(batch), kernels.recurrent_kernel.shape[0]
+    rows = math.prod(batch)
+    hidden = kernels.recurrent_kernel.shape[0]
     dtype = jnp.result_type(x, *kernels, *(part for part in carry if part is not None))
     kernels = Kernels(*(kernel.astype(dtype) for kernel in kernels))
     first = tuple(
         _first_carry(part, (*batch, hidden)).reshape(rows, hidden).astype(dtype) for part in carry
     )
-    inside = (
-        None
-        if lengths is None
-        else jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
-    )
+    inside = None
     time_major = x.reshape(rows, time, features).swapaxes(0, 1).astype(dtype)
-    time_major = (
-        time_major if inside is None else jnp.where(inside, time_major, 0)
-    )  # else NaN beyond reach gradients
+    if lengths is not None:
+        inside = jnp.arange(time)[:, None, None] < jnp.reshape(lengths, (rows, 1))
+        # Otherwise a NaN past the end of a row would reach the gradients.
+        time_major = jnp.where(inside, time_major, 0)
     time_major, kernels, first, inside = _alike((time_major, kernels, first, inside))
     last, ys = loop(time_major, kernels, first, reverse, inside)
-    return tuple(part.reshape(*batch, hidden) for part in last), ys.swapaxes(0, 1).reshape(
-        *batch, time, hidden
-    )
+    ys = ys.swapaxes(0, 1).reshape(*batch, time, hidden)
+    return tuple(part.reshape(*batch, hidden) for part in last), ys
 
 
 def _alike(operands: tuple) -> tuple:
-    """Inside `shard_map`, let all that meets in the loop vary over the same mesh axes, as its carry has to."""
+    """Inside `shard_map`, make all operands of the loop vary over the same mesh axes."""
     leaves, structure = jax.tree.flatten(operands)
     return jax.tree.unflatten(structure, vary_alike(*leaves))
 
 
 def _first_carry(part, shape: tuple):
-    """Return zeros for a carry that was not given."""
+    """Return the carry, or zeros if it is None."""
     if part is None:
         return jnp.zeros(shape)
     if part.shape != shape:
         raise ValueError(
-            f"wanted a carry of shape {shape}, as x's batch axes and the kernel say, but got {part.shape}"
+            f"carry must have the shape {shape}, from the batch axes of x and the recurrent "
+            f"kernel, got {part.shape}."
         )
     return part
 
@@ -258,7 +268,7 @@ def _first_carry(part, shape: tuple):
 def _loop(
     cell: Callable, separate: Callable, x, kernels: Kernels, carry: tuple, reverse: bool, inside
 ):
-    """Step through time."""
+    """Run a cell over all steps."""
     added, aside = separate(_inputs(x, kernels.input_kernel, kernels.bias), kernels.recurrent_bias)
     if len(added) == 1:
         return step_once(cell, carry, added, aside, kernels.recurrent_kernel, inside)
@@ -266,26 +276,31 @@ def _loop(
 
 
 def _inputs(x, kernel, bias):
-    """Multiply all inputs at once, batch before time, so that devices which share the batch need no rows of others."""
+    """Multiply all inputs at once.
+
+    The batch comes first, so that devices that share the batch need no rows of each other.
+    """
     return dense(x.swapaxes(0, 1), kernel, bias).swapaxes(0, 1)
 
 
 def _all_added(inputs, recurrent_bias):
-    """Let the inputs meet the recurrent product in a sum at every gate."""
+    """Add the inputs to the recurrent product at every gate."""
     return inputs + recurrent_bias, None
 
 
 def _new_aside(inputs, recurrent_bias):
-    """Keep the inputs of a GRU's new gate apart from the recurrent product, which is reset first."""
+    """Separate the inputs of a GRU's candidate from the recurrent product, which is reset first."""
     hidden = inputs.shape[-1] // 3
     return inputs.at[..., 2 * hidden :].set(0) + recurrent_bias, inputs[..., 2 * hidden :]
 
 
 def _rnn_gates(activation: Callable, carry, product, aside):
+    """Compute the new carry of an RNN."""
     return (activation(product),)
 
 
 def _gru_gates(carry, product, aside):
+    """Compute the new carry of a GRU."""
     (hidden,) = carry
     reset, update, product_new = jnp.split(product, 3, axis=-1)
     update = jax.nn.sigmoid(update)
@@ -294,6 +309,7 @@ def _gru_gates(carry, product, aside):
 
 
 def _lstm_gates(carry, product, aside):
+    """Compute the new carry of an LSTM."""
     _, cell = carry
     i, f, g, o = jnp.split(product, 4, axis=-1)
     cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
@@ -301,19 +317,17 @@ def _lstm_gates(carry, product, aside):
 
 
 def _loop_reset_before(x, kernels: Kernels, carry: tuple, reverse: bool, inside):
-    """Run the GRU whose reset comes before the product: two products a step, one after the other."""
+    """Run a GRU that resets before the product, which takes two products in each step."""
     inputs = _inputs(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
     width = kernels.recurrent_kernel.shape[0]
-    gate_kernel, new_kernel = (
-        kernels.recurrent_kernel[:, : 2 * width],
-        kernels.recurrent_kernel[:, 2 * width :],
-    )
+    gate_kernel = kernels.recurrent_kernel[:, : 2 * width]
+    new_kernel = kernels.recurrent_kernel[:, 2 * width :]
 
     def step(carry, inputs):
-        (hidden,), (added, inside) = carry, inputs
-        reset, update = jnp.split(
-            jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel), 2, axis=-1
-        )
+        (hidden,) = carry
+        added, inside = inputs
+        gates = jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel)
+        reset, update = jnp.split(gates, 2, axis=-1)
         new = jnp.tanh(added[..., 2 * width :] + (reset * hidden) @ new_kernel)
         after = (1 - update) * new + update * hidden
         if inside is None:

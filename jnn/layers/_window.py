@@ -1,4 +1,4 @@
-"""Sliding windows, what convolution and pooling share: geometry, padding, and the shifted views of an array."""
+"""Sliding windows of convolution and pooling: geometry, padding and shifted slices of an array."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,14 @@ Lowering = Literal["auto", "lax", "direct"]
 
 @dataclass(frozen=True)
 class Geometry:
-    """A window that slides over space, one number (or pair) for each axis of it; the rest is for convolutions."""
+    """A window that slides over space, with one number or pair for each spatial axis."""
 
-    spatial: tuple[int, ...]  # the space that it slides over
+    spatial: tuple[int, ...]  # sizes of the space that the window slides over
     window: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
+    # The rest is for convolutions.
     groups: int = 1
     precision: lax.PrecisionLike = None
     lowering: Lowering = "auto"
@@ -33,7 +34,7 @@ class Geometry:
 
     @property
     def out_spatial(self) -> tuple[int, ...]:
-        """Return how many places it takes: floor((size + padding - reach) / stride) + 1."""
+        """Return the number of places: floor((size + padding - reach) / stride) + 1."""
         reach = [d * (w - 1) + 1 for w, d in zip(self.window, self.dilation, strict=True)]
         sizes = [n + lo + hi for n, (lo, hi) in zip(self.spatial, self.padding, strict=True)]
         return tuple(
@@ -49,14 +50,15 @@ def make_geometry(
     dilation: Sizes = 1,
     **options: Any,
 ) -> Geometry:
-    """Resolve sizes and padding, and raise `ValueError` also for a window that does not fit."""
-    made = resolve_geometry(spatial, window, strides, padding, dilation, **options)
-    if 0 in made.out_spatial:
+    """Resolve sizes and padding, and raise an error if the window does not fit."""
+    geometry = resolve_geometry(spatial, window, strides, padding, dilation, **options)
+    if 0 in geometry.out_spatial:
         raise ValueError(
-            f"wanted a window that fits into the padded input, but got window {made.window} with dilation "
-            f"{made.dilation} over {made.spatial} padded by {made.padding}; use a smaller window or padding 'SAME'"
+            f"window must fit into the padded input, got window {geometry.window} with dilation "
+            f"{geometry.dilation} over {geometry.spatial} padded by {geometry.padding}. Use a "
+            "smaller window or padding 'SAME'."
         )
-    return made
+    return geometry
 
 
 def resolve_geometry(
@@ -67,30 +69,37 @@ def resolve_geometry(
     dilation: Sizes = 1,
     **options: Any,
 ) -> Geometry:
-    """Resolve sizes given as one number and padding given by name; raise `ValueError` for those of another rank."""
+    """Resolve sizes given as one number and padding given by name.
+
+    Raise an error if they do not match the number of spatial axes.
+    """
     rank = len(spatial)
     if len(window) != rank:
         raise ValueError(
-            f"wanted a window with one size for each of the {rank} axes of space, but got {tuple(window)}; "
-            "x is (batch, *spatial, channels)"
+            f"window must have one size for each of the {rank} spatial axes, got {tuple(window)}. "
+            "x is (batch, *spatial, channels)."
         )
-    steps, gaps = per_axis("strides", strides, rank), per_axis("dilation", dilation, rank)
+    steps = per_axis("strides", strides, rank)
+    gaps = per_axis("dilation", dilation, rank)
     pairs = resolve_padding(padding, spatial, window, steps, gaps)
     return Geometry(tuple(spatial), tuple(window), steps, pairs, gaps, **options)
 
 
 def check_lowering(lowering: str) -> None:
-    """Refuse a lowering that there is not."""
+    """Raise an error if the lowering is unknown."""
     if lowering not in get_args(Lowering):
-        raise ValueError(f"wanted a lowering of 'auto', 'lax' or 'direct', but got {lowering!r}")
+        raise ValueError(f"lowering must be 'auto', 'lax' or 'direct', got {lowering!r}.")
 
 
 def per_axis(name: str, sizes: Sizes, rank: int) -> tuple[int, ...]:
-    """Return one positive whole number for each axis of space."""
+    """Return one positive integer for each spatial axis."""
     each = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,) * rank
-    if len(each) != rank or not all(isinstance(n, int | np.integer) and n > 0 for n in each):
-        raise ValueError(
-            f"wanted {name} of 1 or more, one whole number or {rank} of them, but got {sizes}"
+    are_integers = all(isinstance(n, int | np.integer) for n in each)
+    if not are_integers or len(each) != rank or min(each, default=1) < 1:
+        error = ValueError if are_integers else TypeError
+        raise error(
+            f"{name} must be a positive integer, or {rank} of them, one for each spatial axis, "
+            f"got {sizes!r}."
         )
     return tuple(int(n) for n in each)
 
@@ -102,7 +111,7 @@ def resolve_padding(
     strides: Sequence[int],
     dilation: Sequence[int],
 ) -> tuple[tuple[int, int], ...]:
-    """Return the padding as a pair (before, after) for each axis of space."""
+    """Return the padding as a pair (before, after) for each spatial axis."""
     reach = [d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True)]
     if isinstance(padding, str):
         name = padding.upper()
@@ -110,19 +119,20 @@ def resolve_padding(
             return ((reach[0] - 1, 0),)
         if name not in ("SAME", "SAME_LOWER", "VALID"):
             raise ValueError(
-                f"wanted padding 'SAME', 'SAME_LOWER', 'VALID', 'CAUSAL' (1-D only) or pairs, "
-                f"but got {padding!r} for a window of {len(window)} axes"
+                "padding must be 'SAME', 'SAME_LOWER', 'VALID', 'CAUSAL' (1-D only) or pairs, "
+                f"got {padding!r} for a window of {len(window)} axes."
             )
         return tuple(
             (int(lo), int(hi)) for lo, hi in lax.padtype_to_pads(spatial, reach, strides, name)
         )
     sides = tuple(padding) if isinstance(padding, Iterable) else (padding,) * len(window)
     pairs = [tuple(side) if isinstance(side, Iterable) else (side, side) for side in sides]
-    whole = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
-    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs) or not whole:
-        raise ValueError(
-            f"wanted padding as one number, or a number or a pair (before, after) for each of the {len(window)} axes "
-            f"of space, but got {padding}"
+    are_integers = all(isinstance(size, int | np.integer) for pair in pairs for size in pair)
+    if len(pairs) != len(window) or any(len(pair) != 2 for pair in pairs) or not are_integers:
+        error = ValueError if are_integers else TypeError
+        raise error(
+            "padding must be an integer, or an integer or a pair (before, after) for each of the "
+            f"{len(window)} spatial axes, got {padding!r}."
         )
     return tuple((int(lo), int(hi)) for lo, hi in pairs)
 
@@ -133,19 +143,23 @@ def taps(g: Geometry) -> Iterator[tuple[int, ...]]:
 
 
 def shifts(g: Geometry, x: Array, fill: ArrayLike = 0) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """Yield, for each tap, what it sees of x in all places of the window: `[batch, *out_spatial, channels]`."""
+    """Yield each tap and the slice of x under it in all places of the window.
+
+    A tap is a position inside the window. A slice has the shape (batch, *out_spatial, channels).
+    """
     padded = pad_space(x, [(lo, hi, 0) for lo, hi in g.padding], fill)
     for tap in taps(g):
         first = [t * d for t, d in zip(tap, g.dilation, strict=True)]
         last = [
             a + (n - 1) * s + 1 for a, n, s in zip(first, g.out_spatial, g.strides, strict=True)
         ]
-        start, stop = (0, *first, 0), (x.shape[0], *last, x.shape[-1])
+        start = (0, *first, 0)
+        stop = (x.shape[0], *last, x.shape[-1])
         yield tap, lax.slice(padded, start, stop, (1, *g.strides, 1))
 
 
 def unshift(g: Geometry, tap: tuple[int, ...], y: Array) -> Array:
-    """Put y where the tap saw x and zero elsewhere: the transpose of one of `shifts`."""
+    """Scatter y to where the tap reads x, with zeros elsewhere: the transpose of `shifts`."""
     pads = []
     for n, places, t, d, s, (lo, _) in zip(
         g.spatial, g.out_spatial, tap, g.dilation, g.strides, g.padding, strict=True
@@ -156,5 +170,5 @@ def unshift(g: Geometry, tap: tuple[int, ...], y: Array) -> Array:
 
 
 def pad_space(x: Array, pads: Sequence[tuple[int, int, int]], fill: ArrayLike = 0) -> Array:
-    """Pad the axes of space by (before, after, between); negative numbers crop."""
+    """Pad the spatial axes by (before, after, between); negative numbers crop."""
     return lax.pad(x, jnp.asarray(fill, x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])

@@ -1,11 +1,11 @@
-"""Losses over embeddings: they compare distances, so they take the embeddings themselves, `[*batch, dim]`."""
+"""Losses over embeddings `[*batch, dim]`, which compare distances."""
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Shaped
 
-from jnn.losses._form import as_float
+from jnn._targets import as_float
 
 Scalar = float | Float[Array, ""]
 
@@ -17,26 +17,35 @@ def contrastive(
     *,
     margin: Scalar = 1.0,
 ) -> Float[Array, "*batch"]:
-    """Contrastive loss: pairs that belong together are pulled together, others pushed `margin` apart.
+    """Return the contrastive loss, which pulls matching pairs together and pushes others apart.
 
-    s d^2 + (1 - s) max(0, margin - d)^2,  d = ||a - b||,  s = 1 for a pair that belongs together, else 0
+    s d^2 + (1 - s) max(0, margin - d)^2,  d = ||a - b||,  s = 1 for a matching pair, else 0
 
     Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (2006),
-    https://doi.org/10.1109/CVPR.2006.100 (without its factor 1/2)
+    https://doi.org/10.1109/CVPR.2006.100 (here without the factor 1/2).
+
+    Args:
+        first: Embeddings a.
+        second: Embeddings b.
+        same: Whether each pair matches, s.
+        margin: Distance from which on a pair that does not match costs nothing.
 
     Raises:
-        ValueError: If the embeddings have not one shape, or `same` not that of their batch.
+        ValueError: If the embeddings differ in shape, or `same` does not have the shape of their
+            batch.
 
-    >>> contrastive(jnp.zeros((2, 2)), jnp.array([[0.6, 0.8], [0.3, 0.4]]), jnp.array([1, 0])).round(4)
+    >>> pairs = jnp.zeros((2, 2)), jnp.array([[0.6, 0.8], [0.3, 0.4]])
+    >>> contrastive(*pairs, jnp.array([1, 0])).round(4)
     Array([1.  , 0.25], dtype=float32)
     """
     _check_one_shape(first=first, second=second)
     if same.shape != first.shape[:-1]:
         raise ValueError(
-            f"wanted same {first.shape[:-1]}, one for each pair of embeddings {first.shape}, but got {same.shape}; "
-            "reshape it"
+            f"same must have shape {first.shape[:-1]}, one entry for each pair of embeddings "
+            f"{first.shape}, got {same.shape}. Reshape it."
         )
-    distance, s = _distance(first, second), as_float(same)
+    distance = _distance(first, second)
+    s = as_float(same)
     return s * distance**2 + (1 - s) * jax.nn.relu(margin - distance) ** 2
 
 
@@ -47,14 +56,20 @@ def triplet(
     *,
     margin: Scalar = 1.0,
 ) -> Float[Array, "*batch"]:
-    """Triplet loss: the positive shall be nearer to the anchor than the negative, by `margin`.
+    """Return the triplet loss, which wants the positive nearer to the anchor than the negative.
 
     max(0, ||a - p|| - ||a - n|| + margin)
 
-    Schroff et al., FaceNet (2015), https://arxiv.org/abs/1503.03832 (here with plain distances)
+    Schroff et al., FaceNet (2015), https://arxiv.org/abs/1503.03832 (here with plain distances).
+
+    Args:
+        anchor: Embeddings a.
+        positive: Embeddings p of examples like the anchors.
+        negative: Embeddings n of other examples.
+        margin: How much nearer the positive must be for the loss to be 0.
 
     Raises:
-        ValueError: If the embeddings have not one shape.
+        ValueError: If the embeddings differ in shape.
 
     >>> triplet(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 4.5]]))
     Array([1.5], dtype=float32)
@@ -66,17 +81,21 @@ def triplet(
 def _check_one_shape(**embeddings: Float[Array, "..."]) -> None:
     shapes = {array.shape for array in embeddings.values()}
     if len(shapes) > 1 or () in shapes:
-        given = ", ".join(f"{name} {array.shape}" for name, array in embeddings.items())
+        text = ", ".join(f"{name} {array.shape}" for name, array in embeddings.items())
         raise ValueError(
-            f"wanted embeddings [*batch, dim] of one shape, but got {given}; "
-            "broadcast what is shared with jnp.broadcast_to"
+            f"embeddings must be [*batch, dim] of one shape, got {text}. "
+            "Use jnp.broadcast_to for an embedding that several examples share."
         )
 
 
 def _distance(
     a: Float[Array, "*batch dim"], b: Float[Array, "*batch dim"]
 ) -> Float[Array, "*batch"]:
-    """Euclidean distance whose gradient at 0 is 0, not NaN; differences are scaled so that squares do not overflow."""
+    """Return the Euclidean distance, with gradient 0 (not NaN) at 0.
+
+    Differences are scaled before they are squared, so that squares do not overflow.
+    """
     difference = as_float(a) - as_float(b)
-    scale = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(difference), -1, keepdims=True), 1.0))
+    largest = jnp.max(jnp.abs(difference), -1, keepdims=True)
+    scale = jax.lax.stop_gradient(jnp.maximum(largest, 1.0))
     return optax.safe_norm(difference / scale, 0.0, axis=-1) * scale[..., 0]

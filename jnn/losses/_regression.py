@@ -9,7 +9,8 @@ import optax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Shaped
 
-from jnn.losses._form import as_float, check_weights, is_number, mean_over_outputs, paired
+from jnn._targets import as_float, paired
+from jnn.losses._form import check_weights, is_number, mean_over_outputs
 
 Scalar = float | Float[Array, ""]
 Levels = float | tuple[float, ...] | list[float] | Float[Array | np.ndarray, "..."]
@@ -18,14 +19,15 @@ Levels = float | tuple[float, ...] | list[float] | Float[Array | np.ndarray, "..
 def squared_error(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Squared error, the mean over outputs.
+    """Return the squared error, averaged over the outputs.
 
     (y - t)^2
 
     Raises:
         ValueError: If the shapes do not fit.
 
-    >>> squared_error(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [0.0, 4.0]])).tolist()
+    >>> outputs = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> squared_error(outputs, jnp.array([[1.0, 0.0], [0.0, 4.0]])).tolist()
     [2.0, 4.5]
     """
     return mean_over_outputs(_error(predictions, targets) ** 2)
@@ -34,9 +36,11 @@ def squared_error(
 def absolute_error(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Absolute error, the mean over outputs; its slope at an error of 0 is that of `jnp.abs`, 1.
+    """Return the absolute error, averaged over the outputs.
 
     |y - t|
+
+    At an error of 0 its slope is that of `jnp.abs`, 1.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -50,14 +54,19 @@ def absolute_error(
 def huber(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, delta: Scalar = 1.0
 ) -> Float[Array, "..."]:
-    """Huber loss: quadratic up to an error of `delta` (in units of the target), linear beyond.
+    """Return the Huber loss: quadratic for small errors, linear for large ones.
 
     e^2 / 2 if |e| <= delta, else delta (|e| - delta / 2),  e = y - t
 
     Huber, Robust Estimation of a Location Parameter (1964), https://doi.org/10.1214/aoms/1177703732
 
+    Args:
+        predictions: Outputs y.
+        targets: Targets t.
+        delta: Error, in units of the targets, at which the loss becomes linear.
+
     Raises:
-        ValueError: If the shapes do not fit, or delta is not one number, above 0 and finite.
+        ValueError: If the shapes do not fit, or delta is not one positive finite number.
 
     >>> huber(jnp.array([1.0, 4.0]), jnp.array([0.0, 0.0]), delta=2.0)
     Array([0.5, 6. ], dtype=float32)
@@ -65,8 +74,8 @@ def huber(
     check_weights("delta", delta, ())
     if is_number(delta) and not 0 < delta < math.inf:
         raise ValueError(
-            f"wanted a finite delta above 0, but got {delta}; it is an error in the units of the targets, and "
-            "squared_error has none"
+            f"delta must be positive and finite, got {delta}. Give an error in the units of the "
+            "targets, or use squared_error, which has no delta."
         )
     return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
@@ -74,7 +83,7 @@ def huber(
 def log_cosh(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """The logarithm of the hyperbolic cosine of the error: a smooth absolute error.
+    """Return the logarithm of the hyperbolic cosine of the error, a smooth absolute error.
 
     log cosh(y - t)
 
@@ -85,32 +94,37 @@ def log_cosh(
     Array([ 0.  , 99.31], dtype=float32)
     """
     size = jnp.abs(_error(predictions, targets))
-    is_small = size < 1  # where the logarithm of almost 1 would lose the digits
+    is_small = size < 1  # here the logarithm of almost 1 would lose digits
     near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.where(is_small, size, 0) / 2)))
-    return mean_over_outputs(
-        jnp.where(is_small, near, size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2))
-    )
+    far = size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2)
+    return mean_over_outputs(jnp.where(is_small, near, far))
 
 
 def quantile(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, q: Levels = 0.5
 ) -> Float[Array, "..."]:
-    """Pinball loss, smallest where predictions are the q-quantile of the targets.
+    """Return the pinball loss, which is smallest at the q-quantile of the targets.
 
     max(q e, (q - 1) e),  e = t - y
 
-    Several levels q ask for one output per level: predictions [*batch, levels], targets [*batch].
-
     Koenker and Bassett, Regression Quantiles (1978), https://doi.org/10.2307/1913643
 
+    Args:
+        predictions: Outputs y, or [*batch, levels] for several levels.
+        targets: Targets t, or [*batch] for several levels.
+        q: Level in [0, 1], or several levels with one output for each.
+
     Raises:
-        ValueError: If the shapes do not fit, the levels have more than one axis, or one is a number outside [0, 1].
+        ValueError: If the shapes do not fit, the levels have more than one axis, or a level is a
+            number outside [0, 1].
 
     >>> quantile(jnp.array([[0.0, 0.0]]), jnp.array([1.0]), q=(0.25, 0.75)).tolist()
     [0.5]
     """
-    levels = _several(q)
-    if levels:
+    is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
+    levels = (q,) if is_one else tuple(q)
+    _check_levels(levels, q)
+    if not is_one:
         targets = _one_per_level(predictions, targets, len(levels))
     error = -_error(predictions, targets)
     level = jnp.asarray(q, error.dtype)
@@ -124,14 +138,18 @@ def gaussian_nll(
     min_variance: Scalar = 1e-6,
     full: bool = False,
 ) -> Float[Array, "..."]:
-    """Negative log-likelihood of a normal distribution whose mean and log variance are predicted.
+    """Return the negative log-likelihood under a normal distribution of predicted moments.
 
-    (log v + (t - m)^2 / v) / 2,  v = max(exp(s), min_variance);  `full` adds log(2 pi) / 2
+    (log v + (t - m)^2 / v) / 2,  v = max(exp(s), min_variance)
 
-    Predictions [*batch, 2 outputs]: the means m, then the log variances s. Targets [*batch, outputs], or [*batch]
-    for one output.
+    Nix and Weigend, Estimating the Mean and Variance of the Target (1994),
+    https://doi.org/10.1109/ICNN.1994.374138
 
-    Nix and Weigend, Estimating the Mean and Variance of the Target (1994), https://doi.org/10.1109/ICNN.1994.374138
+    Args:
+        predictions: [*batch, 2 outputs]: the means m, then the log variances s.
+        targets: [*batch, outputs], or [*batch] for one output.
+        min_variance: Lower bound of the variance.
+        full: Whether to add the constant log(2 pi) / 2.
 
     Raises:
         ValueError: If the shapes do not fit, or min_variance is not one number of 0 or more.
@@ -142,29 +160,36 @@ def gaussian_nll(
     check_weights("min_variance", min_variance, ())
     if is_number(min_variance) and not min_variance >= 0:
         raise ValueError(
-            f"wanted a min_variance of 0 or more, but got {min_variance}; it is a floor under exp(s)"
+            f"min_variance must be 0 or more, got {min_variance}. It is the lower bound of exp(s)."
         )
     if predictions.ndim == 0 or predictions.shape[-1] % 2:
         raise ValueError(
-            f"gaussian_nll wants an even number of outputs, means then log variances, got {predictions.shape}; "
-            "give the model twice as many outputs as the targets have columns."
+            "predictions of gaussian_nll must have an even number of outputs, the means and then "
+            f"the log variances, got shape {predictions.shape}. Give the model twice as many "
+            "outputs as the targets have columns."
         )
     mean, log_variance = jnp.split(as_float(predictions), 2, axis=-1)
     mean, targets = paired(mean, targets)
     log_variance = jnp.maximum(log_variance, jnp.log(jnp.asarray(min_variance, mean.dtype)))
-    scaled_error = (targets - mean) * jnp.exp(
-        -log_variance / 2
-    )  # squared after scaling, so as not to overflow
+    # The error is scaled before it is squared, so that the square does not overflow.
+    scaled_error = (targets - mean) * jnp.exp(-log_variance / 2)
     nll = 0.5 * (log_variance + scaled_error**2)
-    return (nll + 0.5 * np.log(2 * np.pi).astype(nll.dtype) if full else nll).mean(-1)
+    if full:
+        nll = nll + 0.5 * np.log(2 * np.pi).astype(nll.dtype)
+    return nll.mean(-1)
 
 
 def poisson_nll(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."], *, full: bool = False
 ) -> Float[Array, "..."]:
-    """Negative log-likelihood of counts whose log rate is predicted.
+    """Return the negative log-likelihood of counts under a Poisson distribution.
 
-    exp(y) - t y;  `full` adds log t!
+    exp(y) - t y
+
+    Args:
+        predictions: Log rates y.
+        targets: Counts t.
+        full: Whether to add log t!, which does not depend on the predictions.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -182,27 +207,25 @@ def _error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> F
     return predictions - targets
 
 
-def _several(q: Any) -> tuple:
-    """The levels, if there is more than a plain number; each is checked."""
-    is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
-    levels: tuple[Any, ...] = (q,) if is_one else tuple(q)
-    if not levels or any(
-        np.ndim(level) or (is_number(level) and not 0 <= level <= 1) for level in levels
-    ):
-        raise ValueError(
-            f"wanted quantile levels q in [0, 1], one or a list, but got {q}; 0.5 is the median"
-        )
-    return () if is_one else levels
+def _check_levels(levels: tuple[Any, ...], q: Any) -> None:
+    """Raise ValueError unless there are levels, each a traced scalar or a number in [0, 1]."""
+    are_scalars = all(np.ndim(level) == 0 for level in levels)
+    if levels and are_scalars and all(not is_number(v) or 0 <= v <= 1 for v in levels):
+        return
+    raise ValueError(
+        f"q must be a quantile level in [0, 1], or a list of levels, got {q}. 0.5 is the median."
+    )
 
 
 def _one_per_level(
     predictions: Float[Array, "..."], targets: Shaped[Array, "..."], levels: int
 ) -> Shaped[Array, "..."]:
-    """Targets repeated along the axis of levels."""
-    wanted = (*predictions.shape[:-1], 1)
-    if predictions.shape[-1:] != (levels,) or targets.shape not in (wanted[:-1], wanted):
+    """Return the targets repeated along the axis of levels."""
+    column = (*predictions.shape[:-1], 1)
+    if predictions.shape[-1:] != (levels,) or targets.shape not in (column[:-1], column):
         raise ValueError(
-            f"{levels} quantile levels want predictions [*batch, {levels}] and targets [*batch], "
-            f"got {predictions.shape} and {targets.shape}; give the model one output per level."
+            f"predictions and targets for {levels} quantile levels must be [*batch, {levels}] and "
+            f"[*batch], got {predictions.shape} and {targets.shape}. Give the model one output per "
+            "level."
         )
-    return jnp.broadcast_to(targets.reshape(wanted), predictions.shape)
+    return jnp.broadcast_to(targets.reshape(column), predictions.shape)

@@ -1,16 +1,28 @@
-"""Metrics as sums that add up: `init()`, `update(sums, predictions, targets, weights)`, `value(sums)`.
+"""Metrics as sums that add up over batches.
 
-A metric without settings is a `Metric` (`accuracy`), one with settings is made by a call (`top_k(5)`); either may be
-called as a function: `accuracy(predictions, targets, weights)`. All are pure and work under `jit`, `vmap` and `scan`;
-of several outputs, `rmse` and `r2` begin a scan with the sums of a first update, which have one for each output.
+Each has `init() -> sums`, `update(sums, predictions, targets, weights) -> sums`, `value(sums) ->
+score`.
 
-Predictions are raw model outputs. Classification: logits [*batch, classes] with integer labels [*batch]; one logit,
-[*batch, 1] or [*batch], is the binary case with threshold 0, so labels of the logits' own shape are yes-or-no labels,
-not one-hot rows: of those give the argmax. A negative label marks a position to ignore. A label past the last class is
-an error: no prediction is right about it, and `log_loss` and its like are NaN.
-Regression: [batch] or [*batch, outputs], targets alike. Weights [batch] hold for all positions of an example; a row of
-weight 0 counts as absent. Where scikit-learn has the metric, the value is scikit-learn's on the rows that weigh more
-than 0. The metric of no rows is NaN, and so is that of a NaN prediction.
+A metric without settings is a `Metric` (`accuracy`); one with settings is made by a call
+(`top_k(5)`, `f1()`). Either may be called as a function, `accuracy(predictions, targets, weights)`.
+All are pure, work under `jit`, `vmap` and `scan`, and can be pickled.
+
+Classification: predictions are logits [*batch, classes], targets integer labels [*batch]. A single
+logit, [*batch, 1] or [*batch], is the binary case with threshold 0, so labels in the shape of the
+logits are yes-or-no labels, not one-hot rows; of one-hot rows take the argmax first. A negative
+label marks a position to ignore. A label past the last class is an error in the data: no prediction
+is right about it, and `log_loss` and the metrics made from it are NaN.
+
+Regression: predictions and targets are [batch] or [*batch, outputs], in raw model outputs.
+
+Weights [batch] hold for all positions of an example; a row of weight 0 counts as absent. Where
+scikit-learn has the metric, the value is scikit-learn's on the rows of positive weight. The metric
+of no rows is NaN, and so is the metric of a NaN prediction.
+
+Some sums take their shape from the first update: those of `rmse` and `r2`, which have one entry for
+each output, and those of `f1()`, `precision()`, `recall()` and `confusion_matrix()` made without a
+number of classes. A `lax.scan` over batches then starts from the sums of the first batch instead of
+`init()`.
 """
 
 from jnn.metrics._classification import accuracy as accuracy
@@ -32,3 +44,25 @@ from jnn.metrics._regression import mape as mape
 from jnn.metrics._regression import mse as mse
 from jnn.metrics._regression import r2 as r2
 from jnn.metrics._regression import rmse as rmse
+
+__all__ = [
+    "Metric",
+    "accuracy",
+    "average_precision",
+    "bits_per_character",
+    "brier",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "f1",
+    "log_loss",
+    "mae",
+    "mape",
+    "mse",
+    "perplexity",
+    "precision",
+    "r2",
+    "recall",
+    "rmse",
+    "roc_auc",
+    "top_k",
+]

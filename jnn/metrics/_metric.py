@@ -1,39 +1,47 @@
-"""The form of a metric, and the two steps that metrics share: pairing rows with weights, averaging."""
+"""The form of a metric, and what metrics share: rows with their weights, and weighted means."""
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jnn.losses._form import as_float
+from jnn._targets import as_float
 
 Predictions = Float[Array, "..."]
 Targets = Shaped[Array, "..."]
 Weights = Shaped[Array, "..."] | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Metric:
     """A score of predictions against targets, as three pure functions over sums.
 
-    Sums of separate updates are merged by adding them, leaf by leaf, unless `streams` is False. Where a metric keeps
-    one sum per output (`rmse`, `r2`), `init()` holds a scalar zero, and the first update gives the sums their shape: a
-    `lax.scan` over batches of several outputs starts from the sums of the first batch, not from `init()`.
+    The sums of separate updates are merged by adding them, leaf by leaf, unless `streams` is False.
+    Sums whose shape depends on the data (one entry for each output of `rmse`, for each class of
+    `f1()`) are scalar zeros in `init()` and take their shape in the first update: a `lax.scan` over
+    batches starts from the sums of the first batch, not from `init()`.
+
+    A metric can be pickled if its three functions can, so these should not be lambdas.
 
     Attributes:
-        init: `init() -> sums`, all zero.
-        update: `update(sums, predictions, targets, weights=None) -> sums`.
-        value: `value(sums) -> score`.
-        higher_is_better: Whether a search maximises it.
+        init: Function `init() -> sums`, all zero.
+        update: Function `update(sums, predictions, targets, weights=None) -> sums`.
+        value: Function `value(sums) -> score`.
+        higher_is_better: Whether a search maximizes the score.
         task: "classification", "regression", or None for both.
-        streams: Whether sums may be added; if not, all rows go into one update.
-        doc: Becomes the docstring of this metric.
+        streams: Whether sums may be added. If False, one update must see all rows.
+        doc: Docstring of this metric.
+        name: What `repr` shows.
 
     >>> from jnn.metrics import mse
+    >>> mse
+    Metric('mse', lower is better, for regression)
     >>> first = mse.update(mse.init(), jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0]))
-    >>> float(mse.value(mse.update(first, jnp.array([5.0]), jnp.array([3.0]), jnp.array([2.0]))))
+    >>> both = mse.update(first, jnp.array([5.0]), jnp.array([3.0]), jnp.array([2.0]))
+    >>> float(mse.value(both))
     3.0
     """
 
@@ -44,15 +52,23 @@ class Metric:
     task: Literal["classification", "regression"] | None
     streams: bool = True
     doc: str | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.doc:
             object.__setattr__(self, "__doc__", self.doc)
 
+    def __repr__(self) -> str:
+        parts = [] if self.name is None else [repr(self.name)]
+        parts.append("higher is better" if self.higher_is_better else "lower is better")
+        if self.task is not None:
+            parts.append(f"for {self.task}")
+        return f"Metric({', '.join(parts)})"
+
     def __call__(
         self, predictions: Predictions, targets: Targets, weights: Weights = None
     ) -> Array:
-        """The score of these rows alone."""
+        """Return the score of these rows alone."""
         return self.value(self.update(self.init(), predictions, targets, weights))
 
 
@@ -64,7 +80,7 @@ class Sums(NamedTuple):
 
 
 class ClassRows(NamedTuple):
-    """Classification inputs in one form: every position a row, every row with its weight."""
+    """Classification inputs in one form: every position is a row, and every row has a weight."""
 
     logits: Float[Array, "rows classes"]
     labels: Int[Array, " rows"]
@@ -72,96 +88,98 @@ class ClassRows(NamedTuple):
 
 
 def zero_sums() -> Sums:
-    """The sums of no rows."""
+    """Return the sums of no rows."""
     return Sums(jnp.zeros(()), jnp.zeros(()))
 
 
 def mean(sums: Sums) -> Array:
-    """The weighted mean; NaN of no rows."""
+    """Return the weighted mean, NaN for no rows."""
     return sums.total / sums.weight
 
 
 def make_class_mean(
+    name: str,
     score: Callable[
         [Float[Array, "rows classes"], Int[Array, " rows"]],
         Float[Array, " rows"] | Bool[Array, " rows"],
     ],
+    value: Callable[[Sums], Array] = mean,
     *,
     higher_is_better: bool,
-    finish: Callable[[Array], Array] = lambda mean: mean,
     doc: str | None = None,
 ) -> Metric:
-    """The metric `finish(weighted mean of score(logits, labels))`."""
+    """Make the metric `value(sums)` of the weighted sum of `score(logits, labels)` over rows."""
+    update = partial(_add_scores, score)
+    task = "classification"
+    return Metric(zero_sums, update, value, higher_is_better, task, doc=doc, name=name)
 
-    def update(
-        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
-    ) -> Sums:
-        rows = class_rows(predictions, targets, weights)
-        scores = score(rows.logits, rows.labels)
-        return Sums(
-            sums.total + weighted_sum(scores, rows.weights), sums.weight + rows.weights.sum()
-        )
 
-    return Metric(
-        zero_sums,
-        update,
-        lambda sums: finish(mean(sums)),
-        higher_is_better,
-        "classification",
-        doc=doc,
-    )
+def _add_scores(
+    score: Callable[..., Array],
+    sums: Sums,
+    predictions: Predictions,
+    targets: Targets,
+    weights: Weights = None,
+) -> Sums:
+    rows = class_rows(predictions, targets, weights)
+    total = weighted_sum(score(rows.logits, rows.labels), rows.weights)
+    return Sums(sums.total + total, sums.weight + rows.weights.sum())
 
 
 def weighted_sum(
     values: Shaped[Array, "rows *rest"], weights: Float[Array, " rows"]
 ) -> Float[Array, "*rest"]:
-    """sum_i w_i v_i, where a row of weight 0 adds nothing even if its value is inf or NaN."""
+    """Return sum_i w_i v_i; a row of weight 0 adds nothing even if its value is inf or NaN."""
     column = weights.reshape(-1, *(1,) * (values.ndim - 1))
     return jnp.sum(jnp.where(column == 0, 0, values * column), axis=0)
 
 
 def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
-    """Logits, labels and weights as rows; one logit x becomes the two logits (0, x).
+    """Return logits, labels and weights as rows; one logit x becomes the two logits (0, x).
 
-    A row with a NaN logit weighs NaN, because its argmax would still look like a prediction; padding keeps its 0.
+    A row with a NaN logit gets the weight NaN, because its argmax would look like a prediction.
+    Padding keeps its weight 0.
     """
     _check_labels(predictions, targets)
-    labels, logits = targets.astype(jnp.int32).reshape(-1), as_float(predictions)
-    logits = logits.reshape(
-        labels.size, 1 if targets.shape == predictions.shape else predictions.shape[-1]
-    )
-    if logits.shape[1] == 1:
+    labels = targets.astype(jnp.int32).reshape(-1)
+    outputs = 1 if targets.shape == predictions.shape else predictions.shape[-1]
+    logits = as_float(predictions).reshape(labels.size, outputs)
+    if outputs == 1:
         logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
     w = row_weights(weights, targets.shape) * (labels >= 0)
-    return ClassRows(logits, labels, jnp.where((w > 0) & jnp.isnan(logits).any(-1), jnp.nan, w))
+    is_undefined = (w > 0) & jnp.isnan(logits).any(-1)
+    return ClassRows(logits, labels, jnp.where(is_undefined, jnp.nan, w))
 
 
 def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
-    """Weights of the leading axes, repeated over the further axes of `shape`, as one row."""
+    """Return weights of the leading axes, repeated over the other axes of `shape`, as one row."""
     if weights is None:
         return jnp.ones(shape).reshape(-1)
     if weights.shape != shape[: weights.ndim]:
         raise ValueError(
-            f"weights must have the leading axes of the targets, {shape}, got {weights.shape}; give one weight per row."
+            f"weights must have the leading axes of the targets, {shape}, got {weights.shape}. "
+            "Give one weight per row."
         )
-    wide = jnp.result_type(float)  # whole numbers keep their digits where float64 is enabled
+    wide = jnp.result_type(float)  # integers keep their digits where float64 is enabled
     weights = as_float(weights, wide).reshape(weights.shape + (1,) * (len(shape) - weights.ndim))
     return jnp.broadcast_to(weights, shape).reshape(-1)
 
 
 def _check_labels(predictions: Predictions, targets: Targets) -> None:
     if jnp.issubdtype(targets.dtype, jnp.floating):
-        raise ValueError(
-            f"classification metrics want integer labels, got {targets.dtype}{list(targets.shape)}; "
-            "give labels.astype(int), or shares.argmax(-1) for one-hot targets."
+        raise TypeError(
+            "targets of a classification metric must be integer labels, got "
+            f"{targets.dtype}{list(targets.shape)}. Pass labels.astype(int), or "
+            "probabilities.argmax(-1) for one-hot targets."
         )
     if targets.shape == predictions.shape and not jnp.issubdtype(predictions.dtype, jnp.floating):
-        raise ValueError(
-            f"wanted logits as predictions, but got {predictions.dtype} {predictions.shape}; "
-            "give the model's raw outputs, or one-hot rows of predicted classes"
+        raise TypeError(
+            "predictions of a classification metric must be logits, got "
+            f"{predictions.dtype} {predictions.shape}. Pass the model's raw outputs, or one-hot "
+            "rows of predicted classes."
         )
     if targets.shape not in (predictions.shape, predictions.shape[:-1]):
         raise ValueError(
-            f"labels must have the shape of the predictions {predictions.shape}, with or without its last axis, "
-            f"got {targets.shape}; give one label per example."
+            f"labels must have the shape of the predictions {predictions.shape}, with or without "
+            f"the last axis, got {targets.shape}. Give one label per example."
         )

@@ -1,5 +1,6 @@
 """Metrics of predicted probabilities: the softmax of the logits."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,15 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jnn._targets import one_hot
 from jnn.losses import softmax_cross_entropy
-from jnn.losses._form import one_hot
 from jnn.metrics._metric import (
     Metric,
     Predictions,
+    Sums,
     Targets,
     Weights,
     class_rows,
     make_class_mean,
+    mean,
     weighted_sum,
 )
 
@@ -29,48 +32,64 @@ class Bins(NamedTuple):
 
 
 def expected_calibration_error(bins: int = 15) -> Metric:
-    """How far confidence is from accuracy: the mean over equal bins of confidence, by the weight of each bin.
+    """Return the mean distance of confidence from accuracy over bins of equal width.
 
-    sum_b W_b / W |accuracy_b - confidence_b|,  bin b holds the confidences in ((b - 1) / bins, b / bins]
+    sum_b W_b / W |accuracy_b - confidence_b|
+    bin b holds the confidences in ((b - 1) / bins, b / bins]
+
+    The confidence of a row is its highest probability; W_b is the weight of the rows of a bin.
 
     Guo et al., On Calibration of Modern Neural Networks (2017), https://arxiv.org/abs/1706.04599
+
+    Args:
+        bins: Number of bins; 15 as in the paper.
 
     Raises:
         ValueError: If there is no bin.
 
-    >>> float(expected_calibration_error()(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, right 3/4
+    >>> metric = expected_calibration_error()
+    >>> float(metric(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, accuracy 3/4
     0.25
     """
     if bins < 1:
-        raise ValueError(
-            f"expected_calibration_error wants at least one bin, got {bins}; 15 is usual."
-        )
+        raise ValueError(f"bins must be at least one, got {bins}. A usual number is 15.")
+    return Metric(
+        partial(_zero_bins, bins),
+        partial(_add_to_bins, bins),
+        _calibration_error,
+        higher_is_better=False,
+        task="classification",
+        name=f"expected_calibration_error({bins})",
+    )
 
-    def update(
-        sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None
-    ) -> Bins:
-        rows = class_rows(predictions, targets, weights)
-        confidence = jax.nn.softmax(rows.logits).max(-1)
-        right = rows.logits.argmax(-1) == rows.labels
-        place = one_hot(
-            jnp.clip(jnp.ceil(confidence * bins).astype(int) - 1, 0, bins - 1), bins
-        )  # [rows, bins]
-        each = (
-            weighted_sum(value[:, None] * place, rows.weights)
-            for value in (jnp.ones_like(right), confidence, right)
-        )
-        return Bins(*(old + new for old, new in zip(sums, each, strict=True)))
 
-    def value(sums: Bins) -> Array:
-        return jnp.abs(sums.right - sums.confidence).sum() / sums.weight.sum()
+def _zero_bins(bins: int) -> Bins:
+    return Bins(*jnp.zeros((3, bins)))
 
-    return Metric(lambda: Bins(*jnp.zeros((3, bins))), update, value, False, "classification")
+
+def _add_to_bins(
+    bins: int, sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None
+) -> Bins:
+    rows = class_rows(predictions, targets, weights)
+    confidence = jax.nn.softmax(rows.logits).max(-1)
+    is_right = rows.logits.argmax(-1) == rows.labels
+    bin_of_row = jnp.clip(jnp.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    is_in_bin = one_hot(bin_of_row, bins)  # [rows, bins]
+    return Bins(
+        sums.weight + weighted_sum(is_in_bin, rows.weights),
+        sums.confidence + weighted_sum(confidence[:, None] * is_in_bin, rows.weights),
+        sums.right + weighted_sum(is_right[:, None] & is_in_bin, rows.weights),
+    )
+
+
+def _calibration_error(sums: Bins) -> Array:
+    return jnp.abs(sums.right - sums.confidence).sum() / sums.weight.sum()
 
 
 def _brier(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, " rows"]:
-    """sum_c (p_c - onehot_c)^2, halved for two classes, where it is the square of one probability's error."""
+    """Return sum_c (p_c - onehot_c)^2, or half of it for two classes, as for one probability."""
     classes = logits.shape[-1]
     error = jax.nn.softmax(logits) - one_hot(labels, classes)
     return jnp.sum(error**2, -1) / (2 if classes == 2 else 1)
@@ -79,14 +98,23 @@ def _brier(
 def _nats(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, " rows"]:
-    """The cross-entropy; NaN for a label past the last class, whose loss is 0, as if it were foretold."""
+    """Return the cross-entropy; NaN for a label past the last class, which the loss ignores."""
     return jnp.where(labels < logits.shape[-1], softmax_cross_entropy(logits, labels), jnp.nan)
 
 
+def _exponential_of_mean(sums: Sums) -> Array:
+    return jnp.exp(mean(sums))
+
+
+def _mean_in_bits(sums: Sums) -> Array:
+    return mean(sums) / np.log(2)
+
+
 log_loss = make_class_mean(
+    "log_loss",
     _nats,
     higher_is_better=False,
-    doc="""The mean cross-entropy in nats.
+    doc="""Return the mean cross-entropy in nats.
 
     sum_i w_i (-log softmax(x_i)[t_i]) / sum_i w_i
 
@@ -96,12 +124,15 @@ log_loss = make_class_mean(
 )
 
 perplexity = make_class_mean(
+    "perplexity",
     _nats,
+    _exponential_of_mean,
     higher_is_better=False,
-    finish=jnp.exp,
-    doc="""The exponential of the mean cross-entropy: the number of equally likely tokens that it stands for.
+    doc="""Return the exponential of the mean cross-entropy.
 
     exp(log_loss)
+
+    It is the number of equally likely tokens with the same cross-entropy.
 
     >>> round(float(perplexity(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
     4.0
@@ -109,10 +140,11 @@ perplexity = make_class_mean(
 )
 
 bits_per_character = make_class_mean(
+    "bits_per_character",
     _nats,
+    _mean_in_bits,
     higher_is_better=False,
-    finish=lambda nats: nats / np.log(2),
-    doc="""The mean cross-entropy in bits.
+    doc="""Return the mean cross-entropy in bits.
 
     log_loss / log 2
 
@@ -122,11 +154,14 @@ bits_per_character = make_class_mean(
 )
 
 brier = make_class_mean(
+    "brier",
     _brier,
     higher_is_better=False,
-    doc="""The mean squared error of the probabilities; for two classes that of the one probability, a half of the sum.
+    doc="""Return the mean squared error of the probabilities.
 
     sum_i w_i sum_c (softmax(x_i)[c] - [t_i = c])^2 / sum_i w_i
+
+    For two classes it is the squared error of one probability, half of the sum.
 
     Brier, Verification of Forecasts Expressed in Terms of Probability (1950),
     https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2

@@ -1,16 +1,19 @@
-"""Metrics of the order of scores. No sums of parts can give them exactly, so one update must see all rows.
+"""Metrics of the order of scores.
 
-Two classes (or one logit) are ranked by the log odds of class 1. With more classes each is ranked by its log odds
-against the rest, and the value is the mean over the classes for which it is defined.
+Sums of parts cannot give them exactly, so one update must see all rows.
+
+Two classes (or one logit) are ranked by the log odds of class 1. Of more classes, each is ranked by
+its log odds against the rest, and the value is the mean over the classes for which it is defined.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jnn.losses._form import one_hot
+from jnn._targets import one_hot
 from jnn.metrics._metric import (
     Metric,
     Predictions,
@@ -23,39 +26,44 @@ from jnn.metrics._metric import (
 )
 
 Scores = Float[Array, " rows"]
+Area = Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]]
 
 
-def _make_ranking(
-    area: Callable[[Scores, Bool[Array, " rows"], Scores], Float[Array, ""]], doc: str
-) -> Metric:
-    """The metric `area(scores, is_positive, weights)` of class 1, or the mean over classes against the rest."""
-
-    def update(
-        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
-    ) -> Sums:
-        rows = class_rows(predictions, targets, weights)
-        if rows.logits.shape[1] == 2:
-            result = area(rows.logits[:, 1] - rows.logits[:, 0], rows.labels == 1, rows.weights)
-        else:
-            scores, positive = _log_odds(rows.logits), one_hot(rows.labels, rows.logits.shape[1])
-            result = jnp.nanmean(
-                jax.vmap(area, in_axes=(1, 1, None))(scores, positive, rows.weights)
-            )
-        return Sums(sums.total + result, sums.weight + 1)
-
+def _make_ranking(name: str, area: Area, doc: str) -> Metric:
+    """Make the metric `area(scores, is_positive, weights)` of class 1, or its mean over classes."""
     return Metric(
         zero_sums,
-        update,
+        partial(_add_area, area),
         mean,
         higher_is_better=True,
         task="classification",
         streams=False,
         doc=doc,
+        name=name,
     )
 
 
+def _add_area(
+    area: Area, sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+) -> Sums:
+    rows = class_rows(predictions, targets, weights)
+    classes = rows.logits.shape[1]
+    if classes == 2:
+        log_odds = rows.logits[:, 1] - rows.logits[:, 0]
+        result = area(log_odds, rows.labels == 1, rows.weights)
+    else:
+        area_of_each = jax.vmap(area, in_axes=(1, 1, None))
+        is_class = one_hot(rows.labels, classes)
+        result = jnp.nanmean(area_of_each(_log_odds(rows.logits), is_class, rows.weights))
+    return Sums(sums.total + result, sums.weight + 1)
+
+
 def _log_odds(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
-    """log p / (1 - p) of each class: of the likeliest from the others' logits, for 1 - p would lose its digits."""
+    """Return log p / (1 - p) of each class.
+
+    That of the likeliest class comes from the logits of the others, because 1 - p would lose
+    digits.
+    """
     is_best = one_hot(logits.argmax(-1), logits.shape[-1])
     others = jax.nn.logsumexp(jnp.where(is_best, -jnp.inf, logits), axis=-1, keepdims=True)
     log_p = jax.nn.log_softmax(logits)
@@ -63,7 +71,10 @@ def _log_odds(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classe
 
 
 def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
-    """P(score of a positive > score of a negative) + P(equal) / 2; NaN without positives or without negatives."""
+    """Return P(score of a positive > score of a negative) + P(equal) / 2.
+
+    It is NaN without positives or without negatives.
+    """
     scores, hits, misses = _sorted(scores, positive, weights)
     below = _before(misses)[jnp.searchsorted(scores, scores, side="left")]
     not_above = _before(misses)[jnp.searchsorted(scores, scores, side="right")]
@@ -73,14 +84,17 @@ def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -
 def _precision_area(
     scores: Scores, positive: Bool[Array, " rows"], weights: Scores
 ) -> Float[Array, ""]:
-    """sum_n (R_n - R_{n-1}) P_n over thresholds: the mean, over positives, of the precision at their own score.
+    """Return sum_n (R_n - R_{n-1}) P_n over the thresholds n.
 
-    NaN without positives (scikit-learn warns and gives 0).
+    It is the mean, over the positives, of the precision at their own score, and NaN without
+    positives (where scikit-learn warns and gives 0).
     """
     scores, hits, misses = _sorted(scores, positive, weights)
     lower = jnp.searchsorted(scores, scores, side="left")
-    # From the top: below, a far larger weight may stand, and a difference of sums would lose the small one.
-    hits_from, misses_from = (jnp.cumsum(side[::-1])[::-1][lower] for side in (hits, misses))
+    # Sums run from the top: below there may be a far larger weight, and a difference of sums would
+    # lose the small one.
+    hits_from = jnp.cumsum(hits[::-1])[::-1][lower]
+    misses_from = jnp.cumsum(misses[::-1])[::-1][lower]
     precision = hits_from / jnp.where(hits > 0, hits_from + misses_from, 1)
     return jnp.sum(hits * precision) / hits.sum()
 
@@ -88,20 +102,22 @@ def _precision_area(
 def _sorted(
     scores: Scores, positive: Bool[Array, " rows"], weights: Scores
 ) -> tuple[Scores, Scores, Scores]:
-    """Scores in rising order, the weights of the positives and of the negatives in the same order."""
+    """Return the rising scores, and the weights of positives and of negatives in their order."""
     order = jnp.argsort(scores)
-    weights, positive = weights[order], positive[order]
+    weights = weights[order]
+    positive = positive[order]
     return scores[order], jnp.where(positive, weights, 0), jnp.where(positive, 0, weights)
 
 
 def _before(weights: Scores) -> Float[Array, " rows_and_end"]:
-    """The sum of all weights before each position, and at the end of all."""
+    """Return the sum of the weights before each position, and that of all weights at the end."""
     return jnp.concatenate([jnp.zeros(1), jnp.cumsum(weights)])
 
 
 roc_auc = _make_ranking(
+    "roc_auc",
     _roc_area,
-    """The area under the curve of the true positive rate over the false positive rate.
+    """Return the area under the curve of the true positive rate over the false positive rate.
 
     P(score of a positive > score of a negative) + P(equal) / 2
 
@@ -114,12 +130,14 @@ roc_auc = _make_ranking(
 )
 
 average_precision = _make_ranking(
+    "average_precision",
     _precision_area,
-    """The area under the steps of precision over recall.
+    """Return the area under the steps of precision over recall.
 
     sum_n (R_n - R_{n-1}) P_n  over the thresholds n
 
-    >>> round(float(average_precision(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))), 4)
+    >>> logits, labels = jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1])
+    >>> round(float(average_precision(logits, labels)), 4)
     0.8333
     """,
 )

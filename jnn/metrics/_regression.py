@@ -1,6 +1,7 @@
 """Metrics of predicted numbers; several outputs are averaged with equal weight."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -8,8 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jnn._targets import paired
 from jnn.losses import absolute_error, squared_error
-from jnn.losses._form import paired
 from jnn.metrics._metric import (
     Metric,
     Predictions,
@@ -22,11 +23,15 @@ from jnn.metrics._metric import (
     zero_sums,
 )
 
+Error = Callable[
+    [Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]
+]
+
 
 class Moments(NamedTuple):
     """What R2 needs of the rows seen so far, per output."""
 
-    rows: Float[Array, ""]  # those that weigh something
+    rows: Float[Array, ""]  # rows of positive weight
     weight: Float[Array, ""]
     mean: Float[Array, "..."]
     spread: Float[Array, "..."]  # sum of w (t - mean)^2
@@ -34,36 +39,55 @@ class Moments(NamedTuple):
 
 
 def _make_mean(
-    error: Callable[
-        [Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]
-    ],
-    *,
-    finish: Callable[[Array], Array] = lambda mean: mean,
-    doc: str,
+    name: str, error: Error, value: Callable[[Sums], Array] | None = None, *, doc: str
 ) -> Metric:
-    """The metric `finish(weighted mean of error(predictions, targets))`, averaged over the outputs that error keeps."""
+    """Make the metric `value(sums)` of the weighted sum of `error(predictions, targets)`.
 
-    def update(
-        sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
-    ) -> Sums:
-        outputs, wanted, w = _rows(predictions, targets, weights)
-        total = _per_output(weighted_sum(error(outputs, wanted), w))
-        return Sums(sums.total + total, sums.weight + w.sum())
-
+    By default the value is the mean over the rows, then over the outputs that the error keeps.
+    """
     return Metric(
-        zero_sums, update, lambda sums: jnp.mean(finish(mean(sums))), False, "regression", doc=doc
+        zero_sums,
+        partial(_add_errors, error),
+        _mean_over_outputs if value is None else value,
+        higher_is_better=False,
+        task="regression",
+        doc=doc,
+        name=name,
     )
+
+
+def _add_errors(
+    error: Error, sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+) -> Sums:
+    outputs, targets, w = _rows(predictions, targets, weights)
+    total = _per_output(weighted_sum(error(outputs, targets), w))
+    return Sums(sums.total + total, sums.weight + w.sum())
+
+
+def _mean_over_outputs(sums: Sums) -> Array:
+    return jnp.mean(mean(sums))
+
+
+def _mean_of_roots(sums: Sums) -> Array:
+    return jnp.mean(jnp.sqrt(mean(sums)))
+
+
+def _zero_moments() -> Moments:
+    return Moments(*jnp.zeros(len(Moments._fields)))
 
 
 def _add_moments(
     sums: Moments, predictions: Predictions, targets: Targets, weights: Weights = None
 ) -> Moments:
-    """Joins the moments of new rows, each about its own mean: sums of squares about 0 would cancel in float32.
+    """Join the moments of new rows to those seen so far.
 
-    Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
+    The moments of each part are about the part's own mean: sums of squares about 0 would cancel in
+    float32.
+
+    Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances (1979).
     """
-    outputs, wanted, w = _rows(predictions, targets, weights)
-    new = _moments(outputs, wanted, w)
+    new = _moments(*_rows(predictions, targets, weights))
     weight = sums.weight + new.weight
     share = new.weight / jnp.where(weight > 0, weight, 1)
     step = new.mean - sums.mean
@@ -77,61 +101,65 @@ def _add_moments(
 
 
 def _moments(
-    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"], w: Array
+    outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"], w: Array
 ) -> Moments:
     weight = w.sum()
-    whole = jnp.where(weight > 0, weight, 1)
-    rough = weighted_sum(wanted, w) / whole
-    center = (
-        rough + weighted_sum(wanted - rough, w) / whole
-    )  # a float32 sum of many large targets is off
-    sums = (weighted_sum((wanted - other) ** 2, w) for other in (center, outputs))
-    rows = (w > 0).sum(dtype=w.dtype)
-    return Moments(rows, weight, _per_output(center), *map(_per_output, sums))
+    divisor = jnp.where(weight > 0, weight, 1)
+    # A float32 sum of many large targets is inexact, so the mean is corrected by the mean
+    # remainder.
+    rough = weighted_sum(targets, w) / divisor
+    center = rough + weighted_sum(targets - rough, w) / divisor
+    return Moments(
+        rows=(w > 0).sum(dtype=w.dtype),
+        weight=weight,
+        mean=_per_output(center),
+        spread=_per_output(weighted_sum((targets - center) ** 2, w)),
+        residual=_per_output(weighted_sum((targets - outputs) ** 2, w)),
+    )
 
 
 def _r2(sums: Moments) -> Array:
-    """Targets that never vary give 1 if met exactly, else 0, and a single row gives NaN, as in scikit-learn."""
     ratio = sums.residual / jnp.where(sums.spread > 0, sums.spread, 1)
-    constant = jnp.where(sums.residual == 0, 1, 0 * sums.residual)  # NaN stays NaN
-    value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, constant))
+    of_constant_targets = jnp.where(sums.residual == 0, 1, 0 * sums.residual)  # NaN stays NaN
+    value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, of_constant_targets))
     return jnp.where(sums.rows > 1, value, jnp.nan)
 
 
 def _rows(
     predictions: Predictions, targets: Targets, weights: Weights
 ) -> tuple[Float[Array, "rows outputs"], Float[Array, "rows outputs"], Float[Array, " rows"]]:
-    """Every position before the outputs' axis as a row, with its weight."""
-    outputs, wanted = paired(predictions, targets)
+    """Return every position before the axis of outputs as a row, with its weight."""
+    outputs, targets = paired(predictions, targets)
     if outputs.ndim < 2:
-        outputs, wanted = outputs.reshape(-1, 1), wanted.reshape(-1, 1)
+        outputs = outputs.reshape(-1, 1)
+        targets = targets.reshape(-1, 1)
     w = row_weights(weights, outputs.shape[:-1])
     last = outputs.ndim - 1
-    return lax.collapse(outputs, 0, last), lax.collapse(wanted, 0, last), w
+    return lax.collapse(outputs, 0, last), lax.collapse(targets, 0, last), w
 
 
 def _per_output(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """One output keeps scalar sums, so that they have the shape that init gives."""
+    """Return sums of a single output as scalars, which is the shape that `init` gives."""
     return values.reshape(()) if values.size == 1 else values
 
 
 def _squares(
-    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"]
+    outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"]
 ) -> Float[Array, "rows outputs"]:
-    return (wanted - outputs) ** 2
+    return (targets - outputs) ** 2
 
 
 def _relative_error(
-    outputs: Float[Array, "rows outputs"], wanted: Float[Array, "rows outputs"]
+    outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"]
 ) -> Float[Array, " rows"]:
-    return (
-        jnp.abs(wanted - outputs) / jnp.maximum(jnp.abs(wanted), np.finfo(np.float64).eps)
-    ).mean(-1)
+    size = jnp.maximum(jnp.abs(targets), np.finfo(np.float64).eps)
+    return (jnp.abs(targets - outputs) / size).mean(-1)
 
 
 mse = _make_mean(
+    "mse",
     squared_error,
-    doc="""The mean squared error.
+    doc="""Return the mean squared error.
 
     sum_i w_i (y_i - t_i)^2 / sum_i w_i
 
@@ -141,11 +169,14 @@ mse = _make_mean(
 )
 
 rmse = _make_mean(
+    "rmse",
     _squares,
-    finish=jnp.sqrt,
-    doc="""The root of the mean squared error, in the units of the targets; of several outputs the mean of their roots.
+    _mean_of_roots,
+    doc="""Return the root of the mean squared error, in the units of the targets.
 
     sqrt(sum_i w_i (y_i - t_i)^2 / sum_i w_i)
+
+    Of several outputs it is the mean of their roots.
 
     >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([0.0, 9.0])))
     5.0
@@ -153,8 +184,9 @@ rmse = _make_mean(
 )
 
 mae = _make_mean(
+    "mae",
     absolute_error,
-    doc="""The mean absolute error.
+    doc="""Return the mean absolute error.
 
     sum_i w_i |y_i - t_i| / sum_i w_i
 
@@ -164,10 +196,13 @@ mae = _make_mean(
 )
 
 mape = _make_mean(
+    "mape",
     _relative_error,
-    doc="""The mean absolute error relative to the target: a share, not per cent; a target of 0 makes it huge.
+    doc="""Return the mean absolute error relative to the target.
 
     sum_i w_i |y_i - t_i| / |t_i| / sum_i w_i
+
+    It is a fraction, not a percentage. A target of 0 makes it huge.
 
     >>> float(mape(jnp.array([1.0, 2.0]), jnp.array([2.0, 4.0])))
     0.5
@@ -175,19 +210,21 @@ mape = _make_mean(
 )
 
 r2 = Metric(
-    lambda: Moments(*(jnp.zeros(()) for _ in Moments._fields)),
+    _zero_moments,
     _add_moments,
     _r2,
-    True,
-    "regression",
+    higher_is_better=True,
+    task="regression",
     streams=False,
-    doc="""The share of the targets' variance that is explained; updates may follow one another, but sums do not add.
+    doc="""Return the fraction of the variance of the targets that is explained.
 
     1 - sum_i w_i (t_i - y_i)^2 / sum_i w_i (t_i - mean t)^2
 
-    Targets that never vary give 1 if they are met exactly, else 0; a single row gives NaN.
+    Targets that never vary give 1 if they are met exactly, else 0; a single row gives NaN, as in
+    scikit-learn. Updates may follow one another, but separate sums must not be added.
 
     >>> round(float(r2(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.0, 5.0]))), 4)
     0.5385
     """,
+    name="r2",
 )

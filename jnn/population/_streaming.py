@@ -1,72 +1,77 @@
-"""Training on a stream: the host reads batches that would not fit the device, and every member learns from each.
+"""Training on a stream: the host reads batches that would not fit the device.
 
-A stream takes the place of the resident rows; all else, chunks and devices, segments, keeping and resuming, is as in
-`jnn.training`. A member's batches are those of the stream, whatever its key.
+A stream takes the place of the resident rows, and every member learns from each of its batches.
+All else, chunks and devices, saving and resuming, is as for a data set.
 """
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import Batch, Data, make_program, member_of
-from jnn.population._layout import Compiled, Layout, make_layout, signature_of
+from jnn.engine import Batch, Columns, Data, ProgramKey, Programs, Training, member_of, programs_of
+from jnn.population._compile import Compiled, program_for, signature_of
+from jnn.population._layout import Layout, make_layout
 from jnn.population._plan import Plan, bytes_of
 from jnn.study import Study
 
 _SAMPLE = 4096  # rows that preprocessing is fitted on
-_STACK = (
-    64 << 20
-)  # bytes of batches that are sent to the device at once, while it works on those before
+_STACK = 64 << 20  # bytes of batches that are sent to the device at once
 _STEPS = 64  # and steps: enough that calling the program costs nothing beside them
 
 
+class _StreamPrograms(NamedTuple):
+    """The compiled programs of a study on a stream.
+
+    Attributes:
+        begin: As in `Compiled`.
+        learn: The program that learns from a stack of batches, by its number of steps.
+        close: The program that ends an epoch.
+        memory: As in `Compiled`.
+    """
+
+    begin: Any
+    learn: dict[int, Any]
+    close: Any
+    memory: Any
+
+
 def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
-    """The stream's first rows, on which preprocessing is fitted, checked like any data set.
+    """Return the first rows of a stream, on which preprocessing is fitted, as a data set.
 
     Raises:
         ValueError: If study, stream and test set do not fit together.
     """
     if test is None:
-        raise ValueError(
-            "wanted a test set to score on, but got a stream alone; pass jnn.run(..., test=dataset)"
-        )
+        raise ValueError("A stream needs a test set to score on. Pass jnn.run(..., test=dataset).")
     if study.batch_size != stream.batch_size:
         raise ValueError(
-            f"wanted one batch size, but the study has {study.batch_size} and the stream {stream.batch_size}; "
-            "set Study(batch_size=...) to the stream's"
+            f"batch_size of the study must be that of the stream, {stream.batch_size}, got "
+            f"{study.batch_size}."
         )
     if study.order != "member":
         raise ValueError(
-            f"wanted order='member' with a stream, which has an order of its own, but got {study.order!r}"
+            f"order must be 'member' for a stream, which has an order of its own, got "
+            f"{study.order!r}."
         )
     if study.keep == "best" or study.validation:
         raise ValueError(
-            "wanted keep='last' and validation=0 with a stream, whose rows cannot be set aside"
+            "keep must be 'last' and validation 0 for a stream, whose rows cannot be set aside."
         )
     x, y = _first_rows(stream, test)
     return Dataset(
-        x, y, test.task, "stream", target_names=test.target_names, feature_names=test.feature_names
+        x,
+        y,
+        test.task,
+        "stream",
+        target_names=test.target_names,
+        feature_names=test.feature_names,
     )
-
-
-def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """x, in the type of the test set's, and y; bytes, as images have, are hardly on the scale of its floats."""
-    count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
-    x, y = (
-        np.concatenate(part) for part in zip(*itertools.islice(iter(stream), count), strict=True)
-    )
-    if x.dtype in (np.uint8, np.int8) and test.x.dtype.kind == "f":
-        raise ValueError(
-            f"wanted x of a stream on the scale of the test set, whose x is {test.x.dtype}, but got {x.dtype}; scale "
-            "it in the stream's transform, such as lambda x, y: (x.astype(np.float32) / 255, y)"
-        )
-    return x.astype(test.x.dtype, copy=False), y
 
 
 def compile_stream(
@@ -75,122 +80,149 @@ def compile_stream(
     study: Study,
     plan: Plan,
     devices: Sequence[Any],
-    columns: Mapping[str, Any],
+    columns: Columns,
     data: Data,
 ) -> Compiled:
-    """What `jnn.population.compile_population` does, with `advance` a loop of the host over the stream's batches.
+    """Compile a study whose `advance` is a loop of the host over the batches of a stream.
 
-    `classes` bounds the labels; 0 for a regression.
+    Args:
+        stream: The batches.
+        classes: Number of classes, which bounds the labels; 0 for a regression.
+        study: What is trained.
+        plan: The layout.
+        devices: Devices to use.
+        columns: The numbers of the members of one call, [plan.size, ...].
+        data: The first rows of the stream, and the test rows.
     """
+    start = time.perf_counter()
     layout = make_layout(plan, devices)
+    programs = programs_of(study)
     sizes = _stack_sizes(study.steps_per_epoch or stream.steps_per_epoch, data, study.batch_size)
-    compiled, learn_of, close = _programs(study, layout, frozenset(sizes), columns, data)
+    key = ProgramKey("stream", (frozenset(sizes), *signature_of(layout, columns, data)))
+    is_new = key not in programs
+    compiled = programs.get(
+        key, lambda: _compiled(programs, layout, frozenset(sizes), columns, data)
+    )
 
-    def advance(progress, columns, data, first, stop):
-        begun = int(first) * sum(sizes)
-        batches = enumerate(stream.start(begun), begun)
-        for number in range(int(first), int(stop)):
-            state, losses = progress.state, []
+    def advance(training: Training, idle: Any, data: Data, first: Any, stop: Any) -> Training:
+        del idle  # with a stream no member ends early
+        number = int(first) * sum(sizes)
+        batches = enumerate(stream.start(number), number)
+        for epoch in range(int(first), int(stop)):
+            state = training.state
+            logs = []
             for size in sizes:
-                state, loss = learn_of[size](
-                    state, layout.share(_stacked(batches, size, data, classes))
-                )
-                losses.append(loss)
-            loss = layout.split(jnp.concatenate(losses, axis=1).mean(axis=1))
-            progress = close(
-                progress._replace(state=None), state, columns, loss, data, np.int32(number)
-            )
-        return progress
+                stack = layout.share(_stacked(batches, size, data, classes))
+                state, stack_logs = compiled.learn[size](state, stack, data.shared)
+                logs.append(stack_logs)
+            mean = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1).mean(axis=1), *logs)
+            rest = training._replace(state=None)  # type: ignore[arg-type]
+            training = compiled.close(rest, state, layout.split(mean), data, np.int32(epoch))
+        return training
 
-    return compiled._replace(advance=advance)
+    seconds = time.perf_counter() - start if is_new else 0.0
+    return Compiled(compiled.begin, advance, layout, compiled.memory, seconds)
 
 
-def _programs(
-    study: Study, layout: Layout, sizes: frozenset[int], columns: Mapping[str, Any], data: Data
-) -> tuple[Compiled, dict[int, Any], Any]:
-    """All but `advance`; for each number of steps at once the program that learns; the one that closes an epoch.
+def _compiled(
+    programs: Programs, layout: Layout, sizes: frozenset[int], columns: Columns, data: Data
+) -> _StreamPrograms:
+    program = program_for(programs, layout)
 
-    Compiled once for each study, layout and shape of the arguments.
-    """
-    begun, signature = time.perf_counter(), ("stream", sizes, *signature_of(layout, columns, data))
-    if signature in study.compiled:
-        compiled, learn_of, close = study.compiled[signature]
-        return compiled._replace(seconds=0.0), learn_of, close
-    program = make_program(study, spread=layout.spread)
+    def begin_one(columns: Columns, data: Data) -> Training:
+        return program.begin(member_of(columns), data)
 
-    def close_one(batched, data, number):
-        progress, columns, state, loss = batched
-        return program.close(progress, member_of(columns), data, number, state, loss)
+    def close_one(member: Any, data: Data, number: Any) -> Training:
+        training, state, logs = member
+        return program.close(training, data, number, state, logs)
 
-    def close_all(progress, state, columns, loss, data, number):
-        return layout.over_members(close_one, 2)((progress, columns, state, loss), data, number)
+    def close_all(training: Any, state: Any, logs: Any, data: Data, number: Any) -> Training:
+        return layout.over_members(close_one, 2)((training, state, logs), data, number)
 
-    begin = layout.jit(
-        layout.over_members(lambda columns, data: program.begin(member_of(columns), data), 1)
-    )
-    learn = layout.jit(layout.over_members(program.learn, 1), donate_argnums=0)
+    begin = layout.jit(layout.over_members(begin_one, 1))
+    learn = layout.jit(layout.over_members(program.learn, 2), donate_argnums=0)
     close = layout.jit(close_all, donate_argnums=(0, 1))
-    columns, shared = layout.abstract(columns), layout.abstract(data, shared=True)
-    progress = layout.abstract(jax.eval_shape(begin, columns, shared))
-    loss = layout.abstract(jax.ShapeDtypeStruct((layout.plan.size,), jnp.float32))
-    ending = (progress._replace(state=None), progress.state, columns, loss)
-    programs = [
-        (begin, (columns, shared)),
-        (close, (*ending, shared, jax.ShapeDtypeStruct((), np.int32))),
-    ]
-    programs += [
-        (learn, (progress.state, layout.abstract(_like(data, n, study), shared=True)))
-        for n in sizes
-    ]
-    begin, close, *learns = layout.compile(
-        function.lower(*arguments) for function, arguments in programs
+    columns = layout.abstract(columns)
+    shared = layout.abstract(data, shared=True)
+    training = layout.abstract(jax.eval_shape(begin, columns, shared))
+    stacks = {n: layout.abstract(_stack_shape(data, n, programs.study), shared=True) for n in sizes}
+    one_stack = next(iter(stacks.values()))
+    _, logs = jax.eval_shape(learn, training.state, one_stack, shared.shared)
+    mean_logs = layout.abstract(
+        jax.tree.map(lambda a: jax.ShapeDtypeStruct((a.shape[0], *a.shape[2:]), a.dtype), logs)
     )
-    memory, seconds = learns[0].memory_analysis(), time.perf_counter() - begun
-    compiled = Compiled(begin, None, layout.split, layout.share, layout.is_host, memory, seconds)
-    study.compiled[signature] = (compiled, dict(zip(sizes, learns, strict=True)), close)
-    return study.compiled[signature]
+    number = jax.ShapeDtypeStruct((), np.int32)
+    rest = training._replace(state=None)
+    calls = [
+        (begin, (columns, shared)),
+        (close, (rest, training.state, mean_logs, shared, number)),
+    ]
+    calls += [(learn, (training.state, stack, shared.shared)) for stack in stacks.values()]
+    begin, close, *learns = layout.compile(
+        function.lower(*arguments) for function, arguments in calls
+    )
+    by_size = dict(zip(stacks, learns, strict=True))
+    return _StreamPrograms(begin, by_size, close, learns[0].memory_analysis())
+
+
+def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first x, in the type of the test set's, and y."""
+    count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
+    parts = zip(*itertools.islice(iter(stream), count), strict=True)
+    x, y = (np.concatenate(part) for part in parts)
+    if x.dtype in (np.uint8, np.int8) and test.x.dtype.kind == "f":
+        raise ValueError(
+            f"The x of a stream must be on the scale of the test set, whose x is {test.x.dtype}, "
+            f"got {x.dtype}. Scale it in the transform of the stream, such as "
+            "lambda x, y: (x.astype(np.float32) / 255, y)."
+        )
+    return x.astype(test.x.dtype, copy=False), y
 
 
 def _stack_sizes(steps: int, data: Data, rows: int) -> list[int]:
-    """The steps of an epoch, in as few calls as memory allows; all of one size but the last."""
+    """Divide the steps of an epoch into few calls that memory allows, equal except the last."""
     bytes_of_row = (bytes_of(data.x) + bytes_of(data.y)) / data.x.shape[0]
     most = int(max(1, min(steps, _STEPS, _STACK // max(1, bytes_of_row * rows))))
-    return [most] * (steps // most) + [steps % most] * bool(steps % most)
+    rest = steps % most
+    return [most] * (steps // most) + ([rest] if rest else [])
 
 
-def _like(data: Data, steps: int, study: Study) -> Batch:
-    x, y = (
-        jax.ShapeDtypeStruct((steps, study.batch_size, *a.shape[1:]), a.dtype)
-        for a in (data.x, data.y)
-    )
-    return Batch(x, y, jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32))
+def _stack_shape(data: Data, steps: int, study: Study) -> Batch:
+    def stacked(array: Any) -> Any:
+        return jax.ShapeDtypeStruct((steps, study.batch_size, *array.shape[1:]), array.dtype)
+
+    weights = jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32)
+    return Batch(stacked(data.x), stacked(data.y), weights)
 
 
 def _stacked(batches: Iterator[Any], count: int, data: Data, classes: int) -> Batch:
-    """The next of the stream's numbered batches, [count, rows, ...], in the types and shapes of the resident rows."""
-    numbers, taken = zip(*itertools.islice(batches, count), strict=True)
-    if other := sorted({x.shape[1:] for x, _ in taken} - {data.x.shape[1:]}):
+    """Return the next numbered batches of a stream, [count, rows, ...], like the first rows."""
+    numbers, arrays = zip(*itertools.islice(batches, count), strict=True)
+    row = data.x.shape[1:]
+    others = sorted({x.shape[1:] for x, _ in arrays} - {row})
+    if others:
         raise ValueError(
-            f"wanted rows of shape {data.x.shape[1:]}, as the stream's first ones are, but later got {other[0]}; "
-            "let its source and transform give one shape"
+            f"The rows of a stream must have one shape, that of its first ones, {row}, but later "
+            f"ones have {others[0]}. Change its source or transform."
         )
-    parts = zip(*taken, strict=True)
-    x, y = (
-        np.stack(part).astype(a.dtype, copy=False)
-        for part, a in zip(parts, (data.x, data.y), strict=True)
-    )
+    xs, ys = zip(*arrays, strict=True)
+    x = np.stack(xs).astype(data.x.dtype, copy=False)
+    y = np.stack(ys).astype(data.y.dtype, copy=False)
     _check_batches(numbers, x, y, classes)
-    return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), np.ones(x.shape[:2], np.float32))
+    weights = np.ones(x.shape[:2], np.float32)
+    return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), weights)
 
 
 def _check_batches(numbers: Sequence[int], x: np.ndarray, y: np.ndarray, classes: int) -> None:
-    """What a data set is asked for at once, a stream can be asked for only as it is read."""
+    """Validate batches as they arrive; a `Dataset` is validated once, up front."""
     for name, values, most in (("x", x, 0), ("y", y, classes)):
         right = (values >= 0) & (values < most) if most else np.isfinite(values)
-        if not right.all():
-            wanted = f"labels from 0 to {most - 1}" if most else "finite numbers"
-            batch = int(np.argmin(right.reshape(len(right), -1).all(axis=1)))
-            raise ValueError(
-                f"wanted {wanted} in a stream, but {name} of batch {numbers[batch]} has {values[~right][0]}; "
-                "leave such rows out of the source, or mend them in its transform"
-            )
+        if right.all():
+            continue
+        expected = f"labels from 0 to {most - 1}" if most else "finite numbers"
+        batch = int(np.argmin(right.reshape(len(right), -1).all(axis=1)))
+        raise ValueError(
+            f"{name} of a stream must hold {expected}, but batch {numbers[batch]} has "
+            f"{values[~right][0]}. Leave such rows out of the source, or change them in its "
+            "transform."
+        )

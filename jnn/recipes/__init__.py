@@ -1,1 +1,11 @@
-"""Networks by name and sensible studies for known kinds of data."""
+"""Networks by name, and a sensible study for each known kind of data.
+
+about = jnn.recipes.About.from_data(data)                 # what a network must know of its data
+study = jnn.recipes.make_study(about, model="mlp:128,64")  # loss, metrics, optimizer, preprocessing
+"""
+
+from jnn.recipes._about import About
+from jnn.recipes._families import Family, describe_families, make_model, register
+from jnn.recipes._study import make_study
+
+__all__ = ["About", "Family", "describe_families", "make_model", "make_study", "register"]

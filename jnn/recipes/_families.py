@@ -1,83 +1,84 @@
-"""Model families by name, for the command line: `--model resnet:18` is the family `resnet` with the number 18.
+"""Families of networks by name: "resnet:18" is the family `resnet` with the number 18.
 
-A family is an entry of a table: which data it is for, its numbers, and how the data's sizes and these numbers become a
-factory. Your own joins by `register`.
+A family is one entry of a table: the kinds of data it is for, its numbers, and a function that
+makes a model factory from them. Add your own with `register`.
 """
 
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from jnn import models, modules
+from jnn.recipes._about import About, Kind
 
-
-class About(NamedTuple):
-    """What a family may know of the data; a saved result knows it too, so that it is rebuilt without its data.
-
-    Attributes:
-        name: Of the data.
-        kind: "vectors" [features], "images" [height, width, channels], "signals" [time, channels], "texts" (ids
-            [length] with one target), "tokens" (ids with a target for each) or "series" (windows with what follows).
-        shape: Of a row of x.
-        target: Of a row of y.
-        outputs: Classes, or numbers per row.
-        vocabulary: Number of token ids; 0 where rows hold numbers.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    target: tuple[int, ...]
-    outputs: int
-    vocabulary: int
+Factory: TypeAlias = Callable[..., Any]
+MakeFactory: TypeAlias = Callable[[About, Sequence[int], Mapping[str, float]], Factory]
 
 
 class Family(NamedTuple):
-    """An entry of the table.
+    """A family of networks.
 
     Attributes:
-        make: `make(about, numbers, dropout) -> factory`; `dropout` is {"dropout_rate": 0.0} where members set that
-            name and the network is to have one, else empty.
-        kinds: Of data, see `About`.
-        numbers: The default numbers after the colon; None for any number of them.
-        help: What they are.
+        make: Function `make(about, numbers, options)` that returns a model factory, a callable
+            that takes `rngs=`. `options` are further keyword arguments for the network:
+            {"dropout_rate": 0.0} if members set that number, else empty.
+        kinds: Kinds of data that the family can read, see `About`.
+        numbers: Default values of the numbers after the colon; None if there may be any count.
+        help: Meaning of these numbers.
     """
 
-    make: Callable[[About, Sequence[int], Mapping[str, float]], Callable]
-    kinds: tuple[str, ...]
+    make: MakeFactory
+    kinds: tuple[Kind, ...]
     numbers: tuple[int, ...] | None
     help: str
 
 
 def register(name: str, family: Family) -> None:
-    """Makes a family known under a name of its own; the command line is then entered by `jnn.cli.main([...])`."""
-    if name in _FAMILIES or not name.isidentifier():
-        raise ValueError(
-            f"wanted a new name for a family, but got {name!r}; there are {sorted(_FAMILIES)}"
-        )
+    """Add a family under a new name.
+
+    The command line knows it too if it is started from Python, by `jnn.cli.main([...])`.
+
+    Raises:
+        ValueError: If the name is taken or is not an identifier.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"name must be an identifier, got {name!r}. Use letters, digits and _.")
+    if name in _FAMILIES:
+        raise ValueError(f"name must be new, got {name!r}, which is taken. Choose another.")
     _FAMILIES[name] = family
 
 
-def make_factory(text: str, about: About, dropout: Mapping[str, float]) -> Callable:
-    """The factory that words such as "mlp:128,64" name for such data; one `ValueError` where they do not fit."""
+def make_model(text: str, about: About, options: Mapping[str, float] | None = None) -> Factory:
+    """Make the model factory that a text such as "mlp:128,64" names.
+
+    Args:
+        text: Name of a family, then a colon and its numbers, which may be left out.
+        about: Description of the data.
+        options: Further keyword arguments for the network, such as {"dropout_rate": 0.0}.
+
+    Raises:
+        ValueError: If there is no such family, if it cannot read such data, or if its numbers
+            are wrong.
+    """
     name, _, words = text.partition(":")
+    fitting = sorted(key for key, family in _FAMILIES.items() if about.kind in family.kinds)
     if name not in _FAMILIES:
         raise ValueError(
-            f"wanted one of the models {sorted(_FAMILIES)}, but got {text!r}; for {about.kind} use one of "
-            f"{_fitting(about.kind)}"
+            f"model must be one of {sorted(_FAMILIES)}, got {text!r}. "
+            f"For {about.kind} use one of {fitting}."
         )
     family = _FAMILIES[name]
     if about.kind not in family.kinds:
         raise ValueError(
-            f"wanted {' or '.join(family.kinds)} for the model {name}, but {about.name} has {about.kind}, "
-            f"rows of shape {about.shape}; use one of {_fitting(about.kind)}"
+            f"model {name} reads {' or '.join(family.kinds)}, but {about.name} has {about.kind}, "
+            f"rows of shape {about.shape}. Use one of {fitting}."
         )
-    return family.make(about, _numbers(text, words, family), dropout)
+    return family.make(about, _parse_numbers(text, words, family), options or {})
 
 
-def describe() -> str:
-    """The table as text, a line for each family."""
+def describe_families() -> str:
+    """Return the table of families as text, one line for each."""
     lines = []
     for name, family in _FAMILIES.items():
         numbers = ",".join(map(str, family.numbers or ())) or "..."
@@ -85,135 +86,162 @@ def describe() -> str:
     return "\n".join(lines)
 
 
-def _numbers(text: str, words: str, family: Family) -> tuple[int, ...]:
+def _parse_numbers(text: str, words: str, family: Family) -> tuple[int, ...]:
     try:
         numbers = tuple(int(word) for word in words.split(",") if word.strip())
     except ValueError:
         raise ValueError(
-            f"wanted whole numbers after the colon, but got {text!r}; {family.help}"
+            f"model must have whole numbers after the colon, got {text!r}. They are: {family.help}."
         ) from None
-    if any(n < 1 for n in numbers):
-        raise ValueError(f"wanted numbers of at least 1, but got {text!r}; {family.help}")
+    if any(number < 1 for number in numbers):
+        raise ValueError(
+            f"model must have numbers of at least 1, got {text!r}. They are: {family.help}."
+        )
     if family.numbers is None:
         return numbers
     if len(numbers) > len(family.numbers):
         raise ValueError(
-            f"wanted at most {len(family.numbers)} numbers, but got {text!r}; they are: {family.help}"
+            f"model takes at most {len(family.numbers)} numbers, got {text!r}. "
+            f"They are: {family.help}."
         )
     return numbers + family.numbers[len(numbers) :]
 
 
-def _fitting(kind: str) -> list[str]:
-    return sorted(name for name, family in _FAMILIES.items() if kind in family.kinds)
+def _mlp(about: About, units: Sequence[int], options: Mapping[str, float]) -> Factory:
+    features = math.prod(about.shape)
+    return functools.partial(models.MLP, features, units, about.outputs, **options)
 
 
-def _mlp(about: About, hidden: Sequence[int], dropout: Mapping[str, float]) -> Callable:
-    return functools.partial(models.MLP, math.prod(about.shape), hidden, about.outputs, **dropout)
+def _lenet(about: About, maps: Sequence[int], options: Mapping[str, float]) -> Factory:
+    sizes = {"maps": maps} if maps else {}
+    return functools.partial(models.LeNet, about.shape, about.outputs, **sizes, **options)
 
 
-def _lenet(about: About, maps: Sequence[int], dropout: Mapping[str, float]) -> Callable:
-    return functools.partial(
-        models.LeNet, about.shape, about.outputs, **({"maps": maps} if maps else {}), **dropout
-    )
+def _resnet(about: About, numbers: Sequence[int], options: Mapping[str, float]) -> Factory:
+    (depth,) = numbers
+    height, width, channels = about.shape
+    network = functools.partial(models.ResNet, channels, about.outputs, depth)
+    if min(height, width) > 64:
+        return network
+    return functools.partial(network, stem="small")
 
 
-def _resnet(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
-    stem = {} if min(about.shape[:2]) > 64 else {"stem": "small"}
-    return functools.partial(models.ResNet, about.shape[-1], about.outputs, *numbers, **stem)
-
-
-def _vit(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _vit(about: About, numbers: Sequence[int], options: Mapping[str, float]) -> Factory:
     sizes = dict(zip(("patch", "layers", "num_heads", "features"), numbers, strict=True))
-    return functools.partial(models.ViT, about.shape, about.outputs, **sizes, **dropout)
+    return functools.partial(models.ViT, about.shape, about.outputs, **sizes, **options)
 
 
-def _cnn1d(about: About, maps: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _cnn1d(about: About, maps: Sequence[int], options: Mapping[str, float]) -> Factory:
     maps = maps or (25, 25, 25)
-    windows = (5, *[3] * (len(maps) - 1))
+    windows = (5,) + (3,) * (len(maps) - 1)
     return functools.partial(models.CNN1D, about.shape, about.outputs, maps=maps, windows=windows)
 
 
-def _textcnn(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
-    maps, features = numbers
-    return functools.partial(
-        models.TextCNN, about.vocabulary, about.outputs, maps=maps, features=features
-    )
+def _textcnn(about: About, numbers: Sequence[int], options: Mapping[str, float]) -> Factory:
+    sizes = dict(zip(("maps", "features"), numbers, strict=True))
+    return functools.partial(models.TextCNN, about.vocabulary, about.outputs, **sizes)
 
 
-def _encoder(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _encoder(about: About, numbers: Sequence[int], options: Mapping[str, float]) -> Factory:
+    (length,) = about.shape
     sizes = dict(zip(("layers", "num_heads", "features"), numbers, strict=True))
-    return functools.partial(
-        models.TextEncoder, about.vocabulary, *about.shape, about.outputs, **sizes, **dropout
-    )
+    network = functools.partial(models.TextEncoder, about.vocabulary, length, about.outputs)
+    return functools.partial(network, **sizes, **options)
 
 
-def _gpt(about: About, numbers: Sequence[int], dropout: Mapping[str, float]) -> Callable:
+def _gpt(about: About, numbers: Sequence[int], options: Mapping[str, float]) -> Factory:
+    (length,) = about.shape
     sizes = dict(zip(("layers", "num_heads", "features"), numbers, strict=True))
-    return functools.partial(models.GPT, about.vocabulary, *about.shape, **sizes, **dropout)
+    return functools.partial(models.GPT, about.vocabulary, length, **sizes, **options)
 
 
 def _recurrent(
-    layer: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]
-) -> Callable:
-    """One class for each kind of data, over the same layer."""
-    hidden, layers = numbers
-    options = {"layer": layer, "layers": layers, **dropout}
+    layer: Factory, about: About, numbers: Sequence[int], options: Mapping[str, float]
+) -> Factory:
+    """Make the model that suits the kind of data, over one recurrent layer."""
+    units, layers = numbers
     if about.kind == "tokens":
-        return functools.partial(models.LanguageModel, about.vocabulary, hidden, **options)
-    if about.kind == "series":
+        network = functools.partial(models.LanguageModel, about.vocabulary, units)
+    elif about.kind == "series":
         horizon, channels = about.target
-        return functools.partial(models.Forecaster, channels, horizon, hidden, **options)
-    if about.kind == "texts":
-        options |= {"vocabulary": about.vocabulary, "padding_id": 0}
-    return functools.partial(
-        models.SequenceClassifier, about.shape, hidden, about.outputs, **options
-    )
+        network = functools.partial(models.Forecaster, channels, horizon, units)
+    else:
+        ids = {"vocabulary": about.vocabulary, "padding_id": 0} if about.kind == "texts" else {}
+        sizes = (about.shape, units, about.outputs)
+        network = functools.partial(models.SequenceClassifier, *sizes, **ids)
+    return functools.partial(network, layer=layer, layers=layers, **options)
 
 
 def _forecaster(
-    network: Callable, about: About, numbers: Sequence[int], dropout: Mapping[str, float]
-) -> Callable:
-    return functools.partial(network, about.shape[0], about.target[0])
+    network: Factory, about: About, numbers: Sequence[int], options: Mapping[str, float]
+) -> Factory:
+    window, _ = about.shape
+    horizon, _ = about.target
+    return functools.partial(network, window, horizon)
 
 
-_SEQUENCES = ("vectors", "signals", "texts", "tokens", "series")
+def _recurrent_family(layer: Factory) -> Family:
+    kinds: tuple[Kind, ...] = ("vectors", "signals", "texts", "tokens", "series")
+    return Family(functools.partial(_recurrent, layer), kinds, (128, 1), "units, layers")
+
+
+def _forecaster_family(network: Factory) -> Family:
+    return Family(functools.partial(_forecaster, network), ("series",), (), "no numbers")
+
+
 _FAMILIES: dict[str, Family] = {
     "mlp": Family(
-        _mlp,
-        ("vectors", "images", "signals"),
-        None,
-        "units of each hidden layer; none is a linear model",
+        make=_mlp,
+        kinds=("vectors", "images", "signals"),
+        numbers=None,
+        help="units of each hidden layer; none for a linear model",
     ),
-    "lenet": Family(_lenet, ("images",), None, "maps of each convolution"),
+    "lenet": Family(
+        make=_lenet,
+        kinds=("images",),
+        numbers=None,
+        help="maps of each convolution",
+    ),
     "resnet": Family(
-        _resnet,
-        ("images",),
-        (18,),
-        "depth: 18, 34, 50, 101, 152, or 6 n + 2 for the thin ones, as 20",
+        make=_resnet,
+        kinds=("images",),
+        numbers=(18,),
+        help="depth: 18, 34, 50, 101 or 152, or 6 n + 2 for the thin ones, such as 20",
     ),
-    "vit": Family(_vit, ("images",), (4, 4, 4, 128), "patch, layers, heads, width"),
-    "cnn1d": Family(_cnn1d, ("vectors", "signals"), None, "maps of each convolution over time"),
+    "vit": Family(
+        make=_vit,
+        kinds=("images",),
+        numbers=(4, 4, 4, 128),
+        help="patch, layers, heads, width",
+    ),
+    "cnn1d": Family(
+        make=_cnn1d,
+        kinds=("vectors", "signals"),
+        numbers=None,
+        help="maps of each convolution over time",
+    ),
     "textcnn": Family(
-        _textcnn, ("texts",), (100, 300), "maps of each window, width of a word's vector"
+        make=_textcnn,
+        kinds=("texts",),
+        numbers=(100, 300),
+        help="maps of each window, width of a word's vector",
     ),
-    "encoder": Family(_encoder, ("texts",), (2, 4, 128), "layers, heads, width"),
-    "gpt": Family(_gpt, ("tokens",), (4, 4, 128), "layers, heads, width"),
-    "lstm": Family(
-        functools.partial(_recurrent, modules.LSTM), _SEQUENCES, (128, 1), "units, layers"
+    "encoder": Family(
+        make=_encoder,
+        kinds=("texts",),
+        numbers=(2, 4, 128),
+        help="layers, heads, width",
     ),
-    "gru": Family(
-        functools.partial(_recurrent, modules.GRU), _SEQUENCES, (128, 1), "units, layers"
+    "gpt": Family(
+        make=_gpt,
+        kinds=("tokens",),
+        numbers=(4, 4, 128),
+        help="layers, heads, width",
     ),
-    "rnn": Family(
-        functools.partial(_recurrent, modules.RNN), _SEQUENCES, (128, 1), "units, layers"
-    ),
-    "nlinear": Family(
-        functools.partial(_forecaster, models.NLinear), ("series",), (), "no numbers"
-    ),
-    "dlinear": Family(
-        functools.partial(_forecaster, models.DLinear), ("series",), (), "no numbers"
-    ),
-    "patchtst": Family(
-        functools.partial(_forecaster, models.PatchTST), ("series",), (), "no numbers"
-    ),
+    "lstm": _recurrent_family(modules.LSTM),
+    "gru": _recurrent_family(modules.GRU),
+    "rnn": _recurrent_family(modules.RNN),
+    "nlinear": _forecaster_family(models.NLinear),
+    "dlinear": _forecaster_family(models.DLinear),
+    "patchtst": _forecaster_family(models.PatchTST),
 }

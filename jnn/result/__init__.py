@@ -3,6 +3,7 @@
 from jnn.result._predict import Prediction as Prediction
 from jnn.result._predict import check_batch as check_batch
 from jnn.result._result import Result as Result
+from jnn.result._result import scores_dataset as scores_dataset
 from jnn.result._schema import checked_rows as checked_rows
 from jnn.result._schema import describe as describe
 from jnn.result._schema import encoding_of as encoding_of

@@ -8,18 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import State, make_predict
+from jnn.engine import ProgramKey, Trained, make_predict, programs_of
 from jnn.result._schema import row_of
 from jnn.study import Study
-
-
-class Trained(NamedTuple):
-    """The trained members' arrays, each with a first axis [members]."""
-
-    params: Any
-    model_state: Any
-    scale: Any
-    hyper: dict[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -54,9 +45,7 @@ def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, ja
 def make_outputs(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
     """Makes `outputs(one member, x)`, raw, in the targets' own units; arguments as in `make_answer`."""
     predict = make_predict(study, row_of(about, "y")[0])
-    return lambda trained, x: predict(
-        State(trained.params, trained.model_state, None, *trained[2:], None, None), x
-    )
+    return lambda trained, x: predict(trained, x, study.shared)
 
 
 def in_batches(
@@ -73,11 +62,11 @@ def in_batches(
         batch: Rows at a time; the last batch is filled up, so that it needs no program of its own.
     """
     check_batch(batch)
-    if name not in study.compiled:
-        study.compiled[name] = jax.jit(
-            lambda trained, x: jax.lax.map(lambda one: function(one, x), trained)
-        )
-    trained, apply = jax.device_put(trained), study.compiled[name]
+    trained = jax.device_put(trained)
+    apply = programs_of(study).get(
+        ProgramKey(name[0], name[1:]),
+        lambda: jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained)),
+    )
     for start in range(0, len(x), batch):
         rows = np.asarray(x[start : start + batch])
         missing = batch - len(rows) if len(x) > batch else 0

@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import storage
-from jnn.engine import Data, Progress, Rows, make_start, member_of
+from jnn.engine import Data, Rows, Trained, Training, make_start, member_of
 from jnn.result import _schema
 from jnn.result._predict import (
     Prediction,
-    Trained,
     ensemble,
     in_batches,
     joined,
@@ -59,32 +58,30 @@ class Result:
         data: Any,
         members: Members,
         arrays: Data,
-        progress: Progress,
+        training: Training,
         timing: Mapping[str, float],
         plan: str,
+        *,
+        train_rows: float | None = None,
+        hyper_history: Mapping[str, np.ndarray] | None = None,
     ) -> "Result":
         """Puts together what a run has trained."""
-        state, best = progress.state, progress.best
-        params, model_state = (state.params, state.model_state) if best is None else best[2:]
-        scores = _dataset(study, members, progress)
+        best_epoch = None if training.best is None else training.best.epoch
+        scores = scores_dataset(study, members, training.history, best_epoch)
+        for name, values in (hyper_history or {}).items():
+            scores = scores.assign_coords({f"{name}_by_epoch": (("member", "epoch"), values)})
         scores.attrs |= {
             **_schema.describe(data, arrays),
             "model": study.model.name,
             "split": members.split.describe if members.split else "none",
-            "train_rows": float(np.mean(arrays.train.count)),
+            "train_rows": float(train_rows or np.mean(arrays.train.count)),
             "test_rows": 0.0 if arrays.test is None else float(np.mean(arrays.test.count)),
             "shared_test_rows": shared_test_rows(arrays.test),
             "keep": study.keep,
             "plan": plan,
             "higher_is_better": json.dumps([k for k in scores if study.higher_is_better(str(k))]),
         }
-        return cls(
-            scores,
-            Trained(params, model_state, state.scale, state.hyper),
-            members,
-            study,
-            dict(timing),
-        )
+        return cls(scores, training.trained, members, study, dict(timing))
 
     def final(self) -> "xarray.Dataset":
         """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis.
@@ -282,19 +279,33 @@ class Result:
         return cls(scores, trained, members, study, notes["timing"])
 
 
-def _dataset(study: Study, members: Members, progress: Progress) -> "xarray.Dataset":
+def scores_dataset(
+    study: Study,
+    members: Members,
+    history: Mapping[str, np.ndarray],
+    best_epoch: np.ndarray | None = None,
+) -> "xarray.Dataset":
+    """Return scores of every member and epoch with the axes of the members.
+
+    Args:
+        study: What is trained.
+        members: The population.
+        history: Scores by name, [members, epochs, ...].
+        best_epoch: The epoch that each member keeps, counted from 0; None if it is the last.
+    """
     import xarray
 
     axes = tuple(members.axes)
     variables = {}
-    for name in _in_order(progress.history, study):
-        values = progress.history[name]
+    for name in _in_order(history, study):
+        values = history[name]
         shaped = np.asarray(values).reshape(*members.shape, *values.shape[1:])
         extra = [f"{name}_axis{i}" for i in range(values.ndim - 2)]
         variables[name] = ((*axes, "epoch", *extra), shaped)
-    if progress.best is not None:
-        variables["best_epoch"] = (axes, np.asarray(progress.best[1]).reshape(members.shape) + 1)
-    coordinates = {**_coordinates(members), "epoch": np.arange(1, study.epochs + 1)}
+    if best_epoch is not None:
+        variables["best_epoch"] = (axes, np.asarray(best_epoch).reshape(members.shape) + 1)
+    epochs = next(iter(history.values())).shape[1]
+    coordinates = {**_coordinates(members), "epoch": np.arange(1, epochs + 1)}
     return xarray.Dataset(variables, coordinates)
 
 
@@ -323,7 +334,7 @@ def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
     index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
     columns = {"seed": np.int32(0), **{k: v[0] for k, v in narrow(members.numbers()).items()}}
     state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, index))
-    return Trained(state.params, state.model_state, state.scale, state.hyper)
+    return state.trained
 
 
 def _members_to_json(members: Members) -> dict[str, Any]:

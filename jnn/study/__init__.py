@@ -18,3 +18,9 @@ from jnn.study._splits import SavedFolds as SavedFolds
 from jnn.study._splits import Split as Split
 from jnn.study._splits import cross_validation as cross_validation
 from jnn.study._study import Study as Study
+from jnn.study._types import Augment as Augment
+from jnn.study._types import Loss as Loss
+from jnn.study._types import Objective as Objective
+from jnn.study._types import OptimizerFactory as OptimizerFactory
+from jnn.study._types import PathLike as PathLike
+from jnn.study._types import Penalty as Penalty

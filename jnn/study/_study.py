@@ -1,76 +1,99 @@
 """A study: all that shapes the compiled program."""
 
+import copy
 import dataclasses
 import inspect
 import numbers
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optax
 
-from jnn.model import as_model, name_of
+from jnn._errors import reason_of
+from jnn.metrics import Metric
+from jnn.model import Model, as_model, name_of
 from jnn.preprocess import Preprocess, identity
+from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
 
-_TAKEN = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
-_ORDERS, _KEEPS, _PRECISIONS = (
-    ("member", "shared", "sequential"),
-    ("last", "best"),
-    ("float32", "bfloat16"),
-)
+_RESERVED = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
+_CHOICES = {
+    "order": ("member", "shared", "sequential"),
+    "keep": ("last", "best"),
+    "precision": ("float32", "bfloat16"),
+}
+_COUNTS = ("epochs", "batch_size", "evaluation_batch", "evaluate_every")
+_OPTIONAL_COUNTS = ("steps_per_epoch", "patience")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Study:
-    """What is trained and how; everything here is compiled in, everything that differs between members is not.
+    """What is trained and how.
 
+    Everything here is compiled into the program; everything that differs between members is not.
     Two runs of the same `Study` object on data of the same shape share one compiled program.
 
     Attributes:
-        model: A plain pair, a Linen module or an NNX factory, see `jnn.as_model`.
-        loss: `loss(outputs, targets) -> per-example losses`, e.g. `jnn.losses.softmax_cross_entropy`.
-        optimizer: An `optax.GradientTransformation`, or a function of the member's numbers that returns one:
-            `lambda h: optax.adamw(h.learning_rate, weight_decay=h.weight_decay)`.
-        metrics: Name -> `jnn.metrics.Metric`, computed after each epoch on the held-out rows.
-        epochs: Passes over the training rows.
-        batch_size: Rows per step; the last batch of an epoch is filled up with rows that weigh nothing.
-        hyper: Default numbers for names that the members do not set.
-        penalty: `penalty(params, h) -> scalar` added to the loss, e.g. `lambda p, h: h.l2 * jnn.layers.l2(p)`.
-        augment: `augment(batch, *, key) -> batch`, applied to each training batch before preprocessing, e.g.
+        model: A pair `(init, apply)`, a Linen module or an NNX factory; see `jnn.as_model`.
+        loss: `loss(outputs, targets) -> losses per row`, such as
+            `jnn.losses.softmax_cross_entropy`. None only with a `trainer`.
+        optimizer: An `optax.GradientTransformation`, or a function of the member's
+            hyper-parameters that returns one, such as
+            `lambda h: optax.adamw(h.learning_rate, weight_decay=h.weight_decay)`. None only with
+            a `trainer`.
+        metrics: `jnn.metrics.Metric` by name, computed after each epoch on the held-out rows.
+        epochs: Number of passes over the training rows.
+        batch_size: Rows per step. The last batch of an epoch is filled up with rows of weight 0.
+        hyper: Default values of hyper-parameters that the members do not set.
+        penalty: `penalty(params, h) -> scalar`, added to the loss, such as
+            `lambda params, h: h.l2 * jnn.layers.l2(params)`.
+        augment: `augment(batch, *, key) -> batch`, applied to each training batch before
+            preprocessing, such as
             `lambda batch, *, key: batch._replace(x=jnn.augment.flip(batch.x, key=key))`.
         objective: `objective(forward, batch) -> (losses per row, model_state)` with
-            `forward(x) -> (outputs, model_state)`, where training takes more than `loss(outputs, batch.y)`, such as
-            the network's gradient by its input. Scoring still takes `loss`.
-        inputs: Preprocessing of x, fitted on each member's own training rows inside the program; on the first rows of a
-            `jnn.data.Stream`.
-        targets: Preprocessing of y. Metrics and predictions are in y's own units: the inverse is applied to every
-            output, also to one that is no target, such as a log variance; apply `forward` to that one to undo it.
-        order: Of the batches: "member" (each member its own, by its key), "shared" (one for all members, so that one
-            gather serves all), "sequential" (as the rows stand).
-        steps_per_epoch: Batches of an epoch, drawn with replacement (or going round, if sequential); by default an
-            epoch takes every training row once.
-        keep: Which parameters a member ends with: "last" epoch, or the "best" epoch by `monitor` on an inner split.
-        validation: Share of each member's training rows set aside as that inner split, for keep="best"; or give the
-            rows themselves, `jnn.folds([(train, validation, test), ...])`.
+            `forward(x) -> (outputs, model_state)`, for training that needs more than
+            `loss(outputs, batch.y)`, such as the gradient of the network by its input. Scoring
+            still uses `loss`.
+        inputs: Preprocessing of x, fitted on each member's own training rows inside the program, or
+            on the first rows of a `jnn.data.Stream`.
+        targets: Preprocessing of y. Metrics and predictions are in the units of y: the inverse is
+            applied to every output, also to one that is not a target, such as a log variance. Apply
+            `forward` to such an output to undo it.
+        order: Order of the rows in an epoch: "member" (each member its own, by its key), "shared"
+            (one for all members, so that one gather serves all) or "sequential" (as they are).
+        steps_per_epoch: Number of batches per epoch, drawn with replacement (or in turn if
+            "sequential"). By default an epoch uses every training row once.
+        keep: The parameters that a member ends with: those of the "last" epoch, or of the "best"
+            one by `monitor` on an inner split.
+        validation: Share of each member's training rows that is set aside as that inner split.
+            Alternatively name the rows: `jnn.folds([(train, validation, test), ...])`.
         monitor: "loss" or the name of a metric.
-        patience: With keep="best": a member ends when so many epochs have brought no better one. Its later scores are
-            NaN; the run ends with its last member.
-        precision: "float32", or "bfloat16" for the network's computations with float32 parameters.
+        patience: With keep="best", the number of epochs without improvement after which a member
+            ends. Its later scores are NaN. The run ends with its last member.
+        precision: "float32", or "bfloat16" to compute the network in bfloat16 with float32
+            parameters.
         evaluation_batch: Rows per batch when scoring.
-        evaluate_every: Epochs from one scoring to the next; the last is always scored, the others' scores are NaN.
-        compiled: The programs compiled so far, by layout and shapes.
+        evaluate_every: Number of epochs from one scoring to the next. The last epoch is always
+            scored; the scores of the others are NaN.
+        class_weights: Weight of each class in the training loss: a sequence of numbers, or
+            "balanced" for n / (classes * count) on each member's own training rows. The training
+            loss is the weighted mean, as in PyTorch; scores are not weighted.
+        shared: Arrays that the networks of all members read and none owns, such as a frozen trunk
+            or an embedding table: a dict (or tree) of arrays, passed to the program once.
+        trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training.
     """
 
     model: Any
-    loss: Callable
-    optimizer: optax.GradientTransformation | Callable[[Any], optax.GradientTransformation]
-    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    loss: Loss | None = None
+    optimizer: optax.GradientTransformation | OptimizerFactory | None = None
+    metrics: Mapping[str, Metric] = dataclasses.field(default_factory=dict)
     epochs: int = 10
     batch_size: int = 32
     hyper: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    penalty: Callable | None = None
-    augment: Callable | None = None
-    objective: Callable | None = None
+    penalty: Penalty | None = None
+    augment: Augment | None = None
+    objective: Objective | None = None
     inputs: Preprocess = identity
     targets: Preprocess = identity
     order: str = "member"
@@ -82,153 +105,237 @@ class Study:
     precision: str = "float32"
     evaluation_batch: int = 512
     evaluate_every: int = 1
-    compiled: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
+    class_weights: str | Sequence[float] | None = None
+    shared: Any = None
+    trainer: Callable[["Study"], Any] | None = None
 
-    def __post_init__(self):
-        object.__setattr__(self, "model", as_model(self.model))
+    def __post_init__(self) -> None:
+        self._set("model", as_model(self.model))
         _check_hyper(self.hyper)
-        scalars = {k: _plain(v) for k, v in self.hyper.items() if getattr(v, "ndim", None) == 0}
-        object.__setattr__(self, "hyper", {**self.hyper, **scalars})
-        for name in (
-            "epochs",
-            "batch_size",
-            "evaluation_batch",
-            "evaluate_every",
-            "steps_per_epoch",
-            "patience",
-        ):
-            if (value := getattr(self, name)) is not None or name not in (
-                "steps_per_epoch",
-                "patience",
-            ):
-                object.__setattr__(self, name, _positive(name, value))
-        for name, known in (("order", _ORDERS), ("keep", _KEEPS), ("precision", _PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"wanted {name} to be one of {known}, but got {getattr(self, name)!r}; choose one"
-                )
-        for name, (form, arguments, keywords) in _CALLS.items():
-            if (value := getattr(self, name)) is not None or name == "loss":
-                _check_call(value, form, arguments, keywords)
+        self._set("hyper", {name: _plain(value) for name, value in self.hyper.items()})
+        for name in _COUNTS:
+            self._set(name, _positive(name, getattr(self, name)))
+        for name in _OPTIONAL_COUNTS:
+            if getattr(self, name) is not None:
+                self._set(name, _positive(name, getattr(self, name)))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}.")
+        _check_functions(self)
         for name in ("inputs", "targets"):
             if not isinstance(getattr(self, name), Preprocess):
-                raise ValueError(
-                    f"wanted {name} as a preprocessing, but got {getattr(self, name)!r}; "
-                    "use e.g. jnn.preprocess.standardize"
+                raise TypeError(
+                    f"{name} must be a preprocessing, got {getattr(self, name)!r}. Use for example "
+                    "jnn.preprocess.standardize."
                 )
-        if not isinstance(self.metrics, Mapping):
-            raise ValueError(
-                f"wanted metrics by name, but got {self.metrics!r}; write e.g. {{'accuracy': jnn.metrics.accuracy}}"
-            )
-        for name, metric in self.metrics.items():
-            if not isinstance(name, str) or not name:
-                raise ValueError(
-                    f"wanted a name for each metric, but got {name!r}; write e.g. 'accuracy'"
-                )
-            if name in _TAKEN or name.startswith(("train_", "validation_")):
-                raise ValueError(
-                    f"wanted a metric with a name of its own, but {name!r} is taken; choose another"
-                )
-            if not hasattr(metric, "update"):
-                raise ValueError(
-                    f"wanted metric {name!r} to be a jnn.metrics.Metric, but got {metric!r}; "
-                    "a metric with settings is made by a call, such as jnn.metrics.top_k(5)"
-                )
-        if not isinstance(self.validation, int | float) or not 0 <= self.validation < 1:
-            raise ValueError(
-                f"wanted validation as a share in [0, 1), but got {self.validation!r}; use e.g. 0.1"
-            )
-        if self.patience is not None and self.keep != "best":
-            raise ValueError(
-                "wanted keep='best' with patience, but got keep='last'; without it no epoch is better"
-            )
-        if self.patience is not None and self.patience < self.evaluate_every:
-            raise ValueError(
-                f"wanted patience of at least evaluate_every={self.evaluate_every} epochs, but got {self.patience}; "
-                "members would end before they are scored"
-            )
-        if self.monitor not in ("loss", *self.metrics):
-            raise ValueError(
-                f"wanted monitor to be 'loss' or one of the metrics {sorted(self.metrics)}, but got {self.monitor!r}"
-            )
-
-    @property
-    def monitor_sign(self) -> int:
-        """-1 if a higher value of the monitored quantity is better, else 1."""
-        return -1 if self.monitor != "loss" and self.metrics[self.monitor].higher_is_better else 1
+        _check_metrics(self.metrics)
+        _check_class_weights(self.class_weights)
+        _check_early_stopping(self)
 
     def higher_is_better(self, name: str) -> bool:
-        """Whether a higher value of the metric `name` (or of "loss") is better."""
-        bare = name.removeprefix("train_").removeprefix("validation_")
-        return bare in self.metrics and self.metrics[bare].higher_is_better
+        """Return whether a higher value of a score is better.
+
+        Args:
+            name: Name of a metric or "loss", with or without the prefix "train_" or "validation_".
+        """
+        name = name.removeprefix("train_").removeprefix("validation_")
+        if self.trainer is not None:
+            return name in self.trainer(self).higher_is_better
+        return name in self.metrics and self.metrics[name].higher_is_better
 
     def describe(self) -> dict[str, Any]:
-        """The settings as plain text and numbers, for records."""
-        fields = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "compiled"
-        }
-        fields |= {
-            "model": self.model.name,
-            "metrics": list(self.metrics),
-            "hyper": {k: _plain(v) for k, v in self.hyper.items()},
-            "inputs": self.inputs.name,
-            "targets": self.targets.name,
-        }
+        """Return the settings as plain text and numbers, for records."""
         return {
-            k: "none"
-            if v is None
-            else v
-            if isinstance(v, int | float | str | list | dict)
-            else name_of(v)
-            for k, v in fields.items()
+            field.name: _described(getattr(self, field.name)) for field in dataclasses.fields(self)
         }
 
+    def __repr__(self) -> str:
+        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        lines = [
+            f"    {name}={_short(value)}"
+            for name, value in settings.items()
+            if value is not defaults[name] and value != {}
+        ]
+        return "Study(\n" + ",\n".join(lines) + ",\n)"
 
-_CALLS = {  # fields that are functions: how they are called, by how many arguments and which keywords
+    def __copy__(self) -> "Study":
+        return dataclasses.replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Study":
+        del memo  # functions and arrays of a study are never changed
+        return copy.copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, value in state.items():
+            try:
+                pickle.dumps(value)
+            except Exception as error:
+                raise pickle.PicklingError(
+                    f"Study.{name} cannot be pickled: {reason_of(error)}. Replace lambdas and "
+                    "functions defined inside functions by functions at the top of a module."
+                ) from error
+        return state
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+_FORMS = {  # functions of a study: how they are called, their number of arguments, their keywords
     "loss": ("loss(outputs, targets) -> losses per row", 2, ()),
     "penalty": ("penalty(params, h) -> scalar", 2, ()),
     "augment": ("augment(batch, *, key) -> batch", 1, ("key",)),
     "objective": ("objective(forward, batch) -> (losses per row, model_state)", 2, ()),
+    "trainer": ("trainer(study) -> jnn.Trainer", 1, ()),
 }
 
 
-def _check_call(function: Any, form: str, arguments: int, keywords: tuple[str, ...]) -> None:
-    """Whether a function can be called as a study does."""
+def _check_functions(study: Study) -> None:
+    for name, (form, arguments, keywords) in _FORMS.items():
+        function = getattr(study, name)
+        if function is not None:
+            _check_call(name, function, form, arguments, keywords)
+    if study.trainer is not None:
+        return
+    for name, example in (
+        ("loss", "jnn.losses.softmax_cross_entropy"),
+        ("optimizer", "optax.adam(1e-3)"),
+    ):
+        if getattr(study, name) is None:
+            raise TypeError(
+                f"{name} must be given unless the study has a trainer, got None. Use for example "
+                f"{example}."
+            )
+
+
+def _check_call(
+    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...]
+) -> None:
+    """Raise TypeError unless a function can be called as a study does."""
     if not callable(function):
-        raise ValueError(f"wanted {form}, but got {function!r}; pass a function")
+        raise TypeError(f"{name} must be a function, {form}, got {function!r}.")
     try:
         signature = inspect.signature(function)
-    except ValueError:  # some that are written in C tell none
+    except ValueError:  # some functions written in C have no signature
         return
     try:
         signature.bind(*range(arguments), **dict.fromkeys(keywords))
     except TypeError as error:
-        raise ValueError(
-            f"wanted {form}, but {name_of(function)} cannot be called so: {error}; take these arguments, and fill in "
-            "others by functools.partial"
+        raise TypeError(
+            f"{name} must be callable as {form}, but {name_of(function)} is not: {error}. Change "
+            "its arguments, or fill in others by functools.partial."
         ) from error
 
 
 def _check_hyper(hyper: Any) -> None:
     if not isinstance(hyper, Mapping):
-        raise ValueError(
-            f"wanted hyper as numbers by name, but got {hyper!r}; write e.g. {{'learning_rate': 1e-3}}"
+        raise TypeError(
+            f"hyper must be a dict of numbers by name, got {hyper!r}. Write for example "
+            "{'learning_rate': 1e-3}."
         )
     for name, value in hyper.items():
         if np.asarray(value).dtype.kind not in "biuf":
-            raise ValueError(
-                f"wanted a number for hyper[{name!r}], but got {value!r}; close over what is none"
+            raise TypeError(
+                f"hyper[{name!r}] must be a number, got {value!r}. Put non-numeric settings into "
+                "the study itself."
             )
 
 
+def _check_metrics(metrics: Any) -> None:
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics must be a dict of metrics by name, got {metrics!r}. Write for example "
+            "{'accuracy': jnn.metrics.accuracy}."
+        )
+    for name, metric in metrics.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"The name of a metric must be text, got {name!r}.")
+        if name in _RESERVED or name.startswith(("train_", "validation_")):
+            raise ValueError(f"The metric name {name!r} is reserved. Choose another name.")
+        if not hasattr(metric, "update"):
+            raise TypeError(
+                f"metrics[{name!r}] must be a jnn.metrics.Metric, got {metric!r}. A metric with "
+                "settings is made by a call, such as jnn.metrics.top_k(5)."
+            )
+
+
+def _check_class_weights(class_weights: Any) -> None:
+    if class_weights is None or (isinstance(class_weights, str) and class_weights == "balanced"):
+        return
+    is_number = not isinstance(class_weights, str) and np.asarray(class_weights).dtype.kind in "iuf"
+    if not is_number or np.ndim(class_weights) != 1:
+        raise TypeError(
+            f'class_weights must be "balanced" or one number per class, got {class_weights!r}.'
+        )
+    weights = np.asarray(class_weights, np.float64)
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            f"class_weights must be finite, at least 0 and not all 0, got {class_weights!r}."
+        )
+
+
+def _check_early_stopping(study: Study) -> None:
+    share = study.validation
+    if isinstance(share, bool) or not isinstance(share, numbers.Real):
+        raise TypeError(
+            f"validation must be a share in [0, 1), got {share!r}. Use for example 0.1."
+        )
+    if not 0 <= share < 1:
+        raise ValueError(
+            f"validation must be a share in [0, 1), got {share!r}. Use for example 0.1."
+        )
+    if study.patience is not None and study.keep != "best":
+        raise ValueError(
+            "patience needs keep='best', got keep='last', with which no epoch is better than "
+            "another."
+        )
+    if study.patience is not None and study.patience < study.evaluate_every:
+        raise ValueError(
+            f"patience must be at least evaluate_every={study.evaluate_every} epochs, got "
+            f"{study.patience}: members would end before they are scored."
+        )
+    if study.trainer is None and study.monitor not in ("loss", *study.metrics):
+        raise ValueError(
+            f"monitor must be 'loss' or one of the metrics {sorted(study.metrics)}, got "
+            f"{study.monitor!r}."
+        )
+
+
 def _plain(value: Any) -> Any:
-    """What NumPy or JAX hold as Python's own numbers, which JSON knows."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """Return a NumPy or JAX scalar as Python's own number, which JSON knows."""
+    return value.tolist() if getattr(value, "ndim", None) == 0 else value
 
 
 def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(
-            f"wanted {name} to be a whole number of at least 1, but got {value!r}; set {name}=1 or more"
-        )
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a positive integer, got {value!r}. Set it to 1 or more.")
+    if value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}. Set it to 1 or more.")
     return int(value)
+
+
+def _described(value: Any) -> Any:
+    """Return a setting as text, number, list or dict."""
+    if value is None:
+        return "none"
+    if isinstance(value, Model | Preprocess):
+        return value.name
+    if isinstance(value, Mapping):
+        return {name: _described(inner) for name, inner in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist() if value.size <= 100 else f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return [_described(inner) for inner in value]
+    return value if isinstance(value, int | float | str) else name_of(value)
+
+
+def _short(value: Any) -> str:
+    """Return a setting in a few words."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name!r}: {_short(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, str):
+        return repr(value)
+    if hasattr(value, "shape") and getattr(value, "ndim", 0):
+        return f"{value.dtype}{list(value.shape)}"
+    return str(_described(value))

@@ -1,0 +1,131 @@
+"""The commands and their options, from which tyro makes the parser and the help texts."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import tyro
+
+_Positional = tyro.conf.Positional
+
+
+def _hint(metavar: str | None = None, default: str = "") -> Any:
+    """Set what the help text shows as the value and as the default of an option."""
+    hint = f"(default: {default})" if default else ""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)
+
+
+# Each help text is one line, because a line break in it would also break the help of the terminal.
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Train a population on a data set and print its scores with intervals."""
+
+    data: Annotated[_Positional[str], _hint("DATA")]
+    """Name of a data set (see `jnn data list`), or path of a CSV file."""
+    target: Annotated[str | None, _hint("COLUMN")] = None
+    """Column to predict, or several separated by commas; with --horizon, the channels."""
+    task: Annotated[
+        Literal["classification", "regression"] | None,
+        _hint("{classification,regression}", "inferred from the target"),
+    ] = None
+    """Kind of task of a CSV file."""
+    text: Annotated[str | None, _hint("COLUMN")] = None
+    """Column of a CSV file that holds sentences; the model then reads their words only."""
+    drop: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
+    separator: Annotated[str | None, _hint("TEXT", "a tab in .tsv files, else a comma")] = None
+    """Separator of the columns of a CSV file."""
+    horizon: Annotated[int | None, _hint("STEPS")] = None
+    """Number of steps to forecast; each row of a CSV file is then a step of a series."""
+    window: Annotated[int | None, _hint("STEPS", "96")] = None
+    """Number of steps that a forecast reads."""
+    model: Annotated[str, _hint("MODEL", "mlp:64")] = "mlp:64"
+    """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
+    seeds: int = 20
+    """Number of random seeds per setting."""
+    folds: int = 5
+    """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
+    grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
+    """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
+    epochs: int = 20
+    """Number of passes over the training rows."""
+    batch_size: int = 32
+    """Number of rows per step."""
+    steps_per_epoch: Annotated[int | None, _hint("INT")] = None
+    """Number of batches, drawn anew, that make one epoch, instead of one pass over all rows."""
+    out: Annotated[pathlib.Path | None, _hint("FOLDER", "a new folder in results/")] = None
+    """Folder for the result."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Continue an interrupted run."""
+
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
+    """Folder of the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Predict the rows of a file with the trained members of a run, with their spread.
+
+    Text models read raw sentences. Forecasting models continue from the last rows of a table.
+    """
+
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
+    """Folder of the run."""
+    rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
+    """File of rows: a table (.csv, .tsv), an array (.npy), or one text per line (.txt)."""
+    out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
+    """File to write."""
+    members: Literal["best", "all"] = "best"
+    """Members to use: those of the best setting, or those of all settings."""
+    batch: int = 1024
+    """Number of rows that are predicted at a time."""
+    separator: Annotated[str | None, _hint("TEXT", "that of the run")] = None
+    """Separator of the columns of the table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """List the families of networks for `jnn run --model`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """Show versions, devices and folders, for a report of a problem."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """List the known data sets, or download one."""
+
+    action: _Positional[Literal["list", "fetch"]]
+    """What to do."""
+    name: Annotated[_Positional[str], _hint("[NAME]")] = ""
+    """Name of the data set to download."""
+
+
+Command = Run | Resume | Predict | Models | Info | Data
+
+_Parsed = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Resume, tyro.conf.subcommand("resume")]
+    | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+)
+
+
+def parse(arguments: Sequence[str] | None = None) -> Command:
+    """Parse a command; None stands for the arguments of the process."""
+    description = (
+        "Train a whole study of a neural network - all seeds, folds and settings - "
+        "as one compiled program."
+    )
+    form: Any = _Parsed  # a union of annotated types, which pyright does not take for a type
+    return tyro.cli(form, prog="jnn", description=description, args=arguments)

@@ -1,0 +1,93 @@
+"""What a study means for one member, as four pure functions that another kind of study replaces."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+
+from jnn.engine._evaluate import make_evaluate, make_predict
+from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree
+from jnn.engine._step import make_start, make_step
+from jnn.study import Study
+
+
+class Trainer(NamedTuple):
+    """Training, scoring and predicting of one member.
+
+    Populations, plans, resuming and intervals know a study only by these functions.
+
+    Attributes:
+        start: `start(member, data) -> State`.
+        step: `step(state, batch) -> (state, logs)`; logs are a scalar, the training loss, or a dict
+            of scalars. An epoch records their weighted means as `train_loss` or `train_<name>`.
+        evaluate: `evaluate(state, data, rows) -> {name: score}` on the rows of the member's fold.
+        predict: `predict(trained, x, shared) -> outputs` [rows, ...].
+        higher_is_better: The names of the scores whose higher values are better.
+    """
+
+    start: Callable[[Member, Data], State]
+    step: Callable[[State, Batch], tuple[State, Any]]
+    evaluate: Callable[[State, Data, Rows], dict[str, jax.Array]]
+    predict: Callable[[Trained, Tree, Tree], Tree]
+    higher_is_better: frozenset[str] = frozenset()
+
+
+def supervised(study: Study, *, spread: Callable[[Any], Any] = lambda batch: batch) -> Trainer:
+    """Return the trainer of a study with one network, one loss and one optimizer."""
+    higher = (name for name, metric in study.metrics.items() if metric.higher_is_better)
+    evaluate = make_evaluate(study, spread=spread)
+    return Trainer(
+        make_start(study), make_step(study), evaluate, make_predict(study), frozenset(higher)
+    )
+
+
+def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: batch) -> Trainer:
+    """Return the study's own trainer (`Study.trainer`), or the supervised one.
+
+    Args:
+        study: What is trained.
+        spread: Applied to the arrays of every batch of the supervised trainer's scoring.
+    """
+    if study.trainer is None:
+        return supervised(study, spread=spread)
+    trainer = study.trainer(study)
+    if not isinstance(trainer, Trainer):
+        raise TypeError(
+            f"Study.trainer must return a jnn.Trainer, got {type(trainer).__name__}. Return "
+            "jnn.Trainer(start, step, evaluate, predict)."
+        )
+    return trainer
+
+
+def traced_once(trainer: Trainer) -> Trainer:
+    """Return a trainer whose functions Python traces once for arguments of the same shapes.
+
+    Checking a study, recording its program and compiling it then share one trace of the network.
+    """
+    functions = (trainer.start, trainer.step, trainer.evaluate, trainer.predict)
+    return Trainer(*map(_traced_once, functions), trainer.higher_is_better)
+
+
+def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    traces: dict[Any, tuple[Callable[..., Any], Any]] = {}
+
+    def traced(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        shapes = [jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+        key = structure, tuple((shape.shape, shape.dtype) for shape in shapes)
+        if key not in traces:
+            jaxpr, outputs = jax.make_jaxpr(function, return_shape=True)(
+                *structure.unflatten(shapes)
+            )
+            traces[key] = jaxpr_as_fun(jaxpr), jax.tree.structure(outputs)
+        call, outputs = traces[key]
+        return outputs.unflatten(map(_as_array, call(*leaves)))
+
+    return traced
+
+
+def _as_array(value: Any) -> jax.Array:
+    """Return a result of a jaxpr as an array: a constant one is a number of the jaxpr."""
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)

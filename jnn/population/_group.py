@@ -1,0 +1,168 @@
+"""The members that one call of a compiled program trains."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jnn.engine import Columns, Data, Training
+from jnn.population._compile import Compiled
+from jnn.population._layout import Layout, packed
+from jnn.population._plan import Plan
+from jnn.storage import to_host
+from jnn.study import Study
+
+
+class Group:
+    """Consecutive members of a population, in the places of one program.
+
+    Attributes:
+        study: What is trained.
+        plan: The layout of the places.
+        first: Number of the first member in the population.
+        count: Number of members; the places beyond them are filled up with idle copies of the last.
+        epoch: Number of epochs that the members have trained.
+        order: int [places], the member in each place, counted from `first`; `count` or more for the
+            copies.
+        idle: bool [places], whether the member in each place needs no training: it is a copy, or
+            its patience has ended.
+        compiled: The programs; None until they are needed.
+        training: The members' training, [places, ...]; None before the group begins.
+    """
+
+    def __init__(self, study: Study, plan: Plan, first: int, count: int) -> None:
+        self.study = study
+        self.plan = plan
+        self.first = first
+        self.count = count
+        self.epoch = 0
+        self.order = np.arange(plan.size)
+        self.idle = self.order >= count
+        self.compiled: Compiled | None = None
+        self.training: Training | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no later epoch can change a member."""
+        return self.epoch >= self.study.epochs or bool(self.idle.all())
+
+    def columns(self, columns: Columns) -> Columns:
+        """Return the numbers of the member in each place from those of all members."""
+        members = self.first + self._filled_up()
+        return {name: column[members] for name, column in columns.items()}
+
+    def begin(self, columns: Columns, data: Data) -> None:
+        """Draw the members' parameters.
+
+        Args:
+            columns: The numbers of all members of the population, [members, ...].
+            data: The arrays that all members share, on the devices.
+        """
+        assert self.compiled is not None
+        self.training = self.compiled.begin(self._layout.split(self.columns(columns)), data)
+
+    def place(self, training: Training, epoch: int) -> None:
+        """Take over members that have trained before.
+
+        Args:
+            training: Host arrays of the members of this group, [count, ...].
+            epoch: Number of epochs that they have trained.
+        """
+        places = self._filled_up()
+        self.training = jax.tree.map(lambda array: array[places], training)
+        self.epoch = epoch
+        self._rest()
+
+    def restore(self, epoch: int, order: np.ndarray, training: Training) -> None:
+        """Continue from host arrays of all places, in the order in which they were saved."""
+        self.epoch = epoch
+        self.order = order
+        self.idle = order >= self.count
+        self.training = training
+        self._rest()
+
+    def advance(self, data: Data, stop: int) -> None:
+        """Train up to epoch `stop`; where members' patience has ended, the others move up."""
+        assert self.compiled is not None
+        idle = self._layout.split(self.idle)
+        first = np.int32(self.epoch)
+        self.training = self.compiled.advance(self.training, idle, data, first, np.int32(stop))
+        jax.block_until_ready(self.training)
+        self.epoch = stop
+        self._rest()
+        places = packed(self.idle, self.plan)
+        if places is not None:
+            self.order = self.order[places]
+            self.idle = self.idle[places]
+            self.training = self._layout.split(_take(self.training, places))
+
+    def ended(self) -> np.ndarray:
+        """Return whether the patience of each member has ended, bool [count]."""
+        return self.idle[self._places()]
+
+    def members(self, *, for_result: bool = False) -> Training:
+        """Return the members' training as host arrays, [count, ...].
+
+        Args:
+            for_result: Leave out what no result needs, which is most of the memory: the state of
+                the optimizer, and the last parameters where the best are kept.
+        """
+        assert self.training is not None
+        training = _for_result(self.training) if for_result else self.training
+        places = self._places()
+        chosen = slice(self.count) if np.array_equal(places, np.arange(self.count)) else places
+        return jax.tree.map(lambda array: array[chosen], to_host(training))
+
+    def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Return the members' scores by name [count, epochs, ...], and their best epochs [count]."""
+        assert self.training is not None
+        best = self.training.best and self.training.best.epoch
+        places = self._places()
+        return jax.tree.map(lambda a: np.asarray(a)[places], (self.training.history, best))
+
+    def offload(self) -> None:
+        """Move the members' training to the host, to make room for another group.
+
+        Members that have trained all epochs keep only what a result needs.
+        """
+        assert self.training is not None
+        if self.epoch >= self.study.epochs:
+            self.training = _for_result(self.training)
+        self.training = to_host(self.training)
+
+    def load(self) -> None:
+        """Move the members' training to the devices."""
+        self.training = self._layout.split(self.training)
+
+    @property
+    def _layout(self) -> Layout:
+        assert self.compiled is not None
+        return self.compiled.layout
+
+    def _filled_up(self) -> np.ndarray:
+        """Return the member whose numbers go into each place."""
+        return np.minimum(np.arange(self.plan.size), self.count - 1)
+
+    def _places(self) -> np.ndarray:
+        """Return the place of each member."""
+        return np.argsort(self.order)[: self.count]
+
+    def _rest(self) -> None:
+        """Let the members rest whose patience has ended: no later epoch changes their best one."""
+        training = self.training
+        if self.study.patience is not None and training is not None and training.best is not None:
+            waited = self.epoch - np.asarray(training.best.epoch)
+            self.idle = self.idle | (waited > self.study.patience)
+
+
+def _for_result(training: Training) -> Training:
+    """Return what a result needs of a training."""
+    state = training.state._replace(opt_state=None, key=None, step=None)
+    if training.best is not None:
+        state = state._replace(trained=None)  # type: ignore[arg-type]
+    return training._replace(state=state)
+
+
+@jax.jit
+def _take(tree: Any, places: jax.Array) -> Any:
+    return jax.tree.map(lambda array: array[places], tree)

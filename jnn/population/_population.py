@@ -1,0 +1,584 @@
+"""A population whose training can be advanced, thinned out and rearranged between epochs."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jnn._errors import reason_of
+from jnn.data import Dataset, Stream
+from jnn.engine import Data, Training, fold_data, programs_of
+from jnn.population._check import check_study
+from jnn.population._compile import Compiled, bytes_needed, compile_population
+from jnn.population._group import Group
+from jnn.population._keeper import Keeper
+from jnn.population._plan import Plan, Sizes, make_plan, memory_of
+from jnn.population._streaming import compile_stream, sample_of
+from jnn.result import Result, scores_dataset
+from jnn.study import Members, Study, narrow, seeds
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Status(NamedTuple):
+    """How far the training of a population is.
+
+    Attributes:
+        stage: "planned", "compiled" or "training".
+        plan: The layout.
+        done: Share of all training that is done, 0..1.
+        seconds: Seconds since the population was started.
+    """
+
+    stage: str
+    plan: Plan
+    done: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same while a population trains.
+
+    Attributes:
+        study: What is trained.
+        data: The rows that train and score; the first rows of a stream.
+        arrays: The rows as all members share them, on the host.
+        sizes: Of a member, in bytes.
+        devices: Devices to use.
+        compile: As `compile_population`.
+        rows: Number of training rows of a stream; None without one.
+    """
+
+    study: Study
+    data: Dataset
+    arrays: Data
+    sizes: Sizes
+    devices: Sequence[Any]
+    compile: Callable[..., Compiled]
+    rows: int | None
+
+
+class Population:
+    """All members of a study in the middle of their training, as `jnn.start` returns them.
+
+    Advancing in several calls gives the same bits as in one, and members that leave change no
+    other member.
+
+    Attributes:
+        members: The members, in the order of all arrays of this object.
+        epoch: Number of epochs trained.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        members: Members,
+        plan: Plan,
+        *,
+        keeper: Keeper | None = None,
+        follow_kept_plans: bool = False,
+        progress: Callable[[Status], None] | None = None,
+        look_every: float = 0.5,
+    ) -> None:
+        self.members = members
+        self.epoch = 0
+        self._job = job
+        self._columns = columns_of(members)
+        self._keeper = keeper
+        self._progress = progress
+        self._look_every = look_every
+        self._started = time.perf_counter()
+        self._compile_seconds = 0.0
+        self._follow_kept_plans = follow_kept_plans
+        self._shared: tuple[Any, Data] | None = None
+        self._hyper_history: dict[str, np.ndarray] = {}
+        self._is_rearranged = False
+        self._groups = self._grouped(plan)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __repr__(self) -> str:
+        study = self._job.study
+        return (
+            f"Population of {len(self)} members: {study.model.name} on {self._job.data.name}, "
+            f"{self.epoch} of {study.epochs} epochs, {self.plan}"
+        )
+
+    @property
+    def study(self) -> Study:
+        """What is trained."""
+        return self._job.study
+
+    @property
+    def plan(self) -> Plan:
+        """The layout of the members; of the last group, where memory holds them in several."""
+        return self._groups[-1].plan
+
+    def advance(self, epochs: int = 1) -> "Population":
+        """Train every member for more epochs.
+
+        Args:
+            epochs: Number of epochs, at most those left of `Study.epochs`.
+
+        Returns:
+            The population itself.
+
+        Raises:
+            ValueError: If fewer epochs are left.
+        """
+        left = self.study.epochs - self.epoch
+        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer):
+            raise TypeError(f"epochs must be a positive integer, got {epochs!r}.")
+        if not 1 <= epochs <= left:
+            raise ValueError(
+                f"epochs must be from 1 to {left}, the epochs left of Study(epochs="
+                f"{self.study.epochs}), got {epochs}."
+            )
+        stop = self.epoch + int(epochs)
+        number = 0
+        while number < len(self._groups):
+            group = self._groups[number]
+            try:
+                self._advance(group, stop)
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self._is_rearranged:
+                    raise
+                self._groups[number:] = self._smaller(number, error)
+                continue
+            number += 1
+        self.epoch = stop
+        return self
+
+    @property
+    def scores(self) -> "xarray.Dataset":
+        """The scores of the epochs so far, with the axes of the members, as `Result.scores`."""
+        parts = [group.history() for group in self._groups]
+        history, best_epoch = _joined(parts)
+        history = {name: values[:, : self.epoch] for name, values in history.items()}
+        return scores_dataset(self.study, self.members, history, best_epoch)
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Whether each member still learns, bool [members].
+
+        A member no longer learns if its patience has ended or its last training loss is not finite.
+        """
+        if self.epoch == 0:
+            return np.ones(len(self), bool)
+        alive = [~group.ended() for group in self._groups]
+        for group, is_alive in zip(self._groups, alive, strict=True):
+            for name, values in group.history()[0].items():
+                if name.startswith("train_"):
+                    last = values[:, self.epoch - 1].reshape(group.count, -1)
+                    is_alive &= np.isfinite(last).all(axis=1)
+        return np.concatenate(alive)
+
+    def keep(self, which: Any, *, exact: bool = True) -> "Population":
+        """Let only the chosen members continue.
+
+        Args:
+            which: A mask [members] or the numbers of the members to keep.
+            exact: Keep the width of the program, so that every member has the same bits as if the
+                others had stayed; fewer chunks are trained. If False, the layout is chosen anew for
+                the members that stay, which is faster for few of a wide population; they then agree
+                up to rounding.
+
+        Returns:
+            The population itself; its members are counted anew from 0, on one axis `member`.
+        """
+        chosen = _numbers_of(which, len(self))
+        training = self._collected() if self.epoch else None
+        plan = _shrunk(self.plan, len(chosen))
+        if not exact:
+            plan = make_plan(_ladder(len(chosen)), self._job.sizes, self._job.devices)
+        self.members = self.members[chosen]
+        self._columns = {name: column[chosen] for name, column in self._columns.items()}
+        self._hyper_history = {k: v[chosen] for k, v in self._hyper_history.items()}
+        if training is None:
+            self._groups = self._grouped(plan)
+        else:
+            self._placed(_take_members(training, chosen), plan)
+        return self
+
+    def gather(self, sources: Any, *, hyper: Mapping[str, Any] | None = None) -> "Population":
+        """Copy what members have learned over other members.
+
+        Member i continues from the parameters, the state of the optimizer and the hyper-parameters
+        of member `sources[i]`. It keeps its own seed, fold and scores so far.
+
+        Args:
+            sources: The number of a member for each member, int [members]. It must be of the same
+                fold, because other folds have trained on this one's test rows.
+            hyper: New values of hyper-parameters by name, each [members].
+
+        Returns:
+            The population itself. If hyper-parameters change, its members are on one axis `member`
+            with the values in force now; `scores` holds those of every epoch as the coordinates
+            `<name>_by_epoch`.
+        """
+        sources = _sources_of(sources, len(self))
+        folds = self._columns.get("fold", np.zeros(len(self), np.int32))
+        if (folds[sources] != folds).any():
+            member = int(np.argmax(folds[sources] != folds))
+            raise ValueError(
+                f"sources must be members of the same fold, but member {member} of fold "
+                f"{folds[member]} would continue from member {sources[member]} of fold "
+                f"{folds[sources[member]]}, which has trained on its test rows."
+            )
+        self._is_rearranged = True
+        training = self._collected()
+        old = training.state
+        new = _take_members(old, sources)._replace(fold=old.fold, key=old.key)
+        values = {name: np.asarray(value) for name, value in new.trained.hyper.items()}
+        values |= _checked_hyper(hyper or {}, values)
+        trained = new.trained._replace(hyper=values)
+        self._change_hyper(values)
+        self._placed(training._replace(state=new._replace(trained=trained)), self.plan)
+        return self
+
+    def result(self) -> Result:
+        """Return the result of the epochs so far."""
+        if self.epoch == 0:
+            raise ValueError("A result needs at least one epoch. Call advance() first.")
+        training = _joined([group.members(for_result=True) for group in self._groups])
+        history = {name: scores[:, : self.epoch] for name, scores in training.history.items()}
+        total = time.perf_counter() - self._started
+        timing = {"compile": self._compile_seconds, "run": total - self._compile_seconds}
+        return Result.of(
+            self.study,
+            self._job.data,
+            self.members,
+            self._job.arrays,
+            training._replace(history=history),
+            {**timing, "total": total},
+            str(self.plan),
+            train_rows=self._job.rows,
+            hyper_history={k: v[:, : self.epoch] for k, v in self._hyper_history.items()},
+        )
+
+    def _grouped(self, plan: Plan, first: int = 0) -> list[Group]:
+        """Return groups of the members from `first` on, in the layout that a run kept of each."""
+        groups = []
+        while first < len(self):
+            if self._keeper is not None and self._follow_kept_plans:
+                plan = self._keeper.plan(first, len(self._job.devices)) or plan
+            groups.append(Group(self.study, plan, first, min(plan.size, len(self) - first)))
+            first += plan.size
+        return groups
+
+    def _placed(self, training: Training, plan: Plan) -> None:
+        """Put members that have trained, [members, ...] on the host, into groups of a new layout."""
+        self._groups = self._grouped(plan)
+        for group in self._groups:
+            part = jax.tree.map(lambda a, g=group: a[g.first : g.first + g.count], training)
+            group.place(part, self.epoch)
+
+    def _collected(self) -> Training:
+        """Return the training of all members as host arrays."""
+        for group in self._groups:
+            if group.training is None:
+                self._prepare(group)
+                group.offload()
+        return _joined([group.members() for group in self._groups])
+
+    def _prepare(self, group: Group) -> Data:
+        """Compile the programs of a group and bring its members onto the devices.
+
+        Returns:
+            The arrays that all members share, on the devices of the group.
+        """
+        job = self._job
+        if group.compiled is None:
+            self._tell("planned", group)
+            columns = group.columns(self._columns)
+            group.compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
+            self._compile_seconds += group.compiled.seconds
+            _check_memory(bytes_needed(group.compiled), memory_of(job.devices[0]), group.plan)
+            self._tell("compiled", group)
+        layout = group.compiled.layout
+        if self._shared is None or self._shared[0] != layout.mesh:
+            self._shared = layout.mesh, layout.share(job.arrays)
+        arrays = self._shared[1]
+        if group.training is None:
+            group.begin(self._columns, arrays)
+            kept = self._keeper and self._keeper.load(group.first, group.plan, group.training)
+            if kept:
+                group.restore(*kept)
+        group.load()
+        return arrays
+
+    def _advance(self, group: Group, stop: int) -> None:
+        """Train a group up to epoch `stop`, with a look of the host about every half second."""
+        if group.epoch >= stop:
+            return
+        arrays = self._prepare(group)
+        epochs = 1
+        while group.epoch < stop and not group.is_finished:
+            started = time.perf_counter()
+            first = group.epoch
+            group.advance(arrays, min(first + epochs, stop))
+            seconds = time.perf_counter() - started
+            epochs = max(1, int((group.epoch - first) * self._look_every / max(seconds, 1e-9)))
+            if group.is_finished:
+                group.epoch = self.study.epochs
+            if self._keeper is not None:
+                self._keeper.save(
+                    group.first,
+                    group.plan,
+                    group.epoch,
+                    group.order,
+                    group.training,
+                    last=group.is_finished,
+                )
+            self._tell("training", group)
+        group.epoch = max(group.epoch, stop)
+        if len(self._groups) > 1:
+            group.offload()
+
+    def _smaller(self, number: int, error: BaseException) -> list[Group]:
+        """Return smaller groups, from group `number` on, to begin anew when memory runs out."""
+        group = self._groups[number]
+        plan = group.plan.halved()
+        if plan is None:
+            raise ValueError(
+                f"The memory does not suffice for one member per device: {reason_of(error)}. Use a "
+                "smaller batch_size, evaluation_batch or model, or fewer devices."
+            ) from error
+        groups = []
+        first = group.first
+        while first < len(self):
+            groups.append(Group(self.study, plan, first, min(plan.size, len(self) - first)))
+            first += plan.size
+        return groups
+
+    def _change_hyper(self, values: Mapping[str, np.ndarray]) -> None:
+        """Give the members new hyper-parameters from the next epoch on."""
+        names = [name for name in values if name in self._columns]
+        if all(np.array_equal(values[name], self._columns[name]) for name in names):
+            return
+        if not self._hyper_history:
+            self._hyper_history = {
+                name: np.repeat(self._columns[name][:, None], self.study.epochs, axis=1)
+                for name in names
+                if self._columns[name].ndim == 1
+            }
+        self._columns |= {name: values[name] for name in names}
+        for name, history in self._hyper_history.items():
+            history[:, self.epoch :] = self._columns[name][:, None]
+        columns = {k: v for k, v in self.members.columns().items() if k != "member"}
+        columns |= {name: values[name] for name in names}
+        counted = {"member": np.arange(len(self)), **columns}
+        self.members = Members({"member": counted}, self.members.split)
+
+    def _tell(self, stage: str, group: Group) -> None:
+        if self._progress is None:
+            return
+        done = group.first + group.count * group.epoch / self.study.epochs
+        seconds = time.perf_counter() - self._started
+        self._progress(Status(stage, group.plan, done / len(self), seconds))
+
+
+def start(
+    study: Study,
+    data: Dataset | Stream,
+    members: Members | None = None,
+    *,
+    test: Dataset | None = None,
+    plan: Plan | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Population:
+    """Start a population whose training the caller advances.
+
+        population = jnn.start(study, data, jnn.seeds(64))
+        population.advance(3)
+        losses = population.scores["loss"].isel(epoch=-1).values
+        population.keep(np.argsort(losses)[:16]).advance(7)
+        print(population.result().summary())
+
+    Args:
+        study: What is trained; its number of epochs is the most that the population can advance.
+        data: The rows that train and, by the members' folds, test; or a `jnn.data.Stream` of rows
+            too many for the device, whose batches all members share.
+        members: The population; one member with seed 0 by default.
+        test: A separate test set to score on; the members then have no folds.
+        plan: The layout; chosen by `jnn.population.make_plan` by default. If the memory does not
+            suffice it is halved, again and again.
+        devices: Devices to use; all local ones by default.
+
+    Raises:
+        TypeError: If an argument is of another type.
+        ValueError: If study, data and members do not fit together; before anything is compiled.
+    """
+    members = seeds(1) if members is None else members
+    job, plan = prepare(study, data, members, test=test, plan=plan, devices=devices)
+    return Population(job, members, plan)
+
+
+def prepare(
+    study: Study,
+    data: Dataset | Stream,
+    members: Members,
+    *,
+    test: Dataset | None,
+    plan: Plan | None,
+    devices: Sequence[Any] | None,
+) -> tuple[Job, Plan]:
+    """Check that study, data and members fit together, and plan their training."""
+    _check_types(study, data, members, test, plan)
+    compile_program: Callable[..., Compiled] = compile_population
+    rows = None
+    if isinstance(data, Stream):
+        rows = data.rows
+        stream = data
+        data = sample_of(stream, study, test)
+        compile_program = functools.partial(compile_stream, stream, data.classes)
+    arrays = fold_data(study, data, members, test)
+    sizes = check_study(programs_of(study), data, arrays, columns_of(members))
+    devices = jax.local_devices() if devices is None else list(devices)
+    _check_plan(plan, study, devices)
+    plan = plan or make_plan(len(members), sizes, devices)
+    return Job(study, data, arrays, sizes, devices, compile_program, rows), plan
+
+
+def columns_of(members: Members) -> dict[str, np.ndarray]:
+    """Return the members' numbers as the device takes them; the seed is 0 if they have none."""
+    table = members.columns()
+    columns = {"seed": table.get("seed", np.zeros(len(members)))}
+    if "fold" in table:
+        columns["fold"] = table["fold"]
+    counts = {name: column.astype(np.int32) for name, column in columns.items()}
+    return counts | narrow(members.numbers())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the memory of a device or of the host did not suffice."""
+    text = str(error)
+    is_message = "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    return isinstance(error, MemoryError) or is_message
+
+
+def _check_types(study: Any, data: Any, members: Any, test: Any, plan: Any) -> None:
+    for name, value, types, expected in (
+        ("study", study, Study, "a jnn.Study, as in jnn.run(study, data, members)"),
+        ("data", data, Dataset | Stream, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
+        ("members", members, Members, "members, such as jnn.seeds(5)"),
+        ("test", test, Dataset | None, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
+        ("plan", plan, Plan | None, "a layout, such as jnn.Plan(devices=1, chunks=2, width=8)"),
+    ):
+        if not isinstance(value, types):
+            raise TypeError(f"{name} must be {expected}, got {type(value).__name__}.")
+    if not len(members):
+        raise ValueError("members must hold at least one member, got none.")
+
+
+def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None:
+    if plan and plan.devices > len(devices):
+        raise ValueError(
+            f"plan needs {plan.devices} devices, but there are {len(devices)}. On a CPU call "
+            "jnn.use_cpu_cores() before the first use of JAX."
+        )
+    if plan and study.batch_size % plan.split:
+        raise ValueError(
+            f"batch_size must be a multiple of plan.split={plan.split}, the devices that share a "
+            f"batch, got {study.batch_size}."
+        )
+
+
+def _check_memory(needed: float, left: float, plan: Plan) -> None:
+    if needed > left:
+        raise MemoryError(
+            f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} "
+            "GB are left"
+        )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return the trees of consecutive members as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _take_members(tree: Any, numbers: np.ndarray) -> Any:
+    return jax.tree.map(lambda array: array[numbers], tree)
+
+
+def _shrunk(plan: Plan, count: int) -> Plan:
+    """Return a plan of the same width for fewer members: half the chunks, a quarter, ..."""
+    chunks = plan.chunks
+    lanes = plan.size // plan.chunks
+    while chunks > 1 and -(-chunks // 2) * lanes >= count:
+        chunks = -(-chunks // 2)
+    return dataclasses.replace(plan, chunks=chunks)
+
+
+def _ladder(count: int) -> int:
+    """Return the next power of two, so that few programs serve populations that shrink."""
+    return 1 << (count - 1).bit_length()
+
+
+def _numbers_of(which: Any, count: int) -> np.ndarray:
+    """Return the numbers of the chosen members."""
+    which = np.asarray(which)
+    if which.dtype == bool and which.shape != (count,):
+        raise ValueError(f"which must be a mask of shape ({count},), got {which.shape}.")
+    if which.dtype == bool:
+        which = np.flatnonzero(which)
+    if which.ndim != 1 or which.dtype.kind not in "iu":
+        raise TypeError(
+            "which must be a mask or the numbers of members, got an array of type "
+            f"{which.dtype} and shape {which.shape}."
+        )
+    if not which.size:
+        raise ValueError("which must keep at least one member, got none.")
+    _check_numbers("which", which, count)
+    if len(np.unique(which)) < len(which):
+        raise ValueError("which names a member twice. Use gather() to copy members.")
+    return which
+
+
+def _sources_of(sources: Any, count: int) -> np.ndarray:
+    sources = np.asarray(sources)
+    if sources.shape != (count,) or sources.dtype.kind not in "iu":
+        raise ValueError(
+            f"sources must be the number of a member for each of the {count} members, got an array "
+            f"of type {sources.dtype} and shape {sources.shape}."
+        )
+    _check_numbers("sources", sources, count)
+    return sources
+
+
+def _check_numbers(name: str, numbers: np.ndarray, count: int) -> None:
+    outside = numbers[(numbers < 0) | (numbers >= count)]
+    if outside.size:
+        raise ValueError(f"{name} must be from 0 to {count - 1}, got {outside[0]}.")
+
+
+def _checked_hyper(
+    hyper: Mapping[str, Any], values: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return new hyper-parameters in the types of the present ones."""
+    checked = {}
+    for name, new in hyper.items():
+        if name not in values:
+            raise ValueError(
+                f"hyper[{name!r}] is no hyper-parameter of the members, which have "
+                f"{sorted(values) or 'none'}."
+            )
+        new = np.asarray(new)
+        if new.dtype.kind not in "biuf" or new.shape != values[name].shape:
+            raise ValueError(
+                f"hyper[{name!r}] must be numbers of shape {values[name].shape}, got an array of "
+                f"type {new.dtype} and shape {new.shape}."
+            )
+        if not np.isfinite(new).all():
+            raise ValueError(f"hyper[{name!r}] must be finite, got {new[~np.isfinite(new)][0]}.")
+        checked[name] = new.astype(values[name].dtype)
+    return checked

@@ -1,0 +1,79 @@
+"""What a family of networks may know of its data."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from jnn.data import Dataset
+from jnn.result import is_windowed, row_of, vocabulary_of
+
+Kind = Literal["vectors", "images", "signals", "arrays", "texts", "tokens", "series"]
+Task = Literal["classification", "regression"]
+
+_KIND_BY_RANK: Mapping[int, Kind] = {1: "vectors", 2: "signals", 3: "images"}
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """The description of a data set from which a network and a study are made.
+
+    A saved result holds it too, so its network can be rebuilt without the data.
+
+    Attributes:
+        name: Name of the data set, for messages.
+        kind: "vectors" [features], "images" [height, width, channels], "signals" [time, channels],
+            "texts" (token ids [length] with one target), "tokens" (token ids with a target for
+            each), "series" (windows of a series, with the steps that follow as the target), or
+            "arrays" for any other shape.
+        task: "classification" or "regression".
+        shape: Shape of one row of x.
+        target: Shape of one row of y.
+        outputs: Number of classes, or of numbers to predict per row.
+        vocabulary: Number of token ids; 0 if the rows hold numbers.
+    """
+
+    name: str
+    kind: Kind
+    task: Task
+    shape: tuple[int, ...]
+    target: tuple[int, ...]
+    outputs: int
+    vocabulary: int = 0
+
+    @classmethod
+    def from_data(cls, data: Dataset) -> "About":
+        """Describe a data set.
+
+        Raises:
+            ValueError: If the data set has no targets.
+        """
+        if data.y is None or data.task == "unsupervised":
+            raise ValueError(
+                f"{data.name} must have targets to be learned, but has none. Give y, or write the "
+                "jnn.Study yourself."
+            )
+        shape = tuple(data.x.shape[1:])
+        target = tuple(data.y.shape[1:])
+        vocabulary = vocabulary_of(data)
+        kind = _kind_of(shape, vocabulary > 0, data.is_series)
+        return cls(data.name, kind, data.task, shape, target, data.outputs, vocabulary)
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> "About":
+        """Describe the data of a result, given the attributes of its scores."""
+        shape, _ = row_of(attributes, "x")
+        target, _ = row_of(attributes, "y")
+        task = attributes["task"]
+        outputs = int(attributes["classes"]) if task == "classification" else math.prod(target)
+        vocabulary = int(attributes["vocabulary"])
+        kind = _kind_of(shape, vocabulary > 0, is_windowed(attributes))
+        return cls(str(attributes["data"]), kind, task, shape, target, outputs, vocabulary)
+
+
+def _kind_of(shape: tuple[int, ...], has_ids: bool, is_series: bool) -> Kind:
+    if has_ids:
+        return "tokens" if is_series else "texts"
+    if is_series:
+        return "series"
+    return _KIND_BY_RANK.get(len(shape), "arrays")

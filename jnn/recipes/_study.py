@@ -1,0 +1,91 @@
+"""A sensible study for each known kind of data."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+from jnn import losses, metrics
+from jnn.preprocess import Preprocess, identity, standardize, standardize_channels
+from jnn.recipes._about import About, Kind
+from jnn.recipes._families import make_model
+from jnn.study import Study
+
+LEARNING_RATE = 1e-3
+
+# A pixel's place in an image says little, its channel says much. The rows of a series are its
+# steps, so standardizing each feature of a step standardizes each channel.
+_INPUTS: Mapping[Kind, Preprocess] = {
+    "vectors": standardize,
+    "images": standardize_channels,
+    "signals": standardize_channels,
+    "arrays": standardize_channels,
+    "series": standardize,
+    "texts": identity,
+    "tokens": identity,
+}
+_CLASSIFICATION = {"accuracy": metrics.accuracy, "log_loss": metrics.log_loss}
+_REGRESSION = {"rmse": metrics.rmse, "mae": metrics.mae, "r2": metrics.r2}
+
+
+def make_study(
+    about: About,
+    *,
+    model: str = "mlp:64",
+    hyper: Mapping[str, float] | None = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    steps_per_epoch: int | None = None,
+) -> Study:
+    """Make the study that suits the data: network, loss, optimizer, metrics, preprocessing.
+
+    Classification trains on the softmax cross-entropy, regression on the squared error of
+    standardized targets. The optimizer is Adam.
+
+    Args:
+        about: Description of the data, see `About.from_data`.
+        model: Name of a family of networks and its numbers, for instance "mlp:128,64".
+        hyper: Default values of the numbers that members may set, {"learning_rate": 0.001} if
+            not given. `weight_decay` turns Adam into AdamW; `dropout_rate` gives the network
+            dropout.
+        epochs: Number of passes over the training rows.
+        batch_size: Number of rows per step.
+        steps_per_epoch: Number of batches, drawn anew, that make one epoch; by default an epoch
+            is one pass over all training rows.
+
+    Raises:
+        ValueError: If there is no such network, or it does not fit the data.
+
+    >>> about = About("iris", "vectors", "classification", (4,), (), 3)
+    >>> make_study(about, model="mlp:8").epochs
+    20
+    """
+    hyper = {"learning_rate": LEARNING_RATE, **(hyper or {})}
+    options = {"dropout_rate": 0.0} if "dropout_rate" in hyper else {}
+    is_classification = about.task == "classification"
+    return Study(
+        model=make_model(model, about, options),
+        loss=losses.softmax_cross_entropy if is_classification else losses.squared_error,
+        optimizer=_make_optimizer("weight_decay" in hyper),
+        metrics=_CLASSIFICATION if is_classification else _REGRESSION,
+        epochs=epochs,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        hyper=hyper,
+        inputs=_INPUTS[about.kind],
+        targets=identity if is_classification else standardize,
+    )
+
+
+def _make_optimizer(has_weight_decay: bool) -> Callable[[Any], optax.GradientTransformation]:
+    if has_weight_decay:
+        return _adamw
+    return _adam
+
+
+def _adam(hyper: Any) -> optax.GradientTransformation:
+    return optax.adam(hyper.learning_rate)
+
+
+def _adamw(hyper: Any) -> optax.GradientTransformation:
+    return optax.adamw(hyper.learning_rate, weight_decay=hyper.weight_decay)
