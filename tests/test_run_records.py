@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import jnn
+from jnn.engine import Trained
 from tests.studies import IRIS, QUICK, study
 
 
@@ -55,9 +56,9 @@ def test_the_notes_of_a_checkpoint_are_readable(tmp_path):
 
 def test_a_state_comes_back_from_its_file_with_its_scalars(tmp_path):
     params, key = {"w": jnp.ones((2, 3))}, jax.random.key(3)
-    state = jnn.State(
-        params, {}, optax.adam(0.1).init(params), (), {"rate": jnp.float32(0.5)}, key, jnp.int32(7)
-    )
+    trained = Trained(params, {}, (), {"rate": jnp.float32(0.5)})
+    opt_state = optax.adam(0.1).init(params)
+    state = jnn.State(trained, opt_state, jnp.int32(0), key, jnp.int32(7))
     jnn.save(tmp_path / "a", state)
     again = jnn.load(tmp_path / "a", state)
     assert [a.shape for a in jax.tree.leaves(again)] == [a.shape for a in jax.tree.leaves(state)]

@@ -15,11 +15,12 @@ import optax
 import pytest
 
 import jnn
-from jnn.engine import resident
+from jnn.engine import fold_data
 from jnn.population import (
     Keeper,
 )
-from jnn.population._run import _text
+from jnn.population._population import columns_of, prepare
+from jnn.population._run import _text_of
 from jnn.storage import notes
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
 
@@ -33,10 +34,7 @@ def undisturbed():
     return jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS)
 
 
-def save_always(monkeypatch):
-    """Make a run save its state after each epoch."""
-    monkeypatch.setattr("jnn.population._run.Keeper", functools.partial(Keeper, every=0.0))
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+ALWAYS = {"save_every": 0, "look_every": 0}  # a run saves its state after each epoch
 
 
 def assert_same_bits(result, expected):
@@ -45,10 +43,9 @@ def assert_same_bits(result, expected):
     jax.tree.map(np.testing.assert_array_equal, result.trained, expected.trained)
 
 
-def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
+def test_a_killed_run_finds_its_members_where_they_lay(tmp_path):
     members = jnn.seeds(12)
     expected = jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN)
-    save_always(monkeypatch)
     path = tmp_path / "unfinished" / "0-12.safetensors"
 
     def die(status):
@@ -56,24 +53,25 @@ def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, watch=die)
+        jnn.run(
+            PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, progress=die, **ALWAYS
+        )
     assert_same_bits(jnn.run(PATIENT, IRIS, members, directory=tmp_path), expected)
 
 
-def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path):
     expected = undisturbed()
-    save_always(monkeypatch)
 
     def die(status):
         if status.stage == "training" and status.done > 0.6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=tmp_path, watch=die)
+        jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=tmp_path, progress=die, **ALWAYS)
     assert any((tmp_path / "unfinished").glob("*.safetensors"))
     statuses = []
     result = jnn.run(
-        DROPOUT, IRIS, jnn.seeds(4), directory=tmp_path, watch=lambda s: statuses.append(s)
+        DROPOUT, IRIS, jnn.seeds(4), directory=tmp_path, progress=statuses.append, **ALWAYS
     )
     assert statuses[0].plan == PARTS
     assert next(s.done for s in statuses if s.stage == "training") > 0.6
@@ -83,15 +81,14 @@ def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
 
 def train(folder, is_killed):
     """Train in a process of its own, which is killed while it saves its state for the 7th time."""
-    save_always(pytest.MonkeyPatch())
     if is_killed:
         die_before_the_seventh_file()
 
-    def watch(status):
+    def tell(status):
         if status.stage == "training":
             print(status.done)
 
-    jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=folder, watch=watch)
+    jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=folder, progress=tell, **ALWAYS)
 
 
 def die_before_the_seventh_file():
@@ -124,7 +121,7 @@ def test_a_killed_process_loses_nothing(tmp_path):
 
 
 def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
-    columns, arrays = {"seed": np.zeros(6, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    columns, arrays = {"seed": np.zeros(6, np.int32)}, fold_data(study(), IRIS, jnn.seeds(1))
     keeper = Keeper(tmp_path, "program", columns, arrays)
     for start, width in ((0, 4), (4, 2)):  # memory ran out after the first part
         keeper.save(
@@ -136,7 +133,7 @@ def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
 
 def keeper_of(folder, program="program"):
     return Keeper(
-        folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+        folder, program, {"seed": np.zeros(2, np.int32)}, fold_data(study(), IRIS, jnn.seeds(1))
     )
 
 
@@ -164,30 +161,34 @@ def test_what_was_kept_is_removed_under_the_lock_parts_first(tmp_path, monkeypat
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_a_constant_inside_a_jitted_loss_makes_another_run(tmp_path):
-    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+def program_of(made):
+    """The text by which a run knows its program again."""
+    job, _ = prepare(made, IRIS, jnn.seeds(1), test=None, plan=None, devices=None)
+    return _text_of(job, columns_of(jnn.seeds(1)))
 
+
+def test_a_constant_inside_a_jitted_loss_makes_another_run():
     def text(last):
         weights = jnp.asarray([1.0, 1.0, last])
         loss = jax.jit(lambda o, y: jnn.losses.softmax_cross_entropy(o, y, class_weights=weights))
-        return _text(study(loss=loss), columns, arrays)
+        return program_of(study(loss=loss))
 
     assert text(1.0) == text(1.0) != text(9.0)
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path):
-    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
-    keep = lambda made: Keeper(tmp_path, _text(made, columns, arrays), columns, arrays)  # noqa: E731
-    keep(study()).close()
-    keep(study()).close()
-    other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
+    def other_loss(outputs, labels):
+        return 2 * jnn.losses.softmax_cross_entropy(outputs, labels)
+
+    keeper_of(tmp_path, program_of(study())).close()
+    keeper_of(tmp_path, program_of(study())).close()
     for other in (
         study(epochs=9),
         study(loss=other_loss),
         study(optimizer=lambda h: optax.sgd(h.learning_rate)),
     ):
         with pytest.raises(ValueError, match="another study, other members or other data"):
-            keep(other)
+            keeper_of(tmp_path, program_of(other))
 
 
 def test_a_directory_keeps_the_result_of_another_run(tmp_path):
@@ -211,5 +212,5 @@ def test_a_directory_serves_one_run_at_a_time(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(watch=run_beside)
+        run(progress=run_beside)
     run()  # nobody is there any more

@@ -37,10 +37,8 @@ def text_of(
     def train(member: Member, data: Data) -> Any:
         return program.advance(program.begin(member, data), data, 0, study.epochs)
 
-    shapes = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), (member, data)
-    )
-    traced = jax.make_jaxpr(train)(*shapes)
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), data)
+    traced = jax.make_jaxpr(train)(member, shapes)
     constants = to_host([*_constants(traced)])
     digests = [hashlib.sha256(np.asarray(constant).tobytes()).hexdigest() for constant in constants]
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(digests)
