@@ -382,7 +382,7 @@ def test_an_update_without_rows_changes_nothing(kind):
     def with_and_without(rows):
         sums = {name: EVERY[name].update(EVERY[name].init(), *rows) for name in names}
         more = {name: EVERY[name].update(sums[name], *(a[:0] for a in rows)) for name in names}
-        return [{n: EVERY[n].value(found[n]) for n in names} for found in (sums, more)]
+        return [{n: EVERY[n].value(totals[n]) for n in names} for totals in (sums, more)]
 
     before, after = with_and_without(rows)
     assert before == after

@@ -13,7 +13,6 @@ Losses over embeddings or sequences take the arguments of their equation.
 """
 
 from jnn.losses import gan as gan
-from jnn.losses._class_weights import Loss as Loss
 from jnn.losses._class_weights import balanced_class_weights as balanced_class_weights
 from jnn.losses._class_weights import class_weighted as class_weighted
 from jnn.losses._classification import binary_cross_entropy as binary_cross_entropy
@@ -33,7 +32,6 @@ from jnn.losses._regression import squared_error as squared_error
 from jnn.losses._sequence import ctc as ctc
 
 __all__ = [
-    "Loss",
     "absolute_error",
     "balanced_class_weights",
     "binary_cross_entropy",

@@ -120,7 +120,8 @@ def _class_weighted(
     **options: Any,
 ) -> Float[Array, "..."]:
     losses = loss(predictions, targets, **options)
-    return times(_weight_of_examples(jnp.asarray(weights), predictions, targets, losses), losses)
+    per_class = jnp.asarray(weights, losses.dtype)
+    return times(_weight_of_examples(per_class, predictions, targets, losses), losses)
 
 
 def _weight_of_examples(
@@ -135,10 +136,10 @@ def _weight_of_examples(
         return jnp.sum(jnp.where(one_hot(targets, classes), weights, 0), -1)
     if predictions.shape != (*losses.shape, classes) and targets.size == losses.size:
         # A single logit: the target is the probability of class 1.
-        share = as_float(targets).reshape(losses.shape)
+        share = as_float(targets, losses.dtype).reshape(losses.shape)
         return weights[0] * (1 - share) + weights[1] * share
     if targets.shape == (*losses.shape, classes):
-        return jnp.sum(as_float(targets) * weights, -1)
+        return jnp.sum(as_float(targets, losses.dtype) * weights, -1)
     raise ValueError(
         f"targets of a class-weighted loss must be integer labels {losses.shape} or probabilities "
         f"{(*losses.shape, classes)}, got {targets.dtype} {targets.shape}. "

@@ -121,10 +121,8 @@ def quantile(
     >>> quantile(jnp.array([[0.0, 0.0]]), jnp.array([1.0]), q=(0.25, 0.75)).tolist()
     [0.5]
     """
-    is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
-    levels = (q,) if is_one else tuple(q)
-    _check_levels(levels, q)
-    if not is_one:
+    levels = _several(q)
+    if levels is not None:
         targets = _one_per_level(predictions, targets, len(levels))
     error = -_error(predictions, targets)
     level = jnp.asarray(q, error.dtype)
@@ -207,14 +205,23 @@ def _error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> F
     return predictions - targets
 
 
-def _check_levels(levels: tuple[Any, ...], q: Any) -> None:
-    """Raise ValueError unless there are levels, each a traced scalar or a number in [0, 1]."""
-    are_scalars = all(np.ndim(level) == 0 for level in levels)
-    if levels and are_scalars and all(not is_number(v) or 0 <= v <= 1 for v in levels):
-        return
-    raise ValueError(
-        f"q must be a quantile level in [0, 1], or a list of levels, got {q}. 0.5 is the median."
-    )
+def _several(q: Any) -> tuple[Any, ...] | None:
+    """Return several levels as a tuple, or None for a single level; each is checked."""
+    is_one = not isinstance(q, tuple | list) and np.ndim(q) == 0
+    levels = (q,) if is_one else tuple(q)
+    if not levels or not all(_is_level(level) for level in levels):
+        raise ValueError(
+            f"q must be a quantile level in [0, 1], or a list of levels, got {q}. "
+            "0.5 is the median."
+        )
+    return None if is_one else levels
+
+
+def _is_level(level: Any) -> bool:
+    """Return whether a level is one number in [0, 1]; the value of a traced one is not known."""
+    if np.ndim(level) > 0:
+        return False
+    return not is_number(level) or bool(0 <= level <= 1)
 
 
 def _one_per_level(

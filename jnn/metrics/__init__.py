@@ -1,7 +1,7 @@
 """Metrics as sums that add up over batches.
 
-Each has `init() -> sums`, `update(sums, predictions, targets, weights) -> sums`, `value(sums) ->
-score`.
+Each is three functions: `init()` and `update(sums, predictions, targets, weights)`, which return
+sums, and `value(sums)`, which returns the score.
 
 A metric without settings is a `Metric` (`accuracy`); one with settings is made by a call
 (`top_k(5)`, `f1()`). Either may be called as a function, `accuracy(predictions, targets, weights)`.

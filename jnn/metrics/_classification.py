@@ -33,7 +33,7 @@ class ClassCounts(NamedTuple):
 
 
 def top_k(k: int) -> Metric:
-    """Return the share of rows whose label is among the k highest logits.
+    """Make top-k accuracy: the share of rows whose label is among the k highest logits.
 
     Of equal logits, the later class ranks higher. A label past the last class is never among them.
 
@@ -55,7 +55,7 @@ def top_k(k: int) -> Metric:
 
 
 def confusion_matrix(classes: int | None = None) -> Metric:
-    """Return the weight of the rows of true class i that were predicted as class j, at [i, j].
+    """Make the confusion matrix, with true classes in rows and predicted classes in columns.
 
     C[i, j] = sum of the weights of the rows with label i and highest logit j
 
@@ -84,7 +84,7 @@ def confusion_matrix(classes: int | None = None) -> Metric:
 
 
 def precision(classes: int | None = None, average: Average = "macro") -> Metric:
-    """Return the share of the predictions of a class that are right.
+    """Make precision: the share of the predictions of a class that are right.
 
     TP / (TP + FP),  0 where the class was never predicted
 
@@ -108,7 +108,7 @@ def precision(classes: int | None = None, average: Average = "macro") -> Metric:
 
 
 def recall(classes: int | None = None, average: Average = "macro") -> Metric:
-    """Return the share of the rows of a class that are predicted as it.
+    """Make recall: the share of the rows of a class that are predicted as it.
 
     TP / (TP + FN),  0 where the class never occurs
 
@@ -128,7 +128,7 @@ def recall(classes: int | None = None, average: Average = "macro") -> Metric:
 
 
 def f1(classes: int | None = None, average: Average = "macro") -> Metric:
-    """Return the harmonic mean of precision and recall.
+    """Make the F1 score: the harmonic mean of precision and recall.
 
     2 TP / (2 TP + FP + FN)
 

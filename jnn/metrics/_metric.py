@@ -109,9 +109,15 @@ def make_class_mean(
     doc: str | None = None,
 ) -> Metric:
     """Make the metric `value(sums)` of the weighted sum of `score(logits, labels)` over rows."""
-    update = partial(_add_scores, score)
-    task = "classification"
-    return Metric(zero_sums, update, value, higher_is_better, task, doc=doc, name=name)
+    return Metric(
+        zero_sums,
+        partial(_add_scores, score),
+        value,
+        higher_is_better,
+        task="classification",
+        doc=doc,
+        name=name,
+    )
 
 
 def _add_scores(

@@ -32,12 +32,13 @@ class Bins(NamedTuple):
 
 
 def expected_calibration_error(bins: int = 15) -> Metric:
-    """Return the mean distance of confidence from accuracy over bins of equal width.
+    """Make the expected calibration error: the mean distance of confidence from accuracy.
 
     sum_b W_b / W |accuracy_b - confidence_b|
     bin b holds the confidences in ((b - 1) / bins, b / bins]
 
-    The confidence of a row is its highest probability; W_b is the weight of the rows of a bin.
+    The confidence of a row is its highest probability, the bins have equal width, and W_b is the
+    weight of the rows of a bin.
 
     Guo et al., On Calibration of Modern Neural Networks (2017), https://arxiv.org/abs/1706.04599
 
