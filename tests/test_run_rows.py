@@ -105,7 +105,7 @@ def test_an_inner_split_is_plain_where_the_folds_are():
 
 def test_an_inner_split_that_leaves_no_rows_says_so():
     series = jnn.Dataset.from_series(np.arange(40.0)[:, None], 3, 8)
-    with pytest.raises(ValueError, match=r"rows to train on before .*, but got 2 rows"):
+    with pytest.raises(ValueError, match="leaves no rows to train on: of 2 rows"):
         fold_data(study(validation=0.2), series, jnn.folds(3))
 
 
@@ -116,7 +116,7 @@ def test_a_test_set_that_was_prepared_otherwise_is_refused():
     ]
     reordered = dataclasses.replace(IRIS, feature_names=IRIS.feature_names[::-1])
     for data, test, name in ((*texts, "tokenizer"), (IRIS, reordered, "feature_names")):
-        with pytest.raises(ValueError, match=f"their {name} differ"):
+        with pytest.raises(ValueError, match=f"The {name} of the test set differ"):
             fold_data(study(), data, jnn.seeds(1), test)
     again = jnn.Dataset.from_texts(
         ["so good", "bad"], [0, 1], tokenizer=WordTokenizer(texts[0].tokenizer.words)
