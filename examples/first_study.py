@@ -41,11 +41,11 @@ def main() -> None:
     print(result.summary())
     print("best:", result.best())
     seconds = {name: f"{value:.1f} s" for name, value in result.timing.items()}
-    print(seconds, result.scores.attrs["plan"])
+    print(seconds, result.schema.plan)
     if arguments.table:
         arguments.table.write_text(f"{result.summary()}\n")
     if arguments.figure:
-        plots.save(plots.learning_curves(result), arguments.figure)
+        plots.write(plots.learning_curves(result), arguments.figure)
     accuracy = result.best().interval.mean
     assert accuracy > 0.96, f"accuracy must be above 0.96, got {accuracy:.3f}"
 

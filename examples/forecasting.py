@@ -121,7 +121,7 @@ def main() -> None:
         print(f"    90 % intervals hold: spread {by_spread:.0%}, validation errors {by_errors:.0%}")
         assert error < naive, f"error of {name} must be below {naive:.4g}, got {error:.4g}"
     if arguments.figure:
-        plots.save(plots.forecast(results, data, test[-1]), arguments.figure)
+        plots.write(plots.forecast(results, data, test[-1]), arguments.figure)
 
 
 if __name__ == "__main__":

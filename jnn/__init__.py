@@ -47,7 +47,7 @@ from jnn.population import run as run
 from jnn.population import start as start
 from jnn.population import use_cpu_cores as use_cpu_cores
 from jnn.result import Result as Result
-from jnn.storage import load as load
+from jnn.result import load_tree as load  # noqa: F401
 from jnn.storage import save as save
 from jnn.study import Members as Members
 from jnn.study import Study as Study

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 import jnn
-from jnn.engine import shuffled
 from jnn.engine._epoch import _drawn
+from jnn.layers import shuffled
 from tests.networks import Nnx
 
 DATA = jnn.data.load("iris")
@@ -30,14 +30,19 @@ def study(**settings):
     return jnn.Study(**(defaults | settings))
 
 
-def resident(train, test):
-    rows = lambda index: jnn.Rows(np.asarray([index], np.int32), np.asarray([len(index)], np.int32))  # noqa: E731
-    return jnn.Data(DATA.x, DATA.y, rows(train), None, rows(test))
+def fold(train, test):
+    return jnn.Data.from_arrays(DATA.x, DATA.y, train=train, test=test)
+
+
+def state_of(params, opt_state=(), seed=0):
+    """A state without preprocessing, hyper-parameters or variables of the network."""
+    trained = jnn.Trained(params, {}, ((), ()), {})
+    return jnn.State(trained, opt_state, 0, jax.random.key(seed), jnp.int32(0))
 
 
 def python_loop(made, member, data):
     """What the compiled program must equal: loops over epochs and batches, one jitted step at a time."""
-    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    step = jax.jit(jnn.make_step(made))
     state = jax.jit(jnn.make_start(made))(member, data)
     train = np.asarray(data.train.index[0])
     losses = []
@@ -57,17 +62,17 @@ def python_loop(made, member, data):
 
 
 def test_a_compiled_training_equals_the_python_loop():
-    made, data = study(), resident(np.arange(0, 150, 2)[:70], np.arange(1, 150, 2))
+    made, data = study(), fold(np.arange(0, 150, 2)[:70], np.arange(1, 150, 2))
     member = jnn.Member(jax.random.key(5), 0, {"learning_rate": jnp.float32(0.02)})
     progress = jax.jit(jnn.make_train(made))(member, data)
     state, losses = python_loop(made, member, data)
     np.testing.assert_allclose(progress.history["train_loss"], losses, rtol=1e-5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
-        progress.state.params,
-        state.params,
+        progress.trained.params,
+        state.trained.params,
     )
-    outputs = made.model.apply(state.params, state.model_state, DATA.x[1::2])[0]
+    outputs = made.model.apply(state.trained.params, state.trained.model_state, DATA.x[1::2])[0]
     accuracy = np.mean(np.argmax(outputs, -1) == DATA.y[1::2])
     np.testing.assert_allclose(progress.history["accuracy"][-1], accuracy, atol=1e-6)
 
@@ -160,48 +165,47 @@ def test_an_epoch_uses_every_row_once_and_in_members_own_order():
         )
         return state, jnp.sum(batch.weights)
 
-    rows = jnn.Rows(np.arange(10, dtype=np.int32)[None], np.array([10], np.int32))
-    data = jnn.Data(np.arange(10.0, dtype=np.float32)[:, None], np.zeros(10, np.int32), rows)
-    state = jnn.State({}, {}, {}, (), {}, jax.random.key(0), jnp.int32(0))
-    jax.block_until_ready(jnn.make_epoch(step, 4)(state, data, 0, 0))
+    data = jnn.Data.from_arrays(np.arange(10.0, dtype=np.float32)[:, None], np.zeros(10, np.int32))
+    epoch = jnn.make_epoch(study(batch_size=4), step=step)
+    jax.block_until_ready(epoch(state_of({}), data, 0))
     jax.effects_barrier()
     assert sorted(seen) == list(range(10)) and seen != sorted(seen)
 
 
 def test_padded_rows_weigh_nothing():
     made = study(model=functools.partial(jnn.models.MLP, 4, (6,), 3))
-    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    step = jax.jit(jnn.make_step(made))
     state = jnn.make_start(made)(
-        jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150))
+        jnn.Member(jax.random.key(0), 0, {}), fold(np.arange(100), np.arange(100, 150))
     )
     weights = np.r_[np.ones(5), np.zeros(3)].astype(np.float32)
     one, _ = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], weights))
     other, _ = step(state, jnn.Batch(np.r_[DATA.x[:5], DATA.x[50:53] * 9], DATA.y[:8], weights))
-    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+    jax.tree.map(np.testing.assert_array_equal, one.trained.params, other.trained.params)
 
 
 def test_rows_without_weights_count_as_one():
     made = study()
-    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    step = jax.jit(jnn.make_step(made))
     state = jnn.make_start(made)(
-        jnn.Member(jax.random.key(0), 0, {}), resident(np.arange(100), np.arange(100, 150))
+        jnn.Member(jax.random.key(0), 0, {}), fold(np.arange(100), np.arange(100, 150))
     )
     given, loss = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8], np.ones(8, np.float32)))
     left, same = step(state, jnn.Batch(DATA.x[:8], DATA.y[:8]))
     np.testing.assert_allclose(same, loss, rtol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-        left.params,
-        given.params,
+        left.trained.params,
+        given.trained.params,
     )
 
 
 def test_a_step_takes_keys_as_words_and_typed():
     """Typed keys among a jitted function's outputs leave JAX's fast path; so a started state has none."""
     made = study(model=functools.partial(Nnx, 4))  # with dropout
-    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer))
+    step = jax.jit(jnn.make_step(made))
     state = jnn.make_start(made)(
-        jnn.Member(jax.random.key(3), 0, {}), resident(np.arange(100), np.arange(100, 150))
+        jnn.Member(jax.random.key(3), 0, {}), fold(np.arange(100), np.arange(100, 150))
     )
     assert all(
         isinstance(leaf, jax.Array) and leaf.dtype != jax.random.key(0).dtype
@@ -210,23 +214,25 @@ def test_a_step_takes_keys_as_words_and_typed():
     batch = jnn.Batch(DATA.x[:8], DATA.y[:8])
     words, typed = step(state, batch), step(state._replace(key=jax.random.key(3)), batch)
     jax.tree.map(
-        np.testing.assert_array_equal, (words[0].params, words[1]), (typed[0].params, typed[1])
+        np.testing.assert_array_equal, (words[0].trained, words[1]), (typed[0].trained, typed[1])
     )
 
 
 def test_a_penalty_adds_its_gradient():
     made = {
         l2: study(
-            penalty=lambda p, h: h.l2 * jnn.layers.l2(p), hyper={"learning_rate": 0.1, "l2": l2}
+            penalty=lambda p, h: h.l2 * jnn.layers.l2(p),
+            optimizer=optax.sgd(0.1),
+            hyper={"l2": l2},
         )
         for l2 in (0.0, 2.0)
     }
-    data, steps = resident(np.arange(100), np.arange(100, 150)), {}
+    data, steps = fold(np.arange(100), np.arange(100, 150)), {}
     for l2, one in made.items():
         state = jnn.make_start(one)(jnn.Member(jax.random.key(0), 0, {}), data)
-        step = jax.jit(jnn.make_step(one.model, one.loss, optax.sgd(0.1), penalty=one.penalty))
+        step = jax.jit(jnn.make_step(one))
         batch = jnn.Batch(DATA.x[:16], DATA.y[:16], np.ones(16, np.float32))
-        steps[l2] = (state.params, step(state, batch)[0].params)
+        steps[l2] = (state.trained.params, step(state, batch)[0].trained.params)
     before, plain = steps[0.0]
     wanted = jax.tree.map(
         lambda p, w: p - 0.1 * jax.grad(lambda w: 2.0 * jnn.layers.l2({"w": w}))(w), plain, before
@@ -247,11 +253,9 @@ def test_an_epoch_of_drawn_batches_takes_its_rows_with_replacement():
         np.arange(2, 12, dtype=np.int32)[None], np.array([8], np.int32)
     )  # the last two are padding
     data = jnn.Data(np.arange(12.0, dtype=np.float32)[:, None], np.zeros(12, np.int32), rows)
-    state = jnn.State({}, {}, {}, (), {}, jax.random.key(0), jnp.int32(0))
     for order, number in (("member", 0), ("sequential", 1)):
-        jax.block_until_ready(
-            jnn.make_epoch(step, 4, order=order, steps=50)(state, data, 0, number)
-        )
+        made = study(batch_size=4, order=order, steps_per_epoch=50)
+        jax.block_until_ready(jnn.make_epoch(made, step=step)(state_of({}), data, number))
     jax.effects_barrier()
     drawn, walked = np.ravel(seen[:50]), np.ravel(seen[50:])
     counts = np.bincount(drawn.astype(int), minlength=12)
@@ -283,7 +287,7 @@ def test_augmentation_changes_training_batches_by_the_members_key_and_no_others(
         epochs=1,
         batch_size=50,
     )
-    data = resident(np.arange(100), np.arange(100, 150))
+    data = fold(np.arange(100), np.arange(100, 150))
     jax.block_until_ready(jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data))
     jax.effects_barrier()
     trained = np.concatenate([x for train, x in seen if train])
@@ -307,16 +311,14 @@ def test_an_objective_may_take_the_gradient_by_the_input():
         jnp.array([[0.0], [1.0]]),
     )
     model = (lambda key, x: {"w": w}, lambda params, x: x @ params["w"])
-    step = jnn.make_step(model, jnn.losses.squared_error, optax.sgd(1.0), objective=adversarial)
-    state = jnn.State(
-        {"w": w}, {}, optax.sgd(1.0).init({"w": w}), (), {}, jax.random.key(0), jnp.int32(0)
-    )
+    made = jnn.Study(model, jnn.losses.squared_error, optax.sgd(1.0), objective=adversarial)
+    step, state = jnn.make_step(made), state_of({"w": w}, optax.sgd(1.0).init({"w": w}))
     after, loss = jax.jit(step)(state, jnn.Batch(x, y, jnp.ones(2)))
     moved = x + 0.1 * np.sign(2 * (x @ w - y) @ w.T)
     both = np.concatenate([x, moved])
     errors = both @ w - np.concatenate([y, y])
     np.testing.assert_allclose(loss, np.mean(errors**2), rtol=1e-6)
-    np.testing.assert_allclose(after.params["w"], w - 2 * both.T @ errors / 4, rtol=1e-5)
+    np.testing.assert_allclose(after.trained.params["w"], w - 2 * both.T @ errors / 4, rtol=1e-5)
 
 
 def test_an_objective_may_draw_more_than_one_dropout_mask():
@@ -330,21 +332,13 @@ def test_an_objective_may_draw_more_than_one_dropout_mask():
             forward(batch.x, **draw)[0] for draw in ({}, {"draw": 1}, {"draw": 2}, {"draw": 0})
         ]
         jax.debug.callback(lambda *a: seen.append(a), *outputs)
-        return (outputs[0] ** 2).sum(-1), ()
+        return (outputs[0] ** 2).sum(-1), {}
 
-    step = jnn.make_step(
-        (lambda key, x: {"w": jnp.zeros(())}, apply), None, optax.sgd(1.0), objective=objective
-    )
-    state = jnn.State(
-        {"w": jnp.zeros(())},
-        (),
-        optax.sgd(1.0).init({"w": jnp.zeros(())}),
-        (),
-        {},
-        jax.random.key(0),
-        0,
-    )
-    step(state, jnn.Batch(jnp.ones((4, 8)), jnp.zeros(4)))
+    weight = {"w": jnp.zeros(())}
+    model = (lambda key, x: weight, apply)
+    made = jnn.Study(model, jnn.losses.squared_error, optax.sgd(1.0), objective=objective)
+    state = state_of(weight, optax.sgd(1.0).init(weight))
+    jnn.make_step(made)(state, jnn.Batch(jnp.ones((4, 8)), jnp.zeros(4)))
     jax.effects_barrier()
     first, second, third, again = seen[-1]
     assert (first == again).all() and (first != second).any() and (second != third).any()
@@ -424,10 +418,58 @@ def test_bfloat16_computes_the_network_only():
         return x @ params["w"]
 
     made = study(model=(lambda key, x: {"w": jnp.zeros((4, 3))}, apply), precision="bfloat16")
-    data = resident(np.arange(100), np.arange(100, 150))
+    data = fold(np.arange(100), np.arange(100, 150))
     progress = jax.jit(jnn.make_train(made))(jnn.Member(jax.random.key(0), 0, {}), data)
     assert seen[0] == (jnp.bfloat16, jnp.bfloat16)
     assert (
-        progress.state.params["w"].dtype == jnp.float32
+        progress.trained.params["w"].dtype == jnp.float32
         and np.isfinite(progress.history["loss"]).all()
     )
+
+
+FITS = {
+    "a loss of pairs": (
+        {"loss": lambda outputs, y: (outputs[:, :1] - y) ** 2},
+        "Study.loss must return one loss per row",
+    ),
+    "a loss that fails": (
+        {"loss": lambda outputs, y: outputs @ y},
+        "Study.loss failed on outputs of shape",
+    ),
+    "a mean as objective": (
+        {"objective": lambda forward, batch: (forward(batch.x)[0].mean(), {})},
+        "Study.objective must return",
+    ),
+    "an array as penalty": (
+        {"penalty": lambda params, h: jnp.ones(3)},
+        "Study.penalty must return one number",
+    ),
+    "half a batch": (
+        {"augment": lambda batch, *, key: batch._replace(x=batch.x[::2])},
+        "Study.augment must map a batch of 16 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FITS)
+def test_research_code_gets_the_same_sentences_from_a_step(case):
+    settings, sentence = FITS[case]
+    made = study(
+        model=(lambda key, x: {"w": jnp.zeros((4, 3))}, lambda p, x: x @ p["w"]), **settings
+    )
+    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), fold(range(100), [100]))
+    with pytest.raises(ValueError, match=sentence):
+        jax.eval_shape(jnn.make_step(made), state, jnn.Batch(DATA.x[:16], DATA.y[:16]))
+    with pytest.raises(ValueError, match=sentence):
+        jnn.run(made, DATA)
+
+
+def test_a_metric_that_does_not_fit_is_told_when_it_is_traced():
+    vectors = jnn.metrics.Metric(
+        lambda: 0.0, lambda sums, p, y, w: sums + p @ y, lambda sums: sums, True, None
+    )
+    made = study(metrics={"product": vectors})
+    data = fold(range(100), range(100, 150))
+    state = jnn.make_start(made)(jnn.Member(jax.random.key(0), 0, {}), data)
+    with pytest.raises(ValueError, match="The metric 'product' failed on predictions of shape"):
+        jax.eval_shape(jnn.make_evaluate(made), state, data, data.test)

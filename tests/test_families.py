@@ -167,6 +167,6 @@ def test_a_family_trains_and_is_exported_for_any_number_of_rows(model, kind, tmp
     program = export.deserialize(result.export(tmp_path / "program", member=0).read_bytes())
     x = data.x[np.arange(5)]
     np.testing.assert_allclose(program.call(x), result.predict(x).members[0], rtol=1e-4, atol=1e-5)
-    about = About.from_attributes(result.scores.attrs)
+    about = About.from_schema(result.schema)
     again = make_study(about, model=model, batch_size=4, epochs=1)
     assert result.study.describe() == again.describe()

@@ -19,7 +19,7 @@ from jnn.cli._command import Run
 from jnn.cli._job import make_job, study_of
 from jnn.cli._predict_file import predict_file, usable
 from jnn.recipes import About
-from jnn.result import Prediction, checked_rows, describe, read_scores
+from jnn.result import Prediction, Schema, prepare_rows, read_schema
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def own_folder(tmp_path, monkeypatch):
 
 def study_in(folder, command):
     """The study of the result in a folder."""
-    return study_of(command, About.from_attributes(read_scores(folder).attrs))
+    return study_of(command, About.from_schema(read_schema(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,8 @@ def test_predictions_that_are_not_finite_are_told(houses, tmp_path):
     command = Run("houses.csv", target="price", model="mlp:", grid=("learning_rate=0.001,0.1",))
     result = jnn.Result.load(folder, study_in(folder, command))
     lost = jax.tree.map(lambda a: np.full_like(a, np.nan), result.trained.params)
-    result = dataclasses.replace(result, trained=result.trained._replace(params=lost))
+    part = dataclasses.replace(result.parts[0], trained=result.trained._replace(params=lost))
+    result = dataclasses.replace(result, parts=(part,))
     with pytest.raises(
         ValueError, match=r"predictions must be finite, but number 1 of those for new\.csv"
     ):
@@ -408,9 +409,7 @@ def test_a_channel_called_step_stays_beside_the_numbers_of_the_steps(tmp_path):
     frame = pandas.DataFrame({"step": np.arange(9.0)})
     data = jnn.Dataset.from_series(frame, 3, 2)
     answer = Prediction(None, np.full((1, 2, 1), 7.0), np.zeros((1, 2, 1)))
-    result = SimpleNamespace(
-        scores=SimpleNamespace(attrs=describe(data, data)), predict=lambda x: answer
-    )
+    result = SimpleNamespace(schema=Schema.of_data(data, data), predict=lambda x: answer)
     frame.to_csv("new.csv", index=False)
     predict_file(result, pathlib.Path("new.csv"), pathlib.Path("out.csv"))
     table = pandas.read_csv("out.csv")
@@ -426,8 +425,8 @@ KNOWN = jnn.Dataset.from_texts(
     ("ids", "words"), [([0, 6], "from 0 to 5, .* got 6"), ([-1, 0], "from 0 to 5, .* got -1")]
 )
 def test_ids_of_no_word_are_told_as_they_are_read(ids, words):
-    about = describe(KNOWN, KNOWN)
-    checked = checked_rows(np.array([[0, 5], ids]), about)
+    schema = Schema.of_data(KNOWN, KNOWN)
+    checked = prepare_rows(np.array([[0, 5], ids]), schema)
     np.testing.assert_array_equal(checked[:1], [[0, 5]])
     with pytest.raises(ValueError, match=words):
         checked[1:]
@@ -437,7 +436,7 @@ def test_arrays_of_ids_bound_them_only_below():
     seen = jnn.Dataset.from_arrays(
         [[0, 3], [1, 2]], [0, 1], ids=True
     )  # of a vocabulary that may be larger
-    checked = checked_rows(np.array([[9, 0], [0, -1]]), describe(seen, seen))
+    checked = prepare_rows(np.array([[9, 0], [0, -1]]), Schema.of_data(seen, seen))
     np.testing.assert_array_equal(checked[:1], [[9, 0]])
     with pytest.raises(ValueError, match=r"token ids from 0 on, .* got -1"):
         checked[1:]
@@ -446,7 +445,7 @@ def test_arrays_of_ids_bound_them_only_below():
 def test_a_long_text_does_not_make_the_others_as_long():
     texts = ["short"] * 500 + ["long " * 20_000]
     tracemalloc.start()
-    checked = checked_rows(texts, describe(KNOWN, KNOWN))
+    checked = prepare_rows(texts, Schema.of_data(KNOWN, KNOWN))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(checked) == 501 and peak < 50e6  # an array of characters takes 200 MB

@@ -1,4 +1,4 @@
-"""Predictions of new rows: in batches, from tables and files, and by a program that needs neither jnn nor Flax."""
+"""Predictions of new rows: in batches, from tables, and by programs that need no jnn or Flax."""
 
 import functools
 import subprocess
@@ -12,8 +12,8 @@ import pytest
 from flax import nnx
 
 import jnn
-
-IRIS = jnn.data.load("iris")
+from tests.studies import IRIS
+from tests.trained import iris_result
 
 
 def study(model, task="classification", **settings):
@@ -32,8 +32,7 @@ def study(model, task="classification", **settings):
 
 @pytest.fixture(scope="module")
 def iris():
-    made = study(functools.partial(jnn.models.MLP, 4, (8,), 3), inputs=jnn.preprocess.standardize)
-    return jnn.run(made, IRIS, jnn.seeds(2) * jnn.folds(2) * jnn.grid(learning_rate=[0.01, 0.1]))
+    return iris_result()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def by_numpy(result, index, x):
 
 def test_predictions_are_those_of_the_members_arrays(iris):
     got = iris.predict(IRIS.x)
-    wanted = np.stack([by_numpy(iris, i, IRIS.x) for i in range(8)])
+    wanted = np.stack([by_numpy(iris, i, IRIS.x) for i in range(24)])
     np.testing.assert_allclose(got.members, wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(got.mean, wanted.mean(axis=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(got.std, wanted.std(axis=0), rtol=1e-3, atol=1e-6)
@@ -88,16 +87,17 @@ def test_a_file_larger_than_memory_is_read_batch_by_batch(iris, tmp_path):
 def test_members_are_selected_by_their_numbers(iris):
     chosen = iris.select(learning_rate=0.1, fold=1)
     assert (
-        chosen.members.columns()["seed"].tolist() == [0, 1] and chosen.scores.sizes["member"] == 2
+        chosen.members.columns()["seed"].tolist() == [0, 1, 2]
+        and chosen.scores.sizes["member"] == 3
     )
-    np.testing.assert_array_equal(chosen.outputs(IRIS.x[:5]), iris.outputs(IRIS.x[:5])[[3, 7]])
+    np.testing.assert_array_equal(chosen.outputs(IRIS.x[:5]), iris.outputs(IRIS.x[:5])[[3, 11, 19]])
     wanted = iris.scores["loss"].sel(learning_rate=0.1, fold=1).values
     np.testing.assert_array_equal(chosen.scores["loss"].values, wanted)
-    for numbers, words in (({"learning_rate": 3.0}, "there are none"), ({"speed": 1}, "speed")):
+    for numbers, words in (({"learning_rate": 3.0}, "No member has"), ({"speed": 1}, "speed")):
         with pytest.raises(ValueError, match=words):
             iris.select(**numbers)
-    with pytest.raises(ValueError, match="8 members"):
-        iris.member(8)
+    with pytest.raises(ValueError, match="24 members"):
+        iris.member(24)
 
 
 def test_a_table_is_encoded_as_in_training_also_after_saving(table, tmp_path):
@@ -203,8 +203,8 @@ def test_an_exported_ensemble_gives_mean_and_spread_in_the_targets_units(table, 
 
 
 def test_what_cannot_be_exported_says_so(iris, tmp_path):
-    with pytest.raises(ValueError, match="8 members"):
-        iris.export(tmp_path / "x", member=9)
+    with pytest.raises(ValueError, match="24 members"):
+        iris.export(tmp_path / "x", member=24)
     with pytest.raises(ValueError, match="loaded without"):
         jnn.Result.load(iris.save(tmp_path)).export(tmp_path / "x")
 
@@ -239,7 +239,7 @@ class Words(nnx.Module):
 
 
 def test_outputs_in_a_tuple_are_predicted_and_exported_in_the_targets_units(tmp_path):
-    """A mean and a second output; the last batch of rows is filled up, and no axis is taken for another."""
+    """A mean and a second output; the last batch is padded, and no axis is taken for another."""
     from jax import export
 
     x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
@@ -276,7 +276,7 @@ def test_probabilities_are_made_of_one_array():
         model, lambda o, y: jnn.losses.softmax_cross_entropy(o[0], y), optax.sgd(0.1), epochs=1
     )
     result = jnn.run(made, IRIS)
-    with pytest.raises(ValueError, match=r"one array of logits .* a tuple"):
+    with pytest.raises(ValueError, match=r"one array of logits, .* a tuple"):
         result.predict(IRIS.x)
 
 

@@ -65,7 +65,7 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
     np.testing.assert_allclose(
         got.final()["accuracy"].item(), np.mean(predicted == TEST.y), atol=1e-6
     )
-    assert result.scores.attrs["train_rows"] == 75
+    assert result.schema.train_rows == 75
 
 
 def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypatch):

@@ -153,7 +153,7 @@ WRONG = [
     (lambda: jnn.Dataset.from_series(SERIES, 58, 3), "fit the series"),
     (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "labels from 0 to 2"),
     (lambda: jnn.run(study(), DATA, jnn.folds(3, kind="plain")), "must be 'time' for windows"),
-    (lambda: jnn.run(study(), DATA, test=DATA), "rows of one series"),
+    (lambda: jnn.run(study(), DATA, test=DATA), "cannot have a separate test set"),
     (
         lambda: DATA.take([4, 2]),
         "must be a slice of it, got 2 rows .*Pass the rows to jnn.folds",

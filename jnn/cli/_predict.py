@@ -7,7 +7,7 @@ from jnn.cli._command import Predict, Run
 from jnn.cli._job import read_command, study_of
 from jnn.cli._predict_file import predict_file, usable
 from jnn.recipes import About
-from jnn.result import Result, read_scores
+from jnn.result import Result, read_schema, setting_text
 
 _RUN_FILES = (
     "command.json",
@@ -24,7 +24,7 @@ def predict(command: Predict) -> None:
     _setup.configure_jax()
     original = read_command(command.folder)
     _check_out(command, original)
-    about = About.from_attributes(read_scores(command.folder).attrs)
+    about = About.from_schema(read_schema(command.folder))
     result = Result.load(command.folder, study_of(original, about))
     setting = result.best().setting if command.members == "best" else {}
     selected = result.select(**setting) if setting else result
@@ -36,7 +36,7 @@ def predict(command: Predict) -> None:
         batch=command.batch,
         separator=command.separator or original.separator,
     )
-    words = ", ".join(f"{name}={value:g}" for name, value in setting.items())
+    words = setting_text(setting)
     source = f"{len(ensemble.members)} members" + (f" of {words}" if words else "")
     print(f"{count} rows by {source}: {command.out}")
     if diverged:

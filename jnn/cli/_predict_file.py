@@ -1,9 +1,8 @@
 """Predictions for the rows of a file, written to a file, a batch at a time."""
 
 import itertools
-import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,9 @@ from jnn.data._read_text import lines_of
 from jnn.result import (
     Prediction,
     Result,
+    Schema,
     check_batch,
-    encoding_of,
-    is_windowed,
-    reads_texts,
-    row_of,
+    encoding_for,
 )
 
 if TYPE_CHECKING:
@@ -112,12 +109,12 @@ def _make_tables(
     result: Result, path: pathlib.Path, batch: int, separator: str | None
 ) -> "Iterator[pandas.DataFrame]":
     """Yield the predictions, a batch at a time."""
-    about = result.scores.attrs
-    if about["task"] == "regression" and is_windowed(about) and path.suffix.lower() != ".npy":
+    schema = result.schema
+    if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _forecast(result, path, separator)
         return
     start = 0  # number of rows in the pieces before
-    for rows in _read(path, batch, separator, about):
+    for rows in _read(path, batch, separator, schema):
         checks = _checked_starts(rows, batch, start, path)
         predictions = result.predictions(rows, batch=batch)
         for first, prediction in zip(checks, predictions, strict=False):  # the checks never end
@@ -128,7 +125,7 @@ def _make_tables(
 
 
 def _read(
-    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
 ) -> Iterator[Any]:
     """Yield the rows of a file in pieces, as arrays or texts.
 
@@ -137,12 +134,12 @@ def _read(
     if not path.is_file():
         raise ValueError(f"file of rows {path} does not exist. Check the path.")
     suffix = uncompressed(path).suffix.lower()
-    if suffix == ".txt" and reads_texts(about):
+    if suffix == ".txt" and schema.reads_texts:
         yield _read_lines(path)
     elif path.suffix.lower() == ".npy":
         yield _read_array(path)
     elif suffix in (".csv", ".tsv", ".txt"):
-        yield from _read_table(path, batch, separator, about)
+        yield from _read_table(path, batch, separator, schema)
     else:
         raise ValueError(
             f"file of rows must be a table (.csv, .tsv) or an array (.npy), got {path.name}. "
@@ -170,11 +167,11 @@ def _read_lines(path: pathlib.Path) -> list[str]:
 
 
 def _read_table(
-    path: pathlib.Path, batch: int, separator: str | None, about: Mapping[str, Any]
+    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
 ) -> Iterator[np.ndarray]:
     """Yield the rows of a table, encoded as in training; texts and categories stay as written."""
     names = read_header(path, separator)
-    encoding = encoding_of(about, names)
+    encoding = encoding_for(schema, names)
     if isinstance(encoding, TextEncoding):
         text = names
     else:
@@ -228,9 +225,9 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
     """Make the table of the steps that follow the last row of a file."""
     import pandas
 
-    about = result.scores.attrs
-    (length, channels), _ = row_of(about, "x")
-    values, names = read_series(path, json.loads(about["feature_names"]), separator)
+    schema = result.schema
+    length, channels = schema.x.shape
+    values, names = read_series(path, schema.feature_names, separator)
     if len(values) < length or values.shape[1] != channels:
         raise ValueError(
             f"{path} must have at least {length} steps of {channels} channels, but has "
@@ -252,8 +249,8 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
     """Make a table with one line for each row."""
     import pandas
 
-    about = result.scores.attrs
-    names = json.loads(about["target_names"])
+    schema = result.schema
+    names = schema.target_names
     if not hasattr(prediction.mean, "ndim"):
         raise ValueError(
             "model must give one array per row to be written to a table, got "
@@ -261,7 +258,7 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
         )
     mean = prediction.mean.reshape(len(prediction.mean), -1)
     std = prediction.std.reshape(len(prediction.std), -1)
-    if about["task"] == "classification":
+    if schema.task == "classification":
         if prediction.mean.ndim != 2:
             raise ValueError(
                 "model must give one class per row to be written to a table, got an array of "

@@ -140,5 +140,5 @@ def _draw_curves(result: Result, folder: pathlib.Path) -> bool:
     except ImportError as error:
         print(f"no {_CURVES}: {error}")
         return False
-    plots.save(figure, folder / _CURVES)
+    plots.write(figure, folder / _CURVES)
     return True

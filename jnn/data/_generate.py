@@ -123,7 +123,8 @@ def _draw(rows: int, seed: int) -> _Draws:
         )
         for _ in range(rows)
     ]
-    return _Draws(*(np.array(values) for values in zip(*draws, strict=True)), rng.permutation(rows))
+    columns = [np.array(values) for values in zip(*draws, strict=True)]
+    return _Draws._make([*columns, rng.permutation(rows)])
 
 
 def _templates() -> np.ndarray:

@@ -68,7 +68,7 @@ class CharTokenizer:
 
     @classmethod
     def fit(cls, texts: Iterable[str], unknown: str = "") -> "CharTokenizer":
-        """Number all characters of the texts, and `unknown`, in the order of Unicode."""
+        """Fit a tokenizer of all characters of the texts and `unknown`, in Unicode order."""
         return cls("".join(sorted(set(unknown).union(*texts))), unknown)
 
     @property
@@ -136,7 +136,7 @@ class WordTokenizer:
         min_count: int = 1,
         pattern: str = r"\S+",
     ) -> "WordTokenizer":
-        """Number the words of the texts, the most frequent first.
+        """Fit a tokenizer of the words of the texts, the most frequent first.
 
         Args:
             texts: Texts to count words in.

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import Dataset, Windows
 from jnn.engine._state import Data, Rows, rows_of
+from jnn.losses import balanced_class_weights
 from jnn.study import Fold, Members, Study, kind_for, part_off
 
 
@@ -106,21 +109,17 @@ def _class_weights(
             )
         return np.tile(given, (len(train.count), 1))
     row_weights = np.ones(data.rows) if weights is None else weights
+    folds = [index[:count] for index, count in zip(train.index, train.count, strict=True)]
     return np.stack(
         [
-            _balanced(data.y[index[:count]], row_weights[index[:count]], data.classes)
-            for index, count in zip(train.index, train.count, strict=True)
+            np.asarray(_balanced(data.y[rows], data.classes, row_weights[rows]))
+            for rows in folds
         ]
     )
 
 
-def _balanced(labels: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
-    """Return n / (classes * count) of each class, as scikit-learn does; 0 for absent classes."""
-    counts = np.bincount(labels, weights, minlength=classes)
-    present = counts > 0
-    balanced = np.zeros(classes, np.float32)
-    balanced[present] = counts.sum() / (present.sum() * counts[present])
-    return balanced
+def _balanced(labels: np.ndarray, classes: int, weights: np.ndarray) -> jax.Array:
+    return balanced_class_weights(jnp.asarray(labels), classes, jnp.asarray(weights))
 
 
 def _check_alike(data: Dataset, test: Dataset) -> None:

@@ -69,7 +69,7 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
             lambda columns, data: program.begin(member_of(columns), data), columns, shapes
         )
     unread = sorted(columns.keys() - names - {"seed", "fold"})
-    if unread:
+    if unread and study.trainer is None:  # another trainer may read them from the state
         raise ValueError(
             f"Nothing reads the hyper-parameters {unread} of the members. Read them in the "
             "optimizer, the penalty or the model, or leave them out; read are "

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from jnn.data import Dataset
-from jnn.result import is_windowed, row_of, vocabulary_of
+from jnn.result import Schema, vocabulary_of
 
 Kind = Literal["vectors", "images", "signals", "arrays", "texts", "tokens", "series"]
 Task = Literal["classification", "regression"]
@@ -60,15 +60,13 @@ class About:
         return cls(data.name, kind, data.task, shape, target, data.outputs, vocabulary)
 
     @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> "About":
-        """Describe the data of a result, given the attributes of its scores."""
-        shape, _ = row_of(attributes, "x")
-        target, _ = row_of(attributes, "y")
-        task = attributes["task"]
-        outputs = int(attributes["classes"]) if task == "classification" else math.prod(target)
-        vocabulary = int(attributes["vocabulary"])
-        kind = _kind_of(shape, vocabulary > 0, is_windowed(attributes))
-        return cls(str(attributes["data"]), kind, task, shape, target, outputs, vocabulary)
+    def from_schema(cls, schema: Schema) -> "About":
+        """Describe the data of a result, given its schema."""
+        shape = schema.x.shape
+        target = schema.target_shape
+        outputs = schema.classes if schema.task == "classification" else math.prod(target)
+        kind = _kind_of(shape, schema.vocabulary > 0, schema.is_windowed)
+        return cls(schema.data, kind, schema.task, shape, target, outputs, schema.vocabulary)
 
 
 def _kind_of(shape: tuple[int, ...], has_ids: bool, is_series: bool) -> Kind:

@@ -1,18 +1,43 @@
 """What comes out of a run: scores, tables, choices and predictions."""
 
-from jnn.result._predict import Prediction as Prediction
-from jnn.result._predict import check_batch as check_batch
-from jnn.result._result import Result as Result
-from jnn.result._result import scores_dataset as scores_dataset
-from jnn.result._schema import checked_rows as checked_rows
-from jnn.result._schema import describe as describe
-from jnn.result._schema import encoding_of as encoding_of
-from jnn.result._schema import is_windowed as is_windowed
-from jnn.result._schema import reads_texts as reads_texts
-from jnn.result._schema import row_of as row_of
-from jnn.result._schema import vocabulary_of as vocabulary_of
-from jnn.result._summary import make_summary as make_summary
-from jnn.result._table import is_number as is_number
-from jnn.result._table import metric_of as metric_of
-from jnn.result._table import read_scores as read_scores
-from jnn.result._table import shared_test_rows as shared_test_rows
+from jnn.result._files import read_schema, read_scores
+from jnn.result._load import load_tree
+from jnn.result._plots import forecast, forest, learning_curves, write_figure
+from jnn.result._predict import Part, Prediction, check_batch
+from jnn.result._result import Result, scores_dataset
+from jnn.result._rows import encoding_for, prepare_rows
+from jnn.result._schema import RowSpec, Schema, shared_test_rows, vocabulary_of
+from jnn.result._selection import Choice, choose, compare
+from jnn.result._summary import Row, Summary, make_summary
+from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
+
+__all__ = [
+    "EPOCH_NOTES",
+    "Choice",
+    "Part",
+    "Prediction",
+    "Result",
+    "Row",
+    "RowSpec",
+    "Schema",
+    "Setting",
+    "Summary",
+    "check_batch",
+    "choose",
+    "compare",
+    "encoding_for",
+    "forecast",
+    "forest",
+    "learning_curves",
+    "load_tree",
+    "make_summary",
+    "metric_of",
+    "prepare_rows",
+    "read_schema",
+    "read_scores",
+    "scores_dataset",
+    "setting_text",
+    "shared_test_rows",
+    "vocabulary_of",
+    "write_figure",
+]

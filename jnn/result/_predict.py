@@ -1,7 +1,9 @@
-"""What trained members say of new rows, batch by batch: neither rows nor members need to fit into memory at once."""
+"""What trained members predict for new rows, batch by batch, so that rows may exceed memory."""
 
+import dataclasses
+import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,149 +11,246 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine import ProgramKey, Trained, make_predict, programs_of
-from jnn.result._schema import row_of
+from jnn.result._schema import Schema
+from jnn.storage import atomic_path
 from jnn.study import Study
+
+Predict = Callable[[Any, jax.Array], Any]
+"""`predict(trained, x)` of one member."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """The members of a result that one study trained, whose arrays have one structure.
+
+    Attributes:
+        study: What was trained; None when loaded without it.
+        trained: The members' arrays, each with a first axis [members of this part].
+        places: Where these members stand in the result, int [members of this part].
+    """
+
+    study: Study | None
+    trained: Trained
+    places: np.ndarray
+
+    def known_study(self) -> Study:
+        """Return the study.
+
+        Raises:
+            ValueError: If the result was loaded without its study.
+        """
+        if self.study is None:
+            raise ValueError(
+                "This result was loaded without its study, so nothing can be predicted. "
+                "Load it by Result.load(path, study)."
+            )
+        return self.study
+
+    def take(self, places: np.ndarray, count: int) -> "Part | None":
+        """Return those of its members that stand at these places of a result of `count` members.
+
+        In the part that comes back a member's place is that in `places`. None if there is no such
+        member.
+        """
+        row_of_place = np.full(count, -1)
+        row_of_place[self.places] = np.arange(len(self.places))
+        rows = row_of_place[places]
+        there = rows >= 0
+        if not there.any():
+            return None
+        rows = rows[there]
+        trained = jax.tree.map(lambda array: array[rows], self.trained)
+        return Part(self.study, trained, np.flatnonzero(there))
 
 
 class Prediction(NamedTuple):
-    """What the members say of some rows.
+    """What the members predict for some rows.
+
+    Where a model gives a tuple or dict of arrays, each attribute is one of such arrays.
 
     Attributes:
-        members: [members, rows, ...], each member's own prediction; None where it was not asked for. A tuple or dict of
-            such arrays where the model gives one, and so the others.
-        mean: [rows, ...], the ensemble's.
-        std: [rows, ...], the members' disagreement.
+        members: [members, rows, ...], each member's own prediction; None where it was not asked
+            for.
+        mean: [rows, ...], the mean over the members.
+        std: [rows, ...], the standard deviation over the members.
     """
 
     members: Any
     mean: Any
     std: Any
 
+    def __repr__(self) -> str:
+        def shapes(tree: Any) -> Any:
+            return jax.tree.map(lambda array: f"{array.dtype}{list(array.shape)}", tree)
 
-def make_answer(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
-    """Makes `answer(one member, x)`: probabilities for a classification, else outputs in the targets' own units.
+        fields = ", ".join(f"{name}={shapes(tree)}" for name, tree in self._asdict().items())
+        return f"Prediction({fields})".replace("'", "")
+
+
+def make_answer(study: Study, schema: Schema) -> Predict:
+    """Make `answer(trained, x)`: probabilities, or for a regression values in the targets' units.
 
     Args:
         study: What was trained.
-        about: The attributes of a result's scores.
+        schema: The schema of the result.
     """
-    outputs = make_outputs(study, about)
-    if about["task"] != "classification":
+    outputs = make_outputs(study, schema)
+    if schema.task != "classification":
         return outputs
-    axes = 1 + len(row_of(about, "y")[0])
-    return lambda trained, x: _probabilities(outputs(trained, x), axes, about["classes"])
+    axes = 1 + len(schema.target_shape)
+    return lambda trained, x: _probabilities(outputs(trained, x), axes, schema.classes)
 
 
-def make_outputs(study: Study, about: Mapping[str, Any]) -> Callable[[Trained, jax.Array], Any]:
-    """Makes `outputs(one member, x)`, raw, in the targets' own units; arguments as in `make_answer`."""
-    predict = make_predict(study, row_of(about, "y")[0])
+def make_outputs(study: Study, schema: Schema) -> Predict:
+    """Make `outputs(trained, x)`: the model's outputs in the targets' units; see `make_answer`."""
+    if study.trainer is None:
+        predict = make_predict(study, None if schema.y is None else schema.y.shape)
+    else:
+        predict = study.trainer(study).predict
     return lambda trained, x: predict(trained, x, study.shared)
 
 
-def in_batches(
-    study: Study, name: Any, function: Callable, trained: Trained, x: Any, batch: int
-) -> Iterator[Any]:
-    """Every member's `function(member, rows)` for a batch of rows after the other: arrays [members, rows, ...].
+def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: int) -> Iterator[Any]:
+    """Yield every member's `function(trained, rows)` batch by batch: [members, rows, ...].
 
     Args:
-        study: Keeps the compiled program, under `name`.
-        name: Of the function.
-        function: Of one member and rows.
-        trained: All members.
+        part: The members; the compiled program is remembered with their study.
+        key: Key of the function among the study's programs.
+        function: Function of one member and rows.
         x: Rows that are read as they are needed.
-        batch: Rows at a time; the last batch is filled up, so that it needs no program of its own.
+        batch: Rows at a time; the last batch is padded, so that it needs no program of its own.
     """
     check_batch(batch)
-    trained = jax.device_put(trained)
-    apply = programs_of(study).get(
-        ProgramKey(name[0], name[1:]),
-        lambda: jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained)),
-    )
+
+    def make() -> Any:
+        return jax.jit(lambda trained, x: jax.lax.map(lambda one: function(one, x), trained))
+
+    apply = programs_of(part.known_study()).get(key, make)
+    trained = jax.device_put(part.trained)
     for start in range(0, len(x), batch):
         rows = np.asarray(x[start : start + batch])
-        missing = batch - len(rows) if len(x) > batch else 0
-        padded = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
-        yield _first_rows(apply(trained, padded), len(rows))
+        count = len(rows)
+        if count < batch < len(x):
+            rows = np.concatenate([rows, np.repeat(rows[-1:], batch - count, axis=0)])
+        yield _first_rows(apply(trained, rows), count)
 
 
-def _first_rows(found: Any, count: int) -> Any:
-    return jax.tree.map(lambda a: np.asarray(a)[:, :count], found)
-
-
-def joined(pieces: Iterable[Any], axis: int) -> Any:
-    """Arrays, or trees of them, of one batch of rows after the other as those of all rows, which are on this axis."""
+def join_batches(pieces: Iterable[Any], axis: int) -> Any:
+    """Join arrays, or trees of them, that were made batch by batch; `axis` is that of the rows."""
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=axis), *pieces)
 
 
+def join_parts(pieces: Sequence[Any], parts: Sequence[Part]) -> Any:
+    """Join arrays [members of a part, ...], or trees of them, into those of all members.
+
+    Raises:
+        ValueError: If the parts give outputs of different forms.
+    """
+    if len(parts) == 1:
+        return pieces[0]
+    forms = [jax.tree.map(lambda a: a.shape[1:], piece) for piece in pieces]
+    if any(form != forms[0] for form in forms):
+        raise ValueError(
+            f"The members must give outputs of one shape to be joined, got {forms}. "
+            "Predict with one group of them at a time, by result.select(...)."
+        )
+    order = np.argsort(np.concatenate([part.places for part in parts]))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[order], *pieces)
+
+
 def check_batch(batch: int) -> None:
-    """Raises a `ValueError` for a number of rows that is none."""
+    """Check a number of rows.
+
+    Raises:
+        ValueError: If it is not a positive integer.
+    """
     if not isinstance(batch, int | np.integer) or batch < 1:
         raise ValueError(
-            f"wanted batches of at least 1 row, a whole number, but got batch={batch}; use e.g. 1024"
+            f"batch must be a positive integer, got {batch!r}. Set it to at least 1 row, e.g. 1024."
         )
 
 
 def write_program(
-    path: Any, function: Callable, about: Mapping[str, Any], platforms: Sequence[str]
+    path: str | os.PathLike[str],
+    function: Callable[[jax.Array], Any],
+    schema: Schema,
+    platforms: Sequence[str],
 ) -> pathlib.Path:
-    """Writes `function(x)` for any number of rows x as one file of StableHLO, which `jax.export` reads.
+    """Write `function(x)` for any number of rows as a StableHLO file, which `jax.export` reads.
 
     Args:
-        path: The file.
-        function: Of rows.
-        about: The attributes of a result's scores.
-        platforms: On which it is to run.
+        path: The file to write.
+        function: Function of rows.
+        schema: The schema of the result.
+        platforms: Platforms that the file is to run on.
     """
     try:
         import flatbuffers  # noqa: F401  (what jax.export writes by)
     except ImportError:
         raise ImportError(
-            "wanted flatbuffers to write the file, but it is not installed; pip install 'jnn-jax[export]'"
+            "Exporting needs flatbuffers, which is not installed. "
+            "Install it with: pip install 'jnn-jax[export]'"
         ) from None
     from jax import export
 
-    shape, dtype = row_of(about, "x")
-    x = jax.ShapeDtypeStruct((*export.symbolic_shape("rows"), *shape), dtype)
+    rows = export.symbolic_shape("rows")
+    x = jax.ShapeDtypeStruct((*rows, *schema.x.shape), schema.x.dtype)
     exported = export.export(jax.jit(function), platforms=tuple(platforms))(x)
     path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(exported.serialize())
-    return partial.replace(path)
+    with atomic_path(path) as partial:
+        partial.write_bytes(exported.serialize())
+    return path
 
 
 def ensemble(
-    answer: Callable, trained: Trained
-) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
-    """`f(x) -> (mean, std)` over the members, one after the other: only sums are kept."""
-    count = jax.tree.leaves(trained)[0].shape[0]
+    answers: Sequence[Predict], groups: Sequence[Any]
+) -> Callable[[jax.Array], tuple[Any, Any]]:
+    """Make `f(x) -> (mean, std)` over all members, of which only sums are kept in memory.
 
-    def f(x):
-        first = answer(jax.tree.map(lambda a: a[0], trained), x)
+    Args:
+        answers: `answer(trained, x)` of each group.
+        groups: The trained members of each group, arrays [members, ...].
+    """
+    counts = [jax.tree.leaves(trained)[0].shape[0] for trained in groups]
 
-        def add(sums, one):
-            far = jax.tree.map(
-                jnp.subtract, answer(one, x), first
-            )  # from one of them, so that squares lose no digits
-            return jax.tree.map(lambda s, far: s + jnp.stack([far, far**2]), sums, far), None
-
-        zeros = jax.tree.map(lambda a: jnp.zeros((2, *a.shape), a.dtype), first)
-        means = jax.tree.map(lambda s: s / count, jax.lax.scan(add, zeros, trained)[0])
-        mean = jax.tree.map(lambda a, m: a + m[0], first, means)
-        return mean, jax.tree.map(lambda m: jnp.sqrt(jnp.maximum(m[1] - m[0] ** 2, 0)), means)
+    def f(x: jax.Array) -> tuple[Any, Any]:
+        # Deviations from one of the members, because squares of the values themselves lose digits.
+        first = answers[0](jax.tree.map(lambda array: array[0], groups[0]), x)
+        sums = jax.tree.map(lambda array: jnp.zeros((2, *array.shape), array.dtype), first)
+        for answer, trained in zip(answers, groups, strict=True):
+            sums = _add_deviations(answer, trained, x, first, sums)
+        means = jax.tree.map(lambda array: array / sum(counts), sums)
+        mean = jax.tree.map(lambda array, m: array + m[0], first, means)
+        std = jax.tree.map(lambda m: jnp.sqrt(jnp.maximum(m[1] - m[0] ** 2, 0)), means)
+        return mean, std
 
     return f
 
 
-def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
-    """Probabilities [..., classes] for labels that have so many axes, with that of the rows.
+def _add_deviations(answer: Predict, trained: Any, x: jax.Array, first: Any, sums: Any) -> Any:
+    """Add to the sums each member's deviation from `first`, and its square."""
 
-    Softmax over the axis that the outputs have beyond these, if it counts the classes; else the sigmoid of each label's
-    only logit, as two classes.
+    def add(sums: Any, one: Any) -> tuple[Any, None]:
+        deviations = jax.tree.map(jnp.subtract, answer(one, x), first)
+        return jax.tree.map(lambda s, d: s + jnp.stack([d, d**2]), sums, deviations), None
+
+    return jax.lax.scan(add, sums, trained)[0]
+
+
+def _first_rows(values: Any, count: int) -> Any:
+    return jax.tree.map(lambda array: np.asarray(array)[:, :count], values)
+
+
+def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
+    """Return probabilities [..., classes] for labels of `axes` axes, that of rows included.
+
+    They are the softmax over the axis that the outputs have beyond these, if it counts the classes;
+    otherwise the sigmoid of each label's only logit, as two classes.
     """
     if not hasattr(outputs, "ndim"):
         raise ValueError(
-            f"wanted one array of logits to make probabilities of, but the model gives a {type(outputs).__name__}; "
-            "take Result.outputs(x)"
+            "Probabilities are made of one array of logits, got a model that gives a "
+            f"{type(outputs).__name__}. Use Result.outputs(x)."
         )
     has_logits = outputs.ndim == axes + 1
     if has_logits and outputs.shape[-1] == classes:

@@ -1,54 +1,63 @@
 """The result of a study: scores on named axes, and the trained members."""
 
 import dataclasses
-import json
+import functools
+import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn import storage
-from jnn.engine import Data, Rows, Trained, Training, make_start, member_of
-from jnn.result import _schema
+from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
+from jnn.result._concat import concatenate
+from jnn.result._files import Content, read_result, write_result
+from jnn.result._plots import Plots
 from jnn.result._predict import (
+    Part,
+    Predict,
     Prediction,
     ensemble,
     in_batches,
-    joined,
+    join_batches,
+    join_parts,
     make_answer,
     make_outputs,
     write_program,
 )
+from jnn.result._repr import describe_result, result_html
+from jnn.result._rows import prepare_rows
+from jnn.result._schema import Schema, digest_of, shared_test_rows
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
-from jnn.result._table import is_number, read_scores, shared_test_rows, write_scores
+from jnn.result._table import EPOCH_NOTES, Setting, check_value, matches
 from jnn.stats import Comparison
-from jnn.study import Members, SavedFolds, Split, Study, narrow
+from jnn.storage import to_host
+from jnn.study import Members, Study
 
 if TYPE_CHECKING:
     import xarray
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What `jnn.run` hands back.
+    """What `jnn.run` returns: the scores and the trained parameters of every member.
 
     Attributes:
-        scores: `xarray.Dataset` of every metric, on the members' axes and `epoch`; attributes tell how it was made.
-        trained: The members' parameters, in the order of `members`.
+        scores: `xarray.Dataset` of every score, on the members' axes and `epoch`.
+        schema: What the result remembers of its data and its run.
         members: The population.
-        study: What was trained; None when loaded without it, then nothing can be predicted.
-        timing: Seconds: "compile", "run", "total".
+        parts: The trained members, one part for each study that trained some of them; a single part
+            unless results of different studies were joined by `Result.concat`.
+        timing: Seconds by name: "compile", "run", "total".
     """
 
     scores: "xarray.Dataset"
-    trained: Trained
+    schema: Schema
     members: Members
-    study: Study | None
+    parts: tuple[Part, ...]
     timing: Mapping[str, float]
 
     @classmethod
@@ -65,218 +74,334 @@ class Result:
         train_rows: float | None = None,
         hyper_history: Mapping[str, np.ndarray] | None = None,
     ) -> "Result":
-        """Puts together what a run has trained."""
+        """Assemble the result of a run.
+
+        Args:
+            study: What was trained.
+            data: The `jnn.Dataset`, or the sample of a stream.
+            members: The population.
+            arrays: The resident arrays and every fold's rows.
+            training: The members at the end of training.
+            timing: Seconds by name.
+            plan: How the members were laid out.
+            train_rows: Number of rows that train, if not those of `arrays`.
+            hyper_history: Numbers that changed during training, [members, epochs]; they become the
+                coordinates `<name>_by_epoch`.
+        """
         best_epoch = None if training.best is None else training.best.epoch
         scores = scores_dataset(study, members, training.history, best_epoch)
         for name, values in (hyper_history or {}).items():
             scores = scores.assign_coords({f"{name}_by_epoch": (("member", "epoch"), values)})
-        scores.attrs |= {
-            **_schema.describe(data, arrays),
-            "model": study.model.name,
-            "split": members.split.describe if members.split else "none",
-            "train_rows": float(train_rows or np.mean(arrays.train.count)),
-            "test_rows": 0.0 if arrays.test is None else float(np.mean(arrays.test.count)),
-            "shared_test_rows": shared_test_rows(arrays.test),
-            "keep": study.keep,
-            "plan": plan,
-            "higher_is_better": json.dumps([k for k in scores if study.higher_is_better(str(k))]),
-        }
-        return cls(scores, training.trained, members, study, dict(timing))
-
-    def final(self) -> "xarray.Dataset":
-        """The scores at the epoch whose parameters each member ended with (the last, or its best); no `epoch` axis.
-
-        NaN where the monitored score was finite after no epoch: such a member has its first parameters, untrained.
-        """
-        if "best_epoch" not in self.scores:
-            return self.scores.isel(epoch=-1)
-        best = self.scores["best_epoch"]
-        return (
-            self.scores.sel(epoch=best.clip(min=1))
-            .where(best > 0)
-            .drop_vars(["best_epoch", "epoch"])
+        higher = programs_of(study).trainer.higher_is_better
+        if train_rows is None:
+            train_rows = float(np.mean(arrays.train.count))
+        test_rows = 0.0 if arrays.test is None else float(np.mean(arrays.test.count))
+        schema = Schema.of_data(
+            data,
+            arrays,
+            model=study.model.name,
+            split=members.split.describe if members.split else "",
+            train_rows=float(train_rows),
+            test_rows=test_rows,
+            shared_test_rows=shared_test_rows(arrays.test),
+            keep=study.keep,
+            plan=plan,
+            higher_is_better=tuple(name for name in map(str, scores) if _bare(name) in higher),
+            digest=digest_of(arrays),
         )
+        part = Part(study, training.trained, np.arange(len(members)))
+        return cls(scores, schema, members, (part,), dict(timing))
 
-    def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
-        """Mean and interval per setting; see `jnn.result.make_summary` for the statistics."""
-        return make_summary(self.final(), metric, confidence)
+    @classmethod
+    def concat(cls, results: "Sequence[Result]", **settings: Sequence[float | str]) -> "Result":
+        """Join the members of several results on one axis `member`.
 
-    def higher_is_better(self, metric: str) -> bool:
-        """Whether a higher value of this score is better."""
-        return metric in json.loads(self.scores.attrs["higher_is_better"])
+            jnn.Result.concat([mlps, cnns], architecture=["mlp", "cnn"])
 
-    def member(self, index: int) -> "Result":
-        """Member `index` alone, as the result of a population of one."""
-        if not -len(self.members) <= index < len(self.members):
-            raise ValueError(
-                f"wanted one of {len(self.members)} members, but got {index}; they count from 0"
-            )
-        return self.take(np.asarray([index]) % len(self.members))
+        A number that only some of the members have is, for the others, that of their study, or NaN
+        where the study has
+        none: it does not apply to them. Where the results have different numbers of epochs, the
+            scores are NaN after
+        the last epoch of a member, and `final()` takes each member's own last epoch.
 
-    def take(self, indices: np.ndarray) -> "Result":
-        """The members at these places, on one axis `member`."""
-        members = self.members[indices]
-        flat = self.scores.stack(all_members=list(self.members.axes)).transpose("all_members", ...)
-        scores = flat.isel(all_members=indices).drop_vars(
-            ["all_members", *self.members.axes], errors="ignore"
-        )
-        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
-        trained = jax.tree.map(lambda a: a[indices], self.trained)
-        return dataclasses.replace(self, scores=scores, trained=trained, members=members)
-
-    def select(self, **numbers: float) -> "Result":
-        """The members whose numbers, or `seed` and `fold`, are these: `result.select(**result.best().setting)`.
+        Args:
+            results: Results of the same data, folds and scores.
+            **settings: Name -> one number or text for each result, which becomes a setting of its
+                members.
 
         Raises:
-            ValueError: If there are none.
+            TypeError: If what is joined is no result.
+            ValueError: If the results were scored on different rows, or with different scores; if a
+            seed, a fold or an
+                array is missing in some; if a member comes twice.
+        """
+        results = list(results)
+        if not results:
+            raise ValueError("Result.concat needs at least one result, got none.")
+        for result in results:
+            if not isinstance(result, cls):
+                raise TypeError(
+                    f"Result.concat needs a list of results, got a {type(result).__name__} in it."
+                )
+        flat = [result.take(np.arange(len(result.members))) for result in results]
+        return cls(*concatenate([result._content() for result in flat], settings))
+
+    @property
+    def trained(self) -> Trained:
+        """The members' arrays, each with a first axis [members], in the order of `members`."""
+        return self._only_part().trained
+
+    @property
+    def study(self) -> Study | None:
+        """What was trained; None when loaded without it, and then nothing can be predicted."""
+        return self._only_part().study
+
+    def final(self) -> "xarray.Dataset":
+        """Return the scores at the epoch whose parameters each member ended with.
+
+        That is the last epoch, or with `Study.keep="best"` the best one. There NaN stands for a
+        member whose monitored score was finite after no epoch: it has its first parameters,
+        untrained.
+        """
+        note = next((name for name in EPOCH_NOTES if name in self.scores), None)
+        if note is None:
+            return self.scores.isel(epoch=-1)
+        epoch = self.scores[note]
+        at_epoch = self.scores.sel(epoch=epoch.clip(min=1)).where(epoch > 0)
+        return at_epoch.drop_vars([note, "epoch"])
+
+    def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> Summary:
+        """Return mean and interval per setting; see `jnn.result.make_summary` for the statistics.
+
+        Args:
+            metric: One score; by default every metric on held-out rows.
+            confidence: Confidence of the intervals.
+        """
+        return make_summary(self.final(), self.schema, metric, confidence)
+
+    def best(self, metric: str | None = None, *, confidence: float = 0.95) -> Choice:
+        """Return the best setting, scored on rows that did not choose it; see `jnn.result.choose`.
+
+        Args:
+            metric: Score that chooses; by default the first on held-out rows.
+            confidence: Confidence of the interval.
+        """
+        return choose(self.final(), self.schema, metric, confidence)
+
+    def compare(self, a: Setting, b: Setting, metric: str | None = None) -> Comparison:
+        """Return the paired difference of two settings; see `jnn.result.compare`.
+
+        Args:
+            a: Name -> number or text, as many as single out one setting.
+            b: The other setting, likewise.
+            metric: Score to compare; by default the first on held-out rows.
+        """
+        return compare(self.final(), self.schema, a, b, metric)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the result: `plot.curves()`, `plot.forest()`."""
+        return Plots(self)
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Return whether a higher value of this score is better."""
+        return metric in self.schema.higher_is_better
+
+    def member(self, index: int) -> "Result":
+        """Return member `index` alone, as the result of a population of one.
+
+        Raises:
+            ValueError: If there is no such member.
+        """
+        count = len(self.members)
+        if not -count <= index < count:
+            raise ValueError(
+                f"index must be that of one of {count} members, which count from 0, got {index}."
+            )
+        return self.take(np.asarray([index]))
+
+    def take(self, indices: np.ndarray) -> "Result":
+        """Return the members at these places, on one axis `member`.
+
+        Args:
+            indices: Places of the members, or a mask [members].
+        """
+        places = np.arange(len(self.members))[indices]
+        members = self.members[places]
+        axes = list(self.members.axes)
+        flat = self.scores.stack(all_members=axes).transpose("all_members", ...)
+        scores = flat.isel(all_members=places)
+        scores = scores.drop_vars(["all_members", *axes], errors="ignore")
+        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
+        taken = [part.take(places, len(self.members)) for part in self.parts]
+        parts = tuple(part for part in taken if part is not None)
+        return dataclasses.replace(self, scores=scores, members=members, parts=parts)
+
+    def select(self, **values: float | str) -> "Result":
+        """Return the members that have these settings, or this `seed` and `fold`.
+
+            result.select(**result.best().setting)
+
+        Args:
+            **values: Name -> number or text. NaN selects the members that a number does not apply
+                to.
+
+        Raises:
+            TypeError: If a value is not of the kind of its setting.
+            ValueError: If there is no such setting, or no such member.
         """
         columns = self.members.columns()
-        if unknown := sorted(numbers.keys() - columns.keys()):
-            raise ValueError(
-                f"wanted numbers among {sorted(columns)}, but got {unknown}; name those of the members"
-            )
+        if unknown := sorted(values.keys() - columns.keys()):
+            raise ValueError(f"Members are selected by {sorted(columns)}, got {unknown}.")
         chosen = np.ones(len(self.members), bool)
-        for name, value in numbers.items():
-            if columns[name].ndim > 1 or not isinstance(value, Real | np.bool_):
-                raise ValueError(
-                    f"wanted one number for {name!r}, but got {value!r}; choose an array by {name}_index=0, "
-                    "and several members by result.take(indices)"
+        for name, value in values.items():
+            column = columns[name]
+            if column.ndim > 1:
+                raise TypeError(
+                    f"{name} holds arrays. Select one by its number, e.g. {name}_index=0, "
+                    "and any members by result.take(indices)."
                 )
-            chosen &= is_number(columns[name], value)
+            check_value(name, value, column)
+            chosen &= np.isnan(column) if value != value else matches(column, value)
         if not chosen.any():
-            raise ValueError(
-                f"wanted members with {numbers}, but there are none; look at result.members.columns()"
-            )
+            raise ValueError(f"No member has {values}. Look at result.members.columns().")
         return self.take(np.flatnonzero(chosen))
 
     def outputs(self, x: Any, *, batch: int = 1024) -> Any:
-        """Every member's raw outputs for rows x [rows, *features], in the targets' own units: [members, rows, ...]."""
-        outputs, x = (
-            make_outputs(self._study(), self.scores.attrs),
-            _schema.checked_rows(x, self.scores.attrs),
-        )
-        name = ("outputs", _schema.row_of(self.scores.attrs, "y"))
-        return joined(in_batches(self._study(), name, outputs, self.trained, x, batch), axis=1)
-
-    def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
-        """Each member's prediction and the ensemble's mean and spread for rows x.
-
-        For classification these are probabilities [rows, classes]; for regression values in the targets' units.
+        """Return every member's raw outputs in the targets' own units, [members, rows, ...].
 
         Args:
-            x: [rows, *features], `jnn.data.Windows`, or a table with the columns that the members were trained on. An
-                `np.memmap` may be larger than memory.
+            x: Rows as in `predict`.
             batch: Rows at a time.
-            each: Whether to keep every member's prediction, [members, rows, ...], beside mean and spread.
         """
-        parts = [p if each else p._replace(members=None) for p in self.predictions(x, batch=batch)]
-        members = joined([p.members for p in parts], axis=1) if each else None
+        return join_batches(self._each(make_outputs, x, batch), axis=1)
+
+    def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
+        """Return each member's prediction for rows x, and mean and deviation over the members.
+
+        For a classification these are probabilities [rows, classes]; for a regression values in the
+        targets' units.
+
+        Args:
+            x: [rows, *features], `jnn.data.Windows`, or a table with the columns that the members
+                were trained on. An `np.memmap` may be larger than memory.
+            batch: Rows at a time.
+            each: Whether to keep every member's prediction, [members, rows, ...], beside mean and
+                std.
+        """
+        pieces = []
+        for piece in self.predictions(x, batch=batch):
+            pieces.append(piece if each else piece._replace(members=None))
         return Prediction(
-            members, *(joined([getattr(p, k) for p in parts], axis=0) for k in ("mean", "std"))
+            members=join_batches([p.members for p in pieces], axis=1) if each else None,
+            mean=join_batches([p.mean for p in pieces], axis=0),
+            std=join_batches([p.std for p in pieces], axis=0),
         )
 
     def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
-        """`predict` batch by batch: no more than a batch of rows and of predictions is held."""
-        answer, x = (
-            make_answer(self._study(), self.scores.attrs),
-            _schema.checked_rows(x, self.scores.attrs),
-        )
-        about = self.scores.attrs
-        name = ("answers", about["task"], about["classes"], _schema.row_of(about, "y"))
-        for values in in_batches(self._study(), name, answer, self.trained, x, batch):
-            yield Prediction(
-                values,
-                *(jax.tree.map(lambda a, f=f: f(a, axis=0), values) for f in (np.mean, np.std)),
-            )
+        """Yield what `predict` returns, batch by batch: no more than a batch of rows is held.
+
+        Args:
+            x: Rows as in `predict`.
+            batch: Rows at a time.
+        """
+        for values in self._each(make_answer, x, batch):
+            mean = jax.tree.map(lambda array: np.mean(array, axis=0), values)
+            std = jax.tree.map(lambda array: np.std(array, axis=0), values)
+            yield Prediction(values, mean, std)
 
     def export(
         self,
-        path: Any,
+        path: str | os.PathLike[str],
         *,
         member: int | None = None,
         platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
     ) -> pathlib.Path:
-        """Writes the trained network as one file that runs without jnn, Flax or this study: StableHLO.
+        """Write the trained network as one StableHLO file that runs without jnn or Flax.
 
             jax.export.deserialize(pathlib.Path(path).read_bytes()).call(x)
 
-        takes any number of rows x, untransformed, in the type of the training rows: preprocessing is in the file.
+        takes any number of rows x, not preprocessed, in the type of the training rows:
+        preprocessing is in the file.
 
         Args:
-            path: The file.
-            member: Its predictions, as `predict` gives them; by default the pair (mean, std) over all members.
-            platforms: On which the file is to run.
+            path: The file to write.
+            member: Index of the member whose predictions the file gives, as `predict` gives them;
+                by default the file gives the pair (mean, std) over all members.
+            platforms: Platforms that the file is to run on.
         """
-        answer = make_answer(self._study(), self.scores.attrs)
+        parts = self.parts if member is None else self.member(member).parts
+        answers = [make_answer(part.known_study(), self.schema) for part in parts]
         if member is None:
-            return write_program(path, ensemble(answer, self.trained), self.scores.attrs, platforms)
-        one = jax.tree.map(lambda a: jnp.asarray(a[0]), self.member(member).trained)
-        return write_program(path, lambda x: answer(one, x), self.scores.attrs, platforms)
+            function = ensemble(answers, [part.trained for part in parts])
+            return write_program(path, function, self.schema, platforms)
+        one = jax.tree.map(lambda array: jnp.asarray(array[0]), parts[0].trained)
+        function = functools.partial(answers[0], one)
+        return write_program(path, function, self.schema, platforms)
 
-    def best(self, metric: str | None = None, *, confidence: float = 0.95) -> Choice:
-        """The best setting, with a score that its choice has not made too good; see `jnn.result.choose`."""
-        return choose(self.final(), metric, confidence)
+    def save(self, directory: str | os.PathLike[str]) -> pathlib.Path:
+        """Write scores.nc (netCDF), members.safetensors and result.json to a folder.
 
-    def compare(
-        self, a: Mapping[str, float], b: Mapping[str, float], metric: str | None = None
-    ) -> Comparison:
-        """Compares the settings that have the numbers a and b by paired differences; see `jnn.result.compare`."""
-        return compare(self.final(), a, b, metric)
-
-    def _study(self) -> Study:
-        if self.study is None:
-            raise ValueError(
-                "wanted a result with its study, but it was loaded without; use Result.load(path, study)"
-            )
-        return self.study
-
-    def save(self, directory: Any) -> pathlib.Path:
-        """Writes scores.nc (netCDF), members.safetensors and result.json to a folder; makes it if it is not there.
-
-        In scores.nc a name that is more than ASCII letters and digits is percent-encoded.
+        Args:
+            directory: The folder; made if it is absent.
         """
-        folder = pathlib.Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "scores.nc.partial"
-        write_scores(self.scores, partial)
-        for name in (
-            "result.json",
-            "run.json",
-        ):  # if this is killed, files of two results are not read as one
-            (folder / name).unlink(missing_ok=True)
-        partial.replace(folder / "scores.nc")
-        storage.save(folder / "members.safetensors", self.trained._asdict())
-        study = {} if self.study is None else self.study.describe()
-        notes = {
-            "timing": dict(self.timing),
-            "study": study,
-            "members": _members_to_json(self.members),
-        }
-        storage.write_text(folder / "result.json", json.dumps(notes, indent=1))
-        return folder
+        return write_result(pathlib.Path(directory), self._content())
 
     @classmethod
-    def load(cls, directory: Any, study: Study | None = None) -> "Result":
-        """Reads a saved result.
+    def load(
+        cls, directory: str | os.PathLike[str], study: Study | Sequence[Study] | None = None
+    ) -> "Result":
+        """Read a saved result.
 
         Args:
             directory: The folder.
-            study: The study that it was made by; without it the parameters come as nested dicts and `predict` refuses.
+            study: The study that the result was made by; for joined results the studies of its
+                parts, in their order. Without it the parameters come as nested dicts and `predict`
+                refuses.
 
         Raises:
             ValueError: If there is no result, or the study's arrays are not those of the result.
         """
-        folder, scores = pathlib.Path(directory), read_scores(directory)
-        notes = storage.read_json(folder / "result.json")
-        path, members = folder / "members.safetensors", _members_from_json(notes["members"])
-        if study is None:
-            arrays = storage.load_nested(path)
-            trained = Trained(*(arrays.get(name, {}) for name in Trained._fields))
-        else:
-            trained = storage.load(
-                path, _like(study, members, json.loads(scores.attrs["row"])), members=True
+        studies = [study] if isinstance(study, Study) else study
+        return cls(*read_result(pathlib.Path(directory), studies))
+
+    def __repr__(self) -> str:
+        return describe_result(self)
+
+    def _repr_html_(self) -> str:
+        """Return the result as HTML, as notebooks show it."""
+        return result_html(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields with parameters as NumPy arrays, for pickling and copying."""
+        parts = [dataclasses.replace(part, trained=to_host(part.trained)) for part in self.parts]
+        return {**self.__dict__, "parts": tuple(parts)}
+
+    def _content(self) -> Content:
+        return Content(self.scores, self.schema, self.members, self.parts, self.timing)
+
+    def _only_part(self) -> Part:
+        part, *others = self.parts
+        if others:
+            raise ValueError(
+                f"This result joins members of {len(self.parts)} studies, whose arrays differ in "
+                "structure. Select the members of one, or use result.parts."
             )
-        return cls(scores, trained, members, study, notes["timing"])
+        return part
+
+    def _each(self, make: Callable[[Study, Schema], Predict], x: Any, batch: int) -> Iterator[Any]:
+        """Yield every member's answer batch by batch, [members, rows, ...]."""
+        schema = self.schema
+        studies = [programs_of(part.known_study()).study for part in self.parts]
+        functions = [make(study, schema) for study in studies]
+        rows = prepare_rows(x, schema)
+        key = ProgramKey(make.__name__, (schema.task, schema.classes, schema.target_shape))
+        batches = [
+            in_batches(part, key, function, rows, batch)
+            for part, function in zip(self.parts, functions, strict=True)
+        ]
+        for pieces in zip(*batches, strict=True):
+            yield join_parts(pieces, self.parts)
 
 
 def scores_dataset(
@@ -285,7 +410,7 @@ def scores_dataset(
     history: Mapping[str, np.ndarray],
     best_epoch: np.ndarray | None = None,
 ) -> "xarray.Dataset":
-    """Return scores of every member and epoch with the axes of the members.
+    """Return the scores of every member and epoch with the axes of the members.
 
     Args:
         study: What is trained.
@@ -310,13 +435,22 @@ def scores_dataset(
 
 
 def _in_order(history: Mapping[str, Any], study: Study) -> list[str]:
-    """The scores' names: as the study names its metrics, on held-out rows first (a traced dict comes sorted)."""
+    """Return the scores' names in the order of the study's metrics, held-out ones first.
+
+    Scores that the study's own trainer gives follow in alphabetical order.
+    """
     names = [
         prefix + name
         for prefix in ("", "validation_", "train_")
         for name in (*study.metrics, "loss")
     ]
-    return [name for name in names if name in history]
+    others = sorted(history.keys() - set(names))
+    return [name for name in (*names, *others) if name in history]
+
+
+def _bare(name: str) -> str:
+    """Return the name of a metric without the rows that it was taken on."""
+    return name.removeprefix("train_").removeprefix("validation_")
 
 
 def _coordinates(members: Members) -> dict[str, Any]:
@@ -326,28 +460,3 @@ def _coordinates(members: Members) -> dict[str, Any]:
         for name, column in columns.items()
         if column.ndim == 1
     }
-
-
-def _like(study: Study, members: Members, row: Mapping[str, Any]) -> Trained:
-    """The shapes of one trained member of `study` on data with such rows."""
-    x, y = (_schema.of_kind(*row[k]) for k in ("x", "y"))
-    index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
-    columns = {"seed": np.int32(0), **{k: v[0] for k, v in narrow(members.numbers()).items()}}
-    state = jax.eval_shape(make_start(study), member_of(columns), Data(x, y, index))
-    return state.trained
-
-
-def _members_to_json(members: Members) -> dict[str, Any]:
-    axes = {
-        axis: {k: v.tolist() for k, v in columns.items()} for axis, columns in members.axes.items()
-    }
-    split = members.split and {"describe": members.split.describe, "count": len(members.split)}
-    return {"axes": axes, "split": split}
-
-
-def _members_from_json(found: Mapping[str, Any]) -> Members:
-    axes = {
-        axis: {k: np.asarray(v) for k, v in columns.items()}
-        for axis, columns in found["axes"].items()
-    }
-    return Members(axes, Split(SavedFolds(**found["split"])) if found["split"] else None)

@@ -1,96 +1,237 @@
-"""What a result remembers of the rows that trained it, and how new rows are made to fit."""
+"""What a result remembers of its data and its run: one object, written as JSON once."""
 
 import dataclasses
-import functools
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from jnn.data import Column, Encoding, TextEncoding, Windows
-from jnn.engine import Data
+from jnn.data import Encoding, TextEncoding, Windows
+from jnn.engine import Data, Rows
+
+_LARGE = 1 << 24  # bytes of an array from which on evenly spaced rows stand for all in the digest
+_SAMPLED_ROWS = 4096
 
 
-def describe(data: Any, arrays: Data) -> dict[str, Any]:
-    """What is kept in the attributes of a result's scores: text and numbers."""
-    return {
-        "data": data.name,
-        "task": data.task,
-        "classes": data.classes,
-        "row": json.dumps({"x": _kind_of(arrays.x), "y": _kind_of(arrays.y)}),
-        "vocabulary": vocabulary_of(data),
-        "encoding": data.encoding.to_json() if data.encoding else "",
-        "feature_names": json.dumps(data.feature_names),
-        "target_names": json.dumps(data.target_names),
-    }
+@dataclasses.dataclass(frozen=True)
+class RowSpec:
+    """The form of one row of an array.
+
+    Attributes:
+        shape: Shape of a row, without the axis of rows; for a window of a series [length,
+            *channels].
+        dtype: Name of the NumPy type.
+        window: For a row that is a window of a series, the pair (offset, span) of
+            `jnn.data.Windows`; otherwise None.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    window: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, rows: Any) -> "RowSpec":
+        """Return the form of the rows of an array, or of `jnn.data.Windows`."""
+        window = (rows.offset, rows.span) if isinstance(rows, Windows) else None
+        return cls(tuple(rows.shape[1:]), str(rows.dtype), window)
+
+    def abstract(self) -> Any:
+        """Return two or more such rows as shapes without values."""
+        if self.window is None:
+            return jax.ShapeDtypeStruct((2, *self.shape), self.dtype)
+        length, *channels = self.shape
+        offset, span = self.window
+        steps = (span or offset + length) + 1
+        return Windows(jax.ShapeDtypeStruct((steps, *channels), self.dtype), length, offset, span)
 
 
-def checked_rows(x: Any, about: Mapping[str, Any]) -> Any:
-    """Rows as the members take them, not yet read where they lie on disk; one `ValueError` where they do not fit.
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """What a result remembers of its data and of the run that made it.
+
+    Attributes:
+        data: Name of the data set.
+        task: "classification", "regression", or "unsupervised".
+        x: Form of a row of x.
+        y: Form of a row of y; None for data without targets.
+        classes: Number of classes; 0 for other tasks.
+        vocabulary: Number of token ids; 0 where rows hold numbers.
+        encoding: How a table, or texts, became rows; None for arrays.
+        feature_names: Names of the features or channels, where they are known.
+        target_names: Names of the classes or targets, where they are known.
+        model: Name of the model.
+        split: Description of the folds; empty without folds.
+        train_rows: Number of rows that train, the mean over the folds.
+        test_rows: Number of rows that score, the mean over the folds; 0 without held-out rows.
+        shared_test_rows: [folds, folds], whether two folds share test rows; empty where no two
+            folds do.
+        keep: Which epoch's parameters the members have, "last" or "best".
+        plan: How the members were laid out over devices.
+        higher_is_better: The scores of which a higher value is better.
+        digest: Hash of the data and of every fold's test rows, by which results are known to be
+            comparable; empty where it is unknown.
+    """
+
+    data: str
+    task: str
+    x: RowSpec
+    y: RowSpec | None
+    classes: int = 0
+    vocabulary: int = 0
+    encoding: Encoding | TextEncoding | None = None
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    model: str = ""
+    split: str = ""
+    train_rows: float = 0.0
+    test_rows: float = 0.0
+    shared_test_rows: tuple[tuple[bool, ...], ...] = ()
+    keep: str = "last"
+    plan: str = ""
+    higher_is_better: tuple[str, ...] = ()
+    digest: str = ""
+
+    @classmethod
+    def of_data(cls, data: Any, arrays: Any, **fields: Any) -> "Schema":
+        """Return the schema of a data set.
+
+        Args:
+            data: The `jnn.Dataset`.
+            arrays: What has the resident rows as `x` and `y`: `jnn.Data`, or the data set itself.
+            **fields: Other fields of the schema.
+        """
+        return cls(
+            data=data.name,
+            task=data.task,
+            x=RowSpec.of(arrays.x),
+            y=None if arrays.y is None else RowSpec.of(arrays.y),
+            classes=int(data.classes),
+            vocabulary=vocabulary_of(data),
+            encoding=data.encoding,
+            feature_names=tuple(data.feature_names),
+            target_names=tuple(data.target_names),
+            **fields,
+        )
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a row of x is a window of a series."""
+        return self.x.window is not None
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the rows were made from texts by a tokenizer that the schema keeps."""
+        return isinstance(self.encoding, TextEncoding)
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of a row of y; () for data without targets."""
+        return () if self.y is None else self.y.shape
+
+    @property
+    def row_counts(self) -> tuple[float, float]:
+        """Numbers of rows that train and that score, as corrected intervals need them."""
+        return self.train_rows, self.test_rows or 1.0  # without folds the second is not used
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schema as an object that JSON can hold."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        shares = self.shared_test_rows
+        return fields | {
+            "x": dataclasses.asdict(self.x),
+            "y": None if self.y is None else dataclasses.asdict(self.y),
+            "encoding": None if self.encoding is None else json.loads(self.encoding.to_json()),
+            "shared_test_rows": ["".join("01"[share] for share in row) for row in shares],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Schema":
+        """Return the schema that `to_json` wrote."""
+        names = ("feature_names", "target_names", "higher_is_better")
+        return cls(
+            **{
+                **content,
+                **{name: tuple(content[name]) for name in names},
+                "x": _row_spec(content["x"]),
+                "y": None if content["y"] is None else _row_spec(content["y"]),
+                "encoding": encoding_from_json(content["encoding"]),
+                "shared_test_rows": shared_from_text(content["shared_test_rows"]),
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LostTokenizer:
+    """A tokenizer of the user's own, of which a saved result keeps the name alone."""
+
+    name: str
+
+    def encode(self, text: str) -> np.ndarray:
+        """Refuse: the tokenizer was not saved."""
+        raise ValueError(
+            f"Texts were read by the tokenizer {self.name}, which a saved result does not keep. "
+            "Encode the texts yourself and pass their ids."
+        )
+
+
+def encoding_from_json(content: Any) -> Encoding | TextEncoding | None:
+    """Return the encoding whose `to_json` gave this content; None for none."""
+    if not content:
+        return None
+    if not isinstance(content, Mapping):
+        return Encoding.from_json(json.dumps(content))
+    try:
+        return TextEncoding.from_json(json.dumps(content))
+    except ValueError:
+        lost: Any = LostTokenizer(content["kind"])
+        return TextEncoding(content["column"], lost, content["length"])
+
+
+def shared_test_rows(rows: Rows | None) -> tuple[tuple[bool, ...], ...]:
+    """Return which folds share test rows, [folds, folds]; empty where no two folds do.
 
     Args:
-        x: [rows, *features] or `jnn.data.Windows`; or a pandas table, if the members were trained on one; or texts, if
-            they were trained on texts.
-        about: The attributes of a result's scores.
+        rows: The test rows of every fold; None without held-out rows.
     """
-    if hasattr(x, "columns"):
-        x = encoding_of(about, [str(c) for c in x.columns]).encode(x)
-    x = x if isinstance(x, Windows) else _as_array(x)
-    if x.dtype.kind in "OU" and reads_texts(about):
-        x = TextEncoding.from_json(about["encoding"]).encode_texts(map(str, x))
-    shape, dtype = row_of(about, "x")
-    free = 1 if is_windowed(about) else 0  # windows of a series may be longer or shorter
-    if x.ndim != len(shape) + 1 or x.shape[1 + free :] != shape[free:]:
-        raise ValueError(
-            f"wanted rows of shape {shape}, but got x of shape {x.shape}; give [rows, *features] as in training"
-        )
-    if len(x) == 0:
-        raise ValueError("wanted at least one row to predict, but got none")
-    if x.dtype.kind not in ("iu" if np.dtype(dtype).kind in "iu" else "biuf"):
-        raise ValueError(
-            f"wanted rows of type {dtype}, but got {x.dtype}; cast them, token ids to integers"
-        )
-    is_cast = x.dtype != dtype
-    if about["vocabulary"]:
-        x = _Read(x, functools.partial(_checked_ids, count=_known_ids(about)))
-    return _Read(x, functools.partial(np.asarray, dtype=dtype)) if is_cast else x
+    from scipy.sparse import csr_array
+
+    if rows is None or len(rows.count) == 1:
+        return ()
+    folds, most = rows.index.shape
+    places = (np.repeat(np.arange(folds), most), np.asarray(rows.index).ravel())
+    tests = csr_array((np.ones(folds * most), places))
+    shares = (tests @ tests.T).toarray() > 0
+    if shares.sum() == folds:
+        return ()
+    return tuple(map(tuple, shares.tolist()))
 
 
-def row_of(about: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], str]:
-    """Shape and type of a row of x or y, from a result's attributes."""
-    shape, dtype, *window = json.loads(about["row"])[name]
-    return (*window[:1], *shape), dtype
+def shared_from_text(rows: Any) -> tuple[tuple[bool, ...], ...]:
+    """Return the table that is written as one text of 0 and 1 for each fold."""
+    return tuple(tuple(share == "1" for share in row) for row in rows)
 
 
-def encoding_of(about: Mapping[str, Any], columns: Sequence[str]) -> Encoding | TextEncoding:
-    """How a table becomes rows: as in training; without an encoding by the names of the features, or in their order."""
-    if about["encoding"]:
-        return (TextEncoding if reads_texts(about) else Encoding).from_json(about["encoding"])
-    (shape, _), names = row_of(about, "x"), json.loads(about["feature_names"])
-    if len(shape) == 1 and names:
-        return Encoding(tuple(Column(name, None) for name in names))
-    if shape != (len(columns),):
-        raise ValueError(
-            f"wanted a table whose columns are rows of shape {shape}, but got {len(columns)} columns; "
-            "save the rows as an array, in a .npy file"
-        )
-    return Encoding(tuple(Column(name, None) for name in columns))
+def digest_of(arrays: Data) -> str:
+    """Return a hash of the rows and of every fold's test rows, or training rows without them.
 
-
-def is_windowed(about: Mapping[str, Any]) -> bool:
-    """Whether the rows are windows of a series."""
-    return len(json.loads(about["row"])["x"]) > 2
-
-
-def reads_texts(about: Mapping[str, Any]) -> bool:
-    """Whether the rows were made from texts by a tokeniser that the result keeps."""
-    return bool(about["encoding"]) and isinstance(json.loads(about["encoding"]), dict)
+    Two results whose digests are equal were scored on the same rows, fold by fold. Of an array of
+    more than 16 MB 4096 evenly spaced rows are hashed.
+    """
+    code = hashlib.sha256()
+    scored = arrays.train if arrays.test is None else arrays.test
+    for leaf in jax.tree.leaves((arrays.x, arrays.y, scored)):
+        code.update(f"{leaf.shape}{leaf.dtype}".encode())
+        if leaf.nbytes > _LARGE:
+            leaf = leaf[np.linspace(0, len(leaf) - 1, _SAMPLED_ROWS).astype(int)]
+        code.update(np.ascontiguousarray(leaf).tobytes())
+    return code.hexdigest()
 
 
 def vocabulary_of(data: Any) -> int:
-    """How many token ids there are; 0 where rows hold numbers."""
+    """Return the number of token ids of a data set; 0 where its rows hold numbers."""
     if not np.issubdtype(data.x.dtype, np.integer):
         return 0
     if data.tokenizer is not None:
@@ -100,53 +241,41 @@ def vocabulary_of(data: Any) -> int:
     return int(np.max(data.x)) + 1
 
 
-def of_kind(shape: tuple[int, ...], dtype: str, *window: int) -> Any:
-    """Two rows, as shapes."""
-    if window:
-        return Windows(jax.ShapeDtypeStruct((window[-1] + 1, *shape), dtype), *window)
-    return jax.ShapeDtypeStruct((2, *shape), dtype)
+def _row_spec(content: Mapping[str, Any]) -> RowSpec:
+    window = content["window"]
+    return RowSpec(
+        tuple(content["shape"]), content["dtype"], None if window is None else tuple(window)
+    )
 
 
-def _as_array(x: Any) -> np.ndarray:
-    """Rows as an array; texts as objects, because an array of characters would make each as long as the longest."""
-    is_texts = isinstance(x, list | tuple) and all(isinstance(text, str) for text in x)
-    return np.asarray(x, object if is_texts and x else None)
+def schema_of_attributes(attributes: Mapping[str, Any]) -> Schema:
+    """Return the schema of a result of version 0.1, which kept it in its scores' attributes."""
 
+    def parsed(name: str) -> Any:
+        return json.loads(attributes[name]) if attributes[name] else None
 
-def _known_ids(about: Mapping[str, Any]) -> float:
-    """How many token ids there are; arrays of ids only show some of them, so that they set no bound."""
-    return about["vocabulary"] if reads_texts(about) or is_windowed(about) else np.inf
+    def row_spec(shape: list[int], dtype: str, *window: int) -> RowSpec:
+        length, place = window[:1], window[1:]
+        return RowSpec((*length, *shape), dtype, tuple(place) or None)  # type: ignore[arg-type]
 
-
-def _kind_of(rows: Any) -> list[Any]:
-    """What `of_kind` makes rows of this shape and type from."""
-    if isinstance(rows, Windows):
-        return [rows.values.shape[1:], str(rows.dtype), rows.length, rows.offset, rows.span]
-    return [rows.shape[1:], str(rows.dtype)]
-
-
-def _checked_ids(ids: Any, count: float) -> np.ndarray:
-    """The token ids, each below the count: for others an embedding gives NaN, or another word."""
-    ids = np.asarray(ids)
-    is_other = (ids < 0) | (ids >= count)
-    if is_other.any():
-        wanted = "from 0 on" if count == np.inf else f"from 0 to {count - 1}"
-        raise ValueError(
-            f"wanted token ids {wanted}, as in training, but got {ids[is_other][0]}; encode the rows as those that "
-            "the members were trained on"
-        )
-    return ids
-
-
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    """Rows that are changed, or checked, as they are read."""
-
-    rows: Any
-    change: Callable[[Any], np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, chosen: Any) -> np.ndarray:
-        return self.change(self.rows[chosen])
+    rows = parsed("row")
+    split = attributes["split"]
+    return Schema(
+        data=attributes["data"],
+        task=attributes["task"],
+        x=row_spec(*rows["x"]),
+        y=row_spec(*rows["y"]),
+        classes=int(attributes["classes"]),
+        vocabulary=int(attributes["vocabulary"]),
+        encoding=encoding_from_json(parsed("encoding")),
+        feature_names=tuple(parsed("feature_names")),
+        target_names=tuple(parsed("target_names")),
+        model=attributes["model"],
+        split="" if split == "none" else split,
+        train_rows=float(attributes["train_rows"]),
+        test_rows=float(attributes["test_rows"]),
+        shared_test_rows=shared_from_text(parsed("shared_test_rows")),
+        keep=attributes["keep"],
+        plan=attributes["plan"],
+        higher_is_better=tuple(parsed("higher_is_better")),
+    )

@@ -1,31 +1,33 @@
-"""Which setting of a study is the best, on rows that did not choose it, and whether two settings differ."""
+"""Which setting is the best, on rows that did not choose it, and whether two settings differ."""
 
-import json
-from collections.abc import Mapping
-from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jnn import stats
+from jnn.result._schema import Schema
 from jnn.result._table import (
     Grid,
-    apart,
+    Setting,
     by_setting,
+    check_value,
+    disjoint_folds,
     interval_of,
-    is_number,
+    left_out_remark,
+    matches,
     metric_of,
-    row_counts,
+    setting_text,
     whole_seeds,
-    without,
 )
 
 if TYPE_CHECKING:
     import xarray
 
 _INNER = "each fold scored with the setting that is best on its own inner validation rows"
+_INNER_ALONE = "chosen on inner validation rows, scored on test rows"
 _OTHERS = "each fold scored with the setting that is best on the other folds"
-_APART = "each fold scored with the setting that is best on the folds without its test rows"
+_DISJOINT = "each fold scored with the setting that is best on the folds without its test rows"
 _UNSCORED = "chosen on all the rows that could score it; add folds or validation"
 
 
@@ -33,147 +35,167 @@ class Choice(NamedTuple):
     """The setting that was chosen, and how good it is on rows that did not choose it.
 
     Attributes:
-        setting: Name -> number.
-        interval: Its score; NaN where every row was needed to choose.
-        method: How it was chosen and scored.
+        setting: Name -> number or text.
+        interval: The score of the choice; NaN where every row was needed to choose.
+        method: How the setting was chosen and scored.
     """
 
-    setting: Mapping[str, float]
+    setting: Setting
     interval: stats.Interval
     method: str
 
     def __str__(self) -> str:
-        named = ", ".join(f"{k}={v:g}" for k, v in self.setting.items())
-        return f"{named or 'no setting'}: {self.interval}; {self.method}"
+        return f"{setting_text(self.setting) or 'no setting'}: {self.interval}; {self.method}"
+
+    def __repr__(self) -> str:
+        return f"Choice({self})"
 
 
-def choose(scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95) -> Choice:
-    """Chooses the best setting and scores it on rows that had no part in the choice.
+def choose(
+    scores: "xarray.Dataset",
+    schema: Schema,
+    metric: str | None = None,
+    confidence: float = 0.95,
+) -> Choice:
+    """Choose the best setting and score it on rows that had no part in the choice.
 
-    Every fold is scored with the setting that is best on the fold's own validation rows or, without an inner split, on
-    the other folds that share no test row with it: another fold's validation rows may be this one's test rows. Where a
-    fold has neither there is no honest score, and it is NaN. The setting that is named is the best one on all rows that
-    choose.
+    Every fold is scored with the setting that is best on the fold's own validation rows. Without an
+    inner split it is scored with the setting that is best on the other folds that share no test row
+    with it, because another fold's validation rows may be this one's test rows. Where a fold has
+    neither there is no honest score, and it is NaN. The setting that is named is the best one on
+    all rows that choose.
+
+    Args:
+        scores: Final scores of every member, on the members' axes.
+        schema: The schema of the result.
+        metric: Score that chooses; by default the first on held-out rows.
+        confidence: Confidence of the interval.
     """
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
     if len(groups) == 1:
         (setting, grid), *_ = groups
-        interval, _, diverged = interval_of(
-            grid.scores[metric], grid.present, scores.attrs, confidence
-        )
-        return Choice(setting, interval, "the only setting" + _but(diverged))
-    sign = 1 if metric in json.loads(scores.attrs["higher_is_better"]) else -1
-    inner, present = "validation_" + metric, np.stack([grid.present for _, grid in groups])
-    judges = sign * np.stack(
-        [grid.scores[inner if inner in grid.scores else metric] for _, grid in groups]
-    )
+        interval, _, diverged = interval_of(grid.scores[metric], grid.present, schema, confidence)
+        return Choice(setting, interval, "the only setting" + _diverged_remark(diverged))
+    sign = 1 if metric in schema.higher_is_better else -1
+    inner = "validation_" + metric
+    judge = inner if inner in scores else metric
+    judges = sign * np.stack([grid.scores[judge] for _, grid in groups])
+    present = np.stack([grid.present for _, grid in groups])
     setting, _ = groups[int(_levels(judges, present, axis=(1, 2)).argmax())]
-    method, per_fold = (
-        _by_own(judges, present) if inner in scores else _by_others(judges, present, apart(scores))
-    )
+    if inner in scores:
+        method, per_fold = _by_inner_rows(judges, present)
+    else:
+        method, per_fold = _by_other_folds(judges, present, disjoint_folds(scores, schema))
     if per_fold is None:
-        return Choice(
-            setting, stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence), method
-        )
-    crossed = np.stack([groups[s][1].scores[metric][:, f] for f, s in enumerate(per_fold)], axis=1)
-    there = np.stack([groups[s][1].present[:, f] for f, s in enumerate(per_fold)], axis=1)
-    interval, _, diverged = interval_of(crossed, there, scores.attrs, confidence)
-    return Choice(setting, interval, method + _but(diverged))
-
-
-def _by_own(judges: np.ndarray, present: np.ndarray) -> tuple[str, np.ndarray]:
-    """How each fold is judged, and its setting: the best on its own inner rows."""
-    method = (
-        _INNER if judges.shape[2] > 1 else "chosen on inner validation rows, scored on test rows"
-    )
-    return method, _levels(judges, present, axis=1).argmax(axis=0)
-
-
-def _by_others(
-    judges: np.ndarray, present: np.ndarray, others: np.ndarray
-) -> tuple[str, np.ndarray | None]:
-    """How each fold is judged, and its setting: the best on its `others`; None if a fold has none."""
-    if not others.any(axis=1).all():
-        return _UNSCORED, None
-    levels = [
-        _levels(judges[:, :, chosen], present[:, :, chosen], axis=(1, 2)) for chosen in others
-    ]
-    method = _OTHERS if others.sum() == others.size - len(others) else _APART
-    return method, np.argmax(levels, axis=1)
+        nothing = stats.Interval(np.nan, np.nan, np.nan, 0, "none", confidence)
+        return Choice(setting, nothing, method)
+    picked = [groups[index][1] for index in per_fold]
+    values = np.stack([grid.scores[metric][:, f] for f, grid in enumerate(picked)], axis=1)
+    there = np.stack([grid.present[:, f] for f, grid in enumerate(picked)], axis=1)
+    interval, _, diverged = interval_of(values, there, schema, confidence)
+    return Choice(setting, interval, method + _diverged_remark(diverged))
 
 
 def compare(
     scores: "xarray.Dataset",
-    a: Mapping[str, float],
-    b: Mapping[str, float],
+    schema: Schema,
+    a: Setting,
+    b: Setting,
     metric: str | None = None,
 ) -> stats.Comparison:
-    """The paired difference a - b of two settings over the seeds and folds that they share.
+    """Return the paired difference a - b of two settings over the seeds and folds that they share.
+
+    Seeds that are not finite in both settings are left out, and the method of the comparison says
+    so.
 
     Args:
-        scores: Of every member, on the members' axes.
-        a: Name -> number, as many as single out one setting.
-        b: Likewise.
-        metric: By default the first on held-out rows.
-
-    Returns:
-        The comparison of a with b; seeds that are not finite in both are left out, and its method tells so.
+        scores: Final scores of every member, on the members' axes.
+        schema: The schema of the result.
+        a: Name -> number or text, as many as single out one setting.
+        b: The other setting, likewise.
+        metric: Score to compare; by default the first on held-out rows.
 
     Raises:
-        ValueError: If there is no such setting, or several, or no seed that is finite in both.
+        TypeError: If a or b is not a setting.
+        ValueError: If no setting, or several, have these values, or no seed is finite in both.
     """
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
-    grids = [_find(groups, wanted) for wanted in (a, b)]
-    values, present = (
-        [grid.scores[metric] for grid in grids],
-        np.all([grid.present for grid in grids], axis=0),
-    )
+    grids = [_find(groups, "a", a), _find(groups, "b", b)]
+    values = [grid.scores[metric] for grid in grids]
+    present = np.all([grid.present for grid in grids], axis=0)
     finite = np.isfinite(values).all(axis=0) & present
-    taken, left = whole_seeds(finite, present)
+    taken, left_out = whole_seeds(finite, present)
     first, second = (v[taken] for v in values)
     if not first.size:
         raise ValueError(
-            "wanted seeds whose members are finite in both settings, but there are none; look at summary()"
+            "The two settings share no seed whose members are finite in both. "
+            "Look at result.summary()."
         )
-    found = stats.paired_comparison(first, second, *row_counts(scores.attrs))
-    remark = without(left) + _but(int((present & ~finite).sum()))
-    difference = found.difference._replace(method=found.difference.method + remark)
-    return found._replace(difference=difference, method=found.method + remark)
-
-
-def _find(groups: list, wanted: Mapping[str, float]) -> Grid:
-    if not isinstance(wanted, Mapping) or not all(
-        isinstance(v, Real | np.bool_) for v in wanted.values()
-    ):
-        raise ValueError(
-            f"wanted a setting as numbers by name, but got {wanted!r}; write e.g. {{'rate': 0.1}}"
-        )
-    found = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
-    if not found:
-        raise ValueError(
-            f"wanted a setting with {dict(wanted)}, but the settings are {[s for s, _ in groups]}; name one"
-        )
-    if len(found) > 1:
-        raise ValueError(
-            f"wanted one setting, but {[s for s, _ in found]} have {dict(wanted)}; name all their numbers"
-        )
-    return found[0][1]
-
-
-def _fits(setting: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
-    return all(is_number(setting.get(k, np.nan), v) for k, v in wanted.items())
-
-
-def _levels(values: np.ndarray, present: np.ndarray, axis: Any) -> np.ndarray:
-    """Means of those that are there; minus infinity if one of them has diverged, or there are none."""
-    worst = np.where(np.isfinite(values), values, -np.inf)
-    count = present.sum(axis=axis)
-    return np.where(
-        count > 0, np.where(present, worst, 0).sum(axis=axis) / np.maximum(count, 1), -np.inf
+    comparison = stats.paired_comparison(first, second, *schema.row_counts)
+    diverged = int((present & ~finite).sum())
+    remark = left_out_remark(left_out) + _diverged_remark(diverged)
+    difference = comparison.difference
+    return comparison._replace(
+        difference=difference._replace(method=difference.method + remark),
+        method=comparison.method + remark,
     )
 
 
-def _but(diverged: int) -> str:
-    return f" ({diverged} diverged, their seeds left out)" if diverged else ""
+def _by_inner_rows(judges: np.ndarray, present: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return how each fold is judged, and its setting: the best on its own inner rows."""
+    method = _INNER if judges.shape[2] > 1 else _INNER_ALONE
+    return method, _levels(judges, present, axis=1).argmax(axis=0)
+
+
+def _by_other_folds(
+    judges: np.ndarray, present: np.ndarray, others: np.ndarray
+) -> tuple[str, np.ndarray | None]:
+    """Return how each fold is judged, and its best setting on its `others`; None if none has."""
+    if not others.any(axis=1).all():
+        return _UNSCORED, None
+    levels = [_levels(judges[:, :, fold], present[:, :, fold], axis=(1, 2)) for fold in others]
+    method = _OTHERS if others.sum() == others.size - len(others) else _DISJOINT
+    return method, np.argmax(levels, axis=1)
+
+
+def _find(groups: Sequence[tuple[Setting, Grid]], argument: str, wanted: Setting) -> Grid:
+    """Return the scores of the one setting that has the wanted values."""
+    if not isinstance(wanted, Mapping):
+        raise TypeError(
+            f"{argument} must be a setting, a mapping of names to values, got {wanted!r}. "
+            "Write e.g. {'learning_rate': 0.1}."
+        )
+    settings = [dict(setting) for setting, _ in groups]
+    for name, value in wanted.items():
+        if name in settings[0]:
+            check_value(name, value, np.asarray(settings[0][name]))
+    fitting = [(setting, grid) for setting, grid in groups if _fits(setting, wanted)]
+    if not fitting:
+        raise ValueError(
+            f"{argument} must be one of the settings {settings}, got {dict(wanted)}, "
+            "which none of them has."
+        )
+    if len(fitting) > 1:
+        raise ValueError(
+            f"{argument} must single out one setting, got {dict(wanted)}, which "
+            f"{[dict(s) for s, _ in fitting]} have. Name all their values."
+        )
+    return fitting[0][1]
+
+
+def _fits(setting: Setting, wanted: Setting) -> bool:
+    return all(name in setting and matches(setting[name], v) for name, v in wanted.items())
+
+
+def _levels(values: np.ndarray, present: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Return the means over those present; minus infinity where one diverged or none is."""
+    worst = np.where(np.isfinite(values), values, -np.inf)
+    total = np.where(present, worst, 0).sum(axis=axis)
+    count = present.sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+
+
+def _diverged_remark(count: int) -> str:
+    return f" ({count} diverged, their seeds left out)" if count else ""

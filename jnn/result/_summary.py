@@ -1,14 +1,25 @@
-"""What the scores of a study say: a table of settings with means and intervals; see `jnn.scores` for the method."""
+"""A table of settings with means and intervals; `jnn.result._table` describes the method."""
 
 import dataclasses
+import html
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jnn import stats
-from jnn.result._table import REPETITIONS, Grid, by_setting, headline, interval_of, metric_of
+from jnn.result._schema import Schema
+from jnn.result._table import (
+    REPETITIONS,
+    Grid,
+    Setting,
+    by_setting,
+    headline,
+    interval_of,
+    metric_of,
+    value_text,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -20,29 +31,30 @@ class Row(NamedTuple):
     """One setting of a summary.
 
     Attributes:
-        setting: Name -> number.
+        setting: Name -> number or text.
         intervals: Metric -> `jnn.stats.Interval`.
-        parts: Metric -> the seed, fold and residual parts of the variance, where there are several of both.
-        diverged: Members left out because a score is not finite.
-        members: All members of the setting.
+        parts: Metric -> the seed, fold and residual parts of the variance; None where there are not
+            several of both.
+        diverged: Number of members left out because a score is not finite.
+        members: Number of all members of the setting.
     """
 
-    setting: Mapping[str, float]
-    intervals: Mapping[str, stats.Interval]
-    parts: Mapping[str, stats.Parts | None]
+    setting: Setting
+    intervals: dict[str, stats.Interval]
+    parts: dict[str, stats.Parts | None]
     diverged: int
     members: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Summary:
-    """A table of settings with their scores; `print` it, or take `rows` or `to_dataframe()`.
+    """A table of settings with their scores; print it, or use `rows` or `to_dataframe()`.
 
     Attributes:
-        rows: One per setting.
-        repetitions: For instance "20 seeds x 5 folds".
-        scored: On which rows the scores were taken.
-        confidence: Of the intervals.
+        rows: One row per setting.
+        repetitions: Numbers of seeds and folds, for instance "20 seeds x 5 folds".
+        scored: Which rows the scores were taken on.
+        confidence: Confidence of the intervals.
     """
 
     rows: tuple[Row, ...]
@@ -50,29 +62,40 @@ class Summary:
     scored: str
     confidence: float
 
-    def table(self) -> "Table":
-        """The settings and their scores as a `rich` table, without title and caption."""
-        from rich.table import Table
-
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows of the table as text."""
         first = self.rows[0]
-        table = Table()
-        for name in (*first.setting, *first.intervals):
-            table.add_column(name, justify="right", no_wrap=True)
-        if any(row.diverged for row in self.rows):
-            table.add_column("diverged", justify="right")
+        any_diverged = any(row.diverged for row in self.rows)
+        header = [*first.setting, *first.intervals]
+        if any_diverged:
+            header.append("diverged")
+        lines = []
         for row in self.rows:
-            cells = [f"{v:g}" for v in row.setting.values()] + [
-                i.short() for i in row.intervals.values()
-            ]
-            if any(row.diverged for row in self.rows):
-                cells.append(f"{row.diverged} of {row.members}")
-            table.add_row(*cells)
+            line = [value_text(value) for value in row.setting.values()]
+            line += [interval.short() for interval in row.intervals.values()]
+            if any_diverged:
+                line.append(f"{row.diverged} of {row.members}")
+            lines.append(line)
+        return header, lines
+
+    def table(self) -> "Table":
+        """Return the settings and their scores as a `rich` table, without title and caption."""
+        from rich.table import Table
+        from rich.text import Text
+
+        header, lines = self.cells()
+        table = Table()
+        for name in header:
+            table.add_column(Text(name), justify="right", no_wrap=True)
+        for line in lines:
+            table.add_row(*map(Text, line))
         return table
 
     @property
     def title(self) -> str:
         """What the numbers are."""
-        return f"mean ± {100 * self.confidence:g} % interval over {self.repetitions}, {self.scored}"
+        percent = f"{100 * self.confidence:g}"
+        return f"mean ± {percent} % interval over {self.repetitions}, {self.scored}"
 
     @property
     def caption(self) -> str:
@@ -86,9 +109,11 @@ class Summary:
         return "\n".join(lines)
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One line per setting and metric: the setting, metric, mean, low, high, n, method, confidence, diverged.
+        """Return one line per setting and metric.
 
-        A setting that has one of these names, such as `n`, is in a column `setting_n`.
+        The columns are those of the setting, then metric, mean, low, high, n, method, confidence
+        and diverged. A setting that has one of these names, such as `n`, is in a column
+        `setting_n`.
         """
         import pandas
 
@@ -107,44 +132,76 @@ class Summary:
         Console(file=text, width=120).print(self.table())
         return f"{self.title}\n{text.getvalue()}{self.caption}"
 
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML, as notebooks show it."""
+        table = html_table(*self.cells())
+        caption = html.escape(self.caption).replace("\n", "<br>")
+        return f"<p>{html.escape(self.title)}</p>{table}<p><small>{caption}</small></p>"
+
+
+def html_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a plain HTML table of escaped text."""
+    rows = [_html_row("th", header), *(_html_row("td", line) for line in lines)]
+    return f"<table>{''.join(rows)}</table>"
+
 
 def make_summary(
-    scores: "xarray.Dataset", metric: str | None = None, confidence: float = 0.95
+    scores: "xarray.Dataset",
+    schema: Schema,
+    metric: str | None = None,
+    confidence: float = 0.95,
 ) -> Summary:
-    """Summarises the final scores of a study.
+    """Summarize the scores of a study.
 
     Args:
-        scores: Of every member, on the members' axes.
+        scores: Scores of every member at one epoch, on the members' axes.
+        schema: The schema of the result.
         metric: One score; by default every metric on held-out rows.
-        confidence: Of the intervals.
+        confidence: Confidence of the intervals.
     """
     names = [metric_of(scores, metric)] if metric else headline(scores)
     groups = by_setting(scores)
-    rows = tuple(_row(setting, grid, names, scores.attrs, confidence) for setting, grid in groups)
+    rows = tuple(_row(setting, grid, names, schema, confidence) for setting, grid in groups)
     counts = [
         _count(name, {grid.shape[i] for _, grid in groups}) for i, name in enumerate(REPETITIONS)
     ]
-    return Summary(rows, " x ".join(counts), _scored(scores.attrs, names[0]), confidence)
+    return Summary(rows, " x ".join(counts), _scored(schema, names[0]), confidence)
 
 
-def _row(setting: dict, grid: Grid, names: list[str], attrs: Mapping, confidence: float) -> Row:
-    made = {name: interval_of(grid.scores[name], grid.present, attrs, confidence) for name in names}
-    intervals, parts = {k: v[0] for k, v in made.items()}, {k: v[1] for k, v in made.items()}
-    return Row(setting, intervals, parts, max(v[2] for v in made.values()), int(grid.present.sum()))
+def _row(
+    setting: Setting, grid: Grid, names: Sequence[str], schema: Schema, confidence: float
+) -> Row:
+    intervals = {}
+    parts = {}
+    diverged = 0
+    for name in names:
+        interval = interval_of(grid.scores[name], grid.present, schema, confidence)
+        intervals[name], parts[name], missing = interval
+        diverged = max(diverged, missing)
+    return Row(setting, intervals, parts, diverged, int(grid.present.sum()))
 
 
 def _count(name: str, numbers: set[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low if low == high else f'{low} to {high}'} {name}{'s' * (high > 1)}"
+    """Return e.g. "5 folds", or "2 to 3 seeds" where settings differ."""
+    low = min(numbers)
+    high = max(numbers)
+    number = str(low) if low == high else f"{low} to {high}"
+    return f"{number} {name}{'s' if high > 1 else ''}"
 
 
-def _scored(attrs: Mapping, name: str) -> str:
+def _scored(schema: Schema, name: str) -> str:
+    """Return on which rows a score was taken."""
     if name.startswith("validation_"):
-        return "on inner validation rows" + ", which also chose the epoch" * (
-            attrs["keep"] == "best"
-        )
+        chosen = ", which also chose the epoch" if schema.keep == "best" else ""
+        return "on inner validation rows" + chosen
     if name.startswith("train_"):
-        return "on the TRAINING rows" + " (no folds and no test set were given)" * (
-            not attrs["test_rows"]
-        )
-    return f"on held-out rows of {attrs['data']} ({attrs['split'] if attrs['split'] != 'none' else 'its test set'})"
+        reason = "" if schema.test_rows else " (no folds and no test set were given)"
+        return "on the TRAINING rows" + reason
+    return f"on held-out rows of {schema.data} ({schema.split or 'its test set'})"
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{inner}</tr>"

@@ -1,29 +1,31 @@
 """The final scores of a study, setting by setting, as tables of seeds and folds.
 
-A *setting* is everything that differs between members but the seed and the fold. Seeds and folds of one setting are
-its repetitions, and the interval is made from them:
+A *setting* is everything that differs between members but the seed and the fold. Seeds and folds of
+one setting are its repetitions, and the interval is made from them:
 
 - seeds only: a t interval over the seeds;
-- folds only: the t interval of Nadeau & Bengio (2003), whose variance is corrected for training parts that overlap;
-- both: a crossed random-effects model; the corrected fold part and the seed part of the variance are added.
+- folds only: the t interval of Nadeau & Bengio (2003), whose variance is corrected for training
+  parts that overlap;
+- both: a crossed random-effects model; the corrected fold part and the seed part of the variance
+  are added.
 """
 
-import json
-import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
 
 import numpy as np
 
 from jnn import stats
-from jnn.engine import Rows
-from jnn.storage import damaged
+from jnn.result._schema import Schema
 
 if TYPE_CHECKING:
     import xarray
 
+Setting = Mapping[str, float | str]
+
 REPETITIONS = ("seed", "fold")
+EPOCH_NOTES = ("best_epoch", "last_epoch")  # beside the scores: which epoch a member ended with
 _COUNTERS = ("member", "sample")
 
 
@@ -32,7 +34,7 @@ class Grid(NamedTuple):
 
     Attributes:
         scores: Metric -> [seeds, folds]; NaN where there is no such member.
-        present: [seeds, folds], whether there is.
+        present: [seeds, folds], whether there is such a member.
     """
 
     scores: Mapping[str, np.ndarray]
@@ -40,161 +42,193 @@ class Grid(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many seeds and folds the setting has."""
+        """The numbers of seeds and of folds of the setting."""
         return int(self.present.any(axis=1).sum()), int(self.present.any(axis=0).sum())
 
 
-def by_setting(scores: "xarray.Dataset") -> list[tuple[dict[str, float], Grid]]:
-    """The members' scores as one grid of seeds and folds per setting, in the order of their appearance."""
+def by_setting(scores: "xarray.Dataset") -> list[tuple[dict[str, float | str], Grid]]:
+    """Return one grid of seeds and folds per setting, in the order in which the settings appear.
+
+    Args:
+        scores: Scores of every member, on the members' axes.
+    """
     flat = scores.stack(all_members=_axes(scores), create_index=False)
     count = flat.sizes["all_members"]
     columns = {str(k): np.asarray(v) for k, v in flat.coords.items() if v.dims == ("all_members",)}
-    repeated = [
-        np.unique(columns.get(name, np.zeros(count)), return_inverse=True) for name in REPETITIONS
-    ]
-    shape, places = tuple(len(labels) for labels, _ in repeated), [place for _, place in repeated]
-    settings = {k: v for k, v in columns.items() if k not in (*REPETITIONS, *_COUNTERS)}
-    labels = list(zip(*settings.values(), strict=True)) if settings else [()] * count
-    values = {name: np.asarray(flat[name]) for name in _single(scores)}
+    places = []
+    shape = []
+    for name in REPETITIONS:
+        labels, place = np.unique(columns.get(name, np.zeros(count)), return_inverse=True)
+        places.append(place)
+        shape.append(len(labels))
+    settings = [_setting(columns, member) for member in range(count)]
     members_of: dict[tuple, list[int]] = {}
-    for i, label in enumerate(labels):
-        members_of.setdefault(label, []).append(i)
+    for member, setting in enumerate(settings):
+        members_of.setdefault(_key(setting), []).append(member)
+    values = {name: np.asarray(flat[name]) for name in _single(scores)}
     groups = []
-    for label, chosen in members_of.items():
+    for chosen in members_of.values():
         at = tuple(place[chosen] for place in places)
-        grids = {k: _filled(shape, at, v[chosen], np.nan) for k, v in values.items()}
-        grid = Grid(grids, _filled(shape, at, True, False))
-        groups.append((dict(zip(settings, map(float, label), strict=True)), grid))
+        grids = {k: _filled(tuple(shape), at, v[chosen], np.nan) for k, v in values.items()}
+        grid = Grid(grids, _filled(tuple(shape), at, True, False))
+        groups.append((settings[chosen[0]], grid))
     return groups
 
 
 def metric_of(scores: "xarray.Dataset", metric: str | None) -> str:
-    """`metric` if it is there; by default the first that is not a loss of training."""
+    """Return `metric` if there is such a score; for None the first that is not a training loss.
+
+    Raises:
+        ValueError: If there is no such score.
+    """
     names = _single(scores)
     if metric is None:
         return headline(scores)[0]
     if metric not in names:
-        raise ValueError(
-            f"wanted one of the scores {names}, but got {metric!r}; choose one of them"
-        )
+        raise ValueError(f"metric must be one of the scores {names}, got {metric!r}.")
     return metric
 
 
-def _axes(scores: "xarray.Dataset") -> list[str]:
-    """The members' axes: what all scores have; those of one score alone belong to its value."""
-    return [str(d) for d in scores.sizes if all(d in v.dims for v in scores.data_vars.values())]
-
-
-def _single(scores: "xarray.Dataset") -> list[str]:
-    axes = set(_axes(scores))
-    names = [str(k) for k, v in scores.data_vars.items() if set(v.dims) == axes]
-    return sorted(names, key=lambda n: (n.startswith(("train_", "validation_")), n == "loss"))
-
-
 def headline(scores: "xarray.Dataset") -> list[str]:
-    """The metrics on held-out rows, or else on inner ones (the loss, if none); without such rows all there is."""
+    """Return the names of the scores that a table shows.
+
+    These are the metrics on held-out rows, or else those on inner validation rows, or else all
+    scores. The loss is shown only where there is no metric.
+    """
     names = _single(scores)
     held_out = [n for n in names if not n.startswith(("train_", "validation_"))]
-    there = held_out or [n for n in names if n.startswith("validation_")] or names
-    return [n for n in there if n not in ("loss", "validation_loss")] or there
+    shown = held_out or [n for n in names if n.startswith("validation_")] or names
+    return [n for n in shown if n not in ("loss", "validation_loss")] or shown
 
 
 def interval_of(
-    values: np.ndarray, present: np.ndarray, attrs: Mapping, confidence: float
+    values: np.ndarray, present: np.ndarray, schema: Schema, confidence: float
 ) -> tuple[stats.Interval, stats.Parts | None, int]:
-    """Interval, variance parts, number of diverged members; seeds with one of them, or without a fold, are left out."""
+    """Return a score's interval, the parts of its variance, and the number of diverged members.
+
+    A seed that is not finite in all folds is left out whole, and the interval's method says so.
+
+    Args:
+        values: [seeds, folds].
+        present: [seeds, folds], whether there is such a member.
+        schema: The schema of the result, for the numbers of rows.
+        confidence: Confidence of the interval.
+    """
     finite = np.isfinite(values) & present
-    taken, left = whole_seeds(finite, present)
-    bad, whole = int((present & ~finite).sum()), values[taken]
+    taken, left_out = whole_seeds(finite, present)
+    diverged = int((present & ~finite).sum())
+    whole = values[taken]
     if not whole.size:
-        method = f"none ({'no seed is finite in all folds' if left else 'no finite member'}){without(left)}"
-        return stats.Interval(np.nan, np.nan, np.nan, 0, method, confidence), None, bad
+        reason = "no seed is finite in all folds" if left_out else "no finite member"
+        method = f"none ({reason}){left_out_remark(left_out)}"
+        return stats.Interval(np.nan, np.nan, np.nan, 0, method, confidence), None, diverged
     parts = stats.variance_parts(whole) if min(whole.shape) > 1 else None
-    interval = stats.seed_fold_interval(whole, *row_counts(attrs), confidence)
-    return interval._replace(method=interval.method + without(left)), parts, bad
+    interval = stats.seed_fold_interval(whole, *schema.row_counts, confidence)
+    method = interval.method + left_out_remark(left_out)
+    return interval._replace(method=method), parts, diverged
 
 
 def whole_seeds(finite: np.ndarray, present: np.ndarray) -> tuple[Any, int]:
-    """Where the seeds are that are finite in all folds that any has, and how many finite scores other seeds have."""
+    """Return where the seeds are finite in all folds, and the number of other finite scores."""
     folds = present.any(axis=0)
     taken = np.ix_(finite[:, folds].all(axis=1), folds)
     return taken, int(finite.sum() - finite[taken].sum())
 
 
-def without(left: int) -> str:
-    """A remark on finite scores that were left out."""
-    return f", {left} finite score{'s' * (left > 1)} left out" if left else ""
+def left_out_remark(count: int) -> str:
+    """Return the remark on finite scores that were left out; empty where none were."""
+    if not count:
+        return ""
+    return f", {count} finite score{'s' if count > 1 else ''} left out"
 
 
-def is_number(found: Any, wanted: Any) -> np.ndarray:
-    """Where this number is found: whole numbers exactly, others to the digits of a float32."""
-    found, wanted = np.asarray(found, np.float64), float(wanted)
-    is_whole = (found == np.round(found)) & (wanted == np.round(wanted))
-    return np.where(is_whole, found == wanted, np.isclose(found, wanted, rtol=1e-6, atol=0))
+def matches(column: Any, value: Any) -> np.ndarray:
+    """Return where a column of a setting has this number, or this text.
+
+    Whole numbers are compared exactly, others to the digits of a float32.
+    """
+    column = np.asarray(column)
+    if is_text(column) or isinstance(value, str):
+        return column == value
+    column = column.astype(np.float64)
+    value = float(value)
+    is_whole = (column == np.round(column)) & (value == np.round(value))
+    return np.where(is_whole, column == value, np.isclose(column, value, rtol=1e-6, atol=0))
 
 
-def shared_test_rows(rows: Rows | None) -> str:
-    """The folds that share test rows with each fold as JSON, one text of 0 and 1 a fold; empty where none do."""
-    from scipy.sparse import csr_array
-
-    if rows is None or len(rows.count) == 1:
-        return "[]"
-    folds, most = rows.index.shape
-    tests = csr_array(
-        (np.ones(folds * most), (np.repeat(np.arange(folds), most), rows.index.ravel()))
-    )
-    shares = (tests @ tests.T).toarray() > 0
-    return json.dumps(
-        ["".join(map(str, row.astype(int))) for row in shares] if shares.sum() > folds else []
-    )
+def is_text(column: np.ndarray) -> bool:
+    """Return whether a column holds text."""
+    return column.dtype.kind in "OUST"
 
 
-def apart(scores: "xarray.Dataset") -> np.ndarray:
-    """[folds, folds], whether two folds of these scores share no test row."""
+def check_value(name: str, value: Any, column: np.ndarray) -> None:
+    """Check that a value can be looked for in a column of settings.
+
+    Raises:
+        TypeError: If the column holds numbers and the value is none, or it holds text and the value
+        is none.
+    """
+    if is_text(column):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} holds text, got {value!r}. Pass one of its texts.")
+    elif not isinstance(value, Real | np.bool_):
+        raise TypeError(f"{name} holds numbers, got {value!r}. Pass one number.")
+
+
+def value_text(value: float | str) -> str:
+    """Return a value of a setting as text; "-" for NaN, a number that does not apply."""
+    if isinstance(value, str):
+        return value
+    return "-" if np.isnan(value) else f"{value:g}"
+
+
+def setting_text(setting: Setting) -> str:
+    """Return a setting in one line; numbers that do not apply are left out.
+
+    >>> setting_text({"learning_rate": 0.1, "architecture": "mlp", "dropout_rate": float("nan")})
+    'learning_rate=0.1, architecture=mlp'
+    """
+    shown = {name: value_text(value) for name, value in setting.items()}
+    return ", ".join(f"{name}={text}" for name, text in shown.items() if text != "-")
+
+
+def disjoint_folds(scores: "xarray.Dataset", schema: Schema) -> np.ndarray:
+    """Return [folds, folds], whether two folds of these scores share no test row."""
     labels = np.unique(scores["fold"]) if "fold" in scores.coords else np.arange(1)
-    kept = json.loads(scores.attrs["shared_test_rows"])
-    if not kept:
+    if not schema.shared_test_rows:
         return ~np.eye(len(labels), dtype=bool)
-    shares = np.array([list(row) for row in kept]) == "1"
+    shares = np.array(schema.shared_test_rows, bool)
     return ~shares[np.ix_(labels, labels)]
 
 
-def row_counts(attrs: Mapping) -> tuple[float, float]:
-    """Rows that train and rows that score, means over the folds."""
-    return float(attrs["train_rows"]), float(
-        attrs["test_rows"]
-    ) or 1.0  # 1.0: no folds, so it is not looked at
+def _axes(scores: "xarray.Dataset") -> list[str]:
+    """Return the members' axes, which all scores have; others belong to the value of one score."""
+    return [str(d) for d in scores.sizes if all(d in v.dims for v in scores.data_vars.values())]
 
 
-def write_scores(scores: "xarray.Dataset", path: Any) -> None:
-    """Writes the scores of a result as netCDF 3, which knows Latin-1 only: names are percent-encoded in it."""
-    _renamed(scores, quote).to_netcdf(path, engine="scipy")
+def _single(scores: "xarray.Dataset") -> list[str]:
+    """Return the scores that are one number per member: held-out ones first, losses last."""
+    axes = set(_axes(scores))
+    names = [str(k) for k, v in scores.data_vars.items() if set(v.dims) == axes]
+    names = [name for name in names if name not in EPOCH_NOTES]
+    return sorted(names, key=lambda n: (n.startswith(("train_", "validation_")), n == "loss"))
 
 
-def read_scores(directory: Any) -> "xarray.Dataset":
-    """The scores of a saved result alone, without the members' parameters."""
-    import xarray
-
-    folder = pathlib.Path(directory)
-    if not (folder / "result.json").exists():
-        raise ValueError(
-            f"wanted a folder with a result, but {folder} has no result.json; give the folder of a run"
-        )
-    try:
-        with xarray.open_dataset(folder / "scores.nc", engine="scipy") as opened:
-            return _renamed(opened.load(), unquote)
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise damaged(folder / "scores.nc", error) from error
+def _setting(columns: Mapping[str, np.ndarray], member: int) -> dict[str, float | str]:
+    setting: dict[str, float | str] = {}
+    for name, column in columns.items():
+        if name in (*REPETITIONS, *_COUNTERS) or name.endswith("_by_epoch"):
+            continue  # what changed during training tells no members apart
+        setting[name] = str(column[member]) if is_text(column) else float(column[member])
+    return setting
 
 
-def _renamed(scores: "xarray.Dataset", change: Callable[[str], str]) -> "xarray.Dataset":
-    names = {str(name): change(str(name)) for name in (*scores.variables, *scores.sizes)}
-    return scores.rename({old: new for old, new in names.items() if old != new})
+def _key(setting: Setting) -> tuple:
+    """Return what equal settings have in common; NaN, which equals nothing, becomes None."""
+    return tuple(None if value != value else value for value in setting.values())
 
 
-def _filled(
-    shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any
-) -> np.ndarray:
+def _filled(shape: tuple[int, ...], places: tuple[np.ndarray, ...], values: Any, rest: Any) -> Any:
     array = np.full(shape, rest)
     array[places] = values
     return array

@@ -1,10 +1,16 @@
-"""Trees of arrays on disk."""
+"""Files that are whole or absent: trees of arrays, text and JSON."""
 
-from jnn.storage._tree import damaged as damaged
-from jnn.storage._tree import load as load
-from jnn.storage._tree import load_nested as load_nested
-from jnn.storage._tree import notes as notes
-from jnn.storage._tree import read_json as read_json
-from jnn.storage._tree import save as save
-from jnn.storage._tree import to_host as to_host
-from jnn.storage._tree import write_text as write_text
+from jnn.storage._files import atomic_path, damaged, read_json, write_text
+from jnn.storage._tree import load, load_nested, notes, save, to_host
+
+__all__ = [
+    "atomic_path",
+    "damaged",
+    "load",
+    "load_nested",
+    "notes",
+    "read_json",
+    "save",
+    "to_host",
+    "write_text",
+]

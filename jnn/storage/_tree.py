@@ -1,8 +1,9 @@
-"""Trees of arrays on disk, as safetensors."""
+"""Trees of arrays on disk, as safetensors files."""
 
 import json
 import os
-import pathlib
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,72 +11,69 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jnn._errors import reason_of
+from jnn.storage._files import atomic_path, damaged
+
+Path = str | os.PathLike[str]
 
 
-def save(path: Any, tree: Any, **notes: Any) -> None:
-    """Writes a tree of arrays to a safetensors file, under a temporary name first: the file is whole or not there.
+def save(path: Path, tree: Any, **notes: Any) -> None:
+    """Write a tree of arrays to a safetensors file, under a temporary name first.
 
     Args:
-        path: File to write.
+        path: The file to write.
         tree: Any tree of arrays; random keys are written as their words.
-        notes: Kept as JSON in the file's metadata.
+        **notes: Values that JSON can hold, kept in the file's metadata; see `notes`.
+
+    Raises:
+        ValueError: If two arrays of the tree have the same name.
     """
     from safetensors.numpy import save_file
 
-    path = pathlib.Path(path)
-    leaves = [
-        (_name(p), np.asarray(a, order="C"))
-        for p, a in jax.tree_util.tree_leaves_with_path(to_host(tree))
-    ]
-    if len(arrays := dict(leaves)) < len(leaves):
-        twice = sorted({name for name, _ in leaves if [n for n, _ in leaves].count(name) > 1})
-        raise ValueError(
-            f"wanted arrays of different names, but {twice} come more than once; rename a parameter"
-        )
-    partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, {"notes": json.dumps(notes)})
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
+    named = [(_name(keys), np.asarray(array, order="C")) for keys, array in leaves]
+    _check_distinct([name for name, _ in named])
+    with atomic_path(path) as partial:
+        save_file(dict(named), partial, {"notes": json.dumps(notes)})
 
 
-def load(path: Any, like: Any, *, members: bool = False) -> Any:
-    """Reads a tree written by `save`.
+def load(path: Path, like: Any, *, members: bool = False) -> Any:
+    """Read a tree that `save` wrote.
 
     Args:
-        path: The file.
-        like: A tree of arrays or shapes with the structure to fill.
-        members: Whether the file's arrays have a leading axis of members that `like` lacks.
+        path: The file to read.
+        like: A tree of arrays or shapes that has the structure to fill.
+        members: Whether the arrays in the file have a leading axis of members that `like` lacks.
 
     Raises:
-        ValueError: If the file is damaged, or if the names or shapes in it and in `like` differ.
+        ValueError: If the file is damaged, or if its names or shapes differ from those of `like`.
     """
-    found = _arrays(path)
+    arrays = _read(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    wanted = {_name(p) for p, _ in leaves}
-    if wanted != found.keys():
+    expected = {_name(keys) for keys, _ in leaves}
+    if expected != arrays.keys():
         raise ValueError(
-            f"wanted the arrays of this study in {path}, but missing are {sorted(wanted - found.keys())} and "
-            f"left over are {sorted(found.keys() - wanted)}; load it with the study that it was saved from"
+            f"{path} holds other arrays than expected: missing are "
+            f"{sorted(expected - arrays.keys())}, left over are "
+            f"{sorted(arrays.keys() - expected)}. Load it with the study that it was saved from."
         )
-    for p, leaf in leaves:
-        shape, expected = found[_name(p)].shape[int(members) :], (*leaf.shape, *[2] * _is_key(leaf))
-        if shape != expected:
+    for keys, leaf in leaves:
+        shape = arrays[_name(keys)].shape[int(members) :]
+        words = (2,) if _is_key(leaf) else ()
+        if shape != (*leaf.shape, *words):
             raise ValueError(
-                f"wanted {_name(p)} of shape {expected}, but {path} has {shape}; "
-                "load it with the study that it was saved from"
+                f"{_name(keys)} must have shape {(*leaf.shape, *words)}, got {shape} in {path}. "
+                "Load it with the study that it was saved from."
             )
-    return structure.unflatten(_as(found[_name(p)], leaf) for p, leaf in leaves)
+    return structure.unflatten(_as(arrays[_name(keys)], leaf) for keys, leaf in leaves)
 
 
-def load_nested(path: Any) -> dict[str, Any]:
-    """Reads a file written by `save` as nested dicts, without knowing its structure."""
-    return unflatten_dict(_arrays(path), sep="/")
+def load_nested(path: Path) -> dict[str, Any]:
+    """Read a file that `save` wrote as nested dicts, without a structure to fill."""
+    return unflatten_dict(_read(path), sep="/")
 
 
-def notes(path: Any) -> dict[str, Any]:
-    """The notes that `save` was given."""
+def notes(path: Path) -> dict[str, Any]:
+    """Return the notes that were given to `save`."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -85,34 +83,16 @@ def notes(path: Any) -> dict[str, Any]:
         raise damaged(path, error) from error
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """The object in a JSON file; one sentence if the file is damaged."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise damaged(path, error) from error
-
-
-def damaged(path: Any, error: Exception) -> ValueError:
-    """The sentence for a file that cannot be read."""
-    return ValueError(
-        f"wanted a file that was written whole, but {path} is damaged ({reason_of(error)}); remove it"
-    )
-
-
 def to_host(tree: Any) -> Any:
-    """The tree as NumPy arrays; random keys become their words, uint32 [..., 2]."""
-    return jax.tree.map(lambda a: np.asarray(jax.random.key_data(a) if _is_key(a) else a), tree)
+    """Return the tree with NumPy arrays; random keys become their words, uint32 [..., 2]."""
+
+    def one(array: Any) -> np.ndarray:
+        return np.asarray(jax.random.key_data(array) if _is_key(array) else array)
+
+    return jax.tree.map(one, tree)
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a text file that is whole or not there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
-
-
-def _arrays(path: Any) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -122,17 +102,25 @@ def _arrays(path: Any) -> dict[str, np.ndarray]:
         raise damaged(path, error) from error
 
 
-def _is_key(a: Any) -> bool:
-    return jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
+def _check_distinct(names: Sequence[str]) -> None:
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise ValueError(
+            f"Arrays in a file need distinct names, got {repeated} more than once. "
+            "Rename a parameter."
+        )
 
 
-def _as(found: np.ndarray, like: Any) -> Any:
-    return (
-        jax.random.wrap_key_data(jnp.asarray(found), impl="threefry2x32")
-        if _is_key(like)
-        else found
-    )
+def _is_key(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
-def _name(path: Any) -> str:
-    return "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
+def _as(array: np.ndarray, like: Any) -> Any:
+    """Wrap the words of a random key where `like` is one."""
+    if _is_key(like):
+        return jax.random.wrap_key_data(jnp.asarray(array), impl="threefry2x32")
+    return array
+
+
+def _name(keys: Any) -> str:
+    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys)

@@ -1,0 +1,196 @@
+"""A population that is advanced, thinned out and rearranged: no member changes by what others do."""
+
+import functools
+import gc
+import weakref
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from tests.networks import Nnx
+
+IRIS = jnn.data.load("iris")
+MEMBERS = jnn.seeds(4) * jnn.folds(2) * jnn.grid(learning_rate=[0.01, 0.1])
+PLAN = jnn.Plan(1, 4, 4)
+
+
+@functools.cache
+def study(**settings):
+    return jnn.Study(
+        functools.partial(Nnx, 4),
+        jnn.losses.softmax_cross_entropy,
+        lambda h: optax.sgd(h.learning_rate, momentum=0.9),
+        {"accuracy": jnn.metrics.accuracy},
+        epochs=5,
+        batch_size=16,
+        **settings,
+    )
+
+
+@functools.cache
+def whole():
+    return jnn.run(study(), IRIS, MEMBERS, plan=PLAN)
+
+
+def assert_same(result, index, other):
+    """Member `index` of one result has the bits of the only member of the other."""
+    member = result.member(index)
+    jax.tree.map(np.testing.assert_array_equal, member.trained, other.trained)
+    for name in other.scores.data_vars:
+        np.testing.assert_array_equal(
+            member.scores[name].values.ravel(), other.scores[name].values.ravel()
+        )
+
+
+def test_advancing_in_segments_gives_the_bits_of_one_run():
+    population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(2)
+    assert population.epoch == 2 and population.scores["accuracy"].shape == (4, 2, 2, 2)
+    np.testing.assert_array_equal(
+        population.scores["train_loss"], whole().scores["train_loss"].isel(epoch=slice(2))
+    )
+    result = population.advance(3).result()
+    jax.tree.map(np.testing.assert_array_equal, result.trained, whole().trained)
+    assert result.summary().__str__() == whole().summary().__str__()
+
+
+def test_members_that_stay_have_the_bits_of_those_whose_neighbors_stayed():
+    population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
+    population.keep(np.arange(16) % 3 == 0).advance(1).keep([1, 4]).advance(3)
+    assert population.plan.size < PLAN.size and len(population) == 2
+    for place, index in enumerate((3, 12)):
+        assert_same(whole(), index, population.result().member(place))
+
+
+def test_members_that_stay_in_a_narrower_program_agree():
+    population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
+    result = population.keep([5], exact=False).advance(4).result()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5),
+        result.trained.params,
+        whole().member(5).trained.params,
+    )
+
+
+def test_groups_that_memory_does_not_hold_together_are_advanced_in_turn():
+    population = jnn.start(study(), IRIS, MEMBERS, plan=jnn.Plan(1, 1, 4)).advance(2)
+    result = population.advance(3).result()
+    for index in (0, 6, 15):
+        assert_same(whole(), index, result.member(index))
+
+
+def test_a_second_population_compiles_nothing():
+    whole()
+    events = []
+    listen = lambda name, seconds, **_: events.append(name)  # noqa: E731
+    population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1).keep([0, 2]).advance(1)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
+        population.keep([3, 1]).advance(1)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not [name for name in events if "backend_compile" in name]
+
+
+def test_a_copied_member_continues_as_its_source_would_with_its_own_key():
+    """Without dropout and with one order of the rows, a copy is the source from then on."""
+    made = jnn.Study(
+        functools.partial(jnn.models.MLP, 4, (6,), 3),
+        jnn.losses.softmax_cross_entropy,
+        lambda h: optax.sgd(h.learning_rate, momentum=0.9),
+        epochs=4,
+        order="shared",
+    )
+    members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01, 0.1])
+    alone = jnn.run(made, IRIS, members)
+    population = jnn.start(made, IRIS, members).advance(2).gather([0, 0, 3, 3]).advance(2)
+    losses, expected = population.scores["train_loss"].values, alone.scores["train_loss"].values
+    losses = losses.reshape(4, 4)
+    expected = expected.reshape(4, 4)
+    np.testing.assert_array_equal(losses[:, :2], expected[:, :2])
+    np.testing.assert_array_equal(losses[:, 2:], expected[[0, 0, 3, 3], 2:])
+
+
+def test_new_hyper_parameters_hold_from_the_next_epoch_on():
+    population = jnn.start(study(), IRIS, jnn.seeds(2) * jnn.grid(learning_rate=[0.01, 0.1]))
+    population.advance(2).gather(np.arange(4), hyper={"learning_rate": [0.0, 0.1, 0.0, 0.2]})
+    before = population.result().trained.params
+    result = population.advance(1).result()
+    changes = [
+        max(float(np.abs(a[i] - b[i]).max()) for a, b in _pairs(before, result.trained.params))
+        for i in range(4)
+    ]
+    assert changes[1] > 1e-4 and changes[3] > 1e-4
+    rates = result.scores["learning_rate_by_epoch"].values
+    np.testing.assert_allclose(rates[3], [0.1, 0.1, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(result.members.columns()["learning_rate"], [0, 0.1, 0, 0.2])
+
+
+def _pairs(first, second):
+    return zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+
+
+def test_a_member_that_diverges_is_not_alive():
+    members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01, 1e38])
+    population = jnn.start(study(), IRIS, members)
+    assert population.alive.all()
+    assert population.advance(2).alive.tolist() == [True, False, True, False]
+
+
+REFUSALS = {
+    "more epochs": (lambda p: p.advance(9), ValueError, "epochs must be from 1 to 4"),
+    "half an epoch": (lambda p: p.advance(0.5), TypeError, "epochs must be a positive integer"),
+    "nobody": (lambda p: p.keep([]), TypeError, "which must be a mask or the numbers"),
+    "no mask true": (lambda p: p.keep(np.zeros(16, bool)), ValueError, "at least one member"),
+    "a short mask": (lambda p: p.keep([True]), ValueError, r"a mask of shape \(16,\)"),
+    "a stranger": (lambda p: p.keep([16]), ValueError, "which must be from 0 to 15, got 16"),
+    "twins": (lambda p: p.keep([1, 1]), ValueError, "names a member twice"),
+    "few sources": (lambda p: p.gather([0]), ValueError, "for each of the 16 members"),
+    "another fold": (lambda p: p.gather(np.zeros(16, int)), ValueError, "of the same fold"),
+    "an unknown number": (
+        lambda p: p.gather(np.arange(16), hyper={"momentum": np.ones(16)}),
+        ValueError,
+        r"hyper\['momentum'\] is no hyper-parameter",
+    ),
+    "NaN": (
+        lambda p: p.gather(np.arange(16), hyper={"learning_rate": np.full(16, np.nan)}),
+        ValueError,
+        "must be finite",
+    ),
+}
+
+
+@functools.cache
+def advanced():
+    return jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_a_population_cannot_do_is_one_sentence(case):
+    call, kind, sentence = REFUSALS[case]
+    with pytest.raises(kind, match=sentence):
+        call(advanced())
+    assert len(advanced()) == 16 and advanced().epoch == 1
+
+
+def test_a_result_needs_an_epoch():
+    with pytest.raises(ValueError, match="at least one epoch"):
+        jnn.start(study(), IRIS, MEMBERS, plan=PLAN).result()
+
+
+def test_programs_are_dropped_with_their_study():
+    made = jnn.Study(
+        functools.partial(jnn.models.MLP, 4, (3,), 3),
+        jnn.losses.softmax_cross_entropy,
+        optax.sgd(0.1),
+        epochs=1,
+    )
+    result = jnn.run(made, IRIS)
+    result.predict(IRIS.x[:3])
+    dropped = weakref.ref(made)
+    del made, result
+    gc.collect()
+    assert dropped() is None
