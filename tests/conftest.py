@@ -22,7 +22,14 @@ os.environ.setdefault(
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
-FLOOR_0 = ["jnn._targets", "jnn.augment", "jnn.initializers", "jnn.layers", "jnn.losses", "jnn.metrics"]
+FLOOR_0 = [
+    "jnn._targets",
+    "jnn.augment",
+    "jnn.initializers",
+    "jnn.layers",
+    "jnn.losses",
+    "jnn.metrics",
+]
 with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
     import jnn  # noqa: F401  (what is imported later stays checked)
 

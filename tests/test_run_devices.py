@@ -10,48 +10,49 @@ import numpy as np
 import pytest
 
 import jnn
-from jnn.engine import IDLE, resident
+from jnn.engine import fold_data
 from jnn.population import (
+    _population,
     bytes_needed,
     compile_population,
     is_out_of_memory,
     packed,
 )
-from jnn.population._run import _columns
+from jnn.population._population import columns_of
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, PLAIN, WHOLE, study, trained_at_once
 
 
 def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
-    from jnn.population import _run as module
+    compile_all, plans = _population.compile_population, []
 
-    original, plans = module.compile_population, []
-
-    def small_machine(made, plan, *rest):
+    def small_machine(study, plan, *rest):
         plans.append(plan)
         if plan.size > 2:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
-        return original(made, plan, *rest)
+        return compile_all(study, plan, *rest)
 
-    wanted = trained_at_once()
-    monkeypatch.setattr(module, "compile_population", small_machine)
-    got = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=jnn.Plan(1, 1, 8))
+    expected = trained_at_once()
+    monkeypatch.setattr(_population, "compile_population", small_machine)
+    result = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=jnn.Plan(1, 1, 8))
     assert [p.width for p in plans][:3] == [8, 4, 2]
-    np.testing.assert_allclose(got.scores["train_loss"], wanted.scores["train_loss"], rtol=1e-4)
+    losses = expected.scores["train_loss"]
+    np.testing.assert_allclose(result.scores["train_loss"], losses, rtol=1e-4)
     assert not is_out_of_memory(ValueError("shapes"))
 
 
 def test_what_does_not_fit_into_memory_is_not_begun(monkeypatch):
-    from jnn.population import _run as module
-
     sizes = []
-    monkeypatch.setattr(
-        module, "bytes_needed", lambda compiled, plan: sizes.append(plan.size) or plan.size * 10
-    )
-    monkeypatch.setattr(module, "memory_of", lambda device: 25)
+
+    def needed(compiled):
+        sizes.append(compiled.layout.plan.size)
+        return sizes[-1] * 10
+
+    monkeypatch.setattr(_population, "bytes_needed", needed)
+    monkeypatch.setattr(_population, "memory_of", lambda device: 25)
     result = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=WHOLE)
     assert np.isfinite(result.scores["train_loss"]).all() and sizes == [5, 2, 2, 2]
-    monkeypatch.setattr(module, "memory_of", lambda device: 5)
-    with pytest.raises(ValueError, match="wanted memory for one member"):
+    monkeypatch.setattr(_population, "memory_of", lambda device: 5)
+    with pytest.raises(ValueError, match="GB of memory"):
         jnn.run(PLAIN, IRIS, jnn.seeds(1), plan=jnn.Plan(1, 1, 2))
 
 
@@ -65,13 +66,13 @@ def test_memory_that_the_file_cache_holds_counts_as_left(monkeypatch):
 
 
 def test_the_memory_of_a_program_grows_with_its_members():
-    arrays = resident(PLAIN, IRIS, jnn.seeds(1))
+    arrays = fold_data(PLAIN, IRIS, jnn.seeds(1))
     sizes = []
     for width in (2, 5):
         plan = jnn.Plan(1, 1, width)
-        columns = _columns(jnn.seeds(width)) | {IDLE: np.zeros(width, bool)}
+        columns = columns_of(jnn.seeds(width))
         compiled = compile_population(PLAIN, plan, jax.devices(), columns, arrays)
-        sizes.append(bytes_needed(compiled, plan))
+        sizes.append(bytes_needed(compiled))
     params = 4 * (4 * 8 + 8 + 8 * 3 + 3)
     # Parameters and Adam's two moments of 3 members more.
     assert sizes[1] - sizes[0] > 3 * 3 * params
@@ -80,10 +81,10 @@ def test_the_memory_of_a_program_grows_with_its_members():
 def test_devices_that_share_a_batch_each_hold_their_part_of_it():
     layers = functools.partial(jnn.models.MLP, 4, (256,), 3)
     made = study(model=layers, batch_size=48, evaluation_batch=8)
-    arrays = resident(made, IRIS, jnn.seeds(1))
+    arrays = fold_data(made, IRIS, jnn.seeds(1))
     needed = []
     for plan in (jnn.Plan(1), jnn.Plan(4, split=4)):
-        columns = _columns(jnn.seeds(1)) | {IDLE: np.zeros(1, bool)}
+        columns = columns_of(jnn.seeds(1))
         compiled = compile_population(made, plan, jax.devices(), columns, arrays)
         needed.append(compiled.memory.temp_size_in_bytes)
         assert plan.size == 1 and ("all-reduce" in compiled.advance.as_text()) == (plan.split > 1)
@@ -109,8 +110,8 @@ def test_devices_that_share_a_batch_send_each_other_sums_only(name):
     model, shape = SPREAD[name]
     made = study(model=model, batch_size=32, inputs=jnn.preprocess.identity)
     data = jnn.Dataset.from_arrays(np.ones((64, *shape)), np.arange(64) % 3)
-    columns = _columns(jnn.seeds(1)) | {IDLE: np.zeros(1, bool)}
-    arrays, plan = resident(made, data, jnn.seeds(1)), jnn.Plan(2, split=2)
+    columns = columns_of(jnn.seeds(1))
+    arrays, plan = fold_data(made, data, jnn.seeds(1)), jnn.Plan(2, split=2)
     text = compile_population(made, plan, jax.devices(), columns, arrays).advance.as_text()
     assert " all-reduce(" in text
     assert not re.findall(r" (all-gather|all-to-all|collective-permute)\(", text)
@@ -137,28 +138,28 @@ def test_members_at_work_are_packed_into_the_fewest_chunks(plan):
 
 
 def test_chunks_of_idle_members_are_passed_over():
-    plan, arrays = jnn.Plan(1, 2, 2), resident(PLAIN, IRIS, jnn.seeds(1))
-    columns = _columns(jnn.seeds(4)) | {IDLE: np.array([True, True, False, True])}
-    compiled = compile_population(PLAIN, plan, jax.devices(), columns, arrays)
-    columns, arrays = compiled.split(columns), compiled.share(arrays)
-    progress = compiled.advance(
-        compiled.begin(columns, arrays), columns, arrays, np.int32(0), np.int32(2)
-    )
-    assert list(progress.state.step > 0) == [False, False, True, True]
+    arrays = fold_data(PATIENT, IRIS, jnn.seeds(1))
+    idle = np.array([[1, 1, 0, 1, 0, 0], [1, 1, 1, 1, 1, 0]], bool).ravel()  # on two devices
+    columns = columns_of(jnn.seeds(12))
+    compiled = compile_population(PATIENT, PATIENT_PLAN, jax.devices(), columns, arrays)
+    columns, idle = compiled.layout.split((columns, idle))
+    arrays = compiled.layout.share(arrays)
+    training = compiled.begin(columns, arrays)
+    training = compiled.advance(training, idle, arrays, np.int32(0), np.int32(2))
+    assert list(training.state.step > 0) == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1]
 
 
 def test_members_that_have_ended_make_room_and_change_no_bit_of_the_others(monkeypatch):
     orders = []
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)  # a look after each epoch
-    monkeypatch.setattr(
-        "jnn.population._run.packed",
-        lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1],
-    )
-    got = jnn.run(PATIENT, IRIS, jnn.seeds(12), plan=PATIENT_PLAN)
+
+    def run(pack):
+        monkeypatch.setattr("jnn.population._group.packed", pack)
+        return jnn.run(PATIENT, IRIS, jnn.seeds(12), plan=PATIENT_PLAN, look_every=0)
+
+    result = run(lambda idle, plan: orders.append(packed(idle, plan)) or orders[-1])
     assert any(order is not None for order in orders)
-    monkeypatch.setattr("jnn.population._run.packed", lambda idle, plan: None)
-    expected = jnn.run(PATIENT, IRIS, jnn.seeds(12), plan=PATIENT_PLAN)
+    expected = run(lambda idle, plan: None)
     assert len(set(expected.scores["best_epoch"].values)) > 1
     for name in expected.scores:
-        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)
+        np.testing.assert_array_equal(result.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, result.trained, expected.trained)

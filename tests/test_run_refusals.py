@@ -21,34 +21,32 @@ def silent(*_):
 
 
 WRONG = [
-    ({"batch_size": 500}, {}, "batch_size=500 for 120 rows"),
+    ({"batch_size": 500}, {}, "batch_size must be at most .* rows, 120 of iris, got 500"),
     (
         {"model": functools.partial(jnn.models.MLP, 4, (8,), 5)},
         {},
-        "output of size 3 .* gives \\(5,\\)",
+        r"outputs of shape \(3,\) per row for iris, got \(5,\)",
     ),
     ({"model": functools.partial(jnn.models.MLP, 7, (8,), 3)}, {}, "x of shape \\(16, 4\\)"),
-    ({"metrics": {"rmse": jnn.metrics.rmse}}, {}, "'rmse' is for regression"),
+    ({"metrics": {"rmse": jnn.metrics.rmse}}, {}, r"metrics\['rmse'\] is for regression"),
     (
         {},
         {"members": jnn.holdout(0.2) * jnn.grid(momentum=[0.9])},
-        "nothing reads \\['momentum'\\]",
+        r"Nothing reads the hyper-parameters \['momentum'\]",
     ),
-    ({"hyper": {}}, {}, "wanted the hyper-parameter 'learning_rate'"),
-    ({"keep": "best"}, {}, "inner split"),
+    ({"hyper": {}}, {}, "The hyper-parameter 'learning_rate' is not set"),
+    ({"keep": "best"}, {}, "keep='best' needs validation rows"),
     (
         {"validation": 0.2},
         {"members": jnn.folds([(np.arange(50), np.arange(50, 60), np.arange(60, 90))])},
-        "one inner split",
+        "folds name validation rows and Study.validation",
     ),
-    ({}, {"members": jnn.folds(2), "test": IRIS}, "either folds or a separate test set"),
-    ({}, {"members": 5}, "wanted members, such as jnn.seeds"),
-    ({}, {"members": jnn.seeds(2), "test": (IRIS.x, IRIS.y)}, "but got test=tuple"),
+    ({}, {"members": jnn.folds(2), "test": IRIS}, "have folds and a test set is given"),
     ({}, {"members": jnn.seeds(3)[[]]}, "at least one member"),
     (
         {},
         {"members": jnn.seeds(1), "test": jnn.data.load("wine").take(slice(0, 9))},
-        "wanted a test set with the targets",
+        "The test set must have the targets",
     ),
     (
         {},
@@ -58,21 +56,29 @@ WRONG = [
     (
         {},
         {"members": jnn.folds(2) * jnn.grid(train_accuracy=[1.0])},
-        r"\['train_accuracy'\] are scores",
+        r"\['train_accuracy'\] have the names of scores",
     ),
     ({"loss": lambda o, y: jnn.losses.softmax_cross_entropy(o, y).mean()}, {}, "one loss per row"),
     (
         {"loss": optax.softmax_cross_entropy},
         {},
-        r"wanted a loss that takes outputs of shape \[\(16, 3\)\]",
+        r"Study.loss failed on outputs of shape \(16, 3\)",
     ),
-    ({"model": jnn.models.MLP}, {}, "start on x of shape .* give the model the data's sizes"),
+    (
+        {"model": jnn.models.MLP},
+        {},
+        "MLP cannot be initialized .* the sizes of the data",
+    ),
     (
         {"model": (lambda key, x: {"n": jnp.zeros((), int)}, lambda p, x: x)},
         {},
-        "but .* are whole numbers; make them",
+        "Parameters must be floats, .* but .* are integers",
     ),
-    ({"augment": lambda batch, *, key: batch.x}, {}, "but it gives .* return e.g. batch._replace"),
+    (
+        {"augment": lambda batch, *, key: batch.x},
+        {},
+        "Study.augment must .* for example batch._replace",
+    ),
     (
         {
             "keep": "best",
@@ -81,40 +87,38 @@ WRONG = [
             "metrics": {"m": jnn.metrics.confusion_matrix(3)},
         },
         {},
-        "wanted monitor as one number",
+        "Study.monitor must be a score of one number",
     ),
     (
         {},
         {"members": jnn.seeds(1), "test": dataclasses.replace(IRIS, x=IRIS.x.astype(np.int32))},
-        "wanted a test set of the training set's type, float32, but got int32",
+        "have the type of the training set, float32, got int32",
     ),
     (
         {"loss": lambda o, y: o[:, :1] - y},
         {},
-        r"gives \(16, 16\) for outputs of shape \[\(16, 3\)\]",
+        r"got \(16, 16\) for outputs of shape \(16, 3\)",
     ),
-    ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
-    ({"optimizer": optax.adam}, {}, "Call it with its learning rate"),
     (
         {"penalty": lambda params, h: jax.tree.map(jnp.sum, params)},
         {},
-        "a penalty that gives one number",
+        "Study.penalty must return one number, got",
     ),
     (
         {"penalty": lambda params, h: jnp.square(params["output"]["kernel"])},
         {},
-        r"one number, but it gives \(8, 3\)",
+        r"Study.penalty must return one number, got \(8, 3\)",
     ),
     (
         {"objective": lambda forward, batch: (0.0, forward(batch.x)[1])},
         {},
-        r"losses \[16\], but got \(\(\), ",
+        r"Study.objective must return \(losses of shape \[16, ...\], .* got \(\(\), ",
     ),
-    ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "an objective that gives"),
+    ({"objective": lambda forward, batch: forward(batch.x)[0]}, {}, "Study.objective must return"),
     (
         {"objective": lambda forward, batch: (forward(batch.x)[0], None)},
         {},
-        r"changed are \['model_state'\]",
+        r"it changes \['trained'\]",
     ),
     (
         {
@@ -123,7 +127,7 @@ WRONG = [
             }
         },
         {},
-        "'odd' that",
+        "The metric 'odd' failed on predictions of shape .* has no attribute foo",
     ),
     (
         {
@@ -132,22 +136,22 @@ WRONG = [
             "metrics": {},
         },
         {},
-        r"wanted outputs \[rows, \.\.\.\] .* here of 16 rows, but got some of shape \(\);",
+        r"must have the shape \[rows, ...\], here with 30 rows, got \(\)",
     ),
     (
         {"model": functools.partial(jnn.models.SuperMLP, 4, 8, 1, 3)},
         {"members": jnn.grid(width_1=[4, 16])},
-        "whole numbers from 1 to 8 for 'width_1' of SuperMLP, but got 16",
+        "of SuperMLP must be a whole number from 1 to 8, got 16",
     ),
     (
         {"model": functools.partial(jnn.models.SuperCNN, 1, (2,), 3, window=3), "inputs": IDENTITY},
         {"members": jnn.grid(window_1=[2]), "data": IMAGES},
-        "from 1 to 3 in steps of 2 for 'window_1' of SuperCNN, but got 2",
+        "of SuperCNN must be a whole number from 1 to 3 in steps of 2, got 2",
     ),
     (
         {"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}},
         {},
-        "but got: ValueError",
+        "The metric 'odd' failed on .*: ValueError",
     ),
 ]
 
@@ -159,39 +163,61 @@ def test_what_does_not_fit_is_told_before_compiling(settings, arguments, words):
 
 
 @pytest.mark.parametrize(
+    ("settings", "arguments", "words"),
+    [
+        ({}, {"members": 5}, "members must be .* such as jnn.seeds.*, got int"),
+        ({}, {"test": (IRIS.x, IRIS.y)}, "test must be a data set, .*, got tuple"),
+        ({}, {"plan": (1, 1, 2)}, "plan must be a layout, .*, got tuple"),
+        ({"optimizer": lambda h: h.learning_rate}, {}, "returns an optax optimizer"),
+        ({"optimizer": optax.adam}, {}, "Call it with its learning rate"),
+    ],
+)
+def test_what_is_of_another_type_is_told_before_compiling(settings, arguments, words):
+    with pytest.raises(TypeError, match=words):
+        jnn.run(study(**settings), **({"data": IRIS, "members": jnn.seeds(1)} | arguments))
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"epochs": 0}, "wanted epochs"),
-        ({"batch_size": 2.5}, "wanted batch_size"),
-        ({"order": "random"}, "wanted order"),
-        ({"patience": 2}, "keep='best' with patience"),
-        ({"steps_per_epoch": 0}, "wanted steps_per_epoch"),
-        ({"validation": 1.0}, "share in"),
-        ({"monitor": "f1"}, "wanted monitor"),
-        ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
-        ({"loss": None}, "wanted loss"),
-        ({"epochs": True}, "wanted epochs"),
-        ({"penalty": 0.1}, "wanted penalty"),
-        (
-            {"penalty": lambda params: 0.0},
-            "penalty.* but <lambda> cannot be called so: too many positional",
-        ),
-        ({"loss": lambda outputs, targets, scale: outputs}, "missing a required argument: 'scale'"),
-        ({"augment": lambda batch: batch}, "got an unexpected keyword argument 'key'"),
-        ({"augment": 0.1}, "wanted augment"),
-        ({"objective": 0.1}, "wanted objective"),
-        ({"hyper": None}, "wanted hyper as numbers by name"),
-        ({"hyper": {"learning_rate": "0.1"}}, r"a number for hyper\['learning_rate'\]"),
-        ({"metrics": {"": jnn.metrics.accuracy}}, "a name for each metric"),
-        ({"metrics": {1: jnn.metrics.accuracy}}, "a name for each metric"),
-        ({"inputs": "standardize"}, "wanted inputs as a preprocessing"),
-        ({"metrics": [jnn.metrics.accuracy]}, "wanted metrics by name"),
-        ({"metrics": {"loss": jnn.metrics.accuracy}}, "'loss' is taken"),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0"),
+        ({"order": "random"}, "order must be one of .*, got 'random'"),
+        ({"patience": 2}, "patience needs keep='best'"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be a positive integer, got 0"),
+        ({"validation": 1.0}, "validation must be a share in"),
+        ({"monitor": "f1"}, "monitor must be 'loss' or one of the metrics"),
+        ({"metrics": {"loss": jnn.metrics.accuracy}}, "The metric name 'loss' is reserved"),
         ({"keep": "best", "patience": 2, "evaluate_every": 5}, "before they are scored"),
     ],
 )
 def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
     with pytest.raises(ValueError, match=words):
+        study(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
+        ({"epochs": True}, "epochs must be a positive integer, got True"),
+        ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
+        ({"metrics": {"": jnn.metrics.accuracy}}, "The name of a metric must be text"),
+        ({"metrics": {1: jnn.metrics.accuracy}}, "The name of a metric must be text"),
+        ({"metrics": [jnn.metrics.accuracy]}, "metrics must be a dict of metrics by name"),
+        ({"loss": None}, "loss must be given"),
+        ({"loss": lambda outputs, targets, scale: outputs}, "missing a required argument: 'scale'"),
+        ({"penalty": 0.1}, "penalty must be a function"),
+        ({"penalty": lambda params: 0.0}, "penalty must be callable .* <lambda> is not: too many"),
+        ({"augment": lambda batch: batch}, "got an unexpected keyword argument 'key'"),
+        ({"augment": 0.1}, "augment must be a function"),
+        ({"objective": 0.1}, "objective must be a function"),
+        ({"hyper": None}, "hyper must be a dict of numbers by name"),
+        ({"hyper": {"learning_rate": "0.1"}}, r"hyper\['learning_rate'\] must be a number"),
+        ({"inputs": "standardize"}, "inputs must be a preprocessing"),
+    ],
+)
+def test_a_study_of_wrong_types_is_refused_when_it_is_made(settings, words):
+    with pytest.raises(TypeError, match=words):
         study(**settings)
 
 
@@ -202,15 +228,15 @@ def test_what_a_step_sows_into_its_state_is_named():
             self.sow("losses", "size", x.mean())
             return nn.Dense(3)(x)
 
-    with pytest.raises(ValueError, match=r"changed are .*\['losses'\]\['size'\]"):
+    with pytest.raises(ValueError, match=r"it changes .*\['losses'\]\['size'\]"):
         jnn.run(study(model=Sowing()), IRIS)
 
 
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        ((64,), "wanted a plan for at most"),
-        ((2, 1, 1, 2), "wanted batches that 2 devices can share evenly"),
+        ((64,), "plan needs 64 devices, but there are"),
+        ((2, 1, 1, 2), "batch_size must be a multiple of plan.split=2"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused(plan, words):

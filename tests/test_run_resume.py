@@ -1,6 +1,7 @@
 """Runs that are killed go on where they were, and no other run takes their place."""
 
 import functools
+import itertools
 import os
 import pathlib
 import signal
@@ -14,25 +15,37 @@ import optax
 import pytest
 
 import jnn
-from jnn.engine import resident
+from jnn.engine import fold_data
 from jnn.population import (
     Keeper,
 )
-from jnn.population._run import _text
+from jnn.population._population import columns_of, prepare
+from jnn.population._run import _text_of
 from jnn.storage import notes
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
 
-
-def save_always(monkeypatch):
-    """Make a run save its state after each epoch."""
-    monkeypatch.setattr("jnn.population._run.Keeper", functools.partial(Keeper, every=0.0))
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+DROPOUT = study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2))
+PARTS = jnn.Plan(1, 1, 2)  # two parts of DROPOUT's four members, one after the other
 
 
-def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
+@functools.cache
+def undisturbed():
+    """The result of a run that nothing has stopped."""
+    return jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS)
+
+
+ALWAYS = {"save_every": 0, "look_every": 0}  # a run saves its state after each epoch
+
+
+def assert_same_bits(result, expected):
+    for name in expected.scores:
+        np.testing.assert_array_equal(result.scores[name], expected.scores[name])
+    jax.tree.map(np.testing.assert_array_equal, result.trained, expected.trained)
+
+
+def test_a_killed_run_finds_its_members_where_they_lay(tmp_path):
     members = jnn.seeds(12)
     expected = jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN)
-    save_always(monkeypatch)
     path = tmp_path / "unfinished" / "0-12.safetensors"
 
     def die(status):
@@ -40,40 +53,75 @@ def test_a_killed_run_finds_its_members_where_they_lay(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, watch=die)
-    got = jnn.run(PATIENT, IRIS, members, directory=tmp_path)
-    for name in expected.scores:
-        np.testing.assert_array_equal(got.scores[name], expected.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, expected.trained)
+        jnn.run(
+            PATIENT, IRIS, members, plan=PATIENT_PLAN, directory=tmp_path, progress=die, **ALWAYS
+        )
+    assert_same_bits(jnn.run(PATIENT, IRIS, members, directory=tmp_path), expected)
 
 
-def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path, monkeypatch):
-    made, members = (
-        study(epochs=4, model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.2)),
-        jnn.seeds(4),
-    )
-    plan = jnn.Plan(1, 1, 2)
-    wanted = jnn.run(made, IRIS, members, plan=plan)
-    save_always(monkeypatch)
+def test_an_unfinished_run_goes_on_with_the_same_bits(tmp_path):
+    expected = undisturbed()
 
     def die(status):
         if status.stage == "training" and status.done > 0.6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(made, IRIS, members, plan=plan, directory=tmp_path, watch=die)
+        jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=tmp_path, progress=die, **ALWAYS)
     assert any((tmp_path / "unfinished").glob("*.safetensors"))
-    begun = []
-    got = jnn.run(made, IRIS, members, directory=tmp_path, watch=lambda s: begun.append(s))
-    assert begun[0].plan == plan and next(s.done for s in begun if s.stage == "training") > 0.6
-    for name in wanted.scores:
-        np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
-    jax.tree.map(np.testing.assert_array_equal, got.trained, wanted.trained)
+    statuses = []
+    result = jnn.run(
+        DROPOUT, IRIS, jnn.seeds(4), directory=tmp_path, progress=statuses.append, **ALWAYS
+    )
+    assert statuses[0].plan == PARTS
+    assert next(s.done for s in statuses if s.stage == "training") > 0.6
+    assert_same_bits(result, expected)
     assert not (tmp_path / "unfinished").exists() and (tmp_path / "result.json").exists()
 
 
+def train(folder, is_killed):
+    """Train in a process of its own, which is killed while it saves its state for the 7th time."""
+    if is_killed:
+        die_before_the_seventh_file()
+
+    def tell(status):
+        if status.stage == "training":
+            print(status.done)
+
+    jnn.run(DROPOUT, IRIS, jnn.seeds(4), plan=PARTS, directory=folder, progress=tell, **ALWAYS)
+
+
+def die_before_the_seventh_file():
+    replace, saved = pathlib.Path.replace, itertools.count(1)
+
+    def replace_or_die(path, target):
+        if path.name.endswith(".safetensors.partial") and next(saved) == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    pathlib.Path.replace = replace_or_die
+
+
+def test_a_killed_process_loses_nothing(tmp_path):
+    def run(is_killed):
+        return subprocess.run(
+            [sys.executable, "-c", f"{code}; train({str(tmp_path)!r}, {is_killed})"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    code = f"from {__name__} import train"
+    assert run(is_killed=True).returncode == -signal.SIGKILL
+    assert list((tmp_path / "unfinished").glob("*.safetensors.partial"))
+    assert not (tmp_path / "result.json").exists()
+    again = run(is_killed=False)
+    assert again.returncode == 0 and min(map(float, again.stdout.split())) > 0.8
+    assert_same_bits(jnn.Result.load(tmp_path, DROPOUT), undisturbed())
+
+
 def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
-    columns, arrays = {"seed": np.zeros(6, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+    columns, arrays = {"seed": np.zeros(6, np.int32)}, fold_data(study(), IRIS, jnn.seeds(1))
     keeper = Keeper(tmp_path, "program", columns, arrays)
     for start, width in ((0, 4), (4, 2)):  # memory ran out after the first part
         keeper.save(
@@ -85,7 +133,7 @@ def test_parts_that_were_kept_in_other_layouts_are_found_again(tmp_path):
 
 def keeper_of(folder, program="program"):
     return Keeper(
-        folder, program, {"seed": np.zeros(2, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+        folder, program, {"seed": np.zeros(2, np.int32)}, fold_data(study(), IRIS, jnn.seeds(1))
     )
 
 
@@ -113,30 +161,34 @@ def test_what_was_kept_is_removed_under_the_lock_parts_first(tmp_path, monkeypat
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_a_constant_inside_a_jitted_loss_makes_another_run(tmp_path):
-    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
+def program_of(made):
+    """The text by which a run knows its program again."""
+    job, _ = prepare(made, IRIS, jnn.seeds(1), test=None, plan=None, devices=None)
+    return _text_of(job, columns_of(jnn.seeds(1)))
 
+
+def test_a_constant_inside_a_jitted_loss_makes_another_run():
     def text(last):
         weights = jnp.asarray([1.0, 1.0, last])
         loss = jax.jit(lambda o, y: jnn.losses.softmax_cross_entropy(o, y, class_weights=weights))
-        return _text(study(loss=loss), columns, arrays)
+        return program_of(study(loss=loss))
 
     assert text(1.0) == text(1.0) != text(9.0)
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path):
-    columns, arrays = {"seed": np.zeros(1, np.int32)}, resident(study(), IRIS, jnn.seeds(1))
-    keep = lambda made: Keeper(tmp_path, _text(made, columns, arrays), columns, arrays)  # noqa: E731
-    keep(study()).close()
-    keep(study()).close()
-    other_loss = lambda outputs, labels: 2 * jnn.losses.softmax_cross_entropy(outputs, labels)  # noqa: E731
+    def other_loss(outputs, labels):
+        return 2 * jnn.losses.softmax_cross_entropy(outputs, labels)
+
+    keeper_of(tmp_path, program_of(study())).close()
+    keeper_of(tmp_path, program_of(study())).close()
     for other in (
         study(epochs=9),
         study(loss=other_loss),
         study(optimizer=lambda h: optax.sgd(h.learning_rate)),
     ):
         with pytest.raises(ValueError, match="another study, other members or other data"):
-            keep(other)
+            keeper_of(tmp_path, program_of(other))
 
 
 def test_a_directory_keeps_the_result_of_another_run(tmp_path):
@@ -160,43 +212,5 @@ def test_a_directory_serves_one_run_at_a_time(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(watch=run_beside)
+        run(progress=run_beside)
     run()  # nobody is there any more
-
-
-KILLED = """
-import sys, functools, optax, numpy as np, jnn, jnn.population._run as module
-module.Keeper = functools.partial(module.Keeper, every=0.0)
-module._SEGMENT = 0.0
-study = jnn.Study(
-    functools.partial(jnn.models.MLP, 4, (8,), 3),
-    jnn.losses.softmax_cross_entropy,
-    optax.adam(0.01),
-    {"accuracy": jnn.metrics.accuracy},
-    epochs=int(sys.argv[2]),
-    batch_size=16,
-)
-watch = lambda status: print(status.done, flush=True)
-result = jnn.run(study, jnn.data.load("iris"), jnn.seeds(3), directory=sys.argv[1], watch=watch)
-np.save(sys.argv[1] + "/losses.npy", result.scores["train_loss"].values)
-"""
-
-
-def test_a_killed_process_loses_nothing(tmp_path):
-    epochs = "400"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    start = functools.partial(subprocess.Popen, env=environment, stdout=subprocess.PIPE, text=True)
-    killed = start([sys.executable, "-c", KILLED, str(tmp_path / "a"), epochs])
-    for line in killed.stdout:
-        if float(line) > 0.05:
-            break
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    killed.stdout.close()
-    unfinished = list((tmp_path / "a" / "unfinished").glob("*.safetensors"))
-    assert unfinished and not (tmp_path / "a" / "result.json").exists()
-    again, whole = (start([sys.executable, "-c", KILLED, str(tmp_path / d), epochs]) for d in "ab")
-    shares = [float(line) for line in again.communicate()[0].split()]
-    whole.communicate()
-    assert again.returncode == whole.returncode == 0 and min(s for s in shares if s) > 0.05
-    np.testing.assert_array_equal(*(np.load(tmp_path / d / "losses.npy") for d in "ab"))

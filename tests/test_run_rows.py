@@ -11,7 +11,7 @@ from sklearn.model_selection import TimeSeriesSplit
 import jnn
 from jnn import plots
 from jnn.data import WordTokenizer
-from jnn.engine import resident
+from jnn.engine import fold_data
 from tests.studies import IRIS, QUICK, study, trained_at_once
 
 MEMBERS = jnn.seeds(2) * jnn.folds(3, repeats=2)
@@ -76,7 +76,7 @@ def test_a_member_whose_monitored_score_is_never_finite_counts_as_diverged():
 
 
 def test_inner_rows_are_neither_trained_nor_tested_on():
-    arrays = resident(study(validation=0.2), IRIS, jnn.folds(3))
+    arrays = fold_data(study(validation=0.2), IRIS, jnn.folds(3))
     for fold, (train, _, test) in enumerate(jnn.folds(3).split.rows(IRIS)):
         parts = [
             set(r.index[fold][: r.count[fold]].tolist())
@@ -88,7 +88,7 @@ def test_inner_rows_are_neither_trained_nor_tested_on():
 
 @pytest.mark.parametrize("members", [jnn.folds(5, kind="time"), jnn.folds(TimeSeriesSplit(5))])
 def test_an_inner_split_is_in_time_where_the_folds_are(members):
-    arrays = resident(study(validation=0.2), IRIS, members)
+    arrays = fold_data(study(validation=0.2), IRIS, members)
     for train, validation, test in zip(
         arrays.train.index, arrays.validation.index, arrays.test.index, strict=True
     ):
@@ -98,14 +98,14 @@ def test_an_inner_split_is_in_time_where_the_folds_are(members):
 def test_an_inner_split_is_plain_where_the_folds_are():
     rare = jnn.Dataset.from_arrays(IRIS.x[:60], np.arange(60) == 0)
     assert (
-        resident(study(validation=0.2), rare, jnn.folds(3, kind="plain")).validation.count == 8
+        fold_data(study(validation=0.2), rare, jnn.folds(3, kind="plain")).validation.count == 8
     ).all()
 
 
 def test_an_inner_split_that_leaves_no_rows_says_so():
     series = jnn.Dataset.from_series(np.arange(40.0)[:, None], 3, 8)
-    with pytest.raises(ValueError, match=r"rows to train on before .*, but got 2 rows"):
-        resident(study(validation=0.2), series, jnn.folds(3))
+    with pytest.raises(ValueError, match="leaves no rows to train on: of 2 rows"):
+        fold_data(study(validation=0.2), series, jnn.folds(3))
 
 
 def test_a_test_set_that_was_prepared_otherwise_is_refused():
@@ -115,12 +115,12 @@ def test_a_test_set_that_was_prepared_otherwise_is_refused():
     ]
     reordered = dataclasses.replace(IRIS, feature_names=IRIS.feature_names[::-1])
     for data, test, name in ((*texts, "tokenizer"), (IRIS, reordered, "feature_names")):
-        with pytest.raises(ValueError, match=f"their {name} differ"):
-            resident(study(), data, jnn.seeds(1), test)
+        with pytest.raises(ValueError, match=f"The {name} of the test set differ"):
+            fold_data(study(), data, jnn.seeds(1), test)
     again = jnn.Dataset.from_texts(
         ["so good", "bad"], [0, 1], tokenizer=WordTokenizer(texts[0].tokenizer.words)
     )
-    assert len(resident(study(), texts[0], jnn.seeds(1), again).x) == 4
+    assert len(fold_data(study(), texts[0], jnn.seeds(1), again).x) == 4
 
 
 def test_a_result_tells_which_folds_share_test_rows():

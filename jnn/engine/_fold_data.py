@@ -10,7 +10,7 @@ import numpy as np
 from jnn.data import Dataset, Windows
 from jnn.engine._state import Data, Rows, rows_of
 from jnn.losses import balanced_class_weights
-from jnn.study import Fold, Members, Study, kind_for, part_off
+from jnn.study import Fold, Kind, Members, Study, kind_for, part_off
 
 
 def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | None = None) -> Data:
@@ -55,7 +55,7 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
     )
 
 
-def _with_inner_split(fold: Fold, share: float, data: Dataset, kind: str) -> Fold:
+def _with_inner_split(fold: Fold, share: float, data: Dataset, kind: Kind) -> Fold:
     if fold.validation is not None:
         raise ValueError(
             "The folds name validation rows and Study.validation sets a share aside. Use one of "
@@ -111,10 +111,7 @@ def _class_weights(
     row_weights = np.ones(data.rows) if weights is None else weights
     folds = [index[:count] for index, count in zip(train.index, train.count, strict=True)]
     return np.stack(
-        [
-            np.asarray(_balanced(data.y[rows], data.classes, row_weights[rows]))
-            for rows in folds
-        ]
+        [np.asarray(_balanced(data.y[rows], data.classes, row_weights[rows])) for rows in folds]
     )
 
 

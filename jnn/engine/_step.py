@@ -318,9 +318,9 @@ def _checked_objective(answer: Any, batch: Batch) -> tuple[jax.Array, Tree]:
 
 
 def _checked_penalty(penalty: Any) -> jax.Array:
-    if jnp.shape(penalty) != ():
+    if not jax.tree_util.all_leaves([penalty]) or jnp.shape(penalty) != ():
         raise ValueError(
-            f"Study.penalty must return one number, got shape {jnp.shape(penalty)}. Sum it, as "
+            f"Study.penalty must return one number, got {_shapes(penalty)}. Sum it, as "
             "jnn.layers.l2 does."
         )
     return penalty

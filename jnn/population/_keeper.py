@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import numpy as np
 from jnn.engine import Data
 from jnn.population._plan import Plan
 from jnn.storage import load, notes, read_json, save, write_text
+from jnn.study import PathLike
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -46,7 +46,7 @@ class Keeper:
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: PathLike,
         program: str,
         columns: Mapping[str, np.ndarray],
         arrays: Data,
@@ -140,7 +140,7 @@ class Keeper:
         write_text(self.folder / "run.json", json.dumps(record))
 
 
-def finish(directory: str | os.PathLike[str]) -> None:
+def finish(directory: PathLike) -> None:
     """Remove the checkpoints of a run that was killed after its result had been saved."""
     folder = pathlib.Path(directory) / "unfinished"
     if folder.exists():

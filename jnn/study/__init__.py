@@ -1,5 +1,6 @@
 """What is trained: studies, members, folds and optimizers."""
 
+from jnn.study._holdout import Kind as Kind
 from jnn.study._holdout import kind_for as kind_for
 from jnn.study._holdout import part_off as part_off
 from jnn.study._members import Members as Members

@@ -41,7 +41,7 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
 def part_off(
     rows: np.ndarray, share: float, data: Dataset, *, kind: Kind, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split row numbers in two, and return the larger part and the part that is set aside.
+    """Split row numbers in two, and return the rows that stay and those that are set aside.
 
     Args:
         rows: Row numbers of `data`.

@@ -1,14 +1,13 @@
 """Optimizers as functions of a member's hyper-parameters."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import optax
 
-MakeOptimizer: TypeAlias = Callable[[Any], optax.GradientTransformation]  # of the hyper-parameters
+from jnn.study._types import OptimizerFactory
 
 
-def as_optimizer(optimizer: optax.GradientTransformation | MakeOptimizer) -> MakeOptimizer:
+def as_optimizer(optimizer: optax.GradientTransformation | OptimizerFactory) -> OptimizerFactory:
     """Return `optimizer` as a function of a member's hyper-parameters.
 
     Args:
