@@ -72,6 +72,8 @@ def gradients(row: Row, key, arguments):
         out = call(row, key, *jax.tree.unflatten(structure, filled.values()))
         return sum((leaf.sum() for leaf in jax.tree.leaves(out) if is_float(leaf)), jnp.zeros(()))
 
+    if not at_floats:
+        return []
     floats = [leaves[index] for index in at_floats]
     points = [jnp.stack([leaf, jnp.zeros_like(leaf)]) for leaf in floats]
     return jax.lax.map(jax.grad(total), points)
