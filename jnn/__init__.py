@@ -1,63 +1,124 @@
-"""jnn trains a whole study - seeds, folds, settings - as one compiled JAX program.
+"""jnn trains a whole study - every seed, fold and setting - as one compiled JAX program.
 
-study = jnn.Study(model, loss, optimizer, metrics=..., epochs=..., batch_size=...)   # what shapes the program
-members = jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])        # what only changes numbers
-result = jnn.run(study, data, members)                                               # one program, all trainings
-print(result.summary())                                                              # means with intervals
+    study = jnn.Study(model, loss, optimizer, metrics=..., epochs=..., batch_size=...)
+    members = jnn.seeds(10) * jnn.folds(5) * jnn.grid(learning_rate=[1e-3, 1e-2])
+    result = jnn.run(study, data, members)
+    print(result.summary())
+
+The study is all that shapes the program; members only change numbers; the result has a mean and an
+interval for every setting.
 """
 
-from jnn import augment as augment
-from jnn import data as data
-from jnn import initializers as initializers
-from jnn import layers as layers
-from jnn import losses as losses
-from jnn import metrics as metrics
-from jnn import models as models
-from jnn import modules as modules
-from jnn import plots as plots
-from jnn import preprocess as preprocess
-from jnn import recipes as recipes
-from jnn import stats as stats
-from jnn.data import Dataset as Dataset
-from jnn.engine import Batch as Batch
-from jnn.engine import Data as Data
-from jnn.engine import Member as Member
-from jnn.engine import Rows as Rows
-from jnn.engine import State as State
-from jnn.engine import Trained as Trained
-from jnn.engine import Trainer as Trainer
-from jnn.engine import Training as Training
-from jnn.engine import make_epoch as make_epoch
-from jnn.engine import make_evaluate as make_evaluate
-from jnn.engine import make_predict as make_predict
-from jnn.engine import make_start as make_start
-from jnn.engine import make_step as make_step
-from jnn.engine import make_train as make_train
-from jnn.generation import generate as generate
-from jnn.generation import generate_sliding as generate_sliding
-from jnn.model import Hyper as Hyper
-from jnn.model import Model as Model
-from jnn.model import Shared as Shared
-from jnn.model import as_model as as_model
-from jnn.model import as_module as as_module
-from jnn.population import Plan as Plan
-from jnn.population import Population as Population
-from jnn.population import cross_validate as cross_validate
-from jnn.population import run as run
-from jnn.population import start as start
-from jnn.population import use_cpu_cores as use_cpu_cores
-from jnn.result import Result as Result
-from jnn.result import load_tree as load  # noqa: F401
-from jnn.storage import save as save
-from jnn.study import Members as Members
-from jnn.study import Study as Study
-from jnn.study import choice as choice
-from jnn.study import folds as folds
-from jnn.study import grid as grid
-from jnn.study import holdout as holdout
-from jnn.study import log_uniform as log_uniform
-from jnn.study import sample as sample
-from jnn.study import seeds as seeds
-from jnn.study import uniform as uniform
+from jnn import (
+    augment,
+    data,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    modules,
+    plots,
+    preprocess,
+    recipes,
+    stats,
+)
+from jnn.data import Dataset
+from jnn.engine import (
+    Batch,
+    Data,
+    Member,
+    Rows,
+    State,
+    Trained,
+    Trainer,
+    Training,
+    make_epoch,
+    make_evaluate,
+    make_predict,
+    make_start,
+    make_step,
+    make_train,
+)
+from jnn.generation import generate, generate_sliding
+from jnn.model import Hyper, Model, Shared, as_model, as_module
+from jnn.population import Plan, Population, cross_validate, run, start, use_cpu_cores
+from jnn.result import Result
+from jnn.result import load_tree as load
+from jnn.storage import save
+from jnn.study import (
+    Members,
+    Study,
+    choice,
+    folds,
+    grid,
+    holdout,
+    log_uniform,
+    sample,
+    seeds,
+    uniform,
+)
 
 __version__ = "0.1.0"
+
+__all__ = [  # noqa: RUF022  (in the order of the story)
+    # What is trained, and on what.
+    "Study",
+    "Dataset",
+    "Model",
+    "as_model",
+    "as_module",
+    "Hyper",
+    "Shared",
+    # The members of a population.
+    "Members",
+    "seeds",
+    "folds",
+    "holdout",
+    "grid",
+    "sample",
+    "uniform",
+    "log_uniform",
+    "choice",
+    # Training them, at once or step by step.
+    "run",
+    "cross_validate",
+    "start",
+    "Population",
+    "Plan",
+    "use_cpu_cores",
+    # What comes out.
+    "Result",
+    "generate",
+    "generate_sliding",
+    "save",
+    "load",
+    # The pieces that a run is made of, as pure functions of one member.
+    "make_start",
+    "make_step",
+    "make_epoch",
+    "make_evaluate",
+    "make_predict",
+    "make_train",
+    "Data",
+    "Rows",
+    "Member",
+    "Batch",
+    "State",
+    "Trained",
+    "Training",
+    "Trainer",
+    # The parts that networks and studies are made of.
+    "layers",
+    "initializers",
+    "losses",
+    "metrics",
+    "augment",
+    "preprocess",
+    "modules",
+    "models",
+    "recipes",
+    "data",
+    "stats",
+    "plots",
+]

@@ -47,7 +47,7 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
     rows = jnn.Rows(np.arange(len(sample))[None], np.array([len(sample)]))
     member = jnn.Member(jax.random.key(2), 0, {"learning_rate": np.float32(0.2)})
     state = jnn.make_start(made)(member, jnn.Data(sample, np.zeros(len(sample), np.int32), rows))
-    step = jax.jit(jnn.make_step(made.model, made.loss, made.optimizer, inputs=made.inputs))
+    step = jax.jit(jnn.make_step(made))
     losses = []
     for number in range(3 * STREAM.steps_per_epoch):
         state, loss = step(state, jnn.Batch(*STREAM[number], np.ones(10, np.float32)))
@@ -59,7 +59,7 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-3, atol=1e-5),
         got.trained.params,
-        state.params,
+        state.trained.params,
     )
     predicted = got.predict(TEST.x).mean.argmax(-1)
     np.testing.assert_allclose(
@@ -68,9 +68,8 @@ def test_a_member_on_a_stream_is_a_loop_over_its_batches(monkeypatch):
     assert result.schema.train_rows == 75
 
 
-def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr("jnn.population._keeper._EVERY", 0.0)
-    monkeypatch.setattr("jnn.population._run._SEGMENT", 0.0)
+def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path):
+    often = {"directory": tmp_path, "save_every": 0.0, "look_every": 0.0}
     made = study(steps_per_epoch=4)
     wanted = jnn.run(made, STREAM, jnn.seeds(2), test=TEST)
 
@@ -79,8 +78,8 @@ def test_a_stream_that_was_cut_off_goes_on_with_the_same_bits(tmp_path, monkeypa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        jnn.run(made, STREAM, jnn.seeds(2), test=TEST, directory=tmp_path, watch=die)
-    got = jnn.run(made, STREAM, jnn.seeds(2), test=TEST, directory=tmp_path)
+        jnn.run(made, STREAM, jnn.seeds(2), test=TEST, progress=die, **often)
+    got = jnn.run(made, STREAM, jnn.seeds(2), test=TEST, **often)
     for name in wanted.scores:
         np.testing.assert_array_equal(got.scores[name], wanted.scores[name])
 
@@ -100,10 +99,10 @@ def test_devices_share_the_batches_of_a_stream():
 
 
 WRONG = [
-    ({}, {}, "wanted a test set"),
-    ({"batch_size": 9}, {"test": TEST}, "wanted one batch size"),
+    ({}, {}, "A stream needs a test set"),
+    ({"batch_size": 9}, {"test": TEST}, "must be that of the stream"),
     ({"validation": 0.1}, {"test": TEST}, "cannot be set aside"),
-    ({}, {"test": TEST, "members": jnn.folds(2)}, "either folds or a separate test set"),
+    ({}, {"test": TEST, "members": jnn.folds(2)}, "have folds and a test set"),
 ]
 
 
@@ -116,7 +115,7 @@ def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
 def test_bytes_are_not_scored_against_numbers_of_another_scale():
     raw = Stream((TRAIN.x.astype(np.uint8), TRAIN.y), 10)
     with pytest.raises(
-        ValueError, match="scale of the test set, whose x is float32, but got uint8"
+        ValueError, match="scale of the test set, whose x is float32, got uint8"
     ):
         jnn.run(study(), raw, test=TEST)
 
@@ -132,8 +131,8 @@ def label_3(x, y):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (nan_in_x, "finite numbers in a stream, but x of batch"),
-        (label_3, "labels from 0 to 2 .* y of batch .* has 3"),
+        (nan_in_x, "x of a stream must hold finite numbers, but batch"),
+        (label_3, "y of a stream must hold labels from 0 to 2, but batch .* has 3"),
     ],
 )
 def test_rows_that_could_not_be_looked_at_before_are_looked_at_as_they_come(spoil, words):
@@ -154,5 +153,5 @@ def test_rows_that_change_their_shape_are_told():
         transform=lambda x, y: (x if next(calls) < 90 else x[:, :3], y),
         threads=1,
     )
-    with pytest.raises(ValueError, match=r"rows of shape \(4,\), .* but later got \(3,\)"):
+    with pytest.raises(ValueError, match=r"one shape, .* \(4,\), but later ones have \(3,\)"):
         jnn.run(study(epochs=50), changing, test=TEST)

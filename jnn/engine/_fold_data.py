@@ -95,10 +95,12 @@ def _class_weights(
     """Return the weight of each class in each fold, [folds, classes]."""
     if study.class_weights is None:
         return None
-    if data.task != "classification" or data.y.ndim != 1:
+    labels = data.y
+    if data.task != "classification" or labels is None or labels.ndim != 1:
+        shape = None if labels is None else labels.shape
         raise ValueError(
             f"Study.class_weights needs a classification with one label per row, got a {data.task} "
-            f"with targets of shape {data.y.shape}."
+            f"with targets of shape {shape}."
         )
     if not isinstance(study.class_weights, str):
         given = np.asarray(study.class_weights, np.float32)
@@ -111,7 +113,7 @@ def _class_weights(
     row_weights = np.ones(data.rows) if weights is None else weights
     folds = [index[:count] for index, count in zip(train.index, train.count, strict=True)]
     return np.stack(
-        [np.asarray(_balanced(data.y[rows], data.classes, row_weights[rows])) for rows in folds]
+        [np.asarray(_balanced(labels[rows], data.classes, row_weights[rows])) for rows in folds]
     )
 
 
@@ -160,8 +162,8 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"The test set must have the type of the training set, {data.x.dtype}, got "
             f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
-    y = None if data.y is None else np.concatenate([data.y, test.y])
-    return np.concatenate([data.x, test.x]), y
+    y = None if data.y is None else np.concatenate([np.asarray(data.y), np.asarray(test.y)])
+    return np.concatenate([np.asarray(data.x), np.asarray(test.x)]), y
 
 
 def _row_shapes(data: Dataset) -> str:

@@ -83,8 +83,8 @@ def make_program(
     trainer = make_trainer(study, spread=spread) if trainer is None else trainer
 
     def step(state: State, batch: Batch) -> tuple[State, Any]:
-        spread_arrays = spread(batch[:3])
-        return trainer.step(state, Batch(*spread_arrays, batch.shared))
+        x, y, weights = spread((batch.x, batch.y, batch.weights))
+        return trainer.step(state, Batch(x, y, weights, batch.shared))
 
     epoch = make_epoch(study, step=step, ragged=ragged)
     scores = _make_scores(trainer)
@@ -146,9 +146,9 @@ def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data]
 def example_batch(study: Study, data: Data) -> Batch:
     """Return the shapes of a training batch."""
     index = jax.ShapeDtypeStruct((study.batch_size,), jnp.int32)
-    rows = jax.eval_shape(lambda values, index: take_rows(values, index), (data.x, data.y), index)
+    x, y = jax.eval_shape(take_rows, (data.x, data.y), index)
     weights = jax.ShapeDtypeStruct((study.batch_size,), jnp.float32)
-    return Batch(*rows, weights, data.shared)
+    return Batch(x, y, weights, data.shared)
 
 
 def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Array]]:

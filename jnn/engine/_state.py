@@ -81,8 +81,15 @@ class Data(NamedTuple):
             train = np.setdiff1d(np.arange(rows), np.concatenate(held_out or [np.empty(0, int)]))
         if weights is not None:
             weights = np.asarray(weights, np.float32)
-        parts = [None if part is None else rows_of([part]) for part in (train, validation, test)]
-        return cls(x, y, *parts, weights, shared)
+        return cls(
+            x,
+            y,
+            rows_of([train]),
+            None if validation is None else rows_of([validation]),
+            None if test is None else rows_of([test]),
+            weights,
+            shared,
+        )
 
 
 class Member(NamedTuple):

@@ -42,6 +42,7 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
 
     It draws parameters from the member's key and fits preprocessing on its training rows.
     """
+    assert study.optimizer is not None  # a Study without one has a trainer of its own
     optimizer = as_optimizer(study.optimizer)
 
     def start(member: Member, data: Data) -> State:
@@ -68,6 +69,7 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
         ValueError: While tracing, if the loss, objective, penalty or augmentation of the study
             returns something else than documented, or if the state would change its shapes.
     """
+    assert study.optimizer is not None  # a Study without one has a trainer of its own
     optimizer = as_optimizer(study.optimizer)
     forward = make_forward(study)
     objective = study.objective or _objective_of(study)
@@ -180,6 +182,7 @@ def aligned(y: Tree, outputs: Tree) -> Tree:
 
 def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
     """Return the losses [rows, ...] of outputs; one sentence if the loss does not fit them."""
+    assert study.loss is not None
     y = aligned(y, outputs)
     shapes = f"outputs of shape {_shapes(outputs)} and targets of shape {_shapes(y)}"
     try:
@@ -291,6 +294,7 @@ def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
 
 
 def _augmented(study: Study, batch: Batch, key: jax.Array) -> Batch:
+    assert study.augment is not None
     rows = row_count(batch.x)
     form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
     try:

@@ -66,8 +66,13 @@ def traced_once(trainer: Trainer) -> Trainer:
 
     Checking a study, recording its program and compiling it then share one trace of the network.
     """
-    functions = (trainer.start, trainer.step, trainer.evaluate, trainer.predict)
-    return Trainer(*map(_traced_once, functions), trainer.higher_is_better)
+    return Trainer(
+        _traced_once(trainer.start),
+        _traced_once(trainer.step),
+        _traced_once(trainer.evaluate),
+        _traced_once(trainer.predict),
+        trainer.higher_is_better,
+    )
 
 
 def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -114,7 +114,7 @@ class Group:
         return jax.tree.map(lambda array: array[chosen], to_host(training))
 
     def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-        """Return the members' scores by name [count, epochs, ...], and their best epochs [count]."""
+        """Return the scores by name [count, epochs, ...] and the best epochs [count]."""
         assert self.training is not None
         best = self.training.best and self.training.best.epoch
         places = self._places()

@@ -41,7 +41,7 @@ class Layout(NamedTuple):
         return self.over_chunks(self.together(function), shared)
 
     def over_chunks(self, function: Callable[..., Tree], shared: int) -> Callable[..., Tree]:
-        """Map `function(one chunk's part [width, ...], *shared)` over all members [members, ...]."""
+        """Map `function(a chunk [width, ...], *shared)` over all members [members, ...]."""
         specs = (P("member"), *[P()] * shared)
         local = functools.partial(_over_chunks, function, self.plan)
         return jax.shard_map(

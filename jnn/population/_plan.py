@@ -88,7 +88,7 @@ class Plan:
         return text
 
 
-def make_plan(members: int, sizes: Sizes, devices: Sequence[jax.Device]) -> Plan:
+def make_plan(members: int, sizes: Sizes, devices: Sequence[Any]) -> Plan:
     """Choose the layout of a population.
 
     Args:
@@ -150,7 +150,7 @@ def bytes_of(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def memory_of(device: jax.Device, sharing: int = 1) -> float:
+def memory_of(device: Any, sharing: int = 1) -> float:
     """Return the bytes that a device has left.
 
     On a CPU this is the memory that the host can still give, with what it would take back from its
@@ -169,7 +169,7 @@ _WIDEST = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # members
 _MEMORY_SHARE = 0.5  # of the memory that is left; the rest is for temporary arrays
 
 
-def _widest(device: jax.Device, working_set: int) -> int:
+def _widest(device: Any, working_set: int) -> int:
     """Return how many members a chunk on this device may have."""
     most = _WIDEST.get(device.platform, 4096)
     if device.platform not in _CACHE:

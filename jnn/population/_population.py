@@ -274,7 +274,7 @@ class Population:
         return groups
 
     def _placed(self, training: Training, plan: Plan) -> None:
-        """Put members that have trained, [members, ...] on the host, into groups of a new layout."""
+        """Put trained members, host arrays [members, ...], into groups of a new layout."""
         self._groups = self._grouped(plan)
         for group in self._groups:
             part = jax.tree.map(lambda a, g=group: a[g.first : g.first + g.count], training)

@@ -19,7 +19,7 @@ def as_optimizer(optimizer: optax.GradientTransformation | OptimizerFactory) -> 
             returns something other than an Optax optimizer.
     """
     if _is_optimizer(optimizer):
-        return lambda hyper: optimizer
+        return lambda hyper: optimizer  # type: ignore[return-value]
     is_optax_function = str(getattr(optimizer, "__module__", "")).startswith("optax")
     if not callable(optimizer) or is_optax_function:
         name = getattr(optimizer, "__name__", repr(optimizer))
