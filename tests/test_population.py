@@ -1,10 +1,13 @@
 """A population that is advanced, thinned out and rearranged: no member changes by what others do."""
 
+import collections
 import functools
 import gc
 import weakref
 
+import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -38,7 +41,7 @@ def whole():
 def assert_same(result, index, other):
     """Member `index` of one result has the bits of the only member of the other."""
     member = result.member(index)
-    jax.tree.map(np.testing.assert_array_equal, member.trained, other.trained)
+    chex.assert_trees_all_equal(member.trained, other.trained)
     for name in other.scores.data_vars:
         np.testing.assert_array_equal(
             member.scores[name].values.ravel(), other.scores[name].values.ravel()
@@ -52,7 +55,7 @@ def test_advancing_in_segments_gives_the_bits_of_one_run():
         population.scores["train_loss"], whole().scores["train_loss"].isel(epoch=slice(2))
     )
     result = population.advance(3).result()
-    jax.tree.map(np.testing.assert_array_equal, result.trained, whole().trained)
+    chex.assert_trees_all_equal(result.trained, whole().trained)
     assert result.summary().__str__() == whole().summary().__str__()
 
 
@@ -67,11 +70,8 @@ def test_members_that_stay_have_the_bits_of_those_whose_neighbors_stayed():
 def test_members_that_stay_in_a_narrower_program_agree():
     population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
     result = population.keep([5], exact=False).advance(4).result()
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5),
-        result.trained.params,
-        whole().member(5).trained.params,
-    )
+    expected = whole().member(5).trained.params
+    chex.assert_trees_all_close(result.trained.params, expected, rtol=2e-3, atol=2e-5)
 
 
 def test_groups_that_memory_does_not_hold_together_are_advanced_in_turn():
@@ -194,3 +194,36 @@ def test_programs_are_dropped_with_their_study():
     del made, result
     gc.collect()
     assert dropped() is None
+
+
+def test_the_network_is_traced_to_size_it_to_train_it_and_to_score_it(tmp_path):
+    """Three times in all, whether or not the run is recorded in a folder."""
+    traces = collections.Counter()
+
+    def apply(params, x, *, train):
+        traces["training" if train else "scoring"] += 1
+        return x @ params["w"]
+
+    made = jnn.Study(
+        (lambda key, x: {"w": jnp.zeros((4, 3))}, apply),
+        jnn.losses.softmax_cross_entropy,
+        optax.sgd(0.1),
+        epochs=1,
+    )
+    jnn.run(made, IRIS, jnn.folds(3), directory=tmp_path)
+    assert traces == {"training": 2, "scoring": 1}
+
+
+def test_short_runs_are_compiled_quickly_and_agree_with_the_others():
+    members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01])
+    full, quick = (
+        jnn.run(study(), IRIS, members, plan=jnn.Plan(1, 1, 2, compiler=compiler))
+        for compiler in ("full", "quick")
+    )
+    chex.assert_trees_all_close(full.trained.params, quick.trained.params, rtol=2e-3, atol=2e-5)
+    sizes = jnn.population.Sizes(100_000, 1)
+    devices = jax.local_devices()[:1]
+    plans = [jnn.population.make_plan(10, sizes, devices, steps=n) for n in (100, 100_000)]
+    assert [plan.compiler for plan in plans] == ["quick", "full"]
+    with pytest.raises(ValueError, match="compiler must be 'full' or 'quick', got 'fast'"):
+        jnn.Plan(compiler="fast")

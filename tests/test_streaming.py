@@ -114,9 +114,7 @@ def test_what_does_not_fit_a_stream_is_told(settings, arguments, words):
 
 def test_bytes_are_not_scored_against_numbers_of_another_scale():
     raw = Stream((TRAIN.x.astype(np.uint8), TRAIN.y), 10)
-    with pytest.raises(
-        ValueError, match="scale of the test set, whose x is float32, got uint8"
-    ):
+    with pytest.raises(ValueError, match="scale of the test set, whose x is float32, got uint8"):
         jnn.run(study(), raw, test=TEST)
 
 

@@ -4,6 +4,7 @@ import copy
 import functools
 import pickle
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,10 +120,9 @@ def test_a_row_of_weight_two_is_the_row_twice():
     scale = {"inputs": jnn.preprocess.standardize}
     first = jnn.run(linear(batch_size=150, **scale), weighted)
     second = jnn.run(linear(batch_size=225, **scale), repeated)
-    compare = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
-    jax.tree.map(compare, first.trained, second.trained)
+    chex.assert_trees_all_close(first.trained, second.trained, rtol=1e-4, atol=1e-6)
     for name in first.scores:
-        compare(first.scores[name], second.scores[name])
+        np.testing.assert_allclose(first.scores[name], second.scores[name], rtol=1e-4)
 
 
 def test_a_row_of_weight_zero_is_absent():

@@ -75,7 +75,7 @@ class Keeper:
         plan = Plan(**fields)
         if plan.devices <= devices:
             return plan
-        return Plan(1, plan.size // plan.width, plan.width)
+        return dataclasses.replace(plan, devices=1, split=1, chunks=plan.size // plan.width)
 
     def load(self, start: int, plan: Plan, like: Any) -> tuple[int, np.ndarray, Any] | None:
         """Read the saved part that begins with member `start`, or return None.

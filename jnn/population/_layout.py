@@ -105,7 +105,9 @@ class Layout(NamedTuple):
         On a CPU this uses LLVM's optimization level 1: level 3, XLA's default, is slower to compile
         and its programs are slower too.
         """
-        options = {"xla_backend_optimization_level": 1} if self.is_host else {}
+        options: dict[str, Any] = {"xla_backend_optimization_level": 1} if self.is_host else {}
+        if self.is_host and self.plan.compiler == "quick":
+            options["xla_cpu_use_fusion_emitters"] = False
         with ThreadPoolExecutor() as pool:
             compiling = [pool.submit(program.compile, options) for program in lowered]
         return [program.result() for program in compiling]

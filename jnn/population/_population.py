@@ -1,7 +1,6 @@
 """A population whose training can be advanced, thinned out and rearranged between epochs."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,15 +10,15 @@ import numpy as np
 
 from jnn._errors import reason_of
 from jnn.data import Dataset, Stream
-from jnn.engine import Data, Training, fold_data, programs_of
-from jnn.population._check import check_study
-from jnn.population._compile import Compiled, bytes_needed, compile_population
+from jnn.engine import Data, Training
+from jnn.population._choose import checked_hyper, numbers_of, sources_of
+from jnn.population._compile import bytes_needed
 from jnn.population._group import Group
+from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
-from jnn.population._plan import Plan, Sizes, make_plan, memory_of
-from jnn.population._streaming import compile_stream, sample_of
+from jnn.population._plan import Plan, make_plan, memory_of
 from jnn.result import Result, scores_dataset
-from jnn.study import Members, Study, narrow, seeds
+from jnn.study import Members, Study, seeds
 
 if TYPE_CHECKING:
     import xarray
@@ -39,29 +38,6 @@ class Status(NamedTuple):
     plan: Plan
     done: float
     seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What stays the same while a population trains.
-
-    Attributes:
-        study: What is trained.
-        data: The rows that train and score; the first rows of a stream.
-        arrays: The rows as all members share them, on the host.
-        sizes: Of a member, in bytes.
-        devices: Devices to use.
-        compile: As `compile_population`.
-        rows: Number of training rows of a stream; None without one.
-    """
-
-    study: Study
-    data: Dataset
-    arrays: Data
-    sizes: Sizes
-    devices: Sequence[Any]
-    compile: Callable[..., Compiled]
-    rows: int | None
 
 
 class Population:
@@ -193,7 +169,7 @@ class Population:
         Returns:
             The population itself; its members are counted anew from 0, on one axis `member`.
         """
-        chosen = _numbers_of(which, len(self))
+        chosen = numbers_of(which, len(self))
         training = self._collected() if self.epoch else None
         plan = _shrunk(self.plan, len(chosen))
         if not exact:
@@ -223,7 +199,7 @@ class Population:
             with the values in force now; `scores` holds those of every epoch as the coordinates
             `<name>_by_epoch`.
         """
-        sources = _sources_of(sources, len(self))
+        sources = sources_of(sources, len(self))
         folds = self._columns.get("fold", np.zeros(len(self), np.int32))
         if (folds[sources] != folds).any():
             member = int(np.argmax(folds[sources] != folds))
@@ -237,7 +213,7 @@ class Population:
         old = training.state
         new = _take_members(old, sources)._replace(fold=old.fold, key=old.key)
         values = {name: np.asarray(value) for name, value in new.trained.hyper.items()}
-        values |= _checked_hyper(hyper or {}, values)
+        values |= checked_hyper(hyper or {}, values)
         trained = new.trained._replace(hyper=values)
         self._change_hyper(values)
         self._placed(training._replace(state=new._replace(trained=trained)), self.plan)
@@ -421,74 +397,11 @@ def start(
     return Population(job, members, plan)
 
 
-def prepare(
-    study: Study,
-    data: Dataset | Stream,
-    members: Members,
-    *,
-    test: Dataset | None,
-    plan: Plan | None,
-    devices: Sequence[Any] | None,
-) -> tuple[Job, Plan]:
-    """Check that study, data and members fit together, and plan their training."""
-    _check_types(study, data, members, test, plan)
-    compile_program: Callable[..., Compiled] = compile_population
-    rows = None
-    if isinstance(data, Stream):
-        rows = data.rows
-        stream = data
-        data = sample_of(stream, study, test)
-        compile_program = functools.partial(compile_stream, stream, data.classes)
-    arrays = fold_data(study, data, members, test)
-    sizes = check_study(programs_of(study), data, arrays, columns_of(members))
-    devices = jax.local_devices() if devices is None else list(devices)
-    _check_plan(plan, study, devices)
-    plan = plan or make_plan(len(members), sizes, devices)
-    return Job(study, data, arrays, sizes, devices, compile_program, rows), plan
-
-
-def columns_of(members: Members) -> dict[str, np.ndarray]:
-    """Return the members' numbers as the device takes them; the seed is 0 if they have none."""
-    table = members.columns()
-    columns = {"seed": table.get("seed", np.zeros(len(members)))}
-    if "fold" in table:
-        columns["fold"] = table["fold"]
-    counts = {name: column.astype(np.int32) for name, column in columns.items()}
-    return counts | narrow(members.numbers())
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the memory of a device or of the host did not suffice."""
     text = str(error)
     is_message = "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
     return isinstance(error, MemoryError) or is_message
-
-
-def _check_types(study: Any, data: Any, members: Any, test: Any, plan: Any) -> None:
-    for name, value, types, expected in (
-        ("study", study, Study, "a jnn.Study, as in jnn.run(study, data, members)"),
-        ("data", data, Dataset | Stream, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
-        ("members", members, Members, "members, such as jnn.seeds(5)"),
-        ("test", test, Dataset | None, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
-        ("plan", plan, Plan | None, "a layout, such as jnn.Plan(devices=1, chunks=2, width=8)"),
-    ):
-        if not isinstance(value, types):
-            raise TypeError(f"{name} must be {expected}, got {type(value).__name__}.")
-    if not len(members):
-        raise ValueError("members must hold at least one member, got none.")
-
-
-def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None:
-    if plan and plan.devices > len(devices):
-        raise ValueError(
-            f"plan needs {plan.devices} devices, but there are {len(devices)}. On a CPU call "
-            "jnn.use_cpu_cores() before the first use of JAX."
-        )
-    if plan and study.batch_size % plan.split:
-        raise ValueError(
-            f"batch_size must be a multiple of plan.split={plan.split}, the devices that share a "
-            f"batch, got {study.batch_size}."
-        )
 
 
 def _check_memory(needed: float, left: float, plan: Plan) -> None:
@@ -522,63 +435,3 @@ def _shrunk(plan: Plan, count: int) -> Plan:
 def _ladder(count: int) -> int:
     """Return the next power of two, so that few programs serve populations that shrink."""
     return 1 << (count - 1).bit_length()
-
-
-def _numbers_of(which: Any, count: int) -> np.ndarray:
-    """Return the numbers of the chosen members."""
-    which = np.asarray(which)
-    if which.dtype == bool and which.shape != (count,):
-        raise ValueError(f"which must be a mask of shape ({count},), got {which.shape}.")
-    if which.dtype == bool:
-        which = np.flatnonzero(which)
-    if which.ndim != 1 or which.dtype.kind not in "iu":
-        raise TypeError(
-            "which must be a mask or the numbers of members, got an array of type "
-            f"{which.dtype} and shape {which.shape}."
-        )
-    if not which.size:
-        raise ValueError("which must keep at least one member, got none.")
-    _check_numbers("which", which, count)
-    if len(np.unique(which)) < len(which):
-        raise ValueError("which names a member twice. Use gather() to copy members.")
-    return which
-
-
-def _sources_of(sources: Any, count: int) -> np.ndarray:
-    sources = np.asarray(sources)
-    if sources.shape != (count,) or sources.dtype.kind not in "iu":
-        raise ValueError(
-            f"sources must be the number of a member for each of the {count} members, got an array "
-            f"of type {sources.dtype} and shape {sources.shape}."
-        )
-    _check_numbers("sources", sources, count)
-    return sources
-
-
-def _check_numbers(name: str, numbers: np.ndarray, count: int) -> None:
-    outside = numbers[(numbers < 0) | (numbers >= count)]
-    if outside.size:
-        raise ValueError(f"{name} must be from 0 to {count - 1}, got {outside[0]}.")
-
-
-def _checked_hyper(
-    hyper: Mapping[str, Any], values: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return new hyper-parameters in the types of the present ones."""
-    checked = {}
-    for name, new in hyper.items():
-        if name not in values:
-            raise ValueError(
-                f"hyper[{name!r}] is no hyper-parameter of the members, which have "
-                f"{sorted(values) or 'none'}."
-            )
-        new = np.asarray(new)
-        if new.dtype.kind not in "biuf" or new.shape != values[name].shape:
-            raise ValueError(
-                f"hyper[{name!r}] must be numbers of shape {values[name].shape}, got an array of "
-                f"type {new.dtype} and shape {new.shape}."
-            )
-        if not np.isfinite(new).all():
-            raise ValueError(f"hyper[{name!r}] must be finite, got {new[~np.isfinite(new)][0]}.")
-        checked[name] = new.astype(values[name].dtype)
-    return checked

@@ -10,9 +10,10 @@ import numpy as np
 from jnn.data import Dataset, Stream
 from jnn.engine import member_of, programs_of, text_of
 from jnn.population._compile import is_ragged
+from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan
-from jnn.population._population import Job, Population, Status, columns_of, prepare
+from jnn.population._population import Population, Status
 from jnn.result import Result
 from jnn.study import Members, PathLike, Study, seeds
 

@@ -1,0 +1,116 @@
+"""What a population is made of, checked and planned before it trains."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jnn.data import Dataset, Stream
+from jnn.engine import Data, fold_data, programs_of
+from jnn.population._check import check_study
+from jnn.population._compile import Compiled, compile_population
+from jnn.population._plan import Plan, Sizes, make_plan
+from jnn.population._streaming import compile_stream, sample_of
+from jnn.study import Members, Study, narrow
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same while a population trains.
+
+    Attributes:
+        study: What is trained.
+        data: The rows that train and score; the first rows of a stream.
+        arrays: The rows as all members share them, on the host.
+        sizes: Of a member, in bytes.
+        devices: Devices to use.
+        compile: As `compile_population`.
+        rows: Number of training rows of a stream; None without one.
+    """
+
+    study: Study
+    data: Dataset
+    arrays: Data
+    sizes: Sizes
+    devices: Sequence[Any]
+    compile: Callable[..., Compiled]
+    rows: int | None
+
+
+def prepare(
+    study: Study,
+    data: Dataset | Stream,
+    members: Members,
+    *,
+    test: Dataset | None,
+    plan: Plan | None,
+    devices: Sequence[Any] | None,
+) -> tuple[Job, Plan]:
+    """Check that study, data and members fit together, and plan their training."""
+    _check_types(study, data, members, test, plan)
+    compile_program: Callable[..., Compiled] = compile_population
+    rows = None
+    if isinstance(data, Stream):
+        rows = data.rows
+        stream = data
+        data = sample_of(stream, study, test)
+        compile_program = functools.partial(compile_stream, stream, data.classes)
+    arrays = fold_data(study, data, members, test)
+    sizes = check_study(programs_of(study), data, arrays, columns_of(members))
+    devices = jax.local_devices() if devices is None else list(devices)
+    _check_plan(plan, study, devices)
+    steps = study.epochs * _steps_per_epoch(study, arrays)
+    plan = plan or make_plan(len(members), sizes, devices, steps=steps)
+    return Job(study, data, arrays, sizes, devices, compile_program, rows), plan
+
+
+def _steps_per_epoch(study: Study, arrays: Data) -> int:
+    if study.steps_per_epoch is not None:
+        return study.steps_per_epoch
+    return -(-int(np.max(arrays.train.count)) // study.batch_size)
+
+
+def columns_of(members: Members) -> dict[str, np.ndarray]:
+    """Return the members' numbers as the device takes them; the seed is 0 if they have none."""
+    table = members.columns()
+    columns = {"seed": table.get("seed", np.zeros(len(members)))}
+    if "fold" in table:
+        columns["fold"] = table["fold"]
+    counts = {name: column.astype(np.int32) for name, column in columns.items()}
+    return counts | narrow(members.numbers())
+
+
+def _check_types(study: Any, data: Any, members: Any, test: Any, plan: Any) -> None:
+    for name, value, types, expected in (
+        ("study", study, Study, "a jnn.Study, as in jnn.run(study, data, members)"),
+        ("data", data, Dataset | Stream, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
+        ("members", members, Members, "members, such as jnn.seeds(5)"),
+        ("test", test, Dataset | None, "a data set, such as jnn.Dataset.from_arrays(x, y)"),
+        ("plan", plan, Plan | None, "a layout, such as jnn.Plan(devices=1, chunks=2, width=8)"),
+    ):
+        if not isinstance(value, types):
+            raise TypeError(f"{name} must be {expected}, got {type(value).__name__}.")
+    if not len(members):
+        raise ValueError("members must hold at least one member, got none.")
+    text = [name for name, column in members.columns().items() if column.dtype.kind in "OUS"]
+    if text:
+        raise TypeError(
+            f"members must hold numbers only, but {text} are text. Define one Study per choice and "
+            f"join the results by jnn.Result.concat([...], {text[0]}=[...])."
+        )
+
+
+def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None:
+    if plan and plan.devices > len(devices):
+        raise ValueError(
+            f"plan needs {plan.devices} devices, but there are {len(devices)}. On a CPU call "
+            "jnn.use_cpu_cores() before the first use of JAX."
+        )
+    if plan and study.batch_size % plan.split:
+        raise ValueError(
+            f"batch_size must be a multiple of plan.split={plan.split}, the devices that share a "
+            f"batch, got {study.batch_size}."
+        )
