@@ -19,9 +19,9 @@ def load_tree(path: str | os.PathLike[str], like: Any = _ABSENT, *, members: boo
 
     Raises:
         TypeError: If `like` is missing.
-        ValueError: If the file is damaged, or if its names or shapes differ from those of `like`;
-        if `path` is the
-            name of a data set or the folder of a result, which are read by other functions.
+        ValueError: If the file is damaged, if its names or shapes differ from those of `like`, or
+            if `path` is the name of a data set or the folder of a result, which are read by other
+            functions.
     """
     place = pathlib.Path(path)
     if (place / "result.json").exists():

@@ -118,11 +118,10 @@ class Result:
 
             jnn.Result.concat([mlps, cnns], architecture=["mlp", "cnn"])
 
-        A number that only some of the members have is, for the others, that of their study, or NaN
-        where the study has
-        none: it does not apply to them. Where the results have different numbers of epochs, the
-            scores are NaN after
-        the last epoch of a member, and `final()` takes each member's own last epoch.
+        A hyper-parameter that only some of the members have is, for the others, the default of
+        their study, or NaN if the study has none. If the results have different numbers of epochs,
+        the scores of a member are NaN after its last epoch, and `final()` takes each member's own
+        last epoch.
 
         Args:
             results: Results of the same data, folds and scores.
@@ -131,9 +130,8 @@ class Result:
 
         Raises:
             TypeError: If what is joined is no result.
-            ValueError: If the results were scored on different rows, or with different scores; if a
-            seed, a fold or an
-                array is missing in some; if a member comes twice.
+            ValueError: If the results were scored on different rows or with different scores, if a
+                seed, a fold or an array is missing in some of them, or if a member comes twice.
         """
         results = list(results)
         if not results:
