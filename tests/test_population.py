@@ -63,6 +63,7 @@ def test_members_that_stay_have_the_bits_of_those_whose_neighbors_stayed():
     population = jnn.start(study(), IRIS, MEMBERS, plan=PLAN).advance(1)
     population.keep(np.arange(16) % 3 == 0).advance(1).keep([1, 4]).advance(3)
     assert population.plan.size < PLAN.size and len(population) == 2
+    assert population.scores["member"].values.tolist() == [3, 12]
     for place, index in enumerate((3, 12)):
         assert_same(whole(), index, population.result().member(place))
 

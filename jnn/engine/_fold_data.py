@@ -103,13 +103,13 @@ def _class_weights(
             f"with targets of shape {shape}."
         )
     if not isinstance(study.class_weights, str):
-        given = np.asarray(study.class_weights, np.float32)
-        if given.shape != (data.classes,):
+        class_weights = np.asarray(study.class_weights, np.float32)
+        if class_weights.shape != (data.classes,):
             raise ValueError(
                 f"Study.class_weights must have one weight for each of the {data.classes} classes "
-                f"of {data.name}, got shape {given.shape}."
+                f"of {data.name}, got shape {class_weights.shape}."
             )
-        return np.tile(given, (len(train.count), 1))
+        return np.tile(class_weights, (len(train.count), 1))
     row_weights = np.ones(data.rows) if weights is None else weights
     folds = [index[:count] for index, count in zip(train.index, train.count, strict=True)]
     return np.stack(

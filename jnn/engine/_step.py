@@ -190,12 +190,13 @@ def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
     except _USER_ERRORS as error:
         raise ValueError(f"Study.loss failed on {shapes}: {reason_of(error)}") from error
     shape = jnp.shape(losses)
-    given = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
-    is_per_row = shape == given[0][:1]
-    if not is_per_row and not (shape and any(shape == other[: len(shape)] for other in given)):
+    array_shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
+    is_per_row = shape == array_shapes[0][:1]
+    is_per_target = shape and any(shape == other[: len(shape)] for other in array_shapes)
+    if not is_per_row and not is_per_target:
         raise ValueError(
-            f"Study.loss must return one loss per row, {given[0][:1]}, or one per target, got "
-            f"{shape} for {shapes}. Let it average nothing over rows and pair equal shapes."
+            f"Study.loss must return one loss per row, {array_shapes[0][:1]}, or one per target, "
+            f"got {shape} for {shapes}. Let it average nothing over rows and pair equal shapes."
         )
     return losses
 
@@ -223,13 +224,13 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
     """Return the first parameters and variables of the network."""
     options = {} if shared is None else {"shared": shared}
     try:
-        made = study.model.init(key, x, **options)
+        variables = study.model.init(key, x, **options)
     except (TypeError, FlaxError) as error:
         raise ValueError(
             f"The model {study.model.name} cannot be initialized for x of shape {_shapes(x)}: "
             f"{reason_of(error)} Check that it was built for the sizes of the data."
         ) from error
-    params, model_state = jax.tree.map(jnp.asarray, made)
+    params, model_state = jax.tree.map(jnp.asarray, variables)
     integers = [
         jax.tree_util.keystr(path)
         for path, leaf in _leaves(params)

@@ -109,9 +109,10 @@ class Group:
         """
         assert self.training is not None
         training = _for_result(self.training) if for_result else self.training
-        places = self._places()
-        chosen = slice(self.count) if np.array_equal(places, np.arange(self.count)) else places
-        return jax.tree.map(lambda array: array[chosen], to_host(training))
+        places: Any = self._places()
+        if np.array_equal(places, np.arange(self.count)):
+            places = slice(self.count)  # which copies nothing
+        return jax.tree.map(lambda array: array[places], to_host(training))
 
     def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Return the scores by name [count, epochs, ...] and the best epochs [count]."""

@@ -167,14 +167,15 @@ class Population:
                 up to rounding.
 
         Returns:
-            The population itself; its members are counted anew from 0, on one axis `member`.
+            The population itself. Its arrays and the arguments of its methods count the members
+            that stay from 0; the axis `member` of its scores names them by their first numbers.
         """
         chosen = numbers_of(which, len(self))
         training = self._collected() if self.epoch else None
         plan = _shrunk(self.plan, len(chosen))
         if not exact:
             plan = make_plan(_ladder(len(chosen)), self._job.sizes, self._job.devices)
-        self.members = self.members[chosen]
+        self.members = _chosen_members(self.members, chosen)
         self._columns = {name: column[chosen] for name, column in self._columns.items()}
         self._hyper_history = {k: v[chosen] for k, v in self._hyper_history.items()}
         if training is None:
@@ -284,11 +285,17 @@ class Population:
         arrays = self._shared[1]
         if group.training is None:
             group.begin(self._columns, arrays)
-            kept = self._keeper and self._keeper.load(group.first, group.plan, group.training)
-            if kept:
-                group.restore(*kept)
+            self._restore(group)
         group.load()
         return arrays
+
+    def _restore(self, group: Group) -> None:
+        """Continue from what an interrupted run has saved of a group, if there is something."""
+        if self._keeper is None:
+            return
+        saved = self._keeper.load(group.first, group.plan, group.training)
+        if saved is not None:
+            group.restore(*saved)
 
     def _advance(self, group: Group, stop: int) -> None:
         """Train a group up to epoch `stop`, with a look of the host about every half second."""
@@ -417,6 +424,14 @@ def _joined(parts: Sequence[Any]) -> Any:
     if len(parts) == 1:
         return parts[0]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _chosen_members(members: Members, numbers: np.ndarray) -> Members:
+    """Return the chosen members, who keep the numbers that they had in the first population."""
+    first_numbers = members.columns().get("member", np.arange(len(members)))
+    chosen = members[numbers]
+    columns = {**chosen.axes["member"], "member": first_numbers[numbers]}
+    return Members({"member": columns}, chosen.split)
 
 
 def _take_members(tree: Any, numbers: np.ndarray) -> Any:
