@@ -59,7 +59,7 @@ from jnn.study import (
     uniform,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [  # noqa: RUF022  (in the order of the story)
     # What is trained, and on what.
