@@ -64,6 +64,9 @@ def test_a_run_prints_a_table_and_leaves_a_result(tmp_path, capsys):
         "command.json", "result.json", "run.json", "scores.nc", "members.safetensors", "curves.png",
     }  # fmt: skip
     assert jnn.Result.load("here").scores.sizes["dropout_rate"] == 2
+    main(["resume", "here"])
+    again = capsys.readouterr().out
+    assert "best: " in again and "curves.png" in again and again in told
 
 
 def test_results_get_a_new_folder_each(tmp_path):
@@ -188,6 +191,18 @@ def test_wrong_input_gets_one_sentence(arguments, words, tmp_path, capsys):
     (tmp_path / "nan.csv").write_text("\n".join([*table, ",1"]))
     (tmp_path / "text.csv").write_text("\n".join([*table, "abc,1"]))
     assert words in wrong(arguments, capsys)
+
+
+def test_only_a_wrong_type_in_the_input_gets_one_sentence(capsys, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise TypeError("x must hold numbers, got text. Convert it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jnn.cli._job.load", fail)
+        assert "x must hold numbers" in wrong(["run", "iris"], capsys)
+    monkeypatch.setattr("jnn.cli._run.run_study", fail)
+    with pytest.raises(TypeError):  # an error in the program keeps its traceback
+        main(["run", "iris"])
 
 
 def test_a_run_that_was_refused_leaves_its_folder_free(tmp_path, capsys):

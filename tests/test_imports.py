@@ -1,6 +1,6 @@
 """What `import jnn` costs, and what is said where an optional package is absent.
 
-import-linter keeps the order of the rooms, see pyproject.toml.
+import-linter keeps the order of the packages, see pyproject.toml.
 """
 
 import subprocess

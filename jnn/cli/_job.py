@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jnn.cli._command import Run
+from jnn.cli._input import user_input
 from jnn.data import Dataset, load
 from jnn.recipes import About, make_study
 from jnn.storage import damaged, read_json
@@ -37,11 +38,11 @@ def make_job(command: Run) -> Job:
         ValueError: If an option does not fit the data or the others.
     """
     if command.seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, got {command.seeds}.")
-    settings = _settings_of(command)
-    data = _load(command)
-    split = holdout(0.2) if command.folds == 1 else folds(command.folds)
-    members = seeds(command.seeds) * split * grid(**settings)
+        raise ValueError(f"--seeds must be at least 1, got {command.seeds}. Use e.g. --seeds 20.")
+    with user_input():
+        data = _load(command)
+        split = holdout(0.2) if command.folds == 1 else folds(command.folds)
+        members = seeds(command.seeds) * split * grid(**_settings_of(command))
     return Job(study_of(command, About.from_data(data)), data, members)
 
 

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn._errors import reason_of
+from jnn.cli._input import user_input
 from jnn.data import TextEncoding, read_series
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
-from jnn.result import (
-    Prediction,
-    Result,
-    Schema,
-    check_batch,
-    encoding_for,
-)
+from jnn.result import Prediction, Result, Schema, check_batch, encoding_for
+from jnn.storage import atomic_path
 
 if TYPE_CHECKING:
     import pandas
@@ -58,14 +54,8 @@ def predict_file(
     check_batch(batch)
     tables = _make_tables(result, path, batch, separator)
     first = next(tables)  # errors in the first rows are raised before a file is created
-    partial = out.with_name(out.name + ".partial")
-    try:
-        count = _write(itertools.chain([first], tables), partial)
-    except BaseException:  # an error in a later row, or the user's interrupt
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(out)
-    return count
+    with atomic_path(out) as partial:
+        return _write(itertools.chain([first], tables), partial)
 
 
 def usable(result: Result) -> tuple[Result, int]:
@@ -177,7 +167,9 @@ def _read_table(
     for frame in read_pieces(path, batch, separator, text=text):
         if len(frame) == 0:
             raise ValueError(f"{path} must have rows, but has only a header. Add at least one row.")
-        yield encoding.encode(frame)
+        with user_input():
+            rows = encoding.encode(frame)
+        yield rows
 
 
 def _checked_starts(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[int]:
@@ -225,7 +217,8 @@ def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pan
 
     schema = result.schema
     length, channels = schema.x.shape
-    values, names = read_series(path, schema.feature_names, separator)
+    with user_input():
+        values, names = read_series(path, schema.feature_names, separator)
     if len(values) < length or values.shape[1] != channels:
         raise ValueError(
             f"{path} must have at least {length} steps of {channels} channels, but has "

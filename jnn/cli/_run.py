@@ -1,6 +1,7 @@
 """The commands `jnn run` and `jnn resume`."""
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ from jnn.cli._progress import show_progress
 from jnn.population import Status, finish
 from jnn.population import run as run_study
 from jnn.result import Result
+from jnn.storage import write_text
 
 _CURVES = "curves.png"
 
@@ -26,9 +28,8 @@ def run(command: Run) -> None:
     start = time.perf_counter()
     _setup.configure_jax()
     folder = new_folder(command)
-    record = json.dumps(command_fields(command), indent=1)
     try:
-        _train(make_job(command), folder, start, record)
+        _train_and_show(make_job(command), folder, start, command)
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -40,10 +41,11 @@ def resume(command: Resume) -> None:
     start = time.perf_counter()
     original = read_command(command.folder)
     if (command.folder / "result.json").exists():
-        _show_result(command.folder)
+        finish(command.folder)  # the steps that a kill during saving may have left undone
+        _show_result(Result.load(command.folder), command.folder, Console())
         return
     _setup.configure_jax()
-    _train(make_job(original), command.folder, start)
+    _train_and_show(make_job(original), command.folder, start)
 
 
 def new_folder(command: Run) -> pathlib.Path:
@@ -75,38 +77,54 @@ def _create_folder(name: str) -> pathlib.Path:
     return folder
 
 
-def _train(job: Job, folder: pathlib.Path, start: float, record: str = "") -> None:
+def _train_and_show(
+    job: Job, folder: pathlib.Path, start: float, command: Run | None = None
+) -> None:
     """Train the job and print its scores.
 
     Args:
         job: Study, data and members.
         folder: Folder for the result.
         start: When the command began, on the clock `time.perf_counter`.
-        record: Text of command.json. It is written once the run is known to be possible.
+        command: The command to write to the folder; None if it is there already.
     """
-    study, data, members = job
     console = Console()
-    console.print(f"{data!r}", soft_wrap=True)
-    network = f"{study.model.name}, {members!r}"
-    budget = f"{study.epochs} epochs, batches of {study.batch_size}"
-    console.print(f"{network}, {budget}", soft_wrap=True)
+    _show_job(job, console)
+    result = _train(job, folder, console, command)
+    _show_result(result, folder, console)
+    seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
+    _print(console, f"{seconds}, total {time.perf_counter() - start:.1f} s")
+
+
+def _show_job(job: Job, console: Console) -> None:
+    study = job.study
+    _print(console, repr(job.data))
+    _print(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
+    _print(console, repr(job.members))
+
+
+def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None) -> Result:
+    """Train the job below a progress bar."""
+
+    @functools.cache  # once, although each group of members is planned by itself
+    def begin() -> None:
+        if command is not None:  # written only now, because the run is known to be possible
+            _write_command(command, folder)
+        threading.Thread(target=_import_early, daemon=True).start()
+
     with show_progress(console) as move_bar:
 
         def report(status: Status) -> None:
-            if record and status.stage == "planned":
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "command.json").write_text(record)
             if status.stage == "planned":
-                threading.Thread(target=_import_early, daemon=True).start()
+                begin()
             move_bar(status)
 
-        result = run_study(study, data, members, directory=folder, progress=report)
-    _print_scores(result, console)
-    has_curves = _draw_curves(result, folder)
-    seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
-    console.print(f"{seconds}, total {time.perf_counter() - start:.1f} s", soft_wrap=True)
-    files = ["scores.nc", "members.safetensors", *([_CURVES] if has_curves else [])]
-    console.print(f"result: {folder}{os.sep} ({', '.join(files)})", soft_wrap=True)
+        return run_study(*job, directory=folder, progress=report)
+
+
+def _write_command(command: Run, folder: pathlib.Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "command.json", json.dumps(command_fields(command), indent=1))
 
 
 def _import_early() -> None:
@@ -116,30 +134,27 @@ def _import_early() -> None:
         import matplotlib.figure  # noqa: F401
 
 
-def _print_scores(result: Result, console: Console) -> None:
-    console.print(str(result.summary()), highlight=False, soft_wrap=True)
+def _show_result(result: Result, folder: pathlib.Path, console: Console) -> None:
+    """Print the scores, draw the learning curves, and name the files of a result."""
+    _print(console, str(result.summary()))
     choice = result.best()
     if choice.setting:
-        console.print(f"best: {choice}", highlight=False, soft_wrap=True)
-
-
-def _show_result(folder: pathlib.Path) -> None:
-    """Print a saved result, after the steps that a kill during saving may have left undone."""
-    finish(folder)
-    result = Result.load(folder)
-    if not (folder / _CURVES).exists():
+        _print(console, f"best: {choice}")
+    files = ["scores.nc", "members.safetensors"]
+    try:
         _draw_curves(result, folder)
-    print(result.summary())
+        files.append(_CURVES)
+    except ImportError as error:  # matplotlib is optional
+        _print(console, f"no {_CURVES}: {error}")
+    _print(console, f"result: {folder}{os.sep} ({', '.join(files)})")
 
 
-def _draw_curves(result: Result, folder: pathlib.Path) -> bool:
-    """Draw the learning curves; without matplotlib say so instead, and return False."""
+def _draw_curves(result: Result, folder: pathlib.Path) -> None:
     from jnn import plots
 
-    try:
-        figure = plots.learning_curves(result)
-    except ImportError as error:
-        print(f"no {_CURVES}: {error}")
-        return False
-    plots.write(figure, folder / _CURVES)
-    return True
+    plots.write(plots.learning_curves(result), folder / _CURVES)
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a text as it is: without wrapping, colors, or styles for what is in brackets."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import xarray
 
 _RESERVED = {"seed", "fold", "sample", "member", "epoch", "all_members"}
-_SAME = ("data", "task", "x", "y", "classes", "vocabulary", "encoding", "feature_names")
+# Attributes of the schema that say what the data is.
+_MUST_AGREE = ("data", "task", "x", "y", "classes", "vocabulary", "encoding", "feature_names")
 Columns = dict[str, np.ndarray]
 
 
@@ -26,7 +27,7 @@ def concatenate(
     contents: Sequence[Content], settings: Mapping[str, Sequence[float | str]]
 ) -> Content:
     """Join the members of several results; see `jnn.Result.concat`."""
-    _check_settings(len(contents), settings, contents)
+    _check_settings(settings, contents)
     schema = _joined_schema([content.schema for content in contents])
     _check_scores([content.scores for content in contents])
     members = _joined_members(contents, settings)
@@ -38,47 +39,66 @@ def concatenate(
 
 
 def _check_settings(
-    count: int, settings: Mapping[str, Sequence[float | str]], contents: Sequence[Content]
+    settings: Mapping[str, Sequence[float | str]], contents: Sequence[Content]
 ) -> None:
+    """Check that each setting has a free name, and one value for each result."""
     for name, values in settings.items():
-        if isinstance(values, str) or len(values) != count:
-            raise ValueError(
-                f"{name} must name one value for each of the {count} results, got {values!r}."
-            )
-        if np.asarray(values).dtype.kind not in "USiufb":
-            raise TypeError(f"{name} must hold numbers or texts, got {values!r}.")
-        if not isinstance(values[0], str) and any(isinstance(value, str) for value in values):
-            raise TypeError(f"{name} must hold numbers alone or texts alone, got {values!r}.")
-        known = any(name in content.members.columns() for content in contents)
-        if known or name in _RESERVED or name.endswith("_index") or hasattr(Mapping, name):
-            raise ValueError(
-                f"{name!r} cannot be added as a setting, because it has a meaning already. "
-                "Choose another name."
-            )
+        _check_setting_values(name, values, len(contents))
+        _check_setting_name(name, contents)
+
+
+def _check_setting_values(name: str, values: Sequence[float | str], count: int) -> None:
+    if isinstance(values, str) or len(values) != count:
+        raise ValueError(
+            f"{name} must hold one value for each of the {count} results, got {values!r}. Pass a "
+            f"list of {count}."
+        )
+    if np.asarray(values).dtype.kind not in "USiufb":
+        raise TypeError(
+            f"{name} must hold numbers or texts, got {values!r}. Describe each value by a text."
+        )
+    if not isinstance(values[0], str) and any(isinstance(value, str) for value in values):
+        raise TypeError(
+            f"{name} must hold only numbers or only texts, got {values!r}. Write the numbers as "
+            "texts."
+        )
+
+
+def _check_setting_name(name: str, contents: Sequence[Content]) -> None:
+    has_column = any(name in content.members.columns() for content in contents)
+    # A method of Mapping, such as `keys`, would hide a setting of its name, which is read as
+    # `h.keys`.
+    is_method = hasattr(Mapping, name)
+    if has_column or name in _RESERVED or name.endswith("_index") or is_method:
+        raise ValueError(
+            f"{name!r} cannot be added as a setting, because it has a meaning already. "
+            "Choose another name."
+        )
 
 
 def _joined_schema(schemas: Sequence[Schema]) -> Schema:
     """Return the schema of all; refuse results of different rows, which cannot be compared."""
     first = schemas[0]
     for other in schemas[1:]:
-        differing = [name for name in _SAME if getattr(first, name) != getattr(other, name)]
+        differing = [name for name in _MUST_AGREE if getattr(first, name) != getattr(other, name)]
         if differing:
             raise ValueError(
-                f"Results can be joined if they are about the same data, got {first.data!r} and "
+                f"Results can be joined only if they are of the same data, got {first.data!r} and "
                 f"{other.data!r}, which differ in {', '.join(differing)}. Compare their summaries "
                 "side by side."
             )
         is_known = bool(first.digest and other.digest)
         if first.split != other.split or (is_known and first.digest != other.digest):
             raise ValueError(
-                "Results can be joined if their members were scored on the same rows, got "
+                "Results can be joined only if their members were scored on the same rows, got "
                 f"{first.split or 'no folds'!r} and {other.split or 'no folds'!r} of "
                 f"{first.data!r} with different rows. Train them on the same data and folds."
             )
         if set(first.higher_is_better) != set(other.higher_is_better):
             raise ValueError(
-                "Results can be joined if a higher value of the same scores is better, got "
-                f"{sorted(first.higher_is_better)} and {sorted(other.higher_is_better)}."
+                "Results can be joined only if higher values of the same scores are better, got "
+                f"{sorted(first.higher_is_better)} and {sorted(other.higher_is_better)}. Train "
+                "them with the same metrics."
             )
     return dataclasses.replace(
         first,
@@ -100,13 +120,13 @@ def _joined_members(
     columns: Columns = {}
     for name in names:
         pieces = [
-            table[name] if name in table else _absent(name, tables, content)
+            table[name] if name in table else _missing_column(name, tables, content)
             for table, content in zip(tables, contents, strict=True)
         ]
         columns[name] = _joined_column(name, pieces)
     for name, values in settings.items():
         columns[name] = np.repeat(np.asarray(values), counts)
-    _check_distinct(columns)
+    _check_distinct(columns, sum(counts))
     split = next((c.members.split for c in contents if c.members.split is not None), None)
     return Members({"member": {"member": np.arange(sum(counts)), **columns}}, split)
 
@@ -117,13 +137,19 @@ def _columns(content: Content) -> Columns:
     return {name: c for name, c in columns.items() if name not in ("member", "sample")}
 
 
-def _absent(name: str, tables: Sequence[Columns], content: Content) -> np.ndarray:
-    """Return a column for members that lack it: the number that their study has, otherwise NaN."""
+def _missing_column(name: str, tables: Sequence[Columns], content: Content) -> np.ndarray:
+    """Return a column for members that lack it: the number in their study, or else NaN."""
     example = next(table[name] for table in tables if name in table)
-    if name in ("seed", "fold") or example.ndim > 1 or name.endswith("_index") or is_text(example):
+    is_number_of_study = (
+        name not in ("seed", "fold")
+        and example.ndim == 1
+        and not name.endswith("_index")
+        and not is_text(example)
+    )
+    if not is_number_of_study:
         raise ValueError(
-            f"Results can be joined if all members have {name!r}, which some lack. "
-            "Give it to all, or join the others."
+            f"Results can be joined only if all members have {name!r}, which some lack. "
+            f"Make all of them with {name!r}, or join only those that have it."
         )
     column = np.full(len(content.members), np.nan)
     for part in content.parts:
@@ -136,22 +162,26 @@ def _joined_column(name: str, pieces: Sequence[np.ndarray]) -> np.ndarray:
     if len({piece.shape[1:] for piece in pieces}) > 1 or len({is_text(p) for p in pieces}) > 1:
         shapes = [piece.shape[1:] for piece in pieces]
         raise ValueError(
-            f"{name!r} must be of one shape and kind in all results, got shapes {shapes}."
+            f"{name!r} must be of one shape, and text or numbers, in all results, got shapes "
+            f"{shapes}. Give the settings different names."
         )
     return np.concatenate(pieces)
 
 
-def _check_distinct(columns: Columns) -> None:
+def _check_distinct(columns: Columns, count: int) -> None:
     """Check that no member comes twice: its repetition would count as a new seed."""
     names = [name for name, column in columns.items() if column.ndim == 1]
-    labels = zip(*(map(str, columns[name].tolist()) for name in names), strict=True)
-    counts = collections.Counter(labels)
-    label, count = counts.most_common(1)[0] if counts else ((), 2)
-    if count > 1:
-        member = ", ".join(f"{name}={value}" for name, value in zip(names, label, strict=True))
+    if names:
+        texts = [map(str, columns[name].tolist()) for name in names]
+        members = list(zip(*texts, strict=True))
+    else:
+        members = [()] * count  # nothing tells them apart
+    repeated = [member for member, times in collections.Counter(members).items() if times > 1]
+    if repeated:
+        labels = [f"{name}={value}" for name, value in zip(names, repeated[0], strict=True)]
         raise ValueError(
-            "Results can be joined if no member comes twice, got the member with "
-            f"{member or 'no setting'} more than once. Name what differs, e.g. "
+            "Results can be joined only if no member comes twice, got the member with "
+            f"{', '.join(labels) or 'no setting'} more than once. Name what differs, e.g. "
             "Result.concat([a, b], architecture=['mlp', 'cnn'])."
         )
 
@@ -159,26 +189,31 @@ def _check_distinct(columns: Columns) -> None:
 def _check_scores(parts: Sequence["xarray.Dataset"]) -> None:
     """Check that all results have the same scores, of the same shapes."""
     names = [set(map(str, scores.data_vars)) - set(EPOCH_NOTES) for scores in parts]
-    if missing := sorted(set.union(*names) - set.intersection(*names)):
+    missing = sorted(set.union(*names) - set.intersection(*names))
+    if missing:
         raise ValueError(
-            f"Results can be joined if they have the same scores, got {missing} in some alone. "
-            "Train them with the same metrics, validation and test rows."
+            f"Results can be joined only if they have the same scores, got {missing} in only some "
+            "of them. Train them with the same metrics, validation and test rows."
         )
     for axis in {str(d) for scores in parts for d in scores.dims} - {"member", "epoch"}:
-        if len({scores.sizes[axis] for scores in parts}) > 1:
-            raise ValueError(f"Results can be joined if {axis} has one length in all of them.")
+        lengths = [scores.sizes[axis] for scores in parts]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"Results can be joined only if {axis} has one length in all of them, got "
+                f"{lengths}. Train them with the same metrics."
+            )
 
 
 def _joined_scores(parts: Sequence["xarray.Dataset"], members: Members) -> "xarray.Dataset":
     """Return the scores on one axis `member`; NaN after the last epoch of each member."""
     import xarray
 
-    has_notes = len({scores.sizes["epoch"] for scores in parts}) > 1 or any(
-        note in scores for scores in parts for note in EPOCH_NOTES
-    )
-    flat = [_with_last_epoch(scores) if has_notes else scores for scores in parts]
+    differ_in_epochs = len({scores.sizes["epoch"] for scores in parts}) > 1
+    have_notes = any(note in scores for scores in parts for note in EPOCH_NOTES)
+    if differ_in_epochs or have_notes:
+        parts = [_with_kept_epoch(scores) for scores in parts]
     joined = xarray.concat(
-        [scores.drop_vars(_member_coordinates(scores)) for scores in flat],
+        [scores.drop_vars(_member_coordinates(scores)) for scores in parts],
         dim="member",
         join="outer",
         data_vars="all",
@@ -188,20 +223,19 @@ def _joined_scores(parts: Sequence["xarray.Dataset"], members: Members) -> "xarr
     )
     columns = {k: ("member", v) for k, v in members.columns().items() if v.ndim == 1}
     joined = joined.assign_coords(columns)
-    # The axis of epochs comes last but for those of one score, as in every result.
+    # As in every result, the axis of epochs is followed only by the axes of a score's value.
     return joined.transpose("member", "epoch", ...)
 
 
-def _with_last_epoch(scores: "xarray.Dataset") -> "xarray.Dataset":
-    """Note the epoch that each member ended with, as other members ended with others."""
-    last = np.full(scores.sizes["member"], scores.sizes["epoch"])
-    notes = {"last_epoch": ("member", last)}
-    if "last_epoch" in scores:
-        notes = {"last_epoch": ("member", scores["last_epoch"].values)}
-    if "best_epoch" in scores:
-        notes = {"last_epoch": ("member", scores["best_epoch"].values)}
-        scores = scores.drop_vars("best_epoch")
-    return scores.assign(notes)
+def _with_kept_epoch(scores: "xarray.Dataset") -> "xarray.Dataset":
+    """Note for each member the epoch whose parameters it ended with: the best or the last one."""
+    note = next((note for note in EPOCH_NOTES if note in scores), None)
+    if note is None:
+        epochs = np.full(scores.sizes["member"], scores.sizes["epoch"])
+    else:
+        epochs = scores[note].values
+    others = [note for note in EPOCH_NOTES if note in scores]
+    return scores.drop_vars(others).assign(kept_epoch=("member", epochs))
 
 
 def _member_coordinates(scores: "xarray.Dataset") -> list[str]:
@@ -215,17 +249,20 @@ def _joined_parts(contents: Sequence[Content]) -> tuple[Part, ...]:
     for content in contents:
         for part in content.parts:
             moved = Part(part.study, part.trained, part.places + offset)
-            same = next((i for i, p in enumerate(joined) if _can_be_stacked(p, moved)), None)
-            if same is None:
+            place = next((i for i, p in enumerate(joined) if _can_be_stacked(p, moved)), None)
+            if place is None:
                 joined.append(moved)
             else:
-                joined[same] = _stacked(joined[same], moved)
+                joined[place] = _stacked(joined[place], moved)
         offset += len(content.members)
     return tuple(joined)
 
 
 def _can_be_stacked(a: Part, b: Part) -> bool:
-    """Return whether one study predicts with both; activations differ where shapes do not."""
+    """Return whether one study trained both, into arrays of one structure.
+
+    Arrays alone do not decide it, because studies of the same shapes may differ in activations.
+    """
     return a.study is not None and a.study is b.study and _form(a.trained) == _form(b.trained)
 
 

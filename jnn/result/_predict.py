@@ -1,8 +1,6 @@
 """What trained members predict for new rows, batch by batch, so that rows may exceed memory."""
 
 import dataclasses
-import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +10,6 @@ import numpy as np
 
 from jnn.engine import ProgramKey, Trained, make_predict, programs_of
 from jnn.result._schema import Schema
-from jnn.storage import atomic_path
 from jnn.study import Study
 
 Predict = Callable[..., Any]
@@ -179,73 +176,6 @@ def check_batch(batch: int) -> None:
         raise ValueError(
             f"batch must be a positive integer, got {batch!r}. Set it to at least 1 row, e.g. 1024."
         )
-
-
-def write_program(
-    path: str | os.PathLike[str],
-    function: Callable[[jax.Array], Any],
-    schema: Schema,
-    platforms: Sequence[str],
-) -> pathlib.Path:
-    """Write `function(x)` for any number of rows as a StableHLO file, which `jax.export` reads.
-
-    Args:
-        path: The file to write.
-        function: Function of rows.
-        schema: The schema of the result.
-        platforms: Platforms that the file is to run on.
-    """
-    try:
-        import flatbuffers  # noqa: F401  (what jax.export writes by)
-    except ImportError:
-        raise ImportError(
-            "Exporting needs flatbuffers, which is not installed. "
-            "Install it with: pip install 'jnn-jax[export]'"
-        ) from None
-    from jax import export
-
-    rows = export.symbolic_shape("rows")
-    x = jax.ShapeDtypeStruct((*rows, *schema.x.shape), schema.x.dtype)
-    exported = export.export(jax.jit(function), platforms=tuple(platforms))(x)
-    path = pathlib.Path(path)
-    with atomic_path(path) as partial:
-        partial.write_bytes(exported.serialize())
-    return path
-
-
-def ensemble(
-    answers: Sequence[Predict], groups: Sequence[Any]
-) -> Callable[[jax.Array], tuple[Any, Any]]:
-    """Make `f(x) -> (mean, std)` over all members, of which only sums are kept in memory.
-
-    Args:
-        answers: `answer(trained, x)` of each group.
-        groups: The trained members of each group, arrays [members, ...].
-    """
-    counts = [jax.tree.leaves(trained)[0].shape[0] for trained in groups]
-
-    def f(x: jax.Array) -> tuple[Any, Any]:
-        # Deviations from one of the members, because squares of the values themselves lose digits.
-        first = answers[0](jax.tree.map(lambda array: array[0], groups[0]), x)
-        sums = jax.tree.map(lambda array: jnp.zeros((2, *array.shape), array.dtype), first)
-        for answer, trained in zip(answers, groups, strict=True):
-            sums = _add_deviations(answer, trained, x, first, sums)
-        means = jax.tree.map(lambda array: array / sum(counts), sums)
-        mean = jax.tree.map(lambda array, m: array + m[0], first, means)
-        std = jax.tree.map(lambda m: jnp.sqrt(jnp.maximum(m[1] - m[0] ** 2, 0)), means)
-        return mean, std
-
-    return f
-
-
-def _add_deviations(answer: Predict, trained: Any, x: jax.Array, first: Any, sums: Any) -> Any:
-    """Add to the sums each member's deviation from `first`, and its square."""
-
-    def add(sums: Any, one: Any) -> tuple[Any, None]:
-        deviations = jax.tree.map(jnp.subtract, answer(one, x), first)
-        return jax.tree.map(lambda s, d: s + jnp.stack([d, d**2]), sums, deviations), None
-
-    return jax.lax.scan(add, sums, trained)[0]
 
 
 def _first_rows(values: Any, count: int) -> Any:

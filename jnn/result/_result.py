@@ -13,19 +13,18 @@ import numpy as np
 
 from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
 from jnn.result._concat import concatenate
+from jnn.result._export import make_ensemble, write_program
 from jnn.result._files import Content, read_result, write_result
 from jnn.result._plots import Plots
 from jnn.result._predict import (
     Part,
     Predict,
     Prediction,
-    ensemble,
     in_batches,
     join_batches,
     join_parts,
     make_answer,
     make_outputs,
-    write_program,
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
@@ -331,7 +330,7 @@ class Result:
         parts = self.parts if member is None else self.member(member).parts
         answers = [make_answer(part.known_study(), self.schema) for part in parts]
         if member is None:
-            function = ensemble(answers, [part.trained for part in parts])
+            function = make_ensemble(answers, [part.trained for part in parts])
             return write_program(path, function, self.schema, platforms)
         one = jax.tree.map(lambda array: jnp.asarray(array[0]), parts[0].trained)
         function = functools.partial(answers[0], one)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Setting = Mapping[str, float | str]
 
 REPETITIONS = ("seed", "fold")
-EPOCH_NOTES = ("best_epoch", "last_epoch")  # beside the scores: which epoch a member ended with
+# Variables beside the scores that hold the epoch whose parameters each member ended with.
+EPOCH_NOTES = ("best_epoch", "kept_epoch")
 _COUNTERS = ("member", "sample")
 
 

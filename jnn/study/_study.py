@@ -17,7 +17,7 @@ from jnn.model import Model, as_model, name_of
 from jnn.preprocess import Preprocess, identity
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
 
-_RESERVED = {"loss", "best_epoch", "seed", "fold", "epoch", "member", "sample"}
+_RESERVED = {"loss", "best_epoch", "kept_epoch", "seed", "fold", "epoch", "member", "sample"}
 _CHOICES = {
     "order": ("member", "shared", "sequential"),
     "keep": ("last", "best"),
