@@ -35,7 +35,7 @@ with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Share the whole suite out over processes if pytest-xdist is there; named tests stay in one."""
+    """Share the whole suite out over processes if xdist is there; named tests stay in one."""
     is_whole = (
         config.args_source is pytest.Config.ArgsSource.TESTPATHS
         and "PYTEST_XDIST_WORKER" not in os.environ

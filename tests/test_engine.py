@@ -1,4 +1,4 @@
-"""The compiled training equals a plain Python loop, and an MLP's gradient equals backpropagation written by hand."""
+"""The compiled training is a Python loop, and the gradient of an MLP is backpropagation."""
 
 import functools
 
@@ -41,7 +41,7 @@ def state_of(params, opt_state=(), seed=0):
 
 
 def python_loop(made, member, data):
-    """What the compiled program must equal: loops over epochs and batches, one jitted step at a time."""
+    """Train by loops over epochs and batches, one jitted step at a time."""
     step = jax.jit(jnn.make_step(made))
     state = jax.jit(jnn.make_start(made))(member, data)
     train = np.asarray(data.train.index[0])
@@ -88,7 +88,7 @@ def test_the_gradient_of_an_mlp_is_backpropagation():
 
 
 def backpropagation(params, x, y):
-    """d/dW, d/db of the mean cross-entropy of softmax(tanh(tanh(x W0 + b0) W1 + b1) W2 + b2), written by hand."""
+    """The gradient of the mean cross-entropy of tanh(tanh(x W0 + b0) W1 + b1) W2 + b2."""
     layers = [params["hidden"]["0"], params["hidden"]["1"], params["output"]]
     inputs, h = [], x
     for i, layer in enumerate(layers):  # forward
@@ -201,7 +201,7 @@ def test_rows_without_weights_count_as_one():
 
 
 def test_a_step_takes_keys_as_words_and_typed():
-    """Typed keys among a jitted function's outputs leave JAX's fast path; so a started state has none."""
+    """Typed keys among the outputs leave JAX's fast path, so that a state has none."""
     made = study(model=functools.partial(Nnx, 4))  # with dropout
     step = jax.jit(jnn.make_step(made))
     state = jnn.make_start(made)(
@@ -298,7 +298,7 @@ def test_augmentation_changes_training_batches_by_the_members_key_and_no_others(
 
 
 def test_an_objective_may_take_the_gradient_by_the_input():
-    """The mean loss at x and at x + eps sign(dloss/dx), against the same written out for a linear model."""
+    """The mean loss at x and at x + eps sign(dloss/dx), written out for a linear model."""
 
     def adversarial(forward, batch):
         loss = lambda x: jnn.losses.squared_error(forward(x)[0], batch.y)  # noqa: E731

@@ -1,4 +1,4 @@
-"""The laws: a member is the same training alone, in any company, on any layout, whatever happens to the others."""
+"""The laws: a member is the same training alone, in any company and on any layout."""
 
 import functools
 
@@ -45,7 +45,7 @@ def together(name, plan=None):
 
 
 def assert_same_member(one, many, index, *, exact=False):
-    """`one` is a result of a single member, `many` of the population that it is number `index` of."""
+    """`one` is a result of one member, which is number `index` of `many`."""
     alone, member = one.trained, many.member(index).trained
     compare = (
         np.testing.assert_array_equal
@@ -163,7 +163,7 @@ def test_a_shared_order_gives_all_members_of_a_fold_the_same_batches():
 
 
 def study_text(study):
-    """The traced program of two members, in which a gather for each would be of shape [2, batch, features]."""
+    """The program of two members, in which a gather for each is [2, batch, features]."""
     from jnn.engine import member_of
 
     train = jnn.make_train(study)

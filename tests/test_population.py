@@ -1,4 +1,4 @@
-"""A population that is advanced, thinned out and rearranged: no member changes by what others do."""
+"""A population is advanced, thinned out and rearranged, and no member changes by the others."""
 
 import collections
 import functools

@@ -1,4 +1,4 @@
-"""A study on a stream trains each member by the stream's batches, as a plain loop would, and goes on when killed."""
+"""A stream trains as a plain loop over its batches does, and what does not fit it is refused."""
 
 import functools
 
