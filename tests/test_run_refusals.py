@@ -180,10 +180,10 @@ def test_what_is_of_another_type_is_told_before_compiling(settings, arguments, w
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"epochs": 0}, "epochs must be a positive integer, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0. Use e.g. epochs=1"),
         ({"order": "random"}, "order must be one of .*, got 'random'"),
         ({"patience": 2}, "patience needs keep='best'"),
-        ({"steps_per_epoch": 0}, "steps_per_epoch must be a positive integer, got 0"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1, got 0"),
         ({"validation": 1.0}, "validation must be a share in"),
         ({"monitor": "f1"}, "monitor must be 'loss' or one of the metrics"),
         ({"metrics": {"loss": jnn.metrics.accuracy}}, "The metric name 'loss' is reserved"),
@@ -198,8 +198,8 @@ def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
-        ({"epochs": True}, "epochs must be a positive integer, got True"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
+        ({"epochs": True}, "epochs must be a whole number, got True"),
         ({"metrics": {"top": jnn.metrics.top_k}}, "made by a call"),
         ({"metrics": {"": jnn.metrics.accuracy}}, "The name of a metric must be text"),
         ({"metrics": {1: jnn.metrics.accuracy}}, "The name of a metric must be text"),
