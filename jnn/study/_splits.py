@@ -52,8 +52,8 @@ class Split:
         Train and test are never None and no part is empty.
 
         Raises:
-            ValueError: If the data does not allow this rule, or if a fold has an empty part, a row in
-                two parts, or a row that the data does not have.
+            ValueError: If the data does not allow this rule, or if a fold has an empty part, a row
+                in two parts, or a row that the data does not have.
         """
         folds = self.rule.make(data)
         return [checked_fold(number, fold, data.rows) for number, fold in enumerate(folds)]
