@@ -122,3 +122,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "stats",
     "plots",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,9 +1,11 @@
 """One member's training as pure functions: start, step, epoch, evaluate and the whole program."""
 
+from jnn.engine._early_stopping import has_patience as has_patience
 from jnn.engine._epoch import make_epoch as make_epoch
 from jnn.engine._evaluate import in_own_units as in_own_units
 from jnn.engine._evaluate import make_evaluate as make_evaluate
 from jnn.engine._evaluate import make_predict as make_predict
+from jnn.engine._fingerprint import program_text as program_text
 from jnn.engine._fold_data import fold_data as fold_data
 from jnn.engine._hyper import HyperParameters as HyperParameters
 from jnn.engine._hyper import MissingHyperParameter as MissingHyperParameter
@@ -31,7 +33,6 @@ from jnn.engine._step import key_of as key_of
 from jnn.engine._step import make_forward as make_forward
 from jnn.engine._step import make_start as make_start
 from jnn.engine._step import make_step as make_step
-from jnn.engine._text import text_of as text_of
 from jnn.engine._trainer import Trainer as Trainer
 from jnn.engine._trainer import make_trainer as make_trainer
 from jnn.engine._trainer import supervised as supervised

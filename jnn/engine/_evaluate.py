@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn._errors import reason_of
+from jnn.engine._checks import USER_ERRORS, check_rows, shapes_of
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
 from jnn.engine._step import aligned, loss_of, make_forward, per_row
 from jnn.metrics import Metric
@@ -14,7 +15,6 @@ from jnn.preprocess import Preprocess
 from jnn.study import Study
 
 Scores = dict[str, jax.Array]
-_USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def make_evaluate(
@@ -42,8 +42,8 @@ def make_evaluate(
         index, weights = batch
         x, y, weights = spread((*take_rows((data.x, data.y), index), weights))
         outputs, _ = forward(state.trained, x, shared=data.shared)
-        _check_outputs(outputs, row_count(x))
-        stats = state.trained.scale[1]
+        check_rows(outputs, row_count(x))
+        stats = state.trained.target_stats
         losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y)))
         y = aligned(y, outputs)
         predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
@@ -90,7 +90,7 @@ def make_predict(
 
     def predict(trained: Trained, x: Tree, shared: Tree = None) -> Tree:
         outputs, _ = forward(trained, x, shared=shared)
-        return in_own_units(study.targets, trained.scale[1], outputs, row)
+        return in_own_units(study.targets, trained.target_stats, outputs, row)
 
     return predict
 
@@ -125,9 +125,9 @@ def in_own_units(
 
     try:
         return jax.tree.map(back, outputs)
-    except _USER_ERRORS as error:
+    except USER_ERRORS as error:
         raise ValueError(
-            f"Study.targets cannot transform outputs of shape {_shapes(outputs)} back to targets "
+            f"Study.targets cannot transform outputs of shape {shapes_of(outputs)} back to targets "
             f"of shape {row} a row: {reason_of(error)}"
         ) from error
 
@@ -136,7 +136,7 @@ def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax
     """Return the sums of a metric over one batch."""
     try:
         return metric.update(metric.init(), predictions, y, weights)
-    except _USER_ERRORS as error:
+    except USER_ERRORS as error:
         raise ValueError(_misfit(name, predictions, y, error)) from error
 
 
@@ -144,27 +144,15 @@ def _of_all(name: str, metric: Metric, everything: tuple[Tree, Tree, jax.Array])
     """Return a metric that takes all rows at once."""
     try:
         return metric(*everything)
-    except _USER_ERRORS as error:
+    except USER_ERRORS as error:
         raise ValueError(_misfit(name, *everything[:2], error)) from error
 
 
 def _misfit(name: str, predictions: Tree, y: Tree, error: Exception) -> str:
     return (
-        f"The metric {name!r} failed on predictions of shape {_shapes(predictions)} and targets of "
-        f"shape {_shapes(y)}: {reason_of(error)}"
+        f"The metric {name!r} failed on predictions of shape {shapes_of(predictions)} and targets "
+        f"of shape {shapes_of(y)}: {reason_of(error)}"
     )
-
-
-def _check_outputs(outputs: Tree, rows: int) -> None:
-    """Raise ValueError unless each output has a row for each row of x."""
-    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(outputs)]
-    others = [shape for shape in shapes if shape[:1] != (rows,)]
-    if others:
-        raise ValueError(
-            f"The outputs of a network that is scored must have the shape [rows, ...], here with "
-            f"{rows} rows, got {others[0]}. Return one for each row, for example by "
-            "jnp.broadcast_to, or return it only in training mode."
-        )
 
 
 def _sum_over(score: Callable[[Any], tuple[Any, Any]], batches: Any) -> tuple[Any, Any]:
@@ -184,7 +172,3 @@ def _even_batches(rows: int, most: int) -> tuple[int, int]:
     """Return the number of batches of at most `most` rows, and their size."""
     batches = -(-rows // most)
     return batches, -(-rows // batches)
-
-
-def _shapes(tree: Tree) -> Any:
-    return jax.tree.map(jnp.shape, tree)

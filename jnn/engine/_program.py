@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
 from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
@@ -76,9 +77,9 @@ def make_program(
     Args:
         study: What is trained.
         trainer: Its trainer; made from the study by default.
-        ragged: As in `make_epoch`.
+        ragged: Whether some folds have fewer batches than others; see `make_epoch`.
         spread: Applied to the arrays of every training batch, [rows, ...]; tells the compiler which
-            devices share the rows.
+            devices share the rows. A trainer that is given scores without it.
     """
     trainer = make_trainer(study, spread=spread) if trainer is None else trainer
 
@@ -105,16 +106,15 @@ def make_program(
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
         values = {**_train_names(logs), **_scores_when_due(study, scores, number, state, data)}
         best = training.best
-        goes_on: Any = True
+        continues: Any = True
         if best is not None:
-            if study.patience is not None:
-                goes_on = number - best.epoch <= study.patience
+            continues = has_patience(study, number, best.epoch)
             score = values["validation_" + study.monitor] * _sign(study, trainer)
             candidate = Best(score, jnp.int32(number), state.trained)
-            better = goes_on & (score < best.score)
+            better = continues & (score < best.score)
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
         history = {
-            name: training.history[name].at[number].set(jnp.where(goes_on, value, jnp.nan))
+            name: training.history[name].at[number].set(jnp.where(continues, value, jnp.nan))
             for name, value in values.items()
         }
         return Training(state, history, best)
@@ -134,7 +134,12 @@ def make_program(
 
 
 def make_train(study: Study, *, ragged: bool = False) -> Callable[[Member, Data], Training]:
-    """Make `train(member, data) -> Training`: a whole training as one pure function."""
+    """Make `train(member, data) -> Training`: a whole training as one pure function.
+
+    Args:
+        study: What is trained.
+        ragged: Whether some folds have fewer batches than others; see `make_epoch`.
+    """
     program = make_program(study, ragged=ragged)
 
     def train(member: Member, data: Data) -> Training:

@@ -140,6 +140,21 @@ class Trained(NamedTuple):
     scale: Tree
     hyper: dict[str, Leaf]
 
+    @property
+    def input_stats(self) -> Tree:
+        """What `Study.inputs` was fitted to."""
+        return self.scale[0]
+
+    @property
+    def target_stats(self) -> Tree:
+        """What `Study.targets` was fitted to."""
+        return self.scale[1]
+
+    @property
+    def class_weights(self) -> Leaf | None:
+        """Weight of each class in training, [classes], or None."""
+        return self.scale[2] if len(self.scale) > 2 else None
+
 
 class State(NamedTuple):
     """What a step of one member reads and writes.

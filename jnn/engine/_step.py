@@ -16,6 +16,13 @@ from flax.errors import FlaxError
 
 from jnn._errors import reason_of
 from jnn.data import Windows
+from jnn.engine._checks import (
+    USER_ERRORS,
+    check_unchanged,
+    checked_objective,
+    checked_penalty,
+    shapes_of,
+)
 from jnn.engine._hyper import HyperParameters, MissingHyperParameter
 from jnn.engine._state import (
     Batch,
@@ -31,10 +38,16 @@ from jnn.engine._state import (
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
-INIT, ORDER, STEP = range(3)  # streams of random numbers that a member's key is folded into
-_AUGMENT = 0xA06  # folded into a step's key; layers fold in small numbers
-_DRAW = 0xD4A
-_USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)
+INIT, ORDER, STEP = range(3)  # streams of random numbers that are folded into a member's key
+_STREAMS = 3
+_AUGMENT = 0xA06  # folded into a step's key for augmentation; large, as layers fold in small ones
+_DRAW = 0xD4A  # and for further forward passes of an objective
+
+
+_MISSING = (
+    "Study.{} is None, so this study can be trained only by its own trainer. Call the functions of "
+    "study.trainer(study)."
+)
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -42,16 +55,19 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
 
     It draws parameters from the member's key and fits preprocessing on its training rows.
     """
-    assert study.optimizer is not None  # a Study without one has a trainer of its own
+    if study.optimizer is None:
+        raise ValueError(_MISSING.format("optimizer"))
     optimizer = as_optimizer(study.optimizer)
 
     def start(member: Member, data: Data) -> State:
         data = on_device(data)
         settings = {**study.hyper, **member.hyper}
         hyper = {name: jnp.asarray(value) for name, value in settings.items()}
+        _check_key(member.key)
         fold = jnp.asarray(member.fold, jnp.int32)
         scale = _fit(study, data, fold)
-        x = study.inputs.forward(scale[0], take_rows(data.x, slice(0, 2)))
+        first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
+        x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
         opt_state = optimizer(HyperParameters(hyper)).init(params)
         trained = Trained(params, model_state, scale, hyper)
@@ -69,7 +85,8 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
         ValueError: While tracing, if the loss, objective, penalty or augmentation of the study
             returns something else than documented, or if the state would change its shapes.
     """
-    assert study.optimizer is not None  # a Study without one has a trainer of its own
+    if study.optimizer is None:
+        raise ValueError(_MISSING.format("optimizer"))
     optimizer = as_optimizer(study.optimizer)
     forward = make_forward(study)
     objective = study.objective or _objective_of(study)
@@ -78,16 +95,16 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
         trained = state.trained._replace(params=params)
 
         def train_forward(x: Tree, draw: int = 0) -> tuple[Tree, Tree]:
-            own = key
+            draw_key = key
             if draw:
-                own = jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
-            return forward(trained, x, shared=batch.shared, key=own, train=True)
+                draw_key = jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
+            return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
-        losses, model_state = _checked_objective(objective(train_forward, batch), batch)
+        losses, model_state = checked_objective(objective(train_forward, batch), batch)
         mean = weighted_mean(losses, batch.weights)
         total = mean
         if study.penalty is not None:
-            total = mean + _checked_penalty(study.penalty(params, HyperParameters(trained.hyper)))
+            total = mean + checked_penalty(study.penalty(params, HyperParameters(trained.hyper)))
         return total, (mean, model_state)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
@@ -115,7 +132,7 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     model = study.model
 
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
-        x = study.inputs.forward(trained.scale[0], x)
+        x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
         if study.precision == "bfloat16":
             params, x = jax.tree.map(_to_bfloat16, (params, x))
@@ -128,7 +145,7 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             raise
         except (TypeError, ValueError, FlaxError) as error:
             raise ValueError(
-                f"The model {model.name} failed on x of shape {_shapes(x)}: {reason_of(error)} "
+                f"The model {model.name} failed on x of shape {shapes_of(x)}: {reason_of(error)} "
                 "Check that it was built for the sizes of the data."
             ) from error
         if study.precision == "bfloat16":
@@ -144,11 +161,11 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
 def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     """Return the key of the number-th use of a stream.
 
-    Stream and number are folded in together, because each fold is a loop to compile and to run.
+    Stream and number are folded in together, because each `fold_in` is a loop to compile and run.
     """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key, impl="threefry2x32")
-    return jax.random.fold_in(key, 3 * number + stream)
+    return jax.random.fold_in(key, _STREAMS * number + stream)
 
 
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
@@ -169,10 +186,10 @@ def per_row(losses: jax.Array) -> jax.Array:
 
 
 def aligned(y: Tree, outputs: Tree) -> Tree:
-    """Return targets with a last axis of 1 if a network of one output per target has one.
+    """Add a last axis of size 1 to float targets if the outputs have one.
 
-    A network with outputs [rows, 1] is trained on numbers [rows]; without the axis they would be
-    broadcast to [rows, rows]. Labels are left alone.
+    A network with outputs [rows, 1] may be trained on numbers [rows], which would be broadcast to
+    [rows, rows] otherwise. Labels stay as they are.
     """
     is_array = hasattr(outputs, "shape") and hasattr(y, "shape")
     if is_array and jnp.issubdtype(y.dtype, jnp.floating) and outputs.shape == (*y.shape, 1):
@@ -181,13 +198,18 @@ def aligned(y: Tree, outputs: Tree) -> Tree:
 
 
 def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
-    """Return the losses [rows, ...] of outputs; one sentence if the loss does not fit them."""
-    assert study.loss is not None
+    """Return the losses [rows, ...] of outputs.
+
+    Raises:
+        ValueError: If the loss fails on these outputs and targets, or returns other shapes.
+    """
+    if study.loss is None:
+        raise ValueError(_MISSING.format("loss"))
     y = aligned(y, outputs)
-    shapes = f"outputs of shape {_shapes(outputs)} and targets of shape {_shapes(y)}"
+    shapes = f"outputs of shape {shapes_of(outputs)} and targets of shape {shapes_of(y)}"
     try:
         losses = study.loss(outputs, y)
-    except _USER_ERRORS as error:
+    except USER_ERRORS as error:
         raise ValueError(f"Study.loss failed on {shapes}: {reason_of(error)}") from error
     shape = jnp.shape(losses)
     array_shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
@@ -196,28 +218,9 @@ def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
     if not is_per_row and not is_per_target:
         raise ValueError(
             f"Study.loss must return one loss per row, {array_shapes[0][:1]}, or one per target, "
-            f"got {shape} for {shapes}. Let it average nothing over rows and pair equal shapes."
+            f"got {shape} for {shapes}. It must not average over rows, and must pair equal shapes."
         )
     return losses
-
-
-def check_unchanged(before: State, after: State) -> None:
-    """Raise ValueError if a step changes the shapes, dtypes or structure of its state."""
-    old = {jax.tree_util.keystr(path): _kind(leaf) for path, leaf in _leaves(before)}
-    new = {jax.tree_util.keystr(path): _kind(leaf) for path, leaf in _leaves(after)}
-    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    if not changed and jax.tree.structure(before) != jax.tree.structure(after):
-        changed = [
-            name
-            for name in State._fields
-            if jax.tree.structure(getattr(before, name)) != jax.tree.structure(getattr(after, name))
-        ]
-    if changed:
-        raise ValueError(
-            f"A step must keep the shapes and dtypes of its state, but it changes {changed[:5]}. "
-            "Check the model, which may sow into intermediates only, the objective and the "
-            "optimizer."
-        )
 
 
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
@@ -227,13 +230,13 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
         variables = study.model.init(key, x, **options)
     except (TypeError, FlaxError) as error:
         raise ValueError(
-            f"The model {study.model.name} cannot be initialized for x of shape {_shapes(x)}: "
+            f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}: "
             f"{reason_of(error)} Check that it was built for the sizes of the data."
         ) from error
     params, model_state = jax.tree.map(jnp.asarray, variables)
     integers = [
         jax.tree_util.keystr(path)
-        for path, leaf in _leaves(params)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         if not jnp.issubdtype(leaf.dtype, jnp.inexact)
     ]
     if integers:
@@ -242,6 +245,15 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
             "integers. Convert them, or keep them in the state of the model."
         )
     return params, model_state
+
+
+def _check_key(key: jax.Array) -> None:
+    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not is_typed or str(jax.random.key_impl(key)) != "threefry2x32":
+        raise ValueError(
+            "The key of a member must be a threefry2x32 key, such as jax.random.key(0), got "
+            f"{key.dtype}. Other kinds of keys are not exact under vmap."
+        )
 
 
 def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
@@ -283,11 +295,12 @@ def _prepared(study: Study, batch: Batch, trained: Trained, key: jax.Array) -> B
     """Return the batch that a step trains on: augmented, weighted, its targets preprocessed."""
     if study.augment is not None:
         batch = _augmented(study, batch, jax.random.fold_in(key, _AUGMENT))
-    if len(trained.scale) > 2:
-        batch = batch._replace(weights=_times(trained.scale[2][batch.y], batch.weights))
+    if trained.class_weights is not None:
+        class_weights = trained.class_weights[batch.y]
+        batch = batch._replace(weights=_times(class_weights, batch.weights))
     if batch.y is None:
         return batch
-    return batch._replace(y=study.targets.forward(trained.scale[1], batch.y))
+    return batch._replace(y=study.targets.forward(trained.target_stats, batch.y))
 
 
 def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
@@ -295,52 +308,17 @@ def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
 
 
 def _augmented(study: Study, batch: Batch, key: jax.Array) -> Batch:
-    assert study.augment is not None
     rows = row_count(batch.x)
     form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
     try:
-        augmented = study.augment(batch, key=key)
-    except _USER_ERRORS as error:
+        augmented = study.augment(batch, key=key)  # type: ignore[misc]
+    except USER_ERRORS as error:
         raise ValueError(f"{form}, but it failed: {reason_of(error)}") from error
     if not isinstance(augmented, Batch) or row_count(augmented.x) != rows:
         raise ValueError(
-            f"{form}, got {_shapes(augmented)}. Return for example batch._replace(x=...)."
+            f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."
         )
     return augmented._replace(shared=batch.shared)
-
-
-def _checked_objective(answer: Any, batch: Batch) -> tuple[jax.Array, Tree]:
-    """Return the pair of an objective: a mean over rows would count those that only fill up."""
-    rows = row_count(batch.x)
-    is_pair = isinstance(answer, tuple) and len(answer) == 2
-    if not is_pair or jnp.shape(answer[0])[:1] != (rows,):
-        raise ValueError(
-            f"Study.objective must return (losses of shape [{rows}, ...], model_state), got "
-            f"{_shapes(answer)}. Let it average nothing over rows and return the state that "
-            "forward returns."
-        )
-    return answer
-
-
-def _checked_penalty(penalty: Any) -> jax.Array:
-    if not jax.tree_util.all_leaves([penalty]) or jnp.shape(penalty) != ():
-        raise ValueError(
-            f"Study.penalty must return one number, got {_shapes(penalty)}. Sum it, as "
-            "jnn.layers.l2 does."
-        )
-    return penalty
-
-
-def _leaves(tree: Tree) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_leaves_with_path(tree)
-
-
-def _kind(leaf: Any) -> tuple[Any, ...]:
-    return jnp.shape(leaf), jnp.result_type(leaf)
-
-
-def _shapes(tree: Tree) -> Any:
-    return jax.tree.map(jnp.shape, tree)
 
 
 def _to_bfloat16(array: jax.Array) -> jax.Array:

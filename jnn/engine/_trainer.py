@@ -1,4 +1,4 @@
-"""What a study means for one member, as four pure functions that another kind of study replaces."""
+"""The functions that train, score and predict with one member; `Study.trainer` replaces them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ from jnn.study import Study
 class Trainer(NamedTuple):
     """Training, scoring and predicting of one member.
 
-    Populations, plans, resuming and intervals know a study only by these functions.
+    Populations, plans, resuming and intervals use only these functions, and settings of the study
+    such as epochs, batch size and patience.
 
     Attributes:
         start: `start(member, data) -> State`.
@@ -62,7 +63,7 @@ def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: b
 
 
 def traced_once(trainer: Trainer) -> Trainer:
-    """Return a trainer whose functions Python traces once for arguments of the same shapes.
+    """Return a trainer whose functions Python traces once per shapes and dtypes of the arguments.
 
     Checking a study, recording its program and compiling it then share one trace of the network.
     """

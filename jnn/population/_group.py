@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import Columns, Data, Training
+from jnn.engine import Columns, Data, Training, has_patience
 from jnn.population._compile import Compiled
 from jnn.population._layout import Layout, packed
 from jnn.population._plan import Plan
@@ -48,7 +49,7 @@ class Group:
 
     def columns(self, columns: Columns) -> Columns:
         """Return the numbers of the member in each place from those of all members."""
-        members = self.first + self._filled_up()
+        members = self.first + self._member_of_place()
         return {name: column[members] for name, column in columns.items()}
 
     def begin(self, columns: Columns, data: Data) -> None:
@@ -68,10 +69,10 @@ class Group:
             training: Host arrays of the members of this group, [count, ...].
             epoch: Number of epochs that they have trained.
         """
-        places = self._filled_up()
+        places = self._member_of_place()
         self.training = jax.tree.map(lambda array: array[places], training)
         self.epoch = epoch
-        self._rest()
+        self._mark_idle()
 
     def restore(self, epoch: int, order: np.ndarray, training: Training) -> None:
         """Continue from host arrays of all places, in the order in which they were saved."""
@@ -79,28 +80,38 @@ class Group:
         self.order = order
         self.idle = order >= self.count
         self.training = training
-        self._rest()
+        self._mark_idle()
 
     def advance(self, data: Data, stop: int) -> None:
-        """Train up to epoch `stop`; where members' patience has ended, the others move up."""
+        """Train up to epoch `stop`.
+
+        Members that still train are then packed together, so that whole chunks can be skipped.
+        """
         assert self.compiled is not None
         idle = self._layout.split(self.idle)
         first = np.int32(self.epoch)
         self.training = self.compiled.advance(self.training, idle, data, first, np.int32(stop))
         jax.block_until_ready(self.training)
         self.epoch = stop
-        self._rest()
+        self._mark_idle()
         places = packed(self.idle, self.plan)
         if places is not None:
             self.order = self.order[places]
             self.idle = self.idle[places]
             self.training = self._layout.split(_take(self.training, places))
 
+    def diverged(self) -> np.ndarray:
+        """Return whether a parameter of each member is not finite, bool [count]."""
+        training = self.training
+        assert training is not None
+        trained = training.trained if training.state.trained is None else training.state.trained
+        return ~np.asarray(_is_finite(trained.params))[self._places()]
+
     def ended(self) -> np.ndarray:
         """Return whether the patience of each member has ended, bool [count]."""
         return self.idle[self._places()]
 
-    def members(self, *, for_result: bool = False) -> Training:
+    def host_training(self, *, for_result: bool = False) -> Training:
         """Return the members' training as host arrays, [count, ...].
 
         Args:
@@ -117,11 +128,11 @@ class Group:
     def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Return the scores by name [count, epochs, ...] and the best epochs [count]."""
         assert self.training is not None
-        best = self.training.best and self.training.best.epoch
+        best = None if self.training.best is None else self.training.best.epoch
         places = self._places()
         return jax.tree.map(lambda a: np.asarray(a)[places], (self.training.history, best))
 
-    def offload(self) -> None:
+    def to_host(self) -> None:
         """Move the members' training to the host, to make room for another group.
 
         Members that have trained all epochs keep only what a result needs.
@@ -131,7 +142,7 @@ class Group:
             self.training = _for_result(self.training)
         self.training = to_host(self.training)
 
-    def load(self) -> None:
+    def to_devices(self) -> None:
         """Move the members' training to the devices."""
         self.training = self._layout.split(self.training)
 
@@ -140,7 +151,7 @@ class Group:
         assert self.compiled is not None
         return self.compiled.layout
 
-    def _filled_up(self) -> np.ndarray:
+    def _member_of_place(self) -> np.ndarray:
         """Return the member whose numbers go into each place."""
         return np.minimum(np.arange(self.plan.size), self.count - 1)
 
@@ -148,12 +159,12 @@ class Group:
         """Return the place of each member."""
         return np.argsort(self.order)[: self.count]
 
-    def _rest(self) -> None:
-        """Let the members rest whose patience has ended: no later epoch changes their best one."""
+    def _mark_idle(self) -> None:
+        """Mark members as idle whose patience has ended: no later epoch changes their best one."""
         training = self.training
         if self.study.patience is not None and training is not None and training.best is not None:
-            waited = self.epoch - np.asarray(training.best.epoch)
-            self.idle = self.idle | (waited > self.study.patience)
+            best_epoch = np.asarray(training.best.epoch)
+            self.idle = self.idle | ~has_patience(self.study, self.epoch, best_epoch)
 
 
 def _for_result(training: Training) -> Training:
@@ -162,6 +173,12 @@ def _for_result(training: Training) -> Training:
     if training.best is not None:
         state = state._replace(trained=None)  # type: ignore[arg-type]
     return training._replace(state=state)
+
+
+@jax.jit
+def _is_finite(params: Any) -> jax.Array:
+    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(params)]
+    return jnp.stack([jnp.isfinite(leaf).all(axis=1) for leaf in leaves]).all(axis=0)
 
 
 @jax.jit

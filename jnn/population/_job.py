@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class Job:
         devices: Devices to use.
         compile: As `compile_population`.
         rows: Number of training rows of a stream; None without one.
+        seconds: Seconds of checking and planning.
     """
 
     study: Study
@@ -38,6 +40,7 @@ class Job:
     devices: Sequence[Any]
     compile: Callable[..., Compiled]
     rows: int | None
+    seconds: float
 
 
 def prepare(
@@ -50,6 +53,7 @@ def prepare(
     devices: Sequence[Any] | None,
 ) -> tuple[Job, Plan]:
     """Check that study, data and members fit together, and plan their training."""
+    started = time.perf_counter()
     _check_types(study, data, members, test, plan)
     compile_program: Callable[..., Compiled] = compile_population
     rows = None
@@ -64,7 +68,8 @@ def prepare(
     _check_plan(plan, study, devices)
     steps = study.epochs * _steps_per_epoch(study, arrays)
     plan = plan or make_plan(len(members), sizes, devices, steps=steps)
-    return Job(study, data, arrays, sizes, devices, compile_program, rows), plan
+    seconds = time.perf_counter() - started
+    return Job(study, data, arrays, sizes, devices, compile_program, rows, seconds), plan
 
 
 def _steps_per_epoch(study: Study, arrays: Data) -> int:

@@ -33,7 +33,7 @@ class Keeper:
     Args:
         directory: The folder of the result; the checkpoints are in its folder `unfinished`. It is
             created if it does not exist.
-        program: The text of the program that is trained, see `jnn.engine.text_of`.
+        program: The text of the program that is trained, see `jnn.engine.program_text`.
         columns: The numbers of the members, [members, ...] each.
         arrays: The data in memory.
         every: Seconds between two checkpoints of a part. A run that is killed loses at most this

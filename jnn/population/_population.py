@@ -70,12 +70,13 @@ class Population:
         self._progress = progress
         self._look_every = look_every
         self._started = time.perf_counter()
+        self._seconds = 0.0
         self._compile_seconds = 0.0
         self._follow_kept_plans = follow_kept_plans
         self._shared: tuple[Any, Data] | None = None
         self._hyper_history: dict[str, np.ndarray] = {}
         self._is_rearranged = False
-        self._groups = self._grouped(plan)
+        self._groups = self._make_groups(plan)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -94,7 +95,7 @@ class Population:
 
     @property
     def plan(self) -> Plan:
-        """The layout of the members; of the last group, where memory holds them in several."""
+        """The layout; that of the last group, if memory holds the members in several only."""
         return self._groups[-1].plan
 
     def advance(self, epochs: int = 1) -> "Population":
@@ -107,6 +108,7 @@ class Population:
             The population itself.
 
         Raises:
+            TypeError: If `epochs` is not an integer.
             ValueError: If fewer epochs are left.
         """
         left = self.study.epochs - self.epoch
@@ -117,6 +119,7 @@ class Population:
                 f"epochs must be from 1 to {left}, the epochs left of Study(epochs="
                 f"{self.study.epochs}), got {epochs}."
             )
+        started = time.perf_counter()
         stop = self.epoch + int(epochs)
         number = 0
         while number < len(self._groups):
@@ -130,6 +133,7 @@ class Population:
                 continue
             number += 1
         self.epoch = stop
+        self._seconds += time.perf_counter() - started
         return self
 
     @property
@@ -144,17 +148,13 @@ class Population:
     def alive(self) -> np.ndarray:
         """Whether each member still learns, bool [members].
 
-        A member no longer learns if its patience has ended or its last training loss is not finite.
+        A member no longer learns if its patience has ended or if it has diverged, so that its
+        parameters are not finite.
         """
         if self.epoch == 0:
             return np.ones(len(self), bool)
-        alive = [~group.ended() for group in self._groups]
-        for group, is_alive in zip(self._groups, alive, strict=True):
-            for name, values in group.history()[0].items():
-                if name.startswith("train_"):
-                    last = values[:, self.epoch - 1].reshape(group.count, -1)
-                    is_alive &= np.isfinite(last).all(axis=1)
-        return np.concatenate(alive)
+        groups = [~group.ended() & ~group.diverged() for group in self._groups]
+        return np.concatenate(groups)
 
     def keep(self, which: Any, *, exact: bool = True) -> "Population":
         """Let only the chosen members continue.
@@ -171,21 +171,21 @@ class Population:
             that stay from 0; the axis `member` of its scores names them by their first numbers.
         """
         chosen = numbers_of(which, len(self))
-        training = self._collected() if self.epoch else None
+        training = self._collect() if self.epoch else None
         plan = _shrunk(self.plan, len(chosen))
         if not exact:
-            plan = make_plan(_ladder(len(chosen)), self._job.sizes, self._job.devices)
+            plan = make_plan(_next_power_of_two(len(chosen)), self._job.sizes, self._job.devices)
         self.members = _chosen_members(self.members, chosen)
         self._columns = {name: column[chosen] for name, column in self._columns.items()}
         self._hyper_history = {k: v[chosen] for k, v in self._hyper_history.items()}
         if training is None:
-            self._groups = self._grouped(plan)
+            self._groups = self._make_groups(plan)
         else:
-            self._placed(_take_members(training, chosen), plan)
+            self._place(_take_members(training, chosen), plan)
         return self
 
     def gather(self, sources: Any, *, hyper: Mapping[str, Any] | None = None) -> "Population":
-        """Copy what members have learned over other members.
+        """Let members continue from what other members have learned.
 
         Member i continues from the parameters, the state of the optimizer and the hyper-parameters
         of member `sources[i]`. It keeps its own seed, fold and scores so far.
@@ -210,23 +210,23 @@ class Population:
                 f"{folds[sources[member]]}, which has trained on its test rows."
             )
         self._is_rearranged = True
-        training = self._collected()
+        training = self._collect()
         old = training.state
         new = _take_members(old, sources)._replace(fold=old.fold, key=old.key)
         values = {name: np.asarray(value) for name, value in new.trained.hyper.items()}
         values |= checked_hyper(hyper or {}, values)
         trained = new.trained._replace(hyper=values)
         self._change_hyper(values)
-        self._placed(training._replace(state=new._replace(trained=trained)), self.plan)
+        self._place(training._replace(state=new._replace(trained=trained)), self.plan)
         return self
 
     def result(self) -> Result:
         """Return the result of the epochs so far."""
         if self.epoch == 0:
             raise ValueError("A result needs at least one epoch. Call advance() first.")
-        training = _joined([group.members(for_result=True) for group in self._groups])
+        training = _joined([group.host_training(for_result=True) for group in self._groups])
         history = {name: scores[:, : self.epoch] for name, scores in training.history.items()}
-        total = time.perf_counter() - self._started
+        total = self._job.seconds + self._seconds
         timing = {"compile": self._compile_seconds, "run": total - self._compile_seconds}
         return Result.of(
             self.study,
@@ -240,7 +240,7 @@ class Population:
             hyper_history={k: v[:, : self.epoch] for k, v in self._hyper_history.items()},
         )
 
-    def _grouped(self, plan: Plan, first: int = 0) -> list[Group]:
+    def _make_groups(self, plan: Plan, first: int = 0) -> list[Group]:
         """Return groups of the members from `first` on, in the layout that a run kept of each."""
         groups = []
         while first < len(self):
@@ -250,20 +250,20 @@ class Population:
             first += plan.size
         return groups
 
-    def _placed(self, training: Training, plan: Plan) -> None:
+    def _place(self, training: Training, plan: Plan) -> None:
         """Put trained members, host arrays [members, ...], into groups of a new layout."""
-        self._groups = self._grouped(plan)
+        self._groups = self._make_groups(plan)
         for group in self._groups:
             part = jax.tree.map(lambda a, g=group: a[g.first : g.first + g.count], training)
             group.place(part, self.epoch)
 
-    def _collected(self) -> Training:
+    def _collect(self) -> Training:
         """Return the training of all members as host arrays."""
         for group in self._groups:
             if group.training is None:
                 self._prepare(group)
-                group.offload()
-        return _joined([group.members() for group in self._groups])
+                group.to_host()
+        return _joined([group.host_training() for group in self._groups])
 
     def _prepare(self, group: Group) -> Data:
         """Compile the programs of a group and bring its members onto the devices.
@@ -273,12 +273,12 @@ class Population:
         """
         job = self._job
         if group.compiled is None:
-            self._tell("planned", group)
+            self._report("planned", group)
             columns = group.columns(self._columns)
             group.compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
             self._compile_seconds += group.compiled.seconds
             _check_memory(bytes_needed(group.compiled), memory_of(job.devices[0]), group.plan)
-            self._tell("compiled", group)
+            self._report("compiled", group)
         layout = group.compiled.layout
         if self._shared is None or self._shared[0] != layout.mesh:
             self._shared = layout.mesh, layout.share(job.arrays)
@@ -286,7 +286,7 @@ class Population:
         if group.training is None:
             group.begin(self._columns, arrays)
             self._restore(group)
-        group.load()
+        group.to_devices()
         return arrays
 
     def _restore(self, group: Group) -> None:
@@ -298,7 +298,7 @@ class Population:
             group.restore(*saved)
 
     def _advance(self, group: Group, stop: int) -> None:
-        """Train a group up to epoch `stop`, with a look of the host about every half second."""
+        """Train a group up to epoch `stop`, with a look of the host every `look_every` seconds."""
         if group.epoch >= stop:
             return
         arrays = self._prepare(group)
@@ -320,10 +320,10 @@ class Population:
                     group.training,
                     last=group.is_finished,
                 )
-            self._tell("training", group)
+            self._report("training", group)
         group.epoch = max(group.epoch, stop)
         if len(self._groups) > 1:
-            group.offload()
+            group.to_host()
 
     def _smaller(self, number: int, error: BaseException) -> list[Group]:
         """Return smaller groups, from group `number` on, to begin anew when memory runs out."""
@@ -331,15 +331,11 @@ class Population:
         plan = group.plan.halved()
         if plan is None:
             raise ValueError(
-                f"The memory does not suffice for one member per device: {reason_of(error)}. Use a "
+                f"There is not enough memory for one member per device: {reason_of(error)} Use a "
                 "smaller batch_size, evaluation_batch or model, or fewer devices."
             ) from error
-        groups = []
-        first = group.first
-        while first < len(self):
-            groups.append(Group(self.study, plan, first, min(plan.size, len(self) - first)))
-            first += plan.size
-        return groups
+        self._follow_kept_plans = False
+        return self._make_groups(plan, group.first)
 
     def _change_hyper(self, values: Mapping[str, np.ndarray]) -> None:
         """Give the members new hyper-parameters from the next epoch on."""
@@ -360,7 +356,7 @@ class Population:
         counted = {"member": np.arange(len(self)), **columns}
         self.members = Members({"member": counted}, self.members.split)
 
-    def _tell(self, stage: str, group: Group) -> None:
+    def _report(self, stage: str, group: Group) -> None:
         if self._progress is None:
             return
         done = group.first + group.count * group.epoch / self.study.epochs
@@ -381,7 +377,7 @@ def start(
 
         population = jnn.start(study, data, jnn.seeds(64))
         population.advance(3)
-        losses = population.scores["loss"].isel(epoch=-1).values
+        losses = population.scores["train_loss"].isel(epoch=-1).values
         population.keep(np.argsort(losses)[:16]).advance(7)
         print(population.result().summary())
 
@@ -392,7 +388,7 @@ def start(
         members: The population; one member with seed 0 by default.
         test: A separate test set to score on; the members then have no folds.
         plan: The layout; chosen by `jnn.population.make_plan` by default. If the memory does not
-            suffice it is halved, again and again.
+            suffice it is halved repeatedly.
         devices: Devices to use; all local ones by default.
 
     Raises:
@@ -415,7 +411,7 @@ def _check_memory(needed: float, left: float, plan: Plan) -> None:
     if needed > left:
         raise MemoryError(
             f"{plan.size} members at once need {needed / 1e9:.3g} GB of memory, {left / 1e9:.3g} "
-            "GB are left"
+            "GB are left."
         )
 
 
@@ -427,7 +423,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _chosen_members(members: Members, numbers: np.ndarray) -> Members:
-    """Return the chosen members, who keep the numbers that they had in the first population."""
+    """Return the chosen members, which keep their numbers in the first population."""
     first_numbers = members.columns().get("member", np.arange(len(members)))
     chosen = members[numbers]
     columns = {**chosen.axes["member"], "member": first_numbers[numbers]}
@@ -447,6 +443,6 @@ def _shrunk(plan: Plan, count: int) -> Plan:
     return dataclasses.replace(plan, chunks=chunks)
 
 
-def _ladder(count: int) -> int:
+def _next_power_of_two(count: int) -> int:
     """Return the next power of two, so that few programs serve populations that shrink."""
     return 1 << (count - 1).bit_length()

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import member_of, programs_of, text_of
+from jnn.engine import member_of, program_text, programs_of
 from jnn.population._compile import is_ragged
 from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
@@ -40,7 +40,7 @@ def run(
         members: The population; one member with seed 0 by default.
         test: A separate test set to score on; the members then have no folds.
         plan: The layout; chosen by `jnn.population.make_plan` by default. If the memory does not
-            suffice it is halved, again and again.
+            suffice it is halved repeatedly.
         devices: Devices to use; all local ones by default.
         directory: Folder for the state of the run and its result. The same call, after the process
             was killed, continues where it was and gives the same bits. A folder that holds the
@@ -90,4 +90,4 @@ def _text_of(job: Job, columns: dict[str, np.ndarray]) -> str:
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     member = jax.eval_shape(member_of, one)
     ragged = is_ragged(job.study, job.arrays)
-    return text_of(programs.study, programs.trainer, member, job.arrays, ragged=ragged)
+    return program_text(programs.study, programs.trainer, member, job.arrays, ragged=ragged)

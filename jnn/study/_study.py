@@ -156,7 +156,7 @@ class Study:
         lines = [
             f"    {name}={_short(value)}"
             for name, value in settings.items()
-            if value is not defaults[name] and value != {}
+            if name in _COUNTS[:2] or (value is not defaults[name] and value != {})
         ]
         return "Study(\n" + ",\n".join(lines) + ",\n)"
 
@@ -326,7 +326,10 @@ def _described(value: Any) -> Any:
 def _short(value: Any) -> str:
     """Return a setting in a few words."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name!r}: {_short(inner)}" for name, inner in value.items()) + "}"
+        pairs = (
+            name if isinstance(v, Metric) else f"{name}: {_short(v)}" for name, v in value.items()
+        )
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, str):
         return repr(value)
     if hasattr(value, "shape") and getattr(value, "ndim", 0):

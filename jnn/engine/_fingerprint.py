@@ -16,7 +16,7 @@ from jnn.storage import to_host
 from jnn.study import Study
 
 
-def text_of(
+def program_text(
     study: Study, trainer: Trainer, member: Member, data: Data, *, ragged: bool = False
 ) -> str:
     """Return the training of one member as text that is the same in every process.
