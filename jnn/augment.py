@@ -19,6 +19,11 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray, Shaped
 
 __all__ = ["crop", "cutout", "flip", "mixup", "noise"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Number = float | int | Shaped[Array, ""]
 
 

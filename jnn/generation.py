@@ -17,6 +17,11 @@ __all__ = [
     "keep_top_p",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Number = float | Float[Array, ""]
 
 

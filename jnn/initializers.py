@@ -63,6 +63,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def identity(gain: float = 1.0) -> Initializer:
     """Return an initializer for a layer that returns its input.
 

@@ -24,6 +24,11 @@ __all__ = [
     "standardize_channels",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Stats = Any  # a pytree of arrays, each with the shape of one row
 
 _COLUMNS = 8  # fitted at a time: enough to fill the vector units, few enough to stay in the cache

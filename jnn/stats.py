@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Interval(NamedTuple):
     """An estimate of a mean with its confidence interval.
 

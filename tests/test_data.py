@@ -462,6 +462,16 @@ TABLE_FAULTS = {
         "ill",
         "Column 'day' must hold .* got dates such as '2024-01-31'",
     ),
+    "dates among other text": (
+        TABLE.assign(day=["unknown", "2024-01-31", "2024-02-01", "2024-02-02"]),
+        "ill",
+        "Column 'day' must hold .* got dates such as '2024-01-31'",
+    ),
+    "commas between thousands": (
+        TABLE.assign(z=["1,234", "1,234,567", "2,000.5", "3"]),
+        "ill",
+        "written as text, such as '1,234'. Remove thousands separators and write a point",
+    ),
     "decimal commas": (
         TABLE.assign(z=["1,5", "2,5", "1,5", "-1.002,5"]),
         "ill",

@@ -140,7 +140,7 @@ def test_repeated_folds_cover_every_row_once_a_repeat():
         assert np.array_equal(tested, np.arange(DIGITS.rows))
 
 
-def test_given_splits_and_splitters_are_taken_as_they_are():
+def test_given_folds_and_splitters_are_taken_as_they_are():
     given = [(np.arange(10), np.arange(10, 14)), (np.arange(4, 14), np.arange(4))]
     assert [len(fold.test) for fold in jnn.folds(given).split.rows(DIGITS)] == [4, 4]
     shuffled = model_selection.ShuffleSplit(3, test_size=0.1, random_state=0)
@@ -155,7 +155,7 @@ def test_no_group_stands_on_both_sides_of_a_hold_out():
     assert len(validation) and not set(inner % 10) & set(validation % 10)
 
 
-def test_populations_on_other_given_splits_are_not_put_together():
+def test_populations_on_other_given_folds_are_not_put_together():
     first, second = ([(np.arange(10), np.arange(10, 20) + shift)] for shift in (0, 1))
     assert len(jnn.folds(first) + jnn.folds(first)) == 2
     with pytest.raises(ValueError, match="split in one way"):
@@ -207,18 +207,22 @@ def test_a_hold_out_in_time_tests_on_the_last_rows():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: jnn.seeds(2.5), "count must be a whole number, got 2.5"),
-        (lambda: jnn.seeds(True), "count must be a whole number, got True"),
-        (lambda: jnn.seeds(2, first=1.5), "first must be a whole number, got 1.5"),
+        (lambda: jnn.seeds(2.5), "count must be a positive integer, got 2.5"),
+        (lambda: jnn.seeds(True), "count must be a positive integer, got True"),
+        (
+            lambda: jnn.seeds(2, first=1.5),
+            "first must be an integer of at least -2147483648, got 1.5",
+        ),
         (lambda: jnn.grid(a=["x"]), "Only numbers can vary .* define one Study per choice"),
         (lambda: jnn.grid(optimizer=["adam", "sgd"]), r"concat\(\[...\], optimizer=\[...\]\)"),
         (lambda: jnn.sample(3, a=2.0), "distribution for 'a' must be a function"),
         (lambda: jnn.seeds(2) * 3, r"Both sides of \* must be members, got 3"),
         (lambda: jnn.seeds(2) + 3, r"Both sides of \+ must be members, got 3"),
         (lambda: jnn.folds(2.0), "number of folds, a list of their rows or a splitter, got 2.0"),
-        (lambda: jnn.folds(5, seed=None), "seed must be a whole number, got None"),
-        (lambda: jnn.folds(5, repeats=1.5), "repeats must be a whole number, got 1.5"),
-        (lambda: jnn.holdout(0.2, seed=None), "seed must be a whole number, got None"),
+        (lambda: jnn.folds(True), "number of folds, a list of their rows or a splitter, got True"),
+        (lambda: jnn.folds(5, seed=None), "seed must be a non-negative integer, got None"),
+        (lambda: jnn.folds(5, repeats=1.5), "repeats must be a positive integer, got 1.5"),
+        (lambda: jnn.holdout(0.2, seed=None), "seed must be a non-negative integer, got None"),
         (lambda: jnn.holdout("a fifth"), "share must be a number"),
     ],
 )
@@ -230,7 +234,7 @@ def test_members_of_a_wrong_type_get_one_sentence(make, words):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: jnn.seeds(0), "count must be at least 1, got 0"),
+        (lambda: jnn.seeds(0), "count must be a positive integer, got 0"),
         (lambda: jnn.grid(), "grid needs at least one setting"),
         (lambda: jnn.grid(a=[]), "empty list"),
         (lambda: jnn.grid(a=[float("nan")]), "finite"),
@@ -253,10 +257,10 @@ def test_members_of_a_wrong_type_get_one_sentence(make, words):
             lambda: jnn.grid(a=np.eye(2)) + jnn.grid(a=np.eye(3)),
             r"one shape on both sides of \+, got \(2,\) and \(3,\)",
         ),
-        (lambda: jnn.folds(1), "at least 2 folds"),
+        (lambda: jnn.folds(1), "folds must be at least 2, got 1"),
         (lambda: jnn.folds(5, seed=-1), "seed must be at least 0, got -1"),
         (lambda: jnn.holdout(0.2, seed=-1), "seed must be at least 0, got -1"),
-        (lambda: jnn.folds(5, repeats=0), "repeats must be at least 1, got 0"),
+        (lambda: jnn.folds(5, repeats=0), "repeats must be a positive integer, got 0"),
         (
             lambda: jnn.folds(
                 model_selection.KFold(3, shuffle=True, random_state=np.random.RandomState(0))
@@ -310,7 +314,7 @@ SPLITS = [
 ]
 
 
-@pytest.mark.parametrize("members", SPLITS, ids=lambda members: members.split.describe)
+@pytest.mark.parametrize("members", SPLITS, ids=lambda members: members.split.description)
 @pytest.mark.parametrize(
     "again",
     [copy.copy, copy.deepcopy, lambda members: pickle.loads(pickle.dumps(members))],
@@ -348,14 +352,15 @@ def test_splits_are_equal_where_their_rules_are():
 TEXTS = [
     (
         jnn.seeds(3) * jnn.grid(learning_rate=[0.001, 0.01]),
-        "Members: 6 = 3 seeds x 2 learning_rate (0.001, 0.01)",
+        "Members: 6 = 3 seeds x 2 values of learning_rate (0.001, 0.01)",
     ),
     (
         jnn.seeds(2, first=5) * jnn.folds(5) * jnn.grid(width=range(10)),
-        "Members: 100 = 2 seeds (5, 6) x 5 folds (seed 0) x 10 width (0, 1, 2, ..., 9)",
+        "Members: 100 = 2 seeds (5, 6) x 5 folds (seed 0) x 10 values of width (0, 1, 2, ..., 9)",
     ),
+    (jnn.seeds(1) * jnn.grid(a=[0.5]), "Members: 1 = 1 seed x 1 value of a (0.5)"),
     (jnn.holdout(0.25), "Members: 1 = hold-out of 0.25 (seed 0)"),
-    (jnn.grid(mask=np.eye(3, dtype=bool)), "Members: 3 = 3 mask (arrays of shape (3,))"),
+    (jnn.grid(mask=np.eye(3, dtype=bool)), "Members: 3 = 3 values of mask (arrays of shape (3,))"),
     (
         jnn.sample(20, a=lambda generator, count: np.arange(count) / 10, b=jnn.choice([7])),
         "Members: 20 = 20 samples (a 0 to 1.9; b 7)",
@@ -380,7 +385,7 @@ def test_a_column_of_text_stays_with_its_members_and_is_no_number():
     """As of results that are joined, one study for each optimizer."""
     names = np.array(["adam", "sgd"])
     members = jnn.Members({"optimizer": {"optimizer": names}}) * jnn.grid(a=[1.0, 2.0])
-    assert repr(members) == "Members: 4 = 2 optimizer (adam, sgd) x 2 a (1, 2)"
+    assert repr(members) == "Members: 4 = 2 values of optimizer (adam, sgd) x 2 values of a (1, 2)"
     assert members.columns()["optimizer"].tolist() == ["adam", "adam", "sgd", "sgd"]
     assert set(members.numbers()) == {"a"}
     last = members[2:]

@@ -13,7 +13,7 @@ import sklearn.metrics as sk
 
 from jnn import metrics
 from jnn.metrics._classification import _check_classes
-from jnn.metrics._metric import _check_labels
+from jnn.metrics._metric import _check_classification
 
 ROWS, CLASSES = 40, 3
 rng = np.random.default_rng(0)
@@ -504,7 +504,7 @@ def test_wrong_shapes_labels_and_settings_are_refused_in_one_sentence():
     refuse(update, zeros, logits, labels, weights[:3], match="one weight per row")
     refuse(metrics.mse.update, zeros, logits, labels, match="must have one shape")
     refuse(metrics.f1(2).update, zeros, logits, labels, match="must have 2 classes")
-    refuse(_check_labels, labels, labels, kind=TypeError, match="must be logits, got int32")
+    refuse(_check_classification, labels, labels, kind=TypeError, match="must be logits, got int32")
     mistake = r"got ArrayImpl. Make the metric first, as in f1\(\)"
     refuse(_check_classes, logits, kind=TypeError, match=mistake)
     with pytest.raises(ValueError, match="exactly two classes, got 3"):

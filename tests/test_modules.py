@@ -1,6 +1,7 @@
 """Modules load Flax's weights and give its numbers; cache, carry and members change nothing."""
 
 import functools
+import inspect
 import pydoc
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from flax import nnx
 
 import jnn
-from jnn import modules
+from jnn import models, modules
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 6)), jnp.float32)
 IMAGE = jnp.asarray(np.random.default_rng(1).normal(size=(2, 6, 5, 4)), jnp.float32)
@@ -281,6 +282,24 @@ def test_a_layer_is_a_class_with_its_own_help_that_can_be_extended(name):
     assert layer.__doc__ != parent.__doc__ and f"class {name}(" in pydoc.plain(
         pydoc.render_doc(layer)
     )
+
+
+@pytest.mark.parametrize("package", [modules, models])
+def test_a_class_shows_the_arguments_of_its_init(package):
+    for name in package.__all__:
+        layer = getattr(package, name)
+        if isinstance(layer, type):
+            arguments = list(inspect.signature(layer.__init__).parameters)
+            assert list(inspect.signature(layer).parameters) == arguments[1:], name
+
+
+def test_a_subclass_shows_its_own_arguments_and_an_instance_those_of_its_call():
+    class Halving(modules.Dense):
+        def __init__(self, features, *, rngs):
+            super().__init__(features, features // 2, rngs=rngs)
+
+    assert list(inspect.signature(Halving).parameters) == ["features", "rngs"]
+    assert "inputs" in inspect.signature(Halving(4, rngs=nnx.Rngs(0))).parameters
 
 
 def test_ids_outside_the_table_take_its_first_and_last_row():

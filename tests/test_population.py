@@ -142,7 +142,7 @@ def test_a_member_that_diverges_is_not_alive():
 
 
 REFUSALS = {
-    "more epochs": (lambda p: p.advance(9), ValueError, "epochs must be from 1 to 4"),
+    "more epochs": (lambda p: p.advance(9), ValueError, "epochs must be at most 4"),
     "half an epoch": (lambda p: p.advance(0.5), TypeError, "epochs must be a positive integer"),
     "nobody": (lambda p: p.keep([]), TypeError, "which must be a mask or the numbers"),
     "no mask true": (lambda p: p.keep(np.zeros(16, bool)), ValueError, "at least one member"),

@@ -118,7 +118,7 @@ WRONG = [
     (
         {"objective": lambda forward, batch: (forward(batch.x)[0], None)},
         {},
-        r"it changes \['trained'\]",
+        r"it changes \['model_state'\]",
     ),
     (
         {
@@ -180,7 +180,7 @@ def test_what_is_of_another_type_is_told_before_compiling(settings, arguments, w
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"epochs": 0}, "epochs must be a positive integer, got 0"),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0. Set it to 1 or more"),
         ({"order": "random"}, "order must be one of .*, got 'random'"),
         ({"patience": 2}, "patience needs keep='best'"),
         ({"steps_per_epoch": 0}, "steps_per_epoch must be a positive integer, got 0"),

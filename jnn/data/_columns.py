@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 Names = str | int | Sequence[str | int]
 """One name of a column or several; a name is a number where the table has numbers for names."""
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
+_COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thousands
+    r"[+-]?(\d+(\.\d{3})*,\d+|\d{1,3}(,\d{3})+(\.\d+)?)"
+)
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 _UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 
@@ -50,8 +52,8 @@ def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
     unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ValueError(
-            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, "
-            "and the separator if several names stand in one."
+            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling "
+            "and the separator; one entry may hold several names."
         )
 
 
@@ -101,9 +103,10 @@ def checked_text(name: str, column: "pd.Series") -> "pd.Series":
         _refuse_type(name, f"type {column.dtype}")
     text = as_text(column)
     if not is_categorical(column):  # the type says that categories are meant
-        if text.str.fullmatch(_DATE).mean() > 0.5:
-            _refuse_type(name, f"dates such as {text.iloc[0]!r}")
-        _check_words(name, text)
+        is_date = text.str.fullmatch(_DATE).to_numpy(bool)
+        if is_date.any() and is_date.mean() > 0.5:
+            _refuse_type(name, f"dates such as {text.iloc[int(is_date.argmax())]!r}")
+        _refuse_numbers_as_text(name, text)
     return text
 
 
@@ -111,32 +114,33 @@ def numeric_columns(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
     """Return the columns of numbers; refuse one that has text in some rows only."""
     for name, values in columns.items():
         if len(values) and values.dtype.kind == "O" and not is_categorical(values):
-            _check_words(name, as_text(values))
+            _refuse_numbers_as_text(name, as_text(values))
     return {name: values for name, values in columns.items() if is_number(values)}
 
 
 def refuse_text(name: str, column: "pd.Series") -> NoReturn:
-    """Raise an error that says in which row text stands in a column of numbers."""
+    """Raise an error that names the first row where a column of numbers holds text."""
     text = as_text(column)
     faults = np.flatnonzero(~_parses(text))
     place = int(faults[0]) if faults.size else 0
+    count = faults.size or len(text)
     raise ValueError(
         f"Every row of column {name!r} must hold a number, got {text.iloc[place]!r} in row "
-        f"{_row(text, place) + 1} (row 1 follows the header; such rows: "
-        f"{faults.size or len(text)}). Correct or drop these rows."
+        f"{_row(text, place) + 1} (row 1 is the first one after the header). Correct or drop the "
+        f"rows without a number, {count} in all."
     )
 
 
-def _check_words(name: str, text: "pd.Series") -> None:
-    """Raise if text spells numbers, in all rows or in most of them."""
+def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
+    """Raise if text spells numbers in all rows or in most of them."""
     parses = _parses(text)
-    is_numeric = parses | text.str.fullmatch(_DECIMAL_COMMA).to_numpy(bool)
+    is_numeric = parses | text.str.fullmatch(_COMMAS).to_numpy(bool)
     if is_numeric.all():
         example = text.iloc[int(parses.argmin())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
-            f"as {example!r}. Write a decimal point, or convert the column with .astype(float) or "
-            ".astype('category')."
+            f"as {example!r}. Remove thousands separators and write a point for a decimal comma, "
+            "or convert the column with .astype(float) or .astype('category')."
         )
     if is_numeric.mean() > 0.5:
         refuse_text(name, text)
@@ -159,7 +163,7 @@ def _counts_rows(values: "pd.Series") -> bool:
 
 
 def _row(column: "pd.Series", place: int) -> int:
-    """Return the number of a row in its file: pandas numbers on where it reads one in pieces."""
+    """Return the number of a row; pandas continues the count across chunks of a file."""
     return column.index[place] if hasattr(column.index, "start") else place
 
 

@@ -17,7 +17,7 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
     """Return the arrays that all members share, with every fold's rows as index lists.
 
     Args:
-        study: What is trained; its inner split, class weights and shared arrays are used here.
+        study: What is trained; its validation share, class weights and shared arrays are used here.
         data: The rows.
         members: The population, whose split makes the folds.
         test: A separate test set, if the members have no folds.

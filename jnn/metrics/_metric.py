@@ -1,4 +1,4 @@
-"""The form of a metric, and what metrics share: rows with their weights, and weighted means."""
+"""The class of all metrics, and what they share: rows with their weights, and weighted means."""
 
 import dataclasses
 from collections.abc import Callable
@@ -32,7 +32,8 @@ class Metric:
         value: Function `value(sums) -> score`.
         higher_is_better: Whether a search maximizes the score.
         task: "classification", "regression", or None for both.
-        streams: Whether sums may be added. If False, one update must see all rows.
+        streams: Whether sums of separate batches may be added. If False, one update must see all
+            rows.
         doc: Docstring of this metric.
         name: What `repr` shows.
 
@@ -80,7 +81,10 @@ class Sums(NamedTuple):
 
 
 class ClassRows(NamedTuple):
-    """Classification inputs in one form: every position is a row, and every row has a weight."""
+    """Logits, labels and weights of a classification, flattened to rows.
+
+    Every position, such as a token of a text, is a row of its own.
+    """
 
     logits: Float[Array, "rows classes"]
     labels: Int[Array, " rows"]
@@ -141,24 +145,24 @@ def weighted_sum(
 
 
 def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
-    """Return logits, labels and weights as rows; one logit x becomes the two logits (0, x).
+    """Return logits, labels and weights, flattened to rows; one logit x becomes the two (0, x).
 
-    A row with a NaN logit gets the weight NaN, because its argmax would look like a prediction.
-    Padding keeps its weight 0.
+    Labels below 0 are padding and get the weight 0. Any other row of a weight above 0 with a NaN
+    logit gets the weight NaN, because its argmax would look like a prediction.
     """
-    _check_labels(predictions, targets)
+    _check_classification(predictions, targets)
     labels = targets.astype(jnp.int32).reshape(-1)
     outputs = 1 if targets.shape == predictions.shape else predictions.shape[-1]
     logits = as_float(predictions).reshape(labels.size, outputs)
     if outputs == 1:
         logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
-    w = row_weights(weights, targets.shape) * (labels >= 0)
-    is_undefined = (w > 0) & jnp.isnan(logits).any(-1)
-    return ClassRows(logits, labels, jnp.where(is_undefined, jnp.nan, w))
+    flat_weights = row_weights(weights, targets.shape) * (labels >= 0)
+    is_undefined = (flat_weights > 0) & jnp.isnan(logits).any(-1)
+    return ClassRows(logits, labels, jnp.where(is_undefined, jnp.nan, flat_weights))
 
 
 def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
-    """Return weights of the leading axes, repeated over the other axes of `shape`, as one row."""
+    """Return weights of the leading axes, repeated over the other axes of `shape` and flattened."""
     if weights is None:
         return jnp.ones(shape).reshape(-1)
     if weights.shape != shape[: weights.ndim]:
@@ -171,7 +175,7 @@ def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
     return jnp.broadcast_to(weights, shape).reshape(-1)
 
 
-def _check_labels(predictions: Predictions, targets: Targets) -> None:
+def _check_classification(predictions: Predictions, targets: Targets) -> None:
     if jnp.issubdtype(targets.dtype, jnp.floating):
         raise TypeError(
             "targets of a classification metric must be integer labels, got "
@@ -186,6 +190,6 @@ def _check_labels(predictions: Predictions, targets: Targets) -> None:
         )
     if targets.shape not in (predictions.shape, predictions.shape[:-1]):
         raise ValueError(
-            f"labels must have the shape of the predictions {predictions.shape}, with or without "
+            f"targets must have the shape of the predictions {predictions.shape}, with or without "
             f"the last axis, got {targets.shape}. Give one label per example."
         )

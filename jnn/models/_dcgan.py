@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.modules import BatchNorm, Conv, ConvTranspose, Dense
 
 _NORMAL = nnx.initializers.normal(0.02)
 
 
+@with_signature
 class DCGANGenerator(nnx.Module):
     """From noise to images: transposed 4x4 convolutions of stride 2, batch norm, relu, tanh last.
 
@@ -55,6 +57,7 @@ class DCGANGenerator(nnx.Module):
         return jnp.tanh(x)
 
 
+@with_signature
 class DCGANDiscriminator(nnx.Module):
     """From images to one logit: 4x4 convolutions of stride 2, batch norm, leaky relu of 0.2.
 

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import avg_pool
 from jnn.models._shape import check_shape
 
 
+@with_signature
 class NLinear(nnx.Module):
     """A linear map over time of the series minus its last value: y = (x - x_last) W + b + x_last.
 
@@ -43,6 +45,7 @@ class NLinear(nnx.Module):
         return _over_time(x - last, self.kernel[...], self.bias[...]) + last
 
 
+@with_signature
 class DLinear(nnx.Module):
     """A linear map over time of the trend and one of the rest: y = t W_t + b_t + (x - t) W_r + b_r.
 

@@ -6,10 +6,12 @@ from functools import partial
 import jax
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import KVCache, dense
 from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
 
 
+@with_signature
 class GPT(nnx.Module):
     """GPT-2: embeddings of ids and positions, pre-norm blocks with causal attention, logits.
 

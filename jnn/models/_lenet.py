@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import max_pool
 from jnn.modules import BatchNorm, Conv, Dense, Dropout
 
 
+@with_signature
 class LeNet(nnx.Module):
     """Convolution, activation and pooling, twice; then two dense layers. After LeCun et al. (1998).
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 import jax
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.modules import Dense, Dropout
 
 
+@with_signature
 class MLP(nnx.Module):
     """A multi-layer perceptron: dense layers, each hidden one with an activation and dropout.
 

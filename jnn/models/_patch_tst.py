@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import attention
 from jnn.models._shape import check_shape
 from jnn.modules import BatchNorm, Dense, Dropout, MultiHeadAttention
@@ -11,6 +12,7 @@ from jnn.modules import BatchNorm, Dense, Dropout, MultiHeadAttention
 _Scored = tuple[jax.Array, jax.Array]
 
 
+@with_signature
 class PatchTST(nnx.Module):
     """A transformer over overlapping patches of each channel, then a linear map to its future.
 

@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import global_avg_pool, max_pool
 from jnn.modules import BatchNorm, Conv, Dense
 
 _HE = nnx.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 
 
+@with_signature
 class ResNet(nnx.Module):
     """A residual network: y = relu(x + F(x)), where F is two or three convolutions.
 

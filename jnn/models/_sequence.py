@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.models._shape import check_shape
 from jnn.modules import LSTM, Dense, Dropout, Embedding, Recurrent
 
 _READS = ("last", "mean", "all")
 
 
+@with_signature
 class SequenceClassifier(nnx.Module):
     """Recurrent layers over numbers, or over ids with word vectors, and a linear layer.
 
@@ -98,6 +100,7 @@ class SequenceClassifier(nnx.Module):
         return self.output(self.dropout(y))
 
 
+@with_signature
 class LanguageModel(nnx.Module):
     """Word vectors, recurrent layers, and the logits of the next id at every step.
 
@@ -150,6 +153,7 @@ class LanguageModel(nnx.Module):
         return self.output(self.dropout(ys)), carry
 
 
+@with_signature
 class Forecaster(nnx.Module):
     """Recurrent layers over the past of a series, and a linear map of their state to its future.
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import conv, global_max_pool, max_pool
 from jnn.modules import BatchNorm, Conv, Dense
 
@@ -16,6 +17,7 @@ class Frozen(nnx.Variable):
     """An array of a network that is not a parameter, so no optimizer trains it."""
 
 
+@with_signature
 class SpeedNet(nnx.Module):
     """Frozen whitening of 2x2 patches, then three groups of two 3x3 convolutions.
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import avg_pool, conv, global_avg_pool, max_pool
 from jnn.model import Hyper
 from jnn.modules import Dense, Dropout
@@ -19,6 +20,7 @@ from jnn.modules import Dense, Dropout
 ACTIVATIONS = (jax.nn.relu, jnp.tanh, jax.nn.gelu, jax.nn.silu)
 
 
+@with_signature
 class SuperMLP(nnx.Module):
     """All multi-layer perceptrons up to a depth and a width.
 
@@ -78,6 +80,7 @@ class SuperMLP(nnx.Module):
         return self.output(x)
 
 
+@with_signature
 class SuperCNN(nnx.Module):
     """All convolutional networks up to some widths and window sizes.
 

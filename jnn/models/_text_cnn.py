@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.modules import Conv, Dense, Dropout, Embedding
 
 
+@with_signature
 class TextCNN(nnx.Module):
     """Word vectors, convolutions of several widths, their maxima over time, a linear layer.
 
@@ -63,6 +65,7 @@ class TextCNN(nnx.Module):
         return self.output(self.dropout(z))
 
 
+@with_signature
 class CNN1D(nnx.Module):
     """Convolutions over time with stride 2, then a linear layer on all of their outputs.
 

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
 
 
+@with_signature
 class TextEncoder(nnx.Module):
     """BERT: embeddings of ids, positions and segments, post-norm blocks, a pooled first position.
 

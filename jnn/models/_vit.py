@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.models._shape import check_shape
 from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
 
 
+@with_signature
 class ViT(nnx.Module):
     """The vision transformer: patches of an image with learned positions, and a class token.
 

@@ -2,9 +2,9 @@
 
 `Dense`, `Embedding`, `Conv` and the norms are subclasses of Flax's modules that compute
 differently: `Dense` and `Conv` by jnn's product and convolution, `Embedding` with ids clipped to
-the table, the norms with variances in two passes. `MultiHeadAttention`, `ConvTranspose`, `Dropout`,
-`LoRA` and the recurrent layers are jnn's own. Types promote as in Flax: the result has the type
-that input and parameters have in common.
+the table, the norms with variances in two passes (`RMSNorm`, which has no variance, computes as in
+Flax). `MultiHeadAttention`, `ConvTranspose`, `Dropout`, `LoRA` and the recurrent layers are jnn's
+own. Types promote as in Flax: the result has the type that input and parameters have in common.
 """
 
 from jnn.modules._attention import MultiHeadAttention

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import KVCache, attention, dense, empty_cache, extend_cache, rotary
 from jnn.modules._dropout import rate_of, stream_of
 
 _LECUN = nnx.initializers.lecun_normal()
 
 
+@with_signature
 class MultiHeadAttention(nnx.Module):
     """Multi-head attention, Vaswani et al. (2017), arXiv:1706.03762.
 

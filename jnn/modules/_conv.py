@@ -1,4 +1,4 @@
-"""Convolutions: Flax's with jnn's lowering, and jnn's own transposed one."""
+"""Convolutions: Flax's module with the lowering of `jnn.layers`, and a transposed convolution."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,28 +9,36 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 
+from jnn._signature import with_signature
 from jnn.layers import conv_general_dilated, conv_transpose
 
 _LECUN = nnx.initializers.lecun_normal()
 _ZEROS = nnx.initializers.zeros_init()
 
 
+@with_signature
 class Conv(nnx.Conv):
-    """A convolution over the axes of space of x [*batch, *spatial, in].
+    """A convolution over the spatial axes of x.
 
     It is `flax.nnx.Conv` with the lowering of `jnn.layers`, which stays fast inside loops and under
-    `vmap`. Its parameters are `kernel` [*window, in / groups, out] and `bias` [out].
+    `vmap`. It maps [*batch, *spatial, in] to [*batch, *out_spatial, out]; with padding "SAME" and
+    strides 1 the spatial axes keep their sizes. Its parameters are `kernel`
+    [*window, in / groups, out] and `bias` [out].
+
+    >>> Conv(3, 16, (5, 5), rngs=nnx.Rngs(0))(jnp.ones((8, 32, 32, 3))).shape
+    (8, 32, 32, 16)
 
     Args:
         in_features: Number of channels of the input.
         out_features: Number of channels of the output.
-        kernel_size: Size of the window along each axis of space.
-        strides: Distance between the windows along each axis of space.
-        padding: "SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL" (for one axis of space), or a pair
-            (before, after) for each axis of space.
+        kernel_size: Size of the window along each spatial axis.
+        strides: Distance between the windows along each spatial axis.
+        padding: "SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL" (for one spatial axis), or a pair
+            (before, after) for each spatial axis.
         kernel_dilation: Distance between the taps of a window.
-        feature_group_count: Number of groups of channels that do not see each other.
-        use_bias: Whether a bias is added.
+        feature_group_count: Number of groups of channels; an output channel reads only the input
+            channels of its own group.
+        use_bias: Whether to add a learned bias.
         kernel_init: Initializer of the kernel.
         bias_init: Initializer of the bias.
         conv_general_dilated: The convolution, called like `jax.lax.conv_general_dilated`.
@@ -72,6 +80,7 @@ class Conv(nnx.Conv):
         )
 
 
+@with_signature
 class ConvTranspose(nnx.Module):
     """A transposed convolution, `jnn.layers.conv_transpose`.
 
@@ -81,12 +90,12 @@ class ConvTranspose(nnx.Module):
     Args:
         in_features: Number of channels of the input.
         out_features: Number of channels of the output.
-        kernel_size: Size of the window along each axis of space.
+        kernel_size: Size of the window along each spatial axis.
         strides: Factor by which the output is larger than the input; None, as in Flax, for 1.
         padding: "SAME" (the output has strides times the input's size), "VALID" or a pair (before,
-            after) for each axis of space.
+            after) for each spatial axis.
         kernel_dilation: Distance between the taps of a window.
-        use_bias: Whether a bias is added.
+        use_bias: Whether to add a learned bias.
         kernel_init: Initializer of the kernel.
         bias_init: Initializer of the bias.
         rngs: Keys of the stream `params`.

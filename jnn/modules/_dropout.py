@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import dropout
 from jnn.model import Hyper
 
 
+@with_signature
 class Dropout(nnx.Module):
     """Dropout: y = x mask / (1 - rate) while the network trains, y = x after.
 

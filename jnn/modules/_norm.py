@@ -1,35 +1,46 @@
-"""Normalization: Flax's modules with variances in two passes, E[(x - E[x])^2].
+"""Normalization: Flax's modules with variances computed as E[(x - E[x])^2], in two passes.
 
-The one pass E[x^2] - E[x]^2, which Flax takes by default, loses its digits where the mean is large.
-Names, parameters, statistics and the other defaults are Flax's own.
+Flax computes E[x^2] - E[x]^2 by default, in one pass, which loses precision when the mean is large
+compared with the standard deviation. Names, parameters, statistics and the other defaults are those
+of Flax.
 """
 
 from typing import Any
 
 from flax import nnx
 
+from jnn._signature import with_signature
+
 _ZEROS = nnx.initializers.zeros_init()
 _ONES = nnx.initializers.ones_init()
 
 
+@with_signature
 class BatchNorm(nnx.BatchNorm):
     """Batch normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
 
     Ioffe and Szegedy (2015), arXiv:1502.03167. Mean and variance are those of the batch, over all
-    axes but the last, while the network trains, and running averages after. The parameters are
-    `scale` and `bias`, the statistics `mean` and `var`, each [num_features].
+    axes but the last, in training, otherwise the running averages. The parameters are `scale` and
+    `bias`, the statistics `mean` and `var`, each [num_features]. Input and output have the shape
+    [*batch, num_features].
+
+    >>> import jax.numpy as jnp
+    >>> BatchNorm(3, rngs=nnx.Rngs(0))(jnp.ones((8, 3))).shape
+    (8, 3)
 
     Args:
         num_features: Number of features, the size of the last axis of x.
         use_running_average: Whether to normalize by the running averages. `jnn.as_model` sets it;
             elsewhere call `train()` or `eval()` of the network.
-        momentum: Share of the old running average that is kept at each step.
+        momentum: Share of the old running average that is kept at each step:
+            average = momentum * average + (1 - momentum) * statistic of the batch.
         epsilon: Number added to the variance.
-        use_bias: Whether a bias is added.
-        use_scale: Whether there is a scale.
+        use_bias: Whether to add a learned bias.
+        use_scale: Whether to multiply by a learned scale.
         bias_init: Initializer of the bias.
         scale_init: Initializer of the scale.
-        use_fast_variance: Whether the variance is computed in one pass.
+        use_fast_variance: Whether to compute the variance as E[x^2] - E[x]^2, in one pass, instead
+            of E[(x - E[x])^2].
         rngs: Keys of the stream `params`.
         **options: Other arguments of `flax.nnx.BatchNorm`, such as `dtype`.
     """
@@ -64,20 +75,23 @@ class BatchNorm(nnx.BatchNorm):
         )
 
 
+@with_signature
 class LayerNorm(nnx.LayerNorm):
     """Layer normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
 
     Ba et al. (2016), arXiv:1607.06450. Mean and variance are those of the last axis of each row.
-    The parameters are `scale` and `bias`, each [num_features].
+    The parameters are `scale` and `bias`, each [num_features]. Input and output have the shape
+    [*batch, num_features].
 
     Args:
         num_features: Number of features, the size of the last axis of x.
         epsilon: Number added to the variance.
-        use_bias: Whether a bias is added.
-        use_scale: Whether there is a scale.
+        use_bias: Whether to add a learned bias.
+        use_scale: Whether to multiply by a learned scale.
         bias_init: Initializer of the bias.
         scale_init: Initializer of the scale.
-        use_fast_variance: Whether the variance is computed in one pass.
+        use_fast_variance: Whether to compute the variance as E[x^2] - E[x]^2, in one pass, instead
+            of E[(x - E[x])^2].
         rngs: Keys of the stream `params`.
         **options: Other arguments of `flax.nnx.LayerNorm`, such as `dtype`.
     """
@@ -108,16 +122,20 @@ class LayerNorm(nnx.LayerNorm):
         )
 
 
+@with_signature
 class RMSNorm(nnx.RMSNorm):
     """Normalization by the root mean square: y = x / sqrt(E[x^2] + epsilon) * scale.
 
     Zhang and Sennrich (2019), arXiv:1910.07467. The mean is that of the last axis of each row. The
-    parameter is `scale` [num_features].
+    parameter is `scale` [num_features]. Input and output have the shape [*batch, num_features].
+
+    It computes as `flax.nnx.RMSNorm` does, which subtracts no mean and so loses no precision; the
+    class documents the arguments that all norms share.
 
     Args:
         num_features: Number of features, the size of the last axis of x.
         epsilon: Number added to the mean square.
-        use_scale: Whether there is a scale.
+        use_scale: Whether to multiply by a learned scale.
         scale_init: Initializer of the scale.
         rngs: Keys of the stream `params`.
         **options: Other arguments of `flax.nnx.RMSNorm`, such as `dtype`.
@@ -143,22 +161,25 @@ class RMSNorm(nnx.RMSNorm):
         )
 
 
+@with_signature
 class GroupNorm(nnx.GroupNorm):
     """Group normalization: y = (x - mean) / sqrt(var + epsilon) * scale + bias.
 
     Wu and He (2018), arXiv:1803.08494. Mean and variance are those of each row over space and a
-    group of neighboring channels. The parameters are `scale` and `bias`, each [num_features].
+    group of neighboring channels. The parameters are `scale` and `bias`, each [num_features]. Input
+    and output have the shape [batch, *spatial, num_features].
 
     Args:
         num_features: Number of features, the size of the last axis of x.
         num_groups: Number of groups; None if `group_size` is given.
         group_size: Number of channels of a group, in place of `num_groups`.
         epsilon: Number added to the variance.
-        use_bias: Whether a bias is added.
-        use_scale: Whether there is a scale.
+        use_bias: Whether to add a learned bias.
+        use_scale: Whether to multiply by a learned scale.
         bias_init: Initializer of the bias.
         scale_init: Initializer of the scale.
-        use_fast_variance: Whether the variance is computed in one pass.
+        use_fast_variance: Whether to compute the variance as E[x^2] - E[x]^2, in one pass, instead
+            of E[(x - E[x])^2].
         rngs: Keys of the stream `params`.
         **options: Other arguments of `flax.nnx.GroupNorm`, such as `dtype`.
 

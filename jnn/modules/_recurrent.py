@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 
+from jnn._signature import with_signature
 from jnn.layers import bidirectional, gru, lstm, rnn
 from jnn.modules._dropout import Dropout
 
@@ -70,6 +71,7 @@ class Cell(nnx.Module):
         return {name: v[...] for name, v in variables.items() if v is not None}
 
 
+@with_signature
 class Recurrent(nnx.Module):
     """One or more recurrent layers of any cell; `RNN`, `GRU` and `LSTM` are its common forms.
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from jnn._signature import with_signature
 from jnn.layers import KVCache
 from jnn.modules._attention import MultiHeadAttention
 from jnn.modules._dropout import Dropout
@@ -15,6 +16,7 @@ from jnn.modules._norm import LayerNorm
 _LECUN = nnx.initializers.lecun_normal()
 
 
+@with_signature
 class TransformerBlock(nnx.Module):
     """Attention and a two-layer network, each added to its input.
 

@@ -18,7 +18,7 @@ from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan, make_plan, memory_of
 from jnn.result import Result, scores_dataset
-from jnn.study import Members, Study, seeds
+from jnn.study import Members, Study, seeds, whole_number
 
 if TYPE_CHECKING:
     import xarray
@@ -112,15 +112,14 @@ class Population:
             ValueError: If fewer epochs are left.
         """
         left = self.study.epochs - self.epoch
-        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer):
-            raise TypeError(f"epochs must be a positive integer, got {epochs!r}.")
-        if not 1 <= epochs <= left:
+        epochs = whole_number("epochs", epochs, least=1)
+        if epochs > left:
             raise ValueError(
-                f"epochs must be from 1 to {left}, the epochs left of Study(epochs="
+                f"epochs must be at most {left}, the epochs left of Study(epochs="
                 f"{self.study.epochs}), got {epochs}."
             )
         started = time.perf_counter()
-        stop = self.epoch + int(epochs)
+        stop = self.epoch + epochs
         number = 0
         while number < len(self._groups):
             group = self._groups[number]

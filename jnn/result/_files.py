@@ -215,7 +215,7 @@ def _members_to_json(members: Members) -> dict[str, Any]:
     split = members.split
     if split is None:
         return {"axes": axes, "split": None}
-    return {"axes": axes, "split": {"describe": split.describe, "count": len(split)}}
+    return {"axes": axes, "split": {"describe": split.description, "count": len(split)}}
 
 
 def _members_from_json(content: Mapping[str, Any]) -> Members:

@@ -59,11 +59,11 @@ def choose(
 ) -> Choice:
     """Choose the best setting and score it on rows that had no part in the choice.
 
-    Every fold is scored with the setting that is best on the fold's own validation rows. Without an
-    inner split it is scored with the setting that is best on the other folds that share no test row
-    with it, because another fold's validation rows may be this one's test rows. Where a fold has
-    neither there is no honest score, and it is NaN. The setting that is named is the best one on
-    all rows that choose.
+    Every fold is scored with the setting that is best on the fold's own validation rows. Without
+    validation rows it is scored with the setting that is best on the other folds that share no test
+    row with it, because another fold's validation rows may be this one's test rows. Where a fold
+    has neither there is no honest score, and it is NaN. The setting that is named is the best one
+    on all rows that choose.
 
     Args:
         scores: Final scores of every member, on the members' axes.

@@ -1,41 +1,35 @@
-"""A single split: the kind of split that a data set needs, and rows set aside by it."""
+"""A single split: a share of the rows set aside, at random or at the end."""
 
-from typing import Literal
+import dataclasses
 
 import numpy as np
 
 from jnn.data import Dataset
+from jnn.study._kind import Kind, groups_of, kind_for, kind_prefix
 
-Kind = Literal["auto", "plain", "stratified", "grouped", "time"]
 
+@dataclasses.dataclass(frozen=True)
+class HoldOut:
+    """A single fold whose test part is a share of the rows."""
 
-def kind_for(kind: Kind, data: Dataset) -> Kind:
-    """Return the kind of split that `kind` means for this data.
+    share: float
+    kind: Kind = "auto"
+    seed: int = 0
 
-    "auto" becomes "time" for windows of a series, "grouped" where the data has groups, "stratified"
-    for one label per row, and "plain" otherwise. Any other kind is returned as it is.
+    @property
+    def description(self) -> str:
+        """The share, the kind and the seed, such as "plain hold-out of 0.2 (seed 0)"."""
+        return f"{kind_prefix(self.kind)}hold-out of {self.share:g} (seed {self.seed})"
 
-    Raises:
-        ValueError: If the data does not allow this kind.
-    """
-    if data.is_series and kind not in ("auto", "time"):
-        raise ValueError(
-            f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
-            "be in both parts: use kind='time', or give the rows of each part."
-        )
-    if kind == "stratified" and not _has_labels(data):
-        shape = None if data.y is None else data.y.shape
-        raise ValueError(
-            f"kind='stratified' needs one label per row, got a {data.task} data set with y of "
-            f"shape {shape}. Use kind='plain'."
-        )
-    if data.is_series:
-        return "time"
-    if kind != "auto":
-        return kind
-    if data.groups is not None:
-        return "grouped"
-    return "stratified" if _has_labels(data) else "plain"
+    @property
+    def count(self) -> int:
+        """The number of folds: one."""
+        return 1
+
+    def make(self, data: Dataset) -> list[tuple[np.ndarray, ...]]:
+        """Return (train rows, test rows) of the one fold."""
+        kind = kind_for(self.kind, data)
+        return [part_off(np.arange(data.rows), self.share, data, kind=kind, seed=self.seed)]
 
 
 def part_off(
@@ -62,25 +56,6 @@ def part_off(
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
     labels = np.asarray(data.y)[rows] if kind == "stratified" else None
     return _random_part(rows, share, labels, seed)
-
-
-def groups_of(data: Dataset) -> np.ndarray:
-    """Return the group of each row.
-
-    Raises:
-        ValueError: If the data has no groups.
-    """
-    if data.groups is None:
-        raise ValueError(
-            "kind='grouped' needs the group of each row, but the data has none. Set "
-            "Dataset(groups=...)."
-        )
-    return data.groups
-
-
-def _has_labels(data: Dataset) -> bool:
-    """Return whether each row has one label."""
-    return data.task == "classification" and data.y is not None and data.y.ndim == 1
 
 
 def _last_part(rows: np.ndarray, share: float, gap: int) -> tuple[np.ndarray, np.ndarray]:

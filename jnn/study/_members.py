@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jnn.study._holdout import Kind
+from jnn.study._kind import Kind
+from jnn.study._listed_folds import FoldRows
 from jnn.study._members_text import axis_text, column_text, is_setting
-from jnn.study._splits import FoldRows, Split, Splitter, cross_validation, hold_out
+from jnn.study._splits import Split, cross_validation, hold_out
+from jnn.study._splitter_folds import Splitter
 from jnn.study._whole_number import whole_number
 
 Distribution: TypeAlias = Callable[[np.random.Generator, int], ArrayLike]
@@ -117,7 +119,7 @@ class Members:
         return {*self.axes, *(name for columns in self.axes.values() for name in columns)}
 
     def _split_text(self) -> str:
-        return self.split.describe if self.split else "no folds"
+        return self.split.description if self.split else "no folds"
 
     def __repr__(self) -> str:
         axes = [axis_text(name, columns, self.split) for name, columns in self.axes.items()]
@@ -136,7 +138,7 @@ def seeds(count: int, *, first: int = 0) -> Members:
     Their keys are `jax.random.key(seed)` for seed = first, first + 1, ..., first + count - 1.
 
     >>> seeds(3) * grid(learning_rate=[0.001, 0.01])
-    Members: 6 = 3 seeds x 2 learning_rate (0.001, 0.01)
+    Members: 6 = 3 seeds x 2 values of learning_rate (0.001, 0.01)
     """
     count = whole_number("count", count, least=1)
     first = whole_number("first", first, least=int(_INT32.min))

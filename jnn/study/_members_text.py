@@ -7,15 +7,15 @@ import numpy as np
 from jnn.study._splits import Split
 
 _MOST = 6  # values that are written out before they are abbreviated
-_PLURALS = {"seed": "seeds", "fold": "folds", "sample": "samples", "member": "listed"}
+_COUNTED = ("seed", "fold", "sample")  # axes whose entries are counted by their own name
 
 
 def axis_text(name: str, columns: Mapping[str, np.ndarray], split: Split | None) -> str:
-    """Describe an axis by its length and its values, such as "2 learning_rate (0.001, 0.01)"."""
+    """Describe an axis by its length and its values, such as "2 values of a (0.1, 0.2)"."""
     length = len(next(iter(columns.values())))
     if name == "fold" and split is not None and length == len(split):
-        return split.describe
-    text = f"{length} {_PLURALS.get(name, name)}"
+        return split.description
+    text = _axis_length(name, length)
     if name == "member" or (name == "seed" and columns["seed"][0] == 0):
         return text
     if name in columns and name != "sample":
@@ -34,8 +34,18 @@ def column_text(name: str, column: np.ndarray, split: Split | None) -> str:
     """Describe a column of listed members by its distinct values, such as "seed: 0, 1, 7"."""
     text = f"{name}: {_values_text(column)}"
     if name == "fold" and split is not None:
-        return f"{text} of {split.describe}"
+        return f"{text} of {split.description}"
     return text
+
+
+def _axis_length(name: str, length: int) -> str:
+    """Return such as "3 seeds" for an axis that only counts, "2 values of a" for a setting."""
+    if name == "member":
+        return f"{length} listed"
+    plural = "" if length == 1 else "s"
+    if name in _COUNTED:
+        return f"{length} {name}{plural}"
+    return f"{length} value{plural} of {name}"
 
 
 def _values_text(column: np.ndarray) -> str:

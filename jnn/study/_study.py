@@ -16,6 +16,7 @@ from jnn.metrics import Metric
 from jnn.model import Model, as_model, name_of
 from jnn.preprocess import Preprocess, identity
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
+from jnn.study._whole_number import whole_number
 
 _RESERVED = {"loss", "best_epoch", "kept_epoch", "seed", "fold", "epoch", "member", "sample"}
 _CHOICES = {
@@ -65,8 +66,8 @@ class Study:
         steps_per_epoch: Number of batches per epoch, drawn with replacement (or in turn if
             "sequential"). By default an epoch uses every training row once.
         keep: The parameters that a member ends with: those of the "last" epoch, or of the "best"
-            one by `monitor` on an inner split.
-        validation: Share of each member's training rows that is set aside as that inner split.
+            one by `monitor` on the validation rows.
+        validation: Share of each member's training rows that is set aside as validation rows.
             Alternatively name the rows: `jnn.folds([(train, validation, test), ...])`.
         monitor: "loss" or the name of a metric.
         patience: With keep="best", the number of epochs without improvement after which a member
@@ -114,10 +115,10 @@ class Study:
         _check_hyper(self.hyper)
         self._set("hyper", {name: _plain(value) for name, value in self.hyper.items()})
         for name in _COUNTS:
-            self._set(name, _positive(name, getattr(self, name)))
+            self._set(name, whole_number(name, getattr(self, name), least=1))
         for name in _OPTIONAL_COUNTS:
             if getattr(self, name) is not None:
-                self._set(name, _positive(name, getattr(self, name)))
+                self._set(name, whole_number(name, getattr(self, name), least=1))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}.")
@@ -305,14 +306,6 @@ def _check_early_stopping(study: Study) -> None:
 def _plain(value: Any) -> Any:
     """Return a NumPy or JAX scalar as Python's own number, which JSON knows."""
     return value.tolist() if getattr(value, "ndim", None) == 0 else value
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a positive integer, got {value!r}. Set it to 1 or more.")
-    if value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}. Set it to 1 or more.")
-    return int(value)
 
 
 def _described(value: Any) -> Any:

@@ -3,16 +3,20 @@
 import numbers
 from typing import Any
 
+_KINDS = {0: "a non-negative integer", 1: "a positive integer"}
+
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
     """Return `value` as an int.
 
     Raises:
-        TypeError: If it is no whole number; True and False are none.
+        TypeError: If it is not an integer; True and False are refused too.
         ValueError: If it is less than `least`.
     """
+    kind = _KINDS.get(least, f"an integer of at least {least}")
+    sentence = f"{name} must be {kind}, got {value!r}. Set it to {least} or more."
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number, got {value!r}. Use e.g. {name}={least}.")
+        raise TypeError(sentence)
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
+        raise ValueError(sentence)
     return int(value)

@@ -1,0 +1,93 @@
+"""Folds by their number: scikit-learn's splitter for each kind, with shuffled rows."""
+
+import dataclasses
+
+import numpy as np
+
+from jnn.data import Dataset
+from jnn.study._kind import Kind, check_kind, groups_of, kind_for, kind_prefix
+from jnn.study._splitter_folds import Splitter, folds_of_splitter
+from jnn.study._whole_number import whole_number
+
+
+@dataclasses.dataclass(frozen=True)
+class CountedFolds:
+    """A cross-validation of a given number of folds, repeated with newly shuffled rows."""
+
+    folds: int
+    kind: Kind = "auto"
+    repeats: int = 1
+    seed: int = 0
+
+    @property
+    def description(self) -> str:
+        """The number, the kind and the seed, such as "5 stratified folds x 2 (seed 0)"."""
+        repeats = f" x {self.repeats}" if self.repeats > 1 else ""
+        return f"{self.folds} {kind_prefix(self.kind)}folds{repeats} (seed {self.seed})"
+
+    @property
+    def count(self) -> int:
+        """The number of folds of all repeats."""
+        return self.folds * self.repeats
+
+    def make(self, data: Dataset) -> list[tuple[np.ndarray, ...]]:
+        """Return (train rows, test rows) of each fold."""
+        kind = kind_for(self.kind, data)
+        _check_rows(self.folds, data, kind)
+        if kind == "time" and self.repeats > 1:
+            raise ValueError(
+                f"repeats must be 1 for folds in time, got {self.repeats}. Use repeats=1: rows in "
+                "time have only one order."
+            )
+        seeds = range(self.seed, self.seed + self.repeats)
+        splitters = [_splitter(kind, self.folds, seed, data.gap) for seed in seeds]
+        return [fold for splitter in splitters for fold in folds_of_splitter(splitter, data)]
+
+
+def counted_folds(folds: int, kind: Kind, repeats: int, seed: int) -> CountedFolds:
+    """Return the rule, after a check of its numbers."""
+    if folds < 2:
+        raise ValueError(
+            f"folds must be at least 2, got {folds}. Use jnn.holdout for a single split."
+        )
+    check_kind(kind)
+    repeats = whole_number("repeats", repeats, least=1)
+    return CountedFolds(int(folds), kind, repeats, whole_number("seed", seed, least=0))
+
+
+def _splitter(kind: Kind, folds: int, seed: int, gap: int) -> Splitter:
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+    if kind == "time":
+        return TimeSeriesSplit(folds, gap=gap)
+    shuffled = {"plain": KFold, "stratified": StratifiedKFold, "grouped": GroupKFold}[kind]
+    return shuffled(folds, shuffle=True, random_state=seed)
+
+
+def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
+    """Raise if the data has fewer rows, groups or rows of a class than folds."""
+    if folds > data.rows:
+        raise ValueError(
+            f"folds must be at most the number of rows, got {folds} folds of {data.rows} rows. "
+            "Use fewer folds or add data."
+        )
+    if kind == "time" and data.rows - data.gap <= folds * (data.rows // (folds + 1)):
+        raise ValueError(
+            f"{folds} folds in time leave the first fold no rows to train on: the data has "
+            f"{data.rows} rows, {data.gap} of them between training and test. Use fewer folds, a "
+            "shorter horizon or more rows."
+        )
+    if kind == "grouped":
+        count = len(np.unique(groups_of(data)))
+        if count < folds:
+            raise ValueError(
+                f"folds must be at most the number of groups, got {folds} folds of {count} groups. "
+                "Use fewer folds or kind='plain'."
+            )
+    if kind == "stratified":
+        rarest = int(np.unique(np.asarray(data.y), return_counts=True)[1].min())
+        if rarest < folds:
+            raise ValueError(
+                f"folds must be at most the number of rows of each class, got {folds} folds, but "
+                f"the rarest class has {rarest} rows. Use fewer folds or kind='plain'."
+            )

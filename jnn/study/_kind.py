@@ -1,0 +1,69 @@
+"""The kinds of splits, and the kind that a data set needs."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from jnn.data import Dataset
+
+Kind = Literal["auto", "plain", "stratified", "grouped", "time"]
+
+
+def check_kind(kind: str) -> None:
+    """Raise unless `kind` is the name of a kind of split."""
+    kinds = get_args(Kind)
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {kinds}, got {kind!r}. Use e.g. kind='auto'.")
+
+
+def kind_prefix(kind: Kind) -> str:
+    """Return the kind as the first word of a description, such as "grouped "; "" for "auto"."""
+    return "" if kind == "auto" else kind + " "
+
+
+def kind_for(kind: Kind, data: Dataset) -> Kind:
+    """Return the kind of split that `kind` means for this data.
+
+    "auto" becomes "time" for windows of a series, "grouped" where the data has groups, "stratified"
+    for one label per row, and "plain" otherwise. Any other kind is returned as it is.
+
+    Raises:
+        ValueError: If the data does not allow this kind.
+    """
+    if data.is_series and kind not in ("auto", "time"):
+        raise ValueError(
+            f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
+            "be in both parts: use kind='time', or give the rows of each part."
+        )
+    if kind == "stratified" and not _has_labels(data):
+        shape = None if data.y is None else data.y.shape
+        raise ValueError(
+            f"kind='stratified' needs one label per row, got a {data.task} data set with y of "
+            f"shape {shape}. Use kind='plain'."
+        )
+    if data.is_series:
+        return "time"
+    if kind != "auto":
+        return kind
+    if data.groups is not None:
+        return "grouped"
+    return "stratified" if _has_labels(data) else "plain"
+
+
+def groups_of(data: Dataset) -> np.ndarray:
+    """Return the group of each row.
+
+    Raises:
+        ValueError: If the data has no groups.
+    """
+    if data.groups is None:
+        raise ValueError(
+            "kind='grouped' needs the group of each row, but the data has none. Set "
+            "Dataset(groups=...)."
+        )
+    return data.groups
+
+
+def _has_labels(data: Dataset) -> bool:
+    """Return whether each row has one label."""
+    return data.task == "classification" and data.y is not None and data.y.ndim == 1
