@@ -245,7 +245,7 @@ def test_members_of_a_wrong_type_get_one_sentence(make, words):
         (lambda: jnn.sample(2, items=jnn.uniform(0, 1)), "'items' is a reserved name"),
         (lambda: jnn.grid(steps=[2**40]), "'steps' must fit 32 bits"),
         (lambda: jnn.seeds(1, first=2**32), "Seeds must fit 32 bits"),
-        (lambda: jnn.seeds(1, first=-(2**32)), "first must be at least"),
+        (lambda: jnn.seeds(1, first=-(2**32)), "first must be an integer of at least"),
         (lambda: jnn.sample(3), "at least one distribution"),
         (lambda: jnn.sample(3, a=lambda random, count: 0.1), "'a' must draw 3 values, .* gave 1"),
         (lambda: jnn.log_uniform(0, 1), "positive bounds"),
@@ -258,8 +258,8 @@ def test_members_of_a_wrong_type_get_one_sentence(make, words):
             r"one shape on both sides of \+, got \(2,\) and \(3,\)",
         ),
         (lambda: jnn.folds(1), "folds must be at least 2, got 1"),
-        (lambda: jnn.folds(5, seed=-1), "seed must be at least 0, got -1"),
-        (lambda: jnn.holdout(0.2, seed=-1), "seed must be at least 0, got -1"),
+        (lambda: jnn.folds(5, seed=-1), "seed must be a non-negative integer, got -1"),
+        (lambda: jnn.holdout(0.2, seed=-1), "seed must be a non-negative integer, got -1"),
         (lambda: jnn.folds(5, repeats=0), "repeats must be a positive integer, got 0"),
         (
             lambda: jnn.folds(

@@ -1,5 +1,6 @@
 """Convolutional, linear and masked networks have the papers' counts, shapes and equations."""
 
+import dataclasses
 import functools
 
 import jax
@@ -301,13 +302,10 @@ def test_architectures_are_members_of_one_program():
     np.testing.assert_allclose(
         both.final()["loss"].values.ravel()[0], alone.final()["loss"].values.ravel()[0], rtol=1e-5
     )
-    hidden = both.trained.params["hidden"]["0"]["kernel"]
-    start = both.study.model.init(jax.random.fold_in(jax.random.key(0), 0), None)[0]["hidden"]["0"][
-        "kernel"
-    ]
-    assert np.array_equal(hidden[0][:, 2:], start[:, 2:]) and not np.array_equal(
-        hidden[0][:, :2], start[:, :2]
-    )
+    frozen = jnn.run(dataclasses.replace(study, optimizer=optax.sgd(0.0)), iris, both.members)
+    hidden, start = (r.trained.params["hidden"]["0"]["kernel"][0] for r in (both, frozen))
+    assert np.array_equal(hidden[:, 2:], start[:, 2:])
+    assert not np.array_equal(hidden[:, :2], start[:, :2])
 
 
 def test_a_small_resnet_learns():

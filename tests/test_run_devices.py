@@ -12,18 +12,19 @@ import pytest
 import jnn
 from jnn.engine import fold_data
 from jnn.population import (
+    _job,
     _population,
     bytes_needed,
     compile_population,
     is_out_of_memory,
     packed,
 )
-from jnn.population._population import columns_of
+from jnn.population._job import columns_of
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, PLAIN, WHOLE, study, trained_at_once
 
 
 def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
-    compile_all, plans = _population.compile_population, []
+    compile_all, plans = _job.compile_population, []
 
     def small_machine(study, plan, *rest):
         plans.append(plan)
@@ -32,7 +33,7 @@ def test_the_plan_is_halved_until_memory_suffices(monkeypatch):
         return compile_all(study, plan, *rest)
 
     expected = trained_at_once()
-    monkeypatch.setattr(_population, "compile_population", small_machine)
+    monkeypatch.setattr(_job, "compile_population", small_machine)
     result = jnn.run(PLAIN, IRIS, jnn.seeds(5), plan=jnn.Plan(1, 1, 8))
     assert [p.width for p in plans][:3] == [8, 4, 2]
     losses = expected.scores["train_loss"]

@@ -19,7 +19,7 @@ from jnn.engine import fold_data
 from jnn.population import (
     Keeper,
 )
-from jnn.population._population import columns_of, prepare
+from jnn.population._job import columns_of, prepare
 from jnn.population._run import _text_of
 from jnn.storage import notes
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study

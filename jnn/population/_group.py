@@ -69,10 +69,11 @@ class Group:
             training: Host arrays of the members of this group, [count, ...].
             epoch: Number of epochs that they have trained.
         """
-        places = self._member_of_place()
-        self.training = jax.tree.map(lambda array: array[places], training)
+        members = self._member_of_place()
+        self.training = jax.tree.map(lambda array: array[members], training)
         self.epoch = epoch
         self._mark_idle()
+        self._pack()
 
     def restore(self, epoch: int, order: np.ndarray, training: Training) -> None:
         """Continue from host arrays of all places, in the order in which they were saved."""
@@ -94,11 +95,8 @@ class Group:
         jax.block_until_ready(self.training)
         self.epoch = stop
         self._mark_idle()
-        places = packed(self.idle, self.plan)
-        if places is not None:
-            self.order = self.order[places]
-            self.idle = self.idle[places]
-            self.training = self._layout.split(_take(self.training, places))
+        self._pack()
+        self.to_devices()
 
     def diverged(self) -> np.ndarray:
         """Return whether a parameter of each member is not finite, bool [count]."""
@@ -159,6 +157,16 @@ class Group:
         """Return the place of each member."""
         return np.argsort(self.order)[: self.count]
 
+    def _pack(self) -> None:
+        """Move the members so that those at work fill as few chunks as possible."""
+        places = packed(self.idle, self.plan)
+        if places is not None:
+            self.order = self.order[places]
+            self.idle = self.idle[places]
+            is_on_host = isinstance(jax.tree.leaves(self.training)[0], np.ndarray)
+            take = _take if is_on_host else jax.jit(_take)
+            self.training = take(self.training, places)
+
     def _mark_idle(self) -> None:
         """Mark members as idle whose patience has ended: no later epoch changes their best one."""
         training = self.training
@@ -181,6 +189,5 @@ def _is_finite(params: Any) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all(axis=1) for leaf in leaves]).all(axis=0)
 
 
-@jax.jit
-def _take(tree: Any, places: jax.Array) -> Any:
+def _take(tree: Any, places: Any) -> Any:
     return jax.tree.map(lambda array: array[places], tree)

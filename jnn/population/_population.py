@@ -1,6 +1,5 @@
 """A population whose training can be advanced, thinned out and rearranged between epochs."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -160,10 +159,11 @@ class Population:
 
         Args:
             which: A mask [members] or the numbers of the members to keep.
-            exact: Keep the width of the program, so that every member has the same bits as if the
-                others had stayed; fewer chunks are trained. If False, the layout is chosen anew for
-                the members that stay, which is faster for few of a wide population; they then agree
-                up to rounding.
+            exact: Continue in the same program, packed so that whole chunks can be skipped. Every
+                member then has the same bits as if the others had stayed, and nothing is compiled.
+                If False, continue in a smaller program, laid out for the next power of two of
+                members. It takes less memory and is faster for few members of a wide population;
+                their numbers then agree up to rounding.
 
         Returns:
             The population itself. Its arrays and the arguments of its methods count the members
@@ -171,7 +171,7 @@ class Population:
         """
         chosen = numbers_of(which, len(self))
         training = self._collect() if self.epoch else None
-        plan = _shrunk(self.plan, len(chosen))
+        plan = self.plan
         if not exact:
             plan = make_plan(_next_power_of_two(len(chosen)), self._job.sizes, self._job.devices)
         self.members = _chosen_members(self.members, chosen)
@@ -431,15 +431,6 @@ def _chosen_members(members: Members, numbers: np.ndarray) -> Members:
 
 def _take_members(tree: Any, numbers: np.ndarray) -> Any:
     return jax.tree.map(lambda array: array[numbers], tree)
-
-
-def _shrunk(plan: Plan, count: int) -> Plan:
-    """Return a plan of the same width for fewer members: half the chunks, a quarter, ..."""
-    chunks = plan.chunks
-    lanes = plan.size // plan.chunks
-    while chunks > 1 and -(-chunks // 2) * lanes >= count:
-        chunks = -(-chunks // 2)
-    return dataclasses.replace(plan, chunks=chunks)
 
 
 def _next_power_of_two(count: int) -> int:
