@@ -103,7 +103,10 @@ class Group:
         training = self.training
         assert training is not None
         trained = training.trained if training.state.trained is None else training.state.trained
-        return ~np.asarray(_is_finite(trained.params))[self._places()]
+        is_finite = np.ones(self.plan.size, bool)
+        if jax.tree.leaves(trained.params):
+            is_finite = np.asarray(_is_finite(trained.params))
+        return ~is_finite[self._places()]
 
     def ended(self) -> np.ndarray:
         """Return whether the patience of each member has ended, bool [count]."""
@@ -121,7 +124,8 @@ class Group:
         places: Any = self._places()
         if np.array_equal(places, np.arange(self.count)):
             places = slice(self.count)  # which copies nothing
-        return jax.tree.map(lambda array: array[places], to_host(training))
+        training = to_host(training) if for_result else jax.tree.map(_on_host, training)
+        return jax.tree.map(lambda array: array[places], training)
 
     def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Return the scores by name [count, epochs, ...] and the best epochs [count]."""
@@ -130,15 +134,15 @@ class Group:
         places = self._places()
         return jax.tree.map(lambda a: np.asarray(a)[places], (self.training.history, best))
 
-    def to_host(self) -> None:
+    def to_host(self, *, for_result: bool = False) -> None:
         """Move the members' training to the host, to make room for another group.
 
-        Members that have trained all epochs keep only what a result needs.
+        Args:
+            for_result: Keep only what a result needs; the members then cannot continue.
         """
         assert self.training is not None
-        if self.epoch >= self.study.epochs:
-            self.training = _for_result(self.training)
-        self.training = to_host(self.training)
+        training = _for_result(self.training) if for_result else self.training
+        self.training = jax.tree.map(_on_host, training)
 
     def to_devices(self) -> None:
         """Move the members' training to the devices."""
@@ -181,6 +185,11 @@ def _for_result(training: Training) -> Training:
     if training.best is not None:
         state = state._replace(trained=None)  # type: ignore[arg-type]
     return training._replace(state=state)
+
+
+def _on_host(array: Any) -> Any:
+    """Return an array of the host; random keys stay what they are."""
+    return array if jnp.issubdtype(array.dtype, jax.dtypes.prng_key) else np.asarray(array)
 
 
 @jax.jit

@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn._errors import reason_of
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, Training
-from jnn.population._choose import checked_hyper, numbers_of, sources_of
+from jnn.population._choose import (
+    chosen_members,
+    narrowed,
+    new_numbers,
+    numbers_of,
+    sources_of,
+    with_numbers,
+)
 from jnn.population._compile import bytes_needed
 from jnn.population._group import Group
 from jnn.population._job import Job, columns_of, prepare
@@ -60,6 +68,7 @@ class Population:
         follow_kept_plans: bool = False,
         progress: Callable[[Status], None] | None = None,
         look_every: float = 0.5,
+        results_only: bool = False,
     ) -> None:
         self.members = members
         self.epoch = 0
@@ -72,6 +81,7 @@ class Population:
         self._seconds = 0.0
         self._compile_seconds = 0.0
         self._follow_kept_plans = follow_kept_plans
+        self._results_only = results_only
         self._shared: tuple[Any, Data] | None = None
         self._hyper_history: dict[str, np.ndarray] = {}
         self._is_rearranged = False
@@ -85,6 +95,12 @@ class Population:
         return (
             f"Population of {len(self)} members: {study.model.name} on {self._job.data.name}, "
             f"{self.epoch} of {study.epochs} epochs, {self.plan}"
+        )
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Population cannot be copied or pickled, because its members are arrays on devices. "
+            "Keep its result(), or start another population."
         )
 
     @property
@@ -140,7 +156,12 @@ class Population:
         parts = [group.history() for group in self._groups]
         history, best_epoch = _joined(parts)
         history = {name: values[:, : self.epoch] for name, values in history.items()}
-        return scores_dataset(self.study, self.members, history, best_epoch)
+        scores = scores_dataset(self.study, self.members, history, best_epoch)
+        by_epoch = {
+            f"{name}_by_epoch": (("member", "epoch"), values[:, : self.epoch])
+            for name, values in self._hyper_history.items()
+        }
+        return scores.assign_coords(by_epoch)
 
     @property
     def alive(self) -> np.ndarray:
@@ -174,7 +195,7 @@ class Population:
         plan = self.plan
         if not exact:
             plan = make_plan(_next_power_of_two(len(chosen)), self._job.sizes, self._job.devices)
-        self.members = _chosen_members(self.members, chosen)
+        self.members = chosen_members(self.members, chosen)
         self._columns = {name: column[chosen] for name, column in self._columns.items()}
         self._hyper_history = {k: v[chosen] for k, v in self._hyper_history.items()}
         if training is None:
@@ -186,8 +207,9 @@ class Population:
     def gather(self, sources: Any, *, hyper: Mapping[str, Any] | None = None) -> "Population":
         """Let members continue from what other members have learned.
 
-        Member i continues from the parameters, the state of the optimizer and the hyper-parameters
-        of member `sources[i]`. It keeps its own seed, fold and scores so far.
+        Member i becomes a copy of member `sources[i]`: parameters, state of the optimizer,
+        hyper-parameters, and the scores and the best epoch so far. It keeps its own seed and fold,
+        so that it goes another way from then on.
 
         Args:
             sources: The number of a member for each member, int [members]. It must be of the same
@@ -198,6 +220,10 @@ class Population:
             The population itself. If hyper-parameters change, its members are on one axis `member`
             with the values in force now; `scores` holds those of every epoch as the coordinates
             `<name>_by_epoch`.
+
+        Raises:
+            TypeError: If `sources` or `hyper` are of another type.
+            ValueError: If they do not fit the members.
         """
         sources = sources_of(sources, len(self))
         folds = self._columns.get("fold", np.zeros(len(self), np.int32))
@@ -208,15 +234,15 @@ class Population:
                 f"{folds[member]} would continue from member {sources[member]} of fold "
                 f"{folds[sources[member]]}, which has trained on its test rows."
             )
-        self._is_rearranged = True
+        numbers = new_numbers(self.members, self.study.hyper, sources, hyper)
         training = self._collect()
-        old = training.state
-        new = _take_members(old, sources)._replace(fold=old.fold, key=old.key)
-        values = {name: np.asarray(value) for name, value in new.trained.hyper.items()}
-        values |= checked_hyper(hyper or {}, values)
-        trained = new.trained._replace(hyper=values)
-        self._change_hyper(values)
-        self._place(training._replace(state=new._replace(trained=trained)), self.plan)
+        copied = _take_members(training, sources)
+        state = copied.state._replace(fold=training.state.fold, key=training.state.key)
+        values = narrowed(numbers, state.trained.hyper)
+        state = state._replace(trained=state.trained._replace(hyper=values))
+        self._is_rearranged = True
+        self._change_numbers(numbers, sources)
+        self._place(copied._replace(state=state), self.plan)
         return self
 
     def result(self) -> Result:
@@ -322,7 +348,7 @@ class Population:
             self._report("training", group)
         group.epoch = max(group.epoch, stop)
         if len(self._groups) > 1:
-            group.to_host()
+            group.to_host(for_result=self._results_only and group.is_finished)
 
     def _smaller(self, number: int, error: BaseException) -> list[Group]:
         """Return smaller groups, from group `number` on, to begin anew when memory runs out."""
@@ -336,24 +362,25 @@ class Population:
         self._follow_kept_plans = False
         return self._make_groups(plan, group.first)
 
-    def _change_hyper(self, values: Mapping[str, np.ndarray]) -> None:
+    def _change_numbers(self, numbers: Mapping[str, np.ndarray], sources: np.ndarray) -> None:
         """Give the members new hyper-parameters from the next epoch on."""
-        names = [name for name in values if name in self._columns]
-        if all(np.array_equal(values[name], self._columns[name]) for name in names):
+        old = {name: self._number(name) for name in numbers}
+        if all(np.array_equal(numbers[name], old[name]) for name in numbers):
             return
-        if not self._hyper_history:
-            self._hyper_history = {
-                name: np.repeat(self._columns[name][:, None], self.study.epochs, axis=1)
-                for name in names
-                if self._columns[name].ndim == 1
-            }
-        self._columns |= {name: values[name] for name in names}
-        for name, history in self._hyper_history.items():
-            history[:, self.epoch :] = self._columns[name][:, None]
-        columns = {k: v for k, v in self.members.columns().items() if k != "member"}
-        columns |= {name: values[name] for name in names}
-        counted = {"member": np.arange(len(self)), **columns}
-        self.members = Members({"member": counted}, self.members.split)
+        epochs = self.study.epochs
+        for name, values in numbers.items():
+            if values.ndim == 1:
+                constant = np.repeat(old[name][:, None], epochs, axis=1)
+                history = self._hyper_history.get(name, constant)[sources]
+                history[:, self.epoch :] = values[:, None]
+                self._hyper_history[name] = history
+        self.members = with_numbers(self.members, numbers)
+        self._columns = columns_of(self.members)
+
+    def _number(self, name: str) -> np.ndarray:
+        """Return a hyper-parameter of each member, or the default of the study."""
+        table = self.members.numbers()
+        return table[name] if name in table else np.full(len(self), self.study.hyper[name])
 
     def _report(self, stage: str, group: Group) -> None:
         if self._progress is None:
@@ -418,15 +445,12 @@ def _joined(parts: Sequence[Any]) -> Any:
     """Return the trees of consecutive members as one."""
     if len(parts) == 1:
         return parts[0]
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    return jax.tree.map(_concatenated, *parts)
 
 
-def _chosen_members(members: Members, numbers: np.ndarray) -> Members:
-    """Return the chosen members, which keep their numbers in the first population."""
-    first_numbers = members.columns().get("member", np.arange(len(members)))
-    chosen = members[numbers]
-    columns = {**chosen.axes["member"], "member": first_numbers[numbers]}
-    return Members({"member": columns}, chosen.split)
+def _concatenated(*arrays: Any) -> Any:
+    is_on_host = isinstance(arrays[0], np.ndarray)
+    return np.concatenate(arrays) if is_on_host else jnp.concatenate(arrays)
 
 
 def _take_members(tree: Any, numbers: np.ndarray) -> Any:

@@ -76,6 +76,7 @@ def run(
             follow_kept_plans=plan is None,
             progress=progress,
             look_every=look_every,
+            results_only=True,
         )
         result = population.advance(study.epochs).result()
         if keeper:
