@@ -196,7 +196,7 @@ def _check_functions(study: Study) -> None:
     for name, (form, arguments, keywords) in _FORMS.items():
         function = getattr(study, name)
         if function is not None:
-            _check_call(name, function, form, arguments, keywords)
+            check_call(name, function, form, arguments, keywords)
     if study.trainer is not None:
         return
     for name, example in (
@@ -210,10 +210,18 @@ def _check_functions(study: Study) -> None:
             )
 
 
-def _check_call(
-    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...]
+def check_call(
+    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...] = ()
 ) -> None:
-    """Raise TypeError unless a function can be called as a study does."""
+    """Raise TypeError unless a function can be called as documented.
+
+    Args:
+        name: Of the function, for the error.
+        function: What is checked.
+        form: How it is called, for the error.
+        arguments: The number of its positional arguments.
+        keywords: The names of its keyword arguments.
+    """
     if not callable(function):
         raise TypeError(f"{name} must be a function, {form}, got {function!r}.")
     try:
