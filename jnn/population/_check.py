@@ -27,6 +27,22 @@ from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
 
+def check_targets(study: Study, data: Dataset) -> None:
+    """Raise ValueError if a study needs targets and the data have none."""
+    if data.y is not None:
+        return
+    if study.trainer is None:
+        raise ValueError(
+            f"data must have targets y for supervised training, but {data.name} has none. Give y, "
+            "or a Study(trainer=...)."
+        )
+    if study.class_weights is not None:
+        raise ValueError(
+            f"class_weights needs data with targets y, but {data.name} has none. Give y, or leave "
+            "class_weights out."
+        )
+
+
 def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Columns) -> Sizes:
     """Raise one clear ValueError if the parts do not fit; return the sizes of a member.
 
