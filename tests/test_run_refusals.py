@@ -16,6 +16,10 @@ from tests.studies import IDENTITY, IRIS, linear, study
 IMAGES = jnn.Dataset.from_arrays(np.ones((30, 4, 4, 1)), np.arange(30) % 3)
 
 
+WITHOUT_TARGETS = jnn.Dataset.from_arrays(IRIS.x)
+READS_TABLE = (linear(3, 3)[0], lambda params, x, *, shared: x @ shared["table"])
+
+
 def silent(*_):
     raise ValueError
 
@@ -149,6 +153,21 @@ WRONG = [
         "of SuperCNN must be a whole number from 1 to 3 in steps of 2, got 2",
     ),
     (
+        {},
+        {"members": jnn.seeds(1), "data": WITHOUT_TARGETS},
+        "data must have targets y for supervised training, but arrays has none. Give y, or",
+    ),
+    (
+        {"trainer": lambda study: None, "class_weights": "balanced"},
+        {"members": jnn.seeds(1), "data": WITHOUT_TARGETS},
+        "class_weights needs data with targets y, but arrays has none",
+    ),
+    (
+        {"model": READS_TABLE, "shared": {"tabel": np.ones((4, 3))}},
+        {},
+        r"there is no 'table'. .* and reads the names of Study.shared, \['tabel'\]",
+    ),
+    (
         {"metrics": {"odd": jnn.metrics.Metric(lambda: 0, silent, abs, True, None)}},
         {},
         "The metric 'odd' failed on .*: ValueError",
@@ -185,6 +204,7 @@ def test_what_is_of_another_type_is_told_before_compiling(settings, arguments, w
         ({"patience": 2}, "patience needs keep='best'"),
         ({"steps_per_epoch": 0}, "steps_per_epoch must be a positive integer, got 0"),
         ({"validation": 1.0}, "validation must be a share in"),
+        ({"class_weights": "bal"}, 'class_weights must be "balanced" or'),
         ({"monitor": "f1"}, "monitor must be 'loss' or one of the metrics"),
         ({"metrics": {"loss": jnn.metrics.accuracy}}, "The metric name 'loss' is reserved"),
         ({"keep": "best", "patience": 2, "evaluate_every": 5}, "before they are scored"),
@@ -213,6 +233,14 @@ def test_a_wrong_study_is_refused_when_it_is_made(settings, words):
         ({"objective": 0.1}, "objective must be a function"),
         ({"hyper": None}, "hyper must be a dict of numbers by name"),
         ({"hyper": {"learning_rate": "0.1"}}, r"hyper\['learning_rate'\] must be a number"),
+        ({"optimizer": 3}, "optimizer must be an Optax optimizer or a function .* got 3"),
+        ({"optimizer": "a"}, "optimizer must be an Optax optimizer or a function .* got 'a'"),
+        ({"monitor": 3}, "monitor must be the name of a score, got 3"),
+        ({"monitor": None}, "monitor must be the name of a score, got None"),
+        ({"shared": 3}, "shared must be a dict or tree of arrays, got the leaf 3"),
+        ({"shared": "a"}, "shared must be a dict or tree of arrays, got the leaf 'a'"),
+        ({"shared": {"table": [1.0, 2.0]}}, "shared must be a dict or tree of arrays"),
+        ({"shared": {"table": "a"}}, "shared must be a dict or tree of arrays"),
         ({"inputs": "standardize"}, "inputs must be a preprocessing"),
     ],
 )
@@ -242,3 +270,9 @@ def test_what_a_step_sows_into_its_state_is_named():
 def test_a_plan_that_cannot_be_carried_out_is_refused(plan, words):
     with pytest.raises(ValueError, match=words):
         jnn.run(study(batch_size=15), IRIS, plan=jnn.Plan(*plan))
+
+
+def test_shared_numpy_arrays_are_stored_in_the_types_of_jax():
+    shared = {"table": np.ones((4, 3)), "index": np.arange(4)}
+    stored = study(model=READS_TABLE, shared=shared).shared
+    assert stored["table"].dtype == np.float32 and stored["index"].dtype == np.int32

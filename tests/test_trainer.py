@@ -70,9 +70,8 @@ def two_players(study):
 
 def game(**settings):
     model = (lambda key, x: {}, lambda params, x: x)
-    return jnn.Study(
-        model, trainer=two_players, epochs=30, batch_size=16, hyper={"decay": 1.0}, **settings
-    )
+    defaults = {"trainer": two_players, "epochs": 30, "batch_size": 16, "hyper": {"decay": 1.0}}
+    return jnn.Study(model, **(defaults | settings))
 
 
 def test_two_players_without_targets_train_as_a_population(tmp_path):
@@ -97,6 +96,88 @@ def test_a_trainer_of_another_type_is_refused():
     made = jnn.Study((lambda key: {}, lambda params, x: x), trainer=lambda study: None)
     with pytest.raises(TypeError, match=r"must return a jnn\.Trainer"):
         jnn.run(made, POINTS)
+
+
+def bare(**functions):
+    """Return a trainer that learns nothing, with other functions in place of its own."""
+
+    def start(member, data):
+        trained = jnn.Trained({"w": jnp.zeros(2)}, {}, (), dict(member.hyper))
+        return jnn.State(trained, {}, member.fold, jax.random.key_data(member.key), jnp.int32(0))
+
+    defaults = {
+        "start": start,
+        "step": lambda state, batch: (state, {"gap": 0.0}),
+        "evaluate": lambda state, data, rows: {"distance": 0.0},
+        "predict": lambda trained, x, shared: x,
+    }
+    return lambda study: jnn.Trainer(**(defaults | functions))
+
+
+def wider(state, batch):
+    params = {"w": jnp.zeros(3)}
+    return state._replace(trained=state.trained._replace(params=params)), 0.0
+
+
+STEP = "The trainer's step must return"
+LOGS = "The logs of the trainer's step must"
+EVALUATE = "The trainer's evaluate must return a dict of scores by name, got"
+
+
+@pytest.mark.parametrize(
+    ("functions", "kind", "sentence"),
+    [
+        (
+            {"start": lambda member, data: {}},
+            TypeError,
+            "start must return a jnn.State, got .*dict",
+        ),
+        ({"step": lambda state, batch: None}, TypeError, f"{STEP} .*, got None"),
+        (
+            {"step": lambda state, batch: state},
+            TypeError,
+            f"{STEP} .*, got an object of type State",
+        ),
+        ({"step": lambda state, batch: (state, None)}, TypeError, f"{LOGS} be a number or a dict"),
+        ({"step": lambda state, batch: (state, [0.0])}, TypeError, f"{LOGS} be .* of type list"),
+        ({"step": lambda state, batch: (state, {1: 0.0})}, TypeError, f"{LOGS} have text as names"),
+        ({"step": lambda state, batch: (state, jnp.ones(2))}, ValueError, "single numbers"),
+        ({"step": wider}, ValueError, r"it changes .*'w'.* Check the step of the trainer"),
+        ({"evaluate": lambda state, data, rows: None}, TypeError, f"{EVALUATE} None"),
+        (
+            {"evaluate": lambda state, data, rows: 0.0},
+            TypeError,
+            f"{EVALUATE} an object of .*float",
+        ),
+        ({"evaluate": lambda state, data, rows: {"a": "b"}}, TypeError, "'a' is .* of type str"),
+        ({"evaluate": lambda state, data, rows: {"fold": 0.0}}, ValueError, "reserved name 'fold'"),
+        (
+            {"evaluate": lambda state, data, rows: {"gap": 0.0}},
+            ValueError,
+            r"both give \['train_gap",
+        ),
+        (
+            {"evaluate": lambda state, data, rows: {"decay": 0.0}},
+            ValueError,
+            r"\['train_decay'\] have",
+        ),
+        ({"predict": lambda trained, x: x}, TypeError, "predict must be callable as predict"),
+        ({"predict": lambda trained, x, shared: x[0]}, ValueError, r"the shape \[rows, \.\.\.\]"),
+        ({"start": 3}, TypeError, "The trainer's start must be a function"),
+        ({"higher_is_better": "distance"}, TypeError, "higher_is_better must be a set of names"),
+        ({"higher_is_better": None}, TypeError, "higher_is_better must be a set of names"),
+    ],
+)
+def test_what_a_trainer_returns_is_checked_before_compiling(functions, kind, sentence):
+    made = game(trainer=bare(**functions))
+    with pytest.raises(kind, match=sentence):
+        jnn.start(made, POINTS, jnn.seeds(2) * jnn.grid(train_decay=[0.5]))
+
+
+def test_the_best_epoch_by_a_score_that_a_trainer_does_not_give_names_those_it_gives():
+    made = game(trainer=bare(), keep="best", validation=0.25)
+    with pytest.raises(ValueError, match=r"Set for example Study\(monitor='distance'\)"):
+        jnn.start(made, POINTS, jnn.seeds(2))
 
 
 def linear(**settings):
@@ -161,7 +242,7 @@ def test_balanced_classes_weigh_as_in_scikit_learn_in_each_fold():
 @pytest.mark.parametrize(
     ("class_weights", "kind", "sentence"),
     [
-        ("balance", TypeError, 'must be "balanced" or one number per class'),
+        ("balance", ValueError, 'must be "balanced" or one number per class'),
         ([1.0, -1.0, 1.0], ValueError, "at least 0"),
         ([1.0, 2.0], ValueError, "one weight for each of the 3 classes"),
     ],

@@ -4,13 +4,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jnn.engine._state import Batch, State, Tree, row_count
+from jnn.engine._state import Batch, State, Trained, Tree, row_count
 
+_RESERVED = {  # names of the columns and axes of a result
+    "all_members",
+    "best_epoch",
+    "epoch",
+    "fold",
+    "kept_epoch",
+    "member",
+    "sample",
+    "seed",
+}
+_SUPERVISED = (
+    "Check the model, which may sow into intermediates only, the objective and the optimizer."
+)
 USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)  # of functions of a study
 
 
-def check_unchanged(before: State, after: State) -> None:
+def check_unchanged(before: State, after: State, *, advice: str = _SUPERVISED) -> None:
     """Raise ValueError if a step changes the shapes, dtypes or structure of its state."""
     old = _kinds(before)
     new = _kinds(after)
@@ -22,9 +36,98 @@ def check_unchanged(before: State, after: State) -> None:
     if changed:
         raise ValueError(
             f"A step must keep the shapes and dtypes of its state, but it changes {changed[:5]}. "
-            "Check the model, which may sow into intermediates only, the objective and the "
-            "optimizer."
+            + advice
         )
+
+
+def checked_start(state: Any) -> State:
+    """Return what a trainer's start returned, if it is a state of arrays."""
+    _check_state(state, "start", "a jnn.State")
+    return state
+
+
+def checked_step(answer: Any, before: State) -> tuple[State, Any]:
+    """Return what a trainer's step returned, if it is a state as before and logs."""
+    form = "(jnn.State, logs)"
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise TypeError(_other_return("step", form, answer))
+    after, logs = answer
+    _check_state(after, "step", form)
+    check_unchanged(before, after, advice="Check the step of the trainer.")
+    if isinstance(logs, dict):
+        _check_named(logs, "step", "logs")
+    elif not _is_array(logs):
+        raise TypeError(
+            "The logs of the trainer's step must be a number or a dict of numbers, got "
+            f"{_kind_of(logs)}. Return for example (state, {{'gap': gap}})."
+        )
+    for value in jax.tree.leaves(logs):
+        if jnp.shape(value):
+            raise ValueError(
+                "The logs of the trainer's step must be single numbers, got the shapes "
+                f"{shapes_of(logs)}. Average them over the batch."
+            )
+    return after, logs
+
+
+def checked_scores(scores: Any) -> dict[str, Any]:
+    """Return what a trainer's evaluate returned, if it is a dict of arrays."""
+    if not isinstance(scores, dict):
+        raise TypeError(_other_return("evaluate", "a dict of scores by name", scores))
+    _check_named(scores, "evaluate", "scores")
+    return scores
+
+
+def _check_state(state: Any, function: str, form: str) -> None:
+    if not isinstance(state, State):
+        raise TypeError(_other_return(function, form, state))
+    if not isinstance(state.trained, Trained):
+        raise TypeError(
+            f"State.trained of the trainer's {function} must be a jnn.Trained, got "
+            f"{_kind_of(state.trained)}. Return jnn.State(jnn.Trained(...), ...)."
+        )
+    others = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if not _is_array(leaf)
+    ]
+    if others:
+        raise TypeError(
+            f"The state of the trainer's {function} must hold arrays only, but {others[:5]} are "
+            "none. Leave them out, or keep them in the trainer."
+        )
+
+
+def _check_named(values: dict[Any, Any], function: str, what: str) -> None:
+    """Raise an error unless the scores of a trainer have names of their own and are arrays."""
+    for name, value in values.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(
+                f"The {what} of the trainer's {function} must have text as names, got {name!r}. "
+                "Return for example {'distance': distance}."
+            )
+        if name in _RESERVED or name.startswith(("train_", "validation_")):
+            raise ValueError(
+                f"The {what} of the trainer's {function} have the reserved name {name!r}. Choose "
+                "another name."
+            )
+        if not _is_array(value):
+            raise TypeError(
+                f"The {what} of the trainer's {function} must be arrays, but {name!r} is "
+                f"{_kind_of(value)}. Return a number or an array."
+            )
+
+
+def _other_return(function: str, form: str, value: Any) -> str:
+    return f"The trainer's {function} must return {form}, got {_kind_of(value)}."
+
+
+def _kind_of(value: Any) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float | complex)
 
 
 def checked_objective(answer: Any, batch: Batch) -> tuple[jax.Array, Tree]:

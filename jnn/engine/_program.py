@@ -93,7 +93,7 @@ def make_program(
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
         _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
-        shapes = {**_train_names(logs), **jax.eval_shape(scores, state, data)}
+        shapes = _joined(_train_names(logs), jax.eval_shape(scores, state, data))
         history = {
             name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
             for name, shape in shapes.items()
@@ -191,6 +191,17 @@ def _train_names(logs: Any) -> dict[str, Any]:
     return {"train_" + name: value for name, value in named.items()}
 
 
+def _joined(logs: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
+    """Return logs and scores, which must have names of their own."""
+    both = sorted(logs.keys() & scores.keys())
+    if both:
+        raise ValueError(
+            f"The trainer's step and evaluate both give {both}: on data without test rows, "
+            "evaluate gives train_<name>, as the logs of a step do. Rename one of them."
+        )
+    return {**logs, **scores}
+
+
 def _sign(study: Study, trainer: Trainer) -> int:
     return -1 if study.monitor in trainer.higher_is_better else 1
 
@@ -199,9 +210,14 @@ def _check_monitor(study: Study, shapes: dict[str, Any]) -> None:
     name = "validation_" + study.monitor
     if name not in shapes:
         known = sorted(n.removeprefix("validation_") for n in shapes if n.startswith("validation_"))
+        if not known:
+            raise ValueError(
+                "keep='best' needs a score on validation rows, but the trainer's evaluate returns "
+                "none. Return one."
+            )
         raise ValueError(
-            f"Study.monitor must be one of the scores on validation rows, {known or 'none'}, got "
-            f"{study.monitor!r}."
+            f"keep='best' needs one of the scores on validation rows, {known}, and none of them is "
+            f"Study.monitor, {study.monitor!r}. Set for example Study(monitor={known[0]!r})."
         )
     if shapes[name].shape:
         raise ValueError(

@@ -6,7 +6,7 @@ vmapped over members, mapped and sharded. What the functions of a study return i
 are traced.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -143,10 +143,10 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
         except MissingHyperParameter:
             raise
-        except (TypeError, ValueError, FlaxError) as error:
+        except (*USER_ERRORS, FlaxError) as error:
             raise ValueError(
-                f"The model {model.name} failed on x of shape {shapes_of(x)}: {reason_of(error)} "
-                "Check that it was built for the sizes of the data."
+                f"The model {model.name} failed on x of shape {shapes_of(x)}: "
+                f"{_model_advice(error, shared)}"
             ) from error
         if study.precision == "bfloat16":
             outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
@@ -228,10 +228,12 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
     options = {} if shared is None else {"shared": shared}
     try:
         variables = study.model.init(key, x, **options)
-    except (TypeError, FlaxError) as error:
+    except MissingHyperParameter:
+        raise
+    except (*USER_ERRORS, FlaxError) as error:
         raise ValueError(
             f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}: "
-            f"{reason_of(error)} Check that it was built for the sizes of the data."
+            f"{_model_advice(error, shared)}"
         ) from error
     params, model_state = jax.tree.map(jnp.asarray, variables)
     integers = [
@@ -245,6 +247,17 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
             "integers. Convert them, or keep them in the state of the model."
         )
     return params, model_state
+
+
+def _model_advice(error: Exception, shared: Tree) -> str:
+    """Return why a network failed and what to check."""
+    reason = reason_of(error)
+    if isinstance(error, KeyError):  # whose message is the missing name alone
+        reason = f"there is no {reason}."
+    advice = "Check that it was built for the sizes of the data"
+    if isinstance(shared, Mapping):
+        advice += f" and reads the names of Study.shared, {sorted(map(str, shared))}"
+    return f"{reason} {advice}."
 
 
 def _check_key(key: jax.Array) -> None:

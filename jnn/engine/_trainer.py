@@ -7,10 +7,18 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
+from jnn.engine._checks import check_rows, checked_scores, checked_start, checked_step
 from jnn.engine._evaluate import make_evaluate, make_predict
-from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree
+from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree, row_count
 from jnn.engine._step import make_start, make_step
-from jnn.study import Study
+from jnn.study import Study, check_call
+
+_FORMS = {  # functions of a trainer: how they are called, and their number of arguments
+    "start": ("start(member, data) -> jnn.State", 2),
+    "step": ("step(state, batch) -> (jnn.State, logs)", 2),
+    "evaluate": ("evaluate(state, data, rows) -> {name: score}", 3),
+    "predict": ("predict(trained, x, shared) -> outputs", 3),
+}
 
 
 class Trainer(NamedTuple):
@@ -50,6 +58,12 @@ def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: b
     Args:
         study: What is trained.
         spread: Applied to the arrays of every batch of the supervised trainer's scoring.
+
+    Raises:
+        TypeError: If the study's function returns no trainer of such functions, and while tracing,
+            if a function of it returns something else than documented.
+        ValueError: While tracing, if a step changes the shapes of its state, if a name of a score
+            is reserved, or if an output has not one row for each row of x.
     """
     if study.trainer is None:
         return supervised(study, spread=spread)
@@ -59,7 +73,36 @@ def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: b
             f"Study.trainer must return a jnn.Trainer, got {type(trainer).__name__}. Return "
             "jnn.Trainer(start, step, evaluate, predict)."
         )
-    return trainer
+    for name, (form, arguments) in _FORMS.items():
+        check_call(f"The trainer's {name}", getattr(trainer, name), form, arguments)
+    higher = trainer.higher_is_better
+    is_collection = isinstance(higher, set | frozenset | tuple | list)
+    if not is_collection or not all(isinstance(name, str) for name in higher):
+        raise TypeError(
+            f"The trainer's higher_is_better must be a set of names of scores, got {higher!r}. "
+            'Write for example {"accuracy"}.'
+        )
+    return _checked(trainer)
+
+
+def _checked(trainer: Trainer) -> Trainer:
+    """Return a trainer that checks, while it is traced, what its functions return."""
+
+    def start(member: Member, data: Data) -> State:
+        return checked_start(trainer.start(member, data))
+
+    def step(state: State, batch: Batch) -> tuple[State, Any]:
+        return checked_step(trainer.step(state, batch), state)
+
+    def evaluate(state: State, data: Data, rows: Rows) -> dict[str, jax.Array]:
+        return checked_scores(trainer.evaluate(state, data, rows))
+
+    def predict(trained: Trained, x: Tree, shared: Tree = None) -> Tree:
+        outputs = trainer.predict(trained, x, shared)
+        check_rows(outputs, row_count(x))
+        return outputs
+
+    return Trainer(start, step, evaluate, predict, frozenset(trainer.higher_is_better))
 
 
 def traced_once(trainer: Trainer) -> Trainer:

@@ -27,6 +27,22 @@ from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
 
+def check_targets(study: Study, data: Dataset) -> None:
+    """Raise ValueError if a study needs targets and the data have none."""
+    if data.y is not None:
+        return
+    if study.trainer is None:
+        raise ValueError(
+            f"data must have targets y for supervised training, but {data.name} has none. Give y, "
+            "or a Study(trainer=...)."
+        )
+    if study.class_weights is not None:
+        raise ValueError(
+            f"class_weights needs data with targets y, but {data.name} has none. Give y, or leave "
+            "class_weights out."
+        )
+
+
 def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Columns) -> Sizes:
     """Raise one clear ValueError if the parts do not fit; return the sizes of a member.
 
@@ -42,7 +58,7 @@ def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Column
     _check_batches(study, data, arrays)
     _check_inner_split(study, arrays)
     _check_metrics(study, data)
-    _check_names(study, columns)
+    _check_names(_score_names(study), columns)
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)
     key = ProgramKey("check", (data.task, data.classes, repr(one), repr(shapes)))
@@ -65,9 +81,11 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
             _check_outputs(data, shapes, outputs)
         else:
             activations = _intermediate_bytes(jax.make_jaxpr(trainer.step)(state, batch))
-        jax.eval_shape(
+            jax.eval_shape(trainer.predict, state.trained, batch.x, batch.shared)
+        training = jax.eval_shape(
             lambda columns, data: program.begin(member_of(columns), data), columns, shapes
         )
+    _check_names({"best_epoch", *training.history}, columns)
     unread = sorted(columns.keys() - names - {"seed", "fold"})
     if unread and study.trainer is None:  # another trainer may read them from the state
         raise ValueError(
@@ -126,10 +144,15 @@ def _check_metrics(study: Study, data: Dataset) -> None:
             )
 
 
-def _check_names(study: Study, columns: Columns) -> None:
-    scores = {"best_epoch"}
+def _score_names(study: Study) -> set[str]:
+    """Return the names that the scores of supervised training may have."""
+    names = {"best_epoch"}
     for name in ("loss", *study.metrics):
-        scores |= {name, "train_" + name, "validation_" + name}
+        names |= {name, "train_" + name, "validation_" + name}
+    return names
+
+
+def _check_names(scores: set[str], columns: Columns) -> None:
     taken = sorted(scores & columns.keys())
     if taken:
         raise ValueError(f"The hyper-parameters {taken} have the names of scores. Rename them.")

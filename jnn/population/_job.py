@@ -11,7 +11,7 @@ import numpy as np
 
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, fold_data, programs_of
-from jnn.population._check import check_study
+from jnn.population._check import check_study, check_targets
 from jnn.population._compile import Compiled, compile_population
 from jnn.population._plan import Plan, Sizes, make_plan
 from jnn.population._streaming import compile_stream, sample_of
@@ -62,6 +62,7 @@ def prepare(
         stream = data
         data = sample_of(stream, study, test)
         compile_program = functools.partial(compile_stream, stream, data.classes)
+    check_targets(study, data)
     arrays = fold_data(study, data, members, test)
     sizes = check_study(programs_of(study), data, arrays, columns_of(members))
     devices = jax.local_devices() if devices is None else list(devices)

@@ -18,7 +18,7 @@ from jnn.study._members import (
 from jnn.study._optimizer import as_optimizer
 from jnn.study._saved_folds import SavedFolds
 from jnn.study._splits import Split, cross_validation
-from jnn.study._study import Study
+from jnn.study._study import Study, check_call
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, PathLike, Penalty
 from jnn.study._whole_number import whole_number
 
@@ -36,6 +36,7 @@ __all__ = [
     "Split",
     "Study",
     "as_optimizer",
+    "check_call",
     "choice",
     "cross_validation",
     "folds",

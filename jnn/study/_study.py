@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 
@@ -15,6 +16,7 @@ from jnn._errors import reason_of
 from jnn.metrics import Metric
 from jnn.model import Model, as_model, name_of
 from jnn.preprocess import Preprocess, identity
+from jnn.study._optimizer import as_optimizer
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
 from jnn.study._whole_number import whole_number
 
@@ -81,8 +83,11 @@ class Study:
             "balanced" for n / (classes * count) on each member's own training rows. The training
             loss is the weighted mean, as in PyTorch; scores are not weighted.
         shared: Arrays that the networks of all members read and none owns, such as a frozen trunk
-            or an embedding table: a dict (or tree) of arrays, passed to the program once.
-        trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training.
+            or an embedding table: a dict (or tree) of arrays, passed to the program once. NumPy
+            arrays are stored in JAX's types, float32 for float64.
+        trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training. It is given the
+            study, and the settings of supervised training, such as model, loss, optimizer, metrics,
+            penalty and preprocessing, have an effect only if it reads them.
     """
 
     model: Any
@@ -132,6 +137,7 @@ class Study:
         _check_metrics(self.metrics)
         _check_class_weights(self.class_weights)
         _check_early_stopping(self)
+        self._set("shared", _as_shared(self.shared))
 
     def higher_is_better(self, name: str) -> bool:
         """Return whether a higher value of a score is better.
@@ -196,7 +202,7 @@ def _check_functions(study: Study) -> None:
     for name, (form, arguments, keywords) in _FORMS.items():
         function = getattr(study, name)
         if function is not None:
-            _check_call(name, function, form, arguments, keywords)
+            check_call(name, function, form, arguments, keywords)
     if study.trainer is not None:
         return
     for name, example in (
@@ -208,12 +214,21 @@ def _check_functions(study: Study) -> None:
                 f"{name} must be given unless the study has a trainer, got None. Use for example "
                 f"{example}."
             )
+    as_optimizer(study.optimizer)  # type: ignore[arg-type]  # raises TypeError
 
 
-def _check_call(
-    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...]
+def check_call(
+    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...] = ()
 ) -> None:
-    """Raise TypeError unless a function can be called as a study does."""
+    """Raise TypeError unless a function can be called as documented.
+
+    Args:
+        name: Of the function, for the error.
+        function: What is checked.
+        form: How it is called, for the error.
+        arguments: The number of its positional arguments.
+        keywords: The names of its keyword arguments.
+    """
     if not callable(function):
         raise TypeError(f"{name} must be a function, {form}, got {function!r}.")
     try:
@@ -264,7 +279,11 @@ def _check_metrics(metrics: Any) -> None:
 def _check_class_weights(class_weights: Any) -> None:
     if class_weights is None or (isinstance(class_weights, str) and class_weights == "balanced"):
         return
-    is_number = not isinstance(class_weights, str) and np.asarray(class_weights).dtype.kind in "iuf"
+    if isinstance(class_weights, str):
+        raise ValueError(
+            f'class_weights must be "balanced" or one number per class, got {class_weights!r}.'
+        )
+    is_number = np.asarray(class_weights).dtype.kind in "iuf"
     if not is_number or np.ndim(class_weights) != 1:
         raise TypeError(
             f'class_weights must be "balanced" or one number per class, got {class_weights!r}.'
@@ -296,11 +315,29 @@ def _check_early_stopping(study: Study) -> None:
             f"patience must be at least evaluate_every={study.evaluate_every} epochs, got "
             f"{study.patience}: members would end before they are scored."
         )
+    if not isinstance(study.monitor, str):
+        raise TypeError(f"monitor must be the name of a score, got {study.monitor!r}.")
     if study.trainer is None and study.monitor not in ("loss", *study.metrics):
         raise ValueError(
             f"monitor must be 'loss' or one of the metrics {sorted(study.metrics)}, got "
             f"{study.monitor!r}."
         )
+
+
+def _as_shared(shared: Any) -> Any:
+    """Return a tree of arrays with its NumPy arrays in the types that JAX has by default."""
+    return jax.tree.map(_as_shared_array, shared)
+
+
+def _as_shared_array(leaf: Any) -> Any:
+    if isinstance(leaf, jax.Array):
+        return leaf
+    if not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind in "OSUmM":
+        raise TypeError(
+            f"shared must be a dict or tree of arrays, got the leaf {leaf!r}. Write for example "
+            "{'table': np.asarray(table)}."
+        )
+    return np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
 
 
 def _plain(value: Any) -> Any:
