@@ -591,6 +591,49 @@ def test_a_number_that_some_members_lack_is_that_of_their_study_or_none():
     assert "weight_decay" not in str(Result.concat([fixed]).summary())
 
 
+def with_masks(masks, first=0):
+    """A result of two seeds for each mask."""
+    result = linear_result().take(np.arange(2 * len(masks)))
+    members = (jnn.seeds(2, first=first) * jnn.grid(mask=masks))[:]
+    coordinates = {"seed": ("member", members.columns()["seed"])}
+    scores = result.scores.drop_vars(["fold", "learning_rate"]).assign_coords(coordinates)
+    return dataclasses.replace(result, members=members, scores=scores)
+
+
+def test_arrays_of_joined_results_are_told_apart_by_their_values():
+    one, two = [1.0, 0.0], [0.0, 1.0]
+    joined = Result.concat([with_masks([one, two]), with_masks([two, one], first=2)])
+    columns = joined.members.columns()
+    for index, mask in enumerate((one, two)):
+        assert (columns["mask"][columns["mask_index"] == index] == mask).all()
+    assert joined.scores["mask_index"].values.tolist() == columns["mask_index"].tolist()
+    assert len(Result.concat([with_masks([one]), with_masks([two])]).summary().rows) == 2
+    with pytest.raises(ValueError, match="comes twice"):
+        Result.concat([with_masks([one]), with_masks([two, one])])
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "train_loss", "best_epoch", "kept_epoch", "rate_by_epoch"]
+)
+def test_a_setting_does_not_take_the_name_of_a_score(name):
+    result = linear_result()
+    with pytest.raises(ValueError, match="has a meaning"):
+        Result.concat([result, result], **{name: ["a", "b"]})
+
+
+def test_copies_within_one_result_and_numbers_by_epoch_are_joined():
+    copies = linear_result().take(np.array([0, 0, 1]))
+    rates = ("member", "epoch"), np.ones((3, 4))
+    copies = dataclasses.replace(copies, scores=copies.scores.assign_coords(rate_by_epoch=rates))
+    other = dataclasses.replace(copies, scores=copies.scores.isel(epoch=slice(2)))
+    joined = Result.concat([copies, other], kind=["a", "b"])
+    assert len(joined.members) == 6
+    np.testing.assert_array_equal(joined.scores["rate_by_epoch"][:3], np.ones((3, 4)))
+    np.testing.assert_array_equal(joined.scores["rate_by_epoch"][3:].isnull().sum("epoch"), 2)
+    plain = dataclasses.replace(other, scores=other.scores.drop_vars("rate_by_epoch"))
+    assert "rate_by_epoch" not in Result.concat([copies, plain], kind=["a", "b"]).scores.coords
+
+
 def test_results_that_cannot_be_paired_are_not_joined():
     result = iris_result()
     few = result.member(0)

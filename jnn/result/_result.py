@@ -120,7 +120,8 @@ class Result:
         A hyper-parameter that only some of the members have is, for the others, the default of
         their study, or NaN if the study has none. If the results have different numbers of epochs,
         the scores of a member are NaN after its last epoch, and `final()` takes each member's own
-        last epoch.
+        last epoch. The coordinates `<name>_by_epoch` of numbers that changed during training are
+        kept if all results have them. Arrays, such as masks, are numbered anew in `<name>_index`.
 
         Args:
             results: Results of the same data, folds and scores.
@@ -130,7 +131,8 @@ class Result:
         Raises:
             TypeError: If what is joined is no result.
             ValueError: If the results were scored on different rows or with different scores, if a
-                seed, a fold or an array is missing in some of them, or if a member comes twice.
+                seed, a fold or an array is missing in some of them, if a member of one result comes
+                again in another, or if a setting has the name of a score or a column.
         """
         results = list(results)
         if not results:

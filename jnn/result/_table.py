@@ -27,6 +27,8 @@ Setting = Mapping[str, float | str]
 REPETITIONS = ("seed", "fold")
 # Variables beside the scores that hold the epoch whose parameters each member ended with.
 EPOCH_NOTES = ("best_epoch", "kept_epoch")
+# The end of the name of a coordinate that holds a number which changed during training.
+BY_EPOCH = "_by_epoch"
 _COUNTERS = ("member", "sample")
 
 
@@ -218,7 +220,7 @@ def _single(scores: "xarray.Dataset") -> list[str]:
 def _setting(columns: Mapping[str, np.ndarray], member: int) -> dict[str, float | str]:
     setting: dict[str, float | str] = {}
     for name, column in columns.items():
-        if name in (*REPETITIONS, *_COUNTERS) or name.endswith("_by_epoch"):
+        if name in (*REPETITIONS, *_COUNTERS) or name.endswith(BY_EPOCH):
             continue  # what changed during training tells no members apart
         setting[name] = str(column[member]) if is_text(column) else float(column[member])
     return setting
