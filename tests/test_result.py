@@ -31,7 +31,7 @@ from jnn.result import (
 from jnn.result._plots import _with_ended_members
 from jnn.result._schema import digest_of
 from jnn.result._table import matches
-from tests.studies import IRIS
+from tests.studies import IRIS, study
 from tests.trained import iris_result, iris_study, linear_result
 
 
@@ -667,6 +667,34 @@ def test_folds_of_other_rows_have_another_digest():
         for seed, count in ((0, 1), (0, 2), (1, 1))
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_rows_of_other_weights_have_another_digest():
+    arrays = fold_data(iris_study(), IRIS, jnn.seeds(1))
+    weights = np.ones(len(IRIS.x), np.float32)
+    weighted = [arrays._replace(weights=w) for w in (None, weights, weights * IRIS.y)]
+    assert len({digest_of(arrays) for arrays in weighted}) == 3
+
+
+def test_a_result_is_not_loaded_with_other_shared_arrays(tmp_path):
+    def apply(params, x, *, shared):
+        return x @ shared["trunk"] @ params["w"]
+
+    def made(trunk):
+        model = (lambda key: {"w": np.zeros((2, 3), np.float32)}, apply)
+        return study(model=model, epochs=1, shared={"trunk": trunk})
+
+    trunk = np.ones((4, 2), np.float32)
+    result = jnn.run(made(trunk), IRIS, jnn.seeds(1))
+    folder = result.save(tmp_path)
+    again = Result.load(folder, made(trunk.astype(np.float64)))
+    np.testing.assert_array_equal(again.outputs(IRIS.x[:3]), result.outputs(IRIS.x[:3]))
+    with pytest.raises(ValueError, match="Study.shared must hold"):
+        Result.load(folder, made(2 * trunk))
+    notes = json.loads((folder / "result.json").read_text())
+    del notes["schema"]["shared_digest"]
+    (folder / "result.json").write_text(json.dumps(notes))
+    assert Result.load(folder, made(2 * trunk)).schema.shared_digest == ""
 
 
 def test_a_result_shows_itself_in_some_lines():

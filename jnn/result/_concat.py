@@ -102,8 +102,10 @@ def _joined_schema(schemas: Sequence[Schema]) -> Schema:
                 f"{sorted(first.higher_is_better)} and {sorted(other.higher_is_better)}. Train "
                 "them with the same metrics."
             )
+    shared_digests = {schema.shared_digest for schema in schemas}
     return dataclasses.replace(
         first,
+        shared_digest=first.shared_digest if len(shared_digests) == 1 else "",
         model=_distinct(schema.model for schema in schemas),
         plan=_distinct(schema.plan for schema in schemas),
         keep="best" if any(schema.keep == "best" for schema in schemas) else "last",

@@ -28,7 +28,7 @@ from jnn.result._predict import (
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
-from jnn.result._schema import Schema, digest_of, shared_test_rows
+from jnn.result._schema import Schema, digest_of, digest_of_shared, shared_test_rows
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, check_value, matches
@@ -107,6 +107,7 @@ class Result:
             plan=plan,
             higher_is_better=tuple(name for name in map(str, scores) if _bare(name) in higher),
             digest=digest_of(arrays),
+            shared_digest=digest_of_shared(study.shared),
         )
         part = Part(study, training.trained, np.arange(len(members)))
         return cls(scores, schema, members, (part,), dict(timing))
@@ -359,10 +360,11 @@ class Result:
                 refuses.
 
         Raises:
-            ValueError: If there is no result, or the study's arrays are not those of the result.
+            TypeError: If `study` is neither a study nor a list of studies.
+            ValueError: If there is no result, if the study's arrays have not the shapes of those of
+                the result, or if its `shared` arrays are others than the result was made with.
         """
-        studies = [study] if isinstance(study, Study) else study
-        return cls(*read_result(pathlib.Path(directory), studies))
+        return cls(*read_result(pathlib.Path(directory), _as_studies(study)))
 
     def __repr__(self) -> str:
         return describe_result(self)
@@ -401,6 +403,20 @@ class Result:
         ]
         for pieces in zip(*batches, strict=True):
             yield join_parts(pieces, self.parts)
+
+
+def _as_studies(study: Any) -> Sequence[Study] | None:
+    """Return the studies of a result's parts as a list; None without studies."""
+    if study is None:
+        return None
+    if isinstance(study, Study):
+        return [study]
+    if not isinstance(study, Sequence) or not all(isinstance(one, Study) for one in study):
+        raise TypeError(
+            f"study must be a jnn.Study, or a list of them for a joined result, got {study!r}. "
+            "Pass the study that the result was made by."
+        )
+    return study
 
 
 def scores_dataset(
