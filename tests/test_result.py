@@ -661,6 +661,39 @@ def test_results_that_cannot_be_paired_are_not_joined():
             Result.concat(results)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda r: Result.concat(r), "results must be a list"),
+        (lambda r: Result.concat(None), "results must be a list"),
+        (lambda r: Result.concat([r, r], kind=3), "kind must be a list"),
+        (lambda r: Result.concat([r, r], kind=[[1], [2, 3]]), "kind must hold"),
+        (lambda r: Result.load("nothing", 3), "study must be a jnn.Study"),
+        (lambda r: Result.load("nothing", [r.study, 3]), "study must be a jnn.Study"),
+        (lambda r: r.take(0), "indices must be"),
+        (lambda r: r.take("a"), "indices must be"),
+        (lambda r: r.take([0.5]), "indices must be"),
+        (lambda r: r.member("a"), "index must be"),
+        (lambda r: r.member(1.5), "index must be"),
+        (lambda r: r.member(True), "index must be"),
+        (lambda r: r.export("nothing", member="a"), "member must be"),
+        (lambda r: r.summary(confidence="a"), "confidence must be"),
+        (lambda r: r.best(confidence=None), "confidence must be"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(linear_result())
+
+
+def test_members_that_are_not_there_are_refused():
+    result = linear_result()
+    assert len(result.take([]).members) == 0 and len(result.take(slice(2)).members) == 2
+    for indices in ([12], np.ones(3, bool)):
+        with pytest.raises(ValueError, match="indices must be places of 12 members"):
+            result.take(indices)
+
+
 def test_folds_of_other_rows_have_another_digest():
     digests = [
         digest_of(fold_data(iris_study(), IRIS, jnn.folds(2, seed=seed) * jnn.seeds(count)))
@@ -689,7 +722,7 @@ def test_a_result_is_not_loaded_with_other_shared_arrays(tmp_path):
     folder = result.save(tmp_path)
     again = Result.load(folder, made(trunk.astype(np.float64)))
     np.testing.assert_array_equal(again.outputs(IRIS.x[:3]), result.outputs(IRIS.x[:3]))
-    with pytest.raises(ValueError, match="Study.shared must hold"):
+    with pytest.raises(ValueError, match=r"Study\.shared must hold"):
         Result.load(folder, made(2 * trunk))
     notes = json.loads((folder / "result.json").read_text())
     del notes["schema"]["shared_digest"]

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -48,12 +49,18 @@ def _check_settings(
 
 
 def _check_setting_values(name: str, values: Sequence[float | str], count: int) -> None:
+    if not isinstance(values, Sequence) and np.ndim(values) != 1:
+        raise TypeError(
+            f"{name} must be a list of one value for each of the {count} results, got {values!r}. "
+            f"Pass a list of {count}."
+        )
     if isinstance(values, str) or len(values) != count:
         raise ValueError(
             f"{name} must hold one value for each of the {count} results, got {values!r}. Pass a "
             f"list of {count}."
         )
-    if np.asarray(values).dtype.kind not in "USiufb":
+    is_plain = all(isinstance(value, Real | np.bool_ | str | bytes) for value in values)
+    if not is_plain or np.asarray(values).dtype.kind not in "USiufb":
         raise TypeError(
             f"{name} must hold numbers or texts, got {values!r}. Describe each value by a text."
         )

@@ -178,6 +178,18 @@ def check_value(name: str, value: Any, column: np.ndarray) -> None:
         raise TypeError(f"{name} holds numbers, got {value!r}. Pass one number.")
 
 
+def check_confidence(confidence: Any) -> None:
+    """Check that the confidence of an interval is a number; its range is checked by `jnn.stats`.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if isinstance(confidence, bool) or not isinstance(confidence, Real):
+        raise TypeError(
+            f"confidence must be a number between 0 and 1, got {confidence!r}. Set it to 0.95."
+        )
+
+
 def value_text(value: float | str) -> str:
     """Return a value of a setting as text; "-" for NaN, a number that does not apply."""
     if isinstance(value, str):
