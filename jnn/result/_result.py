@@ -431,7 +431,7 @@ def _check_member(name: str, index: Any, count: int) -> None:
     )
     if isinstance(index, bool) or not isinstance(index, Integral):
         raise TypeError(sentence)
-    if not -count <= index < count:
+    if not -count <= int(index) < count:
         raise ValueError(sentence)
 
 
