@@ -31,7 +31,7 @@ from jnn.result import (
 from jnn.result._plots import _with_ended_members
 from jnn.result._schema import digest_of
 from jnn.result._table import matches
-from tests.studies import IRIS
+from tests.studies import IRIS, study
 from tests.trained import iris_result, iris_study, linear_result
 
 
@@ -591,6 +591,49 @@ def test_a_number_that_some_members_lack_is_that_of_their_study_or_none():
     assert "weight_decay" not in str(Result.concat([fixed]).summary())
 
 
+def with_masks(masks, first=0):
+    """A result of two seeds for each mask."""
+    result = linear_result().take(np.arange(2 * len(masks)))
+    members = (jnn.seeds(2, first=first) * jnn.grid(mask=masks))[:]
+    coordinates = {"seed": ("member", members.columns()["seed"])}
+    scores = result.scores.drop_vars(["fold", "learning_rate"]).assign_coords(coordinates)
+    return dataclasses.replace(result, members=members, scores=scores)
+
+
+def test_arrays_of_joined_results_are_told_apart_by_their_values():
+    one, two = [1.0, 0.0], [0.0, 1.0]
+    joined = Result.concat([with_masks([one, two]), with_masks([two, one], first=2)])
+    columns = joined.members.columns()
+    for index, mask in enumerate((one, two)):
+        assert (columns["mask"][columns["mask_index"] == index] == mask).all()
+    assert joined.scores["mask_index"].values.tolist() == columns["mask_index"].tolist()
+    assert len(Result.concat([with_masks([one]), with_masks([two])]).summary().rows) == 2
+    with pytest.raises(ValueError, match="comes twice"):
+        Result.concat([with_masks([one]), with_masks([two, one])])
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "train_loss", "best_epoch", "kept_epoch", "rate_by_epoch"]
+)
+def test_a_setting_does_not_take_the_name_of_a_score(name):
+    result = linear_result()
+    with pytest.raises(ValueError, match="has a meaning"):
+        Result.concat([result, result], **{name: ["a", "b"]})
+
+
+def test_copies_within_one_result_and_numbers_by_epoch_are_joined():
+    copies = linear_result().take(np.array([0, 0, 1]))
+    rates = ("member", "epoch"), np.ones((3, 4))
+    copies = dataclasses.replace(copies, scores=copies.scores.assign_coords(rate_by_epoch=rates))
+    other = dataclasses.replace(copies, scores=copies.scores.isel(epoch=slice(2)))
+    joined = Result.concat([copies, other], kind=["a", "b"])
+    assert len(joined.members) == 6
+    np.testing.assert_array_equal(joined.scores["rate_by_epoch"][:3], np.ones((3, 4)))
+    np.testing.assert_array_equal(joined.scores["rate_by_epoch"][3:].isnull().sum("epoch"), 2)
+    plain = dataclasses.replace(other, scores=other.scores.drop_vars("rate_by_epoch"))
+    assert "rate_by_epoch" not in Result.concat([copies, plain], kind=["a", "b"]).scores.coords
+
+
 def test_results_that_cannot_be_paired_are_not_joined():
     result = iris_result()
     few = result.member(0)
@@ -618,12 +661,73 @@ def test_results_that_cannot_be_paired_are_not_joined():
             Result.concat(results)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda r: Result.concat(r), "results must be a list"),
+        (lambda r: Result.concat(None), "results must be a list"),
+        (lambda r: Result.concat([r, r], kind=3), "kind must be a list"),
+        (lambda r: Result.concat([r, r], kind=[[1], [2, 3]]), "kind must hold"),
+        (lambda r: Result.load("nothing", 3), "study must be a jnn.Study"),
+        (lambda r: Result.load("nothing", [r.study, 3]), "study must be a jnn.Study"),
+        (lambda r: r.take(0), "indices must be"),
+        (lambda r: r.take("a"), "indices must be"),
+        (lambda r: r.take([0.5]), "indices must be"),
+        (lambda r: r.member("a"), "index must be"),
+        (lambda r: r.member(1.5), "index must be"),
+        (lambda r: r.member(True), "index must be"),
+        (lambda r: r.export("nothing", member="a"), "member must be"),
+        (lambda r: r.summary(confidence="a"), "confidence must be"),
+        (lambda r: r.best(confidence=None), "confidence must be"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(linear_result())
+
+
+def test_members_that_are_not_there_are_refused():
+    result = linear_result()
+    assert len(result.take([]).members) == 0 and len(result.take(slice(2)).members) == 2
+    for indices in ([12], np.ones(3, bool)):
+        with pytest.raises(ValueError, match="indices must be places of 12 members"):
+            result.take(indices)
+
+
 def test_folds_of_other_rows_have_another_digest():
     digests = [
         digest_of(fold_data(iris_study(), IRIS, jnn.folds(2, seed=seed) * jnn.seeds(count)))
         for seed, count in ((0, 1), (0, 2), (1, 1))
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_rows_of_other_weights_have_another_digest():
+    arrays = fold_data(iris_study(), IRIS, jnn.seeds(1))
+    weights = np.ones(len(IRIS.x), np.float32)
+    weighted = [arrays._replace(weights=w) for w in (None, weights, weights * IRIS.y)]
+    assert len({digest_of(arrays) for arrays in weighted}) == 3
+
+
+def test_a_result_is_not_loaded_with_other_shared_arrays(tmp_path):
+    def apply(params, x, *, shared):
+        return x @ shared["trunk"] @ params["w"]
+
+    def made(trunk):
+        model = (lambda key: {"w": np.zeros((2, 3), np.float32)}, apply)
+        return study(model=model, epochs=1, shared={"trunk": trunk})
+
+    trunk = np.ones((4, 2), np.float32)
+    result = jnn.run(made(trunk), IRIS, jnn.seeds(1))
+    folder = result.save(tmp_path)
+    again = Result.load(folder, made(trunk.astype(np.float64)))
+    np.testing.assert_array_equal(again.outputs(IRIS.x[:3]), result.outputs(IRIS.x[:3]))
+    with pytest.raises(ValueError, match=r"Study\.shared must hold"):
+        Result.load(folder, made(2 * trunk))
+    notes = json.loads((folder / "result.json").read_text())
+    del notes["schema"]["shared_digest"]
+    (folder / "result.json").write_text(json.dumps(notes))
+    assert Result.load(folder, made(2 * trunk)).schema.shared_digest == ""
 
 
 def test_a_result_shows_itself_in_some_lines():

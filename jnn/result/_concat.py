@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,13 +12,13 @@ import numpy as np
 from jnn.result._files import Content
 from jnn.result._predict import Part
 from jnn.result._schema import Schema
-from jnn.result._table import EPOCH_NOTES, is_text
+from jnn.result._table import BY_EPOCH, EPOCH_NOTES, is_text
 from jnn.study import Members
 
 if TYPE_CHECKING:
     import xarray
 
-_RESERVED = {"seed", "fold", "sample", "member", "epoch", "all_members"}
+_RESERVED = {"seed", "fold", "sample", "member", "epoch", "all_members", *EPOCH_NOTES}
 # Attributes of the schema that say what the data is.
 _MUST_AGREE = ("data", "task", "x", "y", "classes", "vocabulary", "encoding", "feature_names")
 Columns = dict[str, np.ndarray]
@@ -48,12 +49,18 @@ def _check_settings(
 
 
 def _check_setting_values(name: str, values: Sequence[float | str], count: int) -> None:
+    if not isinstance(values, Sequence) and np.ndim(values) != 1:
+        raise TypeError(
+            f"{name} must be a list of one value for each of the {count} results, got {values!r}. "
+            f"Pass a list of {count}."
+        )
     if isinstance(values, str) or len(values) != count:
         raise ValueError(
             f"{name} must hold one value for each of the {count} results, got {values!r}. Pass a "
             f"list of {count}."
         )
-    if np.asarray(values).dtype.kind not in "USiufb":
+    is_plain = all(isinstance(value, Real | np.bool_ | str | bytes) for value in values)
+    if not is_plain or np.asarray(values).dtype.kind not in "USiufb":
         raise TypeError(
             f"{name} must hold numbers or texts, got {values!r}. Describe each value by a text."
         )
@@ -66,10 +73,12 @@ def _check_setting_values(name: str, values: Sequence[float | str], count: int) 
 
 def _check_setting_name(name: str, contents: Sequence[Content]) -> None:
     has_column = any(name in content.members.columns() for content in contents)
+    is_score = any(name in (*c.scores.variables, *c.scores.dims) for c in contents)
     # A method of Mapping, such as `keys`, would hide a setting of its name, which is read as
     # `h.keys`.
     is_method = hasattr(Mapping, name)
-    if has_column or name in _RESERVED or name.endswith("_index") or is_method:
+    is_reserved = name in _RESERVED or name.endswith(("_index", BY_EPOCH))
+    if has_column or is_score or is_reserved or is_method:
         raise ValueError(
             f"{name!r} cannot be added as a setting, because it has a meaning already. "
             "Choose another name."
@@ -100,8 +109,10 @@ def _joined_schema(schemas: Sequence[Schema]) -> Schema:
                 f"{sorted(first.higher_is_better)} and {sorted(other.higher_is_better)}. Train "
                 "them with the same metrics."
             )
+    shared_digests = {schema.shared_digest for schema in schemas}
     return dataclasses.replace(
         first,
+        shared_digest=first.shared_digest if len(shared_digests) == 1 else "",
         model=_distinct(schema.model for schema in schemas),
         plan=_distinct(schema.plan for schema in schemas),
         keep="best" if any(schema.keep == "best" for schema in schemas) else "last",
@@ -126,15 +137,20 @@ def _joined_members(
         columns[name] = _joined_column(name, pieces)
     for name, values in settings.items():
         columns[name] = np.repeat(np.asarray(values), counts)
-    _check_distinct(columns, sum(counts))
     split = next((c.members.split for c in contents if c.members.split is not None), None)
-    return Members({"member": {"member": np.arange(sum(counts)), **columns}}, split)
+    members = Members({"member": {"member": np.arange(sum(counts)), **columns}}, split)
+    # `+` numbers distinct arrays anew: each result has counted its own from 0 on.
+    members = members[:0] + members
+    _check_distinct(members.columns(), counts)
+    return members
 
 
 def _columns(content: Content) -> Columns:
     """Return the columns of a result's members; those that only count are left out."""
     columns = content.members.columns()
-    return {name: c for name, c in columns.items() if name not in ("member", "sample")}
+    counting = {"member", "sample"}
+    counting |= {f"{name}_index" for name, column in columns.items() if column.ndim > 1}
+    return {name: column for name, column in columns.items() if name not in counting}
 
 
 def _missing_column(name: str, tables: Sequence[Columns], content: Content) -> np.ndarray:
@@ -168,15 +184,23 @@ def _joined_column(name: str, pieces: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(pieces)
 
 
-def _check_distinct(columns: Columns, count: int) -> None:
-    """Check that no member comes twice: its repetition would count as a new seed."""
-    names = [name for name, column in columns.items() if column.ndim == 1]
+def _check_distinct(columns: Columns, counts: Sequence[int]) -> None:
+    """Check that no member of a result comes again in another: it would count as a new seed.
+
+    Within one result several members may share seed and settings, as after
+    `jnn.Population.gather`.
+    """
+    names = [name for name, column in columns.items() if column.ndim == 1 and name != "member"]
+    owners = np.repeat(np.arange(len(counts)), counts).tolist()
     if names:
         texts = [map(str, columns[name].tolist()) for name in names]
         members = list(zip(*texts, strict=True))
     else:
-        members = [()] * count  # nothing tells them apart
-    repeated = [member for member, times in collections.Counter(members).items() if times > 1]
+        members = [()] * len(owners)  # nothing tells them apart
+    results_of: dict[tuple, set[int]] = {}
+    for member, owner in zip(members, owners, strict=True):
+        results_of.setdefault(member, set()).add(owner)
+    repeated = [member for member, results in results_of.items() if len(results) > 1]
     if repeated:
         labels = [f"{name}={value}" for name, value in zip(names, repeated[0], strict=True)]
         raise ValueError(
@@ -212,8 +236,9 @@ def _joined_scores(parts: Sequence["xarray.Dataset"], members: Members) -> "xarr
     have_notes = any(note in scores for scores in parts for note in EPOCH_NOTES)
     if differ_in_epochs or have_notes:
         parts = [_with_kept_epoch(scores) for scores in parts]
+    dropped = [_member_coordinates(scores) - _common_histories(parts) for scores in parts]
     joined = xarray.concat(
-        [scores.drop_vars(_member_coordinates(scores)) for scores in parts],
+        [scores.drop_vars(names) for scores, names in zip(parts, dropped, strict=True)],
         dim="member",
         join="outer",
         data_vars="all",
@@ -238,8 +263,14 @@ def _with_kept_epoch(scores: "xarray.Dataset") -> "xarray.Dataset":
     return scores.drop_vars(others).assign(kept_epoch=("member", epochs))
 
 
-def _member_coordinates(scores: "xarray.Dataset") -> list[str]:
-    return [str(name) for name, c in scores.coords.items() if "member" in c.dims]
+def _member_coordinates(scores: "xarray.Dataset") -> set[str]:
+    return {str(name) for name, c in scores.coords.items() if "member" in c.dims}
+
+
+def _common_histories(parts: Sequence["xarray.Dataset"]) -> set[str]:
+    """Return the coordinates `<name>_by_epoch` that all results have."""
+    common = set.intersection(*map(_member_coordinates, parts))
+    return {name for name in common if name.endswith(BY_EPOCH)}
 
 
 def _joined_parts(contents: Sequence[Content]) -> tuple[Part, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from jnn import storage
 from jnn.engine import Data, Rows, Trained, make_trainer, member_of
 from jnn.result._predict import Part
-from jnn.result._schema import Schema, schema_of_attributes
+from jnn.result._schema import Schema, digest_of_shared, schema_of_attributes
 from jnn.study import Members, SavedFolds, Split, Study, narrow
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _read_parts(
             f"The result has members of {len(descriptions)} studies, got {len(studies)}. "
             f"Pass one study for each of the models {names}."
         )
+    _check_shared(studies, schema)
     columns = members.columns()
     likes = []
     for study, description, place in zip(studies, descriptions, places, strict=True):
@@ -151,6 +152,18 @@ def _read_parts(
         named = storage.load(path, {str(i): like for i, like in enumerate(likes)}, members=True)
         trees = [named[str(i)] for i in range(len(likes))]
     return tuple(map(Part, studies, trees, places))
+
+
+def _check_shared(studies: Sequence[Study], schema: Schema) -> None:
+    """Check that the studies share the arrays that the result was made with."""
+    if not schema.shared_digest:
+        return
+    for study in studies:
+        if digest_of_shared(study.shared) != schema.shared_digest:
+            raise ValueError(
+                "Study.shared must hold the arrays that the result was made with, got others. "
+                "Pass the study with the same shared arrays."
+            )
 
 
 def _read_bare_parts(path: pathlib.Path, places: Sequence[np.ndarray]) -> tuple[Part, ...]:

@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -28,7 +29,7 @@ from jnn.result._predict import (
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
-from jnn.result._schema import Schema, digest_of, shared_test_rows
+from jnn.result._schema import Schema, digest_of, digest_of_shared, shared_test_rows
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, check_value, matches
@@ -107,6 +108,7 @@ class Result:
             plan=plan,
             higher_is_better=tuple(name for name in map(str, scores) if _bare(name) in higher),
             digest=digest_of(arrays),
+            shared_digest=digest_of_shared(study.shared),
         )
         part = Part(study, training.trained, np.arange(len(members)))
         return cls(scores, schema, members, (part,), dict(timing))
@@ -120,7 +122,8 @@ class Result:
         A hyper-parameter that only some of the members have is, for the others, the default of
         their study, or NaN if the study has none. If the results have different numbers of epochs,
         the scores of a member are NaN after its last epoch, and `final()` takes each member's own
-        last epoch.
+        last epoch. The coordinates `<name>_by_epoch` of numbers that changed during training are
+        kept if all results have them. Arrays, such as masks, are numbered anew in `<name>_index`.
 
         Args:
             results: Results of the same data, folds and scores.
@@ -128,10 +131,17 @@ class Result:
                 members.
 
         Raises:
-            TypeError: If what is joined is no result.
+            TypeError: If what is joined is no list of results, or a setting is no list of numbers
+                or texts.
             ValueError: If the results were scored on different rows or with different scores, if a
-                seed, a fold or an array is missing in some of them, or if a member comes twice.
+                seed, a fold or an array is missing in some of them, if a member of one result comes
+                again in another, or if a setting has the name of a score or a column.
         """
+        if not isinstance(results, Iterable):
+            raise TypeError(
+                f"results must be a list of results, got {type(results).__name__}. "
+                "Pass them as Result.concat([a, b])."
+            )
         results = list(results)
         if not results:
             raise ValueError("Result.concat needs at least one result, got none.")
@@ -172,7 +182,11 @@ class Result:
 
         Args:
             metric: One score; by default every metric on held-out rows.
-            confidence: Confidence of the intervals.
+            confidence: Confidence of the intervals, between 0 and 1.
+
+        Raises:
+            TypeError: If `confidence` is not a number.
+            ValueError: If there is no such score, or `confidence` is not between 0 and 1.
         """
         return make_summary(self.final(), self.schema, metric, confidence)
 
@@ -208,22 +222,23 @@ class Result:
         """Return member `index` alone, as the result of a population of one.
 
         Raises:
+            TypeError: If the index is not an integer.
             ValueError: If there is no such member.
         """
-        count = len(self.members)
-        if not -count <= index < count:
-            raise ValueError(
-                f"index must be that of one of {count} members, which count from 0, got {index}."
-            )
+        _check_member("index", index, len(self.members))
         return self.take(np.asarray([index]))
 
-    def take(self, indices: np.ndarray) -> "Result":
+    def take(self, indices: np.ndarray | Sequence[int] | slice) -> "Result":
         """Return the members at these places, on one axis `member`.
 
         Args:
             indices: Places of the members, or a mask [members].
+
+        Raises:
+            TypeError: If `indices` is neither a list of integers, nor a mask, nor a slice.
+            ValueError: If there is no such member, or the mask is not of their number.
         """
-        places = np.arange(len(self.members))[indices]
+        places = _places(indices, len(self.members))
         members = self.members[places]
         axes = list(self.members.axes)
         flat = self.scores.stack(all_members=axes).transpose("all_members", ...)
@@ -326,7 +341,13 @@ class Result:
             member: Index of the member whose predictions the file gives, as `predict` gives them;
                 by default the file gives the pair (mean, std) over all members.
             platforms: Platforms that the file is to run on.
+
+        Raises:
+            TypeError: If `member` is not an integer.
+            ValueError: If there is no such member.
         """
+        if member is not None:
+            _check_member("member", member, len(self.members))
         parts = self.parts if member is None else self.member(member).parts
         answers = [make_answer(part.known_study(), self.schema) for part in parts]
         if member is None:
@@ -357,10 +378,11 @@ class Result:
                 refuses.
 
         Raises:
-            ValueError: If there is no result, or the study's arrays are not those of the result.
+            TypeError: If `study` is neither a study nor a list of studies.
+            ValueError: If there is no result, if the study's arrays do not have the shapes of the
+                result's, or if its `shared` arrays are not those that the result was made with.
         """
-        studies = [study] if isinstance(study, Study) else study
-        return cls(*read_result(pathlib.Path(directory), studies))
+        return cls(*read_result(pathlib.Path(directory), _as_studies(study)))
 
     def __repr__(self) -> str:
         return describe_result(self)
@@ -399,6 +421,53 @@ class Result:
         ]
         for pieces in zip(*batches, strict=True):
             yield join_parts(pieces, self.parts)
+
+
+def _check_member(name: str, index: Any, count: int) -> None:
+    """Check the index of one member, which may count from the end as -1, -2, ..."""
+    sentence = (
+        f"{name} must be the index of one of {count} members, which count from 0, got {index!r}. "
+        f"Pass an integer from 0 to {count - 1}."
+    )
+    if isinstance(index, bool) or not isinstance(index, Integral):
+        raise TypeError(sentence)
+    if not -count <= int(index) < count:
+        raise ValueError(sentence)
+
+
+def _places(indices: Any, count: int) -> np.ndarray:
+    """Return the places of members that a list of integers, a mask or a slice names."""
+    if isinstance(indices, slice):
+        return np.arange(count)[indices]
+    places = np.asarray(indices)
+    if places.size == 0 and places.ndim == 1:
+        return np.arange(0)
+    if places.ndim != 1 or places.dtype.kind not in "iub":
+        raise TypeError(
+            "indices must be a list of places of members, or a mask of all of them, got "
+            f"{indices!r}. Pass for example [0, 2]."
+        )
+    try:
+        return np.arange(count)[places]
+    except IndexError as error:
+        raise ValueError(
+            f"indices must be places of {count} members, which count from 0, or a mask of "
+            f"{count}, got {indices!r}. Look at result.members."
+        ) from error
+
+
+def _as_studies(study: Any) -> Sequence[Study] | None:
+    """Return the studies of a result's parts as a list; None without studies."""
+    if study is None:
+        return None
+    if isinstance(study, Study):
+        return [study]
+    if not isinstance(study, Sequence) or not all(isinstance(one, Study) for one in study):
+        raise TypeError(
+            f"study must be a jnn.Study, or a list of them for a joined result, got {study!r}. "
+            "Pass the study that the result was made by."
+        )
+    return study
 
 
 def scores_dataset(

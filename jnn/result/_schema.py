@@ -11,6 +11,7 @@ import numpy as np
 
 from jnn.data import Encoding, TextEncoding, Windows
 from jnn.engine import Data, Rows
+from jnn.storage import to_host
 
 _LARGE = 1 << 24  # bytes of an array from which on evenly spaced rows stand for all in the digest
 _SAMPLED_ROWS = 4096
@@ -73,6 +74,8 @@ class Schema:
         higher_is_better: The scores of which a higher value is better.
         digest: Hash of the data and of every fold's test rows, by which results are known to be
             comparable; empty where it is unknown.
+        shared_digest: Hash of the arrays in `Study.shared`; empty without such arrays, or where it
+            is unknown, as after joining results of different shared arrays.
     """
 
     data: str
@@ -93,6 +96,7 @@ class Schema:
     plan: str = ""
     higher_is_better: tuple[str, ...] = ()
     digest: str = ""
+    shared_digest: str = ""
 
     @classmethod
     def of_data(cls, data: Any, arrays: Any, **fields: Any) -> "Schema":
@@ -215,19 +219,41 @@ def shared_from_text(rows: Any) -> tuple[tuple[bool, ...], ...]:
 
 
 def digest_of(arrays: Data) -> str:
-    """Return a hash of the rows and of every fold's test rows, or training rows without them.
+    """Return a hash of the rows, their weights and every fold's test rows.
 
-    Two results whose digests are equal were scored on the same rows, fold by fold. Of an array of
-    more than 16 MB 4096 evenly spaced rows are hashed.
+    Without test rows the training rows take their place. Two results whose digests are equal were
+    scored on the same rows, fold by fold. Of an array of more than 16 MB 4096 evenly spaced rows
+    are hashed.
     """
     code = hashlib.sha256()
     scored = arrays.train if arrays.test is None else arrays.test
-    for leaf in jax.tree.leaves((arrays.x, arrays.y, scored)):
-        code.update(f"{leaf.shape}{leaf.dtype}".encode())
-        if leaf.nbytes > _LARGE:
-            leaf = leaf[np.linspace(0, len(leaf) - 1, _SAMPLED_ROWS).astype(int)]
-        code.update(np.ascontiguousarray(leaf).tobytes())
+    for leaf in jax.tree.leaves((arrays.x, arrays.y, scored, arrays.weights)):
+        _hash_rows(code, leaf, _SAMPLED_ROWS)
     return code.hexdigest()
+
+
+def digest_of_shared(shared: Any) -> str:
+    """Return a hash of the arrays in `Study.shared`, in the types of the device.
+
+    It is empty without arrays. Of an array of more than 16 MB at most 4096 evenly spaced rows are
+    hashed.
+    """
+    leaves = jax.tree.leaves(to_host(shared))
+    if not leaves:
+        return ""
+    code = hashlib.sha256()
+    for leaf in leaves:
+        leaf = leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype))
+        _hash_rows(code, leaf, min(len(leaf), _SAMPLED_ROWS) if leaf.ndim else 1)
+    return code.hexdigest()
+
+
+def _hash_rows(code: Any, array: Any, most: int) -> None:
+    """Add an array to a hash; of a large one `most` evenly spaced rows."""
+    code.update(f"{array.shape}{array.dtype}".encode())
+    if array.nbytes > _LARGE:
+        array = array[np.linspace(0, len(array) - 1, most).astype(int)]
+    code.update(np.ascontiguousarray(array).tobytes())
 
 
 def vocabulary_of(data: Any) -> int:

@@ -11,6 +11,7 @@ from jnn.result._table import (
     Grid,
     Setting,
     by_setting,
+    check_confidence,
     check_value,
     disjoint_folds,
     interval_of,
@@ -71,6 +72,7 @@ def choose(
         metric: Score that chooses; by default the first on held-out rows.
         confidence: Confidence of the interval.
     """
+    check_confidence(confidence)
     metric = metric_of(scores, metric)
     groups = by_setting(scores)
     if len(groups) == 1:

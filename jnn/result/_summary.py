@@ -15,6 +15,7 @@ from jnn.result._table import (
     Grid,
     Setting,
     by_setting,
+    check_confidence,
     headline,
     interval_of,
     metric_of,
@@ -161,6 +162,7 @@ def make_summary(
         metric: One score; by default every metric on held-out rows.
         confidence: Confidence of the intervals.
     """
+    check_confidence(confidence)
     names = [metric_of(scores, metric)] if metric else headline(scores)
     groups = by_setting(scores)
     rows = tuple(_row(setting, grid, names, schema, confidence) for setting, grid in groups)

@@ -27,6 +27,8 @@ Setting = Mapping[str, float | str]
 REPETITIONS = ("seed", "fold")
 # Variables beside the scores that hold the epoch whose parameters each member ended with.
 EPOCH_NOTES = ("best_epoch", "kept_epoch")
+# The end of the name of a coordinate that holds a number which changed during training.
+BY_EPOCH = "_by_epoch"
 _COUNTERS = ("member", "sample")
 
 
@@ -176,6 +178,18 @@ def check_value(name: str, value: Any, column: np.ndarray) -> None:
         raise TypeError(f"{name} holds numbers, got {value!r}. Pass one number.")
 
 
+def check_confidence(confidence: Any) -> None:
+    """Check that the confidence of an interval is a number; its range is checked by `jnn.stats`.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if isinstance(confidence, bool) or not isinstance(confidence, Real):
+        raise TypeError(
+            f"confidence must be a number between 0 and 1, got {confidence!r}. Set it to 0.95."
+        )
+
+
 def value_text(value: float | str) -> str:
     """Return a value of a setting as text; "-" for NaN, a number that does not apply."""
     if isinstance(value, str):
@@ -218,7 +232,7 @@ def _single(scores: "xarray.Dataset") -> list[str]:
 def _setting(columns: Mapping[str, np.ndarray], member: int) -> dict[str, float | str]:
     setting: dict[str, float | str] = {}
     for name, column in columns.items():
-        if name in (*REPETITIONS, *_COUNTERS) or name.endswith("_by_epoch"):
+        if name in (*REPETITIONS, *_COUNTERS) or name.endswith(BY_EPOCH):
             continue  # what changed during training tells no members apart
         setting[name] = str(column[member]) if is_text(column) else float(column[member])
     return setting
