@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import pickle
 import weakref
 
 import chex
@@ -276,3 +277,27 @@ def test_short_runs_are_compiled_quickly_and_agree_with_the_others():
     assert [plan.compiler for plan in plans] == ["quick", "full"]
     with pytest.raises(ValueError, match="compiler must be 'full' or 'quick', got 'fast'"):
         jnn.Plan(compiler="fast")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "sentence"),
+    [
+        ({"devices": 2}, TypeError, "devices must be a list of devices"),
+        ({"devices": "cpu"}, TypeError, "devices must be a list of devices"),
+        ({"devices": []}, ValueError, "devices must be one or more different devices"),
+        ({"directory": 3}, TypeError, "directory must be a path, got 3"),
+        ({"progress": 3}, TypeError, "progress must be a function of a Status, got 3"),
+        ({"save_every": "a"}, TypeError, "save_every must be a number of seconds, got 'a'"),
+        ({"look_every": float("nan")}, ValueError, "look_every must be a finite number"),
+    ],
+)
+def test_options_of_a_run_that_do_not_fit_are_told_at_once(options, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        jnn.run(study(), IRIS, MEMBERS, **options)
+
+
+def test_distributions_are_pickled():
+    for draw in (jnn.uniform(0, 1), jnn.log_uniform(0.1, 1), jnn.choice([1, 2])):
+        again = pickle.loads(pickle.dumps(draw))
+        first, second = (f(np.random.default_rng(0), 4) for f in (draw, again))
+        np.testing.assert_array_equal(first, second)

@@ -65,7 +65,7 @@ def prepare(
     check_targets(study, data)
     arrays = fold_data(study, data, members, test)
     sizes = check_study(programs_of(study), data, arrays, columns_of(members))
-    devices = jax.local_devices() if devices is None else list(devices)
+    devices = _devices_of(devices)
     _check_plan(plan, study, devices)
     steps = study.epochs * _steps_per_epoch(study, arrays)
     plan = plan or make_plan(len(members), sizes, devices, steps=steps)
@@ -107,6 +107,21 @@ def _check_types(study: Any, data: Any, members: Any, test: Any, plan: Any) -> N
             f"members must hold numbers only, but {text} are text. Define one Study per choice and "
             f"join the results by jnn.Result.concat([...], {text[0]}=[...])."
         )
+
+
+def _devices_of(devices: Any) -> list[Any]:
+    """Return the devices to use; all local ones by default."""
+    if devices is None:
+        return jax.local_devices()
+    is_list = isinstance(devices, Sequence | np.ndarray) and not isinstance(devices, str)
+    if not is_list or not all(hasattr(device, "platform") for device in devices):
+        raise TypeError(
+            f"devices must be a list of devices, such as jax.local_devices(), got {devices!r}."
+        )
+    devices = list(devices)
+    if not devices or len(set(devices)) < len(devices):
+        raise ValueError(f"devices must be one or more different devices, got {devices}.")
+    return devices
 
 
 def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None:

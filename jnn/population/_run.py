@@ -1,6 +1,9 @@
 """`run` trains a population from its first to its last epoch and returns a `Result`."""
 
 import contextlib
+import math
+import numbers
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,6 +64,7 @@ def run(
         TypeError: If an argument is of another type.
         ValueError: If study, data and members do not fit together; before anything is compiled.
     """
+    _check_options(directory, progress, save_every=save_every, look_every=look_every)
     members = seeds(1) if members is None else members
     job, layout = prepare(study, data, members, test=test, plan=plan, devices=devices)
     keeper = None
@@ -83,6 +87,20 @@ def run(
             result.save(keeper.result)
             keeper.clear()
         return result
+
+
+def _check_options(directory: Any, progress: Any, **seconds: Any) -> None:
+    if directory is not None and not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"directory must be a path, got {directory!r}.")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of a Status, got {progress!r}.")
+    for name, value in seconds.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} must be a number of seconds, got {value!r}.")
+        if not 0 <= float(value) < math.inf:
+            raise ValueError(
+                f"{name} must be a finite number of seconds of at least 0, got {value}."
+            )
 
 
 def _text_of(job: Job, columns: dict[str, np.ndarray]) -> str:

@@ -8,6 +8,7 @@ population.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -215,22 +216,33 @@ def log_uniform(low: float, high: float) -> Distribution:
         raise ValueError(
             f"low and high must be positive bounds with low <= high, got low={low}, high={high}."
         )
-    return lambda generator, count: np.exp(generator.uniform(np.log(low), np.log(high), count))
+    return functools.partial(_draw_log_uniform, low, high)
 
 
 def uniform(low: float, high: float) -> Distribution:
     """Return the uniform distribution over [low, high]."""
     if not low <= high:
         raise ValueError(f"low must be at most high, got low={low}, high={high}. Swap them.")
-    return lambda generator, count: generator.uniform(low, high, count)
+    return functools.partial(_draw_uniform, low, high)
 
 
 def choice(options: Sequence[float] | np.ndarray) -> Distribution:
     """Return the distribution over `options` in which all are equally likely."""
     if not len(options):
         raise ValueError("options must have at least one number to choose from, got none.")
-    values = np.asarray(options)
-    return lambda generator, count: values[generator.integers(len(values), size=count)]
+    return functools.partial(_draw_choice, np.asarray(options))
+
+
+def _draw_log_uniform(low: float, high: float, generator: np.random.Generator, count: int) -> Any:
+    return np.exp(generator.uniform(np.log(low), np.log(high), count))
+
+
+def _draw_uniform(low: float, high: float, generator: np.random.Generator, count: int) -> Any:
+    return generator.uniform(low, high, count)
+
+
+def _draw_choice(options: np.ndarray, generator: np.random.Generator, count: int) -> Any:
+    return options[generator.integers(len(options), size=count)]
 
 
 def folds(
