@@ -83,7 +83,7 @@ def test_a_question_for_a_traced_value_names_the_function_and_the_line(subject):
     [
         (lambda params, x: x @ jnp.ones((7, 3)), "dot_general", True),
         (lambda params, x: x @ params["kernel"], "there is no 'kernel'.", False),
-        (lambda params, x: x @ unknown, "NameError: name 'unknown' is not defined", False),  # noqa: F821
+        (lambda params, x: x @ unknown, "NameError: name 'unknown' is not defined", False),
         (lambda params, x: np.asarray(x) @ params["w"], "numpy.ndarray conversion method", False),
         (lambda params, x: optax.nothing(x), "has no attribute 'nothing'", False),
         (lambda params, x: 1 / 0, "ZeroDivisionError: division by zero.", False),
