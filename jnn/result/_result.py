@@ -26,6 +26,7 @@ from jnn.result._predict import (
     join_parts,
     make_answer,
     make_outputs,
+    with_target_offset,
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
@@ -286,7 +287,8 @@ class Result:
             x: Rows as in `predict`.
             batch: Rows at a time.
         """
-        return join_batches(self._each(make_outputs, x, batch), axis=1)
+        outputs = join_batches(self._each(make_outputs, x, batch), axis=1)
+        return with_target_offset(outputs, self.schema, axes=2)
 
     def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
         """Return each member's prediction for rows x, and mean and deviation over the members.
@@ -320,6 +322,9 @@ class Result:
         for values in self._each(make_answer, x, batch):
             mean = jax.tree.map(lambda array: np.mean(array, axis=0), values)
             std = jax.tree.map(lambda array: np.std(array, axis=0), values)
+            # The deviation is taken before, because squares beside an offset lose digits.
+            values = with_target_offset(values, self.schema, axes=2)
+            mean = with_target_offset(mean, self.schema, axes=1)
             yield Prediction(values, mean, std)
 
     def export(
@@ -335,6 +340,9 @@ class Result:
 
         takes any number of rows x, not preprocessed, in the type of the training rows:
         preprocessing is in the file.
+
+        A target offset of the data (`jnn.Dataset.target_offset`) is not in the file, because
+        float32 cannot hold it beside what varies: add it to what the file gives, in float64.
 
         Args:
             path: The file to write.

@@ -78,6 +78,8 @@ class Schema:
             comparable; empty where it is unknown.
         shared_digest: Hash of the arrays in `Study.shared`; empty without such arrays, or where it
             is unknown, as after joining results of different shared arrays.
+        target_offset: What was taken out of the targets, and is added to predictions in float64, in
+            nested tuples, see `jnn.Dataset`; None if nothing was.
     """
 
     data: str
@@ -99,6 +101,7 @@ class Schema:
     higher_is_better: tuple[str, ...] = ()
     digest: str = ""
     shared_digest: str = ""
+    target_offset: Any = None
 
     @classmethod
     def of_data(cls, data: Any, arrays: Any, **fields: Any) -> "Schema":
@@ -119,6 +122,7 @@ class Schema:
             encoding=data.encoding,
             feature_names=tuple(data.feature_names),
             target_names=tuple(data.target_names),
+            target_offset=None if data.target_offset is None else _nested(data.target_offset),
             **fields,
         )
 
@@ -179,6 +183,7 @@ class Schema:
                 "y": None if content["y"] is None else _row_spec(content["y"]),
                 "encoding": encoding_from_json(content["encoding"]),
                 "shared_test_rows": shared_from_text(content["shared_test_rows"]),
+                "target_offset": _nested(content.get("target_offset")),
             }
         )
 
@@ -299,6 +304,13 @@ def vocabulary_of(data: Any) -> int:
     if data.is_series:
         return data.classes
     return int(np.max(data.x)) + 1
+
+
+def _nested(values: Any) -> Any:
+    """Return an array, or lists, of numbers as nested tuples, which can be compared."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return tuple(map(_nested, values)) if isinstance(values, list) else values
 
 
 def _row_spec(content: Mapping[str, Any]) -> RowSpec:
