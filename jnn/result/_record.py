@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
+from jnn._version import __version__
 from jnn.storage import FormError
 from jnn.study import Members, SavedFolds, Split
 
@@ -57,8 +58,6 @@ class ResultRecord(TypedDict):
 
 def versions() -> dict[str, str]:
     """Return the versions of jnn and of the packages that a network is computed by."""
-    from jnn import __version__
-
     return {"jnn": __version__} | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from jnn._errors import reason_of
+from jnn._version import __version__
 
 _REMEDY = "Write it again, or take a copy of it."
 
@@ -48,8 +49,6 @@ def with_remedy(remedy: str) -> Iterator[None]:
 
 def check_version(path: str | os.PathLike[str], written_by: object) -> None:
     """Raise ValueError if a file was written by a newer version of jnn than this one."""
-    from jnn import __version__
-
     if isinstance(written_by, str) and _numbers(written_by) > _numbers(__version__):
         raise ValueError(
             f"The file {os.fspath(path)} was written by jnn {written_by}, but this is jnn "

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from jnn._version import __version__
 from jnn.storage._damage import check_version, damaged
 from jnn.storage._files import Path, write_text
 from jnn.storage._form import FormError, check_form
@@ -19,8 +20,6 @@ def write_record(path: Path, content: Mapping[str, Any], *, sealed: bool = True)
         content: What JSON can hold.
         sealed: Whether to add the digest of the content, so that a later change is noticed.
     """
-    from jnn import __version__
-
     content = {"jnn": __version__, **content}
     if sealed:
         content["sha256"] = _digest_of(content)
