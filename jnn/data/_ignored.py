@@ -58,7 +58,8 @@ def _without_padding(y: Any, task: str) -> tuple[Any, int | None]:
     if not has_positions or y.dtype.kind != "i" or y.size == 0 or y.min() >= 0:
         return y, None
     is_padding = np.isin(y, _USUAL)
-    if (y[~is_padding] < 0).any():
+    labels = np.unique(y[~is_padding])
+    if len(labels) < 2 or labels[0] < 0:
         return y, None  # check_labels refuses it
     return _hidden(y, is_padding), IGNORED
 
