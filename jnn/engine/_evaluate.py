@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.data import shapes_of_rows
 from jnn.engine._checks import check_rows, shapes_of
 from jnn.engine._explain import explained
 from jnn.engine._ignored import labelled_losses, per_row
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import aligned, loss_of, make_forward
+from jnn.engine._step import aligned, as_trained, loss_of, make_forward
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
@@ -45,7 +46,7 @@ def make_evaluate(
         outputs, _ = forward(state.trained, x, shared=data.shared)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = loss_of(study, outputs, study.targets.forward(stats, y))
+        losses = loss_of(study, outputs, as_trained(study, stats, y))
         counted = weights
         if data.ignoring is None:
             losses = per_row(losses)
@@ -53,7 +54,7 @@ def make_evaluate(
             losses, share = labelled_losses(losses, y)
             counted = weights * share
         y = aligned(y, outputs)
-        predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
+        predictions = in_own_units(study.targets, stats, outputs, shapes_of_rows(y))
         sums = {
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
@@ -83,9 +84,7 @@ def make_evaluate(
     return evaluate
 
 
-def make_predict(
-    study: Study, row: tuple[int, ...] | None = None
-) -> Callable[[Trained, Tree, Tree], Tree]:
+def make_predict(study: Study, row: Any = None) -> Callable[[Trained, Tree, Tree], Tree]:
     """Make `predict(trained, x, shared=None) -> predictions` in the targets' own units.
 
     Args:
@@ -102,9 +101,7 @@ def make_predict(
     return predict
 
 
-def in_own_units(
-    targets: Preprocess, stats: Any, outputs: Tree, row: tuple[int, ...] | None
-) -> Tree:
+def in_own_units(targets: Preprocess, stats: Any, outputs: Tree, row: Any) -> Tree:
     """Transform outputs, or each of a tree of them, back to the targets' own units.
 
     Args:
@@ -114,11 +111,13 @@ def in_own_units(
             the last axis of a row, such as means followed by log variances. Every output is
             transformed as if it were a target, including outputs that are not, such as log
             variances.
-        row: Shape of a row of y; None if outputs have it.
+        row: Shape of a row of y, or the shapes of its parts; None if outputs have it.
 
     Raises:
         ValueError: If the preprocessing cannot transform them.
     """
+    if targets.parts is not None:
+        return _parts_in_own_units(targets.parts, stats, outputs, row)
 
     def back(values: jax.Array) -> jax.Array:
         if row is None or not jax.tree.leaves(stats):
@@ -136,6 +135,24 @@ def in_own_units(
     )
     with explained(subject):
         return jax.tree.map(back, outputs)
+
+
+def _parts_in_own_units(parts: Any, stats: Any, outputs: Tree, row: Any) -> Tree:
+    """Transform the outputs that have the names of parts of the targets back to their units."""
+    places = outputs.keys() if isinstance(outputs, dict) else range(len(outputs))
+    missing = [key for key in parts if key not in places]
+    if missing:
+        raise ValueError(
+            f"The outputs must have the parts {list(parts)} that Study.targets transforms, got "
+            f"{list(places)}. Name them as the targets are."
+        )
+    changed = {
+        key: in_own_units(parts[key], stats[str(key)], outputs[key], row and row[key])
+        if key in parts
+        else outputs[key]
+        for key in places
+    }
+    return changed if isinstance(outputs, dict) else tuple(changed.values())
 
 
 def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:

@@ -313,9 +313,15 @@ def _prepared(study: Study, batch: Batch, trained: Trained, key: jax.Array) -> B
     if trained.class_weights is not None:
         class_weights = trained.class_weights[batch.y]
         batch = batch._replace(weights=_times(class_weights, batch.weights))
-    if batch.y is None:
-        return batch
-    return batch._replace(y=study.targets.forward(trained.target_stats, batch.y))
+    return batch._replace(y=as_trained(study, trained.target_stats, batch.y))
+
+
+def as_trained(study: Study, stats: Any, y: Tree) -> Tree:
+    """Return targets preprocessed, as the loss is computed on them; None of None."""
+    if y is None:
+        return None
+    with explained(f"Study.targets failed on targets of shape {shapes_of(y)}"):
+        return study.targets.forward(stats, y)
 
 
 def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
