@@ -12,6 +12,7 @@ from jnn.data._text_encoding import TextEncoding
 from jnn.data._tree import (
     as_tree,
     count_rows,
+    has_parts,
     is_tree,
     map_parts,
     parts_of,
@@ -39,6 +40,7 @@ __all__ = [
     "describe",
     "fetch",
     "has_labels",
+    "has_parts",
     "is_tree",
     "load",
     "map_parts",

@@ -26,6 +26,11 @@ def is_tree(values: Any) -> bool:
     return all(is_tree(part) or getattr(part, "ndim", 0) > 0 for part in values)
 
 
+def has_parts(tree: Tree) -> bool:
+    """Return whether a tree, as `as_tree` returns it, has several parts."""
+    return isinstance(tree, dict | tuple)
+
+
 def as_tree(values: Any, name: str) -> Tree:
     """Return dicts and tuples of arrays as read-only arrays in the types of the device.
 

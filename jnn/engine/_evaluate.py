@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn.data import shapes_of_rows
 from jnn.engine._checks import check_rows, shapes_of
 from jnn.engine._explain import explained
 from jnn.engine._ignored import labelled_losses, per_row
@@ -54,7 +53,7 @@ def make_evaluate(
             losses, share = labelled_losses(losses, y)
             counted = weights * share
         y = aligned(y, outputs)
-        predictions = in_own_units(study.targets, stats, outputs, shapes_of_rows(y))
+        predictions = in_own_units(study.targets, stats, outputs, row_shapes(y))
         sums = {
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
@@ -116,6 +115,9 @@ def in_own_units(targets: Preprocess, stats: Any, outputs: Tree, row: Any) -> Tr
     Raises:
         ValueError: If the preprocessing cannot transform them.
     """
+    is_of_parts = isinstance(row, dict) or (isinstance(row, tuple) and not _is_shape(row))
+    if targets.parts is None and is_of_parts:
+        return targets.inverse(stats, outputs)
     if targets.parts is not None:
         return _parts_in_own_units(targets.parts, stats, outputs, row)
 
@@ -139,12 +141,15 @@ def in_own_units(targets: Preprocess, stats: Any, outputs: Tree, row: Any) -> Tr
 
 def _parts_in_own_units(parts: Any, stats: Any, outputs: Tree, row: Any) -> Tree:
     """Transform the outputs that have the names of parts of the targets back to their units."""
-    places = outputs.keys() if isinstance(outputs, dict) else range(len(outputs))
-    missing = [key for key in parts if key not in places]
-    if missing:
+    places: Any = ()
+    if isinstance(outputs, dict):
+        places = outputs.keys()
+    elif isinstance(outputs, tuple):
+        places = range(len(outputs))
+    if not all(key in places for key in parts):
         raise ValueError(
             f"The outputs must have the parts {list(parts)} that Study.targets transforms, got "
-            f"{list(places)}. Name them as the targets are."
+            f"{list(places) or 'one array'}. Name them as the targets are."
         )
     changed = {
         key: in_own_units(parts[key], stats[str(key)], outputs[key], row and row[key])
@@ -153,6 +158,19 @@ def _parts_in_own_units(parts: Any, stats: Any, outputs: Tree, row: Any) -> Tree
         for key in places
     }
     return changed if isinstance(outputs, dict) else tuple(changed.values())
+
+
+def row_shapes(y: Tree) -> Any:
+    """Return the shape of a row of y, or those of its parts; None where there are no targets."""
+    if hasattr(y, "shape"):
+        return y.shape[1:]
+    if isinstance(y, dict):
+        return {name: row_shapes(part) for name, part in y.items()}
+    return tuple(map(row_shapes, y)) if isinstance(y, tuple) else None
+
+
+def _is_shape(row: tuple[Any, ...]) -> bool:
+    return all(isinstance(size, int) for size in row)
 
 
 def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:

@@ -53,6 +53,7 @@ _TRACED_NUMBER = (
     "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
     "schedule(step)."
 )
+_PARTS = "Preprocess several parts by jnn.preprocess.by_name({'name': preprocessing})."
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -285,7 +286,8 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+        subject = f"Study.{name} failed on values of shape {shapes_of(values)}"
+        with explained(subject, otherwise="" if hasattr(values, "shape") else _PARTS):
             if isinstance(values, Windows):  # each step of the series counts once
                 return preprocess.fit(values.values, values.covered(weights))
             return preprocess.fit(values, weights)
