@@ -3,8 +3,10 @@
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
+from jnn.data._series_encoding import SeriesEncoding
+from jnn.data._series_source import read_series
 from jnn.data._stream import Stream
-from jnn.data._table import Column, Encoding, read_series
+from jnn.data._table import Column, Encoding
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
 from jnn.data._windows import Windows
@@ -16,6 +18,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Encoding",
+    "SeriesEncoding",
     "Stream",
     "TextEncoding",
     "Tokenizer",

@@ -5,7 +5,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from numbers import Integral, Real
-from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,10 +21,8 @@ from jnn.data._columns import (
     is_categorical,
     is_number,
     is_single,
-    numeric_columns,
     refuse_text,
 )
-from jnn.data._csv import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,43 +148,6 @@ def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
     """Fit the encoding of columns without missing values."""
     columns = [Column(name, _categories(name, values)) for name, values in features.items()]
     return Encoding(tuple(columns))
-
-
-def read_series(
-    source: "pd.DataFrame | str | PathLike[str]",
-    channels: Sequence[str] = (),
-    separator: str | None = None,
-    drop: Names = (),
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a series [time, channels] and its channels' names from a table with a step per row.
-
-    Args:
-        source: A pandas table, or the path of a CSV file, which may be compressed.
-        channels: Names of the columns to take; by default those of numbers, so that dates are left
-            out.
-        separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
-        drop: Names of columns to leave out.
-    """
-    if isinstance(source, str | PathLike):
-        source = read_csv(source, separator)
-    columns = columns_by_name(source)
-    dropped = as_names(drop)
-    check_known(columns, dropped)
-    columns = {name: values for name, values in columns.items() if name not in dropped}
-    check_known(columns, channels)
-    selected = {name: columns[name] for name in channels} or numeric_columns(columns)
-    if not selected:
-        raise ValueError(
-            f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
-        )
-    check_complete(selected)
-    for name, values in selected.items():
-        if not is_number(values):
-            refuse_text(name, values)
-    if not channels and len(source):
-        check_named(selected)
-    series = [values.to_numpy(np.float64) for values in selected.values()]
-    return np.stack(series, axis=1), tuple(selected)
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
