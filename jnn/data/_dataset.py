@@ -23,6 +23,7 @@ from jnn.data._check import (
 from jnn.data._columns import Names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
+from jnn.data._offsets import check_digits, offset_of, without_offset
 from jnn.data._roles import take_roles
 from jnn.data._series_encoding import SeriesEncoding
 from jnn.data._series_source import check_series_varies, encoding_of, table_of
@@ -52,7 +53,8 @@ class Dataset:
         x: Inputs [rows, *features], float32, or int32 where the values are token ids. The inputs of
             a series are `Windows`, see `from_series` and `from_tokens`.
         y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1. For a
-            regression float32 [rows] or [rows, *outputs]. None if there are no targets.
+            regression float32 [rows] or [rows, *outputs], less `target_offset`. None if there are
+            no targets.
         task: "classification", "regression", or "unsupervised".
         name: Name of the data set.
         feature_names: Name of each entry of the last axis of `x`, or ().
@@ -72,6 +74,9 @@ class Dataset:
         license: License of the data.
         weights: Weight of each row, float32 [rows], finite and not negative, or None if all rows
             count the same.
+        target_offset: What was taken out of the targets of a regression in float64, because
+            float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
+            of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
 
     Raises:
         TypeError: If an argument has a type that cannot be trained on.
@@ -94,10 +99,14 @@ class Dataset:
     source: str = ""
     license: str = ""
     weights: np.ndarray | None = None
+    target_offset: np.ndarray | None = None
 
     def __post_init__(self):
         check_name(self.name)
-        x = single_precision(as_array(_values_of(self.x), "x"))
+        x = as_array(_values_of(self.x), "x")
+        if x.dtype.kind == "f":
+            check_digits(x, "x", self.feature_names)
+        x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
         check_features(x[:, None] if is_one_channel else x, self.feature_names)
         y = None if self.y is None else as_array(_values_of(self.y), "y")
@@ -124,6 +133,8 @@ class Dataset:
         self._set("until", None if until is None else read_only(until))
         self._set("texts", None if texts is None else read_only(texts))
         self._set("weights", None if weights is None else read_only(weights))
+        if self.target_offset is not None:
+            self._set("target_offset", read_only(np.asarray(self.target_offset, np.float64)))
         self._set("feature_names", tuple(map(str, self.feature_names)))
         self._set("target_names", target_names)
 
@@ -170,6 +181,8 @@ class Dataset:
         Dataset 'arrays': unsupervised, 3 rows of shape (1,), no targets
         """
         x = as_array(x, "x")
+        if not ids:
+            check_digits(x, "x", fields.get("feature_names", ()))
         x = as_ids(x) if ids else as_float(x)
         fields = {**fields, "weights": weights, "groups": groups, "times": times}
         if y is None:
@@ -180,8 +193,13 @@ class Dataset:
         if task == "classification":
             check_not_one_hot(y)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
+        if task == "regression" and "target_offset" not in fields:
+            fields["target_offset"] = offset_of(y)
+            target = without_offset(y, fields["target_offset"])
         dataset = cls(x, target, task, **fields)
         check_varies(y, dataset.target_names)
+        if task == "regression":  # what varies by the rounding of float64 alone is constant too
+            check_varies(np.asarray(dataset.y), dataset.target_names)
         return dataset
 
     @classmethod
@@ -392,11 +410,16 @@ class Dataset:
         options = {"channels": channels, "drop": drop, "time": time, "series": series}
         table = table_of(values, **options)
         places = place_windows(table, length, horizon, gaps)
+        check_series_varies(table.values, table.channels)
+        steps = table.values
         if table.channels:  # arrays have no names
             encoding = encoding_of(table, int(length), places.step, gaps)
-            fields = {"feature_names": table.channels, "encoding": encoding, **fields}
-        steps = as_float(table.values)
-        check_series_varies(steps, table.channels)
+            steps = encoding.as_rows(steps)
+            offset = encoding.offset or None
+            known = {"encoding": encoding, "target_offset": offset}
+            fields = {"feature_names": table.channels, **known, **fields}
+        check_digits(steps, "the series")
+        steps = as_float(steps)
         x = Windows(steps, int(length), 0, places.span, places.starts)
         y = Windows(steps, int(horizon), int(length), places.span, places.starts)
         rows = {"times": places.times, "until": places.until, "groups": places.groups}

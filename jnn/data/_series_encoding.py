@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn.data._columns import columns_by_name
+from jnn.data._offsets import without_offset
 from jnn.data._series_table import SeriesTable, read_table
 from jnn.data._series_windows import Gaps, series_name, steps_of
 from jnn.data._time_axis import written
@@ -48,6 +49,8 @@ class SeriesEncoding:
             for the ISO format and for numbers.
         gaps: "split" if no window reaches across a gap in time, "ignore" if gaps are read over.
         left_out: Columns of text that are no channels.
+        offset: What is taken out of each channel in float64, because float32 cannot hold it beside
+            what varies; () if nothing is.
     """
 
     channels: tuple[str, ...]
@@ -58,6 +61,7 @@ class SeriesEncoding:
     form: str = ""
     gaps: Gaps = "split"
     left_out: tuple[str, ...] = ()
+    offset: tuple[float, ...] = ()
 
     @property
     def time_name(self) -> str:
@@ -83,8 +87,14 @@ class SeriesEncoding:
 
     def encode(self, frame: "pd.DataFrame") -> np.ndarray:
         """Return the last window of each series of a table, float32 [series, length, channels]."""
-        with np.errstate(over="ignore"):
-            return self.tails(frame).values.astype(np.float32)
+        return self.as_rows(self.tails(frame).values)
+
+    def as_rows(self, values: np.ndarray) -> np.ndarray:
+        """Return values [..., channels] less the offset, as float32."""
+        with np.errstate(over="ignore"):  # whoever reads them checks that they are finite
+            return without_offset(values, np.array(self.offset) if self.offset else None).astype(
+                np.float32
+            )
 
     def tails(self, frame: "pd.DataFrame") -> Tails:
         """Return the last `length` steps of each series of a table, in the order of time.
@@ -130,7 +140,7 @@ class SeriesEncoding:
         """Return the encoding that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         fields.pop("kind", None)
-        tuples = ("channels", "time", "series", "left_out")
+        tuples = ("channels", "time", "series", "left_out", "offset")
         return cls(**{**fields, **{name: tuple(fields[name]) for name in tuples}})
 
     def _tail(self, table: SeriesTable, counts: Sequence[int], number: int, end: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jnn.data._columns import Names
 from jnn.data._csv import read_csv
+from jnn.data._offsets import offset_of
 from jnn.data._series_encoding import SeriesEncoding
 from jnn.data._series_table import SeriesTable, read_table, with_index
 from jnn.data._series_windows import Gaps
@@ -86,8 +87,9 @@ def table_of(values: Any, **options: Any) -> SeriesTable:
 
 
 def encoding_of(table: SeriesTable, length: int, step: str, gaps: Gaps) -> SeriesEncoding:
-    """Return how a table became windows."""
+    """Return how a table becomes windows."""
     times = table.times
+    offset = offset_of(table.values)
     return SeriesEncoding(
         table.channels,
         length,
@@ -97,6 +99,7 @@ def encoding_of(table: SeriesTable, length: int, step: str, gaps: Gaps) -> Serie
         "" if times is None else times.form,
         gaps,
         table.left_out,
+        () if offset is None else tuple(offset.tolist()),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jnn.result._summary import make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
+from jnn.storage import expand
 
 if TYPE_CHECKING:
     import xarray
@@ -104,8 +105,9 @@ def forecast(
     if data.y is None:
         raise ValueError(f"data must have targets to draw a forecast beside, got {data!r}.")
     x = data.x[np.array([row])]
-    past = x[0, :, channel]
-    future = data.y[np.array([row])][0, :, channel]
+    offset = 0.0 if data.target_offset is None else data.target_offset[channel]
+    past = x[0, :, channel] + offset  # predictions have it too
+    future = data.y[np.array([row])][0, :, channel] + offset
     figure, axes = _new_figure()
     steps = np.arange(-len(past), len(future))
     axes.plot(steps, np.concatenate([past, future]), "k", linewidth=1, label="series")
@@ -123,7 +125,7 @@ def forecast(
 
 def write_figure(figure: "Figure", path: str | os.PathLike[str]) -> pathlib.Path:
     """Write a figure to a file, whose ending says the format."""
-    path = pathlib.Path(path)
+    path = expand(path)
     figure.savefig(path, dpi=150)
     return path
 
