@@ -48,7 +48,7 @@ class SeriesEncoding:
         form: How times are written: a format of `strftime`, a unit of the count since 1970, or ""
             for the ISO format and for numbers.
         gaps: "split" if no window reaches across a gap in time, "ignore" if gaps are read over.
-        left_out: Columns of text that are no channels.
+        left_out: Columns that are no channels, because they hold text or number the rows.
         offset: What is taken out of each channel in float64, because float32 cannot hold it beside
             what varies; () if nothing is.
     """

@@ -29,6 +29,7 @@ _ID_NAME = re.compile(  # what a column is called that tells series apart
     r"|customer|patient|subject|unit|site|asset|stock)([\W_](id|no|nr|name|number|code))?",
     re.IGNORECASE,
 )
+_ROW_NAME = re.compile(r"no|nr|num|number|row|rows|row_?(no|nr|id)|record|id|rn", re.IGNORECASE)
 
 
 class SeriesTable(NamedTuple):
@@ -41,7 +42,7 @@ class SeriesTable(NamedTuple):
         ids: What identifies each series, one value for each of `id_names`.
         id_names: Columns that tell the series apart.
         times: Time of each step, or None if the table has no time axis.
-        left_out: Columns of text that are no channels.
+        left_out: Columns that are no channels, because they hold text or number the rows.
     """
 
     values: np.ndarray
@@ -94,6 +95,7 @@ def read_table(
         _check_one_series({n: v for n, v in columns.items() if n not in names}, times, order)
     if times is not None:
         _check_different(times, order, sizes, columns, ids)
+        _tell_order(order, sizes, times)
         times = times._replace(values=times.values[order])
     values = np.stack([column.to_numpy(np.float64) for column in selected.values()], axis=1)
     return SeriesTable(
@@ -151,7 +153,10 @@ def _channels(
 ) -> "dict[str, pd.Series]":
     """Return the columns that are forecast."""
     rest = {n: v for n, v in columns.items() if times is None or n not in times.names}
-    selected = {name: columns[name] for name in names} or numeric_columns(rest)
+    selected = {name: columns[name] for name in names}
+    if not selected:
+        every = numeric_columns(rest)
+        selected = {n: v for n, v in every.items() if not _is_row_number(n, v)} or every
     if not selected:
         raise ValueError(
             f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
@@ -162,6 +167,13 @@ def _channels(
     if not names and len(next(iter(selected.values()))):
         check_named(selected)
     return selected
+
+
+def _is_row_number(name: str, values: "pd.Series") -> bool:
+    """Return whether a column is called a number of rows, and counts them."""
+    if not _ROW_NAME.fullmatch(name.strip()) or values.dtype.kind not in "iu" or len(values) < 3:
+        return False
+    return bool((np.abs(np.diff(values.to_numpy())) == 1).all())
 
 
 def _order(
@@ -184,17 +196,20 @@ def _order(
         np.arange(rows) if times is None else np.argsort(np.argsort(times.values, kind="stable"))
     )
     order = np.lexsort((place, number))
-    _tell_order(order, number, times)
     sizes = np.bincount(number) if rows else np.zeros(1, int)
     return order, sizes, order[np.cumsum(sizes) - sizes] if rows else np.zeros(0, int)
 
 
-def _tell_order(order: np.ndarray, number: np.ndarray, times: Times | None) -> None:
+def _borders(sizes: np.ndarray) -> np.ndarray:
+    """Return after which steps another series begins, bool [steps - 1]."""
+    is_border = np.zeros(max(0, int(sizes.sum()) - 1), bool)
+    is_border[np.cumsum(sizes)[:-1] - 1] = True
+    return is_border
+
+
+def _tell_order(order: np.ndarray, sizes: np.ndarray, times: Times) -> None:
     """Warn if rows change their order within a series."""
-    if times is None or not len(order):
-        return
-    within = np.diff(number[order]) == 0
-    steps = np.diff(order)[within]
+    steps = np.diff(order)[~_borders(sizes)]
     if (steps > 0).all():
         return
     how = "the newest came first" if (steps < 0).all() else "they were not in the order of time"
@@ -235,9 +250,7 @@ def _check_different(
 ) -> None:
     """Raise if a series has a time twice, and name the column that may tell series apart."""
     values = times.values[order]
-    begins = np.zeros(len(order), bool)
-    begins[(np.cumsum(sizes) - sizes)[sizes > 0]] = True
-    repeats = np.flatnonzero((values[1:] == values[:-1]) & ~begins[1:])
+    repeats = np.flatnonzero((values[1:] == values[:-1]) & ~_borders(sizes))
     if not repeats.size:
         return
     place = values[int(repeats[0])]

@@ -126,8 +126,8 @@ def _tell(
         assert table.times is not None
         missing = int((counts[is_gap] - 1).sum())
         about = (
-            f"{gaps} gap{'s' * (gaps > 1)} in {table.times.name!r}, where {missing} steps of "
-            f"{step_in_words(step)} are missing"
+            f"{gaps} gaps in {table.times.name!r} ({missing} missing times, at steps of "
+            f"{step_in_words(step)})"
         )
     if not starts.size:
         raise ValueError(
@@ -136,8 +136,8 @@ def _tell(
         )
     if gaps:
         warnings.warn(
-            f"There are {about}. No window reaches across a gap; pass gaps='ignore' to read over "
-            "the gaps.",
+            f"The series has {about}. No window reaches across a gap; pass gaps='ignore' to read "
+            "over the gaps.",
             stacklevel=2,
         )
     ends = np.cumsum(table.sizes)

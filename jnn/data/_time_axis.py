@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jnn.data._columns import as_text, is_number
-from jnn.data._time_step import find_step
+from jnn.data._time_step import count_steps, find_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = re.compile(  # a year of four digits, three numbers, a month's name, or a quarter
     r"(.*\d{4}[-/. ]\d{1,2}.*|.*\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2,4}.*|\d{1,2}[-/.]\d{4}"
-    rf"|.*\d.*({_MONTHS}).*|.*({_MONTHS}).*\d.*|\d{{4}}-?Q[1-4]|\d{{8}}T\d{{2,6}}.*)",
+    rf"|.*\d.*({_MONTHS}).*|.*({_MONTHS}).*\d.*|\d{{4}}-?(Q[1-4]|W\d{{2}})|\d{{8}}T\d{{2,6}}.*)",
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
@@ -85,13 +85,12 @@ def find_times(columns: "dict[str, pd.Series]") -> list[Times]:
     parts = _date_parts(columns)
     if parts is not None:
         return [parts]
+    clock = _clock_of(columns)
     every = []
     for name, values in columns.items():
-        times = _dates_of(name, values) if len(values) else None
+        times = _dates_of(name, values, clock) if len(values) else None
         if times is not None:
             every.append(times)
-    if len(every) == 1:
-        return [_with_clock(every[0], columns)]
     return every or _counters(columns)
 
 
@@ -107,13 +106,11 @@ def times_of(names: tuple[str, ...], columns: "dict[str, pd.Series]") -> Times:
         parts = _date_parts({name: columns[name] for name in names})
         if parts is not None:
             return parts
-    if len(names) == 2:
-        first = _dates_of(names[0], columns[names[0]])
-        if first is not None:
-            return _with_clock(first, {name: columns[name] for name in names})
-    times = _dates_of(names[0], columns[names[0]]) if len(names) == 1 else None
-    if times is not None:
-        return times
+    clock = _clock_of({name: columns[name] for name in names[1:]}) if len(names) == 2 else None
+    if len(names) == 1 or clock is not None:
+        times = _dates_of(names[0], columns[names[0]], clock)
+        if times is not None:
+            return times
     if len(names) == 1 and is_number(columns[names[0]]):
         _check_present(names[0], columns[names[0]])
         return Times(names, pd.Index(columns[names[0]].to_numpy(np.float64)))
@@ -156,8 +153,40 @@ def written(dates: "pd.Index", form: str) -> np.ndarray:
     return dates.astype(str).to_numpy(object)
 
 
-def _dates_of(name: str, values: "pd.Series") -> Times | None:
-    """Return the dates of a column, or None if it does not read as dates."""
+class _Clock(NamedTuple):
+    """Times of day in a column of their own."""
+
+    name: str
+    values: "pd.TimedeltaIndex"
+
+
+def _clock_of(columns: "dict[str, pd.Series]") -> _Clock | None:
+    """Return the times of day such as 12:30 that a column of text holds in all rows."""
+    import pandas as pd
+
+    for name, values in columns.items():
+        if values.dtype.kind != "O" or not len(values):
+            continue
+        text = as_text(values).str.strip()
+        if text.str.fullmatch(_CLOCK).all():
+            full = text.where(text.str.count(":") > 1, text + ":00")
+            return _Clock(name, pd.to_timedelta(full.to_numpy()))
+    return None
+
+
+def _dates_of(name: str, values: "pd.Series", clock: _Clock | None = None) -> Times | None:
+    """Return the dates of a column, with the time of day where dates alone repeat.
+
+    Returns:
+        The times, or None if the column does not read as dates.
+    """
+    times = _days_of(name, values, clock)
+    if times is None or clock is None or times.values.is_unique:
+        return times
+    return Times((name, clock.name), times.values + clock.values)
+
+
+def _days_of(name: str, values: "pd.Series", clock: _Clock | None) -> Times | None:
     import pandas as pd
 
     if isinstance(values.dtype, pd.PeriodDtype):
@@ -175,13 +204,16 @@ def _dates_of(name: str, values: "pd.Series") -> Times | None:
         is_stamp = pd.to_numeric(text, errors="coerce").notna().all()
         return _dates_in_numbers(name, pd.to_numeric(text)) if is_stamp else None
     _check_present(name, values)
-    return _parsed(name, text)
+    return _parsed(name, text, clock)
 
 
-def _parsed(name: str, text: "pd.Series") -> Times | None:
+def _parsed(name: str, text: "pd.Series", clock: _Clock | None) -> Times | None:
     """Return the dates that texts spell."""
     import pandas as pd
 
+    for pattern, read in _PERIODS.items():
+        if text.str.fullmatch(pattern).all():
+            return Times((name,), read(text))
     zone = text.str.fullmatch(_OFFSET).to_numpy(bool).any()
     standard = _parse(text, utc=zone, format="ISO8601")
     readings = {"": standard}
@@ -198,12 +230,24 @@ def _parsed(name: str, text: "pd.Series") -> Times | None:
             f"{place + 1} (row 1 is the first one after the header). Write dates as 2024-01-31, or "
             f"leave the column out with drop=[{name!r}]."
         )
-    dates = _likelier(name, text, list(valid.values()))
+    dates = _likelier(name, text, list(valid.values()), clock)
     form = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
     is_form = bool(form) and not zone and dates[:1].strftime(form)[0] == text.iloc[0]
     return Times((name,), dates, form if is_form else "")
 
 
+def _quarters(text: "pd.Series") -> "pd.DatetimeIndex":
+    import pandas as pd
+
+    return pd.PeriodIndex(text.str.replace("-", ""), freq="Q").to_timestamp()
+
+
+def _weeks(text: "pd.Series") -> "pd.DatetimeIndex":
+    """Return the Monday of weeks such as 2024-W01, which are those of ISO 8601."""
+    return _parse(text.str.replace("-", "") + "1", format="%GW%V%u")
+
+
+_PERIODS = {r"(?i)\d{4}-?Q[1-4]": _quarters, r"(?i)\d{4}-?W\d{2}": _weeks}
 _ORDERS = ("month", "day")  # which of the two comes first in 01/02/2024
 
 
@@ -218,12 +262,12 @@ def _parse(text: "pd.Series", **options: object) -> "pd.DatetimeIndex":
 
 
 def _likelier(
-    name: str, text: "pd.Series", readings: "list[pd.DatetimeIndex]"
+    name: str, text: "pd.Series", readings: "list[pd.DatetimeIndex]", clock: _Clock | None
 ) -> "pd.DatetimeIndex":
     """Return the reading of dates that is in order and of one step, if two can be read."""
     if len(readings) == 1 or readings[0].equals(readings[1]):
         return readings[0]
-    scores = [_order_and_step(dates) for dates in readings]
+    scores = [_regularity(dates, clock) for dates in readings]
     if scores[0] == scores[1]:
         place = int(np.argmax(readings[0] != readings[1]))
         raise ValueError(
@@ -233,10 +277,15 @@ def _likelier(
     return readings[int(scores[1] > scores[0])]
 
 
-def _order_and_step(dates: "pd.DatetimeIndex") -> tuple[bool, bool]:
-    """Return whether dates have one step, and whether they are in order."""
+def _regularity(dates: "pd.DatetimeIndex", clock: _Clock | None) -> tuple[float, bool]:
+    """Return the share of neighbors one step apart, and whether dates are in order."""
+    if clock is not None and not dates.is_unique:
+        dates = dates + clock.values
     in_order = dates.is_monotonic_increasing or dates.is_monotonic_decreasing
-    return find_step(dates.unique().sort_values()) is not None, bool(in_order)
+    ascending = dates.unique().sort_values()
+    step = find_step(ascending)
+    share = 0.0 if step is None else float((count_steps(ascending, step) == 1).mean())
+    return share, bool(in_order)
 
 
 def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
@@ -283,22 +332,6 @@ def _date_parts(columns: "dict[str, pd.Series]") -> Times | None:
     if dates.isna().any():
         return None
     return Times(tuple(names[part] for part in parts), dates)
-
-
-def _with_clock(dates: Times, columns: "dict[str, pd.Series]") -> Times:
-    """Return dates with the time of day that another column holds, if dates alone repeat."""
-    import pandas as pd
-
-    if dates.values.is_unique:
-        return dates
-    for name, values in columns.items():
-        if values.dtype.kind != "O" or name in dates.names:
-            continue
-        clock = as_text(values).str.strip()
-        if clock.str.fullmatch(_CLOCK).all():
-            full = clock.where(clock.str.count(":") > 1, clock + ":00")
-            return Times((*dates.names, name), dates.values + pd.to_timedelta(full.to_numpy()))
-    return dates
 
 
 def _counters(columns: "dict[str, pd.Series]") -> list[Times]:
