@@ -15,6 +15,7 @@ from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
 from jnn.cli._job import Job, command_fields, make_job, read_command
 from jnn.cli._progress import show_progress
+from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
 from jnn.population import run as run_study
 from jnn.result import Result
@@ -99,6 +100,8 @@ def _train_and_show(
 def _show_job(job: Job, console: Console) -> None:
     study = job.study
     _print(console, repr(job.data))
+    if isinstance(job.data.encoding, SeriesEncoding):
+        _print(console, job.data.encoding.description)
     _print(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
     _print(console, repr(job.members))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jnn.data._columns import columns_by_name
 from jnn.data._offsets import without_offset
-from jnn.data._series_table import SeriesTable, read_table
+from jnn.data._series_table import SeriesTable, read_table, with_index
 from jnn.data._series_windows import Gaps, series_name, steps_of
 from jnn.data._time_axis import written
 from jnn.data._time_step import next_times, step_in_words
@@ -103,8 +103,8 @@ class SeriesEncoding:
             ValueError: If a column is missing, if a series is too short, if a value or a step is
                 missing in the last steps, or if the steps are not those of training.
         """
-        names = {*columns_by_name(frame), *map(str, frame.index.names)}
-        has_time = set(self.time) <= names or (len(self.time) == 1 and "None" in names)
+        frame = with_index(frame)
+        has_time = set(self.time) <= set(columns_by_name(frame))
         table = read_table(
             frame,
             channels=self.channels,

@@ -126,8 +126,8 @@ def _tell(
         assert table.times is not None
         missing = int((counts[is_gap] - 1).sum())
         about = (
-            f"{gaps} gaps in {table.times.name!r} ({missing} missing times, at steps of "
-            f"{step_in_words(step)})"
+            f"{gaps} gap{'' if gaps == 1 else 's'} in {table.times.name!r} ({missing} times "
+            f"missing, at steps of {step_in_words(step)})"
         )
     if not starts.size:
         raise ValueError(

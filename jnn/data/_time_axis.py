@@ -27,6 +27,8 @@ _TIME_NAME = re.compile(  # what a column of times is called, with or without a 
 )
 _PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a date together
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_FORMS = ("%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%m/%Y")
+_QUARTER = "quarter"
 _EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONES = (  # one for each rule by which clocks change
     "Europe/Berlin",
@@ -146,6 +148,8 @@ def with_clock_changes(times: Times) -> Times:
 
 def written(dates: "pd.Index", form: str) -> np.ndarray:
     """Return dates as numbers since 1970, or as text."""
+    if form == _QUARTER:
+        return dates.to_period("Q").astype(str).to_numpy(object)  # type: ignore[attr-defined]
     if form in _EPOCHS:
         return dates.as_unit("ns").asi8 // (1_000_000_000 // _EPOCHS[form])  # type: ignore[attr-defined]
     if form:
@@ -213,7 +217,7 @@ def _parsed(name: str, text: "pd.Series", clock: _Clock | None) -> Times | None:
 
     for pattern, read in _PERIODS.items():
         if text.str.fullmatch(pattern).all():
-            return Times((name,), read(text))
+            return Times((name,), *read(text))
     zone = text.str.fullmatch(_OFFSET).to_numpy(bool).any()
     standard = _parse(text, utc=zone, format="ISO8601")
     readings = {"": standard}
@@ -231,24 +235,33 @@ def _parsed(name: str, text: "pd.Series", clock: _Clock | None) -> Times | None:
             f"leave the column out with drop=[{name!r}]."
         )
     dates = _likelier(name, text, list(valid.values()), clock)
-    form = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
-    is_form = bool(form) and not zone and dates[:1].strftime(form)[0] == text.iloc[0]
-    return Times((name,), dates, form if is_form else "")
+    guess = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
+    return Times((name,), dates, "" if zone else _form_of(dates, text, guess))
 
 
-def _quarters(text: "pd.Series") -> "pd.DatetimeIndex":
+def _quarters(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
+    """Return the first days of quarters such as 2024Q1, and their form."""
     import pandas as pd
 
-    return pd.PeriodIndex(text.str.replace("-", ""), freq="Q").to_timestamp()
+    return pd.PeriodIndex(text.str.replace("-", ""), freq="Q").to_timestamp(), _QUARTER
 
 
-def _weeks(text: "pd.Series") -> "pd.DatetimeIndex":
-    """Return the Monday of weeks such as 2024-W01, which are those of ISO 8601."""
-    return _parse(text.str.replace("-", "") + "1", format="%GW%V%u")
+def _weeks(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
+    """Return the Mondays of weeks such as 2024-W01, which are those of ISO 8601, and their form."""
+    return _parse(text.str.replace("-", "") + "1", format="%GW%V%u"), "%G-W%V"
 
 
 _PERIODS = {r"(?i)\d{4}-?Q[1-4]": _quarters, r"(?i)\d{4}-?W\d{2}": _weeks}
 _ORDERS = ("month", "day")  # which of the two comes first in 01/02/2024
+
+
+def _form_of(dates: "pd.DatetimeIndex", text: "pd.Series", guess: str | None) -> str:
+    """Return the format that writes the first and the last date as they are in the table."""
+    ends = [0, len(text) - 1]
+    for form in [*([guess] if guess else []), *_FORMS]:
+        if (dates[ends].strftime(form) == text.iloc[ends].to_numpy()).all():
+            return form
+    return ""
 
 
 def _parse(text: "pd.Series", **options: object) -> "pd.DatetimeIndex":
