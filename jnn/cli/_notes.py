@@ -1,9 +1,11 @@
 """Warnings about the user's data, printed as lines of their own."""
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator
+
+from jnn.cli._terminal import make_console, print_text
+from jnn.cli._words import in_words_of_options
 
 
 @contextlib.contextmanager
@@ -23,4 +25,4 @@ def notes() -> Iterator[None]:
                 str(w.message) for w in caught if issubclass(w.category, UserWarning)
             )
             for text in texts:
-                print(f"note: {text}", file=sys.stdout)
+                print_text(make_console(), f"note: {in_words_of_options(text)}")
