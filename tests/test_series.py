@@ -256,3 +256,22 @@ def test_a_target_called_as_a_deviation_keeps_its_predictions():
         "std(y)_": 3,
         "std(std(y))": 4,
     }
+
+
+def test_the_command_line_tells_what_was_sorted_and_which_series_there_are(
+    tmp_path, monkeypatch, capsys
+):
+    from jnn.cli._command import parse
+    from jnn.cli._job import make_job
+
+    monkeypatch.chdir(tmp_path)
+    TWO[::-1].to_csv("two.csv", index=False)
+    words = ["run", "two.csv", "--horizon", "2", "--window", "5", "--model", "nlinear"]
+    with pytest.raises(ValueError, match="series='id'"):
+        make_job(parse(words))
+    assert capsys.readouterr().err == ""
+    job = make_job(parse([*words, "--series", "id", "--time", "date"]))
+    assert "note: The rows are sorted by 'date'" in capsys.readouterr().err
+    assert job.data.encoding.description == (
+        "steps of 1 hour in 'date', series by 'id', channels: load"
+    )

@@ -1,4 +1,4 @@
-"""Warnings about the user's data, printed as lines of their own."""
+"""Warnings about the user's data, printed to standard error as lines of their own."""
 
 import contextlib
 import warnings
@@ -12,17 +12,12 @@ from jnn.cli._words import in_words_of_options
 def notes() -> Iterator[None]:
     """Print each UserWarning that is raised inside as one line that begins with "note:".
 
-    >>> with notes():
-    ...     warnings.warn("The rows are sorted.")
-    note: The rows are sorted.
+    Nothing is printed if the block raises: the error then says what is to be done.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        try:
-            yield
-        finally:
-            texts = dict.fromkeys(
-                str(w.message) for w in caught if issubclass(w.category, UserWarning)
-            )
-            for text in texts:
-                print_text(make_console(), f"note: {in_words_of_options(text)}")
+        yield
+    console = make_console(to_error=True)
+    texts = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    for text in dict.fromkeys(texts):
+        print_text(console, f"note: {in_words_of_options(text)}")
