@@ -44,7 +44,7 @@ def make_evaluate(
         outputs, _ = forward(state.trained, x, shared=data.shared)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y)))
+        losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y), state))
         y = aligned(y, outputs)
         predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
         sums = {

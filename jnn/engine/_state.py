@@ -115,12 +115,15 @@ class Batch(NamedTuple):
         weights: Weight of each row [batch], 0 on rows that only fill up the batch; None if all
             rows count the same.
         shared: `Data.shared`, not batched.
+        index: Number of each row in the data, int32 [batch]; rows of a separate test set come after
+            the others. None for a stream.
     """
 
     x: Tree
     y: Tree
     weights: Leaf | None = None
     shared: Tree = None
+    index: Leaf | None = None
 
 
 class Trained(NamedTuple):
@@ -167,6 +170,9 @@ class State(NamedTuple):
             that returns a typed key leaves JAX's fast dispatch path, which costs microseconds a
             call. A typed key works too.
         step: The number of steps taken, int32.
+        epoch: The number of epochs trained before this one, int32; None if no function of the study
+            reads it.
+        average: What `Study.averaging` keeps of the parameters so far, or None.
     """
 
     trained: Trained
@@ -174,6 +180,8 @@ class State(NamedTuple):
     fold: Leaf
     key: Leaf
     step: Leaf
+    epoch: Leaf | None = None
+    average: Tree = None
 
 
 def rows_of(parts: Sequence[Any]) -> Rows:
