@@ -2,19 +2,22 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.data import Dataset, load
 from jnn.recipes import About, make_study
-from jnn.storage import damaged, read_json
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
 _TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_TABLE_OPTIONS = ("target", "task", "text", "drop", "separator", "horizon", "window")
+_ROW_OPTIONS = ("group", "time", "weights")
+_TABLE_OPTIONS = (
+    *("target", "task", "text", "drop", "separator", "horizon", "window"),
+    *_ROW_OPTIONS,
+)
 
 
 class Job(NamedTuple):
@@ -41,9 +44,15 @@ def make_job(command: Run) -> Job:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}. Use e.g. --seeds 20.")
     with user_input():
         data = _load(command)
-        split = holdout(0.2) if command.folds == 1 else folds(command.folds)
-        members = seeds(command.seeds) * split * grid(**_settings_of(command))
-    return Job(study_of(command, About.from_data(data)), data, members)
+        members = members_of(command)
+        study = study_of(command, About.from_data(data))
+    return Job(study, data, members)
+
+
+def members_of(command: Run) -> Members:
+    """Make the members of a command."""
+    split = holdout(0.2) if command.folds == 1 else folds(command.folds)
+    return seeds(command.seeds) * split * grid(**_settings_of(command))
 
 
 def study_of(command: Run, about: About) -> Study:
@@ -54,36 +63,11 @@ def study_of(command: Run, about: About) -> Study:
         about,
         model=command.model,
         hyper={name: 0.0 for name in optional if name in settings},
+        metrics=command.metric,
         epochs=command.epochs,
         batch_size=command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
     )
-
-
-def command_fields(command: Run) -> dict[str, Any]:
-    """Return the options of a command as JSON can hold them."""
-    fields = dict(vars(command))
-    fields["out"] = None if command.out is None else str(command.out)
-    return fields
-
-
-def read_command(folder: pathlib.Path) -> Run:
-    """Read the command that started a run.
-
-    Raises:
-        ValueError: If the folder is not that of a run, or its record is damaged.
-    """
-    path = folder / "command.json"
-    if not path.exists():
-        raise ValueError(
-            f"{folder} must be the folder of a run, but has no command.json. See results/."
-        )
-    fields = read_json(path)
-    try:
-        words = fields["grid"] and tuple(fields["grid"])
-        return Run(**{**fields, "grid": words, "out": folder})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:
@@ -136,6 +120,8 @@ def _load(command: Run) -> Dataset:
     if command.horizon is not None:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
+    if command.time is not None:
+        _refuse(command, ("group",), "with --time the folds are in time")
     if command.target is None:
         raise ValueError(f"--target must name the column of {path} to predict. Add it.")
     target = _names(command.target)
@@ -143,6 +129,9 @@ def _load(command: Run) -> Dataset:
         path,
         target[0] if len(target) == 1 else target,
         task=command.task,
+        weights=command.weights,
+        groups=command.group,
+        times=command.time,
         text=command.text,
         drop=_names(command.drop),
         separator=command.separator,
@@ -150,7 +139,11 @@ def _load(command: Run) -> Dataset:
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
-    _refuse(command, ("task", "text"), "with --horizon the rows are the steps of a series")
+    _refuse(
+        command,
+        ("task", "text", *_ROW_OPTIONS),
+        "with --horizon the rows are the steps of a series",
+    )
     return Dataset.from_series(
         path,
         _WINDOW if command.window is None else command.window,

@@ -72,6 +72,25 @@ def check_weights(weights: np.ndarray) -> None:
         )
 
 
+def check_times(times: np.ndarray) -> None:
+    """Raise unless times are one number or date per row, and none is missing."""
+    if times.dtype.kind not in "iufM":
+        raise TypeError(
+            f"times must be numbers or dates, got type {times.dtype}. Convert texts with "
+            "pandas.to_datetime."
+        )
+    if times.ndim != 1:
+        raise ValueError(
+            f"times must be of shape [rows], got {times.shape}. Pass one for each row."
+        )
+    faults = np.flatnonzero(np.isnat(times) if times.dtype.kind == "M" else ~np.isfinite(times))
+    if faults.size:
+        raise ValueError(
+            f"times must not be missing, got {times[faults[0]]} at times[{faults[0]}] (such times: "
+            f"{faults.size}). Drop these rows or fill them in."
+        )
+
+
 def check_texts(texts: Iterable[str]) -> list[str]:
     """Return the texts as a list, or raise if one of them is not text."""
     if isinstance(texts, str):
@@ -86,8 +105,11 @@ def check_texts(texts: Iterable[str]) -> list[str]:
     return texts
 
 
-def check_labels(y: np.ndarray, classes: int) -> None:
-    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it."""
+def check_labels(y: np.ndarray, classes: int, *, ignoring: bool = False) -> None:
+    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it.
+
+    If `ignoring`, a label may also be -1.
+    """
     if y.ndim == 0 or y.shape[1:] == (1,):
         raise ValueError(
             f"y must have one label per row or position, got shape {y.shape}. Pass y[:, 0]."
@@ -96,9 +118,15 @@ def check_labels(y: np.ndarray, classes: int) -> None:
         raise TypeError(
             f"y must hold integer labels, got type {y.dtype}. Pass task='regression' or cast them."
         )
-    outside = np.flatnonzero((y < 0) | (y >= classes))
+    outside = np.flatnonzero((y < -int(ignoring)) | (y >= classes))
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
+        if y[first] < 0:
+            raise ValueError(
+                f"y must hold labels of at least 0, got {y[first]} at {_place('y', first)} (labels "
+                f"outside: {outside.size}). If it marks labels to ignore, pass "
+                f"ignore_index={y[first]}."
+            )
         raise ValueError(
             f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} "
             f"(such labels: {outside.size}). Pass one of target_names per class, or number the "

@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn._errors import reason_of
-from jnn.engine._checks import USER_ERRORS, check_rows, shapes_of
+from jnn.engine._checks import check_rows, shapes_of
+from jnn.engine._explain import explained
+from jnn.engine._ignored import labelled_losses, per_row
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import aligned, loss_of, make_forward, per_row
+from jnn.engine._step import aligned, loss_of, make_forward
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
@@ -44,14 +45,20 @@ def make_evaluate(
         outputs, _ = forward(state.trained, x, shared=data.shared)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y), state))
+        losses = loss_of(study, outputs, study.targets.forward(stats, y), state)
+        counted = weights
+        if data.ignoring is None:
+            losses = per_row(losses)
+        else:
+            losses, share = labelled_losses(losses, y)
+            counted = weights * share
         y = aligned(y, outputs)
         predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
         sums = {
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
         }
-        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(weights))
+        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(counted))
         return sums, ((predictions, y, weights) if whole else None)
 
     def evaluate(state: State, data: Data, rows: Rows) -> Scores:
@@ -123,35 +130,30 @@ def in_own_units(
         parts = jnp.split(values, values.shape[-1] // row[-1], axis=-1)
         return jnp.concatenate([targets.inverse(stats, part) for part in parts], axis=-1)
 
-    try:
+    subject = (
+        f"Study.targets cannot transform outputs of shape {shapes_of(outputs)} back to targets "
+        f"of shape {row} a row"
+    )
+    with explained(subject):
         return jax.tree.map(back, outputs)
-    except USER_ERRORS as error:
-        raise ValueError(
-            f"Study.targets cannot transform outputs of shape {shapes_of(outputs)} back to targets "
-            f"of shape {row} a row: {reason_of(error)}"
-        ) from error
 
 
 def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:
     """Return the sums of a metric over one batch."""
-    try:
+    with explained(_misfit(name, predictions, y)):
         return metric.update(metric.init(), predictions, y, weights)
-    except USER_ERRORS as error:
-        raise ValueError(_misfit(name, predictions, y, error)) from error
 
 
 def _of_all(name: str, metric: Metric, everything: tuple[Tree, Tree, jax.Array]) -> jax.Array:
     """Return a metric that takes all rows at once."""
-    try:
+    with explained(_misfit(name, *everything[:2])):
         return metric(*everything)
-    except USER_ERRORS as error:
-        raise ValueError(_misfit(name, *everything[:2], error)) from error
 
 
-def _misfit(name: str, predictions: Tree, y: Tree, error: Exception) -> str:
+def _misfit(name: str, predictions: Tree, y: Tree) -> str:
     return (
         f"The metric {name!r} failed on predictions of shape {shapes_of(predictions)} and targets "
-        f"of shape {shapes_of(y)}: {reason_of(error)}"
+        f"of shape {shapes_of(y)}"
     )
 
 

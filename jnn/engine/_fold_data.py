@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Windows
-from jnn.engine._state import Data, Rows, rows_of
+from jnn.data import Dataset, Windows, has_labels
+from jnn.engine._state import Data, Ignoring, Rows, rows_of
 from jnn.losses import balanced_class_weights
 from jnn.study import Fold, Kind, Members, Study, kind_for, part_off
 
@@ -43,6 +43,9 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
     train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
     assert train is not None
     _check_weights(weights, (train, validation, test_rows))
+    ignoring = any(d is not None and d.ignore_index is not None for d in (data, test))
+    if ignoring:
+        _check_labelled(y, (train, validation, test_rows))
     return Data(
         x,
         y,
@@ -52,6 +55,7 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
         None if weights is None else (weights / weights.mean()).astype(np.float32),
         study.shared,
         _class_weights(study, data, weights, train),
+        ignoring=Ignoring() if ignoring else None,
     )
 
 
@@ -86,6 +90,19 @@ def _check_weights(weights: np.ndarray | None, parts: Sequence[Rows | None]) -> 
             raise ValueError(
                 f"The {name} rows of a fold all have weight 0. Use fewer folds, or drop the rows "
                 "of weight 0."
+            )
+
+
+def _check_labelled(y: Any, parts: Sequence[Rows | None]) -> None:
+    """Raise ValueError if a fold has only ignored labels to train, choose or score on."""
+    if isinstance(y, Windows):
+        return
+    labelled = has_labels(y)
+    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if rows is not None and not labelled[rows.index].any(axis=1).all():
+            raise ValueError(
+                f"The {name} rows of a fold have only labels that are to be ignored. Use fewer "
+                "folds, or drop rows without a label."
             )
 
 
@@ -162,8 +179,18 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"The test set must have the type of the training set, {data.x.dtype}, got "
             f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
-    y = None if data.y is None else np.concatenate([np.asarray(data.y), np.asarray(test.y)])
+    y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
     return np.concatenate([np.asarray(data.x), np.asarray(test.x)]), y
+
+
+def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:
+    """Return the targets of a test set less the offset of the training set's, in its type."""
+    y = np.asarray(test.y)
+    ours = 0.0 if data.target_offset is None else data.target_offset
+    theirs = 0.0 if test.target_offset is None else test.target_offset
+    if np.array_equal(ours, theirs):
+        return y
+    return (y + (theirs - ours)).astype(y.dtype)
 
 
 def _row_shapes(data: Dataset) -> str:

@@ -7,24 +7,24 @@ are traced.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax.errors import FlaxError
 
-from jnn._errors import reason_of
 from jnn.data import Windows
 from jnn.engine._average import averaged_after, with_average
 from jnn.engine._checks import (
-    USER_ERRORS,
     check_unchanged,
     checked_objective,
     checked_penalty,
     shapes_of,
 )
-from jnn.engine._hyper import HyperParameters, MissingHyperParameter
+from jnn.engine._explain import explained
+from jnn.engine._hyper import HyperParameters
+from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._keywords import keywords_for, reads_epoch
 from jnn.engine._state import (
     Batch,
@@ -51,6 +51,11 @@ _MISSING = (
     "Study.{} is None, so this study can be trained only by its own trainer. Call the functions of "
     "study.trainer(study)."
 )
+_TRACED_NUMBER = (
+    "A number of the member is not known while the study is compiled, and Python asked for its "
+    "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
+    "schedule(step)."
+)
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -72,7 +77,8 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
-        opt_state = initial_opt_state(optimizer(HyperParameters(hyper)), params, member.key)
+        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
+            opt_state = initial_opt_state(optimizer(HyperParameters(hyper)), params, member.key)
         trained = Trained(params, model_state, scale, hyper)
         key = jax.random.key_data(member.key)
         epoch = jnp.int32(0) if reads_epoch(study) else None
@@ -106,12 +112,13 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
         losses, model_state = _losses_of(study, train_forward, batch, state)
-        mean = weighted_mean(losses, batch.weights)
+        mean = mean_loss(losses, batch)
         total = mean
         if study.penalty is not None:
-            options = keywords_for(study, "penalty", state)
-            h = HyperParameters(trained.hyper)
-            total = mean + checked_penalty(study.penalty(params, h, **options))
+            with explained("Study.penalty failed"):
+                options = keywords_for(study, "penalty", state)
+                penalty = study.penalty(params, HyperParameters(trained.hyper), **options)
+            total = mean + checked_penalty(penalty)
         return total, (mean, model_state)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
@@ -120,15 +127,11 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
         gradient = jax.value_and_grad(total_loss, has_aux=True)
         params = state.trained.params
         (total, (mean, model_state)), gradients = gradient(params, state, batch, key)
-        known = Known(
-            gradients,
-            mean,
-            total,
-            lambda params: total_loss(params, state, batch, key)[0],
-            key,
-        )
-        transform = optimizer(HyperParameters(state.trained.hyper))
-        updates, opt_state = updates_of(transform, state.opt_state, params, known)
+        objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
+        known = Known(gradients, mean, total, objective, key)
+        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
+            transform = optimizer(HyperParameters(state.trained.hyper))
+            updates, opt_state = updates_of(transform, state.opt_state, params, known)
         params = optax.apply_updates(params, updates)
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
@@ -154,15 +157,9 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
-        try:
+        subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
+        with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        except MissingHyperParameter:
-            raise
-        except (*USER_ERRORS, FlaxError) as error:
-            raise ValueError(
-                f"The model {model.name} failed on x of shape {shapes_of(x)}: "
-                f"{_model_advice(error, shared)}"
-            ) from error
         if study.precision == "bfloat16":
             outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
             model_state = jax.tree.map(
@@ -183,6 +180,14 @@ def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     return jax.random.fold_in(key, _STREAMS * number + stream)
 
 
+def mean_loss(losses: jax.Array, batch: Batch) -> jax.Array:
+    """Return the weighted mean loss of a batch, over the labels that are not to be ignored."""
+    if batch.ignoring is None:
+        return weighted_mean(losses, batch.weights)
+    losses, share = labelled_losses(losses, batch.y)
+    return labelled_mean(losses, share, batch.weights)
+
+
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     """Return sum(w l) / sum(w) over rows; 0 where all weights are 0.
 
@@ -191,13 +196,6 @@ def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     if weights is None:
         return jnp.mean(per_row(losses))
     return jnp.sum(per_row(losses) * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
-
-
-def per_row(losses: jax.Array) -> jax.Array:
-    """Average over all but the first axis: [rows, ...] -> [rows]."""
-    if losses.ndim == 1:
-        return losses
-    return losses.reshape(losses.shape[0], -1).mean(axis=1)
 
 
 def aligned(y: Tree, outputs: Tree) -> Tree:
@@ -222,10 +220,8 @@ def loss_of(study: Study, outputs: Tree, y: Tree, state: State) -> jax.Array:
         raise ValueError(_MISSING.format("loss"))
     y = aligned(y, outputs)
     shapes = f"outputs of shape {shapes_of(outputs)} and targets of shape {shapes_of(y)}"
-    try:
+    with explained(f"Study.loss failed on {shapes}"):
         losses = study.loss(outputs, y, **keywords_for(study, "loss", state))
-    except USER_ERRORS as error:
-        raise ValueError(f"Study.loss failed on {shapes}: {reason_of(error)}") from error
     shape = jnp.shape(losses)
     array_shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
     is_per_row = shape == array_shapes[0][:1]
@@ -241,15 +237,9 @@ def loss_of(study: Study, outputs: Tree, y: Tree, state: State) -> jax.Array:
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
     """Return the first parameters and variables of the network."""
     options = {} if shared is None else {"shared": shared}
-    try:
+    subject = f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}"
+    with _explained_model(subject, shared):
         variables = study.model.init(key, x, **options)
-    except MissingHyperParameter:
-        raise
-    except (*USER_ERRORS, FlaxError) as error:
-        raise ValueError(
-            f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}: "
-            f"{_model_advice(error, shared)}"
-        ) from error
     params, model_state = jax.tree.map(jnp.asarray, variables)
     integers = [
         jax.tree_util.keystr(path)
@@ -264,15 +254,16 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
     return params, model_state
 
 
-def _model_advice(error: Exception, shared: Tree) -> str:
-    """Return why a network failed and what to check."""
-    reason = reason_of(error)
-    if isinstance(error, KeyError):  # whose message is the missing name alone
-        reason = f"there is no {reason}."
-    advice = "Check that it was built for the sizes of the data"
+def _explained_model(subject: str, shared: Tree) -> AbstractContextManager[None]:
+    """Return `explained` for a network, with what to check."""
+    names = ""
     if isinstance(shared, Mapping):
-        advice += f" and reads the names of Study.shared, {sorted(map(str, shared))}"
-    return f"{reason} {advice}."
+        names = f" and reads the names of Study.shared, {sorted(map(str, shared))}"
+    return explained(
+        subject,
+        sizes=f"Check that it was built for the sizes of the data{names}.",
+        names=f"Check that it was built for the data{names}." if names else "",
+    )
 
 
 def _check_key(key: jax.Array) -> None:
@@ -296,14 +287,15 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     if data.weights is not None:
         weights = weights * data.weights
 
-    def fit(preprocess: Preprocess, values: Tree) -> Any:
+    def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        if isinstance(values, Windows):  # each step of the series counts once
-            return preprocess.fit(values.values, values.covered(weights))
-        return preprocess.fit(values, weights)
+        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+            if isinstance(values, Windows):  # each step of the series counts once
+                return preprocess.fit(values.values, values.covered(weights))
+            return preprocess.fit(values, weights)
 
-    scale = (fit(study.inputs, data.x), fit(study.targets, data.y))
+    scale = (fit("inputs", study.inputs, data.x), fit("targets", study.targets, data.y))
     if data.class_weights is None:
         return scale
     return (*scale, data.class_weights[fold])
@@ -317,7 +309,9 @@ def _losses_of(
         outputs, model_state = forward(batch.x)
         answer = loss_of(study, outputs, batch.y, state), model_state
     else:
-        answer = study.objective(forward, batch, **keywords_for(study, "objective", state))
+        with explained("Study.objective failed"):
+            options = keywords_for(study, "objective", state)
+            answer = study.objective(forward, batch, **options)
     return checked_objective(answer, batch)
 
 
@@ -341,11 +335,9 @@ def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
 def _augmented(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch:
     rows = row_count(batch.x)
     form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
-    try:
+    with explained(f"{form}, but it failed"):
         options = keywords_for(study, "augment", state)
         augmented = study.augment(batch, key=key, **options)  # type: ignore[misc]
-    except USER_ERRORS as error:
-        raise ValueError(f"{form}, but it failed: {reason_of(error)}") from error
     if not isinstance(augmented, Batch) or row_count(augmented.x) != rows:
         raise ValueError(
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."

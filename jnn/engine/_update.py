@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jnn._errors import reason_of
-from jnn.engine._checks import USER_ERRORS, shapes_of
-from jnn.engine._hyper import MissingHyperParameter
+from jnn.engine._checks import shapes_of
 from jnn.engine._lookahead import PairedState, is_of_pairs, pairs_of, unpaired
 from jnn.engine._state import Leaf, Tree
 
@@ -67,16 +65,8 @@ def initial_opt_state(
 
     An optimizer that draws random numbers, such as `optax.add_noise(eta, gamma, key)`, has one key
     for all members; the member's key is folded into it.
-
-    Raises:
-        ValueError: If the optimizer does not take the parameters.
     """
-    try:
-        opt_state = optimizer.init(params)
-    except MissingHyperParameter:
-        raise
-    except USER_ERRORS as error:
-        raise ValueError(_failed("init", error)) from error
+    opt_state = optimizer.init(params)
     opt_state = jax.tree_util.tree_map_with_path(
         lambda path, leaf: _own_key(leaf, key) if _is_key(path, leaf) else leaf, opt_state
     )
@@ -96,7 +86,7 @@ def updates_of(
             passes keywords on to others, `value` and whatever these turn out to need.
 
     Raises:
-        ValueError: If the optimizer fails.
+        ValueError: If the updates have other shapes than the parameters.
     """
     update = optimizer.update
     inner = opt_state.inner if isinstance(opt_state, PairedState) else opt_state
@@ -109,12 +99,10 @@ def updates_of(
         try:
             updates, after = update(*arguments, **known.values(asked))
             updates, after = unpaired(updates, after, opt_state)
-        except MissingHyperParameter:
-            raise
-        except USER_ERRORS as error:
+        except (TypeError, ValueError) as error:
             change = _change(str(error), _NAMES - refused, asked)
             if not change:
-                raise ValueError(_failed("update", error)) from error
+                raise
             refused |= change & asked
             asked ^= change
         else:
@@ -148,10 +136,6 @@ def _change(message: str, known: set[str], asked: set[str]) -> set[str]:
     if unexpected:
         return unexpected
     return set(re.findall(r"\w+", message)) & known - asked
-
-
-def _failed(function: str, error: Exception) -> str:
-    return f"Study.optimizer failed in {function}: {reason_of(error).rstrip('.')}."
 
 
 def _is_key(path: tuple[Any, ...], leaf: Any) -> bool:
