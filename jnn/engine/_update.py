@@ -111,8 +111,13 @@ def updates_of(
 
 
 def _check_shapes(updates: Tree, params: Tree) -> None:
-    """Raise ValueError for updates of other shapes, which would be broadcast in silence."""
-    if shapes_of(updates) != shapes_of(params):
+    """Raise ValueError for updates of other shapes, which would be broadcast in silence.
+
+    Python's own numbers are zeros of a frozen parameter, say, and may be broadcast.
+    """
+    pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(params), strict=False)
+    arrays = [(update, param) for update, param in pairs if not isinstance(update, int | float)]
+    if any(jnp.shape(update) != jnp.shape(param) for update, param in arrays):
         raise ValueError(
             f"Study.optimizer must return updates of the shapes of the parameters, "
             f"{shapes_of(params)}, got {shapes_of(updates)}. An optimizer that takes the gradient "
