@@ -22,10 +22,13 @@ from jnn.data._check import (
 )
 from jnn.data._columns import Names
 from jnn.data._csv import read_csv, uncompressed
+from jnn.data._encoding import Encoding, fit_encoding
 from jnn.data._huggingface import read_columns
 from jnn.data._offsets import check_digits, offset_of, without_offset
 from jnn.data._roles import take_roles
-from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
+from jnn.data._missing import Missing, check_missing
+from jnn.data._table import Reading, read_series, select_columns, target_of
+from jnn.data._table_form import TableForm
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
@@ -71,6 +74,7 @@ class Dataset:
         target_offset: What was taken out of the targets of a regression in float64, because
             float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
             of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
+        notes: Sentences that say what was left out or filled while a table was read.
 
     Raises:
         TypeError: If an argument has a type that cannot be trained on.
@@ -93,6 +97,7 @@ class Dataset:
     license: str = ""
     weights: np.ndarray | None = None
     target_offset: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_name(self.name)
@@ -101,7 +106,8 @@ class Dataset:
             check_digits(x, "x", self.feature_names)
         x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
-        check_features(x[:, None] if is_one_channel else x, self.feature_names)
+        fills = isinstance(self.encoding, Encoding) and self.encoding.fills
+        check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
         y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
         times = None if self.times is None else np.asarray(self.times)
@@ -490,7 +496,11 @@ class Dataset:
         if self.weights is not None:
             targets += ", weighted"
         shape = self.x.shape[1:]
-        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+            f"{notes}"
+        )
 
 
 def _values_of(array: Any) -> Any:
