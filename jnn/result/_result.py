@@ -369,9 +369,9 @@ class Result:
         """Write scores.nc (netCDF), members.safetensors and result.json to a folder.
 
         Args:
-            directory: The folder; made if it is absent.
+            directory: The folder; made if it is absent. A leading `~` is the home directory.
         """
-        return write_result(pathlib.Path(directory), self._content())
+        return write_result(directory, self._content())
 
     @classmethod
     def load(
@@ -380,17 +380,18 @@ class Result:
         """Read a saved result.
 
         Args:
-            directory: The folder.
+            directory: The folder; a leading `~` is the home directory.
             study: The study that the result was made by; for joined results the studies of its
                 parts, in their order. Without it the parameters come as nested dicts and `predict`
                 refuses.
 
         Raises:
             TypeError: If `study` is neither a study nor a list of studies.
-            ValueError: If there is no result, if the study's arrays do not have the shapes of the
-                result's, or if its `shared` arrays are not those that the result was made with.
+            ValueError: If there is no result, if a file of it is damaged or was changed, or if the
+                study's arrays do not have the shapes of the result's, its network computes
+                something else, or its `shared` arrays are others.
         """
-        return cls(*read_result(pathlib.Path(directory), _as_studies(study)))
+        return cls(*read_result(directory, _as_studies(study)))
 
     def __repr__(self) -> str:
         return describe_result(self)

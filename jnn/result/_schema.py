@@ -3,15 +3,17 @@
 import dataclasses
 import hashlib
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from jnn._errors import reason_of
 from jnn.data import Encoding, TextEncoding, Windows
 from jnn.engine import Data, Rows
-from jnn.storage import to_host
+from jnn.storage import FormError, check_form, to_host
 
 _LARGE = 1 << 24  # bytes of an array from which on evenly spaced rows stand for all in the digest
 _SAMPLED_ROWS = 4096
@@ -157,7 +159,21 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
-        """Return the schema that `to_json` wrote."""
+        """Return the schema that `to_json` wrote.
+
+        Raises:
+            jnn.storage.FormError: If a field is missing, unknown or of another type.
+        """
+        check_form(content, _form_of(cls), "schema")
+        try:
+            return cls._converted(content)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise FormError(f"schema cannot be read ({reason_of(error)})") from error
+
+    @classmethod
+    def _converted(cls, content: Mapping[str, Any]) -> "Schema":
+        """Return the schema from an object that has the right fields."""
+        content = {**cls._defaults(), **content}
         names = ("feature_names", "target_names", "higher_is_better")
         return cls(
             **{
@@ -170,6 +186,24 @@ class Schema:
                 "target_offset": _nested(content.get("target_offset")),
             }
         )
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the fields that a former version did not write."""
+        fields = dataclasses.fields(cls)
+        return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+def _form_of(schema: type[Schema]) -> Any:
+    """Return the form of a schema in JSON, where some fields are written in their own way."""
+    hints = typing.get_type_hints(schema)
+    own = dict.fromkeys(("x", "y", "encoding"), Any) | {"shared_test_rows": list[str]}
+    form = {}
+    for field in dataclasses.fields(schema):
+        hint = own.get(field.name, hints[field.name])
+        is_required = field.default is dataclasses.MISSING
+        form[field.name] = hint if is_required else typing.NotRequired[hint]
+    return typing.TypedDict("SchemaRecord", form)  # type: ignore[operator]
 
 
 @dataclasses.dataclass(frozen=True)
