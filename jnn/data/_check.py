@@ -31,8 +31,7 @@ def check_features(x: np.ndarray, feature_names: Sequence[str], *, fills: bool =
             f"feature_names must have a name for each of the {x.shape[-1]} features, got "
             f"{len(feature_names)}. Pass as many names or none."
         )
-    _check_finite(np.nan_to_num(x, nan=0, posinf=np.inf, neginf=-np.inf) if fills else x,
-                  "x", feature_names)
+    _check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
 
 
 def check_name(name: object) -> None:

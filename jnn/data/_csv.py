@@ -151,9 +151,7 @@ class _Layout(NamedTuple):
 
     def options(self, text: Collection[str]) -> dict[str, Any]:
         """Return the arguments of `pandas.read_csv`."""
-        as_written = [
-            key for key, name in zip(self.keys, self.names, strict=True) if name in text
-        ]
+        as_written = [key for key, name in zip(self.keys, self.names, strict=True) if name in text]
         options = _options(self.form, self.has_blanks)
         options["header"] = None if self.form.header is False else 0
         options["thousands"] = self.form.thousands
@@ -184,9 +182,7 @@ def _layout_of(path: str | PathLike[str], form: TableForm | str | None) -> _Layo
         options = _options(form, has_blanks=False)
         # As rows of text: else pandas renames a repeated column, and takes surplus values as an
         # index.
-        rows = pd.read_csv(
-            path, header=None, nrows=2, dtype=str, keep_default_na=False, **options
-        )
+        rows = pd.read_csv(path, header=None, nrows=2, dtype=str, keep_default_na=False, **options)
     values = rows.to_numpy(str)
     has_blanks = values.shape[1] > 1 and all(value[:1] == " " for value in values[:, 1:].flat)
     if form.header is False:

@@ -130,7 +130,9 @@ class Encoding:
         self, columns: "Mapping[str, pd.Series]", counts: Counts | None = None
     ) -> np.ndarray:
         """Encode columns by their names; see `encode`."""
-        values = {column.name: _read_values(column, columns[column.name]) for column in self.columns}
+        values = {
+            column.name: _read_values(column, columns[column.name]) for column in self.columns
+        }
         refuse_missing({c.name: values[c.name] for c in self.columns if not c.fills}, later=True)
         features = [_encode_column(c, values[c.name], counts) for c in self.columns]
         return np.concatenate(features, axis=1)

@@ -21,8 +21,8 @@ WRITTEN_MISSING = frozenset(
 
 _BESIDE_NUMBERS = frozenset(
     {
-        "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "**", "#", "na", "n.a.",
-        "n.a", "n/a", "nil", "none", "null", "nan", "missing", "unknown", "not available",
+        "?", "??", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "*", "**", "#",
+        "na", "n.a.", "n.a", "n/a", "nil", "none", "null", "nan", "missing", "unknown", "not available",
         "#value!", "#div/0!", "#ref!", "#num!", "#name?", "(blank)", "blank", "",
     }
 )  # fmt: skip
@@ -70,11 +70,14 @@ def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if not gaps:
         return
+    first = next(name for name in counts if counts[name])
     remedy = (
         "Fill them, or drop these rows: only members that were trained with missing='fill' take "
         "them."
         if later
         else "Pass missing='drop' to leave these rows out, or missing='fill' to fill them; "
-        f"category=[{next(name for name in counts if counts[name])!r}] keeps 'NA' or '?' as a value."
+        f"category=[{first!r}] keeps 'NA' or '?' as a value."
     )
-    raise ValueError(f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}")
+    raise ValueError(
+        f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"
+    )

@@ -70,7 +70,7 @@ def select_columns(
     weights: str | int | None,
     text: str | int | None,
     drop: Names,
-    reading: Reading = Reading(),
+    reading: Reading,
 ) -> SelectedColumns:
     """Select the columns of features, targets, and weights, of at least one row.
 
@@ -295,5 +295,3 @@ def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
                 f"{name!r}. Correct the column, or pass a single target for labels."
             )
     return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
-
-

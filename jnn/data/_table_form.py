@@ -25,10 +25,10 @@ _SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
 
 @dataclasses.dataclass(frozen=True)
 class TableForm:
-    """How a file of a table is written.
+    r"""How a file of a table is written.
 
     Attributes:
-        separator: Separator of the columns: one character, or `\\\\s+` for any number of blanks; by
+        separator: Separator of the columns: one character, or `\s+` for any number of blanks; by
             default the one that gives every row of the file as many columns.
         encoding: Encoding of the text, as Python names it; by default UTF-8, or the one that the
             first bytes of the file name.
@@ -136,9 +136,7 @@ def _separator_of(lines: Sequence[str], default: str, form: TableForm) -> str:
     taken = {form.decimal, form.thousands}
     candidates = [default, *(mark for mark in _SEPARATORS if mark != default)]
     scores = {
-        mark: _score(lines, mark, form.quote_character)
-        for mark in candidates
-        if mark not in taken
+        mark: _score(lines, mark, form.quote_character) for mark in candidates if mark not in taken
     }
     best = max(scores, key=lambda mark: scores[mark], default=default)
     return best if scores.get(best, -1.0) >= 0 else default
