@@ -162,17 +162,14 @@ def fit_encoding(
         fills: Whether values may be missing, here and in later rows.
         numeric: Names of columns of numbers whose text counts as missing.
     """
-    contents = {name: _content(values.dropna()) for name, values in features.items()}
-    unusable = {name: content for name, content in contents.items() if content}
-    if unusable:
-        refuse_columns(unusable)
+    texts = _usable_texts(features)
     columns = []
     for name, values in features.items():
-        if is_number(values):
+        if name not in texts:
             offset = offset_of(_numbers(values))
             column = Column(name, None, 0 if offset is None else _plain(offset))
         else:
-            categories = tuple(sorted(set(checked_text(name, values.dropna()))))
+            categories = tuple(sorted(set(texts[name])))
             missing = _free_category(categories) if fills and values.isna().any() else None
             column = Column(name, (*categories, missing) if missing else categories)
             column = column._replace(missing=missing)
@@ -180,15 +177,23 @@ def fit_encoding(
     return Encoding(tuple(columns))
 
 
-def _content(values: "pd.Series") -> str:
-    """Return what a column holds that cannot be a feature; empty if it can."""
-    content = unusable_content(values)
-    if content or is_number(values) or is_categorical(values):
-        return content
-    count = as_text(values).nunique()
-    if count <= max(20, len(values) / 2):
-        return ""
-    return f"{count} different texts in {len(values)} rows"
+def _usable_texts(features: "Mapping[str, pd.Series]") -> "dict[str, pd.Series]":
+    """Return the columns of categories as text; name all columns that cannot be features."""
+    present = {name: values.dropna() for name, values in features.items()}
+    contents = {name: unusable_content(values) for name, values in present.items()}
+    texts = {
+        name: checked_text(name, values)
+        for name, values in present.items()
+        if not contents[name] and not is_number(values)
+    }
+    for name, text in texts.items():
+        count = text.nunique()
+        if count > max(20, len(text) / 2) and not is_categorical(features[name]):
+            contents[name] = f"{count} different texts in {len(text)} rows"
+    unusable = {name: content for name, content in contents.items() if content}
+    if unusable:
+        refuse_columns(unusable)
+    return texts
 
 
 def _plain(offset: np.ndarray) -> float | int:

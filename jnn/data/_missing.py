@@ -22,8 +22,8 @@ WRITTEN_MISSING = frozenset(
 _BESIDE_NUMBERS = frozenset(
     {
         "?", "??", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "*", "**", "#",
-        "na", "n.a.", "n.a", "n/a", "nil", "none", "null", "nan", "missing", "unknown", "not available",
-        "#value!", "#div/0!", "#ref!", "#num!", "#name?", "(blank)", "blank", "",
+        "na", "n.a.", "n.a", "n/a", "nil", "none", "null", "nan", "missing", "unknown",
+        "not available", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "(blank)", "blank", "",
     }
 )  # fmt: skip
 

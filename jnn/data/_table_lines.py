@@ -57,12 +57,13 @@ def check_header(path: str | PathLike[str], form: TableForm) -> None:
     with _open_lines(path, form) as lines:
         sample = [line for line, _ in zip(lines, range(_SAMPLE_ROWS), strict=False)]
     with contextlib.suppress(csv.Error):  # pandas says what is wrong
-        names, *rows = rows_of(sample, form.separator, form.quote_character)
-        _check_names(path, names, [row for row in rows if len(row) == len(names)])
+        rows = list(rows_of(sample, form.separator, form.quote_character))
+        names = rows[0] if rows else []
+        _check_names(path, names, [row for row in rows[1:] if len(row) == len(names)])
 
 
 def _check_names(path: str | PathLike[str], names: list[str], rows: list[list[str]]) -> None:
-    if not rows:
+    if not rows or not names:
         return
     names = [name.strip() for name in names]
     columns = [[value.strip() for value in column] for column in zip(*rows, strict=True)]
