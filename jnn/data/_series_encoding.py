@@ -48,7 +48,6 @@ class SeriesEncoding:
         form: How times are written: a format of `strftime`, a unit of the count since 1970, or ""
             for the ISO format and for numbers.
         gaps: "split" if no window reaches across a gap in time, "ignore" if gaps are read over.
-        left_out: Columns that are no channels, because they hold text or number the rows.
         offset: What is taken out of each channel in float64, because float32 cannot hold it beside
             what varies; () if nothing is.
     """
@@ -60,7 +59,6 @@ class SeriesEncoding:
     step: str = ""
     form: str = ""
     gaps: Gaps = "split"
-    left_out: tuple[str, ...] = ()
     offset: tuple[float, ...] = ()
 
     @property
@@ -82,8 +80,7 @@ class SeriesEncoding:
         if self.series:
             words.append(f"series by {', '.join(map(repr, self.series))}")
         words.append(f"channels: {', '.join(self.channels)}")
-        text = ", ".join(words)
-        return text + (f" (left out: {', '.join(self.left_out)})" if self.left_out else "")
+        return ", ".join(words)
 
     def encode(self, frame: "pd.DataFrame") -> np.ndarray:
         """Return the last window of each series of a table, float32 [series, length, channels]."""
@@ -140,7 +137,7 @@ class SeriesEncoding:
         """Return the encoding that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         fields.pop("kind", None)
-        tuples = ("channels", "time", "series", "left_out", "offset")
+        tuples = ("channels", "time", "series", "offset")
         return cls(**{**fields, **{name: tuple(fields[name]) for name in tuples}})
 
     def _tail(self, table: SeriesTable, counts: Sequence[int], number: int, end: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from jnn.data._offsets import offset_of
 from jnn.data._series_encoding import SeriesEncoding
 from jnn.data._series_table import SeriesTable, read_table, with_index
 from jnn.data._series_windows import Gaps
+from jnn.data._table_form import TableForm
 from jnn.data._types import as_array
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _ID = "series"  # the column of names where several tables become one
 def read_series(
     source: "pd.DataFrame | str | PathLike[str]",
     channels: Sequence[str] = (),
-    separator: str | None = None,
+    separator: TableForm | str | None = None,
     drop: Names = (),
     *,
     time: Names | None = None,
@@ -36,7 +37,8 @@ def read_series(
         source: A pandas table, or the path of a CSV file, which may be compressed.
         channels: Names of the columns to take; by default those of numbers, so that dates are left
             out.
-        separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
+        separator: Separator of the columns of a file, or how it is written in other ways too; by
+            default told from the file.
         drop: Names of columns to leave out.
         time: Name of the column of times; by default what reads as dates, and () for none.
     """
@@ -98,7 +100,6 @@ def encoding_of(table: SeriesTable, length: int, step: str, gaps: Gaps) -> Serie
         step,
         "" if times is None else times.form,
         gaps,
-        table.left_out,
         () if offset is None else tuple(offset.tolist()),
     )
 
