@@ -427,8 +427,8 @@ class Dataset:
             series: Name of the column that tells several series of a table apart, or several names.
             gaps: "split" lets no window reach across steps that are missing; "ignore" takes each
                 row as one step, whatever the times say.
-            separator: Separator of the columns of a file, or a `jnn.data.TableForm`; by default told
-                from the file.
+            separator: Separator of the columns of a file, or a `jnn.data.TableForm`; by default it
+                is told from the file.
             drop: Names of columns to leave out.
             **fields: Other fields of `Dataset`.
 
