@@ -45,7 +45,7 @@ def make_evaluate(
         outputs, _ = forward(state.trained, x, shared=data.shared)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = loss_of(study, outputs, as_trained(study, stats, y))
+        losses = loss_of(study, outputs, as_trained(study, stats, y), state)
         counted = weights
         if data.ignoring is None:
             losses = per_row(losses)

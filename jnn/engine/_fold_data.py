@@ -9,6 +9,7 @@ import numpy as np
 
 from jnn.data import (
     Dataset,
+    Encoding,
     Windows,
     has_labels,
     is_tree,
@@ -183,11 +184,21 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"{theirs}. Prepare both in the same way."
         )
     _check_types(data, test)
-    x = map_parts(_concatenated, data.x, test.x)
+    x = map_parts(_concatenated, data.x, test.x if is_tree(test.x) else _aligned_x(test, data))
     if is_tree(data.y):
         return x, map_parts(_concatenated, data.y, test.y)
     y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
     return x, y
+
+
+def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:
+    """Return the features of a test set less the offsets of the training set's, in their type."""
+    x = np.asarray(test.x)
+    encodings = (test.encoding, data.encoding)
+    theirs, ours = (e.offset if isinstance(e, Encoding) else np.zeros(1) for e in encodings)
+    if np.array_equal(theirs, ours) or not (theirs.any() or ours.any()):
+        return x
+    return (x + (theirs - ours)).astype(x.dtype)
 
 
 def _concatenated(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from jnn.data import (
     Column,
     Encoding,
+    SeriesEncoding,
     TextEncoding,
     Windows,
     count_rows,
@@ -82,7 +83,9 @@ def _checked_part(values: Any, name: str, spec: RowSpec) -> np.ndarray:
     return part
 
 
-def encoding_for(schema: Schema, columns: Sequence[str]) -> Encoding | TextEncoding:
+def encoding_for(
+    schema: Schema, columns: Sequence[str]
+) -> Encoding | TextEncoding | SeriesEncoding:
     """Return how a table becomes rows.
 
     That is the encoding of the training data. Members that were trained on arrays take the columns
