@@ -79,7 +79,7 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
         )
         if study.trainer is None:
             outputs, activations = _traced_network(study, state, batch)
-            check_outputs(study, data, shapes, outputs)
+            check_outputs(study, data, shapes, outputs, state)
         else:
             outputs = None
             activations = _intermediate_bytes(jax.make_jaxpr(trainer.step)(state, batch))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jnn.data import Dataset, Windows
-from jnn.engine import Data
+from jnn.engine import Data, State, loss_of
 from jnn.study import Study
 
 _OF_CLASSES = (  # modules of losses that read one output for each class
@@ -20,7 +20,7 @@ _OF_CLASSES = (  # modules of losses that read one output for each class
 _READERS = ("Study.loss", "Study.targets", "The metric")  # first words of their errors
 
 
-def check_outputs(study: Study, data: Dataset, arrays: Data, outputs: Any) -> None:
+def check_outputs(study: Study, data: Dataset, arrays: Data, outputs: Any, state: State) -> None:
     """Raise ValueError if outputs are not one per class or target though they are read as such.
 
     Other outputs, such as embeddings, thresholds or the parameters of a density, are the concern
@@ -31,9 +31,12 @@ def check_outputs(study: Study, data: Dataset, arrays: Data, outputs: Any) -> No
         data: The rows.
         arrays: The rows as all members share them.
         outputs: Shapes of the outputs of a batch.
+        state: The shapes of a member.
     """
     misfit = _misfit(data, arrays, outputs)
-    if misfit and (_reads_classes(study, data) or _pairs(study, data, outputs, arrays)):
+    if misfit is None:
+        return
+    if _reads_classes(study, data) or _pairs(study, data, arrays, outputs, state):
         raise ValueError(misfit)
 
 
@@ -109,7 +112,7 @@ def _reads_classes(study: Study, data: Dataset) -> bool:
     return is_of_classes or any(m.task == "classification" for m in study.metrics.values())
 
 
-def _pairs(study: Study, data: Dataset, outputs: Any, arrays: Data) -> bool:
+def _pairs(study: Study, data: Dataset, arrays: Data, outputs: Any, state: State) -> bool:
     """Return whether the loss pairs each output with a target, and would broadcast the targets.
 
     Such a loss takes targets of the shape of the outputs too.
@@ -119,8 +122,10 @@ def _pairs(study: Study, data: Dataset, outputs: Any, arrays: Data) -> bool:
     y = arrays.y.shape[1:]
     with contextlib.suppress(ValueError):
         jnp.broadcast_shapes(outputs.shape, (outputs.shape[0], *y))
+        if len(outputs.shape) <= len(y):  # [rows] and [rows, 1] become [rows, rows]
+            return True
         alike = jax.ShapeDtypeStruct(outputs.shape, jnp.float32)
         with contextlib.suppress(Exception):
-            jax.eval_shape(study.loss, outputs, alike)
+            jax.eval_shape(functools.partial(loss_of, study), outputs, alike, state)
             return True
     return False
