@@ -35,6 +35,7 @@ from jnn.engine._state import (
     row_count,
     take_rows,
 )
+from jnn.model import NetworkError, take_effects, with_effects, written_over
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
@@ -101,21 +102,27 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
         losses, model_state = checked_objective(objective(train_forward, batch), batch)
+        model_state, effects = take_effects(model_state)
         mean = weighted_mean(losses, batch.weights)
+        if effects.loss is not None:
+            mean = mean + effects.loss
         total = mean
         if study.penalty is not None:
             total = mean + checked_penalty(study.penalty(params, HyperParameters(trained.hyper)))
-        return total, (mean, model_state)
+        return total, (mean, model_state, effects.params)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
         batch = _prepared(study, batch, state.trained, key)
         gradient = jax.grad(total_loss, has_aux=True)
-        gradients, (mean, model_state) = gradient(state.trained.params, state, batch, key)
+        gradients, (mean, model_state, written) = gradient(
+            state.trained.params, state, batch, key
+        )
+        params = written_over(state.trained.params, written)
         transform = optimizer(HyperParameters(state.trained.hyper))
         update = optax.with_extra_args_support(transform).update
-        updates, opt_state = update(gradients, state.opt_state, state.trained.params, value=mean)
-        params = optax.apply_updates(state.trained.params, updates)
+        updates, opt_state = update(gradients, state.opt_state, params, value=mean)
+        params = optax.apply_updates(params, updates)
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
         check_unchanged(state, after)
@@ -141,7 +148,7 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             options["shared"] = shared
         try:
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        except MissingHyperParameter:
+        except (MissingHyperParameter, NetworkError):
             raise
         except (*USER_ERRORS, FlaxError) as error:
             raise ValueError(
@@ -150,9 +157,11 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             ) from error
         if study.precision == "bfloat16":
             outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
+            model_state, effects = take_effects(model_state)
             model_state = jax.tree.map(
                 lambda new, old: new.astype(old.dtype), model_state, trained.model_state
             )
+            model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
     return forward
@@ -228,7 +237,7 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
     options = {} if shared is None else {"shared": shared}
     try:
         variables = study.model.init(key, x, **options)
-    except MissingHyperParameter:
+    except (MissingHyperParameter, NetworkError):
         raise
     except (*USER_ERRORS, FlaxError) as error:
         raise ValueError(
