@@ -23,6 +23,7 @@ from jnn import (
     recipes,
     stats,
 )
+from jnn._version import __version__ as __version__
 from jnn.data import Dataset
 from jnn.engine import (
     Batch,
@@ -58,8 +59,6 @@ from jnn.study import (
     seeds,
     uniform,
 )
-
-__version__ = "0.2.0"
 
 __all__ = [  # noqa: RUF022  (in the order of the story)
     # What is trained, and on what.

@@ -250,7 +250,9 @@ def test_members_of_a_wrong_type_get_one_sentence(make, words):
         (lambda: jnn.sample(3, a=lambda random, count: 0.1), "'a' must draw 3 values, .* gave 1"),
         (lambda: jnn.log_uniform(0, 1), "positive bounds"),
         (lambda: jnn.uniform(2, 1), "Swap them"),
-        (lambda: jnn.choice([]), "at least one number"),
+        (lambda: jnn.uniform(0, float("inf")), "high must be finite, got inf"),
+        (lambda: jnn.choice(), "at least one entry"),
+        (lambda: jnn.choice([]), "at least one entry"),
         (lambda: jnn.seeds(2) * jnn.seeds(3), r"\['seed'\] are on both"),
         (lambda: jnn.seeds(2) + jnn.grid(a=[1.0]), r"only the right has \['a'\]"),
         (

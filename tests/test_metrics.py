@@ -66,6 +66,10 @@ for ours, theirs in (
 ):
     for kind in ("micro", "macro", "weighted"):
         OF_CLASSES[f"{ours.__name__} {kind}"] = (ours(CLASSES, kind), counted(theirs, kind))
+OF_CLASSES["balanced_accuracy"] = (
+    metrics.balanced_accuracy,
+    lambda x, t, w: sk.balanced_accuracy_score(t, x.argmax(-1), sample_weight=w),
+)
 # Without a number of classes, the first update takes it from the logits.
 OF_CLASSES["f1 of any classes"] = (metrics.f1(), counted(sk.f1_score, "macro"))
 OF_CLASSES["confusion_matrix of any classes"] = (

@@ -38,6 +38,14 @@ class Run:
     """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
     separator: Annotated[str | None, _hint("TEXT", "a tab in .tsv files, else a comma")] = None
     """Separator of the columns of a CSV file."""
+    group: Annotated[str | None, _hint("COLUMN")] = None
+    """Column whose values are groups, such as patients; no group is in two parts of a fold."""
+    time: Annotated[str | None, _hint("COLUMN")] = None
+    """Column of dates or numbers; each fold then trains on the past and tests on what follows."""
+    weights: Annotated[str | None, _hint("COLUMN")] = None
+    """Column with the weight of each row."""
+    metric: Annotated[tuple[str, ...] | None, _hint("NAME ...", "those of the task")] = None
+    """Metrics, such as roc_auc f1 or mae; the first one chooses the best setting."""
     horizon: Annotated[int | None, _hint("STEPS")] = None
     """Number of steps to forecast; each row of a CSV file is then a step of a series."""
     window: Annotated[int | None, _hint("STEPS", "96")] = None

@@ -5,6 +5,7 @@ import platform
 
 import jax
 
+from jnn._version import __version__
 from jnn.cli import _setup
 from jnn.data import data_folder
 
@@ -13,8 +14,6 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 def print_info() -> None:
     """Print what a report of a problem should hold."""
-    from jnn import __version__
-
     _setup.configure_jax()
     cache = _setup.cache_folder()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)

@@ -14,7 +14,11 @@ from jnn.study import Members, Study, folds, grid, holdout, seeds
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
 _TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_TABLE_OPTIONS = ("target", "task", "text", "drop", "separator", "horizon", "window")
+_ROW_OPTIONS = ("group", "time", "weights")
+_TABLE_OPTIONS = (
+    *("target", "task", "text", "drop", "separator", "horizon", "window"),
+    *_ROW_OPTIONS,
+)
 
 
 class Job(NamedTuple):
@@ -43,7 +47,8 @@ def make_job(command: Run) -> Job:
         data = _load(command)
         split = holdout(0.2) if command.folds == 1 else folds(command.folds)
         members = seeds(command.seeds) * split * grid(**_settings_of(command))
-    return Job(study_of(command, About.from_data(data)), data, members)
+        study = study_of(command, About.from_data(data))
+    return Job(study, data, members)
 
 
 def study_of(command: Run, about: About) -> Study:
@@ -54,6 +59,7 @@ def study_of(command: Run, about: About) -> Study:
         about,
         model=command.model,
         hyper={name: 0.0 for name in optional if name in settings},
+        metrics=command.metric,
         epochs=command.epochs,
         batch_size=command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
@@ -80,8 +86,9 @@ def read_command(folder: pathlib.Path) -> Run:
         )
     fields = read_json(path)
     try:
-        words = fields["grid"] and tuple(fields["grid"])
-        return Run(**{**fields, "grid": words, "out": folder})
+        for name in ("grid", "metric"):  # JSON has no tuples
+            fields[name] = fields.get(name) and tuple(fields[name])
+        return Run(**{**fields, "out": folder})
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
 
@@ -136,6 +143,8 @@ def _load(command: Run) -> Dataset:
     if command.horizon is not None:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
+    if command.time is not None:
+        _refuse(command, ("group",), "with --time the folds are in time")
     if command.target is None:
         raise ValueError(f"--target must name the column of {path} to predict. Add it.")
     target = _names(command.target)
@@ -143,6 +152,9 @@ def _load(command: Run) -> Dataset:
         path,
         target[0] if len(target) == 1 else target,
         task=command.task,
+        weights=command.weights,
+        groups=command.group,
+        times=command.time,
         text=command.text,
         drop=_names(command.drop),
         separator=command.separator,
@@ -150,7 +162,11 @@ def _load(command: Run) -> Dataset:
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
-    _refuse(command, ("task", "text"), "with --horizon the rows are the steps of a series")
+    _refuse(
+        command,
+        ("task", "text", *_ROW_OPTIONS),
+        "with --horizon the rows are the steps of a series",
+    )
     return Dataset.from_series(
         path,
         _WINDOW if command.window is None else command.window,

@@ -3,6 +3,7 @@
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
+from jnn.data._offsets import check_digits, offset_of, with_offset, without_offset
 from jnn.data._stream import Stream
 from jnn.data._table import Column, Encoding, read_series
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
@@ -21,14 +22,18 @@ __all__ = [
     "Tokenizer",
     "Windows",
     "WordTokenizer",
+    "check_digits",
     "data_folder",
     "describe",
     "fetch",
     "load",
     "mnist1d",
     "names",
+    "offset_of",
     "pad",
     "read_series",
     "sines",
     "spirals",
+    "with_offset",
+    "without_offset",
 ]

@@ -72,6 +72,25 @@ def check_weights(weights: np.ndarray) -> None:
         )
 
 
+def check_times(times: np.ndarray) -> None:
+    """Raise unless times are one number or date per row, and none is missing."""
+    if times.dtype.kind not in "iufM":
+        raise TypeError(
+            f"times must be numbers or dates, got type {times.dtype}. Convert texts with "
+            "pandas.to_datetime."
+        )
+    if times.ndim != 1:
+        raise ValueError(
+            f"times must be of shape [rows], got {times.shape}. Pass one for each row."
+        )
+    faults = np.flatnonzero(np.isnat(times) if times.dtype.kind == "M" else ~np.isfinite(times))
+    if faults.size:
+        raise ValueError(
+            f"times must not be missing, got {times[faults[0]]} at times[{faults[0]}] (such times: "
+            f"{faults.size}). Drop these rows or fill them in."
+        )
+
+
 def check_texts(texts: Iterable[str]) -> list[str]:
     """Return the texts as a list, or raise if one of them is not text."""
     if isinstance(texts, str):

@@ -16,12 +16,15 @@ from jnn.data._check import (
     check_not_one_hot,
     check_rows,
     check_texts,
+    check_times,
     check_varies,
     check_weights,
 )
 from jnn.data._columns import Names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
+from jnn.data._offsets import check_digits, offset_of, without_offset
+from jnn.data._roles import take_roles
 from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
 from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
@@ -47,12 +50,15 @@ class Dataset:
         x: Inputs [rows, *features], float32, or int32 where the values are token ids. The inputs of
             a series are `Windows`, see `from_series` and `from_tokens`.
         y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1. For a
-            regression float32 [rows] or [rows, *outputs]. None if there are no targets.
+            regression float32 [rows] or [rows, *outputs], less `target_offset`. None if there are
+            no targets.
         task: "classification", "regression", or "unsupervised".
         name: Name of the data set.
         feature_names: Name of each entry of the last axis of `x`, or ().
         target_names: Names of the classes, or of the outputs of a regression.
         groups: Group of each row, of any type, for folds that keep a group together.
+        times: Time of each row, as numbers or dates, for folds that train on the past. Rows of one
+            time are never in both parts of a fold.
         splits: Published splits, each (training rows, test rows) or (training rows, validation
             rows, test rows).
         encoding: How the columns of a table, or the `texts`, became `x`.
@@ -62,6 +68,9 @@ class Dataset:
         license: License of the data.
         weights: Weight of each row, float32 [rows], finite and not negative, or None if all rows
             count the same.
+        target_offset: What was taken out of the targets of a regression in float64, because
+            float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
+            of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
 
     Raises:
         TypeError: If an argument has a type that cannot be trained on.
@@ -75,6 +84,7 @@ class Dataset:
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
+    times: np.ndarray | None = None
     splits: tuple[PublishedSplit, ...] = ()
     encoding: Encoding | TextEncoding | None = None
     tokenizer: Tokenizer | None = None
@@ -82,27 +92,37 @@ class Dataset:
     source: str = ""
     license: str = ""
     weights: np.ndarray | None = None
+    target_offset: np.ndarray | None = None
 
     def __post_init__(self):
         check_name(self.name)
-        x = single_precision(as_array(_values_of(self.x), "x"))
+        x = as_array(_values_of(self.x), "x")
+        if x.dtype.kind == "f":
+            check_digits(x, "x", self.feature_names)
+        x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
         check_features(x[:, None] if is_one_channel else x, self.feature_names)
         y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
+        times = None if self.times is None else np.asarray(self.times)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         weights = None if self.weights is None else as_float(as_array(self.weights, "weights"))
         rows = self.x.shape[0] if isinstance(self.x, Windows) else len(x)
         targets = self.y if isinstance(self.y, Windows) else y
-        check_rows(rows, y=targets, groups=groups, texts=texts, weights=weights)
+        check_rows(rows, y=targets, groups=groups, times=times, texts=texts, weights=weights)
+        if times is not None:
+            check_times(times)
         if weights is not None:
             check_weights(weights)
         y, target_names = checked_target(y, self.task, self.target_names)
         self._set("x", _with_values(self.x, read_only(x)))
         self._set("y", None if y is None else _with_values(self.y, read_only(y)))
         self._set("groups", None if groups is None else read_only(groups))
+        self._set("times", None if times is None else read_only(times))
         self._set("texts", None if texts is None else read_only(texts))
         self._set("weights", None if weights is None else read_only(weights))
+        if self.target_offset is not None:
+            self._set("target_offset", read_only(np.asarray(self.target_offset, np.float64)))
         self._set("feature_names", tuple(map(str, self.feature_names)))
         self._set("target_names", target_names)
 
@@ -118,6 +138,7 @@ class Dataset:
         task: Task | None = None,
         weights: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        times: ArrayLike | None = None,
         ids: bool = False,
         **fields: Any,
     ) -> "Dataset":
@@ -138,6 +159,7 @@ class Dataset:
             task: "classification" or "regression"; by default inferred from `y`.
             weights: Weight of each row [rows], finite and not negative.
             groups: Group of each row, for folds that keep a group together.
+            times: Time of each row, for folds that train on the past.
             ids: Whether `x` holds token ids, which become int32; otherwise `x` becomes float32.
             **fields: Other fields of `Dataset`.
 
@@ -147,8 +169,10 @@ class Dataset:
         Dataset 'arrays': unsupervised, 3 rows of shape (1,), no targets
         """
         x = as_array(x, "x")
+        if not ids:
+            check_digits(x, "x", fields.get("feature_names", ()))
         x = as_ids(x) if ids else as_float(x)
-        fields = {**fields, "weights": weights, "groups": groups}
+        fields = {**fields, "weights": weights, "groups": groups, "times": times}
         if y is None:
             return cls(x, None, task or "unsupervised", **fields)
         y = as_array(y, "y")
@@ -157,8 +181,13 @@ class Dataset:
         if task == "classification":
             check_not_one_hot(y)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
+        if task == "regression" and "target_offset" not in fields:
+            fields["target_offset"] = offset_of(y)
+            target = without_offset(y, fields["target_offset"])
         dataset = cls(x, target, task, **fields)
         check_varies(y, dataset.target_names)
+        if task == "regression":  # what varies by the rounding of float64 alone is constant too
+            check_varies(np.asarray(dataset.y), dataset.target_names)
         return dataset
 
     @classmethod
@@ -169,6 +198,8 @@ class Dataset:
         *,
         task: Task | None = None,
         weights: str | None = None,
+        groups: Names | ArrayLike | None = None,
+        times: Names | ArrayLike | None = None,
         text: str | None = None,
         drop: Names = (),
         separator: str | None = None,
@@ -182,7 +213,15 @@ class Dataset:
         fields = {"name": uncompressed(path).stem, "source": Path(path).name, **fields}
         frame = read_csv(path, separator, text=() if text is None else (text,))
         return cls.from_dataframe(
-            frame, target, task=task, weights=weights, text=text, drop=drop, **fields
+            frame,
+            target,
+            task=task,
+            weights=weights,
+            groups=groups,
+            times=times,
+            text=text,
+            drop=drop,
+            **fields,
         )
 
     @classmethod
@@ -193,6 +232,8 @@ class Dataset:
         *,
         task: Task | None = None,
         weights: str | int | None = None,
+        groups: Names | ArrayLike | None = None,
+        times: Names | ArrayLike | None = None,
         text: str | int | None = None,
         drop: Names = (),
         **fields: Any,
@@ -212,11 +253,16 @@ class Dataset:
             task: "classification" or "regression"; by default inferred from the target.
             weights: Name of a column of numbers that holds the weight of each row and is no
                 feature.
+            groups: Name of the column whose values are the groups, such as patients, for folds that
+                keep a group together; it is no feature. Or the group of each row, as an array.
+            times: Name of the column of dates or numbers that orders the rows, for folds that train
+                on the past; it is no feature. Or the time of each row, as an array.
             text: Name of a column of sentences. The rows are then its token ids as in `from_texts`,
                 whose options `tokenizer` and `length` apply, and no other column is a feature.
             drop: Names of columns to leave out.
             **fields: Other fields of `Dataset`.
         """
+        frame, fields["groups"], fields["times"] = take_roles(frame, groups, times)
         table = select_columns(frame, target, weights, text, drop)
         fields = {"name": "table", **fields}
         if table.weights is not None:
@@ -419,7 +465,8 @@ class Dataset:
         parts: dict[str, Any] = {
             name: None if values is None else values[rows]
             for name, values in (
-                ("groups", self.groups), ("texts", self.texts), ("weights", self.weights),
+                ("groups", self.groups), ("times", self.times),
+                ("texts", self.texts), ("weights", self.weights),
             )
         }  # fmt: skip
         if isinstance(self.x, Windows) and not isinstance(self.y, np.ndarray):

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from jnn.data._check import check_labels, check_regression_target
+from jnn.data._offsets import check_digits
 
 Task = Literal["classification", "regression", "unsupervised"]
 
@@ -74,6 +75,7 @@ def checked_target(
         names = target_names or _numbers_as_names(y)
         check_labels(y, len(names))
         return y.astype(np.int32), names
+    check_digits(y, "y", target_names)
     with np.errstate(over="ignore"):  # the check that follows says it in a sentence
         y = y.astype(np.float32) if y.dtype.kind in "biuf" else y
     check_regression_target(y, target_names)

@@ -21,7 +21,6 @@ _RESERVED = {  # names of the columns and axes of a result
 _SUPERVISED = (
     "Check the model, which may sow into intermediates only, the objective and the optimizer."
 )
-USER_ERRORS = (AttributeError, LookupError, TypeError, ValueError)  # of functions of a study
 
 
 def check_unchanged(before: State, after: State, *, advice: str = _SUPERVISED) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnn._errors import reason_of
-from jnn.engine._checks import USER_ERRORS, check_rows, shapes_of
+from jnn.engine._checks import check_rows, shapes_of
+from jnn.engine._explain import explained
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
 from jnn.engine._step import aligned, loss_of, make_forward, per_row
 from jnn.metrics import Metric
@@ -123,35 +123,30 @@ def in_own_units(
         parts = jnp.split(values, values.shape[-1] // row[-1], axis=-1)
         return jnp.concatenate([targets.inverse(stats, part) for part in parts], axis=-1)
 
-    try:
+    subject = (
+        f"Study.targets cannot transform outputs of shape {shapes_of(outputs)} back to targets "
+        f"of shape {row} a row"
+    )
+    with explained(subject):
         return jax.tree.map(back, outputs)
-    except USER_ERRORS as error:
-        raise ValueError(
-            f"Study.targets cannot transform outputs of shape {shapes_of(outputs)} back to targets "
-            f"of shape {row} a row: {reason_of(error)}"
-        ) from error
 
 
 def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:
     """Return the sums of a metric over one batch."""
-    try:
+    with explained(_misfit(name, predictions, y)):
         return metric.update(metric.init(), predictions, y, weights)
-    except USER_ERRORS as error:
-        raise ValueError(_misfit(name, predictions, y, error)) from error
 
 
 def _of_all(name: str, metric: Metric, everything: tuple[Tree, Tree, jax.Array]) -> jax.Array:
     """Return a metric that takes all rows at once."""
-    try:
+    with explained(_misfit(name, *everything[:2])):
         return metric(*everything)
-    except USER_ERRORS as error:
-        raise ValueError(_misfit(name, *everything[:2], error)) from error
 
 
-def _misfit(name: str, predictions: Tree, y: Tree, error: Exception) -> str:
+def _misfit(name: str, predictions: Tree, y: Tree) -> str:
     return (
         f"The metric {name!r} failed on predictions of shape {shapes_of(predictions)} and targets "
-        f"of shape {shapes_of(y)}: {reason_of(error)}"
+        f"of shape {shapes_of(y)}"
     )
 
 

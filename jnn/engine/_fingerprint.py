@@ -1,16 +1,17 @@
-"""The program of a study as text, by which an interrupted run is recognized."""
+"""Programs as text: of a study, to recognize an interrupted run, and of its network."""
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from jnn.engine._hyper import HyperParameters
 from jnn.engine._program import make_program
-from jnn.engine._state import Data, Member
+from jnn.engine._state import Data, Member, Trained
 from jnn.engine._trainer import Trainer
 from jnn.storage import to_host
 from jnn.study import Study
@@ -36,8 +37,39 @@ def program_text(
     def train(member: Member, data: Data) -> Any:
         return program.advance(program.begin(member, data), data, 0, study.epochs)
 
-    shapes = jax.tree.map(_shape_of, (member, data))
-    traced = jax.make_jaxpr(train)(*shapes)
+    return _text_of(train, member, data)
+
+
+def network_digest(study: Study, trained: Trained, x: Any) -> str:
+    """Return a digest of the network of a study as it predicts, the same in every process.
+
+    Networks whose arrays have the same shapes differ in it if they compute differently. It is that
+    of the jaxpr, so that other versions of JAX and Flax may give another one. It is empty for a
+    network that cannot be traced by itself.
+
+    Args:
+        study: What is trained.
+        trained: Arrays or shapes of one member.
+        x: Arrays or shapes of some rows.
+    """
+
+    def apply(trained: Trained, x: Any, shared: Any) -> Any:
+        options = {"key": None, "train": False, "hyper": HyperParameters(trained.hyper)}
+        if shared is not None:
+            options["shared"] = shared
+        return study.model.apply(trained.params, trained.model_state, x, **options)[0]
+
+    try:
+        text = _text_of(apply, trained, x, study.shared)
+    except Exception:  # a network of a study's own trainer may be called in another way
+        return ""
+    text = re.sub(r"name=\S+", "", text)  # functions inside may be renamed
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text_of(function: Callable[..., Any], *arguments: Any) -> str:
+    """Return the jaxpr of a function, without addresses, and the digests of its constants."""
+    traced = jax.make_jaxpr(function)(*jax.tree.map(_shape_of, arguments))
     constants = to_host([*_constants(traced)])
     digests = [hashlib.sha256(np.asarray(constant).tobytes()).hexdigest() for constant in constants]
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(digests)

@@ -162,8 +162,18 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"The test set must have the type of the training set, {data.x.dtype}, got "
             f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
-    y = None if data.y is None else np.concatenate([np.asarray(data.y), np.asarray(test.y)])
+    y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
     return np.concatenate([np.asarray(data.x), np.asarray(test.x)]), y
+
+
+def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:
+    """Return the targets of a test set less the offset of the training set's, in its type."""
+    y = np.asarray(test.y)
+    ours = 0.0 if data.target_offset is None else data.target_offset
+    theirs = 0.0 if test.target_offset is None else test.target_offset
+    if np.array_equal(ours, theirs):
+        return y
+    return (y + (theirs - ours)).astype(y.dtype)
 
 
 def _row_shapes(data: Dataset) -> str:

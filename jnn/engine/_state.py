@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.data import check_digits
+
 Leaf = Any  # an array; a jax.ShapeDtypeStruct while only shapes are traced
 Tree = Any  # a pytree of arrays
 Columns = Mapping[str, Leaf]
@@ -75,6 +77,8 @@ class Data(NamedTuple):
         >>> data.train.index.tolist()
         [[0, 1, 2]]
         """
+        _check_digits(x, "x")
+        _check_digits(y, "y")
         rows = row_count(x)
         held_out = [np.asarray(part) for part in (validation, test) if part is not None]
         if train is None:
@@ -213,3 +217,10 @@ def on_device(data: Tree) -> Tree:
 
 def _has_rows(node: Any) -> bool:
     return hasattr(node, "shape")
+
+
+def _check_digits(values: Tree, name: str) -> None:
+    """Raise if the cast to float32 would merge what varies in an array on the host."""
+    for leaf in jax.tree.leaves(values):
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+            check_digits(leaf, name)

@@ -7,23 +7,22 @@ are traced.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax.errors import FlaxError
 
-from jnn._errors import reason_of
 from jnn.data import Windows
 from jnn.engine._checks import (
-    USER_ERRORS,
     check_unchanged,
     checked_objective,
     checked_penalty,
     shapes_of,
 )
-from jnn.engine._hyper import HyperParameters, MissingHyperParameter
+from jnn.engine._explain import explained
+from jnn.engine._hyper import HyperParameters
 from jnn.engine._state import (
     Batch,
     Data,
@@ -35,7 +34,7 @@ from jnn.engine._state import (
     row_count,
     take_rows,
 )
-from jnn.model import NetworkError, take_effects, with_effects, written_over
+from jnn.model import take_effects, with_effects, written_over
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
@@ -48,6 +47,11 @@ _DRAW = 0xD4A  # and for further forward passes of an objective
 _MISSING = (
     "Study.{} is None, so this study can be trained only by its own trainer. Call the functions of "
     "study.trainer(study)."
+)
+_TRACED_NUMBER = (
+    "A number of the member is not known while the study is compiled, and Python asked for its "
+    "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
+    "schedule(step)."
 )
 
 
@@ -70,7 +74,8 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
-        opt_state = optimizer(HyperParameters(hyper)).init(params)
+        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
+            opt_state = optimizer(HyperParameters(hyper)).init(params)
         trained = Trained(params, model_state, scale, hyper)
         return State(trained, opt_state, fold, jax.random.key_data(member.key), jnp.int32(0))
 
@@ -101,27 +106,30 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
                 draw_key = jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
-        losses, model_state = checked_objective(objective(train_forward, batch), batch)
+        with explained("Study.objective failed"):
+            answer = objective(train_forward, batch)
+        losses, model_state = checked_objective(answer, batch)
         model_state, effects = take_effects(model_state)
         mean = weighted_mean(losses, batch.weights)
         if effects.loss is not None:
             mean = mean + effects.loss
         total = mean
         if study.penalty is not None:
-            total = mean + checked_penalty(study.penalty(params, HyperParameters(trained.hyper)))
+            with explained("Study.penalty failed"):
+                penalty = study.penalty(params, HyperParameters(trained.hyper))
+            total = mean + checked_penalty(penalty)
         return total, (mean, model_state, effects.params)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
         batch = _prepared(study, batch, state.trained, key)
         gradient = jax.grad(total_loss, has_aux=True)
-        gradients, (mean, model_state, written) = gradient(
-            state.trained.params, state, batch, key
-        )
+        gradients, (mean, model_state, written) = gradient(state.trained.params, state, batch, key)
         params = written_over(state.trained.params, written)
-        transform = optimizer(HyperParameters(state.trained.hyper))
-        update = optax.with_extra_args_support(transform).update
-        updates, opt_state = update(gradients, state.opt_state, params, value=mean)
+        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
+            transform = optimizer(HyperParameters(state.trained.hyper))
+            update = optax.with_extra_args_support(transform).update
+            updates, opt_state = update(gradients, state.opt_state, params, value=mean)
         params = optax.apply_updates(params, updates)
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
@@ -146,15 +154,9 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
-        try:
+        subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
+        with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        except (MissingHyperParameter, NetworkError):
-            raise
-        except (*USER_ERRORS, FlaxError) as error:
-            raise ValueError(
-                f"The model {model.name} failed on x of shape {shapes_of(x)}: "
-                f"{_model_advice(error, shared)}"
-            ) from error
         if study.precision == "bfloat16":
             outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
             model_state, effects = take_effects(model_state)
@@ -216,10 +218,8 @@ def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
         raise ValueError(_MISSING.format("loss"))
     y = aligned(y, outputs)
     shapes = f"outputs of shape {shapes_of(outputs)} and targets of shape {shapes_of(y)}"
-    try:
+    with explained(f"Study.loss failed on {shapes}"):
         losses = study.loss(outputs, y)
-    except USER_ERRORS as error:
-        raise ValueError(f"Study.loss failed on {shapes}: {reason_of(error)}") from error
     shape = jnp.shape(losses)
     array_shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
     is_per_row = shape == array_shapes[0][:1]
@@ -235,15 +235,9 @@ def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
     """Return the first parameters and variables of the network."""
     options = {} if shared is None else {"shared": shared}
-    try:
+    subject = f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}"
+    with _explained_model(subject, shared):
         variables = study.model.init(key, x, **options)
-    except (MissingHyperParameter, NetworkError):
-        raise
-    except (*USER_ERRORS, FlaxError) as error:
-        raise ValueError(
-            f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}: "
-            f"{_model_advice(error, shared)}"
-        ) from error
     params, model_state = jax.tree.map(jnp.asarray, variables)
     integers = [
         jax.tree_util.keystr(path)
@@ -258,15 +252,16 @@ def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree,
     return params, model_state
 
 
-def _model_advice(error: Exception, shared: Tree) -> str:
-    """Return why a network failed and what to check."""
-    reason = reason_of(error)
-    if isinstance(error, KeyError):  # whose message is the missing name alone
-        reason = f"there is no {reason}."
-    advice = "Check that it was built for the sizes of the data"
+def _explained_model(subject: str, shared: Tree) -> AbstractContextManager[None]:
+    """Return `explained` for a network, with what to check."""
+    names = ""
     if isinstance(shared, Mapping):
-        advice += f" and reads the names of Study.shared, {sorted(map(str, shared))}"
-    return f"{reason} {advice}."
+        names = f" and reads the names of Study.shared, {sorted(map(str, shared))}"
+    return explained(
+        subject,
+        sizes=f"Check that it was built for the sizes of the data{names}.",
+        names=f"Check that it was built for the data{names}." if names else "",
+    )
 
 
 def _check_key(key: jax.Array) -> None:
@@ -290,14 +285,15 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     if data.weights is not None:
         weights = weights * data.weights
 
-    def fit(preprocess: Preprocess, values: Tree) -> Any:
+    def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        if isinstance(values, Windows):  # each step of the series counts once
-            return preprocess.fit(values.values, values.covered(weights))
-        return preprocess.fit(values, weights)
+        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+            if isinstance(values, Windows):  # each step of the series counts once
+                return preprocess.fit(values.values, values.covered(weights))
+            return preprocess.fit(values, weights)
 
-    scale = (fit(study.inputs, data.x), fit(study.targets, data.y))
+    scale = (fit("inputs", study.inputs, data.x), fit("targets", study.targets, data.y))
     if data.class_weights is None:
         return scale
     return (*scale, data.class_weights[fold])
@@ -332,10 +328,8 @@ def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
 def _augmented(study: Study, batch: Batch, key: jax.Array) -> Batch:
     rows = row_count(batch.x)
     form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
-    try:
+    with explained(f"{form}, but it failed"):
         augmented = study.augment(batch, key=key)  # type: ignore[misc]
-    except USER_ERRORS as error:
-        raise ValueError(f"{form}, but it failed: {reason_of(error)}") from error
     if not isinstance(augmented, Batch) or row_count(augmented.x) != rows:
         raise ValueError(
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."

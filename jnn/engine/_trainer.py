@@ -9,6 +9,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from jnn.engine._checks import check_rows, checked_scores, checked_start, checked_step
 from jnn.engine._evaluate import make_evaluate, make_predict
+from jnn.engine._explain import explained
 from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree, row_count
 from jnn.engine._step import make_start, make_step
 from jnn.study import Study, check_call
@@ -67,7 +68,8 @@ def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: b
     """
     if study.trainer is None:
         return supervised(study, spread=spread)
-    trainer = study.trainer(study)
+    with explained("Study.trainer failed"):
+        trainer = study.trainer(study)
     if not isinstance(trainer, Trainer):
         raise TypeError(
             f"Study.trainer must return a jnn.Trainer, got {type(trainer).__name__}. Return "
@@ -89,16 +91,23 @@ def _checked(trainer: Trainer) -> Trainer:
     """Return a trainer that checks, while it is traced, what its functions return."""
 
     def start(member: Member, data: Data) -> State:
-        return checked_start(trainer.start(member, data))
+        with explained("The trainer's start failed"):
+            state = trainer.start(member, data)
+        return checked_start(state)
 
     def step(state: State, batch: Batch) -> tuple[State, Any]:
-        return checked_step(trainer.step(state, batch), state)
+        with explained("The trainer's step failed"):
+            answer = trainer.step(state, batch)
+        return checked_step(answer, state)
 
     def evaluate(state: State, data: Data, rows: Rows) -> dict[str, jax.Array]:
-        return checked_scores(trainer.evaluate(state, data, rows))
+        with explained("The trainer's evaluate failed"):
+            scores = trainer.evaluate(state, data, rows)
+        return checked_scores(scores)
 
     def predict(trained: Trained, x: Tree, shared: Tree = None) -> Tree:
-        outputs = trainer.predict(trained, x, shared)
+        with explained("The trainer's predict failed"):
+            outputs = trainer.predict(trained, x, shared)
         check_rows(outputs, row_count(x))
         return outputs
 

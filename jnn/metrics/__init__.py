@@ -26,6 +26,7 @@ number of classes. A `lax.scan` over batches then starts from the sums of the fi
 """
 
 from jnn.metrics._classification import accuracy as accuracy
+from jnn.metrics._classification import balanced_accuracy as balanced_accuracy
 from jnn.metrics._classification import confusion_matrix as confusion_matrix
 from jnn.metrics._classification import f1 as f1
 from jnn.metrics._classification import precision as precision
@@ -49,6 +50,7 @@ __all__ = [
     "Metric",
     "accuracy",
     "average_precision",
+    "balanced_accuracy",
     "bits_per_character",
     "brier",
     "confusion_matrix",

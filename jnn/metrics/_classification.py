@@ -147,6 +147,13 @@ def f1(classes: int | None = None, average: Average = "macro") -> Metric:
     return _make_count_metric("f1", classes, average, _f1)
 
 
+def _balanced_accuracy(counts: ClassCounts) -> Array:
+    """Return the mean recall of the classes that occur among the labels, NaN for no rows."""
+    occurs = counts.actual > 0
+    value = jnp.sum(jnp.where(occurs, _recall(counts), 0)) / occurs.sum()
+    return jnp.where(counts.actual.sum() > 0, value, jnp.nan)
+
+
 def _make_count_metric(
     name: str, classes: int | None, average: Average, score: Callable[[ClassCounts], Array]
 ) -> Metric:
@@ -311,5 +318,25 @@ accuracy = make_class_mean(
     >>> logits = jnp.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [9.0, 1.0]])
     >>> float(accuracy(logits, jnp.array([0, 1, 1, 0])))
     0.75
+    """,
+)
+
+balanced_accuracy = Metric(
+    partial(_zero_counts, None),
+    partial(_add_counts, None),
+    _balanced_accuracy,
+    higher_is_better=True,
+    task="classification",
+    name="balanced_accuracy",
+    doc="""Return the mean, over the classes that occur among the labels, of their recall.
+
+    mean_c TP_c / (TP_c + FN_c)
+
+    It is what the accuracy would be if all classes had the same share of the rows, as
+    `sklearn.metrics.balanced_accuracy_score`.
+
+    >>> logits = jnp.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [9.0, 1.0]])
+    >>> float(balanced_accuracy(logits, jnp.array([0, 0, 0, 1])))  # (2 / 3 + 0) / 2
+    0.3333333432674408
     """,
 )

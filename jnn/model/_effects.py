@@ -76,6 +76,4 @@ def written_over(params: Any, written: Mapping[str, Any] | None) -> Any:
 def _in_own_dtypes(written: Any, params: Any, read: Any) -> Any:
     if not isinstance(written, Mapping):
         return jnp.where(written == read, params, written.astype(params.dtype))
-    return {
-        name: _in_own_dtypes(part, params[name], read[name]) for name, part in written.items()
-    }
+    return {name: _in_own_dtypes(part, params[name], read[name]) for name, part in written.items()}

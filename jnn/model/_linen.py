@@ -30,9 +30,7 @@ _NO_STATE = ("params", "shared", _LOSSES)
 _STREAMS = {"params": 0, "dropout": 1}  # stream -> what is folded into the key for it
 
 
-def functions_of_linen(
-    module: nn.Module, train_keyword: TrainKeyword = None
-) -> tuple[Init, Apply]:
+def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) -> tuple[Init, Apply]:
     """Return `init` and `apply` of a `jnn.Model`.
 
     Every collection except `params`, `shared` and `losses` is state. The collections `hyper` and
@@ -188,8 +186,10 @@ def _unboxed(variables: Any) -> Any:
 
     def unbox(leaf: Any) -> Any:
         while isinstance(leaf, meta.AxisMetadata):
-            leaf = leaf.unbox(apply_constraint=False) if isinstance(leaf, nn.Partitioned) else (
-                leaf.unbox()
+            leaf = (
+                leaf.unbox(apply_constraint=False)
+                if isinstance(leaf, nn.Partitioned)
+                else (leaf.unbox())
             )
         return leaf
 

@@ -9,6 +9,7 @@ ModelState = Any
 Init = Callable[..., tuple[Params, ModelState]]
 Apply = Callable[..., tuple[Any, ModelState]]
 
+
 def accepts(function: Callable[..., Any], name: str) -> bool:
     """Return whether a function, class or partial takes an argument of this name."""
     function = getattr(function, "func", function)  # of a functools.partial

@@ -157,9 +157,7 @@ def _found(
     return {name: pair for name, pair in values.items() if pair is not None}
 
 
-def _values_of(
-    name: str, parameter: inspect.Parameter, call: Callable[..., Any]
-) -> Values | None:
+def _values_of(name: str, parameter: inspect.Parameter, call: Callable[..., Any]) -> Values | None:
     """Return the values of a keyword that is a switch, else None."""
     default = parameter.default
     if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):

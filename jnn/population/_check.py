@@ -26,6 +26,8 @@ from jnn.model import check_numbers
 from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
+_RELATIVE = ("mape",)  # names of metrics that change if targets and predictions are shifted alike
+
 
 def check_targets(study: Study, data: Dataset) -> None:
     """Raise ValueError if a study needs targets and the data have none."""
@@ -141,6 +143,12 @@ def _check_metrics(study: Study, data: Dataset) -> None:
             raise ValueError(
                 f"metrics[{name!r}] is for {metric.task}, but {data.name} is a {data.task}. Choose "
                 f"another metric, or load the data with task={metric.task!r}."
+            )
+        if data.target_offset is not None and metric.name in _RELATIVE:
+            raise ValueError(
+                f"metrics[{name!r}] must not depend on an offset of the targets, because what "
+                f"float32 cannot hold was taken out of those of {data.name} "
+                f"({data.target_offset}). Choose another metric, such as jnn.metrics.mae."
             )
 
 

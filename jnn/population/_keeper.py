@@ -3,24 +3,51 @@
 import contextlib
 import dataclasses
 import hashlib
-import json
 import pathlib
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import jax
 import numpy as np
 
 from jnn.engine import Data
 from jnn.population._plan import Plan
-from jnn.storage import load, notes, read_json, save, write_text
+from jnn.storage import (
+    FormError,
+    as_folder,
+    check_form,
+    damaged,
+    load,
+    notes,
+    read_record,
+    remove_partial_files,
+    save,
+    with_remedy,
+    write_record,
+)
 from jnn.study import PathLike
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _OTHER_RUN = "another study, other members or other data"
+_REMEDY_OF_RECORD = "Delete the folder {folder}, or choose another, and run again to train anew."
+
+
+class RunRecord(TypedDict):
+    """What run.json holds: the digest of a run, and the layouts of its parts by first member."""
+
+    digest: NotRequired[str]
+    plans: NotRequired[Mapping[str, Plan]]
+
+
+class PartNotes(TypedDict):
+    """What the file of a part holds beside its arrays."""
+
+    digest: str
+    epoch: int
+    order: Sequence[int]
 
 
 class Keeper:
@@ -53,13 +80,17 @@ class Keeper:
         *,
         every: float = 20.0,
     ):
-        self.result = pathlib.Path(directory)
+        self.result = as_folder(directory)
         self.folder = self.result / "unfinished"
         self.every = every
         self.saved = time.monotonic()
+        self.lock: BaseFileLock | None = None
         self.digest = _digest(program, columns, arrays)
         record = self._read_record()
         _check_same_run(self.result, record.get("digest"), self.digest)
+        self.is_finished = _is_result_of(self.result, self.digest)
+        if self.is_finished:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
         self._write_record({**record, "digest": self.digest})
@@ -72,7 +103,7 @@ class Keeper:
         fields = self._read_record().get("plans", {}).get(str(start))
         if not fields:
             return None
-        plan = Plan(**fields)
+        plan = _plan_of(self.folder / "run.json", fields)
         if plan.devices <= devices:
             return plan
         return dataclasses.replace(plan, devices=1, split=1, chunks=plan.size // plan.width)
@@ -94,10 +125,15 @@ class Keeper:
         path = self._path(start, plan)
         if not path.exists():
             return None
-        about = notes(path)
-        if about["digest"] != self.digest:
-            return None
-        return about["epoch"], np.asarray(about["order"]), load(path, like)
+        with with_remedy("Delete it, and run again: its members are trained anew."):
+            about = notes(path)
+            try:
+                check_form(about, PartNotes)
+            except FormError as error:
+                raise damaged(path, error) from error
+            if about["digest"] != self.digest:
+                return None
+            return about["epoch"], np.asarray(about["order"]), load(path, like)
 
     def save(
         self, start: int, plan: Plan, epoch: int, order: np.ndarray, training: Any, *, last: bool
@@ -128,7 +164,8 @@ class Keeper:
 
     def close(self) -> None:
         """Release the lock, so that other processes can train in the folder."""
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
 
     def _path(self, start: int, plan: Plan) -> pathlib.Path:
         return self.folder / f"{start}-{plan.size}.safetensors"
@@ -137,7 +174,7 @@ class Keeper:
         return _read(self.folder / "run.json")
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
-        write_text(self.folder / "run.json", json.dumps(record))
+        write_record(self.folder / "run.json", record)
 
 
 def finish(directory: PathLike) -> None:
@@ -163,15 +200,34 @@ def _check_same_run(result: pathlib.Path, saved: str | None, digest: str) -> Non
         )
 
 
-def _clear(folder: pathlib.Path, digest: str | None, lock: "BaseFileLock") -> None:
+def _is_result_of(result: pathlib.Path, digest: str) -> bool:
+    """Return whether a folder holds the whole result of this run."""
+    is_unfinished = (result / "unfinished" / "run.json").exists()
+    if is_unfinished or not (result / "result.json").exists():
+        return False
+    return _read(result / "run.json").get("digest") == digest
+
+
+def _plan_of(path: pathlib.Path, fields: Mapping[str, Any]) -> Plan:
+    """Return the layout that run.json holds."""
+    try:
+        return Plan(**fields)
+    except ValueError as error:
+        with with_remedy(_REMEDY_OF_RECORD.format(folder=path.parent)):
+            raise damaged(path, error) from error
+
+
+def _clear(folder: pathlib.Path, digest: str | None, lock: "BaseFileLock | None") -> None:
     """Remove the checkpoints; `digest` is None if it has been moved to the result already."""
     if digest:
-        write_text(folder.parent / "run.json", json.dumps({"digest": digest}))
+        write_record(folder.parent / "run.json", {"digest": digest})
     # Parts go first: without the record of their run, another run could take them for its own.
     for pattern in ("*.safetensors*", "run.json*"):
         for path in list(folder.glob(pattern)):
             path.unlink()
-    lock.release()  # Windows does not remove a file that is open.
+    remove_partial_files(folder.parent)
+    if lock is not None:
+        lock.release()  # Windows does not remove a file that is open.
     with contextlib.suppress(OSError):  # Another run may have entered the folder.
         (folder / "lock").unlink(missing_ok=True)
         folder.rmdir()
@@ -193,7 +249,10 @@ def _lock(folder: pathlib.Path) -> "BaseFileLock":
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
-    return read_json(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    with with_remedy(_REMEDY_OF_RECORD.format(folder=path.parent)):
+        return read_record(path, RunRecord)
 
 
 def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Data) -> str:

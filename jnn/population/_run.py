@@ -18,6 +18,7 @@ from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan
 from jnn.population._population import Population, Status
 from jnn.result import Result
+from jnn.storage import as_folder
 from jnn.study import Members, PathLike, Study, seeds
 
 
@@ -46,8 +47,9 @@ def run(
             suffice it is halved repeatedly.
         devices: Devices to use; all local ones by default.
         directory: Folder for the state of the run and its result. The same call, after the process
-            was killed, continues where it was and gives the same bits. A folder that holds the
-            result of another run, or in which another process trains, is refused. By default
+            was killed, continues where it was and gives the same bits; once the run is complete,
+            it returns the saved result. A folder that holds the result of another run, or in which
+            another process trains, is refused. A leading `~` is the home directory. By default
             nothing is written.
         save_every: Seconds of training between two savings of that state, which happen between
             epochs. For long streams use a smaller `Study.steps_per_epoch`, so that a kill costs
@@ -65,12 +67,15 @@ def run(
         ValueError: If study, data and members do not fit together; before anything is compiled.
     """
     _check_options(directory, progress, save_every=save_every, look_every=look_every)
+    directory = None if directory is None else as_folder(directory)
     members = seeds(1) if members is None else members
     job, layout = prepare(study, data, members, test=test, plan=plan, devices=devices)
     keeper = None
     if directory is not None:
         columns = columns_of(members)
         keeper = Keeper(directory, _text_of(job, columns), columns, job.arrays, every=save_every)
+        if keeper.is_finished:
+            return Result.load(keeper.result, study)
     with contextlib.closing(keeper) if keeper else contextlib.nullcontext():
         population = Population(
             job,

@@ -6,6 +6,15 @@ study = jnn.recipes.make_study(about, model="mlp:128,64")  # loss, metrics, opti
 
 from jnn.recipes._about import About
 from jnn.recipes._families import Family, describe_families, make_model, register
+from jnn.recipes._metrics import make_metrics
 from jnn.recipes._study import make_study
 
-__all__ = ["About", "Family", "describe_families", "make_model", "make_study", "register"]
+__all__ = [
+    "About",
+    "Family",
+    "describe_families",
+    "make_metrics",
+    "make_model",
+    "make_study",
+    "register",
+]

@@ -1,14 +1,15 @@
 """A sensible study for each known kind of data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optax
 
-from jnn import losses, metrics
+from jnn import losses
 from jnn.preprocess import Preprocess, identity, standardize, standardize_channels
 from jnn.recipes._about import About, Kind
 from jnn.recipes._families import make_model
+from jnn.recipes._metrics import DEFAULTS, make_metrics
 from jnn.study import Study
 
 LEARNING_RATE = 1e-3
@@ -24,8 +25,6 @@ _INPUTS: Mapping[Kind, Preprocess] = {
     "texts": identity,
     "tokens": identity,
 }
-_CLASSIFICATION = {"accuracy": metrics.accuracy, "log_loss": metrics.log_loss}
-_REGRESSION = {"rmse": metrics.rmse, "mae": metrics.mae, "r2": metrics.r2}
 
 
 def make_study(
@@ -33,6 +32,7 @@ def make_study(
     *,
     model: str = "mlp:64",
     hyper: Mapping[str, float] | None = None,
+    metrics: Sequence[str] | None = None,
     epochs: int = 20,
     batch_size: int = 32,
     steps_per_epoch: int | None = None,
@@ -48,6 +48,8 @@ def make_study(
         hyper: Default values of the numbers that members may set, {"learning_rate": 0.001} if
             not given. `weight_decay` turns Adam into AdamW; `dropout_rate` gives the network
             dropout.
+        metrics: Names of the metrics, see `make_metrics`; by default accuracy and log loss, or
+            RMSE, MAE and R2. The first one chooses the best setting.
         epochs: Number of passes over the training rows.
         batch_size: Number of rows per step.
         steps_per_epoch: Number of batches, drawn anew, that make one epoch; by default an epoch
@@ -67,7 +69,7 @@ def make_study(
         model=make_model(model, about, options),
         loss=losses.softmax_cross_entropy if is_classification else losses.squared_error,
         optimizer=_make_optimizer("weight_decay" in hyper),
-        metrics=_CLASSIFICATION if is_classification else _REGRESSION,
+        metrics=make_metrics(metrics or DEFAULTS[about.task], about),
         epochs=epochs,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,

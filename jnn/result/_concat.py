@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 _RESERVED = {"seed", "fold", "sample", "member", "epoch", "all_members", *EPOCH_NOTES}
 # Attributes of the schema that say what the data is.
-_MUST_AGREE = ("data", "task", "x", "y", "classes", "vocabulary", "encoding", "feature_names")
+_MUST_AGREE = (
+    "data",
+    "task",
+    "x",
+    "y",
+    "classes",
+    "vocabulary",
+    "encoding",
+    "feature_names",
+    "target_offset",
+)
 Columns = dict[str, np.ndarray]
 
 

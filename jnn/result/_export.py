@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jnn.result._predict import Predict
 from jnn.result._schema import Schema
-from jnn.storage import atomic_path
+from jnn.storage import atomic_path, expand
 
 
 def write_program(
@@ -42,7 +42,7 @@ def write_program(
     rows = export.symbolic_shape("rows")
     x = jax.ShapeDtypeStruct((*rows, *schema.x.shape), schema.x.dtype)
     exported = export.export(jax.jit(function), platforms=tuple(platforms))(x)
-    path = pathlib.Path(path)
+    path = expand(path)
     with atomic_path(path) as partial:
         partial.write_bytes(exported.serialize())
     return path

@@ -1,7 +1,6 @@
 """Trees of arrays by the name `jnn.load`, which says what to call for a data set or a result."""
 
 import os
-import pathlib
 from typing import Any
 
 from jnn import data, storage
@@ -23,7 +22,7 @@ def load_tree(path: str | os.PathLike[str], like: Any = _ABSENT, *, members: boo
             if `path` is the name of a data set or the folder of a result, which are read by other
             functions.
     """
-    place = pathlib.Path(path)
+    place = storage.expand(path)
     if (place / "result.json").exists():
         raise ValueError(
             f"{place} is the folder of a result, not a file with a tree of arrays. "

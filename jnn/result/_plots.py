@@ -10,6 +10,7 @@ import numpy as np
 
 from jnn.result._summary import make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
+from jnn.storage import expand
 
 if TYPE_CHECKING:
     import xarray
@@ -123,7 +124,7 @@ def forecast(
 
 def write_figure(figure: "Figure", path: str | os.PathLike[str]) -> pathlib.Path:
     """Write a figure to a file, whose ending says the format."""
-    path = pathlib.Path(path)
+    path = expand(path)
     figure.savefig(path, dpi=150)
     return path
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn.data import with_offset
 from jnn.engine import ProgramKey, Trained, make_predict, programs_of
 from jnn.result._schema import Schema
 from jnn.study import Study
@@ -113,6 +114,21 @@ def make_outputs(study: Study, schema: Schema) -> Predict:
         return predict(trained, x, shared)
 
     return outputs
+
+
+def with_target_offset(predictions: Any, schema: Schema, *, axes: int) -> Any:
+    """Return predictions, or a tree of them, with what was taken out of the targets, in float64.
+
+    Args:
+        predictions: Arrays [..., *row of targets], as they are without such an offset.
+        schema: The schema of the result.
+        axes: Number of axes before those of a row of targets.
+    """
+    if schema.target_offset is None:
+        return predictions
+    offset = np.asarray(schema.target_offset, np.float64)
+    row = schema.target_shape
+    return jax.tree.map(lambda array: with_offset(array, offset, row, axes=axes), predictions)
 
 
 def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: int) -> Iterator[Any]:

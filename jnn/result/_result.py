@@ -26,6 +26,7 @@ from jnn.result._predict import (
     join_parts,
     make_answer,
     make_outputs,
+    with_target_offset,
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
@@ -286,7 +287,8 @@ class Result:
             x: Rows as in `predict`.
             batch: Rows at a time.
         """
-        return join_batches(self._each(make_outputs, x, batch), axis=1)
+        outputs = join_batches(self._each(make_outputs, x, batch), axis=1)
+        return with_target_offset(outputs, self.schema, axes=2)
 
     def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
         """Return each member's prediction for rows x, and mean and deviation over the members.
@@ -320,6 +322,9 @@ class Result:
         for values in self._each(make_answer, x, batch):
             mean = jax.tree.map(lambda array: np.mean(array, axis=0), values)
             std = jax.tree.map(lambda array: np.std(array, axis=0), values)
+            # The deviation is taken before, because squares beside an offset lose digits.
+            values = with_target_offset(values, self.schema, axes=2)
+            mean = with_target_offset(mean, self.schema, axes=1)
             yield Prediction(values, mean, std)
 
     def export(
@@ -335,6 +340,9 @@ class Result:
 
         takes any number of rows x, not preprocessed, in the type of the training rows:
         preprocessing is in the file.
+
+        A target offset of the data (`jnn.Dataset.target_offset`) is not in the file, because
+        float32 cannot hold it beside what varies: add it to what the file gives, in float64.
 
         Args:
             path: The file to write.
@@ -361,9 +369,9 @@ class Result:
         """Write scores.nc (netCDF), members.safetensors and result.json to a folder.
 
         Args:
-            directory: The folder; made if it is absent.
+            directory: The folder; made if it is absent. A leading `~` is the home directory.
         """
-        return write_result(pathlib.Path(directory), self._content())
+        return write_result(directory, self._content())
 
     @classmethod
     def load(
@@ -372,17 +380,18 @@ class Result:
         """Read a saved result.
 
         Args:
-            directory: The folder.
+            directory: The folder; a leading `~` is the home directory.
             study: The study that the result was made by; for joined results the studies of its
                 parts, in their order. Without it the parameters come as nested dicts and `predict`
                 refuses.
 
         Raises:
             TypeError: If `study` is neither a study nor a list of studies.
-            ValueError: If there is no result, if the study's arrays do not have the shapes of the
-                result's, or if its `shared` arrays are not those that the result was made with.
+            ValueError: If there is no result, if a file of it is damaged or was changed, or if the
+                study's arrays do not have the shapes of the result's, its network computes
+                something else, or its `shared` arrays are others.
         """
-        return cls(*read_result(pathlib.Path(directory), _as_studies(study)))
+        return cls(*read_result(directory, _as_studies(study)))
 
     def __repr__(self) -> str:
         return describe_result(self)

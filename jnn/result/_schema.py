@@ -3,15 +3,17 @@
 import dataclasses
 import hashlib
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from jnn._errors import reason_of
 from jnn.data import Encoding, TextEncoding, Windows
 from jnn.engine import Data, Rows
-from jnn.storage import to_host
+from jnn.storage import FormError, check_form, to_host
 
 _LARGE = 1 << 24  # bytes of an array from which on evenly spaced rows stand for all in the digest
 _SAMPLED_ROWS = 4096
@@ -76,6 +78,8 @@ class Schema:
             comparable; empty where it is unknown.
         shared_digest: Hash of the arrays in `Study.shared`; empty without such arrays, or where it
             is unknown, as after joining results of different shared arrays.
+        target_offset: What was taken out of the targets, and is added to predictions in float64, in
+            nested tuples, see `jnn.Dataset`; None if nothing was.
     """
 
     data: str
@@ -97,6 +101,7 @@ class Schema:
     higher_is_better: tuple[str, ...] = ()
     digest: str = ""
     shared_digest: str = ""
+    target_offset: Any = None
 
     @classmethod
     def of_data(cls, data: Any, arrays: Any, **fields: Any) -> "Schema":
@@ -117,6 +122,7 @@ class Schema:
             encoding=data.encoding,
             feature_names=tuple(data.feature_names),
             target_names=tuple(data.target_names),
+            target_offset=None if data.target_offset is None else _nested(data.target_offset),
             **fields,
         )
 
@@ -153,7 +159,21 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
-        """Return the schema that `to_json` wrote."""
+        """Return the schema that `to_json` wrote.
+
+        Raises:
+            jnn.storage.FormError: If a field is missing, unknown or of another type.
+        """
+        check_form(content, _form_of(cls), "schema")
+        try:
+            return cls._converted(content)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise FormError(f"schema cannot be read ({reason_of(error)})") from error
+
+    @classmethod
+    def _converted(cls, content: Mapping[str, Any]) -> "Schema":
+        """Return the schema from an object that has the right fields."""
+        content = {**cls._defaults(), **content}
         names = ("feature_names", "target_names", "higher_is_better")
         return cls(
             **{
@@ -163,8 +183,27 @@ class Schema:
                 "y": None if content["y"] is None else _row_spec(content["y"]),
                 "encoding": encoding_from_json(content["encoding"]),
                 "shared_test_rows": shared_from_text(content["shared_test_rows"]),
+                "target_offset": _nested(content.get("target_offset")),
             }
         )
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the fields that a former version did not write."""
+        fields = dataclasses.fields(cls)
+        return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+def _form_of(schema: type[Schema]) -> Any:
+    """Return the form of a schema in JSON, where some fields are written in their own way."""
+    hints = typing.get_type_hints(schema)
+    own = dict.fromkeys(("x", "y", "encoding"), Any) | {"shared_test_rows": list[str]}
+    form = {}
+    for field in dataclasses.fields(schema):
+        hint = own.get(field.name, hints[field.name])
+        is_required = field.default is dataclasses.MISSING
+        form[field.name] = hint if is_required else typing.NotRequired[hint]
+    return typing.TypedDict("SchemaRecord", form)  # type: ignore[operator]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +304,13 @@ def vocabulary_of(data: Any) -> int:
     if data.is_series:
         return data.classes
     return int(np.max(data.x)) + 1
+
+
+def _nested(values: Any) -> Any:
+    """Return an array, or lists, of numbers as nested tuples, which can be compared."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return tuple(map(_nested, values)) if isinstance(values, list) else values
 
 
 def _row_spec(content: Mapping[str, Any]) -> RowSpec:

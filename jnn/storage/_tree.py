@@ -1,9 +1,9 @@
 """Trees of arrays on disk, as safetensors files."""
 
+import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,76 +11,102 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jnn.storage._files import atomic_path, damaged
+from jnn._errors import reason_of
+from jnn.storage._damage import damaged
+from jnn.storage._files import Path, atomic_path, expand
 
-Path = str | os.PathLike[str]
+_DIGEST = "sha256"
+_ESCAPED = "escaped"
 
 
-def save(path: Path, tree: Any, **notes: Any) -> None:
+def save(path: Path, tree: Any, **notes: Any) -> str:
     """Write a tree of arrays to a safetensors file, under a temporary name first.
 
+    The file holds a digest of its arrays and notes, by which reading it notices any change.
+
     Args:
-        path: The file to write.
+        path: The file to write; a leading `~` is the home directory.
         tree: Any tree of arrays; random keys are written as their words.
         **notes: Values that JSON can hold, kept in the file's metadata; see `notes`.
 
+    Returns:
+        The digest, SHA-256.
+
     Raises:
-        ValueError: If two arrays of the tree have the same name.
+        OSError: If the file cannot be written, for instance on a full disk.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
-    named = [(_name(keys), np.asarray(array, order="C")) for keys, array in leaves]
-    _check_distinct([name for name, _ in named])
+    names, is_escaped = _names([keys for keys, _ in leaves])
+    arrays = {
+        name: np.asarray(array, order="C") for name, (_, array) in zip(names, leaves, strict=True)
+    }
+    metadata = {"notes": json.dumps(notes)} | ({_ESCAPED: "true"} if is_escaped else {})
+    metadata[_DIGEST] = _digest_of(arrays, metadata)
     with atomic_path(path) as partial:
-        save_file(dict(named), partial, {"notes": json.dumps(notes)})
+        try:
+            save_file(arrays, partial, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{os.fspath(path)} cannot be written: {reason_of(error)}.") from error
+    return metadata[_DIGEST]
 
 
 def load(path: Path, like: Any, *, members: bool = False) -> Any:
     """Read a tree that `save` wrote.
 
     Args:
-        path: The file to read.
+        path: The file to read; a leading `~` is the home directory.
         like: A tree of arrays or shapes that has the structure to fill.
         members: Whether the arrays in the file have a leading axis of members that `like` lacks.
 
     Raises:
-        ValueError: If the file is damaged, or if its names or shapes differ from those of `like`.
+        ValueError: If the file is damaged or was changed, or if its names or shapes differ from
+            those of `like`.
     """
-    arrays = _read(path)
+    arrays, _ = _read(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    expected = {_name(keys) for keys, _ in leaves}
+    names, _ = _names([keys for keys, _ in leaves])
+    expected = set(names)
     if expected != arrays.keys():
         raise ValueError(
             f"{path} holds other arrays than expected: missing are "
             f"{sorted(expected - arrays.keys())}, left over are "
             f"{sorted(arrays.keys() - expected)}. Load it with the study that it was saved from."
         )
-    for keys, leaf in leaves:
-        shape = arrays[_name(keys)].shape[int(members) :]
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        shape = arrays[name].shape[int(members) :]
         words = (2,) if _is_key(leaf) else ()
         if shape != (*leaf.shape, *words):
             raise ValueError(
-                f"{_name(keys)} must have shape {(*leaf.shape, *words)}, got {shape} in {path}. "
+                f"{name} must have shape {(*leaf.shape, *words)}, got {shape} in {path}. "
                 "Load it with the study that it was saved from."
             )
-    return structure.unflatten(_as(arrays[_name(keys)], leaf) for keys, leaf in leaves)
+    values = [_as(arrays[name], leaf) for name, (_, leaf) in zip(names, leaves, strict=True)]
+    return structure.unflatten(values)
 
 
 def load_nested(path: Path) -> dict[str, Any]:
     """Read a file that `save` wrote as nested dicts, without a structure to fill."""
-    return unflatten_dict(_read(path), sep="/")
+    arrays, metadata = _read(path)
+    if _ESCAPED not in metadata:
+        return unflatten_dict(arrays, sep="/")
+    parts = {tuple(map(_unescape, name.split("/"))): array for name, array in arrays.items()}
+    return unflatten_dict(parts)
 
 
 def notes(path: Path) -> dict[str, Any]:
     """Return the notes that were given to `save`."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            return json.loads((file.metadata() or {}).get("notes", "{}"))
-    except SafetensorError as error:
+        return json.loads(_metadata(path).get("notes", "{}"))
+    except ValueError as error:
         raise damaged(path, error) from error
+
+
+def digest_of_tree(path: Path) -> str:
+    """Return the digest that `save` returned; empty for a file of a former version."""
+    return _metadata(path).get(_DIGEST, "")
 
 
 def to_host(tree: Any) -> Any:
@@ -92,23 +118,40 @@ def to_host(tree: Any) -> Any:
     return jax.tree.map(one, tree)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read the arrays and the metadata of a file, and compare them with their digest."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        arrays = load_file(expand(path))
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+    metadata = _metadata(path)
+    others = {name: text for name, text in metadata.items() if name != _DIGEST}
+    if _DIGEST in metadata and metadata[_DIGEST] != _digest_of(arrays, others):
+        raise damaged(path, "it was changed after jnn had written it")
+    return arrays, metadata
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(expand(path), framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
         raise damaged(path, error) from error
 
 
-def _check_distinct(names: Sequence[str]) -> None:
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise ValueError(
-            f"Arrays in a file need distinct names, got {repeated} more than once. "
-            "Rename a parameter."
-        )
+def _digest_of(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of names, types, shapes and bytes of arrays, and of the metadata."""
+    code = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        code.update(f"{name} {array.dtype} {array.shape}".encode())
+        code.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return code.hexdigest()
 
 
 def _is_key(array: Any) -> bool:
@@ -122,5 +165,27 @@ def _as(array: np.ndarray, like: Any) -> Any:
     return array
 
 
-def _name(keys: Any) -> str:
-    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys)
+def _names(leaves: Sequence[Any]) -> tuple[list[str], bool]:
+    """Return a name for each leaf, its keys joined by slashes, and whether the keys are escaped.
+
+    Where slashes in the keys make two names equal, or one the folder of another, every key is
+    written with %2F for a slash and %25 for a percent sign.
+    """
+    parts = [[_text(key) for key in keys] for keys in leaves]
+    names = ["/".join(keys) for keys in parts]
+    folders = {name[:i] for name in names for i in range(len(name)) if name[i] == "/"}
+    if len(set(names)) == len(names) and not folders & set(names):
+        return names, False
+    return ["/".join(map(_escape, keys)) for keys in parts], True
+
+
+def _text(key: Any) -> str:
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def _escape(key: str) -> str:
+    return key.replace("%", "%25").replace("/", "%2F")
+
+
+def _unescape(key: str) -> str:
+    return key.replace("%2F", "/").replace("%25", "%")

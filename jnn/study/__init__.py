@@ -1,19 +1,25 @@
 """What is trained: studies, members, folds and optimizers."""
 
+from jnn.study._distributions import (
+    Choice,
+    Distribution,
+    LogUniform,
+    Uniform,
+    choice,
+    log_uniform,
+    uniform,
+)
 from jnn.study._fold import Fold
 from jnn.study._holdout import part_off
 from jnn.study._kind import Kind, kind_for
 from jnn.study._members import (
     Members,
-    choice,
     folds,
     grid,
     holdout,
-    log_uniform,
     narrow,
     sample,
     seeds,
-    uniform,
 )
 from jnn.study._optimizer import as_optimizer
 from jnn.study._saved_folds import SavedFolds
@@ -24,8 +30,11 @@ from jnn.study._whole_number import whole_number
 
 __all__ = [
     "Augment",
+    "Choice",
+    "Distribution",
     "Fold",
     "Kind",
+    "LogUniform",
     "Loss",
     "Members",
     "Objective",
@@ -35,6 +44,7 @@ __all__ = [
     "SavedFolds",
     "Split",
     "Study",
+    "Uniform",
     "as_optimizer",
     "check_call",
     "choice",

@@ -5,7 +5,15 @@ import dataclasses
 import numpy as np
 
 from jnn.data import Dataset
-from jnn.study._kind import Kind, check_kind, groups_of, kind_for, kind_prefix
+from jnn.study._kind import (
+    Kind,
+    before,
+    check_kind,
+    groups_of,
+    in_time,
+    kind_for,
+    kind_prefix,
+)
 from jnn.study._splitter_folds import Splitter, folds_of_splitter
 from jnn.study._whole_number import whole_number
 
@@ -39,8 +47,10 @@ class CountedFolds:
                 f"repeats must be 1 for folds in time, got {self.repeats}. Use repeats=1: rows in "
                 "time have only one order."
             )
+        if kind == "time":
+            return _folds_in_time(self.folds, data)
         seeds = range(self.seed, self.seed + self.repeats)
-        splitters = [_splitter(kind, self.folds, seed, data.gap) for seed in seeds]
+        splitters = [_splitter(kind, self.folds, seed) for seed in seeds]
         return [fold for splitter in splitters for fold in folds_of_splitter(splitter, data)]
 
 
@@ -55,11 +65,26 @@ def counted_folds(folds: int, kind: Kind, repeats: int, seed: int) -> CountedFol
     return CountedFolds(int(folds), kind, repeats, whole_number("seed", seed, least=0))
 
 
-def _splitter(kind: Kind, folds: int, seed: int, gap: int) -> Splitter:
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+def _folds_in_time(folds: int, data: Dataset) -> list[tuple[np.ndarray, ...]]:
+    """Return folds that train on the past and test on what follows."""
+    from sklearn.model_selection import TimeSeriesSplit
 
-    if kind == "time":
-        return TimeSeriesSplit(folds, gap=gap)
+    ordered = in_time(np.arange(data.rows), data)
+    parts = []
+    for train, test in TimeSeriesSplit(folds, gap=data.gap).split(ordered):
+        past = before(ordered[train], ordered[test], data)
+        if not len(past):
+            raise ValueError(
+                f"{folds} folds in time leave fold {len(parts)} no rows to train on, because the "
+                "first rows are all of one time. Use fewer folds, or times that tell them apart."
+            )
+        parts.append((past, ordered[test]))
+    return parts
+
+
+def _splitter(kind: Kind, folds: int, seed: int) -> Splitter:
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
     shuffled = {"plain": KFold, "stratified": StratifiedKFold, "grouped": GroupKFold}[kind]
     return shuffled(folds, shuffle=True, random_state=seed)
 

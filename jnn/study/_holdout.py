@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from jnn.data import Dataset
-from jnn.study._kind import Kind, groups_of, kind_for, kind_prefix
+from jnn.study._kind import Kind, before, groups_of, in_time, kind_for, kind_prefix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def part_off(
         share: Share of the rows, or of the groups for kind="grouped", that is set aside.
         data: The data set that the rows belong to.
         kind: A kind other than "auto", see `kind_for`. "time" sets the last rows aside and leaves
-            out the rows whose window reaches into them.
+            out the rows whose window reaches into them, and those of the same time.
         seed: Seed of the shuffling; without effect for "time".
 
     Raises:
@@ -51,17 +51,18 @@ def part_off(
     if len(rows) < 2:
         raise ValueError(f"At least 2 rows are needed for a split, got {len(rows)}. Add data.")
     if kind == "time":
-        return _last_part(rows, share, data.gap)
+        return _last_part(rows, share, data)
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
     labels = np.asarray(data.y)[rows] if kind == "stratified" else None
     return _random_part(rows, share, labels, seed)
 
 
-def _last_part(rows: np.ndarray, share: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    ordered = np.sort(rows)
+def _last_part(rows: np.ndarray, share: float, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    ordered = in_time(rows, data)
     size = max(1, round(share * len(rows)))
-    return ordered[: max(0, len(rows) - size - gap)], ordered[-size:]
+    last = ordered[-size:]
+    return before(ordered[: max(0, len(rows) - size - data.gap)], last, data), last
 
 
 def _part_of_groups(

@@ -24,8 +24,9 @@ def kind_prefix(kind: Kind) -> str:
 def kind_for(kind: Kind, data: Dataset) -> Kind:
     """Return the kind of split that `kind` means for this data.
 
-    "auto" becomes "time" for windows of a series, "grouped" where the data has groups, "stratified"
-    for one label per row, and "plain" otherwise. Any other kind is returned as it is.
+    "auto" becomes "time" for windows of a series and where the data has times, "grouped" where it
+    has groups, "stratified" for one label per row, and "plain" otherwise. Any other kind is
+    returned as it is.
 
     Raises:
         ValueError: If the data does not allow this kind.
@@ -45,6 +46,8 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
         return "time"
     if kind != "auto":
         return kind
+    if data.times is not None:
+        return "time"
     if data.groups is not None:
         return "grouped"
     return "stratified" if _has_labels(data) else "plain"
@@ -62,6 +65,27 @@ def groups_of(data: Dataset) -> np.ndarray:
             "Dataset(groups=...)."
         )
     return data.groups
+
+
+def in_time(rows: np.ndarray, data: Dataset) -> np.ndarray:
+    """Return row numbers in the order of time: by `Dataset.times`, else by their numbers.
+
+    Rows of the same time keep the order of their numbers.
+    """
+    ordered = np.sort(rows)
+    if data.times is None:
+        return ordered
+    return ordered[np.argsort(data.times[ordered], kind="stable")]
+
+
+def before(train: np.ndarray, test: np.ndarray, data: Dataset) -> np.ndarray:
+    """Return the training rows that are earlier than every test row.
+
+    Rows of one time are never in both parts: what is known of the one tells of the other.
+    """
+    if data.times is None:
+        return train
+    return train[data.times[train] < data.times[test].min()]
 
 
 def _has_labels(data: Dataset) -> bool:

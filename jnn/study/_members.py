@@ -8,22 +8,20 @@ population.
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jnn.study._distributions import Distribution
 from jnn.study._kind import Kind
 from jnn.study._listed_folds import FoldRows
 from jnn.study._members_text import axis_text, column_text, is_setting
 from jnn.study._splits import Split, cross_validation, hold_out
 from jnn.study._splitter_folds import Splitter
 from jnn.study._whole_number import whole_number
-
-Distribution: TypeAlias = Callable[[np.random.Generator, int], ArrayLike]
 
 _COUNTING = {"seed", "fold", "sample", "member"}
 _RESERVED = {"fold", "sample", "member", "epoch", "all_members"}  # axes and columns of a result
@@ -208,41 +206,6 @@ def sample(count: int, *, seed: int = 0, **distributions: Distribution) -> Membe
             )
         columns |= _numbered(name, values)
     return Members({"sample": columns})
-
-
-def log_uniform(low: float, high: float) -> Distribution:
-    """Return the distribution over [low, high] whose logarithm is uniform."""
-    if not 0 < low <= high:
-        raise ValueError(
-            f"low and high must be positive bounds with low <= high, got low={low}, high={high}."
-        )
-    return functools.partial(_draw_log_uniform, low, high)
-
-
-def uniform(low: float, high: float) -> Distribution:
-    """Return the uniform distribution over [low, high]."""
-    if not low <= high:
-        raise ValueError(f"low must be at most high, got low={low}, high={high}. Swap them.")
-    return functools.partial(_draw_uniform, low, high)
-
-
-def choice(options: Sequence[float] | np.ndarray) -> Distribution:
-    """Return the distribution over `options` in which all are equally likely."""
-    if not len(options):
-        raise ValueError("options must have at least one number to choose from, got none.")
-    return functools.partial(_draw_choice, np.asarray(options))
-
-
-def _draw_log_uniform(low: float, high: float, generator: np.random.Generator, count: int) -> Any:
-    return np.exp(generator.uniform(np.log(low), np.log(high), count))
-
-
-def _draw_uniform(low: float, high: float, generator: np.random.Generator, count: int) -> Any:
-    return generator.uniform(low, high, count)
-
-
-def _draw_choice(options: np.ndarray, generator: np.random.Generator, count: int) -> Any:
-    return options[generator.integers(len(options), size=count)]
 
 
 def folds(

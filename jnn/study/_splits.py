@@ -69,8 +69,9 @@ def cross_validation(
             rows, test rows); or any scikit-learn splitter.
         kind: "plain" takes any rows; "stratified" keeps the shares of the classes; "grouped" keeps
             rows of one group, an entry of `Dataset.groups`, together; "time" trains on the past and
-            tests on what follows; "auto" is stratified for classification, grouped where the data
-            has groups, in time for windows of a series, and plain otherwise.
+            tests on what follows, by `Dataset.times` or, without these, in the order of the rows;
+            "auto" is in time for windows of a series and where the data has times, grouped where it
+            has groups, stratified for classification, and plain otherwise.
         repeats: Number of cross-validations with newly shuffled rows; must be 1 for "time".
         seed: Seed of the shuffling.
 
