@@ -196,14 +196,14 @@ def check_scoring(
         key: What it was given.
         owner: Name of the network.
     """
-    for part in _parts(module):
-        if hasattr(part, "deterministic") and isinstance(vars(part).get("rngs"), nnx.RngStream):
-            if any(part.rngs is stream for stream in drawn):
-                raise NetworkError(
-                    f"{owner} must drop values only while it trains, but its "
-                    f"{type(part).__name__} does while it is scored. Leave deterministic to the "
-                    "mode, or name the switch that the network has: Study(train_keyword='...')."
-                )
+    dropping = [part for part in _parts(module) if hasattr(part, "deterministic")]
+    for part in dropping:
+        if any(vars(part).get("rngs") is stream for stream in drawn):
+            raise NetworkError(
+                f"{owner} must drop values only while it trains, but its {type(part).__name__} "
+                "does while it is scored. Leave deterministic to the mode, or name the switch that "
+                "the network has: Study(train_keyword='...')."
+            )
     if key is None:
         raise DrawsWithoutKey(
             f"{owner} must draw random numbers only while it trains, but it does while it is "

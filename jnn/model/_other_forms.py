@@ -25,9 +25,9 @@ def refuse_other_forms(network: Any) -> None:
     name = network.__name__ if isinstance(network, type) else type(network).__name__
     if "equinox" in houses:
         raise TypeError(
-            f"An Equinox network must be given as a pair of functions, got {name}. Pass init, which "
+            f"An Equinox network must be given as a pair of functions, got {name}. Pass init that "
             "returns eqx.partition(network, eqx.is_array)[0] of a network made from its key, and "
-            "apply, which calls eqx.combine(params, static)."
+            "apply that calls eqx.combine(params, static)."
         )
     if "torch" in houses or "keras" in houses:
         raise TypeError(

@@ -46,7 +46,7 @@ def check_moves(
     meant = dict.fromkeys(switches, (True, False))
     raise NetworkError(
         f"{owner} must switch to training, but it has {what} while it trains. Name the keyword or "
-        "attribute that switches it, Study(train_keyword='enable_dropout'); if it is meant to rest, "
+        "attribute that switches it, Study(train_keyword='enable_dropout'); if it is meant so, "
         f"write Study(train_keyword={meant})."
     )
 
