@@ -2,6 +2,7 @@
 
 from jnn.data._dataset import Dataset
 from jnn.data._generate import mnist1d, sines, spirals
+from jnn.data._ignored import has_labels
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
 from jnn.data._offsets import check_digits, offset_of, with_offset, without_offset
 from jnn.data._stream import Stream
@@ -26,6 +27,7 @@ __all__ = [
     "data_folder",
     "describe",
     "fetch",
+    "has_labels",
     "load",
     "mnist1d",
     "names",

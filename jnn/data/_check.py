@@ -105,8 +105,11 @@ def check_texts(texts: Iterable[str]) -> list[str]:
     return texts
 
 
-def check_labels(y: np.ndarray, classes: int) -> None:
-    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it."""
+def check_labels(y: np.ndarray, classes: int, *, ignoring: bool = False) -> None:
+    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it.
+
+    If `ignoring`, a label may also be -1.
+    """
     if y.ndim == 0 or y.shape[1:] == (1,):
         raise ValueError(
             f"y must have one label per row or position, got shape {y.shape}. Pass y[:, 0]."
@@ -115,9 +118,15 @@ def check_labels(y: np.ndarray, classes: int) -> None:
         raise TypeError(
             f"y must hold integer labels, got type {y.dtype}. Pass task='regression' or cast them."
         )
-    outside = np.flatnonzero((y < 0) | (y >= classes))
+    outside = np.flatnonzero((y < -int(ignoring)) | (y >= classes))
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
+        if y[first] < 0:
+            raise ValueError(
+                f"y must hold labels of at least 0, got {y[first]} at {_place('y', first)} (labels "
+                f"outside: {outside.size}). If it marks labels to ignore, pass "
+                f"ignore_index={y[first]}."
+            )
         raise ValueError(
             f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} "
             f"(such labels: {outside.size}). Pass one of target_names per class, or number the "

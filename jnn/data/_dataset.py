@@ -23,6 +23,7 @@ from jnn.data._check import (
 from jnn.data._columns import Names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._huggingface import read_columns
+from jnn.data._ignored import check_ignorable, with_ignored
 from jnn.data._offsets import check_digits, offset_of, without_offset
 from jnn.data._roles import take_roles
 from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
@@ -49,9 +50,9 @@ class Dataset:
     Attributes:
         x: Inputs [rows, *features], float32, or int32 where the values are token ids. The inputs of
             a series are `Windows`, see `from_series` and `from_tokens`.
-        y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1. For a
-            regression float32 [rows] or [rows, *outputs], less `target_offset`. None if there are
-            no targets.
+        y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1, or -1
+            where a label is to be ignored. For a regression float32 [rows] or [rows, *outputs],
+            less `target_offset`. None if there are no targets.
         task: "classification", "regression", or "unsupervised".
         name: Name of the data set.
         feature_names: Name of each entry of the last axis of `x`, or ().
@@ -71,6 +72,10 @@ class Dataset:
         target_offset: What was taken out of the targets of a regression in float64, because
             float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
             of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
+        ignore_index: The label that marks rows, or positions of a row, that have none, such as
+            -100. Such labels are kept as -1, and so is this number. They count neither in losses
+            and metrics nor as a class. Where a row has several labels, -1 and -100 are ignored by
+            default.
 
     Raises:
         TypeError: If an argument has a type that cannot be trained on.
@@ -93,6 +98,7 @@ class Dataset:
     license: str = ""
     weights: np.ndarray | None = None
     target_offset: np.ndarray | None = None
+    ignore_index: int | None = None
 
     def __post_init__(self):
         check_name(self.name)
@@ -114,7 +120,10 @@ class Dataset:
             check_times(times)
         if weights is not None:
             check_weights(weights)
-        y, target_names = checked_target(y, self.task, self.target_names)
+        y, ignore_index = with_ignored(y, self.task, self.ignore_index)
+        ignored = self.ignore_index if self.ignore_index is not None else ignore_index
+        y, target_names = checked_target(y, self.task, self.target_names, ignored=ignored)
+        self._set("ignore_index", ignore_index)
         self._set("x", _with_values(self.x, read_only(x)))
         self._set("y", None if y is None else _with_values(self.y, read_only(y)))
         self._set("groups", None if groups is None else read_only(groups))
@@ -140,6 +149,7 @@ class Dataset:
         groups: ArrayLike | None = None,
         times: ArrayLike | None = None,
         ids: bool = False,
+        ignore_index: int | None = None,
         **fields: Any,
     ) -> "Dataset":
         """Build a data set from anything that NumPy can read.
@@ -161,6 +171,8 @@ class Dataset:
             groups: Group of each row, for folds that keep a group together.
             times: Time of each row, for folds that train on the past.
             ids: Whether `x` holds token ids, which become int32; otherwise `x` becomes float32.
+            ignore_index: Label of rows or positions that have none, such as -100 or 255. They count
+                neither in losses and metrics nor as a class.
             **fields: Other fields of `Dataset`.
 
         >>> Dataset.from_arrays([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
@@ -172,20 +184,24 @@ class Dataset:
         if not ids:
             check_digits(x, "x", fields.get("feature_names", ()))
         x = as_ids(x) if ids else as_float(x)
-        fields = {**fields, "weights": weights, "groups": groups, "times": times}
+        fields |= {"weights": weights, "groups": groups, "times": times}
+        fields["ignore_index"] = ignore_index
         if y is None:
             return cls(x, None, task or "unsupervised", **fields)
         y = as_array(y, "y")
-        task = task or infer_task(y)
+        if task is None:
+            task = infer_task(y) if ignore_index is None else "classification"
         target = y
         if task == "classification":
             check_not_one_hot(y)
+            check_ignorable(y, ignore_index)
             target, fields["target_names"] = number_labels(y, fields.get("target_names", ()))
         if task == "regression" and "target_offset" not in fields:
             fields["target_offset"] = offset_of(y)
             target = without_offset(y, fields["target_offset"])
         dataset = cls(x, target, task, **fields)
-        check_varies(y, dataset.target_names)
+        counts = slice(None) if dataset.ignore_index is None else np.asarray(dataset.y) >= 0
+        check_varies(y[counts], dataset.target_names)
         if task == "regression":  # what varies by the rounding of float64 alone is constant too
             check_varies(np.asarray(dataset.y), dataset.target_names)
         return dataset
@@ -487,6 +503,9 @@ class Dataset:
             targets = f"{self.classes} classes"
         else:
             targets = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
+        if self.ignore_index is not None:
+            labels = np.asarray(_values_of(self.y))
+            targets += f", {np.sum(labels < 0)} of {labels.size} labels ignored"
         if self.weights is not None:
             targets += ", weighted"
         shape = self.x.shape[1:]

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from jnn.engine._checks import check_rows, shapes_of
 from jnn.engine._explain import explained
+from jnn.engine._ignored import labelled_losses, per_row
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import aligned, loss_of, make_forward, per_row
+from jnn.engine._step import aligned, loss_of, make_forward
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
@@ -44,14 +45,20 @@ def make_evaluate(
         outputs, _ = forward(state.trained, x, shared=data.shared)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = per_row(loss_of(study, outputs, study.targets.forward(stats, y)))
+        losses = loss_of(study, outputs, study.targets.forward(stats, y))
+        counted = weights
+        if data.ignoring is None:
+            losses = per_row(losses)
+        else:
+            losses, share = labelled_losses(losses, y)
+            counted = weights * share
         y = aligned(y, outputs)
         predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
         sums = {
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
         }
-        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(weights))
+        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(counted))
         return sums, ((predictions, y, weights) if whole else None)
 
     def evaluate(state: State, data: Data, rows: Rows) -> Scores:

@@ -85,7 +85,7 @@ def make_program(
 
     def step(state: State, batch: Batch) -> tuple[State, Any]:
         x, y, weights = spread((batch.x, batch.y, batch.weights))
-        return trainer.step(state, Batch(x, y, weights, batch.shared))
+        return trainer.step(state, batch._replace(x=x, y=y, weights=weights))
 
     epoch = make_epoch(study, step=step, ragged=ragged)
     scores = _make_scores(trainer)
@@ -153,7 +153,7 @@ def example_batch(study: Study, data: Data) -> Batch:
     index = jax.ShapeDtypeStruct((study.batch_size,), jnp.int32)
     x, y = jax.eval_shape(take_rows, (data.x, data.y), index)
     weights = jax.ShapeDtypeStruct((study.batch_size,), jnp.float32)
-    return Batch(x, y, weights, data.shared)
+    return Batch(x, y, weights, data.shared, data.ignoring)
 
 
 def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Array]]:

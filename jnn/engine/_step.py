@@ -23,6 +23,7 @@ from jnn.engine._checks import (
 )
 from jnn.engine._explain import explained
 from jnn.engine._hyper import HyperParameters
+from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._state import (
     Batch,
     Data,
@@ -110,7 +111,7 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
             answer = objective(train_forward, batch)
         losses, model_state = checked_objective(answer, batch)
         model_state, effects = take_effects(model_state)
-        mean = weighted_mean(losses, batch.weights)
+        mean = mean_loss(losses, batch)
         if effects.loss is not None:
             mean = mean + effects.loss
         total = mean
@@ -179,6 +180,14 @@ def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
     return jax.random.fold_in(key, _STREAMS * number + stream)
 
 
+def mean_loss(losses: jax.Array, batch: Batch) -> jax.Array:
+    """Return the weighted mean loss of a batch, over the labels that are not to be ignored."""
+    if batch.ignoring is None:
+        return weighted_mean(losses, batch.weights)
+    losses, share = labelled_losses(losses, batch.y)
+    return labelled_mean(losses, share, batch.weights)
+
+
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     """Return sum(w l) / sum(w) over rows; 0 where all weights are 0.
 
@@ -187,13 +196,6 @@ def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     if weights is None:
         return jnp.mean(per_row(losses))
     return jnp.sum(per_row(losses) * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
-
-
-def per_row(losses: jax.Array) -> jax.Array:
-    """Average over all but the first axis: [rows, ...] -> [rows]."""
-    if losses.ndim == 1:
-        return losses
-    return losses.reshape(losses.shape[0], -1).mean(axis=1)
 
 
 def aligned(y: Tree, outputs: Tree) -> Tree:
