@@ -2,8 +2,9 @@
 
 import itertools
 import pathlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from jnn.storage import atomic_path
 if TYPE_CHECKING:
     import pandas
 
+STANDARD_OUTPUT = pathlib.Path("-")
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -42,7 +44,8 @@ def predict_file(
             column of the target, or an array [rows, *features] (.npy). Members that read texts
             take a table with the column of texts, or a file with one text per line (.txt).
             Members that forecast continue from the last rows of a table.
-        out: CSV file to write. It appears only when it is complete.
+        out: CSV file to write. It appears only when it is complete. `-` is standard output, and
+            what is no regular file, such as a pipe, is written as the rows come.
         batch: Number of rows that are predicted at a time.
         separator: Separator of the columns of the table; by default a tab in .tsv files, else a
             comma.
@@ -54,8 +57,11 @@ def predict_file(
     check_batch(batch)
     tables = _make_tables(result, path, batch, separator)
     first = next(tables)  # errors in the first rows are raised before a file is created
-    with atomic_path(out) as partial:
-        return _write(itertools.chain([first], tables), partial)
+    tables = itertools.chain([first], tables)
+    if out == STANDARD_OUTPUT:
+        return _write(tables, sys.stdout)
+    with atomic_path(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        return _write(tables, file)
 
 
 def usable(result: Result) -> tuple[Result, int]:
@@ -85,13 +91,12 @@ def usable(result: Result) -> tuple[Result, int]:
     return result.take(np.flatnonzero(is_finite)), diverged
 
 
-def _write(tables: "Iterable[pandas.DataFrame]", path: pathlib.Path) -> int:
+def _write(tables: "Iterable[pandas.DataFrame]", file: TextIO) -> int:
     """Write the tables below one header, and return the number of their rows."""
     count = 0
-    with path.open("w", newline="") as file:
-        for table in tables:
-            table.to_csv(file, index=False, header=count == 0, lineterminator="\n")
-            count += len(table)
+    for table in tables:
+        table.to_csv(file, index=False, header=count == 0, lineterminator="\n")
+        count += len(table)
     return count
 
 

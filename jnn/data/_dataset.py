@@ -20,14 +20,17 @@ from jnn.data._check import (
     check_varies,
     check_weights,
 )
-from jnn.data._columns import Names
+from jnn.data._columns import Names, as_names
 from jnn.data._csv import read_csv, uncompressed
+from jnn.data._encoding import Encoding
+from jnn.data._frame import read_frame
 from jnn.data._huggingface import read_columns
 from jnn.data._ignored import check_ignorable, with_ignored
+from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
-from jnn.data._roles import take_roles
-from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
-from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
+from jnn.data._table import read_series
+from jnn.data._table_form import TableForm
+from jnn.data._target import Task, checked_target, infer_task, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
 from jnn.data._types import as_array, as_float, as_ids, read_only, single_precision
@@ -72,6 +75,7 @@ class Dataset:
         target_offset: What was taken out of the targets of a regression in float64, because
             float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
             of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
+        notes: Sentences that say what was left out or filled while a table was read.
         ignore_index: The label that marks rows, or positions of a row, that have none, such as
             -100. Such labels are kept as -1, and so is this number. They count neither in losses
             and metrics nor as a class. Where a row has several labels, -1 and -100 are ignored by
@@ -98,6 +102,7 @@ class Dataset:
     license: str = ""
     weights: np.ndarray | None = None
     target_offset: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     ignore_index: int | None = None
 
     def __post_init__(self):
@@ -107,7 +112,8 @@ class Dataset:
             check_digits(x, "x", self.feature_names)
         x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
-        check_features(x[:, None] if is_one_channel else x, self.feature_names)
+        fills = isinstance(self.encoding, Encoding) and self.encoding.fills
+        check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
         y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
         times = None if self.times is None else np.asarray(self.times)
@@ -212,33 +218,44 @@ class Dataset:
         path: str | PathLike[str],
         target: Names | None,
         *,
-        task: Task | None = None,
-        weights: str | None = None,
-        groups: Names | ArrayLike | None = None,
-        times: Names | ArrayLike | None = None,
-        text: str | None = None,
-        drop: Names = (),
         separator: str | None = None,
-        **fields: Any,
+        encoding: str | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        header: bool | None = None,
+        quote: str | None = None,
+        text: str | None = None,
+        category: Names = (),
+        **arguments: Any,
     ) -> "Dataset":
-        """Build a data set from a CSV file with a header line; see `from_dataframe`.
+        r"""Build a data set from a table in a file; see `from_dataframe`.
 
-        The columns are separated by commas, or by tabs in a .tsv file, unless `separator` says
-        otherwise. Compressed files such as .csv.gz are decompressed as they are read.
+        The file is text, which may be compressed, such as .csv.gz, or a table of the type .parquet
+        or .xlsx. How the text is written is told from the file, see `jnn.data.TableForm`.
+
+        Args:
+            path: The file.
+            target: Name of the column of targets, several names, or None.
+            separator: Separator of the columns, or `\s+` for any number of blanks; by default
+                the one that gives every line as many columns.
+            encoding: Encoding of the text, such as "cp1252"; by default UTF-8, or the one that the
+                first bytes of the file name.
+            decimal: Character of a decimal point.
+            thousands: Character between the thousands of a number.
+            header: Whether the first line holds the names of the columns; without it they are named
+                0, 1, 2, ... By default it does, and is refused if it looks like a row.
+            quote: Character around a value that may hold separators, or "none"; by default '"',
+                whose pairs are checked.
+            text: Name of a column of sentences, which stay as they are written.
+            category: Names of columns of categories, which stay as they are written: "01", "3+" and
+                "NA" are values of them.
+            **arguments: Other arguments of `from_dataframe`.
         """
-        fields = {"name": uncompressed(path).stem, "source": Path(path).name, **fields}
-        frame = read_csv(path, separator, text=() if text is None else (text,))
-        return cls.from_dataframe(
-            frame,
-            target,
-            task=task,
-            weights=weights,
-            groups=groups,
-            times=times,
-            text=text,
-            drop=drop,
-            **fields,
-        )
+        arguments = {"name": uncompressed(path).stem, "source": Path(path).name, **arguments}
+        form = TableForm(separator, encoding, decimal, thousands, header, quote)
+        as_written = {*as_names(category), *(() if text is None else as_names(text))}
+        frame = read_csv(path, form, text=as_written)
+        return cls.from_dataframe(frame, target, text=text, category=category, **arguments)
 
     @classmethod
     def from_dataframe(
@@ -252,15 +269,22 @@ class Dataset:
         times: Names | ArrayLike | None = None,
         text: str | int | None = None,
         drop: Names = (),
+        id: Names | None = None,
+        missing: Missing = "error",
+        category: Names = (),
+        numeric: Names = (),
         **fields: Any,
     ) -> "Dataset":
         """Build a data set from a pandas table.
 
         Numeric columns are taken as they are. Columns of text, categories, or bools become one
         column `name=value` for each of their sorted values. Labels of any type become the numbers
-        of their values, which are sorted, or keep the order of a categorical column. Missing
-        values, dates, and numeric columns that hold text in some rows are refused. The task is
-        inferred as in `from_arrays`.
+        of their values, which are sorted, or keep the order of a categorical column. Dates and
+        numeric columns that hold text in some rows are refused; marks such as "?" and "-" among
+        numbers are missing values. The task is inferred as in `from_arrays`.
+
+        What float32 cannot hold beside an offset, such as 1e9 + 1, 1e9 + 2, ..., is kept: the
+        offset is taken out in float64, and is in `encoding` or in `target_offset`.
 
         Args:
             frame: A pandas table.
@@ -276,27 +300,22 @@ class Dataset:
             text: Name of a column of sentences. The rows are then its token ids as in `from_texts`,
                 whose options `tokenizer` and `length` apply, and no other column is a feature.
             drop: Names of columns to leave out.
+            id: Name of a column that names the rows and is no feature, or several.
+            missing: What becomes of missing values. "error" refuses them. "drop" leaves their rows
+                out. "fill" leaves out rows without a target or a weight; among the features a
+                missing number stays NaN, for `jnn.preprocess.fill_median` to fill from the training
+                rows of each fold, and a missing category becomes a category "missing".
+            category: Names of columns of categories, whatever their values look like.
+            numeric: Names of columns of numbers; any other value in them is missing.
             **fields: Other fields of `Dataset`.
         """
-        frame, fields["groups"], fields["times"] = take_roles(frame, groups, times)
-        table = select_columns(frame, target, weights, text, drop)
-        fields = {"name": "table", **fields}
-        if table.weights is not None:
-            fields["weights"] = table.weights
-        y = None
-        if target is not None:
-            y, order = target_of(target, table.targets)
-            task = task or infer_task(y)
-            names = tuple(table.targets)
-            if task == "classification":
-                y, names = labels_as_text(y, order)
-            fields = {"target_names": names, **fields}
-        if text is not None:
-            texts = [str(value) for value in table.features[str(text)]]
-            return cls.from_texts(texts, y, task=task, **{"column": str(text), **fields})
-        encoding = fit_encoding(table.features)
-        fields = {"feature_names": encoding.feature_names, "encoding": encoding, **fields}
-        return cls.from_arrays(encoding.encode(frame), y, task=task, **fields)
+        names = [*as_names(drop), *(() if id is None else as_names(id))]
+        roles = {"weights": weights, "groups": groups, "times": times, "text": text}
+        values = {"missing": missing, "category": category, "numeric": numeric}
+        table = read_frame(frame, target, task, names, **roles, **values, fields=fields)
+        if text is None:
+            return cls.from_arrays(table.x, table.y, task=table.task, **table.fields)
+        return cls.from_texts(table.x, table.y, task=table.task, **table.fields)
 
     @classmethod
     def from_texts(
@@ -509,7 +528,11 @@ class Dataset:
         if self.weights is not None:
             targets += ", weighted"
         shape = self.x.shape[1:]
-        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+            f"{notes}"
+        )
 
 
 def _values_of(array: Any) -> Any:

@@ -50,7 +50,7 @@ def make_evaluate(
         outputs = outputs_of(state.trained, x, shared=data.shared, key=key, rows=index)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = loss_of(study, outputs, study.targets.forward(stats, y))
+        losses = loss_of(study, outputs, study.targets.forward(stats, y), state)
         counted = weights
         if data.ignoring is None:
             losses = per_row(losses)

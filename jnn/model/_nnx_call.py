@@ -179,8 +179,7 @@ def _has_dropout(module: Any) -> bool:
     """Return whether a module holds dropout of a rate above 0, which must draw in training."""
     for part in _parts(module):
         rate = getattr(part, "rate", getattr(part, "dropout_rate", None))
-        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if hasattr(part, "deterministic") and is_number and 0 < rate < 1:
+        if hasattr(part, "deterministic") and isinstance(rate, int | float) and 0 < rate < 1:
             return True
     return False
 

@@ -13,9 +13,11 @@ import numpy as np
 import optax
 
 from jnn._errors import reason_of
+from jnn.averaging import Averaging
 from jnn.metrics import Metric
 from jnn.model import Model, TrainKeyword, as_model, name_of
 from jnn.preprocess import Preprocess, identity
+from jnn.study._keywords import POSITIONAL, keywords_asked
 from jnn.study._optimizer import as_optimizer
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
 from jnn.study._whole_number import whole_number
@@ -58,6 +60,12 @@ class Study:
             `forward(x) -> (outputs, model_state)`, for training that needs more than
             `loss(outputs, batch.y)`, such as the gradient of the network by its input. Scoring
             still uses `loss`.
+
+            Loss, objective, penalty and augmentation may declare further keyword arguments, and
+            then receive them: `h`, the member's hyper-parameters; `step`, the number of steps taken
+            before; and `epoch`, the number of epochs trained before, for the scores after an epoch
+            that of this epoch. So a member may set the smoothing of labels, and a weight may grow:
+            `def loss(outputs, targets, *, h, epoch)`.
         inputs: Preprocessing of x, fitted on each member's own training rows inside the program, or
             on the first rows of a `jnn.data.Stream`.
         targets: Preprocessing of y. Metrics and predictions are in the units of y: the inverse is
@@ -92,6 +100,9 @@ class Study:
         trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training. It is given the
             study, and the settings of supervised training, such as model, loss, optimizer, metrics,
             penalty and preprocessing, have an effect only if it reads them.
+        averaging: The parameters that are scored, kept and returned, in place of the last ones:
+            `jnn.averaging.ema(0.999)`, `jnn.averaging.swa(start=8)`, or
+            `jnn.averaging.schedule_free()`, which a schedule-free optimizer brings by itself.
     """
 
     model: Any
@@ -119,6 +130,7 @@ class Study:
     shared: Any = None
     train_keyword: TrainKeyword = None
     trainer: Callable[["Study"], Any] | None = None
+    averaging: Averaging | None = None
 
     def __post_init__(self) -> None:
         self._set("model", as_model(self.model, train_keyword=self.train_keyword))
@@ -142,6 +154,7 @@ class Study:
         _check_metrics(self.metrics)
         _check_class_weights(self.class_weights)
         _check_early_stopping(self)
+        _check_averaging(self)
         self._set("shared", _as_shared(self.shared))
 
     def higher_is_better(self, name: str) -> bool:
@@ -195,10 +208,14 @@ class Study:
 
 
 _FORMS = {  # functions of a study: how they are called, their number of arguments, their keywords
-    "loss": ("loss(outputs, targets) -> losses per row", 2, ()),
-    "penalty": ("penalty(params, h) -> scalar", 2, ()),
-    "augment": ("augment(batch, *, key) -> batch", 1, ("key",)),
-    "objective": ("objective(forward, batch) -> (losses per row, model_state)", 2, ()),
+    "loss": ("loss(outputs, targets) -> losses per row", POSITIONAL["loss"], ()),
+    "penalty": ("penalty(params, h) -> scalar", POSITIONAL["penalty"], ()),
+    "augment": ("augment(batch, *, key) -> batch", POSITIONAL["augment"], ("key",)),
+    "objective": (
+        "objective(forward, batch) -> (losses per row, model_state)",
+        POSITIONAL["objective"],
+        (),
+    ),
     "trainer": ("trainer(study) -> jnn.Trainer", 1, ()),
 }
 
@@ -207,7 +224,8 @@ def _check_functions(study: Study) -> None:
     for name, (form, arguments, keywords) in _FORMS.items():
         function = getattr(study, name)
         if function is not None:
-            check_call(name, function, form, arguments, keywords)
+            asked = keywords_asked(function, arguments) if name in POSITIONAL else ()
+            check_call(name, function, form, arguments, (*keywords, *asked))
     if study.trainer is not None:
         return
     for name, example in (
@@ -329,6 +347,27 @@ def _check_early_stopping(study: Study) -> None:
         )
 
 
+def _check_averaging(study: Study) -> None:
+    averaging = study.averaging
+    if averaging is None:
+        return
+    if not isinstance(averaging, Averaging):
+        raise TypeError(
+            "averaging must be made by a function of jnn.averaging, such as "
+            f"jnn.averaging.ema(0.999), got {averaging!r}."
+        )
+    if study.trainer is not None:
+        raise ValueError(
+            "averaging needs supervised training, but the study has a trainer. Let the trainer "
+            "average its own parameters."
+        )
+    if averaging.start > study.epochs:
+        raise ValueError(
+            f"averaging must start by the last epoch, {study.epochs}, got {averaging!r}. Start it "
+            "earlier, or train for more epochs."
+        )
+
+
 def _as_shared(shared: Any) -> Any:
     """Return a tree of arrays with its NumPy arrays in the types that JAX has by default."""
     return jax.tree.map(_as_shared_array, shared)
@@ -354,7 +393,7 @@ def _described(value: Any) -> Any:
     """Return a setting as text, number, list or dict."""
     if value is None:
         return "none"
-    if isinstance(value, Model | Preprocess):
+    if isinstance(value, Model | Preprocess | Averaging):
         return value.name
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}
