@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 
 class WatchedDropout:
@@ -48,7 +49,7 @@ class WatchedDropout:
         rng: jax.Array | None = None,
     ) -> jax.Array:
         rests = self._record(module, module.rate, deterministic)
-        if not isinstance(module.rate, jax.core.Tracer) or rests is None:
+        if not isinstance(module.rate, Tracer) or rests is None:
             return next_function(inputs, deterministic, rng)
         if rests:
             return inputs
@@ -64,7 +65,7 @@ class WatchedDropout:
     def _record(self, module: Any, rate: Any, deterministic: bool | None) -> bool | None:
         """Return whether the module rests; None if it was not told."""
         rests = module.deterministic if deterministic is None else deterministic
-        is_number = not isinstance(rate, jax.core.Tracer)
+        is_number = not isinstance(rate, Tracer)
         if rests is not None and not (is_number and rate in (0.0, 1.0)):
             self._rests.append(bool(rests))
         return rests
