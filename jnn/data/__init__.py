@@ -6,8 +6,9 @@ from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._ignored import has_labels
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
 from jnn.data._offsets import check_digits, offset_of, with_offset, without_offset
+from jnn.data._series_encoding import SeriesEncoding
+from jnn.data._series_source import read_series
 from jnn.data._stream import Stream
-from jnn.data._table import read_series
 from jnn.data._table_form import TableForm
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Encoding",
+    "SeriesEncoding",
     "Stream",
     "TableForm",
     "TextEncoding",

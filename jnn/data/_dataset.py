@@ -28,7 +28,9 @@ from jnn.data._huggingface import read_columns
 from jnn.data._ignored import check_ignorable, with_ignored
 from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
-from jnn.data._table import read_series
+from jnn.data._series_encoding import SeriesEncoding
+from jnn.data._series_source import check_series_varies, encoding_of, table_of
+from jnn.data._series_windows import Gaps, place_windows
 from jnn.data._table_form import TableForm
 from jnn.data._target import Task, checked_target, infer_task, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
@@ -63,9 +65,12 @@ class Dataset:
         groups: Group of each row, of any type, for folds that keep a group together.
         times: Time of each row, as numbers or dates, for folds that train on the past. Rows of one
             time are never in both parts of a fold.
+        until: Time at which the targets of each row are all known, of the type of `times`; folds
+            train on rows for which it is before the first time of the test. None stands for
+            `times`.
         splits: Published splits, each (training rows, test rows) or (training rows, validation
             rows, test rows).
-        encoding: How the columns of a table, or the `texts`, became `x`.
+        encoding: How the columns of a table, its series, or the `texts` became `x`.
         tokenizer: Tokenizer that gave the ids.
         texts: Texts that the rows were made from.
         source: Where the data come from.
@@ -94,8 +99,9 @@ class Dataset:
     target_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
+    until: np.ndarray | None = None
     splits: tuple[PublishedSplit, ...] = ()
-    encoding: Encoding | TextEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
@@ -117,13 +123,17 @@ class Dataset:
         y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
         times = None if self.times is None else np.asarray(self.times)
+        until = None if self.until is None else np.asarray(self.until)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         weights = None if self.weights is None else as_float(as_array(self.weights, "weights"))
         rows = self.x.shape[0] if isinstance(self.x, Windows) else len(x)
         targets = self.y if isinstance(self.y, Windows) else y
-        check_rows(rows, y=targets, groups=groups, times=times, texts=texts, weights=weights)
+        roles = {"groups": groups, "times": times, "until": until}
+        check_rows(rows, y=targets, **roles, texts=texts, weights=weights)
         if times is not None:
             check_times(times)
+        if until is not None:
+            check_times(until)
         if weights is not None:
             check_weights(weights)
         y, ignore_index = with_ignored(y, self.task, self.ignore_index)
@@ -134,6 +144,7 @@ class Dataset:
         self._set("y", None if y is None else _with_values(self.y, read_only(y)))
         self._set("groups", None if groups is None else read_only(groups))
         self._set("times", None if times is None else read_only(times))
+        self._set("until", None if until is None else read_only(until))
         self._set("texts", None if texts is None else read_only(texts))
         self._set("weights", None if weights is None else read_only(weights))
         if self.target_offset is not None:
@@ -379,50 +390,78 @@ class Dataset:
     @classmethod
     def from_series(
         cls,
-        values: "ArrayLike | pd.DataFrame | PathLike[str]",
+        values: Any,
         length: int,
         horizon: int,
         *,
-        channels: Sequence[str] = (),
-        separator: str | None = None,
+        channels: Names = (),
+        time: Names | None = None,
+        series: Names | None = None,
+        gaps: Gaps = "split",
+        separator: TableForm | str | None = None,
         drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
-        """Build a data set of forecasts from a series.
+        """Build a data set of forecasts from one series or several.
 
         Inputs are `length` steps and targets the next `horizon` steps: x is [rows, length,
         channels] and y is [rows, horizon, channels], with one row for every starting step, so that
         rows = time - length - horizon + 1. The series is stored once. Folds are in time, with a gap
         that keeps the targets of training rows and test rows apart.
 
+        The rows of a table are sorted by its time axis, which must have one step: a fixed one, one
+        of the calendar such as months or business days, or one of numbers. A warning tells of rows
+        that were not in order, and of gaps. Several series share the model and the folds: no window
+        reaches from one into another, and each test begins after all targets of its training.
+
         Args:
             values: A series [time, channels], a pandas table, or the path of a CSV file, with one
-                row for each step.
+                row for each step. Several series are a list or dict of such arrays, an array
+                [series, time, channels], or a table in the long format with `series`.
             length: Number of steps of an input.
             horizon: Number of steps of a target.
-            channels: Names of the columns to take; by default all columns of numbers.
-            separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
+            channels: Names of the columns to take; by default all columns of numbers that are
+                neither times nor ids.
+            time: Name of the column of times, or several that make a date together; by default what
+                reads as dates, and () takes the rows in their order.
+            series: Name of the column that tells several series of a table apart, or several names.
+            gaps: "split" lets no window reach across steps that are missing; "ignore" takes each
+                row as one step, whatever the times say.
+            separator: Separator of the columns of a file, or a `jnn.data.TableForm`; by default it
+                is told from the file.
             drop: Names of columns to leave out.
             **fields: Other fields of `Dataset`.
+
+        Raises:
+            TypeError: If `length` or `horizon` is not an integer.
+            ValueError: If the time axis is not of one step, if times repeat, or if no window fits.
 
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
         """
         if isinstance(values, str | PathLike):
             fields = {"name": uncompressed(values).stem, "source": Path(values).name, **fields}
-        if isinstance(values, str | PathLike) or hasattr(values, "columns"):
-            values, names = read_series(values, channels, separator, drop)  # type: ignore[arg-type]
-            fields = {"feature_names": names, **fields}
-        values = as_float(as_array(values, "the series"))
-        if values.ndim != 2:
-            raise ValueError(
-                f"A series must be of shape [time, channels], got {values.shape}. Pass "
-                "values[:, None] if it has one channel."
-            )
-        span = checked_span(len(values), length, horizon)
-        x = Windows(values, length, 0, span)
-        y = Windows(values, horizon, length, span)
-        return cls(x, y, "regression", **{"name": "series", **fields})
+            values = read_csv(values, separator)
+        options = {"channels": channels, "drop": drop, "time": time, "series": series}
+        table = table_of(values, **options)
+        places = place_windows(table, length, horizon, gaps)
+        check_series_varies(table.values, table.channels)
+        steps = table.values
+        if table.channels:  # arrays have no names
+            encoding = encoding_of(table, int(length), places.step, gaps)
+            steps = encoding.as_rows(steps)
+            offset = encoding.offset or None
+            known = {"encoding": encoding, "target_offset": offset}
+            fields = {"feature_names": table.channels, **known, **fields}
+        if table.left_out:
+            note = f"columns {list(table.left_out)} are no channels"
+            fields["notes"] = (*fields.get("notes", ()), note)
+        check_digits(steps, "the series")
+        steps = as_float(steps)
+        x = Windows(steps, int(length), 0, places.span, places.starts)
+        y = Windows(steps, int(horizon), int(length), places.span, places.starts)
+        rows = {"times": places.times, "until": places.until, "groups": places.groups}
+        return cls(x, y, "regression", **{"name": "series", **rows, **fields})
 
     @classmethod
     def from_tokens(
@@ -500,7 +539,7 @@ class Dataset:
         parts: dict[str, Any] = {
             name: None if values is None else values[rows]
             for name, values in (
-                ("groups", self.groups), ("times", self.times),
+                ("groups", self.groups), ("times", self.times), ("until", self.until),
                 ("texts", self.texts), ("weights", self.weights),
             )
         }  # fmt: skip

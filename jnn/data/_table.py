@@ -1,7 +1,5 @@
 """From the columns of a pandas table to features, targets and weights by their roles."""
 
-from collections.abc import Sequence
-from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,7 +8,6 @@ from jnn.data._columns import (
     Names,
     as_names,
     as_text,
-    check_complete,
     check_known,
     check_named,
     checked_text,
@@ -20,10 +17,8 @@ from jnn.data._columns import (
     is_number,
     is_single,
     is_unnamed,
-    numeric_columns,
     refuse_text,
 )
-from jnn.data._csv import read_csv
 from jnn.data._missing import Missing, numbers_with_marks, refuse_missing
 
 if TYPE_CHECKING:
@@ -205,43 +200,6 @@ def _notes_of_counters(features: "dict[str, pd.Series]") -> tuple[str, ...]:
         f"column {name!r} counts the rows and is a feature; drop=[{name!r}] leaves it out"
         for name in names
     )
-
-
-def read_series(
-    source: "pd.DataFrame | str | PathLike[str]",
-    channels: Sequence[str] = (),
-    separator: str | None = None,
-    drop: Names = (),
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a series [time, channels] and its channels' names from a table with a step per row.
-
-    Args:
-        source: A pandas table, or the path of a CSV file, which may be compressed.
-        channels: Names of the columns to take; by default those of numbers, so that dates are left
-            out.
-        separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
-        drop: Names of columns to leave out.
-    """
-    if isinstance(source, str | PathLike):
-        source = read_csv(source, separator)
-    columns = columns_by_name(source)
-    dropped = as_names(drop)
-    check_known(columns, dropped)
-    columns = {name: values for name, values in columns.items() if name not in dropped}
-    check_known(columns, channels)
-    selected = {name: columns[name] for name in channels} or numeric_columns(columns)
-    if not selected:
-        raise ValueError(
-            f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
-        )
-    check_complete(selected)
-    for name, values in selected.items():
-        if not is_number(values):
-            refuse_text(name, values)
-    if not channels and len(source):
-        check_named(selected)
-    series = [values.to_numpy(np.float64) for values in selected.values()]
-    return np.stack(series, axis=1), tuple(selected)
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
