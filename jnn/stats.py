@@ -63,14 +63,29 @@ class Interval(NamedTuple):
         return f"{self.short()} ({100 * self.confidence:g} % {self.method}, n={self.n})"
 
     def short(self) -> str:
-        """Return the mean and the interval alone."""
+        """Return the mean and the interval alone.
+
+        Below 1e-4 and from 1e6 on they have an exponent, as in (1.23 ± 0.05)e-19.
+        """
+        ends = [end for end in (self.mean, self.low, self.high) if math.isfinite(end)]
+        largest = max(map(abs, ends), default=0.0)
+        if largest == 0 or 1e-4 <= largest < 1e6:
+            return self._in_units_of(0)
+        exponent = math.floor(math.log10(largest))
         if math.isnan(self.low):
             return f"{self.mean:.4g}"
-        half = (self.high - self.low) / 2
+        return f"({self._in_units_of(exponent)})e{exponent:+03d}"
+
+    def _in_units_of(self, exponent: int) -> str:
+        """Return the mean and the interval divided by 10**exponent."""
+        mean, low, high = (_scaled(end, -exponent) for end in (self.mean, self.low, self.high))
+        if math.isnan(low):
+            return f"{mean:.4g}"
+        half = (high - low) / 2
         digits = _decimals(half)
-        if math.isclose(self.mean - self.low, half, rel_tol=1e-6, abs_tol=1e-12):
-            return f"{self.mean:.{digits}f} ± {half:.{digits}f}"
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        if math.isclose(mean - low, half, rel_tol=1e-6, abs_tol=1e-12):
+            return f"{mean:.{digits}f} ± {half:.{digits}f}"
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 class Parts(NamedTuple):
@@ -469,6 +484,12 @@ def _row_ratio(train_rows: float, test_rows: float) -> float:
             "Count the rows of one fold."
         )
     return test_rows / train_rows
+
+
+def _scaled(value: float, exponent: int) -> float:
+    """Return value * 10**exponent, also where the power alone is no float."""
+    half = exponent // 2
+    return value * 10.0**half * 10.0 ** (exponent - half)
 
 
 def _decimals(half: float) -> int:

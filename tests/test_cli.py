@@ -154,7 +154,7 @@ WRONG = [
     (["run", "iris", "--epochs", "0"], "epochs"),
     (["run", "iris", "--seeds", "0"], "--seeds must be at least 1"),
     (["run", "iris", "--folds", "400"], "400 folds"),
-    (["run", "iris", "--batch-size", "1000"], "batch_size must be at most"),
+    (["run", "iris", "--batch-size", "1000"], "--batch-size must be at most"),
     (["run", "iris", "--grid", "learning_rate=-1"], "must be at least 0"),
     (["run", "iris", "--grid", "learning_rate="], "learning_rate=1e-3,1e-2"),
     (["run", "iris", "--grid", "speed=1"], "Nothing reads"),

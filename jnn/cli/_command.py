@@ -2,10 +2,13 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import tyro
+
+from jnn.storage import expand
 
 _Positional = tyro.conf.Positional
 
@@ -42,6 +45,10 @@ class Run:
     """Column whose values are groups, such as patients; no group is in two parts of a fold."""
     time: Annotated[str | None, _hint("COLUMN")] = None
     """Column of dates or numbers; each fold then trains on the past and tests on what follows."""
+    series: Annotated[str | None, _hint("COLUMN")] = None
+    """With --horizon, column that tells several series of a CSV file apart, such as id."""
+    gaps: Annotated[Literal["split", "ignore"] | None, _hint("{split,ignore}", "split")] = None
+    """With --horizon, whether windows stop at steps that are missing, or read over them."""
     weights: Annotated[str | None, _hint("COLUMN")] = None
     """Column with the weight of each row."""
     metric: Annotated[tuple[str, ...] | None, _hint("NAME ...", "those of the task")] = None
@@ -74,6 +81,37 @@ class Resume:
 
     folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
+    data: Annotated[str | None, _hint("DATA", "where it was")] = None
+    """Path of the data, if the file has been moved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Show the table, the settings and the files of a run, finished or not."""
+
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
+    """Folder of the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write scores, parameters or the trained network of a run to a file for other programs."""
+
+    folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
+    """Folder of the run."""
+    out: Annotated[pathlib.Path, _hint("FILE")]
+    """Scores (.csv, .tsv, .parquet), parameters (.safetensors) or the network (.stablehlo)."""
+    members: Annotated[
+        Literal["best", "all"] | None, _hint("{best,all}", "all for scores, else best")
+    ] = None
+    """Members to use: those of the best setting, or those of all settings."""
+    member: Annotated[int | None, _hint("INT")] = None
+    """Number of one of these members, counted from 0, to use alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """Print the version: `jnn --version`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +126,7 @@ class Predict:
     rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
     """File of rows: a table (.csv, .tsv), an array (.npy), or one text per line (.txt)."""
     out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
-    """File to write."""
+    """File to write; - for standard output."""
     members: Literal["best", "all"] = "best"
     """Members to use: those of the best setting, or those of all settings."""
     batch: int = 1024
@@ -117,12 +155,14 @@ class Data:
     """Name of the data set to download."""
 
 
-Command = Run | Resume | Predict | Models | Info | Data
+Command = Run | Resume | Predict | Show | Export | Version | Models | Info | Data
 
 _Parsed = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Info, tyro.conf.subcommand("info")]
@@ -135,5 +175,23 @@ def parse(arguments: Sequence[str] | None = None) -> Command:
         "Train a whole study of a neural network - all seeds, folds and settings - "
         "as one compiled program."
     )
+    words = sys.argv[1:] if arguments is None else [*arguments]
+    if words[:1] == ["--version"]:
+        return Version()
     form: Any = _Parsed  # a union of annotated types, which pyright does not take for a type
-    return tyro.cli(form, prog="jnn", description=description, args=arguments)
+    command = tyro.cli(form, prog="jnn", description=description, args=words)
+    return _with_whole_paths(command)
+
+
+def _with_whole_paths(command: Command) -> Command:
+    """Return a command in whose paths a leading `~` is the home directory.
+
+    The shell leaves it as it is in `--out=~/runs`.
+    """
+    paths = {}
+    for name, value in vars(command).items():
+        if isinstance(value, pathlib.Path):
+            paths[name] = expand(value)
+        elif name == "data" and isinstance(value, str) and value.startswith("~"):
+            paths[name] = str(expand(value))
+    return dataclasses.replace(command, **paths)

@@ -2,22 +2,24 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
+from jnn.cli._notes import notes
 from jnn.data import Dataset, load
 from jnn.recipes import About, make_study
-from jnn.storage import damaged, read_json
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
 _TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
+_SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
     *("target", "task", "text", "drop", "separator", "horizon", "window"),
     *_ROW_OPTIONS,
+    *_SERIES_OPTIONS,
 )
 
 
@@ -43,12 +45,18 @@ def make_job(command: Run) -> Job:
     """
     if command.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}. Use e.g. --seeds 20.")
-    with user_input():
+    with user_input(), notes():
         data = _load(command)
-        split = holdout(0.2) if command.folds == 1 else folds(command.folds)
-        members = seeds(command.seeds) * split * grid(**_settings_of(command))
+    with user_input():
+        members = members_of(command)
         study = study_of(command, About.from_data(data))
     return Job(study, data, members)
+
+
+def members_of(command: Run) -> Members:
+    """Make the members of a command."""
+    split = holdout(0.2) if command.folds == 1 else folds(command.folds)
+    return seeds(command.seeds) * split * grid(**_settings_of(command))
 
 
 def study_of(command: Run, about: About) -> Study:
@@ -64,33 +72,6 @@ def study_of(command: Run, about: About) -> Study:
         batch_size=command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
     )
-
-
-def command_fields(command: Run) -> dict[str, Any]:
-    """Return the options of a command as JSON can hold them."""
-    fields = dict(vars(command))
-    fields["out"] = None if command.out is None else str(command.out)
-    return fields
-
-
-def read_command(folder: pathlib.Path) -> Run:
-    """Read the command that started a run.
-
-    Raises:
-        ValueError: If the folder is not that of a run, or its record is damaged.
-    """
-    path = folder / "command.json"
-    if not path.exists():
-        raise ValueError(
-            f"{folder} must be the folder of a run, but has no command.json. See results/."
-        )
-    fields = read_json(path)
-    try:
-        for name in ("grid", "metric"):  # JSON has no tuples
-            fields[name] = fields.get(name) and tuple(fields[name])
-        return Run(**{**fields, "out": folder})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:
@@ -143,6 +124,7 @@ def _load(command: Run) -> Dataset:
     if command.horizon is not None:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
+    _refuse(command, _SERIES_OPTIONS, "series need --horizon")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
     if command.target is None:
@@ -164,7 +146,7 @@ def _load(command: Run) -> Dataset:
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", *_ROW_OPTIONS),
+        ("task", "text", "group", "weights"),
         "with --horizon the rows are the steps of a series",
     )
     return Dataset.from_series(
@@ -172,6 +154,9 @@ def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
         _WINDOW if command.window is None else command.window,
         horizon,
         channels=_names(command.target),
+        time=_names(command.time) or None,
+        series=_names(command.series) or None,
+        gaps=command.gaps or "split",
         drop=_names(command.drop),
         separator=command.separator,
     )

@@ -1,9 +1,12 @@
 """The entry point `jnn`: parse the command, carry it out, report errors in one sentence."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from jnn._version import __version__
 
 if TYPE_CHECKING:
     from jnn.cli._command import Command
@@ -12,22 +15,48 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command.
 
-    An error in the input is printed as one sentence, and the process exits with code 2. Set
-    JNN_TRACEBACK=1 to see the traceback instead.
+    An error in the input is printed as one sentence, and the process exits with code 2; Ctrl-C and
+    SIGTERM end it with 130 and 143. Set JNN_TRACEBACK=1 to see the traceback of an error instead.
 
     Args:
         arguments: Words of the command; by default those of the process.
     """
+    from jnn.cli import _stop
+    from jnn.cli._words import sentence_of
+
+    _stop.raise_when_terminated()
     try:
-        _execute(_parse(arguments))
+        _carry_out(arguments)
+    except BrokenPipeError:  # the reader of the output, such as `head`, has read enough
+        _leave(None, 141)
+    except KeyboardInterrupt as stop:
+        _leave(*_stop.line_and_code(stop))
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("JNN_TRACEBACK"):
             raise
-        print(f"jnn: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("jnn: interrupted. `jnn resume FOLDER` continues the run.", file=sys.stderr)
-        sys.exit(130)
+        _leave(f"jnn: {sentence_of(error)}", 2)
+
+
+def _carry_out(arguments: Sequence[str] | None) -> None:
+    from jnn.cli._terminal import prepare_streams
+
+    prepare_streams()
+    try:
+        _execute(_parse(arguments))
+    finally:
+        sys.stdout.flush()  # here, where it can be told that nobody reads it
+
+
+def _leave(line: str | None, code: int) -> None:
+    """Print a line on standard error, and exit."""
+    from jnn.cli._terminal import leave_output
+
+    if line is None:
+        leave_output()
+    else:
+        with contextlib.suppress(BrokenPipeError):
+            print(line, file=sys.stderr)
+    sys.exit(code)
 
 
 def _parse(arguments: Sequence[str] | None) -> "Command":
@@ -53,6 +82,16 @@ def _execute(command: "Command") -> None:
             from jnn.cli._run import resume
 
             resume(command)
+        case _command.Show():
+            from jnn.cli._show import show
+
+            show(command)
+        case _command.Export():
+            from jnn.cli._export import export
+
+            export(command)
+        case _command.Version():
+            print(f"jnn {__version__}")
         case _command.Predict():
             from jnn.cli._predict import predict
 

@@ -1,22 +1,17 @@
 """The command `jnn predict`."""
 
+import functools
 import pathlib
+import sys
 
 from jnn.cli import _setup
 from jnn.cli._command import Predict, Run
-from jnn.cli._job import read_command, study_of
-from jnn.cli._predict_file import predict_file, usable
+from jnn.cli._job import study_of
+from jnn.cli._predict_file import STANDARD_OUTPUT, predict_file, usable
+from jnn.cli._run import RUN_FILES
+from jnn.cli._saved_command import read_command
 from jnn.recipes import About
 from jnn.result import Result, read_schema, setting_text
-
-_RUN_FILES = (
-    "command.json",
-    "result.json",
-    "run.json",
-    "scores.nc",
-    "members.safetensors",
-    "curves.png",
-)
 
 
 def predict(command: Predict) -> None:
@@ -38,16 +33,20 @@ def predict(command: Predict) -> None:
     )
     words = setting_text(setting)
     source = f"{len(ensemble.members)} members" + (f" of {words}" if words else "")
-    print(f"{count} rows by {source}: {command.out}")
+    is_printed = command.out == STANDARD_OUTPUT
+    print_report = functools.partial(print, file=sys.stderr if is_printed else sys.stdout)
+    print_report(f"{count} rows by {source}: {command.out}")
     if diverged:
-        print(f"{diverged} members are left out because their training diverged")
+        print_report(f"{diverged} members are left out because their training diverged")
 
 
 def _check_out(command: Predict, original: Run) -> None:
     """Raise if the predictions would replace a file that is still needed."""
     out = command.out
+    if out == STANDARD_OUTPUT:
+        return
     needed = [command.rows, pathlib.Path(original.data)]
-    needed += [command.folder / name for name in _RUN_FILES]
+    needed += [command.folder / name for name in RUN_FILES]
     if out.exists() and any(path.exists() and path.samefile(out) for path in needed):
         raise ValueError(f"--out must be a file of its own, but {out} is needed. Choose another.")
     if out.is_dir() or not out.absolute().parent.is_dir():

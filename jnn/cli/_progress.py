@@ -7,6 +7,7 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from jnn.cli._terminal import print_text
 from jnn.population import Status, cores
 
 # The stage that follows the one that a status reports.
@@ -25,7 +26,7 @@ def show_progress(console: Console) -> Iterator[Callable[[Status], None]]:
 
         def report(status: Status) -> None:
             if status.stage == "planned":
-                bar.console.print(f"plan: {status.plan}{_advice(status.plan.devices)}")
+                print_text(bar.console, f"plan: {status.plan}{_advice(status.plan.devices)}")
             bar.update(task, description=_NEXT_STAGE[status.stage], completed=status.done)
 
         yield report

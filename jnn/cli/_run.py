@@ -1,35 +1,49 @@
 """The commands `jnn run` and `jnn resume`."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
-import json
 import os
 import pathlib
 import threading
 import time
+import warnings
 
 from rich.console import Console
 
 from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
-from jnn.cli._job import Job, command_fields, make_job, read_command
+from jnn.cli._job import Job, make_job
 from jnn.cli._progress import show_progress
+from jnn.cli._saved_command import read_command, write_command
+from jnn.cli._stop import told_how_to_continue
+from jnn.cli._terminal import make_console, print_text
+from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
 from jnn.population import run as run_study
 from jnn.result import Result
-from jnn.storage import write_text
+from jnn.storage import as_folder
 
 _CURVES = "curves.png"
+RUN_FILES = (
+    "command.json",
+    "result.json",
+    "run.json",
+    "scores.nc",
+    "members.safetensors",
+    _CURVES,
+)
 
 
 def run(command: Run) -> None:
     """Train what the command describes, into a folder of its own."""
     start = time.perf_counter()
-    _setup.configure_jax()
     folder = new_folder(command)
     try:
-        _train_and_show(make_job(command), folder, start, command)
+        with told_how_to_continue(folder):
+            _setup.configure_jax()
+            _train_and_show(make_job(command), folder, start, command)
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -39,28 +53,47 @@ def run(command: Run) -> None:
 def resume(command: Resume) -> None:
     """Continue the run in a folder; show the result again if the run is complete."""
     start = time.perf_counter()
-    original = read_command(command.folder)
-    if (command.folder / "result.json").exists():
-        finish(command.folder)  # the steps that a kill during saving may have left undone
-        _show_result(Result.load(command.folder), command.folder, Console())
+    folder = command.folder
+    original = read_command(folder)
+    if (folder / "result.json").exists():
+        if command.data is not None:
+            raise ValueError(f"--data must be left out: the run in {folder} is complete.")
+        finish(folder)  # the steps that a kill during saving may have left undone
+        show_result(Result.load(folder), folder, make_console())
         return
-    _setup.configure_jax()
-    _train_and_show(make_job(original), command.folder, start)
+    moved = None
+    if command.data is not None:
+        original = moved = dataclasses.replace(original, data=command.data)
+    elif pathlib.Path(original.data).is_absolute() and not pathlib.Path(original.data).exists():
+        raise ValueError(
+            f"The data of the run are no longer at {original.data}. Give their new place: "
+            f"jnn resume {folder} --data FILE."
+        )
+    with told_how_to_continue(folder):
+        _setup.configure_jax()
+        _train_and_show(make_job(original), folder, start, moved)
 
 
 def new_folder(command: Run) -> pathlib.Path:
     """Return the folder for the result of a command.
 
     Raises:
-        ValueError: If the folder that the command names holds a run already.
+        ValueError: If the folder that the command names holds a run already, or files that a run
+            would replace, or is no folder.
     """
-    folder = command.out
-    if folder is None:
+    if command.out is None:
         return _create_folder(pathlib.Path(command.data).stem)
+    folder = as_folder(command.out, "--out")
     if any((folder / name).exists() for name in ("result.json", "command.json")):
         raise ValueError(
             f"--out must be a new folder, but {folder} holds a run already. Choose another, or "
             f"continue that run with `jnn resume {folder}`."
+        )
+    others = [name for name in RUN_FILES if (folder / name).exists()]
+    if others:
+        raise ValueError(
+            f"--out must be a new folder, but {folder} holds {', '.join(others)}, which the run "
+            "would replace. Choose another."
         )
     return folder
 
@@ -88,19 +121,21 @@ def _train_and_show(
         start: When the command began, on the clock `time.perf_counter`.
         command: The command to write to the folder; None if it is there already.
     """
-    console = Console()
+    console = make_console()
     _show_job(job, console)
     result = _train(job, folder, console, command)
-    _show_result(result, folder, console)
+    show_result(result, folder, console)
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
-    _print(console, f"{seconds}, total {time.perf_counter() - start:.1f} s")
+    print_text(console, f"{seconds}, total {time.perf_counter() - start:.1f} s")
 
 
 def _show_job(job: Job, console: Console) -> None:
     study = job.study
-    _print(console, repr(job.data))
-    _print(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
-    _print(console, repr(job.members))
+    print_text(console, repr(job.data))
+    if isinstance(job.data.encoding, SeriesEncoding):
+        print_text(console, job.data.encoding.description)
+    print_text(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
+    print_text(console, repr(job.members))
 
 
 def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None) -> Result:
@@ -109,7 +144,8 @@ def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None
     @functools.cache  # once, although each group of members is planned by itself
     def begin() -> None:
         if command is not None:  # written only now, because the run is known to be possible
-            _write_command(command, folder)
+            write_command(command, folder)
+        print_text(console, f"folder: {folder}{os.sep}")
         threading.Thread(target=_import_early, daemon=True).start()
 
     with show_progress(console) as move_bar:
@@ -122,11 +158,6 @@ def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None
         return run_study(*job, directory=folder, progress=report)
 
 
-def _write_command(command: Run, folder: pathlib.Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "command.json", json.dumps(command_fields(command), indent=1))
-
-
 def _import_early() -> None:
     """Import what is needed after training, while XLA compiles without holding Python's lock."""
     with contextlib.suppress(ImportError):  # matplotlib is optional
@@ -134,27 +165,30 @@ def _import_early() -> None:
         import matplotlib.figure  # noqa: F401
 
 
-def _show_result(result: Result, folder: pathlib.Path, console: Console) -> None:
+def show_result(result: Result, folder: pathlib.Path, console: Console) -> None:
     """Print the scores, draw the learning curves, and name the files of a result."""
-    _print(console, str(result.summary()))
-    choice = result.best()
-    if choice.setting:
-        _print(console, f"best: {choice}")
+    show_scores(result, console)
     files = ["scores.nc", "members.safetensors"]
     try:
         _draw_curves(result, folder)
         files.append(_CURVES)
     except ImportError as error:  # matplotlib is optional
-        _print(console, f"no {_CURVES}: {error}")
-    _print(console, f"result: {folder}{os.sep} ({', '.join(files)})")
+        print_text(console, f"no {_CURVES}: {error}")
+    print_text(console, f"result: {folder}{os.sep} ({', '.join(files)})")
+
+
+def show_scores(result: Result, console: Console) -> None:
+    """Print the table of settings, and the best of them."""
+    is_plain = console.options.ascii_only
+    print_text(console, result.summary().text(console.width, is_plain=is_plain))
+    choice = result.best()
+    if choice.setting:
+        print_text(console, f"best: {choice}")
 
 
 def _draw_curves(result: Result, folder: pathlib.Path) -> None:
     from jnn import plots
 
-    plots.write(plots.learning_curves(result), folder / _CURVES)
-
-
-def _print(console: Console, text: str) -> None:
-    """Print a text as it is: without wrapping, colors, or styles for what is in brackets."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # such as characters that a font lacks
+        plots.write(plots.learning_curves(result), folder / _CURVES)

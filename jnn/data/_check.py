@@ -7,8 +7,14 @@ import numpy as np
 from jnn.data._windows import Windows
 
 
-def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
-    """Raise unless `x` has rows, at least one feature, and only finite numbers."""
+def check_features(x: np.ndarray, feature_names: Sequence[str], *, fills: bool = False) -> None:
+    """Raise unless `x` has rows, at least one feature, and only finite numbers.
+
+    Args:
+        x: Inputs.
+        feature_names: Names of the features, or ().
+        fills: Whether NaN stands for a missing value that is filled.
+    """
     _check_numbers(x, "x")
     if x.ndim < 2:
         raise ValueError(
@@ -25,7 +31,7 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
             f"feature_names must have a name for each of the {x.shape[-1]} features, got "
             f"{len(feature_names)}. Pass as many names or none."
         )
-    _check_finite(x, "x", feature_names)
+    _check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
 
 
 def check_name(name: object) -> None:
@@ -105,8 +111,11 @@ def check_texts(texts: Iterable[str]) -> list[str]:
     return texts
 
 
-def check_labels(y: np.ndarray, classes: int) -> None:
-    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it."""
+def check_labels(y: np.ndarray, classes: int, *, ignoring: bool = False) -> None:
+    """Raise unless labels are integers in 0..classes-1, one per row or one per position of it.
+
+    If `ignoring`, a label may also be -1.
+    """
     if y.ndim == 0 or y.shape[1:] == (1,):
         raise ValueError(
             f"y must have one label per row or position, got shape {y.shape}. Pass y[:, 0]."
@@ -115,9 +124,15 @@ def check_labels(y: np.ndarray, classes: int) -> None:
         raise TypeError(
             f"y must hold integer labels, got type {y.dtype}. Pass task='regression' or cast them."
         )
-    outside = np.flatnonzero((y < 0) | (y >= classes))
+    outside = np.flatnonzero((y < -int(ignoring)) | (y >= classes))
     if outside.size:
         first = tuple(int(i) for i in np.unravel_index(outside[0], y.shape))
+        if y[first] < 0:
+            raise ValueError(
+                f"y must hold labels of at least 0, got {y[first]} at {_place('y', first)} (labels "
+                f"outside: {outside.size}). If it marks labels to ignore, pass "
+                f"ignore_index={y[first]}."
+            )
         raise ValueError(
             f"y must hold labels from 0 to {classes - 1}, got {y[first]} at {_place('y', first)} "
             f"(such labels: {outside.size}). Pass one of target_names per class, or number the "

@@ -55,9 +55,17 @@ def labels_as_text(
 
 
 def checked_target(
-    y: np.ndarray | None, task: Task, target_names: Sequence[str]
+    y: np.ndarray | None, task: Task, target_names: Sequence[str], *, ignored: int | None = None
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the target in its final type, and its names, by default "0", "1", ... of classes."""
+    """Return the target in its final type, and its names, by default "0", "1", ... of classes.
+
+    Args:
+        y: Targets, or None.
+        task: Of the data set.
+        target_names: Names of the classes or outputs, or none.
+        ignored: The label that was to be ignored; then -1 may stand in its place. None if all
+            labels count.
+    """
     target_names = tuple(map(str, target_names))
     if task not in ("classification", "regression", "unsupervised"):
         raise ValueError(
@@ -72,8 +80,9 @@ def checked_target(
     if y is None:
         return None, target_names
     if task == "classification":
-        names = target_names or _numbers_as_names(y)
-        check_labels(y, len(names))
+        ignoring = ignored is not None
+        names = target_names or _numbers_as_names(y[y >= 0] if ignoring else y, ignored)
+        check_labels(y, len(names), ignoring=ignoring)
         return y.astype(np.int32), names
     check_digits(y, "y", target_names)
     with np.errstate(over="ignore"):  # the check that follows says it in a sentence
@@ -112,11 +121,15 @@ def _number_text(y: np.ndarray, target_names: Sequence[str]) -> tuple[np.ndarray
     return np.array([number[label] for label in y], np.int32), names
 
 
-def _numbers_as_names(y: np.ndarray) -> tuple[str, ...]:
-    """Return names for labels that count from 0; a missing number means that they do not."""
+def _numbers_as_names(y: np.ndarray, ignored: int | None) -> tuple[str, ...]:
+    """Return names for labels that count from 0; a missing number means that they do not.
+
+    The number of a label that was to be ignored may be missing.
+    """
     if y.dtype.kind not in "iu" or y.size == 0 or y.min() < 0:
         return ("0", "1")  # check_labels says what is wrong
     absent = np.setdiff1d(np.arange(min(int(y.max()), y.size) + 1), y)
+    absent = absent[absent != ignored]
     if absent.size:
         raise ValueError(
             f"Integer labels must count 0, 1, 2, ..., got none that is {absent[0]} but some up to "

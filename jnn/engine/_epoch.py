@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.engine._ignored import labelled_share
 from jnn.engine._state import Batch, Data, Leaf, State, on_device, take_rows
 from jnn.engine._step import ORDER, key_of, make_step
 from jnn.layers import shuffled
@@ -35,6 +36,8 @@ def make_epoch(
 
     def epoch(state: State, data: Data, number: Any) -> tuple[State, Any]:
         data = on_device(data)
+        if state.epoch is not None:
+            state = state._replace(epoch=jnp.asarray(number, jnp.int32))
         rows = data.train.index[state.fold]
         count = data.train.count[state.fold]
         key = _order_key(study, state, number)
@@ -50,14 +53,18 @@ def make_epoch(
         def body(state: State, inputs: tuple[Leaf, Leaf, Leaf | None]) -> tuple[State, Any]:
             index, weights, is_real = inputs
             x, y = take_rows((data.x, data.y), index)
-            after, logs = step(state, Batch(x, y, weights, data.shared))
+            batch = Batch(x, y, weights, data.shared, data.ignoring, index)
+            after, logs = step(state, batch)
             if is_real is not None:  # False on the surplus steps of a smaller fold
                 after = _chosen(is_real, after, state)
                 logs = jax.tree.map(lambda value: jnp.where(is_real, value, 0), logs)
-            return after, jax.tree.map(lambda value: value * jnp.sum(weights), logs)
+            if data.ignoring is not None:
+                weights = weights * labelled_share(y)
+            count = None if data.ignoring is None else jnp.sum(weights)
+            return after, (jax.tree.map(lambda value: value * jnp.sum(weights), logs), count)
 
-        state, sums = jax.lax.scan(body, state, (index, weights, is_real))
-        total = jnp.sum(weights)
+        state, (sums, counts) = jax.lax.scan(body, state, (index, weights, is_real))
+        total = jnp.sum(weights if counts is None else counts)
         return state, jax.tree.map(lambda values: jnp.sum(values, axis=0) / total, sums)
 
     return epoch

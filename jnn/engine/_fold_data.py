@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Windows
-from jnn.engine._state import Data, Rows, rows_of
+from jnn.data import Dataset, Encoding, Windows, has_labels
+from jnn.engine._state import Data, Ignoring, Rows, rows_of
 from jnn.losses import balanced_class_weights
 from jnn.study import Fold, Kind, Members, Study, kind_for, part_off
 
@@ -43,6 +43,9 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
     train, validation, test_rows = (_rows(parts) for parts in zip(*folds, strict=True))
     assert train is not None
     _check_weights(weights, (train, validation, test_rows))
+    ignoring = any(d is not None and d.ignore_index is not None for d in (data, test))
+    if ignoring:
+        _check_labelled(y, (train, validation, test_rows))
     return Data(
         x,
         y,
@@ -52,6 +55,7 @@ def fold_data(study: Study, data: Dataset, members: Members, test: Dataset | Non
         None if weights is None else (weights / weights.mean()).astype(np.float32),
         study.shared,
         _class_weights(study, data, weights, train),
+        ignoring=Ignoring() if ignoring else None,
     )
 
 
@@ -86,6 +90,19 @@ def _check_weights(weights: np.ndarray | None, parts: Sequence[Rows | None]) -> 
             raise ValueError(
                 f"The {name} rows of a fold all have weight 0. Use fewer folds, or drop the rows "
                 "of weight 0."
+            )
+
+
+def _check_labelled(y: Any, parts: Sequence[Rows | None]) -> None:
+    """Raise ValueError if a fold has only ignored labels to train, choose or score on."""
+    if isinstance(y, Windows):
+        return
+    labelled = has_labels(y)
+    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if rows is not None and not labelled[rows.index].any(axis=1).all():
+            raise ValueError(
+                f"The {name} rows of a fold have only labels that are to be ignored. Use fewer "
+                "folds, or drop rows without a label."
             )
 
 
@@ -163,7 +180,17 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
     y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
-    return np.concatenate([np.asarray(data.x), np.asarray(test.x)]), y
+    return np.concatenate([np.asarray(data.x), _aligned_x(test, data)]), y
+
+
+def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:
+    """Return the features of a test set less the offsets of the training set's, in their type."""
+    x = np.asarray(test.x)
+    encodings = (test.encoding, data.encoding)
+    theirs, ours = (e.offset if isinstance(e, Encoding) else np.zeros(1) for e in encodings)
+    if np.array_equal(theirs, ours) or not (theirs.any() or ours.any()):
+        return x
+    return (x + (theirs - ours)).astype(x.dtype)
 
 
 def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The data, the member, the batch and the state that the functions of the engine pass around."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,15 @@ from jnn.data import check_digits
 Leaf = Any  # an array; a jax.ShapeDtypeStruct while only shapes are traced
 Tree = Any  # a pytree of arrays
 Columns = Mapping[str, Leaf]
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Ignoring:
+    """A mark on data and batches in which labels below 0 count neither in losses nor in metrics.
+
+    It holds no array, so that it is part of the structure for which a program is compiled.
+    """
 
 
 class Rows(NamedTuple):
@@ -39,6 +49,7 @@ class Data(NamedTuple):
         shared: Arrays that the network of every member reads and none owns (`Study.shared`), or
             None.
         class_weights: Weight of each class in training, float32 [folds, classes], or None.
+        ignoring: `Ignoring()` if labels below 0 are to be ignored, or None if all count.
     """
 
     x: Tree
@@ -49,6 +60,7 @@ class Data(NamedTuple):
     weights: Leaf | None = None
     shared: Tree = None
     class_weights: Leaf | None = None
+    ignoring: Ignoring | None = None
 
     @classmethod
     def from_arrays(
@@ -61,6 +73,7 @@ class Data(NamedTuple):
         test: Any = None,
         weights: Any = None,
         shared: Tree = None,
+        ignore_index: int | None = None,
     ) -> "Data":
         """Build the data of a single fold from arrays.
 
@@ -72,6 +85,7 @@ class Data(NamedTuple):
             test: Row numbers that give the score, or None.
             weights: Weight of each row [rows], or None.
             shared: Arrays that all members read.
+            ignore_index: Label in y that is to be ignored, such as -100, or None.
 
         >>> data = Data.from_arrays(np.zeros((5, 2)), np.zeros(5), test=[3, 4])
         >>> data.train.index.tolist()
@@ -80,6 +94,8 @@ class Data(NamedTuple):
         _check_digits(x, "x")
         _check_digits(y, "y")
         rows = row_count(x)
+        if ignore_index is not None:
+            y = np.where(np.asarray(y) == ignore_index, -1, y)
         held_out = [np.asarray(part) for part in (validation, test) if part is not None]
         if train is None:
             train = np.setdiff1d(np.arange(rows), np.concatenate(held_out or [np.empty(0, int)]))
@@ -93,6 +109,7 @@ class Data(NamedTuple):
             None if test is None else rows_of([test]),
             weights,
             shared,
+            ignoring=None if ignore_index is None else Ignoring(),
         )
 
 
@@ -119,12 +136,17 @@ class Batch(NamedTuple):
         weights: Weight of each row [batch], 0 on rows that only fill up the batch; None if all
             rows count the same.
         shared: `Data.shared`, not batched.
+        ignoring: `Data.ignoring`, not batched.
+        index: Number of each row in the data, int32 [batch]; rows of a separate test set come after
+            the others. The rows of a stream have none, and a study on a stream cannot read them.
     """
 
     x: Tree
     y: Tree
     weights: Leaf | None = None
     shared: Tree = None
+    ignoring: Ignoring | None = None
+    index: Leaf | None = None
 
 
 class Trained(NamedTuple):
@@ -171,6 +193,9 @@ class State(NamedTuple):
             that returns a typed key leaves JAX's fast dispatch path, which costs microseconds a
             call. A typed key works too.
         step: The number of steps taken, int32.
+        epoch: The number of epochs trained before this one, int32; None if no function of the study
+            reads it.
+        average: What `Study.averaging` keeps of the parameters so far, or None.
     """
 
     trained: Trained
@@ -178,6 +203,8 @@ class State(NamedTuple):
     fold: Leaf
     key: Leaf
     step: Leaf
+    epoch: Leaf | None = None
+    average: Tree = None
 
 
 def rows_of(parts: Sequence[Any]) -> Rows:

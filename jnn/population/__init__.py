@@ -3,7 +3,7 @@
 from jnn.population._compile import Compiled, bytes_needed, compile_population, is_ragged
 from jnn.population._cross_validate import cross_validate
 from jnn.population._group import Group
-from jnn.population._keeper import Keeper, finish
+from jnn.population._keeper import Keeper, finish, trained_epochs
 from jnn.population._layout import Layout, make_layout, packed
 from jnn.population._plan import Plan, Sizes, bytes_of, cores, make_plan, use_cpu_cores
 from jnn.population._population import Population, Status, is_out_of_memory, start
@@ -31,5 +31,6 @@ __all__ = [
     "packed",
     "run",
     "start",
+    "trained_epochs",
     "use_cpu_cores",
 ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _OTHER_RUN = "another study, other members or other data"
 _REMEDY_OF_RECORD = "Delete the folder {folder}, or choose another, and run again to train anew."
+_REMEDY_OF_PART = "Delete it, and run again: its members are trained anew."
 
 
 class RunRecord(TypedDict):
@@ -125,14 +126,10 @@ class Keeper:
         path = self._path(start, plan)
         if not path.exists():
             return None
-        with with_remedy("Delete it, and run again: its members are trained anew."):
-            about = notes(path)
-            try:
-                check_form(about, PartNotes)
-            except FormError as error:
-                raise damaged(path, error) from error
-            if about["digest"] != self.digest:
-                return None
+        about = _notes_of(path)
+        if about["digest"] != self.digest:
+            return None
+        with with_remedy(_REMEDY_OF_PART):
             return about["epoch"], np.asarray(about["order"]), load(path, like)
 
     def save(
@@ -177,6 +174,20 @@ class Keeper:
         write_record(self.folder / "run.json", record)
 
 
+def trained_epochs(directory: PathLike) -> list[tuple[int, int]]:
+    """Return how far the saved parts of an unfinished run are: (epochs, members) of each.
+
+    Raises:
+        ValueError: If a file of the run is damaged.
+    """
+    folder = as_folder(directory) / "unfinished"
+    parts = []
+    for path in sorted(folder.glob("*.safetensors")):
+        about = _notes_of(path)
+        parts.append((about["epoch"], len(about["order"])))
+    return parts
+
+
 def finish(directory: PathLike) -> None:
     """Remove the checkpoints of a run that was killed after its result had been saved."""
     folder = pathlib.Path(directory) / "unfinished"
@@ -215,6 +226,17 @@ def _plan_of(path: pathlib.Path, fields: Mapping[str, Any]) -> Plan:
     except ValueError as error:
         with with_remedy(_REMEDY_OF_RECORD.format(folder=path.parent)):
             raise damaged(path, error) from error
+
+
+def _notes_of(path: pathlib.Path) -> PartNotes:
+    """Return what the file of a part holds beside its arrays."""
+    with with_remedy(_REMEDY_OF_PART):
+        about = notes(path)
+        try:
+            check_form(about, PartNotes)
+        except FormError as error:
+            raise damaged(path, error) from error
+    return about  # type: ignore[return-value]
 
 
 def _clear(folder: pathlib.Path, digest: str | None, lock: "BaseFileLock | None") -> None:

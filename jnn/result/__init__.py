@@ -1,6 +1,6 @@
 """What comes out of a run: scores, tables, choices and predictions."""
 
-from jnn.result._files import read_schema, read_scores
+from jnn.result._files import read_schema, read_scores, read_versions
 from jnn.result._load import load_tree
 from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
@@ -35,6 +35,7 @@ __all__ = [
     "prepare_rows",
     "read_schema",
     "read_scores",
+    "read_versions",
     "scores_dataset",
     "setting_text",
     "shared_test_rows",

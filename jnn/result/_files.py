@@ -120,6 +120,11 @@ def read_result_record(directory: PathLike) -> ResultRecord:
         return storage.read_record(folder / RECORD, ResultRecord)  # type: ignore[return-value]
 
 
+def read_versions(directory: PathLike) -> dict[str, str]:
+    """Return the versions of jnn, JAX, Flax and Optax that made a result; empty before 0.3."""
+    return dict(read_result_record(directory).get("versions", {}))
+
+
 def read_schema(directory: PathLike) -> Schema:
     """Read the schema of a saved result alone.
 

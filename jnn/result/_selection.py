@@ -46,7 +46,8 @@ class Choice(NamedTuple):
     method: str
 
     def __str__(self) -> str:
-        return f"{setting_text(self.setting) or 'no setting'}: {self.interval}; {self.method}"
+        score = self.interval if self.interval.n else "no score that had no part in the choice"
+        return f"{setting_text(self.setting) or 'no setting'}: {score}; {self.method}"
 
     def __repr__(self) -> str:
         return f"Choice({self})"

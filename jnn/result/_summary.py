@@ -126,12 +126,41 @@ class Summary:
             for name, interval in row.intervals.items()
         )
 
-    def __str__(self) -> str:
+    def text(self, width: int = 120, *, is_plain: bool = False) -> str:
+        """Return title, table and caption as text.
+
+        Args:
+            width: Columns of the terminal. A table that is wider becomes a list, with one line for
+                each number; no number is cut.
+            is_plain: Whether to draw the table with ASCII characters.
+        """
+        from rich import box
         from rich.console import Console
 
-        text = io.StringIO()
-        Console(file=text, width=120).print(self.table())
-        return f"{self.title}\n{text.getvalue()}{self.caption}"
+        table = self.table()
+        if is_plain:
+            table.box = box.ASCII
+        output = io.StringIO()
+        console = Console(file=output, width=width)
+        if console.measure(table).minimum > width:
+            return f"{self.title}\n{self._as_list()}{self.caption}"
+        console.print(table)
+        return f"{self.title}\n{output.getvalue()}{self.caption}"
+
+    def _as_list(self) -> str:
+        """Return the rows one below the other: the setting, then a line for each score."""
+        header, lines = self.cells()
+        count = len(self.rows[0].setting)
+        longest = max(map(len, header[count:]))
+        texts = []
+        for line in lines:
+            pairs = [*zip(header, line, strict=True)]
+            texts.append(", ".join(f"{name}={cell}" for name, cell in pairs[:count]))
+            texts += [f"  {name:<{longest}}  {cell}" for name, cell in pairs[count:]]
+        return "".join(f"{text}\n" for text in texts if text)
+
+    def __str__(self) -> str:
+        return self.text()
 
     __repr__ = __str__
 

@@ -5,7 +5,16 @@ import dataclasses
 import numpy as np
 
 from jnn.data import Dataset
-from jnn.study._kind import Kind, before, groups_of, in_time, kind_for, kind_prefix
+from jnn.study._kind import (
+    Kind,
+    before,
+    groups_of,
+    in_time,
+    kind_for,
+    kind_prefix,
+    labels_of,
+    strata_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +63,7 @@ def part_off(
         return _last_part(rows, share, data)
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
-    labels = np.asarray(data.y)[rows] if kind == "stratified" else None
+    labels = strata_of(labels_of(data)[rows], 2) if kind == "stratified" else None
     return _random_part(rows, share, labels, seed)
 
 

@@ -36,7 +36,7 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
             f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
             "be in both parts: use kind='time', or give the rows of each part."
         )
-    if kind == "stratified" and not _has_labels(data):
+    if kind == "stratified" and labels_of(data) is None:
         shape = None if data.y is None else data.y.shape
         raise ValueError(
             f"kind='stratified' needs one label per row, got a {data.task} data set with y of "
@@ -50,7 +50,7 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
         return "time"
     if data.groups is not None:
         return "grouped"
-    return "stratified" if _has_labels(data) else "plain"
+    return "plain" if labels_of(data) is None else "stratified"
 
 
 def groups_of(data: Dataset) -> np.ndarray:
@@ -79,15 +79,30 @@ def in_time(rows: np.ndarray, data: Dataset) -> np.ndarray:
 
 
 def before(train: np.ndarray, test: np.ndarray, data: Dataset) -> np.ndarray:
-    """Return the training rows that are earlier than every test row.
+    """Return the training rows whose targets are known before the time of every test row.
 
     Rows of one time are never in both parts: what is known of the one tells of the other.
     """
     if data.times is None:
         return train
-    return train[data.times[train] < data.times[test].min()]
+    known = data.times if data.until is None else data.until
+    return train[known[train] < data.times[test].min()]
 
 
-def _has_labels(data: Dataset) -> bool:
-    """Return whether each row has one label."""
-    return data.task == "classification" and data.y is not None and data.y.ndim == 1
+def strata_of(labels: np.ndarray, least: int) -> np.ndarray:
+    """Return the class of each row, of which every part of a stratified split has its share.
+
+    Rows whose label is to be ignored are a class of their own; if they are fewer than `least`, they
+    go with the largest class.
+    """
+    is_ignored = labels < 0
+    if 0 < is_ignored.sum() < least:
+        return np.where(is_ignored, np.bincount(labels[~is_ignored]).argmax(), labels)
+    return labels
+
+
+def labels_of(data: Dataset) -> np.ndarray | None:
+    """Return the label of each row; None if the rows do not have one label each."""
+    if data.task == "classification" and data.y is not None and data.y.ndim == 1:
+        return np.asarray(data.y)
+    return None

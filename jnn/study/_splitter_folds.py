@@ -76,9 +76,18 @@ def check_splitter(splitter: Splitter) -> None:
         ) from error
 
 
-def folds_of_splitter(splitter: Splitter, data: Dataset) -> list[tuple[np.ndarray, ...]]:
-    """Return (train rows, test rows) of each fold that a splitter makes of a data set."""
-    labels = None if data.is_series else data.y
+def folds_of_splitter(
+    splitter: Splitter, data: Dataset, labels: np.ndarray | None = None
+) -> list[tuple[np.ndarray, ...]]:
+    """Return (train rows, test rows) of each fold that a splitter makes of a data set.
+
+    Args:
+        splitter: A scikit-learn splitter.
+        data: The rows.
+        labels: The class of each row; by default the targets.
+    """
+    if labels is None and not data.is_series:
+        labels = data.y
     return list(splitter.split(np.zeros((data.rows, 1)), labels, data.groups))
 
 

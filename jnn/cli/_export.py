@@ -1,0 +1,112 @@
+"""The command `jnn export`."""
+
+import pathlib
+import sys
+from typing import TYPE_CHECKING
+
+import jax
+
+from jnn.cli import _setup
+from jnn.cli._command import Export
+from jnn.cli._job import study_of
+from jnn.cli._predict_file import STANDARD_OUTPUT, usable
+from jnn.cli._saved_command import read_command
+from jnn.recipes import About
+from jnn.result import Result, read_schema
+from jnn.storage import atomic_path, save
+
+if TYPE_CHECKING:
+    import pandas
+
+_TABLES = (".csv", ".tsv", ".parquet")
+_ENDINGS = (*_TABLES, ".safetensors", ".stablehlo")
+
+
+def export(command: Export) -> None:
+    """Write scores, parameters or the network of a run, by the ending of the file."""
+    ending = ".csv" if command.out == STANDARD_OUTPUT else command.out.suffix.lower()
+    if ending not in _ENDINGS:
+        raise ValueError(
+            f"--out must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}, got {command.out}."
+        )
+    _check_out(command.out)
+    if ending in _TABLES:
+        text = _write_scores(_selected(Result.load(command.folder), command, "all"), command.out)
+    elif ending == ".safetensors":
+        text = _write_parameters(_selected(Result.load(command.folder), command, "best"), command)
+    else:
+        text = _write_network(command)
+    print(f"{text}: {command.out}", file=sys.stderr if command.out == STANDARD_OUTPUT else None)
+
+
+def _write_scores(result: Result, out: pathlib.Path) -> str:
+    """Write one line for each member and epoch."""
+    axes = {*result.members.axes, "epoch"}
+    names = [name for name, scores in result.scores.items() if {*scores.dims} <= axes]
+    frame = result.scores[names].to_dataframe().reset_index()
+    frame = frame.loc[:, ~frame.columns.duplicated()]
+    if out == STANDARD_OUTPUT:
+        frame.to_csv(sys.stdout, index=False, lineterminator="\n")
+    else:
+        with atomic_path(out) as partial:
+            _write_table(frame, partial, out.suffix.lower())
+    return f"scores of {len(result.members)} members, {len(frame)} lines"
+
+
+def _write_table(frame: "pandas.DataFrame", path: pathlib.Path, ending: str) -> None:
+    if ending == ".parquet":
+        try:
+            frame.to_parquet(path, index=False)
+        except ImportError as error:
+            raise ImportError(
+                "Parquet files need pyarrow, which is not installed. Install it with: pip install "
+                "pyarrow, or write a .csv file."
+            ) from error
+        return
+    separator = "\t" if ending == ".tsv" else ","
+    frame.to_csv(path, index=False, sep=separator, lineterminator="\n", encoding="utf-8")
+
+
+def _write_parameters(result: Result, command: Export) -> str:
+    """Write the trained arrays: with a first axis of members, unless one member is asked for."""
+    tree = result.trained._asdict()
+    if command.member is not None:
+        tree = jax.tree.map(lambda array: array[0], tree)
+    save(command.out, tree)
+    return f"parameters of {len(result.members)} members"
+
+
+def _write_network(command: Export) -> str:
+    _setup.configure_jax()
+    original = read_command(command.folder)
+    about = About.from_schema(read_schema(command.folder))
+    result = _selected(Result.load(command.folder, study_of(original, about)), command, "best")
+    if command.member is None:
+        result, _ = usable(result)
+        result.export(command.out)
+        return f"mean and deviation over {len(result.members)} members"
+    result.export(command.out, member=0)
+    return "network of 1 member"
+
+
+def _selected(result: Result, command: Export, default: str) -> Result:
+    """Return the members that a command names."""
+    setting = result.best().setting if (command.members or default) == "best" else {}
+    selected = result.select(**setting) if setting else result
+    if command.member is None:
+        return selected
+    count = len(selected.members)
+    if not 0 <= command.member < count:
+        raise ValueError(
+            f"--member must be the number of one of {count} members, from 0 to {count - 1}, got "
+            f"{command.member}."
+        )
+    return selected.member(command.member)
+
+
+def _check_out(out: pathlib.Path) -> None:
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise ValueError(
+            f"--out must be a file in an existing folder, got {out}. Choose another file, or "
+            "create the folder."
+        )

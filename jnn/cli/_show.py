@@ -1,0 +1,77 @@
+"""The command `jnn show`."""
+
+import dataclasses
+import os
+import pathlib
+
+from rich.console import Console
+
+from jnn.cli._command import Run, Show
+from jnn.cli._job import members_of
+from jnn.cli._run import RUN_FILES, show_scores
+from jnn.cli._saved_command import read_command
+from jnn.cli._terminal import make_console, print_text
+from jnn.population import trained_epochs
+from jnn.result import Result, read_versions
+from jnn.storage import as_folder
+
+
+def show(command: Show) -> None:
+    """Print what a run is, how far it is, its scores and where its files are."""
+    folder = as_folder(command.folder, "FOLDER")
+    is_complete = (folder / "result.json").exists()
+    has_command = (folder / "command.json").exists()
+    if not (is_complete or has_command or (folder / "unfinished").exists()):
+        raise ValueError(
+            f"{folder} must be the folder of a run, but has neither result.json nor command.json. "
+            "See results/."
+        )
+    console = make_console()
+    original = read_command(folder) if has_command else None
+    if original is not None:
+        print_text(console, _words_of(original))
+    if is_complete:
+        _show_result(folder, console)
+    else:
+        _show_progress(folder, original, console)
+    _show_files(folder, console)
+
+
+def _show_result(folder: pathlib.Path, console: Console) -> None:
+    result = Result.load(folder)
+    versions = ", ".join(f"{name} {text}" for name, text in read_versions(folder).items())
+    print_text(console, f"{result!r}\n  made by  {versions or 'jnn 0.2 or older'}")
+    show_scores(result, console)
+
+
+def _show_progress(folder: pathlib.Path, original: Run | None, console: Console) -> None:
+    """Print how far a run is that has no result yet."""
+    parts = trained_epochs(folder)
+    members = None if original is None else len(members_of(original))
+    parts = [(epoch, min(count, members or count)) for epoch, count in parts]  # not the padding
+    done = sum(epoch * count for epoch, count in parts)
+    text = ", ".join(f"{count} members after epoch {epoch}" for epoch, count in parts)
+    if original is not None and members is not None:
+        total = original.epochs * members
+        print_text(console, f"unfinished: {min(done / total, 1):.0%} saved ({text or 'nothing'})")
+        print_text(console, f"`jnn resume {folder}` continues the run")
+    else:
+        print_text(console, f"unfinished: {text or 'nothing'} saved; the same jnn.run continues it")
+
+
+def _show_files(folder: pathlib.Path, console: Console) -> None:
+    names = [name for name in (*RUN_FILES, "unfinished") if (folder / name).exists()]
+    print_text(console, f"files: {folder.absolute()}{os.sep} ({', '.join(names)})")
+
+
+def _words_of(command: Run) -> str:
+    """Return a command as it could be typed, without options that have their defaults."""
+    words = ["jnn run", command.data]
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        if field.name in ("data", "out") or value == field.default:
+            continue
+        words.append("--" + field.name.replace("_", "-"))
+        if value is not True:
+            words.append(" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return " ".join(words)

@@ -1,0 +1,51 @@
+"""Commands that are stopped: by Ctrl-C, by SIGTERM, or by a reader that has left."""
+
+import contextlib
+import pathlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from jnn.cli._words import sentence_of
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+def raise_when_terminated() -> None:
+    """Let SIGTERM end the command as Ctrl-C does: files are tidied up, and one line is printed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():  # others cannot set signals
+        signal.signal(signal.SIGTERM, stop)
+
+
+@contextlib.contextmanager
+def told_how_to_continue(folder: pathlib.Path) -> Iterator[None]:
+    """Add to an interruption, or a failed file, how the run in a folder is continued."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if (folder / "command.json").exists():
+            stop.add_note(f"`jnn resume {folder}` continues the run.")
+        else:
+            stop.add_note("Training had not begun, and nothing was saved.")
+        raise
+    except OSError as error:  # such as a full disk
+        if not (folder / "command.json").exists():
+            raise
+        raise OSError(
+            f"{sentence_of(error)} When the cause is mended, `jnn resume {folder}` continues the "
+            "run."
+        ) from error
+
+
+def line_and_code(stop: KeyboardInterrupt) -> tuple[str, int]:
+    """Return the line to print for an interruption, and the exit code."""
+    word = "terminated" if isinstance(stop, Terminated) else "interrupted"
+    line = " ".join([f"jnn: {word}.", *getattr(stop, "__notes__", [])])
+    return line, 143 if isinstance(stop, Terminated) else 130

@@ -1,0 +1,61 @@
+"""What is printed, on terminals and in files of any encoding and width."""
+
+import codecs
+import contextlib
+import os
+import sys
+import unicodedata
+
+from rich.console import Console
+
+_HANDLER = "jnn.plain"
+_WIDTH = 120  # columns of what is no terminal
+_PLAIN = {"\u00b1": "+-", "\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x"}
+
+
+def prepare_streams() -> None:
+    """Let standard output and error take every character, whatever their encoding.
+
+    What they cannot write becomes plain ASCII: "+-" for "±", "a" for "á", and an escape for what
+    has no likeness.
+    """
+    codecs.register_error(_HANDLER, _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def make_console(*, to_error: bool = False) -> Console:
+    """Return a console on standard output, or error, as wide as the terminal."""
+    console = Console(stderr=to_error)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(stderr=to_error, width=_WIDTH)
+    return console
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print a text as it is: without wrapping, colors, or styles for what is in brackets."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def leave_output() -> None:
+    """Give up standard output, which nobody reads any more, so that no later flush fails."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Return characters that cannot be written as ASCII, and where encoding goes on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(map(_plain_character, text)), error.end
+
+
+def _plain_character(character: str) -> str:
+    if character in _PLAIN:
+        return _PLAIN[character]
+    if "\u2500" <= character <= "\u257f":  # lines of boxes
+        return {"─": "-", "━": "-", "│": "|", "┃": "|"}.get(character, "+")
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return plain or character.encode("ascii", "backslashreplace").decode()

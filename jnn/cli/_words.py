@@ -1,0 +1,74 @@
+"""Errors of the library in the words of the command line: --batch-size for batch_size."""
+
+import ast
+import dataclasses
+import functools
+import os
+import re
+
+_SENTENCES = (
+    (r"Dataset\.from_csv", "jnn run FILE --target COLUMN"),
+    (r"Dataset\.from_series", "jnn run FILE --horizon STEPS"),
+    (r"jnn\.holdout\([^)]*\)|jnn\.holdout|holdout\([^)]*\)", "--folds 1"),
+    (r"jnn\.folds\((\d+)\)", r"--folds \1"),
+    (r"jnn\.seeds\((\d+)\)", r"--seeds \1"),
+    (r"result\.members\.columns\(\)", "the table of `jnn show FOLDER`"),
+    (r"Pass the separator", "Set --separator to the text"),
+)
+_VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w.]+)"
+
+
+def sentence_of(error: Exception) -> str:
+    """Return an error in one line, in the words of the command line.
+
+    >>> sentence_of(FileNotFoundError(2, "No such file or directory", "a.csv"))
+    'a.csv: No such file or directory.'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        names = [name for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*map(_text_of, names), f"{error.strerror}."])
+    return " ".join(in_words_of_options(str(error)).split("\n"))
+
+
+def in_words_of_options(text: str) -> str:
+    """Return an error with the options of the command line in place of Python's arguments.
+
+    >>> in_words_of_options("Leave it out with drop=['a', 'b']. batch_size must be at least 1.")
+    'Leave it out with --drop a,b. --batch-size must be at least 1.'
+    """
+    for pattern, words in _SENTENCES:
+        text = re.sub(pattern, words, text)
+    names = "|".join(_names())
+    text = re.sub(rf"(?<![\w.-])({names})={_VALUE}", _assignment, text)
+    return re.sub(rf"(?<![\w.-])({names})(?= must )", lambda m: _option(m[1]), text)
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    """Return the names of the options of `jnn run` that are arguments in Python too."""
+    from jnn.cli._command import Run
+
+    return tuple(field.name for field in dataclasses.fields(Run) if field.name != "data")
+
+
+def _text_of(name: str | bytes | int) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _assignment(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    try:
+        value = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return f"{_option(name)} {value}"
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return f"{_option(name)} {_quoted(str(value))}"
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if re.search(r"\s", value) or not value else value
