@@ -26,6 +26,7 @@ from jnn.engine._explain import explained
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._keywords import keywords_for, reads_epoch
+from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
 from jnn.engine._record import logs_of
 from jnn.engine._schedules import nan_if_wrong, optimizer_of
 from jnn.engine._state import (
@@ -162,20 +163,19 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
-        if study.precision == "bfloat16":
-            params, x = jax.tree.map(_to_bfloat16, (params, x))
+        is_half = study.precision == "bfloat16"
+        if is_half:
+            params, x, shared = to_bfloat16((params, x, shared))
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        if study.precision == "bfloat16":
-            outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
+        if is_half:
+            outputs = from_bfloat16(outputs)
             model_state, effects = take_effects(model_state)
-            model_state = jax.tree.map(
-                lambda new, old: new.astype(old.dtype), model_state, trained.model_state
-            )
+            model_state = in_types_of(trained.model_state, model_state)
             model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
@@ -362,7 +362,3 @@ def _augmented(study: Study, batch: Batch, state: State, key: jax.Array) -> Batc
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."
         )
     return augmented._replace(shared=batch.shared)
-
-
-def _to_bfloat16(array: jax.Array) -> jax.Array:
-    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array
