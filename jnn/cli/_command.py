@@ -27,7 +27,7 @@ class Run:
     """Train a population on a data set and print its scores with intervals."""
 
     data: Annotated[_Positional[str], _hint("DATA")]
-    """Name of a data set (see `jnn data list`), or path of a CSV file."""
+    """Name of a data set (see `jnn data list`), a CSV file, or a folder of pictures by class."""
     target: Annotated[str | None, _hint("COLUMN")] = None
     """Column to predict, or several separated by commas; with --horizon, the channels."""
     task: Annotated[
@@ -57,6 +57,8 @@ class Run:
     """Number of steps to forecast; each row of a CSV file is then a step of a series."""
     window: Annotated[int | None, _hint("STEPS", "96")] = None
     """Number of steps that a forecast reads."""
+    size: Annotated[str | None, _hint("PIXELS", "that of the pictures")] = None
+    """Height and width to which the pictures of a folder are resized, such as 32 or 48x64."""
     model: Annotated[str, _hint("MODEL", "mlp:64")] = "mlp:64"
     """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
     seeds: int = 20

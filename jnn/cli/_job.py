@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
-from jnn.data import Dataset, load
+from jnn.data import Dataset, load, names
 from jnn.recipes import About, make_study
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
@@ -115,6 +115,11 @@ def _settings_of(command: Run) -> Mapping[str, list[float]]:
 
 def _load(command: Run) -> Dataset:
     path = pathlib.Path(command.data)
+    if path.is_dir() and command.data not in names():
+        reason = f"{command.data} is a folder of pictures, whose subfolders are the classes"
+        _refuse(command, _TABLE_OPTIONS, reason)
+        return Dataset.from_images(path, size=_size_of(command.size))
+    _refuse(command, ("size",), "only a folder of pictures has a size")
     if not _is_table(path):
         reason = f"{command.data} is the name of a data set, and they are for CSV files"
         _refuse(command, _TABLE_OPTIONS, reason)
@@ -167,6 +172,16 @@ def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
     present = [f"--{name}" for name in options if getattr(command, name) is not None]
     if present:
         raise ValueError(f"{', '.join(present)} must be left out: {reason}.")
+
+
+def _size_of(text: str | None) -> tuple[int, int] | None:
+    """Return height and width from a text such as "32" or "48x64"."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise ValueError(f"--size must be pixels, got {text!r}. Write e.g. --size 32 or 48x64.")
+    return int(sides[0]), int(sides[-1])
 
 
 def _names(text: str | None) -> list[str]:
