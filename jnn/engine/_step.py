@@ -38,6 +38,7 @@ from jnn.engine._state import (
     take_rows,
 )
 from jnn.engine._update import Known, initial_opt_state, updates_of
+from jnn.model import take_effects, with_effects, written_over
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
@@ -112,21 +113,25 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
         losses, model_state = _losses_of(study, train_forward, batch, state)
+        model_state, effects = take_effects(model_state)
         mean = mean_loss(losses, batch)
+        if effects.loss is not None:
+            mean = mean + effects.loss
         total = mean
         if study.penalty is not None:
             with explained("Study.penalty failed"):
                 options = keywords_for(study, "penalty", state)
                 penalty = study.penalty(params, HyperParameters(trained.hyper), **options)
             total = mean + checked_penalty(penalty)
-        return total, (mean, model_state)
+        return total, (mean, model_state, effects.params)
 
     def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
         key = key_of(state.key, STEP, state.step)
         batch = _prepared(study, batch, state, key)
         gradient = jax.value_and_grad(total_loss, has_aux=True)
         params = state.trained.params
-        (total, (mean, model_state)), gradients = gradient(params, state, batch, key)
+        (total, (mean, model_state, written)), gradients = gradient(params, state, batch, key)
+        params = written_over(params, written)
         objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
         known = Known(gradients, mean, total, objective, key)
         with explained("Study.optimizer failed", values=_TRACED_NUMBER):
@@ -162,9 +167,11 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
         if study.precision == "bfloat16":
             outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
+            model_state, effects = take_effects(model_state)
             model_state = jax.tree.map(
                 lambda new, old: new.astype(old.dtype), model_state, trained.model_state
             )
+            model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
     return forward

@@ -15,7 +15,7 @@ import optax
 from jnn._errors import reason_of
 from jnn.averaging import Averaging
 from jnn.metrics import Metric
-from jnn.model import Model, as_model, name_of
+from jnn.model import Model, TrainKeyword, as_model, name_of
 from jnn.preprocess import Preprocess, identity
 from jnn.study._keywords import POSITIONAL, keywords_asked
 from jnn.study._optimizer import as_optimizer
@@ -93,6 +93,10 @@ class Study:
         shared: Arrays that the networks of all members read and none owns, such as a frozen trunk
             or an embedding table: a dict (or tree) of arrays, passed to the program once. NumPy
             arrays are stored in JAX's types, float32 for float64.
+        train_keyword: The switch by which the network is told whether it trains: the name of a
+            keyword of its call, or of an attribute, such as "enable_dropout"; or a dict with its
+            values in training and in scoring, such as {"mode": ("fit", "apply")}. By default it is
+            found by its name. An empty dict is for a network that rests on purpose.
         trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training. It is given the
             study, and the settings of supervised training, such as model, loss, optimizer, metrics,
             penalty and preprocessing, have an effect only if it reads them.
@@ -124,11 +128,12 @@ class Study:
     evaluate_every: int = 1
     class_weights: str | Sequence[float] | None = None
     shared: Any = None
+    train_keyword: TrainKeyword = None
     trainer: Callable[["Study"], Any] | None = None
     averaging: Averaging | None = None
 
     def __post_init__(self) -> None:
-        self._set("model", as_model(self.model))
+        self._set("model", as_model(self.model, train_keyword=self.train_keyword))
         _check_hyper(self.hyper)
         self._set("hyper", {name: _plain(value) for name, value in self.hyper.items()})
         for name in _COUNTS:
