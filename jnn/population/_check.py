@@ -23,6 +23,7 @@ from jnn.engine import (
     recording_names,
 )
 from jnn.model import check_numbers
+from jnn.population._check_precision import check_precision
 from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
@@ -74,6 +75,7 @@ def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Column
     _check_batches(study, data, arrays)
     _check_inner_split(study, arrays)
     _check_metrics(study, data)
+    check_precision(study, data)
     _check_names(_score_names(study), columns)
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)
