@@ -4,6 +4,7 @@ from jnn.data._dataset import Dataset
 from jnn.data._encoding import Column, Counts, Encoding
 from jnn.data._generate import mnist1d, sines, spirals
 from jnn.data._ignored import has_labels
+from jnn.data._image_encoding import ImageEncoding
 from jnn.data._load import Description, data_folder, describe, fetch, load, names
 from jnn.data._offsets import check_digits, offset_of, with_offset, without_offset
 from jnn.data._series_encoding import SeriesEncoding
@@ -32,6 +33,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Encoding",
+    "ImageEncoding",
     "SeriesEncoding",
     "Stream",
     "TableForm",

@@ -26,8 +26,11 @@ from jnn.data._encoding import Encoding
 from jnn.data._frame import read_frame
 from jnn.data._huggingface import read_columns
 from jnn.data._ignored import IGNORED, check_ignorable, with_ignored
+from jnn.data._image_encoding import ImageEncoding
+from jnn.data._image_folder import read_image_folder
 from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
+from jnn.data._pixels import checked_size
 from jnn.data._series_encoding import SeriesEncoding
 from jnn.data._series_source import check_series_varies, encoding_of, table_of
 from jnn.data._series_windows import Gaps, place_windows
@@ -84,7 +87,7 @@ class Dataset:
             `times`.
         splits: Published splits, each (training rows, test rows) or (training rows, validation
             rows, test rows).
-        encoding: How the columns of a table, its series, or the `texts` became `x`.
+        encoding: How the columns of a table, its series, the `texts`, or pictures became `x`.
         tokenizer: Tokenizer that gave the ids.
         texts: Texts that the rows were made from.
         source: Where the data come from.
@@ -115,7 +118,7 @@ class Dataset:
     times: np.ndarray | None = None
     until: np.ndarray | None = None
     splits: tuple[PublishedSplit, ...] = ()
-    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
@@ -415,8 +418,45 @@ class Dataset:
         return cls.from_arrays(ids, labels, ids=True, **{**defaults, **fields})
 
     @classmethod
+    def from_images(
+        cls,
+        folder: str | PathLike[str],
+        *,
+        size: int | tuple[int, int] | None = None,
+        **fields: Any,
+    ) -> "Dataset":
+        """Build a data set from a folder of pictures with a subfolder for each class.
+
+        The names of the subfolders, sorted, are the classes. Folders train/ and test/, perhaps with
+        validation/ or val/, become the published split. Rows are [height, width, channels] in 0..1,
+        with one channel if all pictures are gray, else with three. Hidden files and those that are
+        no pictures are left out, which `notes` says. Needs the extra `images` (Pillow).
+
+        Args:
+            folder: The folder.
+            size: Height and width in pixels to which the pictures are resized, or one number for
+                both; by default all must have one size.
+            **fields: Other fields of `Dataset`.
+
+        Raises:
+            ImportError: If Pillow is not installed.
+            ValueError: If there are no two classes, a picture is damaged, or sizes differ.
+        """
+        read = read_image_folder(folder, checked_size(size))
+        notes = (*read.fields.pop("notes"), *fields.pop("notes", ()))
+        return cls(
+            read.x, read.labels, "classification", **{**read.fields, "notes": notes, **fields}
+        )
+
+    @classmethod
     def from_huggingface(
-        cls, rows: Any, x: str | Sequence[str], y: str | None = None, **fields: Any
+        cls,
+        rows: Any,
+        x: str | Sequence[str],
+        y: str | None = None,
+        *,
+        size: int | tuple[int, int] | None = None,
+        **fields: Any,
     ) -> "Dataset":
         """Build a data set from columns of one split of a Hugging Face data set.
 
@@ -428,9 +468,10 @@ class Dataset:
             rows: One split of a Hugging Face data set.
             x: Name of the column of inputs, or several names of columns of numbers.
             y: Name of the column of targets, or None for a data set without targets.
+            size: Height and width to which images are resized; by default all must have one size.
             **fields: Other arguments of `from_texts` or `from_arrays`.
         """
-        values, targets, names = read_columns(rows, x, y)
+        values, targets, names = read_columns(rows, x, y, checked_size(size))
         fields = {"name": "huggingface", **names, **fields}
         if isinstance(values, list):
             return cls.from_texts(values, targets, **fields)

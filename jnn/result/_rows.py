@@ -10,6 +10,7 @@ import numpy as np
 from jnn.data import (
     Column,
     Encoding,
+    ImageEncoding,
     SeriesEncoding,
     TextEncoding,
     Windows,
@@ -85,7 +86,7 @@ def _checked_part(values: Any, name: str, spec: RowSpec) -> np.ndarray:
 
 def encoding_for(
     schema: Schema, columns: Sequence[str]
-) -> Encoding | TextEncoding | SeriesEncoding:
+) -> Encoding | TextEncoding | SeriesEncoding | ImageEncoding:
     """Return how a table becomes rows.
 
     That is the encoding of the training data. Members that were trained on arrays take the columns

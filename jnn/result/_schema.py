@@ -11,7 +11,15 @@ import jax
 import numpy as np
 
 from jnn._errors import reason_of
-from jnn.data import Encoding, SeriesEncoding, TextEncoding, Windows, has_parts, map_parts
+from jnn.data import (
+    Encoding,
+    ImageEncoding,
+    SeriesEncoding,
+    TextEncoding,
+    Windows,
+    has_parts,
+    map_parts,
+)
 from jnn.engine import Data, Rows
 from jnn.storage import FormError, check_form, to_host
 
@@ -88,7 +96,7 @@ class Schema:
     y: Any
     classes: int = 0
     vocabulary: int = 0
-    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None = None
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     model: str = ""
@@ -225,7 +233,9 @@ class LostTokenizer:
         )
 
 
-def encoding_from_json(content: Any) -> Encoding | TextEncoding | SeriesEncoding | None:
+def encoding_from_json(
+    content: Any,
+) -> Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None:
     """Return the encoding whose `to_json` gave this content; None for none."""
     if not content:
         return None
@@ -233,6 +243,8 @@ def encoding_from_json(content: Any) -> Encoding | TextEncoding | SeriesEncoding
         return Encoding.from_json(json.dumps(content))
     if content["kind"] == "series":
         return SeriesEncoding.from_json(json.dumps(content))
+    if content["kind"] == "images":
+        return ImageEncoding.from_json(json.dumps(content))
     try:
         return TextEncoding.from_json(json.dumps(content))
     except ValueError:
