@@ -13,6 +13,7 @@ interval for every setting.
 from jnn import _startup  # noqa: F401, I001
 from jnn import (
     augment,
+    averaging,
     data,
     initializers,
     layers,
@@ -115,6 +116,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "losses",
     "metrics",
     "augment",
+    "averaging",
     "preprocess",
     "modules",
     "models",

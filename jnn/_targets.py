@@ -4,10 +4,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Shaped
 
+from jnn._arrays import as_array, as_arrays
+
 
 def as_float(x: Shaped[Array, "..."], least: DTypeLike = jnp.float32) -> Float[Array, "..."]:
     """Cast to `least` or a wider type, so that bfloat16 outputs are summed without losing bits."""
-    x = jnp.asarray(x)
+    x = as_array(x)
     return x.astype(jnp.promote_types(x.dtype, least))
 
 
@@ -18,6 +20,7 @@ def paired(
 
     Targets `[*batch]` may meet predictions `[*batch, 1]`; nothing else is broadcast.
     """
+    predictions, targets = as_arrays(predictions, targets)
     if predictions.shape == (*targets.shape, 1):
         targets = targets[..., None]
     if predictions.shape != targets.shape:
@@ -32,7 +35,7 @@ def paired(
 
 def one_hot(labels: Shaped[Array, "*batch"], classes: int) -> Bool[Array, "*batch {classes}"]:
     """Return True at the class of each label; a label outside the classes has no True."""
-    labels = jnp.asarray(labels)
+    labels = as_array(labels)
     if jnp.issubdtype(labels.dtype, jnp.integer) and jnp.iinfo(labels.dtype).max < classes - 1:
         labels = labels.astype(jnp.int32)  # a uint8 would wrap around at 256 classes
     return labels[..., None] == jnp.arange(classes, dtype=labels.dtype)

@@ -7,7 +7,8 @@ member trains on.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,8 @@ __all__ = [
     "Affine",
     "Preprocess",
     "Stats",
+    "by_name",
+    "fill_median",
     "identity",
     "min_max",
     "standardize",
@@ -49,6 +52,8 @@ class Preprocess:
         inverse: Function `inverse(stats, values) -> values` that undoes `forward`.
         name: What `repr` and the records of a run show.
         doc: Docstring of this preprocessing.
+        parts: For values of several parts, the preprocessing of each, see `by_name`.
+        fills: Whether NaN among the values stands for a missing one, which is filled.
 
     >>> standardize
     Preprocess('standardize')
@@ -61,6 +66,8 @@ class Preprocess:
     inverse: Callable[[Stats, Array], Array]
     name: str = "preprocess"
     doc: str | None = None
+    parts: Mapping[str | int, "Preprocess"] | None = None
+    fills: bool = False
 
     def __post_init__(self) -> None:
         if self.doc:
@@ -68,6 +75,18 @@ class Preprocess:
 
     def __repr__(self) -> str:
         return f"Preprocess({self.name!r})"
+
+
+class Filled(NamedTuple):
+    """The stats of `fill_median`.
+
+    Attributes:
+        median: Median of each feature, with the shape of one row.
+        stats: Stats of the preprocessing that follows.
+    """
+
+    median: Array
+    stats: Stats
 
 
 class Affine(NamedTuple):
@@ -163,12 +182,147 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     return Affine(mean, jnp.where(low == high, 1.0, jnp.sqrt(spread)))
 
 
+def _fit_filled(then: Preprocess, values: Array, weights: Array) -> Filled:
+    """Return the median of each feature, and the stats of what follows on the filled features.
+
+    One feature at a time, because all of them, filled for each member, would be many tables.
+    """
+    dtype = jnp.promote_types(values.dtype, jnp.float32)
+    columns = values.reshape(values.shape[0], -1).T.astype(dtype)
+
+    def fit_column(column: Array) -> Filled:
+        median = _median(column, weights.astype(dtype))
+        return Filled(median, then.fit(jnp.where(jnp.isnan(column), median, column), weights))
+
+    fitted = jax.lax.map(fit_column, columns, batch_size=_COLUMNS)
+    return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), fitted)
+
+
+def _median(column: Array, weights: Array) -> Array:
+    """Return the weighted median of the values that are not NaN; 0 if there are none."""
+    order = jnp.argsort(column)  # the same for all members, who differ only in their weights
+    column = column[order]
+    present = jnp.where(jnp.isnan(column), 0, weights[order])
+    below = jnp.cumsum(present)
+    half = below[-1] / 2
+    low = column[jnp.argmax(below >= half)]
+    high = column[jnp.argmax(below > half)]
+    return jnp.where(half > 0, low + (high - low) / 2, 0)
+
+
+def _forward_filled(then: Preprocess, stats: Filled, values: Array) -> Array:
+    return then.forward(stats.stats, jnp.where(jnp.isnan(values), stats.median, values))
+
+
+def _inverse_filled(then: Preprocess, stats: Filled, values: Array) -> Array:
+    return then.inverse(stats.stats, values)
+
+
+@functools.cache  # one object, so that studies of it share their compiled programs
+def fill_median(then: Preprocess) -> Preprocess:
+    """Make a preprocessing that fills NaN with the median of its feature before another follows.
+
+    The median is that of the rows that are fitted, weighted, as scikit-learn's
+    `SimpleImputer(strategy="median")` takes it. A feature that is NaN in all of them is filled with
+    0.
+
+    Args:
+        then: What follows; it must treat each feature by itself, as `standardize` does.
+
+    >>> fill = fill_median(identity)
+    >>> values = jnp.array([[1.0], [jnp.nan], [3.0], [8.0]])
+    >>> fill.forward(fill.fit(values, jnp.ones(4)), values)[:, 0].tolist()
+    [1.0, 3.0, 3.0, 8.0]
+    """
+    return Preprocess(
+        functools.partial(_fit_filled, then),
+        functools.partial(_forward_filled, then),
+        functools.partial(_inverse_filled, then),
+        f"fill_median({then.name})",
+        fills=True,
+    )
+
+
 def _fit_nothing(values: Array, weights: Array) -> tuple[()]:
     return ()
 
 
 def _unchanged(stats: tuple[()], values: Array) -> Array:
     return values
+
+
+def by_name(parts: "Mapping[str | int, Preprocess]") -> Preprocess:
+    """Make the preprocessing of values of several parts: of each by its name, or its place.
+
+    Parts that are not named stay as they are.
+
+    Args:
+        parts: Name of a part of a dict, or place in a tuple, -> its preprocessing.
+
+    Raises:
+        TypeError: If a part has no preprocessing as its value.
+        ValueError: When values are fitted that have no part of such a name.
+
+    >>> both = by_name({"size": standardize})
+    >>> values = {"size": jnp.array([1.0, 3.0]), "id": jnp.array([7, 8])}
+    >>> both.forward(both.fit(values, jnp.ones(2)), values)["size"].tolist()
+    [-1.0, 1.0]
+    """
+    for key, part in parts.items():
+        if not isinstance(part, Preprocess):
+            raise TypeError(
+                f"The part {key!r} of by_name must have a preprocessing, got {part!r}. Use for "
+                "example jnn.preprocess.standardize."
+            )
+    name = ", ".join(f"{key!r}: {part.name}" for key, part in parts.items())
+    parts = dict(parts)
+    return Preprocess(
+        functools.partial(_fit_parts, parts),
+        functools.partial(_map_parts, parts, _forward_part),
+        functools.partial(_map_parts, parts, _inverse_part),
+        f"by_name({{{name}}})",
+        parts=parts,
+    )
+
+
+def _fit_parts(parts: Mapping[Any, Preprocess], values: Any, weights: Array) -> dict[str, Stats]:
+    named = _named(values)
+    others = [key for key in parts if key not in named]
+    if others:
+        raise ValueError(
+            f"by_name must name parts of the values, which are {list(named)}, got {others}."
+        )
+    return {str(key): part.fit(named[key], weights) for key, part in parts.items()}
+
+
+def _map_parts(
+    parts: Mapping[Any, Preprocess], change: Callable[..., Any], stats: Any, values: Any
+) -> Any:
+    named = _named(values)
+    changed = {
+        key: change(parts[key], stats[str(key)], part) if key in parts else part
+        for key, part in named.items()
+    }
+    return tuple(changed.values()) if isinstance(values, tuple) else changed
+
+
+def _forward_part(part: Preprocess, stats: Stats, values: Array) -> Array:
+    return part.forward(stats, values)
+
+
+def _inverse_part(part: Preprocess, stats: Stats, values: Array) -> Array:
+    return part.inverse(stats, values)
+
+
+def _named(values: Any) -> dict[Any, Any]:
+    """Return the parts of a dict by name, or of a tuple by place."""
+    if isinstance(values, Mapping):
+        return dict(values)
+    if isinstance(values, tuple):
+        return dict(enumerate(values))
+    raise ValueError(
+        f"by_name needs values of several parts, a dict or a tuple, got {type(values).__name__}."
+    )
 
 
 standardize = Preprocess(

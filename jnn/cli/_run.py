@@ -16,11 +16,12 @@ from rich.console import Console
 from jnn._errors import reason_of
 from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
-from jnn.cli._job import Job, make_job
+from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
 from jnn.cli._terminal import make_console, print_text
+from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
 from jnn.population import run as run_study
 from jnn.result import Result
@@ -44,7 +45,8 @@ def run(command: Run) -> None:
     try:
         with told_how_to_continue(folder):
             _setup.configure_jax()
-            _train_and_show(make_job(command), folder, start, command)
+            job = make_job(command)
+            _train_and_show(job, folder, start, settled(command, job.data, job.members))
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -133,6 +135,8 @@ def _train_and_show(
 def _show_job(job: Job, console: Console) -> None:
     study = job.study
     print_text(console, repr(job.data))
+    if isinstance(job.data.encoding, SeriesEncoding):
+        print_text(console, job.data.encoding.description)
     print_text(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
     print_text(console, repr(job.members))
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from jnn._arrays import as_array, as_arrays
 from jnn._targets import as_float
 
 Predictions = Float[Array, "..."]
@@ -147,24 +148,48 @@ def weighted_sum(
 def class_rows(predictions: Predictions, targets: Targets, weights: Weights) -> ClassRows:
     """Return logits, labels and weights, flattened to rows; one logit x becomes the two (0, x).
 
-    Labels below 0 are padding and get the weight 0. Any other row of a weight above 0 with a NaN
-    logit gets the weight NaN, because its argmax would look like a prediction.
+    Labels below 0 are padding and get the weight 0. Any other row of a weight above 0 whose softmax
+    is undefined gets the weight NaN, because its argmax would look like a prediction.
     """
+    predictions, targets = as_arrays(predictions, targets)
     _check_classification(predictions, targets)
-    labels = targets.astype(jnp.int32).reshape(-1)
+    labels = _labels(targets).reshape(-1)
     outputs = 1 if targets.shape == predictions.shape else predictions.shape[-1]
     logits = as_float(predictions).reshape(labels.size, outputs)
     if outputs == 1:
         logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
     flat_weights = row_weights(weights, targets.shape) * (labels >= 0)
-    is_undefined = (flat_weights > 0) & jnp.isnan(logits).any(-1)
+    is_undefined = (flat_weights > 0) & ~_has_softmax(logits)
     return ClassRows(logits, labels, jnp.where(is_undefined, jnp.nan, flat_weights))
+
+
+def one_hot_limit(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
+    """Return logits of the same probabilities without +inf: a class at +inf has probability 1."""
+    is_certain = logits == jnp.inf
+    certain = jnp.where(is_certain, jnp.zeros_like(logits), -jnp.inf)
+    return jnp.where(is_certain.any(-1, keepdims=True), certain, logits)
+
+
+def _has_softmax(logits: Float[Array, "rows classes"]) -> Bool[Array, " rows"]:
+    """Return whether the probabilities are defined: no NaN, one logit at +inf, one above -inf."""
+    is_number = ~jnp.isnan(logits).any(-1)
+    return is_number & (jnp.sum(logits == jnp.inf, -1) <= 1) & (logits > -jnp.inf).any(-1)
+
+
+def _labels(targets: Shaped[Array, "..."]) -> Int[Array, "..."]:
+    """Return labels as int32, whatever integers they are; the largest stay past the last class."""
+    if jnp.issubdtype(targets.dtype, jnp.integer):
+        most = jnp.iinfo(jnp.int32).max
+        if jnp.iinfo(targets.dtype).max > most:
+            targets = jnp.minimum(targets, jnp.asarray(most, targets.dtype))
+    return targets.astype(jnp.int32)
 
 
 def row_weights(weights: Weights, shape: tuple) -> Float[Array, " rows"]:
     """Return weights of the leading axes, repeated over the other axes of `shape` and flattened."""
     if weights is None:
         return jnp.ones(shape).reshape(-1)
+    weights = as_array(weights)
     if weights.shape != shape[: weights.ndim]:
         raise ValueError(
             f"weights must have the leading axes of the targets, {shape}, got {weights.shape}. "

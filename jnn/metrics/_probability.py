@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jnn._settings import check_integer
 from jnn._targets import one_hot
 from jnn.losses import softmax_cross_entropy
 from jnn.metrics._metric import (
@@ -19,6 +20,7 @@ from jnn.metrics._metric import (
     class_rows,
     make_class_mean,
     mean,
+    one_hot_limit,
     weighted_sum,
 )
 
@@ -46,13 +48,13 @@ def expected_calibration_error(bins: int = 15) -> Metric:
         bins: Number of bins; 15 as in the paper.
 
     Raises:
-        ValueError: If there is no bin.
+        ValueError: If bins is not a positive integer.
 
     >>> metric = expected_calibration_error()
     >>> float(metric(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, accuracy 3/4
     0.25
     """
-    if bins < 1:
+    if check_integer("bins", bins, least=0, advice="A usual number is 15.") == 0:
         raise ValueError(f"bins must be at least one, got {bins}. A usual number is 15.")
     return Metric(
         partial(_zero_bins, bins),
@@ -72,7 +74,7 @@ def _add_to_bins(
     bins: int, sums: Bins, predictions: Predictions, targets: Targets, weights: Weights = None
 ) -> Bins:
     rows = class_rows(predictions, targets, weights)
-    confidence = jax.nn.softmax(rows.logits).max(-1)
+    confidence = jax.nn.softmax(one_hot_limit(rows.logits)).max(-1)
     is_right = rows.logits.argmax(-1) == rows.labels
     bin_of_row = jnp.clip(jnp.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     is_in_bin = one_hot(bin_of_row, bins)  # [rows, bins]
@@ -92,7 +94,7 @@ def _brier(
 ) -> Float[Array, " rows"]:
     """Return sum_c (p_c - onehot_c)^2, or half of it for two classes, as for one probability."""
     classes = logits.shape[-1]
-    error = jax.nn.softmax(logits) - one_hot(labels, classes)
+    error = jax.nn.softmax(one_hot_limit(logits)) - one_hot(labels, classes)
     return jnp.sum(error**2, -1) / (2 if classes == 2 else 1)
 
 
@@ -100,7 +102,8 @@ def _nats(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, " rows"]:
     """Return the cross-entropy; NaN for a label past the last class, which the loss ignores."""
-    return jnp.where(labels < logits.shape[-1], softmax_cross_entropy(logits, labels), jnp.nan)
+    loss = softmax_cross_entropy(one_hot_limit(logits), labels)
+    return jnp.where(labels < logits.shape[-1], loss, jnp.nan)
 
 
 def _exponential_of_mean(sums: Sums) -> Array:

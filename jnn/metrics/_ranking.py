@@ -22,6 +22,7 @@ from jnn.metrics._metric import (
     Weights,
     class_rows,
     mean,
+    one_hot_limit,
     zero_sums,
 )
 
@@ -55,19 +56,25 @@ def _add_area(
         area_of_each = jax.vmap(area, in_axes=(1, 1, None))
         is_class = one_hot(rows.labels, classes)
         result = jnp.nanmean(area_of_each(_log_odds(rows.logits), is_class, rows.weights))
+    # A class may be undefined, but a row may not: its weight is NaN.
+    result = jnp.where(jnp.isnan(rows.weights).any(), jnp.nan, result)
     return Sums(sums.total + result, sums.weight + 1)
 
 
 def _log_odds(logits: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
     """Return log p / (1 - p) of each class.
 
-    That of the likeliest class comes from the logits of the others, because 1 - p would lose
-    digits.
+    That of a class above 1/2 comes from the logits of the others, because 1 - p would lose digits.
+    The sums run over the sorted logits, so that rows of equal logits in another order tie exactly.
     """
-    is_best = one_hot(logits.argmax(-1), logits.shape[-1])
-    others = jax.nn.logsumexp(jnp.where(is_best, -jnp.inf, logits), axis=-1, keepdims=True)
-    log_p = jax.nn.log_softmax(logits)
-    return jnp.where(is_best, logits - others, log_p - jnp.log1p(-jnp.exp(log_p)))
+    logits = one_hot_limit(logits)
+    largest = logits.max(axis=-1, keepdims=True)
+    relative = logits - largest
+    rising = jnp.sort(relative, axis=-1)
+    log_p = relative - jax.nn.logsumexp(rising, axis=-1, keepdims=True)
+    others = jax.nn.logsumexp(rising[..., :-1], axis=-1, keepdims=True)
+    usual = log_p - jnp.log1p(-jnp.exp(log_p))
+    return jnp.where(log_p > -jnp.log(2.0), relative - others, usual)
 
 
 def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -> Float[Array, ""]:
@@ -76,6 +83,8 @@ def _roc_area(scores: Scores, positive: Bool[Array, " rows"], weights: Scores) -
     It is NaN without positives or without negatives.
     """
     scores, hits, misses = _sorted(scores, positive, weights)
+    hits = _scaled(hits)  # products of weights may leave float32
+    misses = _scaled(misses)
     below = _before(misses)[jnp.searchsorted(scores, scores, side="left")]
     not_above = _before(misses)[jnp.searchsorted(scores, scores, side="right")]
     return jnp.sum(hits * (below + not_above) / 2) / (hits.sum() * misses.sum())
@@ -107,6 +116,12 @@ def _sorted(
     weights = weights[order]
     positive = positive[order]
     return scores[order], jnp.where(positive, weights, 0), jnp.where(positive, 0, weights)
+
+
+def _scaled(weights: Scores) -> Scores:
+    """Divide weights by the largest of them; equal weights become exactly 1."""
+    largest = weights.max(initial=0)
+    return weights / jnp.where(largest == 0, 1, largest)
 
 
 def _before(weights: Scores) -> Float[Array, " rows_and_end"]:

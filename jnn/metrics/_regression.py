@@ -10,45 +10,38 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jnn._targets import paired
-from jnn.losses import absolute_error, squared_error
+from jnn.metrics._bands import UNITS, band_sums, mean_of_bands, root_mean_square
 from jnn.metrics._metric import (
     Metric,
     Predictions,
     Sums,
     Targets,
     Weights,
-    mean,
     row_weights,
     weighted_sum,
-    zero_sums,
 )
 
-Error = Callable[
-    [Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows ..."]
+Sizes = Callable[
+    [Float[Array, "rows outputs"], Float[Array, "rows outputs"]], Float[Array, "rows outputs"]
 ]
 
 
 class Moments(NamedTuple):
-    """What R2 needs of the rows seen so far, per output."""
+    """What R2 needs of the rows seen so far, per output; the sums of squares by bands of size."""
 
     rows: Float[Array, ""]  # rows of positive weight
     weight: Float[Array, ""]
     mean: Float[Array, "..."]
-    spread: Float[Array, "..."]  # sum of w (t - mean)^2
-    residual: Float[Array, "..."]  # sum of w (t - y)^2
+    spread: Float[Array, "*outputs bands"]  # sum of w (t - mean)^2
+    residual: Float[Array, "*outputs bands"]  # sum of w (t - y)^2
 
 
-def _make_mean(
-    name: str, error: Error, value: Callable[[Sums], Array] | None = None, *, doc: str
-) -> Metric:
-    """Make the metric `value(sums)` of the weighted sum of `error(predictions, targets)`.
-
-    By default the value is the mean over the rows, then over the outputs that the error keeps.
-    """
+def _make_mean(name: str, sizes: Sizes, power: int, *, doc: str) -> Metric:
+    """Make the weighted mean over rows and outputs of `sizes(predictions, targets)^power`."""
     return Metric(
-        zero_sums,
-        partial(_add_errors, error),
-        _mean_over_outputs if value is None else value,
+        _zero_bands,
+        partial(_add_means, sizes, power),
+        partial(_mean_of_power, power),
         higher_is_better=False,
         task="regression",
         doc=doc,
@@ -56,24 +49,44 @@ def _make_mean(
     )
 
 
-def _add_errors(
-    error: Error, sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+def _zero_bands() -> Sums:
+    return Sums(jnp.zeros(len(UNITS)), jnp.zeros(()))
+
+
+def _add_means(
+    sizes: Sizes,
+    power: int,
+    sums: Sums,
+    predictions: Predictions,
+    targets: Targets,
+    weights: Weights = None,
 ) -> Sums:
     outputs, targets, w = _rows(predictions, targets, weights)
-    total = _per_output(weighted_sum(error(outputs, targets), w))
+    total = band_sums(sizes(outputs, targets), w, power).mean(axis=0)
     return Sums(sums.total + total, sums.weight + w.sum())
 
 
-def _mean_over_outputs(sums: Sums) -> Array:
-    return jnp.mean(mean(sums))
+def _mean_of_power(power: int, sums: Sums) -> Array:
+    return mean_of_bands(sums.total, sums.weight, power)
+
+
+def _add_squares(
+    sums: Sums, predictions: Predictions, targets: Targets, weights: Weights = None
+) -> Sums:
+    """Add the squared errors of each output."""
+    outputs, targets, w = _rows(predictions, targets, weights)
+    total = _per_output(band_sums(_distance(outputs, targets), w, 2))
+    return Sums(sums.total + total, sums.weight + w.sum())
 
 
 def _mean_of_roots(sums: Sums) -> Array:
-    return jnp.mean(jnp.sqrt(mean(sums)))
+    return jnp.mean(root_mean_square(sums.total, sums.weight))
 
 
 def _zero_moments() -> Moments:
-    return Moments(*jnp.zeros(len(Moments._fields)))
+    none = jnp.zeros(())
+    bands = jnp.zeros(len(UNITS))
+    return Moments(none, none, none, spread=bands, residual=bands)
 
 
 def _add_moments(
@@ -91,11 +104,12 @@ def _add_moments(
     weight = sums.weight + new.weight
     share = new.weight / jnp.where(weight > 0, weight, 1)
     step = new.mean - sums.mean
+    between = band_sums(jnp.abs(step)[None], (sums.weight * share)[None], 2)
     return Moments(
         sums.rows + new.rows,
         weight,
         sums.mean + step * share,
-        sums.spread + new.spread + step**2 * sums.weight * share,
+        sums.spread + new.spread + between,
         sums.residual + new.residual,
     )
 
@@ -104,24 +118,26 @@ def _moments(
     outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"], w: Array
 ) -> Moments:
     weight = w.sum()
-    divisor = jnp.where(weight > 0, weight, 1)
+    share = w / jnp.where(weight > 0, weight, 1)
     # A float32 sum of many large targets is inexact, so the mean is corrected by the mean
     # remainder.
-    rough = weighted_sum(targets, w) / divisor
-    center = rough + weighted_sum(targets - rough, w) / divisor
+    rough = weighted_sum(targets, share)
+    center = rough + weighted_sum(targets - rough, share)
     return Moments(
         rows=(w > 0).sum(dtype=w.dtype),
         weight=weight,
-        mean=_per_output(center),
-        spread=_per_output(weighted_sum((targets - center) ** 2, w)),
-        residual=_per_output(weighted_sum((targets - outputs) ** 2, w)),
+        mean=center.reshape(()) if center.size == 1 else center,
+        spread=_per_output(band_sums(jnp.abs(targets - center), w, 2)),
+        residual=_per_output(band_sums(_distance(outputs, targets), w, 2)),
     )
 
 
 def _r2(sums: Moments) -> Array:
-    ratio = sums.residual / jnp.where(sums.spread > 0, sums.spread, 1)
-    of_constant_targets = jnp.where(sums.residual == 0, 1, 0 * sums.residual)  # NaN stays NaN
-    value = jnp.mean(jnp.where(sums.spread > 0, 1 - ratio, of_constant_targets))
+    deviation = root_mean_square(sums.spread, sums.weight)
+    error = root_mean_square(sums.residual, sums.weight)
+    ratio = error / jnp.where(deviation > 0, deviation, 1)
+    of_constant_targets = jnp.where(error == 0, 1, 0 * error)  # NaN stays NaN
+    value = jnp.mean(jnp.where(deviation > 0, 1 - ratio**2, of_constant_targets))
     return jnp.where(sums.rows > 1, value, jnp.nan)
 
 
@@ -138,40 +154,45 @@ def _rows(
     return lax.collapse(outputs, 0, last), lax.collapse(targets, 0, last), w
 
 
-def _per_output(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Return sums of a single output as scalars, which is the shape that `init` gives."""
-    return values.reshape(()) if values.size == 1 else values
+def _per_output(sums: Float[Array, "outputs bands"]) -> Float[Array, "..."]:
+    """Return the sums of a single output without its axis, which is the shape that `init` gives."""
+    return sums[0] if sums.shape[0] == 1 else sums
 
 
-def _squares(
+def _distance(
     outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"]
 ) -> Float[Array, "rows outputs"]:
-    return (targets - outputs) ** 2
+    return jnp.abs(targets - outputs)
 
 
-def _relative_error(
+def _relative_distance(
     outputs: Float[Array, "rows outputs"], targets: Float[Array, "rows outputs"]
-) -> Float[Array, " rows"]:
-    size = jnp.maximum(jnp.abs(targets), np.finfo(np.float64).eps)
-    return (jnp.abs(targets - outputs) / size).mean(-1)
+) -> Float[Array, "rows outputs"]:
+    return _distance(outputs, targets) / jnp.maximum(jnp.abs(targets), np.finfo(np.float64).eps)
 
 
 mse = _make_mean(
     "mse",
-    squared_error,
+    _distance,
+    2,
     doc="""Return the mean squared error.
 
     sum_i w_i (y_i - t_i)^2 / sum_i w_i
+
+    It is what float32 holds of it: 0 for errors below 1e-19, infinite for errors above 1e19. There
+    `rmse` is right, which is in the units of the targets.
 
     >>> float(mse(jnp.array([1.0, 2.0]), jnp.array([1.0, 5.0])))
     4.5
     """,
 )
 
-rmse = _make_mean(
-    "rmse",
-    _squares,
+rmse = Metric(
+    _zero_bands,
+    _add_squares,
     _mean_of_roots,
+    higher_is_better=False,
+    task="regression",
     doc="""Return the root of the mean squared error, in the units of the targets.
 
     sqrt(sum_i w_i (y_i - t_i)^2 / sum_i w_i)
@@ -181,11 +202,13 @@ rmse = _make_mean(
     >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([0.0, 9.0])))
     5.0
     """,
+    name="rmse",
 )
 
 mae = _make_mean(
     "mae",
-    absolute_error,
+    _distance,
+    1,
     doc="""Return the mean absolute error.
 
     sum_i w_i |y_i - t_i| / sum_i w_i
@@ -197,12 +220,14 @@ mae = _make_mean(
 
 mape = _make_mean(
     "mape",
-    _relative_error,
+    _relative_distance,
+    1,
     doc="""Return the mean absolute error relative to the target.
 
     sum_i w_i |y_i - t_i| / |t_i| / sum_i w_i
 
-    It is a fraction, not a percentage. A target of 0 makes it huge.
+    It is a fraction, not a percentage. A target of 0 makes it huge: as in scikit-learn, the divisor
+    is at least 2.2e-16, so it says nothing about targets that are smaller.
 
     >>> float(mape(jnp.array([1.0, 2.0]), jnp.array([2.0, 4.0])))
     0.5

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from jnn.data import Dataset
+from jnn.data import Dataset, Encoding, has_parts
 from jnn.result import Schema, vocabulary_of
 
 Kind = Literal["vectors", "images", "signals", "arrays", "texts", "tokens", "series"]
@@ -31,6 +31,7 @@ class About:
         target: Shape of one row of y.
         outputs: Number of classes, or of numbers to predict per row.
         vocabulary: Number of token ids; 0 if the rows hold numbers.
+        fills: Whether numbers may be missing, and are filled.
     """
 
     name: str
@@ -40,6 +41,7 @@ class About:
     target: tuple[int, ...]
     outputs: int
     vocabulary: int = 0
+    fills: bool = False
 
     @classmethod
     def from_data(cls, data: Dataset) -> "About":
@@ -49,11 +51,14 @@ class About:
             ValueError: If the data set has no targets.
         """
         task = _task_of(data.name, data.task)
+        _check_one_input(data.name, data.x)
         shape = tuple(data.x.shape[1:])
         target = () if data.y is None else tuple(data.y.shape[1:])
         vocabulary = vocabulary_of(data)
         kind = _kind_of(shape, vocabulary > 0, data.is_series)
-        return cls(data.name, kind, task, shape, target, data.outputs, vocabulary)
+        return cls(
+            data.name, kind, task, shape, target, data.outputs, vocabulary, _fills(data.encoding)
+        )
 
     @classmethod
     def from_schema(cls, schema: Schema) -> "About":
@@ -63,16 +68,36 @@ class About:
             ValueError: If the data had no targets.
         """
         task = _task_of(schema.data, schema.task)
+        _check_one_input(schema.data, schema.x)
         shape = schema.x.shape
         target = schema.target_shape
         outputs = schema.classes if task == "classification" else math.prod(target)
         kind = _kind_of(shape, schema.vocabulary > 0, schema.is_windowed)
-        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary)
+        fills = _fills(schema.encoding)
+        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary, fills)
+
+
+def _fills(encoding: object) -> bool:
+    """Return whether missing numbers of a table are to be filled."""
+    return isinstance(encoding, Encoding) and encoding.fills
+
+
+def _check_one_input(name: str, x: object) -> None:
+    if has_parts(x):
+        raise ValueError(
+            f"{name} has several inputs, for which there is no network by name. Use a network of "
+            "your own, Study(model=...)."
+        )
 
 
 def _task_of(name: str, task: str) -> Task:
     if task == "classification" or task == "regression":
         return task
+    if task == "multitask":
+        raise ValueError(
+            f"{name} has several targets, for which there is no network by name. Write the "
+            "jnn.Study yourself."
+        )
     raise ValueError(
         f"{name} must have targets to be learned, but has none. Give y, or write the jnn.Study "
         "yourself."
