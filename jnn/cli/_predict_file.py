@@ -251,6 +251,11 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
                 "model must give one class per row to be written to a table, got an array of "
                 f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
             )
+        if mean.shape[1] != len(names):
+            raise ValueError(
+                f"model must give one output for each of the {len(names)} classes to be written to "
+                f"a table, got {mean.shape[1]} per row. Use Result.predict from Python."
+            )
         columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
         columns |= mean_and_std(names, mean, std, mean_name="p({})", taken=columns)
         return pandas.DataFrame(columns)

@@ -13,6 +13,16 @@ from jnn.data._stream import Stream
 from jnn.data._table_form import TableForm
 from jnn.data._text import BytePairTokenizer, CharTokenizer, Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
+from jnn.data._tree import (
+    as_tree,
+    count_rows,
+    has_parts,
+    is_tree,
+    map_parts,
+    parts_of,
+    same_parts,
+    shapes_of_rows,
+)
 from jnn.data._windows import Windows
 
 __all__ = [
@@ -31,17 +41,25 @@ __all__ = [
     "Tokenizer",
     "Windows",
     "WordTokenizer",
+    "as_tree",
     "check_digits",
+    "count_rows",
     "data_folder",
     "describe",
     "fetch",
     "has_labels",
+    "has_parts",
+    "is_tree",
     "load",
+    "map_parts",
     "mnist1d",
     "names",
     "offset_of",
     "pad",
+    "parts_of",
     "read_series",
+    "same_parts",
+    "shapes_of_rows",
     "sines",
     "spirals",
     "with_offset",
