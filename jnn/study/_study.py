@@ -28,6 +28,7 @@ _CHOICES = {
     "keep": ("last", "best"),
     "precision": ("float32", "bfloat16"),
 }
+_RECORDS = ("train_scores", "gradient_norm", "learning_rate")
 _COUNTS = ("epochs", "batch_size", "evaluation_batch", "evaluate_every")
 _OPTIONAL_COUNTS = ("steps_per_epoch", "patience")
 
@@ -103,6 +104,12 @@ class Study:
         averaging: The parameters that are scored, kept and returned, in place of the last ones:
             `jnn.averaging.ema(0.999)`, `jnn.averaging.swa(start=8)`, or
             `jnn.averaging.schedule_free()`, which a schedule-free optimizer brings by itself.
+        record: What to record of each epoch beside the scores: "train_scores", the metrics on the
+            training rows after the epoch, as `train_<metric>` beside those on held-out rows;
+            "gradient_norm", the mean over the steps of the norm of the whole gradient, as
+            `train_gradient_norm`; "learning_rate", the mean over the steps, as
+            `train_learning_rate`, which an optimizer made by
+            `optax.inject_hyperparams(optax.adam)(learning_rate=schedule)` has in its state.
     """
 
     model: Any
@@ -131,6 +138,7 @@ class Study:
     train_keyword: TrainKeyword = None
     trainer: Callable[["Study"], Any] | None = None
     averaging: Averaging | None = None
+    record: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._set("model", as_model(self.model, train_keyword=self.train_keyword))
@@ -155,6 +163,7 @@ class Study:
         _check_class_weights(self.class_weights)
         _check_early_stopping(self)
         _check_averaging(self)
+        self._set("record", _checked_record(self))
         self._set("shared", _as_shared(self.shared))
 
     def higher_is_better(self, name: str) -> bool:
@@ -366,6 +375,23 @@ def _check_averaging(study: Study) -> None:
             f"averaging must start by the last epoch, {study.epochs}, got {averaging!r}. Start it "
             "earlier, or train for more epochs."
         )
+
+
+def _checked_record(study: Study) -> tuple[str, ...]:
+    """Return the names of what a study records of each epoch."""
+    record = (study.record,) if isinstance(study.record, str) else study.record
+    if not isinstance(record, Sequence) or not all(isinstance(name, str) for name in record):
+        raise TypeError(f"record must be some of {_RECORDS}, got {study.record!r}.")
+    unknown = sorted(set(record) - set(_RECORDS))
+    if unknown:
+        raise ValueError(f"record must be some of {_RECORDS}, got {unknown}.")
+    of_steps = sorted(set(record) - {"train_scores"})
+    if of_steps and study.trainer is not None:
+        raise ValueError(
+            f"record must be ('train_scores',) in a study with a trainer, got {of_steps}. Let the "
+            "trainer's step return such numbers as its logs."
+        )
+    return tuple(record)
 
 
 def _as_shared(shared: Any) -> Any:
