@@ -3,12 +3,13 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
 from jnn.data import Dataset, ImageEncoding, load, names
+from jnn.data._csv import read_csv, uncompressed
 from jnn.recipes import (
     BATCH_SIZE,
     EPOCHS,
@@ -20,6 +21,9 @@ from jnn.recipes import (
 )
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
+if TYPE_CHECKING:
+    import pandas
+
 _FOLDS = 5
 _LARGE = 20_000  # rows from which on no fold is small
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
@@ -28,7 +32,7 @@ _TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
 _SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
-    *("target", "task", "text", "drop", "separator", "horizon", "window"),
+    *("target", "task", "text", "tokenizer", "drop", "separator", "horizon", "window"),
     *_ROW_OPTIONS,
     *_SERIES_OPTIONS,
 )
@@ -167,6 +171,8 @@ def _load(command: Run) -> Dataset:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
+    if command.text is None:
+        _refuse(command, ("tokenizer",), "tokens need --text")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
     if command.target is None:
@@ -182,26 +188,39 @@ def _load(command: Run) -> Dataset:
         text=command.text,
         drop=_names(command.drop),
         separator=command.separator,
+        **({"tokenizer": command.tokenizer} if command.tokenizer else {}),
     )
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", "group", "weights"),
+        ("task", "text", "tokenizer", "group", "weights"),
         "with --horizon the rows are the steps of a series",
     )
+    frame = read_csv(path, command.separator)
+    ids = [name for name in _names(command.series) if name in frame]
     return Dataset.from_series(
-        path,
-        _WINDOW if command.window is None else command.window,
+        frame,
+        _window_of(frame, ids, horizon) if command.window is None else command.window,
         horizon,
+        name=uncompressed(path).stem,
+        source=path.name,
         channels=_names(command.target),
         time=_names(command.time) or None,
         series=_names(command.series) or None,
         gaps=command.gaps or "split",
         drop=_names(command.drop),
-        separator=command.separator,
     )
+
+
+def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> int:
+    """Return the default window: 96 steps, or a sixth of a short series but the horizon at least.
+
+    That leaves five folds in time rows to train on.
+    """
+    steps = int(frame.groupby(ids).size().max()) if ids and len(frame) else len(frame)
+    return max(1, min(_WINDOW, max(horizon, steps // 6)))
 
 
 def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
