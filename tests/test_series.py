@@ -190,8 +190,8 @@ def test_each_series_is_continued_under_its_id_and_the_next_dates(tmp_path):
 
 IRREGULAR = HOURS + pd.to_timedelta(np.random.default_rng(0).integers(0, 3000, 40), unit="min")
 REFUSED = [
-    (TWO, {}, r"all be different.*Pass series='id', because column 'id'"),
-    (pd.concat([TABLE, TABLE[:3]]), {}, r"all be different.* \(3 rows repeat a time\). Drop"),
+    (TWO, {}, r"be different within.*Pass series='id', because column 'id'"),
+    (pd.concat([TABLE, TABLE[:3]]), {}, r"be different within.* \(3 rows repeat a time\). Drop"),
     (TWO.drop(columns="date"), {}, r"column 'id' has 2 values, each in one block.*series='id'"),
     (TWO.drop(columns="date"), {"channels": ["load"]}, "column 'id' has 2 values"),
     (TABLE.assign(date=IRREGULAR.sort_values()), {}, "'date' must have one step, got steps from"),

@@ -142,7 +142,7 @@ def _times(
     if len(found) > 1:
         names = [times.name for times in found]
         raise ValueError(
-            f"The series must have one time axis, got the columns {names}. Name one of them by "
+            f"The table must have one time axis, got the columns {names}. Name one of them by "
             f"time={names[0]!r}, or leave the others out by drop={names[1:]!r}."
         )
     return found[0] if found else None
@@ -261,8 +261,8 @@ def _check_different(
         names = repr([*ids, likely] if ids else likely)
         advice = f"Pass series={names}, because column {likely!r} seems to tell series apart"
     raise ValueError(
-        f"The times of a series must all be different, got {place!s} in column {times.name!r} more "
-        f"than once ({repeats.size} rows repeat a time). {advice}."
+        f"Times must be different within a series, got {place!s} in column {times.name!r} more than "
+        f"once ({repeats.size} rows repeat a time). {advice}."
     )
 
 
