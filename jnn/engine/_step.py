@@ -26,6 +26,7 @@ from jnn.engine._explain import explained
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._keywords import keywords_for, reads_epoch
+from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
 from jnn.engine._record import logs_of
 from jnn.engine._schedules import nan_if_wrong, optimizer_of
 from jnn.engine._state import (
@@ -59,6 +60,7 @@ _TRACED_NUMBER = (
     "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
     "schedule(step)."
 )
+_PARTS = "Preprocess several parts by jnn.preprocess.by_name({'name': preprocessing})."
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -161,20 +163,19 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
-        if study.precision == "bfloat16":
-            params, x = jax.tree.map(_to_bfloat16, (params, x))
+        is_half = study.precision == "bfloat16"
+        if is_half:
+            params, x, shared = to_bfloat16((params, x, shared))
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        if study.precision == "bfloat16":
-            outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
+        if is_half:
+            outputs = from_bfloat16(outputs)
             model_state, effects = take_effects(model_state)
-            model_state = jax.tree.map(
-                lambda new, old: new.astype(old.dtype), model_state, trained.model_state
-            )
+            model_state = in_types_of(trained.model_state, model_state)
             model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
@@ -301,7 +302,8 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+        subject = f"Study.{name} failed on values of shape {shapes_of(values)}"
+        with explained(subject, otherwise="" if hasattr(values, "shape") else _PARTS):
             if isinstance(values, Windows):  # each step of the series counts once
                 return preprocess.fit(values.values, values.covered(weights))
             return preprocess.fit(values, weights)
@@ -334,9 +336,15 @@ def _prepared(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch
     if trained.class_weights is not None:
         class_weights = trained.class_weights[batch.y]
         batch = batch._replace(weights=_times(class_weights, batch.weights))
-    if batch.y is None:
-        return batch
-    return batch._replace(y=study.targets.forward(trained.target_stats, batch.y))
+    return batch._replace(y=as_trained(study, trained.target_stats, batch.y))
+
+
+def as_trained(study: Study, stats: Any, y: Tree) -> Tree:
+    """Return targets preprocessed, as the loss is computed on them; None of None."""
+    if y is None:
+        return None
+    with explained(f"Study.targets failed on targets of shape {shapes_of(y)}"):
+        return study.targets.forward(stats, y)
 
 
 def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
@@ -354,7 +362,3 @@ def _augmented(study: Study, batch: Batch, state: State, key: jax.Array) -> Batc
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."
         )
     return augmented._replace(shared=batch.shared)
-
-
-def _to_bfloat16(array: jax.Array) -> jax.Array:
-    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array
