@@ -7,17 +7,18 @@ from typing import NamedTuple
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
+from jnn.cli._table import FORM_OPTIONS, Columns, form_of, is_table, load_table, local_file
 from jnn.data import Dataset, load
 from jnn.recipes import About, make_study
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
-_TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
 _SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
-    *("target", "task", "text", "drop", "separator", "horizon", "window"),
+    *("target", "task", "text", "drop", "horizon", "window"),
+    *FORM_OPTIONS,
     *_ROW_OPTIONS,
     *_SERIES_OPTIONS,
 )
@@ -114,65 +115,43 @@ def _settings_of(command: Run) -> Mapping[str, list[float]]:
 
 
 def _load(command: Run) -> Dataset:
-    path = pathlib.Path(command.data)
-    if not _is_table(path):
+    if not is_table(command.data):
         reason = f"{command.data} is the name of a data set, and they are for CSV files"
         _refuse(command, _TABLE_OPTIONS, reason)
         return load(command.data)
-    if not path.exists():
-        raise ValueError(f"CSV file {path} does not exist. Check the path.")
     if command.horizon is not None:
-        return _load_series(command, path, command.horizon)
+        return _load_series(command, local_file(command.data), command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
-    if command.target is None:
-        raise ValueError(f"--target must name the column of {path} to predict. Add it.")
-    target = _names(command.target)
-    return Dataset.from_csv(
-        path,
-        target[0] if len(target) == 1 else target,
-        task=command.task,
-        weights=command.weights,
-        groups=command.group,
-        times=command.time,
-        text=command.text,
-        drop=_names(command.drop),
-        separator=command.separator,
-    )
+    return load_table(command)
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", "group", "weights"),
+        ("task", "text", "group", "weights", "id", "missing", "category", "numeric"),
         "with --horizon the rows are the steps of a series",
     )
+    form = form_of(command)
+    columns = Columns(path, form)
     return Dataset.from_series(
         path,
         _WINDOW if command.window is None else command.window,
         horizon,
-        channels=_names(command.target),
-        time=_names(command.time) or None,
-        series=_names(command.series) or None,
+        channels=columns.names(command.target),
+        time=columns.name(command.time),
+        series=columns.names(command.series) or None,
         gaps=command.gaps or "split",
-        drop=_names(command.drop),
-        separator=command.separator,
+        drop=columns.names(command.drop),
+        separator=form,
     )
 
 
 def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
     """Raise if any of these options is set, because it would have no effect."""
-    present = [f"--{name}" for name in options if getattr(command, name) is not None]
+    given = [name for name in options if getattr(command, name) not in (None, False)]
+    present = [f"--{name.replace('_', '-')}" for name in given]
     if present:
         raise ValueError(f"{', '.join(present)} must be left out: {reason}.")
-
-
-def _names(text: str | None) -> list[str]:
-    return text.split(",") if text else []
-
-
-def _is_table(path: pathlib.Path) -> bool:
-    """Tell a CSV file, which may be compressed, from the name of a data set."""
-    return any(ending.lower() in _TABLE_ENDINGS for ending in path.suffixes[-2:])
