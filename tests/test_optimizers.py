@@ -146,3 +146,47 @@ def test_keys_as_words_are_the_members_own_too():
 def test_an_optimizer_that_takes_parameters_for_rows_is_refused():
     with pytest.raises(ValueError, match="must return updates of the shapes of the parameters"):
         jnn.run(study(optax.contrib.differentially_private_aggregate(1.0, 0.1, 0)), DATA)
+
+
+SCHEDULES = {
+    "warmup and cosine": (
+        lambda h: optax.warmup_cosine_decay_schedule(0.0, h.rate, 2, 6, h.rate / 10),
+        [0.1, 0.3],
+    ),
+    "steps": (lambda h: optax.linear_schedule(0.0, 0.1, h.rate), [2, 4]),
+    "decay": (lambda h: optax.exponential_decay(0.1, 2, h.rate, staircase=True), [0.5, 0.9]),
+    "restarts": (
+        lambda h: optax.sgdr_schedule(
+            [{"init_value": 0.0, "peak_value": h.rate, "decay_steps": 3, "warmup_steps": 1}] * 2
+        ),
+        [0.1, 0.2],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_member_sets_the_numbers_of_a_schedule(name):
+    schedule, numbers = SCHEDULES[name]
+    ones = jnn.Dataset.from_arrays(np.ones((4, 1), np.float32), np.arange(4, dtype=np.float32))
+    made = jnn.Study(
+        (lambda key, x: {"w": jnp.zeros(1)}, lambda params, x: x * params["w"]),
+        lambda outputs, targets: outputs[:, 0],  # whose gradient is 1
+        lambda h: optax.chain(optax.add_decayed_weights(0 * h.rate), optax.sgd(schedule(h))),
+        epochs=EPOCHS,
+        batch_size=4,
+    )
+    with_zero = [*numbers, 0] if name == "warmup and cosine" else numbers
+    w = jnn.run(made, ones, jnn.grid(rate=with_zero)).trained.params["w"].ravel()
+    for member, number in enumerate(numbers):
+        of_number = schedule(jnn.engine.HyperParameters({"rate": number}))
+        expected = -sum(float(of_number(step)) for step in range(EPOCHS))
+        np.testing.assert_allclose(w[member], expected, rtol=1e-5)
+    assert not np.isfinite(w[len(numbers) :]).any()  # a peak of 0 is no answer to that schedule
+
+
+def test_a_schedule_that_cannot_be_traced_says_what_to_do():
+    def optimizer(h):
+        return optax.sgd(optax.piecewise_constant_schedule(0.1, {int(h.step): 0.1}))
+
+    with pytest.raises(ValueError, match=r"Study\.optimizer failed .* Multiply a schedule"):
+        jnn.run(study(optimizer), DATA, jnn.grid(step=[1, 2]))

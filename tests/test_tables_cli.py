@@ -194,13 +194,11 @@ def test_an_option_that_says_nothing_is_refused(capsys):
     [
         ("http://example.com/a.csv", "address"),
         ("x.npz", "bytes that are no text"),
-        ("folder.csv", "is a folder"),
         ("wine.data", "--target must name the column of wine.data to predict, one of 'a', 'y'"),
     ],
 )
-def test_what_is_no_table_of_text_is_one_sentence(name, words, capsys, tmp_path):
+def test_what_is_no_table_of_text_is_one_sentence(name, words, capsys):
     np.savez("x.npz", a=np.arange(3))
-    (tmp_path / "folder.csv").mkdir()
     write("a,y\n1,2\n3,4\n", "wine.data")
     target = () if name == "wine.data" else ("--target", "y")
     assert words in sentence(name, *target, capsys=capsys)

@@ -27,7 +27,7 @@ class Run:
     """Train a population on a data set and print its scores with intervals."""
 
     data: Annotated[_Positional[str], _hint("DATA")]
-    """Name of a data set (see `jnn data list`), path of a table, or - for standard input."""
+    """Name of a data set (see `jnn data list`), a table, a folder of pictures, or - for stdin."""
     target: Annotated[str | None, _hint("COLUMN")] = None
     """Column to predict, or several separated by commas; with --horizon, the channels."""
     task: Annotated[
@@ -79,17 +79,19 @@ class Run:
     """Number of steps to forecast; each row of a CSV file is then a step of a series."""
     window: Annotated[int | None, _hint("STEPS", "96")] = None
     """Number of steps that a forecast reads."""
-    model: Annotated[str, _hint("MODEL", "mlp:64")] = "mlp:64"
+    size: Annotated[str | None, _hint("PIXELS", "that of the pictures")] = None
+    """Height and width to which the pictures of a folder are resized, such as 32 or 48x64."""
+    model: Annotated[str | None, _hint("MODEL", "a small one for the kind of data")] = None
     """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
     seeds: int = 20
     """Number of random seeds per setting."""
-    folds: int = 5
+    folds: Annotated[int | None, _hint("INT", "5, or test/ of a folder")] = None
     """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
     grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
     """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
-    epochs: int = 20
+    epochs: Annotated[int | None, _hint("INT", "20, or enough for 800 steps")] = None
     """Number of passes over the training rows."""
-    batch_size: int = 32
+    batch_size: Annotated[int | None, _hint("INT", "32, or all training rows")] = None
     """Number of rows per step."""
     steps_per_epoch: Annotated[int | None, _hint("INT")] = None
     """Number of batches, drawn anew, that make one epoch, instead of one pass over all rows."""

@@ -29,7 +29,8 @@ def predict(command: Predict) -> None:
     ensemble, diverged = usable(selected)
     form = form_of(original)
     form = dataclasses.replace(form, separator=command.separator or form.separator)
-    rows = command.rows if command.rows.is_file() else local_file(command.rows)
+    is_there = command.rows.is_file() or command.rows.is_dir()
+    rows = command.rows if is_there else local_file(command.rows)
     counts = Counts.zero()
     count = predict_file(
         ensemble,

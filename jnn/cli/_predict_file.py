@@ -12,6 +12,7 @@ from jnn._errors import reason_of
 from jnn.cli._column_names import free_name, mean_and_std
 from jnn.cli._forecast import forecast
 from jnn.cli._input import user_input
+from jnn.cli._predict_images import predict_pictures, reads_pictures
 from jnn.cli._table import TABLE_ENDINGS
 from jnn.data import Counts, Encoding, TableForm, TextEncoding
 from jnn.data._columns import clean_name
@@ -147,6 +148,9 @@ def _make_tables(
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _checked_forecast(result, path, reading.form, batch)
+        return
+    if reads_pictures(result, path):
+        yield from predict_pictures(result, path, batch, _make_table)
         return
     fills = isinstance(schema.encoding, Encoding) and schema.encoding.fills
     start = 0  # number of rows in the pieces before
@@ -308,6 +312,11 @@ def _make_table(
             raise ValueError(
                 "model must give one class per row to be written to a table, got an array of "
                 f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
+            )
+        if mean.shape[1] != len(names):
+            raise ValueError(
+                f"model must give one output for each of the {len(names)} classes to be written to "
+                f"a table, got {mean.shape[1]} per row. Use Result.predict from Python."
             )
         columns[free_name("prediction", columns)] = np.asarray(names)[mean.argmax(axis=1)]
         columns |= mean_and_std(names, mean, std, mean_name="p({})", taken=columns)

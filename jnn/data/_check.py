@@ -31,7 +31,7 @@ def check_features(x: np.ndarray, feature_names: Sequence[str], *, fills: bool =
             f"feature_names must have a name for each of the {x.shape[-1]} features, got "
             f"{len(feature_names)}. Pass as many names or none."
         )
-    _check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
+    check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
 
 
 def check_name(name: object) -> None:
@@ -164,7 +164,7 @@ def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
             f"target_names must have a name for each of the {outputs} outputs, got "
             f"{len(target_names)}. Pass as many names or none."
         )
-    _check_finite(y, "y", target_names)
+    check_finite(y, "y", target_names)
 
 
 def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
@@ -191,7 +191,8 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
         )
 
 
-def _check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) -> None:
+def check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) -> None:
+    """Raise unless all values are finite."""
     if np.isfinite(values).all():
         return
     places = np.argwhere(~np.isfinite(values))

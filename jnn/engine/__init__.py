@@ -31,6 +31,7 @@ from jnn.engine._state import member_of as member_of
 from jnn.engine._state import row_count as row_count
 from jnn.engine._step import STEP as STEP
 from jnn.engine._step import key_of as key_of
+from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward
 from jnn.engine._step import make_start as make_start
 from jnn.engine._step import make_step as make_step

@@ -9,6 +9,7 @@ from flax.errors import FlaxError
 
 from jnn._errors import is_raised_in, place_of, reason_of
 from jnn.engine._hyper import MissingHyperParameter
+from jnn.model import NetworkError
 
 USER_ERRORS = (  # of functions of a study
     ArithmeticError,
@@ -40,7 +41,12 @@ _VALUES = (
 
 @contextlib.contextmanager
 def explained(
-    subject: str, *, sizes: str = "", names: str = "", values: str = _VALUES
+    subject: str,
+    *,
+    sizes: str = "",
+    names: str = "",
+    values: str = _VALUES,
+    otherwise: str = "",
 ) -> Iterator[None]:
     """Turn the error of a function of a study into a ValueError of one sentence.
 
@@ -51,26 +57,27 @@ def explained(
         sizes: What to do about an error of shapes and sizes.
         names: What to do about a name that is missing.
         values: What to do where Python asks for the value of an array that is traced.
+        otherwise: What to do about any other error.
 
     Raises:
         ValueError: In place of the error.
     """
     try:
         yield
-    except MissingHyperParameter:
+    except (MissingHyperParameter, NetworkError):
         raise
     except USER_ERRORS as error:
         if is_raised_in(error, *_OWN):
             raise
         place = place_of(error)
         where = f"{subject} ({place})" if place else subject
-        advice = ""
+        advice = otherwise
         if isinstance(error, _VALUE_ERRORS):
             advice = values
         elif isinstance(error, KeyError):
-            advice = names
+            advice = names or otherwise
         elif _is_about_sizes(error):
-            advice = sizes
+            advice = sizes or otherwise
         raise ValueError(f"{where}: {_reason(error)} {advice}".rstrip()) from error
 
 

@@ -95,7 +95,7 @@ def make_program(
         return trainer.step(state, batch._replace(x=x, y=y, weights=weights))
 
     epoch = make_epoch(study, step=step, ragged=ragged)
-    scores = _make_scores(trainer)
+    scores = _make_scores(trainer, with_train="train_scores" in study.record)
 
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
@@ -185,8 +185,10 @@ def _with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Tr
     return trained._replace(params=params, model_state=model_state)
 
 
-def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Array]]:
-    """Make `scores(state, data)`: on held-out rows, or on training rows if none are held out."""
+def _make_scores(
+    trainer: Trainer, *, with_train: bool
+) -> Callable[[State, Data], dict[str, jax.Array]]:
+    """Make `scores(state, data)` on held-out rows, and on training rows too if need be."""
 
     def scores(state: State, data: Data) -> dict[str, jax.Array]:
         values = {}
@@ -194,7 +196,7 @@ def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Arra
             if rows is not None:
                 scored = trainer.evaluate(state, data, rows)
                 values |= {prefix + name: value for name, value in scored.items()}
-        if data.test is None:
+        if with_train or data.test is None:
             scored = trainer.evaluate(state, data, data.train)
             values |= {"train_" + name: v for name, v in scored.items() if name != "loss"}
         return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}

@@ -26,6 +26,9 @@ from jnn.engine._explain import explained
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._keywords import keywords_for, reads_epoch
+from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
+from jnn.engine._record import logs_of
+from jnn.engine._schedules import nan_if_wrong, optimizer_of
 from jnn.engine._state import (
     Batch,
     Data,
@@ -38,6 +41,7 @@ from jnn.engine._state import (
     take_rows,
 )
 from jnn.engine._update import Known, initial_opt_state, updates_of
+from jnn.model import take_effects, with_effects, written_over
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
@@ -56,6 +60,7 @@ _TRACED_NUMBER = (
     "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
     "schedule(step)."
 )
+_PARTS = "Preprocess several parts by jnn.preprocess.by_name({'name': preprocessing})."
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -78,7 +83,8 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
         with explained("Study.optimizer failed", values=_TRACED_NUMBER):
-            opt_state = initial_opt_state(optimizer(HyperParameters(hyper)), params, member.key)
+            transform, _ = optimizer_of(optimizer, hyper)
+            opt_state = initial_opt_state(transform, params, member.key)
         trained = Trained(params, model_state, scale, hyper)
         key = jax.random.key_data(member.key)
         epoch = jnp.int32(0) if reads_epoch(study) else None
@@ -88,10 +94,11 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
     return start
 
 
-def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
     """Make `step(state, batch) -> (state, loss)`.
 
-    It updates one member by the gradient of the weighted mean loss of a batch, which it returns.
+    It updates one member by the gradient of the weighted mean loss of a batch, which it returns, in
+    a dict with what `Study.record` names of the step, if it names something.
 
     Raises:
         ValueError: While tracing, if the loss, objective, penalty or augmentation of the study
@@ -112,32 +119,36 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
         losses, model_state = _losses_of(study, train_forward, batch, state)
+        model_state, effects = take_effects(model_state)
         mean = mean_loss(losses, batch)
+        if effects.loss is not None:
+            mean = mean + effects.loss
         total = mean
         if study.penalty is not None:
             with explained("Study.penalty failed"):
                 options = keywords_for(study, "penalty", state)
                 penalty = study.penalty(params, HyperParameters(trained.hyper), **options)
             total = mean + checked_penalty(penalty)
-        return total, (mean, model_state)
+        return total, (mean, model_state, effects.params)
 
-    def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
+    def step(state: State, batch: Batch) -> tuple[State, Any]:
         key = key_of(state.key, STEP, state.step)
         batch = _prepared(study, batch, state, key)
         gradient = jax.value_and_grad(total_loss, has_aux=True)
         params = state.trained.params
-        (total, (mean, model_state)), gradients = gradient(params, state, batch, key)
+        (total, (mean, model_state, written)), gradients = gradient(params, state, batch, key)
+        params = written_over(params, written)
         objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
         known = Known(gradients, mean, total, objective, key)
         with explained("Study.optimizer failed", values=_TRACED_NUMBER):
-            transform = optimizer(HyperParameters(state.trained.hyper))
+            transform, wrong = optimizer_of(optimizer, state.trained.hyper)
             updates, opt_state = updates_of(transform, state.opt_state, params, known)
-        params = optax.apply_updates(params, updates)
+        params = optax.apply_updates(params, nan_if_wrong(updates, wrong))
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
         after = averaged_after(study, after, "step", after.step)
         check_unchanged(state, after)
-        return after, mean
+        return after, logs_of(study, mean, gradients, opt_state)
 
     return step
 
@@ -152,19 +163,20 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
-        if study.precision == "bfloat16":
-            params, x = jax.tree.map(_to_bfloat16, (params, x))
+        is_half = study.precision == "bfloat16"
+        if is_half:
+            params, x, shared = to_bfloat16((params, x, shared))
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        if study.precision == "bfloat16":
-            outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
-            model_state = jax.tree.map(
-                lambda new, old: new.astype(old.dtype), model_state, trained.model_state
-            )
+        if is_half:
+            outputs = from_bfloat16(outputs)
+            model_state, effects = take_effects(model_state)
+            model_state = in_types_of(trained.model_state, model_state)
+            model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
     return forward
@@ -290,7 +302,8 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+        subject = f"Study.{name} failed on values of shape {shapes_of(values)}"
+        with explained(subject, otherwise="" if hasattr(values, "shape") else _PARTS):
             if isinstance(values, Windows):  # each step of the series counts once
                 return preprocess.fit(values.values, values.covered(weights))
             return preprocess.fit(values, weights)
@@ -323,9 +336,15 @@ def _prepared(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch
     if trained.class_weights is not None:
         class_weights = trained.class_weights[batch.y]
         batch = batch._replace(weights=_times(class_weights, batch.weights))
-    if batch.y is None:
-        return batch
-    return batch._replace(y=study.targets.forward(trained.target_stats, batch.y))
+    return batch._replace(y=as_trained(study, trained.target_stats, batch.y))
+
+
+def as_trained(study: Study, stats: Any, y: Tree) -> Tree:
+    """Return targets preprocessed, as the loss is computed on them; None of None."""
+    if y is None:
+        return None
+    with explained(f"Study.targets failed on targets of shape {shapes_of(y)}"):
+        return study.targets.forward(stats, y)
 
 
 def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
@@ -343,7 +362,3 @@ def _augmented(study: Study, batch: Batch, state: State, key: jax.Array) -> Batc
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."
         )
     return augmented._replace(shared=batch.shared)
-
-
-def _to_bfloat16(array: jax.Array) -> jax.Array:
-    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array

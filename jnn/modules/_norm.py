@@ -10,6 +10,7 @@ from typing import Any
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.modules._promotion import promote_but_statistics
 
 _ZEROS = nnx.initializers.zeros_init()
 _ONES = nnx.initializers.ones_init()
@@ -71,7 +72,7 @@ class BatchNorm(nnx.BatchNorm):
             scale_init=scale_init,
             use_fast_variance=use_fast_variance,
             rngs=rngs,
-            **options,
+            **{"promote_dtype": promote_but_statistics, **options},
         )
 
 

@@ -294,11 +294,13 @@ class Result:
         """Return each member's prediction for rows x, and mean and deviation over the members.
 
         For a classification these are probabilities [rows, classes]; for a regression values in the
-        targets' units.
+        targets' units; and the outputs as they are of a network that gives others than one for each
+        class, such as embeddings.
 
         Args:
-            x: [rows, *features], `jnn.data.Windows`, or a table with the columns that the members
-                were trained on. An `np.memmap` may be larger than memory.
+            x: [rows, *features], `jnn.data.Windows`, a dict or tuple of arrays if the members were
+                trained on several inputs, or a table with the columns that they were trained on. An
+                `np.memmap` may be larger than memory.
             batch: Rows at a time.
             each: Whether to keep every member's prediction, [members, rows, ...], beside mean and
                 std.
@@ -423,7 +425,7 @@ class Result:
         studies = [programs_of(part.known_study()).study for part in self.parts]
         functions = [make(study, schema) for study in studies]
         rows = prepare_rows(x, schema)
-        key = ProgramKey(make.__name__, (schema.task, schema.classes, schema.target_shape))
+        key = ProgramKey(make.__name__, (schema.task, schema.classes, repr(schema.target_shapes)))
         batches = [
             in_batches(part, key, function, rows, batch)
             for part, function in zip(self.parts, functions, strict=True)
