@@ -10,7 +10,7 @@ import pytest
 
 from jnn.cli import main
 from jnn.cli._command import Run, parse
-from jnn.cli._job import make_job
+from jnn.cli._job import _load
 from jnn.data import Dataset
 
 RANDOM = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def write(text, name="t.csv", encoding="utf-8"):
 
 def data_of(*words):
     """The data set of a command, without training."""
-    return make_job(parse(["run", *words, "--folds", "2", "--seeds", "1"])).data
+    return _load(parse(["run", *words]))
 
 
 def sentence(*words, capsys):
