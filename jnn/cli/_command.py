@@ -37,6 +37,11 @@ class Run:
     """Kind of task of a CSV file."""
     text: Annotated[str | None, _hint("COLUMN")] = None
     """Column of a CSV file that holds sentences; the model then reads their words only."""
+    tokenizer: Annotated[
+        Literal["words", "characters"] | None,
+        _hint("{words,characters}", "characters if most texts have no spaces"),
+    ] = None
+    """With --text, what the model reads."""
     drop: Annotated[str | None, _hint("COLUMNS")] = None
     """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
     id: Annotated[str | None, _hint("COLUMNS")] = None
@@ -77,7 +82,7 @@ class Run:
     """Metrics, such as roc_auc f1 or mae; the first one chooses the best setting."""
     horizon: Annotated[int | None, _hint("STEPS")] = None
     """Number of steps to forecast; each row of a CSV file is then a step of a series."""
-    window: Annotated[int | None, _hint("STEPS", "96")] = None
+    window: Annotated[int | None, _hint("STEPS", "96, fewer in a short series")] = None
     """Number of steps that a forecast reads."""
     size: Annotated[str | None, _hint("PIXELS", "that of the pictures")] = None
     """Height and width to which the pictures of a folder are resized, such as 32 or 48x64."""

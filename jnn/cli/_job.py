@@ -3,13 +3,14 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
 from jnn.cli._table import FORM_OPTIONS, Columns, form_of, is_table, load_table, local_file
 from jnn.data import Dataset, ImageEncoding, load, names
+from jnn.data._csv import read_csv, uncompressed
 from jnn.recipes import (
     BATCH_SIZE,
     EPOCHS,
@@ -21,6 +22,9 @@ from jnn.recipes import (
 )
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
+if TYPE_CHECKING:
+    import pandas
+
 _FOLDS = 5
 _LARGE = 20_000  # rows from which on no fold is small
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
@@ -28,7 +32,7 @@ _WINDOW = 96  # steps, as in most papers on forecasting
 _ROW_OPTIONS = ("group", "time", "weights")
 _SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
-    *("target", "task", "text", "drop", "horizon", "window"),
+    *("target", "task", "text", "tokenizer", "drop", "horizon", "window"),
     *FORM_OPTIONS,
     *_ROW_OPTIONS,
     *_SERIES_OPTIONS,
@@ -166,6 +170,8 @@ def _load(command: Run) -> Dataset:
         return _load_series(command, local_file(command.data), command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
+    if command.text is None:
+        _refuse(command, ("tokenizer",), "tokens need --text")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
     return load_table(command)
@@ -174,22 +180,35 @@ def _load(command: Run) -> Dataset:
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", "group", "weights", "id", "missing", "category", "numeric"),
+        ("task", "text", "tokenizer", "group", "weights", "id", "missing", "category", "numeric"),
         "with --horizon the rows are the steps of a series",
     )
     form = form_of(command)
     columns = Columns(path, form)
+    series = columns.names(command.series)
+    frame = read_csv(path, form)
+    ids = [name for name in series if name in frame]
     return Dataset.from_series(
-        path,
-        _WINDOW if command.window is None else command.window,
+        frame,
+        _window_of(frame, ids, horizon) if command.window is None else command.window,
         horizon,
+        name=uncompressed(path).stem,
+        source=path.name,
         channels=columns.names(command.target),
         time=columns.name(command.time),
-        series=columns.names(command.series) or None,
+        series=series or None,
         gaps=command.gaps or "split",
         drop=columns.names(command.drop),
-        separator=form,
     )
+
+
+def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> int:
+    """Return the default window: 96 steps, or a sixth of a short series but the horizon at least.
+
+    That leaves five folds in time rows to train on.
+    """
+    steps = int(frame.groupby(ids).size().max()) if ids and len(frame) else len(frame)
+    return max(1, min(_WINDOW, max(horizon, steps // 6)))
 
 
 def _refuse(command: Run, options: Sequence[str], reason: str) -> None:

@@ -101,6 +101,7 @@ def load_table(command: Run) -> Dataset:
         missing=command.missing or "error",
         category=columns.names(command.category),
         numeric=columns.names(command.numeric),
+        **({"tokenizer": command.tokenizer} if command.tokenizer else {}),
     )
 
 

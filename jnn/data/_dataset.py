@@ -5,13 +5,14 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jnn.data._check import (
     check_features,
+    check_length,
     check_name,
     check_not_one_hot,
     check_rows,
@@ -20,6 +21,7 @@ from jnn.data._check import (
     check_varies,
     check_weights,
 )
+from jnn.data._choose_tokenizer import choose_tokenizer
 from jnn.data._columns import Names, as_names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._encoding import Encoding
@@ -36,7 +38,7 @@ from jnn.data._series_source import check_series_varies, encoding_of, table_of
 from jnn.data._series_windows import Gaps, place_windows
 from jnn.data._table_form import TableForm
 from jnn.data._target import Task, checked_target, infer_task, number_labels
-from jnn.data._text import Tokenizer, WordTokenizer, pad
+from jnn.data._text import Tokenizer, pad
 from jnn.data._text_encoding import TextEncoding
 from jnn.data._tree import (
     as_tree,
@@ -259,6 +261,7 @@ class Dataset:
             return cls(x, y, task or "multitask", **fields)
         y = as_array(y, "y")
         if task is None:
+            check_not_one_hot(y, "Pass y.argmax(-1), or task='regression'")
             task = infer_task(y) if ignore_index is None else "classification"
         target = y
         if task == "classification":
@@ -386,7 +389,7 @@ class Dataset:
         texts: Sequence[str],
         labels: ArrayLike | None = None,
         *,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Tokenizer | Literal["words", "characters"] | None = None,
         length: int | None = None,
         column: str = "text",
         **fields: Any,
@@ -396,7 +399,9 @@ class Dataset:
         Args:
             texts: One text for each row; they are kept in the data set.
             labels: Label of each text, or None for a data set without targets.
-            tokenizer: Tokenizer; by default one of the words between spaces, fitted on all texts.
+            tokenizer: Tokenizer; or "words" for words between spaces, or "characters", fitted on
+                all texts. The default is words, or characters if most texts have no spaces, which
+                `notes` says.
             length: Number of ids in a row: shorter rows are padded with 0, longer ones are cut. The
                 default is the length of the longest row.
             column: Name of the column that holds the texts in a table.
@@ -407,7 +412,8 @@ class Dataset:
                [5, 2]], dtype=int32)
         """
         texts = check_texts(texts)
-        tokenizer = tokenizer or WordTokenizer.fit(texts)
+        check_length(length)
+        tokenizer, note = choose_tokenizer(tokenizer, texts)
         ids = pad([tokenizer.encode(text) for text in texts], length)
         defaults = {
             "name": "texts",
@@ -415,6 +421,8 @@ class Dataset:
             "encoding": TextEncoding(column, tokenizer, ids.shape[1]),
             "texts": np.array(texts, object),
         }
+        if note:
+            fields["notes"] = (*fields.get("notes", ()), note)
         return cls.from_arrays(ids, labels, ids=True, **{**defaults, **fields})
 
     @classmethod

@@ -13,6 +13,8 @@ Task = Literal["classification", "regression", "multitask", "unsupervised"]
 
 def infer_task(y: np.ndarray) -> Task:
     """Infer the task from the type and the number of distinct values; see `Dataset.from_arrays`."""
+    if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
+        y = y[:, 0]  # a column of labels, which has a sentence of its own, or of amounts
     if y.ndim > 1 or np.issubdtype(y.dtype, np.floating):
         return "regression"
     distinct = len(np.unique(y)) if y.dtype.kind in "iu" else 0
