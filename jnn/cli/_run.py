@@ -85,7 +85,7 @@ def new_folder(command: Run) -> pathlib.Path:
             would replace, or is no folder.
     """
     if command.out is None:
-        return _create_folder(pathlib.Path(command.data).stem)
+        return _create_folder(pathlib.Path(command.data).stem.strip("-") or "stdin")
     folder = as_folder(command.out, "--out")
     if any((folder / name).exists() for name in ("result.json", "command.json")):
         raise ValueError(

@@ -20,6 +20,7 @@ from jnn.engine._program import make_train as make_train
 from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
+from jnn.engine._sample import make_sample as make_sample
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
 from jnn.engine._state import Data as Data

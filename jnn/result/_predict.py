@@ -68,10 +68,10 @@ class Prediction(NamedTuple):
     Where a model gives a tuple or dict of arrays, each attribute is one of such arrays.
 
     Attributes:
-        members: [members, rows, ...], each member's own prediction; None where it was not asked
-            for.
-        mean: [rows, ...], the mean over the members.
-        std: [rows, ...], the standard deviation over the members.
+        members: [members, rows, ...], each member's own prediction, or [members, samples, rows,
+            ...] of samples; None where it was not asked for.
+        mean: [rows, ...], the mean over the members and their samples.
+        std: [rows, ...], the standard deviation over the members and their samples.
     """
 
     members: Any
@@ -99,7 +99,7 @@ def make_answer(study: Study, schema: Schema) -> Predict:
     axes = 1 + len(schema.target_shape)
 
     def answer(trained: Trained, x: jax.Array, shared: Any = study.shared) -> jax.Array:
-        return _probabilities(outputs(trained, x, shared), axes, schema.classes)
+        return probabilities(outputs(trained, x, shared), axes, schema.classes)
 
     return answer
 
@@ -142,7 +142,6 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
         x: Rows that are read as they are needed.
         batch: Rows at a time; the last batch is padded, so that it needs no program of its own.
     """
-    check_batch(batch)
 
     def make() -> Any:
         def of_members(trained: Trained, x: jax.Array, shared: Any) -> Any:
@@ -152,12 +151,19 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
 
     apply = programs_of(part.known_study()).get(key, make)
     trained, shared = jax.device_put((part.trained, part.known_study().shared))
+    for rows, count in batches_of(x, batch):
+        yield first_rows(apply(trained, rows, shared), count, axis=1)
+
+
+def batches_of(x: Any, batch: int) -> Iterator[tuple[Any, int]]:
+    """Yield rows batch by batch, the last batch padded, and how many of them are real."""
+    check_batch(batch)
     for start in range(0, len(x), batch):
         rows = map_parts(np.asarray, x[start : start + batch])
         count = count_rows(rows)
         if count < batch < len(x):
             rows = map_parts(functools.partial(_padded, rows=batch), rows)
-        yield _first_rows(apply(trained, rows, shared), count)
+        yield rows, count
 
 
 def _padded(array: np.ndarray, rows: int) -> np.ndarray:
@@ -200,11 +206,13 @@ def check_batch(batch: int) -> None:
         )
 
 
-def _first_rows(values: Any, count: int) -> Any:
-    return jax.tree.map(lambda array: np.asarray(array)[:, :count], values)
+def first_rows(values: Any, count: int, *, axis: int) -> Any:
+    """Return the first rows of arrays, or of trees of them; `axis` is that of the rows."""
+    rows = (slice(None),) * axis + (slice(count),)
+    return jax.tree.map(lambda array: np.asarray(array)[rows], values)
 
 
-def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
+def probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
     """Return probabilities [..., classes] for labels of `axes` axes, that of rows included.
 
     They are the softmax over the axis that the outputs have beyond these, if it counts the classes;
