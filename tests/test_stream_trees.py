@@ -45,10 +45,8 @@ def test_a_stream_of_parts_trains_as_the_rows_do():
 
 
 def test_rows_that_are_mappings_become_parts():
-    rows = [
-        {"ids": i, "numbers": n, "label": l, "size": s}
-        for i, n, l, s in zip(X["ids"], X["numbers"], Y["label"], Y["size"], strict=True)
-    ]
+    columns = {**X, **Y}
+    rows = [{name: column[i] for name, column in columns.items()} for i in range(40)]
     x, y = Stream(rows, 8, columns=(["ids", "numbers"], ("label", "size")))[0]
     place = [int(np.flatnonzero((X["numbers"] == n).all(axis=1))[0]) for n in x["numbers"]]
     np.testing.assert_array_equal(x["ids"], X["ids"][place])
