@@ -76,8 +76,7 @@ def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -
         "Fill them, or drop these rows: only members that were trained with missing='fill' take "
         "them."
         if later
-        else "Pass missing='drop' to leave these rows out, or missing='fill' to fill them"
-        f"{hint}."
+        else f"Pass missing='drop' to leave these rows out, or missing='fill' to fill them{hint}."
     )
     raise ValueError(
         f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"
