@@ -1,5 +1,6 @@
 """From a table to the series in it: sorted by time, parted by id, without what is no channel."""
 
+import itertools
 import re
 import warnings
 from collections.abc import Sequence
@@ -256,29 +257,41 @@ def _check_different(
     if not repeats.size:
         return
     place = values[int(repeats[0])]
-    likely = _likely_id(columns, times, ids)
-    if likely is None:
+    likely = _likely_ids(columns, times, ids)
+    if not likely:
         advice = "Drop the repeats, or average them, as by DataFrame.groupby"
     else:
-        names = repr([*ids, likely] if ids else likely)
-        advice = f"Pass series={names}, because column {likely!r} seems to tell series apart"
+        names = [*ids, *likely]
+        advice = (
+            f"Pass series={names if len(names) > 1 else names[0]!r}, because "
+            f"{' and '.join(map(repr, likely))} seem to tell series apart"
+        )
     raise ValueError(
         f"Times must be different within a series, got {place!s} in column {times.name!r} more "
         f"than once ({repeats.size} rows repeat a time). {advice}."
     )
 
 
-def _likely_id(columns: "dict[str, pd.Series]", times: Times, ids: Sequence[str]) -> str | None:
-    """Return the column by which, with the ids, every time occurs once; None if there is none."""
+def _likely_ids(
+    columns: "dict[str, pd.Series]", times: Times, ids: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the column, or two, by which with the ids every time occurs once; () if none do."""
+    names = [
+        name
+        for name, values in columns.items()
+        if name not in (*times.names, *ids) and _occur_again(values) and not values.isna().any()
+    ]
+    names.sort(key=lambda name: _ID_NAME.fullmatch(name.strip()) is None)  # likely ones first
+    for few in (1, 2):
+        for chosen in itertools.combinations(names, few):
+            if _tell_apart([columns[name] for name in (*ids, *chosen)], times):
+                return chosen
+    return ()
+
+
+def _tell_apart(values: "Sequence[pd.Series]", times: Times) -> bool:
+    """Return whether columns and times together are different in every row."""
     import pandas as pd
 
-    fitting = []
-    for name, values in columns.items():
-        if name in (*times.names, *ids) or values.dtype.kind == "f" or values.isna().any():
-            continue
-        keys = pd.DataFrame({str(i): columns[n].to_numpy() for i, n in enumerate([*ids, name])})
-        keys["time"] = times.values
-        if not keys.duplicated().any() and values.nunique() <= len(values) // 2:
-            fitting.append(name)
-    named = [name for name in fitting if _ID_NAME.fullmatch(name.strip())]
-    return next(iter(named or fitting), None)
+    keys = pd.DataFrame({str(i): column.to_numpy() for i, column in enumerate(values)})
+    return not keys.assign(time=times.values).duplicated().any()

@@ -79,9 +79,12 @@ def find_times(columns: "dict[str, pd.Series]") -> list[Times]:
     if parts is not None:
         return [parts]
     clock = _clock_of(columns)
+    has_others = sum(map(is_number, columns.values())) > 1
     every = []
     for name, values in columns.items():
         times = _dates_of(name, values, clock) if len(values) else None
+        if times is None and has_others and is_number(values):
+            times = _dates_in_numbers(name, values, is_named=_are_regular(values))
         if times is not None:
             every.append(times)
     return every or _counters(columns)
@@ -191,8 +194,25 @@ def _days_of(name: str, values: "pd.Series", clock: _Clock | None) -> Times | No
     return None if dates is None else Times((name,), *dates)
 
 
-def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
-    """Return dates that are written as numbers: 20240131, or seconds since 1970."""
+def _are_regular(values: "pd.Series") -> bool:
+    """Return whether numbers are whole, different, and of one step once they are sorted."""
+    import pandas as pd
+
+    numbers = pd.Index(values.to_numpy(np.float64)).sort_values()
+    is_whole = not numbers.hasnans and bool((numbers == np.rint(numbers)).all())
+    return is_whole and numbers.is_unique and len(numbers) > 2 and find_step(numbers) is not None
+
+
+def _dates_in_numbers(
+    name: str, values: "pd.Series", *, is_named: bool | None = None
+) -> Times | None:
+    """Return dates that are written as numbers: 20240131, or seconds since 1970.
+
+    Args:
+        name: Name of the column.
+        values: Its numbers.
+        is_named: Whether the column is sure to hold times; by default if it is called so.
+    """
     import pandas as pd
 
     if not len(values) or values.isna().any():
@@ -200,7 +220,7 @@ def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
     numbers = values.to_numpy(np.float64)
     is_whole = bool((numbers == np.rint(numbers)).all())
     digits = len(str(int(numbers.max()))) if is_whole and numbers.min() > 0 else 0
-    is_named = has_time_name(name)
+    is_named = has_time_name(name) if is_named is None else is_named
     if digits in _DIGITS and 10 ** (digits - 1) <= numbers.min() and (digits >= 8 or is_named):
         text = pd.Series(numbers.astype(np.int64)).astype(str)
         dates = parse(text, format=_DIGITS[digits])
