@@ -12,6 +12,7 @@ from jnn._errors import reason_of
 from jnn.cli._column_names import mean_and_std
 from jnn.cli._forecast import forecast
 from jnn.cli._input import user_input
+from jnn.cli._predict_images import predict_pictures, reads_pictures
 from jnn.data import TextEncoding
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
@@ -109,6 +110,9 @@ def _make_tables(
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _checked_forecast(result, path, separator, batch)
+        return
+    if reads_pictures(result, path):
+        yield from predict_pictures(result, path, batch, _make_table)
         return
     start = 0  # number of rows in the pieces before
     for rows in _read(path, batch, separator, schema):
@@ -246,6 +250,11 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
             raise ValueError(
                 "model must give one class per row to be written to a table, got an array of "
                 f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
+            )
+        if mean.shape[1] != len(names):
+            raise ValueError(
+                f"model must give one output for each of the {len(names)} classes to be written to "
+                f"a table, got {mean.shape[1]} per row. Use Result.predict from Python."
             )
         columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
         columns |= mean_and_std(names, mean, std, mean_name="p({})", taken=columns)
