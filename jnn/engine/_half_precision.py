@@ -29,7 +29,8 @@ _EXACT = {
     *("broadcast_in_dim", "copy", "dynamic_slice", "gather", "reshape", "rev", "slice", "squeeze"),
     *("abs", "argmax", "argmin", "ceil", "floor", "is_finite", "neg", "round", "sign", "transpose"),
 }
-_CHOICES = {"clamp", "eq", "ge", "gt", "le", "lt", "max", "min", "ne", "select_n"}
+_CHOICES = {"clamp", "max", "min", "select_n"}
+_COMPARISONS = {"eq", "ge", "gt", "le", "lt", "ne"}
 _CONVERSIONS = {"convert_element_type", "iota"}
 # What sums numbers or has a transpose that does:
 _SUMS = {
@@ -95,7 +96,8 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     is_wide = _is_wide(equation, values)
     if (name in _SUMS and is_half[0]) or (name in _EXACT and is_wide[0]):
         return _bind(equation, [_widened(values[0]), *values[1:]])
-    if name in _CHOICES and any(is_wide):
+    is_comparison = name in _COMPARISONS and _can_compare(equation, values)
+    if (name in _CHOICES or is_comparison) and any(is_wide):
         wide = [_widened(v) if half else v for v, half in zip(values, is_half, strict=True)]
         return _bind(equation, wide)
     if name in _CONVERSIONS and _is_half(equation.outvars[0]):
@@ -131,6 +133,15 @@ def _is_wide(equation: Any, values: list[Any]) -> list[bool]:
     """Return which values have more digits than they were traced with."""
     pairs = zip(values, equation.invars, strict=True)
     return [_is_half(variable) and jnp.result_type(v) != jnp.bfloat16 for v, variable in pairs]
+
+
+def _can_compare(equation: Any, values: list[Any]) -> bool:
+    """Return whether all values have all digits; constants from 256 on may have lost some."""
+    pairs = zip(equation.invars, _is_wide(equation, values), strict=True)
+    return all(
+        is_wide or not _is_half(var) or (isinstance(var, Literal) and abs(var.val) < 256)
+        for var, is_wide in pairs
+    )
 
 
 def _as_declared(value: Any, variable: Any) -> Any:

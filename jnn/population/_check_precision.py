@@ -13,7 +13,8 @@ from jnn.study import Study
 MOST_LOSS = 0.05
 """Rounding errors, by root mean square, above this share of a column's deviation are refused."""
 
-_AT_A_TIME = 1 << 22  # number of values that are converted to float64 at once
+_NOISE = 4 * float(jnp.finfo(jnp.float32).eps)  # of a constant column, by magnitude
+_MOST_ROWS = 1 << 16  # of a column that are looked at
 
 
 def check_precision(study: Study, data: Dataset) -> None:
@@ -39,20 +40,18 @@ def _check_array(name: str, leaf: Any) -> None:
         return
     width = 1 if values.ndim == 1 else values.shape[-1]
     columns = np.reshape(values, (-1, width))
-    step = max(1, _AT_A_TIME // len(columns))
-    for start in range(0, width, step):
-        block = np.asarray(columns[:, start : start + step], np.float64)
-        for place, column in enumerate(block.T, start):
-            _check_column(f"column {place} of {name}" if width > 1 else name, column)
+    some = np.asarray(columns[:: -(-len(columns) // _MOST_ROWS)])
+    for place, column in enumerate(some.T):
+        _check_column(f"column {place} of {name}" if width > 1 else name, column)
 
 
 def _check_column(name: str, column: np.ndarray) -> None:
-    column = column[np.isfinite(column)]
-    if column.size == 0 or np.abs(column).max() <= 1:
+    column = column[np.isfinite(column)].astype(np.float64)
+    deviation = column.std() if column.size else 0.0
+    if deviation <= _NOISE * np.abs(column).max(initial=0.0):
         return
     errors = column.astype(jnp.bfloat16).astype(np.float64) - column
-    deviation = column.std()
-    loss = np.sqrt(np.mean(errors**2)) / deviation if deviation > 0 else 0.0
+    loss = np.sqrt(np.mean(errors**2)) / deviation
     if loss > MOST_LOSS:
         raise ValueError(
             f"precision='bfloat16' must keep what varies in x, but it would round {name}, from "
