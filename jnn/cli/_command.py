@@ -27,7 +27,7 @@ class Run:
     """Train a population on a data set and print its scores with intervals."""
 
     data: Annotated[_Positional[str], _hint("DATA")]
-    """Name of a data set (see `jnn data list`), a CSV file, or a folder of pictures by class."""
+    """Name of a data set (see `jnn data list`), a table, a folder of pictures, or - for stdin."""
     target: Annotated[str | None, _hint("COLUMN")] = None
     """Column to predict, or several separated by commas; with --horizon, the channels."""
     task: Annotated[
@@ -44,8 +44,30 @@ class Run:
     """With --text, what the model reads."""
     drop: Annotated[str | None, _hint("COLUMNS")] = None
     """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
-    separator: Annotated[str | None, _hint("TEXT", "a tab in .tsv files, else a comma")] = None
-    """Separator of the columns of a CSV file."""
+    id: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns that name the rows; no features, but kept in the predictions of `jnn predict`."""
+    missing: Annotated[
+        Literal["error", "drop", "fill"] | None, _hint("{error,drop,fill}", "error")
+    ] = None
+    """What becomes of missing values: drop their rows, or fill by the training rows' median."""
+    category: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of categories, whatever their values look like, such as 01, 3+ and NA."""
+    numeric: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of numbers; any other value in them is missing."""
+    separator: Annotated[str | None, _hint("TEXT", "told from the file")] = None
+    """Separator of the columns of a CSV file, or \\s+ for any number of blanks."""
+    encoding: Annotated[str | None, _hint("NAME", "utf-8, or that of the first bytes")] = None
+    """Encoding of a CSV file, such as cp1252."""
+    decimal: Annotated[str | None, _hint("TEXT", ".")] = None
+    """Decimal point of a CSV file."""
+    thousands: Annotated[str | None, _hint("TEXT")] = None
+    """Separator between the thousands of a number in a CSV file."""
+    quote: Annotated[str | None, _hint("TEXT", 'pairs of ", which are checked')] = None
+    """Character around a value of a CSV file, or none."""
+    no_header: Annotated[bool, tyro.conf.FlagCreatePairsOff, _hint()] = False
+    """The first line of a CSV file is a row; the columns are then 0, 1, 2, ..."""
+    header: Annotated[bool, tyro.conf.FlagCreatePairsOff, _hint()] = False
+    """The first line of a CSV file names the columns, even if it looks like a row."""
     group: Annotated[str | None, _hint("COLUMN")] = None
     """Column whose values are groups, such as patients; no group is in two parts of a fold."""
     time: Annotated[str | None, _hint("COLUMN")] = None
@@ -131,13 +153,15 @@ class Predict:
     folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
     rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
-    """File of rows: a table (.csv, .tsv), an array (.npy), or one text per line (.txt)."""
+    """File of rows: a table, an array (.npy), one text per line (.txt), or - (standard input)."""
     out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
     """File to write; - for standard output."""
     members: Literal["best", "all"] = "best"
     """Members to use: those of the best setting, or those of all settings."""
     batch: int = 1024
     """Number of rows that are predicted at a time."""
+    id: Annotated[str | None, _hint("COLUMNS", "those of the run")] = None
+    """Columns that name the rows and are kept in the predictions."""
     separator: Annotated[str | None, _hint("TEXT", "that of the run")] = None
     """Separator of the columns of the table."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
+from jnn.cli._table import FORM_OPTIONS, Columns, form_of, is_table, load_table, local_file
 from jnn.data import Dataset, ImageEncoding, load, names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.recipes import (
@@ -28,11 +29,11 @@ _FOLDS = 5
 _LARGE = 20_000  # rows from which on no fold is small
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
-_TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
 _SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
-    *("target", "task", "text", "tokenizer", "drop", "separator", "horizon", "window"),
+    *("target", "task", "text", "tokenizer", "drop", "horizon", "window"),
+    *FORM_OPTIONS,
     *_ROW_OPTIONS,
     *_SERIES_OPTIONS,
 )
@@ -161,56 +162,45 @@ def _load(command: Run) -> Dataset:
         _refuse(command, _TABLE_OPTIONS, reason)
         return Dataset.from_images(path, size=_size_of(command.size))
     _refuse(command, ("size",), "only a folder of pictures has a size")
-    if not _is_table(path):
+    if not is_table(command.data):
         reason = f"{command.data} is the name of a data set, and they are for CSV files"
         _refuse(command, _TABLE_OPTIONS, reason)
         return load(command.data)
-    if not path.exists():
-        raise ValueError(f"CSV file {path} does not exist. Check the path.")
     if command.horizon is not None:
-        return _load_series(command, path, command.horizon)
+        return _load_series(command, local_file(command.data), command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
     if command.text is None:
         _refuse(command, ("tokenizer",), "tokens need --text")
+    else:
+        _refuse(command, ("drop", "category", "numeric"), "with --text no other column is read")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
-    if command.target is None:
-        raise ValueError(f"--target must name the column of {path} to predict. Add it.")
-    target = _names(command.target)
-    return Dataset.from_csv(
-        path,
-        target[0] if len(target) == 1 else target,
-        task=command.task,
-        weights=command.weights,
-        groups=command.group,
-        times=command.time,
-        text=command.text,
-        drop=_names(command.drop),
-        separator=command.separator,
-        **({"tokenizer": command.tokenizer} if command.tokenizer else {}),
-    )
+    return load_table(command)
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", "tokenizer", "group", "weights"),
+        ("task", "text", "tokenizer", "group", "weights", "id", "missing", "category", "numeric"),
         "with --horizon the rows are the steps of a series",
     )
-    frame = read_csv(path, command.separator)
-    ids = [name for name in _names(command.series) if name in frame]
+    form = form_of(command)
+    columns = Columns(path, form)
+    series = columns.names(command.series)
+    frame = read_csv(path, form)
+    ids = [name for name in series if name in frame]
     return Dataset.from_series(
         frame,
         _window_of(frame, ids, horizon) if command.window is None else command.window,
         horizon,
         name=uncompressed(path).stem,
         source=path.name,
-        channels=_names(command.target),
-        time=_names(command.time) or None,
-        series=_names(command.series) or None,
+        channels=columns.names(command.target),
+        time=columns.name(command.time),
+        series=series or None,
         gaps=command.gaps or "split",
-        drop=_names(command.drop),
+        drop=columns.names(command.drop),
     )
 
 
@@ -225,7 +215,8 @@ def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> i
 
 def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
     """Raise if any of these options is set, because it would have no effect."""
-    present = [f"--{name}" for name in options if getattr(command, name) is not None]
+    given = [name for name in options if getattr(command, name) not in (None, False)]
+    present = [f"--{name.replace('_', '-')}" for name in given]
     if present:
         raise ValueError(f"{', '.join(present)} must be left out: {reason}.")
 
@@ -238,12 +229,3 @@ def _size_of(text: str | None) -> tuple[int, int] | None:
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise ValueError(f"--size must be pixels, got {text!r}. Write e.g. --size 32 or 48x64.")
     return int(sides[0]), int(sides[-1])
-
-
-def _names(text: str | None) -> list[str]:
-    return text.split(",") if text else []
-
-
-def _is_table(path: pathlib.Path) -> bool:
-    """Tell a CSV file, which may be compressed, from the name of a data set."""
-    return any(ending.lower() in _TABLE_ENDINGS for ending in path.suffixes[-2:])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn.data._columns import columns_by_name
+from jnn.data._date_text import written
 from jnn.data._offsets import without_offset
 from jnn.data._series_table import SeriesTable, read_table, with_index
 from jnn.data._series_windows import Gaps, series_name, steps_of
-from jnn.data._time_axis import written
 from jnn.data._time_step import next_times, step_in_words
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """The training of one member from its first to its last epoch, scored after each."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -100,7 +101,8 @@ def make_program(
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
         _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
-        shapes = _joined(_train_names(logs), jax.eval_shape(scores, state, data))
+        logged = _train_names(logs)
+        shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
         history = {
             name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
             for name, shape in shapes.items()
@@ -116,7 +118,9 @@ def make_program(
         state = averaged_after(study, state, "epoch", number + 1)
         averaged = evaluated_variables(study, state)
         scored = state._replace(trained=_with_variables(state.trained, averaged))
-        values = {**_train_names(logs), **_scores_when_due(study, scores, number, scored, data)}
+        logged = _train_names(logs)
+        due = functools.partial(scores, logged)
+        values = {**logged, **_scores_when_due(study, due, number, scored, data)}
         best = training.best
         continues: Any = True
         if best is not None:
@@ -187,10 +191,13 @@ def _with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Tr
 
 def _make_scores(
     trainer: Trainer, *, with_train: bool
-) -> Callable[[State, Data], dict[str, jax.Array]]:
-    """Make `scores(state, data)` on held-out rows, and on training rows too if need be."""
+) -> Callable[[Any, State, Data], dict[str, jax.Array]]:
+    """Make `scores(logged, state, data)` on held-out rows, and on training rows too if need be.
 
-    def scores(state: State, data: Data) -> dict[str, jax.Array]:
+    On training rows the loss is left out if it is among what the steps have logged.
+    """
+
+    def scores(logged: Any, state: State, data: Data) -> dict[str, jax.Array]:
         values = {}
         for prefix, rows in (("", data.test), ("validation_", data.validation)):
             if rows is not None:
@@ -198,7 +205,10 @@ def _make_scores(
                 values |= {prefix + name: value for name, value in scored.items()}
         if with_train or data.test is None:
             scored = trainer.evaluate(state, data, data.train)
-            values |= {"train_" + name: v for name, v in scored.items() if name != "loss"}
+            named = {"train_" + name: value for name, value in scored.items()}
+            if "train_loss" in logged:
+                named.pop("train_loss", None)
+            values |= named
         return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
 
     return scores

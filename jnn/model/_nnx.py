@@ -63,6 +63,8 @@ def as_module(
     """
     structure = _structure(factory)
     owner = name_of(factory)
+    # Results hold NumPy arrays, which a module that trains on could not write to.
+    params, state = jax.tree.map(jnp.asarray, (params, state))
     module = _merge(structure, params, state, hyper=hyper, shared=shared, owner=owner)
     set_mode(module, train=False)
     return module
