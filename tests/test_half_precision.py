@@ -441,3 +441,58 @@ def test_a_state_keeps_its_types_in_bfloat16():
     study = half_study(model)
     state = gradient_jaxpr(study, x).out_avals[-len(jax.tree.leaves(trained_shapes(study, x)[1])) :]
     assert state and {aval.dtype for aval in state} == {np.dtype(np.float32)}
+
+
+class Cnn(nnx.Module):
+    """Two convolutions of Flax, whose biases are added to 64 x 28 x 28 places."""
+
+    def __init__(self, *, rngs):
+        self.conv1 = nnx.Conv(1, 8, (3, 3), rngs=rngs)
+        self.conv2 = nnx.Conv(8, 8, (3, 3), rngs=rngs)
+        self.output = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, x):
+        x = jax.nn.relu(self.conv2(jax.nn.relu(self.conv1(x))))
+        return self.output(layers.global_avg_pool(x))
+
+
+def test_a_step_in_bfloat16_moves_biases_as_one_in_float32():
+    random = np.random.default_rng(17)
+    x = random.random((64, 28, 28, 1), np.float32)
+    data = jnn.Data.from_arrays(x, random.integers(0, 3, 64))
+    batch = jnn.Batch(x, data.y)
+
+    def moved(precision):
+        loss = jnn.losses.softmax_cross_entropy
+        study = jnn.Study(Cnn, loss, optax.sgd(1.0), precision=precision)
+        before = jnn.make_start(study)(jnn.Member(KEY, 0, {}), data)
+        after, _ = jax.jit(jnn.make_step(study))(before, batch)
+        return jax.tree.map(np.subtract, after.trained.params, before.trained.params)
+
+    for half, wide in zip(
+        *map(jax.tree.leaves, (moved("bfloat16"), moved("float32"))), strict=True
+    ):
+        np.testing.assert_allclose(half, wide, atol=0.05 * np.abs(wide).max())
+
+
+def test_training_in_bfloat16_scores_as_in_float32():
+    data = jnn.data.load("digits")
+    accuracy = {}
+    for precision in ("float32", "bfloat16"):
+        study = jnn.Study(
+            functools.partial(models.MLP, 64, (32,), 10),
+            jnn.losses.softmax_cross_entropy,
+            optax.adam(3e-3),
+            {"accuracy": jnn.metrics.accuracy},
+            epochs=3,
+            precision=precision,
+        )
+        result = jnn.run(study, data, jnn.seeds(3) * jnn.holdout(0.25), progress=None)
+        accuracy[precision] = result.final()["accuracy"].values
+    assert accuracy["float32"].min() > 0.9
+    np.testing.assert_allclose(accuracy["bfloat16"], accuracy["float32"], atol=0.02)
+
+
+def test_float16_is_refused_with_what_to_use():
+    with pytest.raises(ValueError, match=r"got 'float16'\. Use bfloat16"):
+        jnn.Study(Cnn, jnn.losses.squared_error, optax.sgd(1.0), precision="float16")
