@@ -489,7 +489,7 @@ def test_training_in_bfloat16_scores_as_in_float32():
         )
         result = jnn.run(study, data, jnn.seeds(3) * jnn.holdout(0.25), progress=None)
         accuracy[precision] = result.final()["accuracy"].values
-    assert accuracy["float32"].min() > 0.9
+    assert accuracy["float32"].min() > 0.85
     np.testing.assert_allclose(accuracy["bfloat16"], accuracy["float32"], atol=0.02)
 
 
