@@ -133,7 +133,7 @@ def unusable_content(column: "pd.Series") -> str:
         return f"type {column.dtype}"
     if column.dtype.kind == "O" and not is_categorical(column):
         text = as_text(column)
-        is_date = text.str.fullmatch(_DATE).to_numpy(bool)
+        is_date = _matches(text, _DATE)
         if is_date.any() and is_date.mean() > 0.5:
             return f"dates such as {text.iloc[int(is_date.argmax())]!r}"
     return ""
@@ -177,8 +177,8 @@ def refuse_text(name: str, column: "pd.Series") -> NoReturn:
 def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
     """Raise if text spells numbers in all rows or in most of them."""
     parses = _parses(text)
-    has_commas = text.str.fullmatch(_COMMAS).to_numpy(bool)
-    is_numeric = parses | has_commas | text.str.fullmatch(_AMOUNT).to_numpy(bool)
+    has_commas = _matches(text, _COMMAS)
+    is_numeric = parses | has_commas | _matches(text, _AMOUNT)
     if is_numeric.all():
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
@@ -223,7 +223,17 @@ def _row(column: "pd.Series", place: int) -> int:
     return int(column.index[place]) if column.index.dtype.kind in "iu" else place
 
 
+def _matches(text: "pd.Series", pattern: re.Pattern[str]) -> np.ndarray:
+    """Return which texts are matched as a whole; each distinct text is looked at once."""
+    import pandas as pd
+
+    rows, distinct = pd.factorize(text)
+    return np.array([pattern.fullmatch(value) is not None for value in distinct], bool)[rows]
+
+
 def _parses(text: "pd.Series") -> np.ndarray:
     import pandas as pd
 
-    return pd.Series(pd.to_numeric(text, errors="coerce")).notna().to_numpy()
+    rows, distinct = pd.factorize(text)
+    numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+    return pd.Series(numbers).notna().to_numpy()[rows]
