@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
-from jnn.cli._job import Job, make_job
+from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
@@ -43,7 +43,8 @@ def run(command: Run) -> None:
     try:
         with told_how_to_continue(folder):
             _setup.configure_jax()
-            _train_and_show(make_job(command), folder, start, command)
+            job = make_job(command)
+            _train_and_show(job, folder, start, settled(command, job.data, job.members))
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -82,7 +83,7 @@ def new_folder(command: Run) -> pathlib.Path:
             would replace, or is no folder.
     """
     if command.out is None:
-        return _create_folder(pathlib.Path(command.data).stem)
+        return _create_folder(pathlib.Path(command.data).stem.strip("-") or "stdin")
     folder = as_folder(command.out, "--out")
     if any((folder / name).exists() for name in ("result.json", "command.json")):
         raise ValueError(

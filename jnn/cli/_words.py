@@ -13,6 +13,8 @@ _SENTENCES = (
     (r"jnn\.folds\((\d+)\)", r"--folds \1"),
     (r"jnn\.seeds\((\d+)\)", r"--seeds \1"),
     (r"result\.members\.columns\(\)", "the table of `jnn show FOLDER`"),
+    (r"\bheader=False", "--no-header"),
+    (r"\bheader=True", "--header"),
     (r"Pass the separator", "Set --separator to the text"),
 )
 _VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w.]+)"
@@ -66,7 +68,7 @@ def _assignment(match: re.Match[str]) -> str:
     except (ValueError, SyntaxError):
         return f"{_option(name)} {value}"
     if isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
+        value = ",".join(f'"{name}"' if "," in str(name) else str(name) for name in value)
     return f"{_option(name)} {_quoted(str(value))}"
 
 

@@ -55,7 +55,8 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
         key_params, key_dropout = jax.random.split(key)
         arguments, keywords = call.arguments(x, train=train, key=key_dropout)
         rngs = {"params": key_params, "dropout": key_dropout}
-        return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
+        with nn.intercept_methods(WatchedDropout()), _explained(name):
+            return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
 
     def all_variables(key, x):
         variables = variables_in(False, key, x)

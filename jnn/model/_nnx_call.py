@@ -11,6 +11,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.model._call import Call
 from jnn.model._errors import DrawsWithoutKey, NetworkError
+from jnn.model._fixed_statistics import are_statistics_fixed
 from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._switch import TrainKeyword, Values, known_values
 
@@ -50,6 +51,8 @@ def called(
     set_mode(module, train=train, switches={**found, **call.attributes})
     if train and key is None:  # without a key nothing is random
         module.set_attributes(deterministic=True, raise_if_not_found=False)
+    if are_statistics_fixed():
+        module.set_attributes(use_running_average=True, raise_if_not_found=False)
     arguments, keywords = call.arguments(x, train=train, key=key)
     streams = _streams_of((module, arguments, keywords))
     counts = [stream.count.get_value() for stream in streams]
