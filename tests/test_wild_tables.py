@@ -22,7 +22,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import jnn
 from jnn.cli import main
-from jnn.cli._job import make_job, read_command
+from jnn.cli._job import make_job
+from jnn.cli._saved_command import read_command
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def no_header():
     """UCI's wine: no header, the class first."""
     path = published("wine", "wine.data")
     frame = pd.read_csv(path, header=None)
-    return Wild(path.read_bytes(), ["--no-header", "--target", "1"], frame.loc[:, 1:], frame[0])
+    return Wild(path.read_bytes(), ["--no-header", "--target", "0"], frame.loc[:, 1:], frame[0])
 
 
 def question_marks():
@@ -66,7 +67,7 @@ def question_marks():
     lines = published("adult", "adult.data").read_text().splitlines(keepends=True)[:2000]
     text = "".join(lines)
     frame = pd.read_csv(io.StringIO(text), header=None, skipinitialspace=True, na_values="?")
-    options = ["--no-header", "--target", "15", "--missing", "fill"]
+    options = ["--no-header", "--target", "14", "--missing", "fill"]
     return Wild(text.encode(), options, frame.loc[:, :13], frame[14])
 
 
@@ -90,9 +91,9 @@ def holes():
 
 def white_space():
     """UCI's yachts: columns parted by spaces, no header."""
-    path = published("uci", "yacht", "data", "data.txt")
+    path = published("uci", "yacht", "data.txt")
     frame = pd.read_csv(path, sep=r"\s+", header=None)
-    return Wild(path.read_bytes(), ["--no-header", "--target", "7"], frame.loc[:, :5], frame[6])
+    return Wild(path.read_bytes(), ["--no-header", "--target", "6"], frame.loc[:, :5], frame[6])
 
 
 def large_offsets():
@@ -118,7 +119,8 @@ def decimal_commas():
     frame.columns = ["Länge", "Breite", "Länge 2", "Breite 2"]
     table = frame.assign(Art=np.array(["setosa", "versicolor", "virginica"])[target])
     content = table.to_csv(index=False, sep=";", decimal=",").encode("latin-1")
-    return Wild(content, ["--target", "Art", "--decimal", ","], frame, table["Art"])
+    options = ["--target", "Art", "--decimal", ",", "--encoding", "latin-1"]
+    return Wild(content, options, frame, table["Art"])
 
 
 def mixed_types():
@@ -212,9 +214,10 @@ def test_a_wild_table_is_learned_as_well_as_by_scikit_learn(table, tmp_path, mon
     assert job.data.rows == len(wild.target)
     metric = "accuracy" if job.data.task == "classification" else "r2"
     ours = jnn.Result.load("here").best(metric).interval
-    theirs = score_of_scikit_learn(wild, job.members.split.rows(job.data), job.data.task)
-    rows = [np.mean([len(part) for part in parts]) for parts in
-            zip(*((f.train, f.test) for f in job.members.split.rows(job.data)), strict=True)]  # fmt: skip
-    reference = jnn.stats.seed_fold_interval(theirs, *rows)
+    folds = job.members.split.rows(job.data)
+    train_rows = np.mean([len(fold.train) for fold in folds])
+    test_rows = np.mean([len(fold.test) for fold in folds])
+    theirs = score_of_scikit_learn(wild, folds, job.data.task)
+    reference = jnn.stats.seed_fold_interval(theirs, train_rows, test_rows)
     print(f"{table.__name__}: jnn {ours}; scikit-learn {reference}")
     assert ours.mean > reference.low - 1e-9, (ours, reference)
