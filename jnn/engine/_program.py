@@ -109,6 +109,8 @@ def make_program(
             for name, shape in shapes.items()
         }
         averaged = evaluated_variables(study, state)
+        # Traced for its errors, and so that the check of a study sees which numbers it reads.
+        jax.eval_shape(lambda state: averaged_after(study, state, "epoch", 1), state)
         if study.keep != "best":
             return Training(state, history, None, averaged)
         _check_monitor(study, shapes)
