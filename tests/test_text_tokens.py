@@ -59,3 +59,34 @@ def test_a_column_of_amounts_and_one_hot_outputs_that_are_meant_stay_a_regressio
     assert Dataset.from_arrays(X, X[:, :1]).task == "regression"
     rows = np.eye(3)[[0, 1, 2, 0, 1, 2]]
     assert Dataset.from_arrays(X, rows, task="regression").outputs == 3
+
+
+def test_few_rows_get_enough_steps_and_a_batch_that_fits(tmp_path, monkeypatch):
+    from jnn.cli._command import Run
+    from jnn.cli._job import make_job
+
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},{i % 3}.5,{'ab'[i % 2]}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("u,v,y\n" + "\n".join(lines) + "\n")
+    study = make_job(Run("t.csv", target="y")).study
+    rows = 24  # of 30, in 5 folds
+    assert study.batch_size == rows and study.epochs * 1 >= 800
+    chosen = make_job(Run("t.csv", target="y", epochs=3, batch_size=5)).study
+    assert (chosen.epochs, chosen.batch_size) == (3, 5)
+    digits = make_job(Run("digits")).study
+    assert (digits.epochs, digits.batch_size, digits.model.name) == (20, 32, "MLP")
+
+
+@pytest.mark.parametrize(
+    ("options", "network"), [({"text": "t"}, "TextCNN"), ({"model": "mlp:4"}, "MLP"), ({}, "MLP")]
+)
+def test_the_command_line_chooses_a_network_for_the_kind_of_data(
+    options, network, tmp_path, monkeypatch
+):
+    from jnn.cli._command import Run
+    from jnn.cli._job import make_job
+
+    monkeypatch.chdir(tmp_path)
+    lines = [f"so {'good' if i % 2 else 'bad'},{i},{i % 2}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("t,n,y\n" + "\n".join(lines) + "\n")
+    assert make_job(Run("t.csv", target="y", **options)).study.model.name == network

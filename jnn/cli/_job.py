@@ -172,6 +172,8 @@ def _load(command: Run) -> Dataset:
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
     if command.text is None:
         _refuse(command, ("tokenizer",), "tokens need --text")
+    else:
+        _refuse(command, ("drop", "category", "numeric"), "with --text no other column is read")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
     return load_table(command)

@@ -2,7 +2,6 @@
 
 import itertools
 import pathlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -14,17 +13,16 @@ from jnn.cli._forecast import forecast
 from jnn.cli._input import user_input
 from jnn.cli._predict_images import predict_pictures, reads_pictures
 from jnn.cli._table import TABLE_ENDINGS
+from jnn.cli._terminal import open_output
 from jnn.data import Counts, Encoding, TableForm, TextEncoding
 from jnn.data._columns import clean_name
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
 from jnn.result import Prediction, Result, Schema, check_batch, encoding_for
-from jnn.storage import atomic_path
 
 if TYPE_CHECKING:
     import pandas
 
-STANDARD_OUTPUT = pathlib.Path("-")
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -66,11 +64,8 @@ def predict_file(
     check_batch(batch)
     tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts))
     first = next(tables)  # errors in the first rows are raised before a file is created
-    tables = itertools.chain([first], tables)
-    if out == STANDARD_OUTPUT:
-        return _write(tables, sys.stdout)
-    with atomic_path(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        return _write(tables, file)
+    with open_output(out) as file:
+        return _write(itertools.chain([first], tables), file)
 
 
 def notes_of(counts: Counts) -> list[str]:
@@ -147,7 +142,7 @@ def _make_tables(
     """Yield the predictions, a batch at a time."""
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
-        yield _checked_forecast(result, path, reading.form, batch)
+        yield _checked_forecast(result, path, reading.form)
         return
     if reads_pictures(result, path):
         yield from predict_pictures(result, path, batch, _make_table)
@@ -280,10 +275,10 @@ def _first_false(is_right: np.ndarray) -> int | None:
 
 
 def _checked_forecast(
-    result: Result, path: pathlib.Path, form: TableForm | None, batch: int
+    result: Result, path: pathlib.Path, form: TableForm | None
 ) -> "pandas.DataFrame":
     """Return the table of a forecast, whose numbers are finite."""
-    table = forecast(result, path, form, batch)
+    table = forecast(result, path, form)
     numbers = table.select_dtypes("number").to_numpy(np.float64)
     _check_predictions(numbers, 0, path)
     return table

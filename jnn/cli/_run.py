@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import logging
 import os
 import pathlib
 import threading
@@ -12,6 +13,7 @@ import warnings
 
 from rich.console import Console
 
+from jnn._errors import reason_of
 from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
 from jnn.cli._job import Job, make_job, settled
@@ -161,6 +163,7 @@ def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None
 
 def _import_early() -> None:
     """Import what is needed after training, while XLA compiles without holding Python's lock."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its cache of fonts
     with contextlib.suppress(ImportError):  # matplotlib is optional
         import xarray  # noqa: F401, I001  (the result needs it first)
         import matplotlib.figure  # noqa: F401
@@ -173,8 +176,8 @@ def show_result(result: Result, folder: pathlib.Path, console: Console) -> None:
     try:
         _draw_curves(result, folder)
         files.append(_CURVES)
-    except ImportError as error:  # matplotlib is optional
-        print_text(console, f"no {_CURVES}: {error}")
+    except Exception as error:  # matplotlib is optional, and a figure is less than a result
+        print_text(console, f"no {_CURVES}: {reason_of(error)}")
     print_text(console, f"result: {folder}{os.sep} ({', '.join(files)})")
 
 

@@ -117,9 +117,10 @@ def check_series_varies(values: np.ndarray, channels: Sequence[str]) -> None:
     if constant.size:
         number = int(constant[0])
         name = repr(channels[number]) if channels else f"number {number}"
+        how = f" with drop=[{name}]" if channels else ""
         raise ValueError(
-            f"A channel of a series must vary, got {values[0, number]} at all {len(values)} steps "
-            f"of channel {name}. Leave the channel out."
+            f"Every channel must vary, got {values[0, number]} at all {len(values)} steps of "
+            f"channel {name}. Leave it out{how}."
         )
 
 

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from jnn.data import Dataset, shapes_of_rows
+from jnn.data import Dataset, Windows, shapes_of_rows
 
 Kind = Literal["auto", "plain", "stratified", "grouped", "time"]
 
@@ -31,6 +31,8 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
     Raises:
         ValueError: If the data does not allow this kind.
     """
+    if kind == "grouped" and data.groups is not None and _are_apart(data):
+        return kind
     if data.is_series and kind not in ("auto", "time"):
         raise ValueError(
             f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
@@ -50,6 +52,15 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
     if data.groups is not None:
         return "grouped"
     return "plain" if data.row_labels is None else "stratified"
+
+
+def _are_apart(data: Dataset) -> bool:
+    """Return whether no step of a series is in windows of two groups."""
+    if not isinstance(data.y, Windows) or data.y.starts is None or data.groups is None:
+        return False
+    order = np.argsort(data.y.starts)
+    begins, groups = data.y.starts[order], data.groups[order]
+    return bool((np.diff(begins) >= data.y.steps)[groups[1:] != groups[:-1]].all())
 
 
 def groups_of(data: Dataset) -> np.ndarray:
