@@ -196,12 +196,24 @@ class Configured(nn.Module):
         return nn.BatchNorm(self.settings.deterministic)(x)
 
 
+class WithNorm(nn.Module):
+    norm: Any
+
+    @nn.compact
+    def __call__(self, x):
+        return self.norm()(nn.Dense(3)(x))
+
+
 FIELDS = {  # networks that are told by a field, and the ways to say so in Flax
     "own": (Inner(), lambda train: Inner(training=train)),
     "nested": (Outer(Inner(), nn.Dense(2)), lambda train: Outer(Inner(train), nn.Dense(2))),
     "settings": (
         Configured(Settings()),
         lambda train: Configured(Settings(deterministic=not train)),
+    ),
+    "partial": (
+        WithNorm(functools.partial(nn.BatchNorm, use_running_average=False)),
+        lambda train: WithNorm(functools.partial(nn.BatchNorm, use_running_average=not train)),
     ),
     "sequence": (
         nn.Sequential([nn.Dense(3), nn.BatchNorm(use_running_average=False)]),
@@ -354,17 +366,33 @@ def test_every_stream_that_a_linen_module_asks_for_has_a_key_of_its_own():
     assert len(np.unique(drawn)) == 5
 
 
-def test_remat_with_the_number_of_the_switch_is_called_by_position():
-    class Plain(nn.Module):
-        @nn.compact
-        def __call__(self, x, mask=None, train=False):
-            return nn.Dropout(0.5, deterministic=not train)(nn.Dense(3)(x))
+class Plain(nn.Module):
+    @nn.compact
+    def __call__(self, x, mask=None, train=False):
+        return nn.Dropout(0.5, deterministic=not train)(nn.Dense(3, name="dense")(x))
 
-    remat = nn.remat(Plain, static_argnums=(3,))()
-    for network in (Plain(), remat):
-        model = jnn.as_model(network)
-        params, state = model.init(jax.random.key(0), X)
-        outputs = model.apply(params, state, X, train=True, key=KEY)[0]
-        if network is not remat:
-            expected = outputs
-    np.testing.assert_allclose(outputs, expected, rtol=1e-6)
+
+class RematMethod(nn.Module):
+    @functools.partial(nn.remat, static_argnums=(3,))
+    @nn.compact
+    def __call__(self, x, mask=None, train=False):
+        return nn.Dropout(0.5, deterministic=not train)(nn.Dense(3, name="dense")(x))
+
+
+LIFTED = {
+    "remat": nn.remat(Plain, static_argnums=(3,))(),
+    "jit": nn.jit(Plain, static_argnums=(3,))(),
+    "remat of a method": RematMethod(),
+}
+
+
+@pytest.mark.parametrize("name", LIFTED)
+def test_transformations_that_number_the_switch_are_called_by_position(name):
+    """The truth is Flax, called as its documentation says."""
+    model = jnn.as_model(LIFTED[name])
+    params, state = model.init(jax.random.key(0), X)
+    rngs = {"dropout": jax.random.fold_in(KEY, 1)}
+    for train in (True, False):
+        expected = LIFTED[name].apply({"params": params}, X, None, train, rngs=rngs)
+        outputs = model.apply(params, state, X, train=train, key=KEY)[0]
+        np.testing.assert_allclose(outputs, expected, rtol=1e-6)

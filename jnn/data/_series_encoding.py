@@ -145,8 +145,8 @@ class SeriesEncoding:
         where = f"series {series_name(table, number)}" if self.series else "the table"
         if size < self.length:
             raise ValueError(
-                f"{where} must have at least {self.length} steps of the channels "
-                f"{list(self.channels)}, but has {size}. Give the last steps before the forecast."
+                f"{where} must have at least {self.length} steps of {len(self.channels)} channels, "
+                f"but has {size}. Give the last steps before the forecast."
             )
         values = table.values[end - self.length : end]
         missing = np.argwhere(np.isnan(values))

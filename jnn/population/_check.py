@@ -100,7 +100,7 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
         )
     trained = state.trained
     parameters = bytes_of(trained.params)
-    optimizer = bytes_of(state.opt_state)
+    optimizer = bytes_of((state.opt_state, state.average))
     touched = 2 * parameters + optimizer + 2 * activations + bytes_of(batch.x)
     return Sizes(touched, 2 * (parameters + bytes_of(trained.model_state) + optimizer))
 
