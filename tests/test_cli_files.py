@@ -297,7 +297,12 @@ def test_a_reader_that_leaves_ends_the_command_quietly(capsys, monkeypatch):
         ("Leave it out with drop=['d'].", "Leave it out with --drop d."),
         ("drop=['a b', 'c']", "--drop 'a b,c'"),
         ("batch_size must be at most 9.", "--batch-size must be at most 9."),
-        ("got batch_size=32, set kind='plain'", "got --batch-size 32, set kind='plain'"),
+        (
+            "got batch_size=32. Use fewer folds or kind='plain'.",
+            "got --batch-size 32. Use fewer folds.",
+        ),
+        ("Pass missing='drop', or header=False.", "Pass --missing drop, or --no-header."),
+        ("The model must have 3 outputs.", "The model must have 3 outputs."),
         ("Use jnn.holdout(0.2).", "Use --folds 1."),
         ("learning_rate=0.1 stays", "learning_rate=0.1 stays"),
         ("Look at result.members.columns().", "Look at the table of `jnn show FOLDER`."),

@@ -373,7 +373,8 @@ def test_a_series_of_ones_own_is_forecast_from_its_last_steps(tmp_path, capsys):
     main(["predict", "run", "last.csv"])
     assert "6 rows by 4 members" in capsys.readouterr().out
     got = pandas.read_csv("predictions.csv")
-    assert list(got.columns) == ["step", "load", "heat", "std(load)", "std(heat)"]
+    assert list(got.columns) == ["step", "date", "load", "heat", "std(load)", "std(heat)"]
+    assert got["date"].tolist() == frame["date"][240:246].tolist()
     for name, most in (("load", 1.0), ("heat", 0.2)):
         assert np.abs(got[name] - frame[name][240:246].to_numpy()).max() < most
     frame[:20].to_csv("short.csv", index=False)

@@ -180,7 +180,7 @@ def test_each_series_is_continued_under_its_id_and_the_next_dates(tmp_path):
     with pytest.warns(UserWarning, match="newest"):
         mean = loaded.predict(pd.read_csv(tmp_path / "t.csv")).mean
     np.testing.assert_allclose(mean[1, :, 0], LOAD[38:] + 1e9, rtol=1e-13)
-    table = forecast(loaded, tmp_path / "t.csv", None, 1024)
+    table = forecast(loaded, tmp_path / "t.csv")
     assert list(table.columns) == ["id", "step", "date", "load", "std(load)"]
     assert table["id"].tolist() == [1, 1, 3, 3] and table["step"].tolist() == [1, 2, 1, 2]
     assert table["date"].tolist() == [
@@ -257,7 +257,7 @@ def test_the_last_steps_of_a_forecast_are_whole_but_earlier_ones_may_be_missing(
         encoding.tails(TABLE.assign(load=TABLE["load"].where(TABLE.index != 38)))
     with pytest.raises(ValueError, match="must have no gap in 'date'"):
         encoding.tails(TABLE.drop(index=37))
-    with pytest.raises(ValueError, match=r"at least 5 steps of the channels \['load'\], but has 4"):
+    with pytest.raises(ValueError, match=r"at least 5 steps of 1 channels, but has 4"):
         encoding.tails(TABLE[:4])
     with pytest.raises(ValueError, match="step of training, 1 hour, got 1 day"):
         encoding.tails(TABLE.assign(date=pd.date_range("2024-01-01", periods=40).astype(str)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def forecast(
-    result: Result, path: pathlib.Path, form: TableForm | None, batch: int
+    result: Result, path: pathlib.Path, form: TableForm | None = None
 ) -> "pandas.DataFrame":
     """Make the table of the steps that follow the last ones of each series of a file.
 
@@ -34,7 +34,7 @@ def forecast(
             f"rows must be finite, but the last {encoding.length} steps in {path} have infinity or "
             "a number too large for float32. Leave such steps out, or fill in their values."
         )
-    prediction = result.predict(rows, batch=batch)
+    prediction = result.predict(rows)
     return _table(encoding, tails.ids, tails.last, prediction.mean, prediction.std)
 
 

@@ -142,7 +142,7 @@ def _make_tables(
     """Yield the predictions, a batch at a time."""
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
-        yield _checked_forecast(result, path, reading.form, batch)
+        yield _checked_forecast(result, path, reading.form)
         return
     if reads_pictures(result, path):
         yield from predict_pictures(result, path, batch, _make_table)
@@ -275,10 +275,10 @@ def _first_false(is_right: np.ndarray) -> int | None:
 
 
 def _checked_forecast(
-    result: Result, path: pathlib.Path, form: TableForm | None, batch: int
+    result: Result, path: pathlib.Path, form: TableForm | None
 ) -> "pandas.DataFrame":
     """Return the table of a forecast, whose numbers are finite."""
-    table = forecast(result, path, form, batch)
+    table = forecast(result, path, form)
     numbers = table.select_dtypes("number").to_numpy(np.float64)
     _check_predictions(numbers, 0, path)
     return table

@@ -20,6 +20,7 @@ from jnn.model._nnx_call import (
     is_loss,
     set_mode,
 )
+from jnn.model._nnx_types import compute_in_type_of_parameters
 from jnn.model._shared import Shared, fill_shared
 from jnn.model._signatures import Apply, Init, ModelState, Params, name_of
 from jnn.model._switch import TrainKeyword
@@ -181,13 +182,14 @@ def _merge(
     owner: str,
 ) -> Any:
     """Return the module with these values."""
-    return nnx.merge(
+    module = nnx.merge(
         structure.graph,
         _from_dict(structure.params, params),
         _fresh_rngs(structure.rngs, jax.random.key(0) if key is None else key),
         _fill_shared(structure.shared, shared, owner),
         _from_dict(structure.rest, state, hyper),
     )
+    return compute_in_type_of_parameters(module)
 
 
 def _to_dict(variables: Any) -> dict:
