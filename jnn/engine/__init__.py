@@ -21,6 +21,11 @@ from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
 from jnn.engine._sample import make_sample as make_sample
+from jnn.engine._settings import debugging as debugging
+from jnn.engine._settings import default_settings as default_settings
+from jnn.engine._settings import floating_point_told as floating_point_told
+from jnn.engine._settings import hidden as hidden
+from jnn.engine._settings import shown as shown
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
 from jnn.engine._state import Data as Data

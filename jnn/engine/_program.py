@@ -11,6 +11,7 @@ import numpy as np
 from jnn.engine._average import averaged_after, evaluated_variables
 from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
+from jnn.engine._settings import absent, debugging, is_absent, worst
 from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, row_count, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
@@ -104,7 +105,7 @@ def make_program(
         logged = _train_names(logs)
         shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
         history = {
-            name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
+            name: jnp.full((study.epochs, *shape.shape), absent(), jnp.float32)
             for name, shape in shapes.items()
         }
         averaged = evaluated_variables(study, state)
@@ -114,7 +115,7 @@ def make_program(
             return Training(state, history, None, averaged)
         _check_monitor(study, shapes)
         trained = _with_variables(state.trained, averaged)
-        return Training(state, history, Best(jnp.float32(jnp.inf), jnp.int32(-1), trained))
+        return Training(state, history, Best(jnp.float32(worst()), jnp.int32(-1), trained))
 
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
         state = averaged_after(study, state, "epoch", number + 1)
@@ -130,9 +131,11 @@ def make_program(
             score = values["validation_" + study.monitor] * _sign(study, trainer)
             candidate = Best(score, jnp.int32(number), scored.trained)
             better = continues & (score < best.score)
+            if debugging()[0]:
+                better = better & ~is_absent(values["validation_" + study.monitor])
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
         history = {
-            name: training.history[name].at[number].set(jnp.where(continues, value, jnp.nan))
+            name: training.history[name].at[number].set(jnp.where(continues, value, absent()))
             for name, value in values.items()
         }
         if state.epoch is not None:
@@ -224,8 +227,8 @@ def _scores_when_due(
         return scores(state, data)
     is_due = ((number + 1) % study.evaluate_every == 0) | (number + 1 == study.epochs)
     shapes = jax.eval_shape(scores, state, data)
-    absent = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes)
-    return jax.lax.cond(is_due, scores, lambda *_: absent, state, data)
+    nothing = jax.tree.map(lambda a: jnp.full(a.shape, absent(), a.dtype), shapes)
+    return jax.lax.cond(is_due, scores, lambda *_: nothing, state, data)
 
 
 def _train_names(logs: Any) -> dict[str, Any]:

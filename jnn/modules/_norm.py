@@ -10,7 +10,7 @@ from typing import Any
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.modules._promotion import promote_but_statistics
+from jnn.model import promote_but_statistics
 
 _ZEROS = nnx.initializers.zeros_init()
 _ONES = nnx.initializers.ones_init()

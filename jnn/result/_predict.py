@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import count_rows, map_parts, with_offset
-from jnn.engine import ProgramKey, Trained, make_predict, programs_of
+from jnn.engine import ProgramKey, Trained, default_settings, make_predict, programs_of
 from jnn.result._schema import Schema
 from jnn.study import Study
 
@@ -152,7 +152,9 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
     apply = programs_of(part.known_study()).get(key, make)
     trained, shared = jax.device_put((part.trained, part.known_study().shared))
     for rows, count in batches_of(x, batch):
-        yield first_rows(apply(trained, rows, shared), count, axis=1)
+        with default_settings():
+            values = apply(trained, rows, shared)
+        yield first_rows(values, count, axis=1)
 
 
 def batches_of(x: Any, batch: int) -> Iterator[tuple[Any, int]]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import ProgramKey, Trained, make_sample, programs_of
+from jnn.engine import ProgramKey, Trained, default_settings, make_sample, programs_of
 from jnn.result._predict import Part, batches_of, first_rows, join_parts, probabilities
 from jnn.result._schema import Schema
 from jnn.study import Members, Study, whole_number
@@ -57,7 +57,8 @@ def _part_samples(
     )
     trained, shared = jax.device_put((part.trained, study.shared))
     for number, (rows, count) in enumerate(batches_of(x, batch)):
-        values = apply((trained, keys), rows, shared, np.int32(number))
+        with default_settings():
+            values = apply((trained, keys), rows, shared, np.int32(number))
         yield first_rows(values, count, axis=2)
 
 
