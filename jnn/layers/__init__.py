@@ -52,9 +52,11 @@ from jnn.layers._linear import embedding as embedding
 from jnn.layers._linear import lora as lora
 from jnn.layers._norm import batch_norm as batch_norm
 from jnn.layers._norm import batch_norm_train as batch_norm_train
+from jnn.layers._norm import first_along as first_along  # for the modules; not a layer
 from jnn.layers._norm import group_norm as group_norm
 from jnn.layers._norm import instance_norm as instance_norm
 from jnn.layers._norm import layer_norm as layer_norm
+from jnn.layers._norm import minus_first_of_groups as minus_first_of_groups  # likewise
 from jnn.layers._norm import rms_norm as rms_norm
 from jnn.layers._pool import adaptive_avg_pool as adaptive_avg_pool
 from jnn.layers._pool import adaptive_max_pool as adaptive_max_pool

@@ -2,7 +2,10 @@
 
 All functions have the form `norm(x, ..., scale=None, bias=None, *, eps)`, channels last. Means and
 variances are computed in float32 or wider and in two passes, because `mean(x^2) - mean(x)^2` loses
-every digit when the mean is large. The result has the type of x, or float32 if x holds integers.
+every digit when the mean is large. Before that, one of the values is subtracted from all, which
+changes no result and takes out exactly a large mean, which float32 could not hold. The result has
+the type of x, or float32 if x holds integers. Squares of deviations must fit float32: values that
+differ by more than 1e19 give zeros, as in PyTorch.
 """
 
 import functools
@@ -88,8 +91,10 @@ def batch_norm_train(
     shares = _shares(wide, weights)
     if shares is not None:
         wide = _replace_weightless_infinities(wide, shares)
-    y, mean, var = _normalize(wide, scale, bias, eps, shares, tuple(range(x.ndim - 1)))
-    return narrow(y, x), (mean.reshape(-1), var.reshape(-1))
+    axes = tuple(range(x.ndim - 1))
+    pivot = first_along(wide, axes) if shares is None else _heaviest(wide, shares)
+    y, mean, var = _normalize(wide - pivot, scale, bias, eps, shares, axes)
+    return narrow(y, x), ((mean + pivot).reshape(-1), var.reshape(-1))
 
 
 def layer_norm(
@@ -111,7 +116,9 @@ def layer_norm(
     Array([-1.,  1.], dtype=float32)
     """
     scale, bias = _checked(x, 1, scale=scale, bias=bias)
-    return narrow(_normalize(widen(x), scale, bias, eps, None, (-1,))[0], x)
+    wide = widen(x)
+    wide = wide - first_along(wide, (-1,))
+    return narrow(_normalize(wide, scale, bias, eps, None, (-1,))[0], x)
 
 
 def rms_norm(
@@ -164,6 +171,7 @@ def group_norm(
     if groups < 1 or channels % groups:
         raise ValueError(f"groups must be a divisor of the {channels} channels of x, got {groups}.")
     wide = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
+    wide = minus_first_of_groups(wide, groups)
     centered = wide - _group_average(wide, groups)
     y = centered * jax.lax.rsqrt(_group_average(jnp.square(centered), groups) + eps)
     return narrow(_affine(y.reshape(x.shape), scale, bias), x)
@@ -191,6 +199,33 @@ def instance_norm(
             [ 1.,  1.]]], dtype=float32)
     """
     return group_norm(x, x.shape[-1], scale, bias, eps=eps)
+
+
+def first_along(x, axes: tuple):
+    """Return the first value along the axes, which keep the size 1; it counts as a constant.
+
+    It lies within sqrt(n) deviations of the mean of n values, so that subtracting it loses no
+    digits of what is left.
+    """
+    if x.size == 0:
+        return jnp.zeros((), x.dtype)
+    for axis in axes:
+        x = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+    return jax.lax.stop_gradient(x)
+
+
+def minus_first_of_groups(x, groups: int):
+    """Subtract the first value of each group of channels of each row from the group."""
+    grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    return (grouped - first_along(grouped, axes)).reshape(x.shape)
+
+
+def _heaviest(x, shares):
+    """Return the values, one for each channel, of the first position of the largest share."""
+    rows = x.reshape(shares.size, -1, x.shape[-1])
+    values = rows[jnp.argmax(shares), :1].reshape(*[1] * (x.ndim - 1), x.shape[-1])
+    return jax.lax.stop_gradient(jnp.where(shares.max() > 0, values, 0))
 
 
 def _checked(x, min_rank: int, **parameters) -> tuple:
@@ -241,6 +276,7 @@ def _shares(x, weights):
             "Pass one weight for each row."
         )
     wide = weights.astype(jnp.promote_types(weights.dtype, x.dtype))
+    wide = wide * jnp.where(wide.max(initial=0) > 1e19, 2.0**-64, 1.0)  # their sum may overflow
     total = wide.sum() * math.prod(x.shape[rank:-1])
     return (wide / jnp.where(total > 0, total, 1)).reshape(*wide.shape, *[1] * (x.ndim - rank))
 
