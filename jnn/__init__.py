@@ -11,6 +11,7 @@ interval for every setting.
 
 from jnn import (
     augment,
+    averaging,
     data,
     initializers,
     layers,
@@ -113,6 +114,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "losses",
     "metrics",
     "augment",
+    "averaging",
     "preprocess",
     "modules",
     "models",

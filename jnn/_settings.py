@@ -36,6 +36,7 @@ class Range(NamedTuple):
 
 LARGEST = float(np.finfo(np.float64).max)
 SHARE = Range("between 0 and 1", 0, 1)
+UNIT = Range("in [0, 1]", 0, 1)
 INSIDE_SHARE = Range("between 0 and 1, without the ends", 0, 1, open=True)
 POSITIVE = Range("positive and finite", 0, math.inf, open=True)
 NOT_NEGATIVE = Range("0 or more and finite", 0, LARGEST)

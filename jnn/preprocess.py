@@ -7,6 +7,7 @@ member trains on.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ __all__ = [
     "Affine",
     "Preprocess",
     "Stats",
+    "fill_median",
     "identity",
     "min_max",
     "standardize",
@@ -49,6 +51,7 @@ class Preprocess:
         inverse: Function `inverse(stats, values) -> values` that undoes `forward`.
         name: What `repr` and the records of a run show.
         doc: Docstring of this preprocessing.
+        fills: Whether NaN among the values stands for a missing one, which is filled.
 
     >>> standardize
     Preprocess('standardize')
@@ -61,6 +64,7 @@ class Preprocess:
     inverse: Callable[[Stats, Array], Array]
     name: str = "preprocess"
     doc: str | None = None
+    fills: bool = False
 
     def __post_init__(self) -> None:
         if self.doc:
@@ -68,6 +72,18 @@ class Preprocess:
 
     def __repr__(self) -> str:
         return f"Preprocess({self.name!r})"
+
+
+class Filled(NamedTuple):
+    """The stats of `fill_median`.
+
+    Attributes:
+        median: Median of each feature, with the shape of one row.
+        stats: Stats of the preprocessing that follows.
+    """
+
+    median: Array
+    stats: Stats
 
 
 class Affine(NamedTuple):
@@ -161,6 +177,67 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     low = jnp.where(present, values.min(axis=space), jnp.inf).min(axis=0)
     high = jnp.where(present, values.max(axis=space), -jnp.inf).max(axis=0)
     return Affine(mean, jnp.where(low == high, 1.0, jnp.sqrt(spread)))
+
+
+def _fit_filled(then: Preprocess, values: Array, weights: Array) -> Filled:
+    """Return the median of each feature, and the stats of what follows on the filled features.
+
+    One feature at a time, because all of them, filled for each member, would be many tables.
+    """
+    dtype = jnp.promote_types(values.dtype, jnp.float32)
+    columns = values.reshape(values.shape[0], -1).T.astype(dtype)
+
+    def fit_column(column: Array) -> Filled:
+        median = _median(column, weights.astype(dtype))
+        return Filled(median, then.fit(jnp.where(jnp.isnan(column), median, column), weights))
+
+    fitted = jax.lax.map(fit_column, columns, batch_size=_COLUMNS)
+    return jax.tree.map(lambda stat: stat.reshape(values.shape[1:]), fitted)
+
+
+def _median(column: Array, weights: Array) -> Array:
+    """Return the weighted median of the values that are not NaN; 0 if there are none."""
+    order = jnp.argsort(column)  # the same for all members, who differ only in their weights
+    column = column[order]
+    present = jnp.where(jnp.isnan(column), 0, weights[order])
+    below = jnp.cumsum(present)
+    half = below[-1] / 2
+    low = column[jnp.argmax(below >= half)]
+    high = column[jnp.argmax(below > half)]
+    return jnp.where(half > 0, low + (high - low) / 2, 0)
+
+
+def _forward_filled(then: Preprocess, stats: Filled, values: Array) -> Array:
+    return then.forward(stats.stats, jnp.where(jnp.isnan(values), stats.median, values))
+
+
+def _inverse_filled(then: Preprocess, stats: Filled, values: Array) -> Array:
+    return then.inverse(stats.stats, values)
+
+
+@functools.cache  # one object, so that studies of it share their compiled programs
+def fill_median(then: Preprocess) -> Preprocess:
+    """Make a preprocessing that fills NaN with the median of its feature before another follows.
+
+    The median is that of the rows that are fitted, weighted, as scikit-learn's
+    `SimpleImputer(strategy="median")` takes it. A feature that is NaN in all of them is filled with
+    0.
+
+    Args:
+        then: What follows; it must treat each feature by itself, as `standardize` does.
+
+    >>> fill = fill_median(identity)
+    >>> values = jnp.array([[1.0], [jnp.nan], [3.0], [8.0]])
+    >>> fill.forward(fill.fit(values, jnp.ones(4)), values)[:, 0].tolist()
+    [1.0, 3.0, 3.0, 8.0]
+    """
+    return Preprocess(
+        functools.partial(_fit_filled, then),
+        functools.partial(_forward_filled, then),
+        functools.partial(_inverse_filled, then),
+        f"fill_median({then.name})",
+        fills=True,
+    )
 
 
 def _fit_nothing(values: Array, weights: Array) -> tuple[()]:

@@ -86,7 +86,7 @@ def test_an_archive_that_nothing_unpacks_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_a_column_without_a_name_is_called_as_by_pandas(tmp_path):
-    pd.DataFrame({"a": [3, 4], "y": [0, 1]}, [1, 5]).to_csv(tmp_path / "t.csv")
+    pd.DataFrame({"a": [3, 4, 4], "y": [0, 1, 1]}, [1, 5, 5]).to_csv(tmp_path / "t.csv")
     assert Dataset.from_csv(tmp_path / "t.csv", "y").feature_names == ("Unnamed: 0", "a")
 
 

@@ -189,11 +189,11 @@ def test_a_switch_that_would_never_be_turned_is_refused():
         def __init__(self, *, rngs):
             del rngs
 
-        def __call__(self, x, train_mode=True, return_attention=False):
+        def __call__(self, x, train_phase=True, return_attention=False):
             return x
 
     with pytest.raises(
-        ValueError, match=r"one of \['deterministic', .* got train_mode=True\. Rename it"
+        ValueError, match=r"one of \['deterministic', .* got train_phase=True\. Rename it"
     ):
         jnn.as_model(Switched).init(jax.random.key(0), X)
 

@@ -45,6 +45,10 @@ class Run:
     """Column whose values are groups, such as patients; no group is in two parts of a fold."""
     time: Annotated[str | None, _hint("COLUMN")] = None
     """Column of dates or numbers; each fold then trains on the past and tests on what follows."""
+    series: Annotated[str | None, _hint("COLUMN")] = None
+    """With --horizon, column that tells several series of a CSV file apart, such as id."""
+    gaps: Annotated[Literal["split", "ignore"] | None, _hint("{split,ignore}", "split")] = None
+    """With --horizon, whether windows stop at steps that are missing, or read over them."""
     weights: Annotated[str | None, _hint("COLUMN")] = None
     """Column with the weight of each row."""
     metric: Annotated[tuple[str, ...] | None, _hint("NAME ...", "those of the task")] = None

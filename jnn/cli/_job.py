@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
+from jnn.cli._notes import notes
 from jnn.data import Dataset, load
 from jnn.recipes import About, make_study
 from jnn.study import Members, Study, folds, grid, holdout, seeds
@@ -14,9 +15,11 @@ _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
 _TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
+_SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
     *("target", "task", "text", "drop", "separator", "horizon", "window"),
     *_ROW_OPTIONS,
+    *_SERIES_OPTIONS,
 )
 
 
@@ -42,8 +45,9 @@ def make_job(command: Run) -> Job:
     """
     if command.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}. Use e.g. --seeds 20.")
-    with user_input():
+    with user_input(), notes():
         data = _load(command)
+    with user_input():
         members = members_of(command)
         study = study_of(command, About.from_data(data))
     return Job(study, data, members)
@@ -120,6 +124,7 @@ def _load(command: Run) -> Dataset:
     if command.horizon is not None:
         return _load_series(command, path, command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
+    _refuse(command, _SERIES_OPTIONS, "series need --horizon")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
     if command.target is None:
@@ -141,7 +146,7 @@ def _load(command: Run) -> Dataset:
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", *_ROW_OPTIONS),
+        ("task", "text", "group", "weights"),
         "with --horizon the rows are the steps of a series",
     )
     return Dataset.from_series(
@@ -149,6 +154,9 @@ def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
         _WINDOW if command.window is None else command.window,
         horizon,
         channels=_names(command.target),
+        time=_names(command.time) or None,
+        series=_names(command.series) or None,
+        gaps=command.gaps or "split",
         drop=_names(command.drop),
         separator=command.separator,
     )

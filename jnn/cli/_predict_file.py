@@ -3,14 +3,16 @@
 import itertools
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from jnn._errors import reason_of
+from jnn.cli._column_names import mean_and_std
+from jnn.cli._forecast import forecast
 from jnn.cli._input import user_input
-from jnn.data import TextEncoding, read_series
+from jnn.data import TextEncoding
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
 from jnn.result import Prediction, Result, Schema, check_batch, encoding_for
@@ -36,14 +38,14 @@ def predict_file(
     The output has one line per row. For a classification it holds the class of the highest mean
     probability, then mean and standard deviation over the members of each class's probability.
     For a regression it holds mean and standard deviation of each target. For a forecast it has
-    one line per future step, with mean and standard deviation of each channel.
+    one line per series and future step, with mean and standard deviation of each channel.
 
     Args:
         result: Result with its study.
         path: File of rows: a table (.csv, .tsv, also compressed as .gz), with or without the
             column of the target, or an array [rows, *features] (.npy). Members that read texts
             take a table with the column of texts, or a file with one text per line (.txt).
-            Members that forecast continue from the last rows of a table.
+            Members that forecast continue each series of a table from its last steps.
         out: CSV file to write. It appears only when it is complete. `-` is standard output, and
             what is no regular file, such as a pipe, is written as the rows come.
         batch: Number of rows that are predicted at a time.
@@ -106,7 +108,7 @@ def _make_tables(
     """Yield the predictions, a batch at a time."""
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
-        yield _forecast(result, path, separator)
+        yield _checked_forecast(result, path, separator, batch)
         return
     start = 0  # number of rows in the pieces before
     for rows in _read(path, batch, separator, schema):
@@ -216,29 +218,14 @@ def _first_false(is_right: np.ndarray) -> int | None:
     return int(is_wrong.argmax()) if is_wrong.any() else None
 
 
-def _forecast(result: Result, path: pathlib.Path, separator: str | None) -> "pandas.DataFrame":
-    """Make the table of the steps that follow the last row of a file."""
-    import pandas
-
-    schema = result.schema
-    length, channels = schema.x.shape
-    with user_input():
-        values, names = read_series(path, schema.feature_names, separator)
-    if len(values) < length or values.shape[1] != channels:
-        raise ValueError(
-            f"{path} must have at least {length} steps of {channels} channels, but has "
-            f"{len(values)} of {values.shape[1]}. Give the last steps before the forecast."
-        )
-    _check_finite(values[-length:], len(values) - length, path)
-    prediction = result.predict(values[None, -length:].astype(np.float32))
-    mean = prediction.mean[0]
-    std = prediction.std[0]
-    _check_predictions(mean, 0, path)
-    number = "step"
-    while number in names:  # a channel may have this name
-        number += "_"
-    columns = {number: np.arange(1, len(mean) + 1)}
-    return pandas.DataFrame(columns | _mean_and_std(names, mean, std))
+def _checked_forecast(
+    result: Result, path: pathlib.Path, separator: str | None, batch: int
+) -> "pandas.DataFrame":
+    """Return the table of a forecast, whose numbers are finite."""
+    table = forecast(result, path, separator, batch)
+    numbers = table.select_dtypes("number").to_numpy(np.float64)
+    _check_predictions(numbers, 0, path)
+    return table
 
 
 def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
@@ -261,16 +248,8 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
                 f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
             )
         columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
-        columns |= _mean_and_std(names, mean, std, mean_name="p({})")
+        columns |= mean_and_std(names, mean, std, mean_name="p({})", taken=columns)
         return pandas.DataFrame(columns)
     if len(names) != mean.shape[1]:
         names = [f"y{i}" for i in range(mean.shape[1])] if mean.shape[1] > 1 else ["y"]
-    return pandas.DataFrame(_mean_and_std(names, mean, std))
-
-
-def _mean_and_std(
-    names: Sequence[str], mean: np.ndarray, std: np.ndarray, mean_name: str = "{}"
-) -> dict[str, np.ndarray]:
-    """Name the columns of the means, then those of the standard deviations."""
-    columns = {mean_name.format(name): mean[:, i] for i, name in enumerate(names)}
-    return columns | {f"std({name})": std[:, i] for i, name in enumerate(names)}
+    return pandas.DataFrame(mean_and_std(names, mean, std))

@@ -19,6 +19,7 @@ from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
 from jnn.cli._terminal import make_console, print_text
+from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
 from jnn.population import run as run_study
 from jnn.result import Result
@@ -131,6 +132,8 @@ def _train_and_show(
 def _show_job(job: Job, console: Console) -> None:
     study = job.study
     print_text(console, repr(job.data))
+    if isinstance(job.data.encoding, SeriesEncoding):
+        print_text(console, job.data.encoding.description)
     print_text(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")
     print_text(console, repr(job.members))
 

@@ -7,8 +7,14 @@ import numpy as np
 from jnn.data._windows import Windows
 
 
-def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
-    """Raise unless `x` has rows, at least one feature, and only finite numbers."""
+def check_features(x: np.ndarray, feature_names: Sequence[str], *, fills: bool = False) -> None:
+    """Raise unless `x` has rows, at least one feature, and only finite numbers.
+
+    Args:
+        x: Inputs.
+        feature_names: Names of the features, or ().
+        fills: Whether NaN stands for a missing value that is filled.
+    """
     _check_numbers(x, "x")
     if x.ndim < 2:
         raise ValueError(
@@ -25,7 +31,7 @@ def check_features(x: np.ndarray, feature_names: Sequence[str]) -> None:
             f"feature_names must have a name for each of the {x.shape[-1]} features, got "
             f"{len(feature_names)}. Pass as many names or none."
         )
-    _check_finite(x, "x", feature_names)
+    _check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
 
 
 def check_name(name: object) -> None:

@@ -1,6 +1,7 @@
 """The columns of a pandas table: their names, and whether a model can take what they hold."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,7 +19,10 @@ _COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thous
     r"[+-]?(\d+(\.\d{3})*,\d+|\d{1,3}(,\d{3})+(\.\d+)?)"
 )
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
-_UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
+_UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # what pandas calls a column without a name
+_AMOUNT = re.compile(  # a number with a sign of money or a percentage, as in $5 or 5 %
+    r"[+-]?[$€£¥₹]?\s?[+-]?\d+([.,']\d{3})*([.,]\d+)?\s?[%‰$€£¥₹]?"
+)
 
 
 def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
@@ -28,18 +32,28 @@ def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
             f"The table must be a pandas.DataFrame, got a {type(frame).__name__}. Pass "
             "pandas.DataFrame(...) of it."
         )
-    columns = {str(name): values for name, values in frame.items()}
+    index = frame.index
+    if not hasattr(index, "start") or index.step != 1:  # rows are numbered as they stand
+        frame = frame.reset_index(drop=True)
+    columns = {clean_name(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
-        names = repeated([*map(str, frame.columns)])
+        names = repeated([*map(clean_name, frame.columns)])
         raise ValueError(
             f"Columns must have different names, got {names} more than once. Rename them."
         )
     return columns
 
 
+def clean_name(name: object) -> str:
+    """Return the name of a column as text, in one form of Unicode and without blanks around it."""
+    return unicodedata.normalize("NFC", str(name)).strip()
+
+
 def as_names(names: Names) -> tuple[str, ...]:
     """Return one name or several as text, as in `columns_by_name`."""
-    return (str(names),) if is_single(names) else tuple(map(str, names))  # type: ignore[arg-type]
+    if is_single(names):
+        return (clean_name(names),)
+    return tuple(map(clean_name, names))  # type: ignore[arg-type]
 
 
 def is_single(names: Names) -> bool:
@@ -69,13 +83,18 @@ def check_complete(columns: "dict[str, pd.Series]") -> None:
 
 
 def check_named(columns: "dict[str, pd.Series]") -> None:
-    """Raise if a column is a table's index: it has no name and counts the rows."""
+    """Raise if a column is a table's index: it has no name and another integer in each row."""
     for name, values in columns.items():
-        if _UNNAMED.fullmatch(name) and _counts_rows(values):
+        if is_unnamed(name) and _numbers_rows(values):
             raise ValueError(
-                f"Every column must have a name, got none for {name!r}, which counts the rows. "
-                f"Leave it out with drop=[{name!r}], or name it."
+                f"Every column must have a name, got none for {name!r}, which counts or numbers "
+                f"the rows. Leave it out with drop=[{name!r}], or name it."
             )
+
+
+def is_unnamed(name: str) -> bool:
+    """Return whether a column has no name, but at most the one that pandas gave it."""
+    return _UNNAMED.fullmatch(name) is not None
 
 
 def is_number(column: "pd.Series") -> bool:
@@ -99,15 +118,38 @@ def checked_text(name: str, column: "pd.Series") -> "pd.Series":
     Raises:
         ValueError: If the column holds another type, or text that spells dates or numbers.
     """
-    if column.dtype.kind not in "bO":
-        _refuse_type(name, f"type {column.dtype}")
+    content = unusable_content(column)
+    if content:
+        refuse_columns({name: content})
     text = as_text(column)
     if not is_categorical(column):  # the type says that categories are meant
-        is_date = text.str.fullmatch(_DATE).to_numpy(bool)
-        if is_date.any() and is_date.mean() > 0.5:
-            _refuse_type(name, f"dates such as {text.iloc[int(is_date.argmax())]!r}")
         _refuse_numbers_as_text(name, text)
     return text
+
+
+def unusable_content(column: "pd.Series") -> str:
+    """Return what a column holds that is neither number nor category; empty if it is one."""
+    if column.dtype.kind not in "biufO":
+        return f"type {column.dtype}"
+    if column.dtype.kind == "O" and not is_categorical(column):
+        text = as_text(column)
+        is_date = text.str.fullmatch(_DATE).to_numpy(bool)
+        if is_date.any() and is_date.mean() > 0.5:
+            return f"dates such as {text.iloc[int(is_date.argmax())]!r}"
+    return ""
+
+
+def refuse_columns(contents: dict[str, str]) -> NoReturn:
+    """Raise an error that names all columns that cannot be features, and what the first holds."""
+    name, content = next(iter(contents.items()))
+    others = len(contents) - 1
+    more = f", and {others} more such column{'s' * (others > 1)}" if others else ""
+    raise ValueError(
+        f"Column {name!r} must hold numbers, text, categories or bools, got {content}{more}. Leave "
+        f"{'them' if others else 'it'} out with drop={list(contents)!r}, or turn "
+        f"{'them' if others else 'it'} into numbers or a few categories, such as the month of a "
+        "date."
+    )
 
 
 def numeric_columns(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
@@ -127,44 +169,58 @@ def refuse_text(name: str, column: "pd.Series") -> NoReturn:
     raise ValueError(
         f"Every row of column {name!r} must hold a number, got {text.iloc[place]!r} in row "
         f"{_row(text, place) + 1} (row 1 is the first one after the header). Correct or drop the "
-        f"rows without a number, {count} in all."
+        f"rows without a number, {count} in all; or pass category=[{name!r}] if these are "
+        f"categories, or numeric=[{name!r}] to count them as missing values."
     )
 
 
 def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
     """Raise if text spells numbers in all rows or in most of them."""
     parses = _parses(text)
-    is_numeric = parses | text.str.fullmatch(_COMMAS).to_numpy(bool)
+    has_commas = text.str.fullmatch(_COMMAS).to_numpy(bool)
+    is_numeric = parses | has_commas | text.str.fullmatch(_AMOUNT).to_numpy(bool)
     if is_numeric.all():
-        example = text.iloc[int(parses.argmin())]
+        example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
-            f"as {example!r}. Remove thousands separators and write a point for a decimal comma, "
-            "or convert the column with .astype(float) or .astype('category')."
+            f"as {example!r}. {_how_to_read(name, parses, has_commas)}"
         )
     if is_numeric.mean() > 0.5:
         refuse_text(name, text)
 
 
-def _refuse_type(name: str, content: str) -> NoReturn:
-    raise ValueError(
-        f"Column {name!r} must hold numbers, text, categories or bools, got {content}. Leave it "
-        f"out with drop=[{name!r}], or turn it into numbers, such as the month or the days since "
-        "the first."
-    )
+def _how_to_read(name: str, parses: np.ndarray, has_commas: np.ndarray) -> str:
+    """Return what to do with a column whose numbers are written as text."""
+    category = f"category=[{name!r}] if they are categories."
+    if parses.all():
+        return f"Pass numeric=[{name!r}] to take them as numbers, or {category}"
+    if has_commas.any():
+        return (
+            "Remove thousands separators and write a point for a decimal comma, or read the file "
+            f"with thousands=',' or with decimal=','; pass {category}"
+        )
+    return f"Remove signs and units from the column, or pass {category}"
 
 
-def _counts_rows(values: "pd.Series") -> bool:
+def counts_rows(values: "pd.Series") -> bool:
     """Return whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
-    if values.dtype.kind not in "iu":
+    if values.dtype.kind not in "iu" or len(values) < 2:
         return False
     numbers = values.to_numpy()
     return numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
 
 
+def _numbers_rows(values: "pd.Series") -> bool:
+    """Return whether a column has another integer in each row."""
+    if not is_number(values) or values.isna().any():
+        return False
+    numbers = values.to_numpy()
+    return bool((numbers == np.floor(numbers)).all()) and len(np.unique(numbers)) == len(numbers)
+
+
 def _row(column: "pd.Series", place: int) -> int:
     """Return the number of a row; pandas continues the count across chunks of a file."""
-    return column.index[place] if hasattr(column.index, "start") else place
+    return int(column.index[place]) if column.index.dtype.kind in "iu" else place
 
 
 def _parses(text: "pd.Series") -> np.ndarray:

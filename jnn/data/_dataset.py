@@ -20,14 +20,19 @@ from jnn.data._check import (
     check_varies,
     check_weights,
 )
-from jnn.data._columns import Names
+from jnn.data._columns import Names, as_names
 from jnn.data._csv import read_csv, uncompressed
+from jnn.data._encoding import Encoding
+from jnn.data._frame import read_frame
 from jnn.data._huggingface import read_columns
 from jnn.data._ignored import check_ignorable, with_ignored
+from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
-from jnn.data._roles import take_roles
-from jnn.data._table import Encoding, fit_encoding, read_series, select_columns, target_of
-from jnn.data._target import Task, checked_target, infer_task, labels_as_text, number_labels
+from jnn.data._series_encoding import SeriesEncoding
+from jnn.data._series_source import check_series_varies, encoding_of, table_of
+from jnn.data._series_windows import Gaps, place_windows
+from jnn.data._table_form import TableForm
+from jnn.data._target import Task, checked_target, infer_task, number_labels
 from jnn.data._text import Tokenizer, WordTokenizer, pad
 from jnn.data._text_encoding import TextEncoding
 from jnn.data._types import as_array, as_float, as_ids, read_only, single_precision
@@ -60,9 +65,12 @@ class Dataset:
         groups: Group of each row, of any type, for folds that keep a group together.
         times: Time of each row, as numbers or dates, for folds that train on the past. Rows of one
             time are never in both parts of a fold.
+        until: Time at which the targets of each row are all known, of the type of `times`; folds
+            train on rows for which it is before the first time of the test. None stands for
+            `times`.
         splits: Published splits, each (training rows, test rows) or (training rows, validation
             rows, test rows).
-        encoding: How the columns of a table, or the `texts`, became `x`.
+        encoding: How the columns of a table, its series, or the `texts` became `x`.
         tokenizer: Tokenizer that gave the ids.
         texts: Texts that the rows were made from.
         source: Where the data come from.
@@ -72,6 +80,7 @@ class Dataset:
         target_offset: What was taken out of the targets of a regression in float64, because
             float32 cannot hold it beside what varies, as in 1e9 + 0, 1e9 + 1, ...; it has the shape
             of a row of y, or broadcasts to it. Predictions have it again. None if nothing was.
+        notes: Sentences that say what was left out or filled while a table was read.
         ignore_index: The label that marks rows, or positions of a row, that have none, such as
             -100. Such labels are kept as -1, and so is this number. They count neither in losses
             and metrics nor as a class. Where a row has several labels, -1 and -100 are ignored by
@@ -90,14 +99,16 @@ class Dataset:
     target_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
+    until: np.ndarray | None = None
     splits: tuple[PublishedSplit, ...] = ()
-    encoding: Encoding | TextEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
     license: str = ""
     weights: np.ndarray | None = None
     target_offset: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     ignore_index: int | None = None
 
     def __post_init__(self):
@@ -107,17 +118,22 @@ class Dataset:
             check_digits(x, "x", self.feature_names)
         x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
-        check_features(x[:, None] if is_one_channel else x, self.feature_names)
+        fills = isinstance(self.encoding, Encoding) and self.encoding.fills
+        check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
         y = None if self.y is None else as_array(_values_of(self.y), "y")
         groups = None if self.groups is None else np.asarray(self.groups)
         times = None if self.times is None else np.asarray(self.times)
+        until = None if self.until is None else np.asarray(self.until)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         weights = None if self.weights is None else as_float(as_array(self.weights, "weights"))
         rows = self.x.shape[0] if isinstance(self.x, Windows) else len(x)
         targets = self.y if isinstance(self.y, Windows) else y
-        check_rows(rows, y=targets, groups=groups, times=times, texts=texts, weights=weights)
+        roles = {"groups": groups, "times": times, "until": until}
+        check_rows(rows, y=targets, **roles, texts=texts, weights=weights)
         if times is not None:
             check_times(times)
+        if until is not None:
+            check_times(until)
         if weights is not None:
             check_weights(weights)
         y, ignore_index = with_ignored(y, self.task, self.ignore_index)
@@ -128,6 +144,7 @@ class Dataset:
         self._set("y", None if y is None else _with_values(self.y, read_only(y)))
         self._set("groups", None if groups is None else read_only(groups))
         self._set("times", None if times is None else read_only(times))
+        self._set("until", None if until is None else read_only(until))
         self._set("texts", None if texts is None else read_only(texts))
         self._set("weights", None if weights is None else read_only(weights))
         if self.target_offset is not None:
@@ -212,33 +229,44 @@ class Dataset:
         path: str | PathLike[str],
         target: Names | None,
         *,
-        task: Task | None = None,
-        weights: str | None = None,
-        groups: Names | ArrayLike | None = None,
-        times: Names | ArrayLike | None = None,
-        text: str | None = None,
-        drop: Names = (),
         separator: str | None = None,
-        **fields: Any,
+        encoding: str | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        header: bool | None = None,
+        quote: str | None = None,
+        text: str | None = None,
+        category: Names = (),
+        **arguments: Any,
     ) -> "Dataset":
-        """Build a data set from a CSV file with a header line; see `from_dataframe`.
+        r"""Build a data set from a table in a file; see `from_dataframe`.
 
-        The columns are separated by commas, or by tabs in a .tsv file, unless `separator` says
-        otherwise. Compressed files such as .csv.gz are decompressed as they are read.
+        The file is text, which may be compressed, such as .csv.gz, or a table of the type .parquet
+        or .xlsx. How the text is written is told from the file, see `jnn.data.TableForm`.
+
+        Args:
+            path: The file.
+            target: Name of the column of targets, several names, or None.
+            separator: Separator of the columns, or `\s+` for any number of blanks; by default
+                the one that gives every line as many columns.
+            encoding: Encoding of the text, such as "cp1252"; by default UTF-8, or the one that the
+                first bytes of the file name.
+            decimal: Character of a decimal point.
+            thousands: Character between the thousands of a number.
+            header: Whether the first line holds the names of the columns; without it they are named
+                0, 1, 2, ... By default it does, and is refused if it looks like a row.
+            quote: Character around a value that may hold separators, or "none"; by default '"',
+                whose pairs are checked.
+            text: Name of a column of sentences, which stay as they are written.
+            category: Names of columns of categories, which stay as they are written: "01", "3+" and
+                "NA" are values of them.
+            **arguments: Other arguments of `from_dataframe`.
         """
-        fields = {"name": uncompressed(path).stem, "source": Path(path).name, **fields}
-        frame = read_csv(path, separator, text=() if text is None else (text,))
-        return cls.from_dataframe(
-            frame,
-            target,
-            task=task,
-            weights=weights,
-            groups=groups,
-            times=times,
-            text=text,
-            drop=drop,
-            **fields,
-        )
+        arguments = {"name": uncompressed(path).stem, "source": Path(path).name, **arguments}
+        form = TableForm(separator, encoding, decimal, thousands, header, quote)
+        as_written = {*as_names(category), *(() if text is None else as_names(text))}
+        frame = read_csv(path, form, text=as_written)
+        return cls.from_dataframe(frame, target, text=text, category=category, **arguments)
 
     @classmethod
     def from_dataframe(
@@ -252,15 +280,22 @@ class Dataset:
         times: Names | ArrayLike | None = None,
         text: str | int | None = None,
         drop: Names = (),
+        id: Names | None = None,
+        missing: Missing = "error",
+        category: Names = (),
+        numeric: Names = (),
         **fields: Any,
     ) -> "Dataset":
         """Build a data set from a pandas table.
 
         Numeric columns are taken as they are. Columns of text, categories, or bools become one
         column `name=value` for each of their sorted values. Labels of any type become the numbers
-        of their values, which are sorted, or keep the order of a categorical column. Missing
-        values, dates, and numeric columns that hold text in some rows are refused. The task is
-        inferred as in `from_arrays`.
+        of their values, which are sorted, or keep the order of a categorical column. Dates and
+        numeric columns that hold text in some rows are refused; marks such as "?" and "-" among
+        numbers are missing values. The task is inferred as in `from_arrays`.
+
+        What float32 cannot hold beside an offset, such as 1e9 + 1, 1e9 + 2, ..., is kept: the
+        offset is taken out in float64, and is in `encoding` or in `target_offset`.
 
         Args:
             frame: A pandas table.
@@ -276,27 +311,22 @@ class Dataset:
             text: Name of a column of sentences. The rows are then its token ids as in `from_texts`,
                 whose options `tokenizer` and `length` apply, and no other column is a feature.
             drop: Names of columns to leave out.
+            id: Name of a column that names the rows and is no feature, or several.
+            missing: What becomes of missing values. "error" refuses them. "drop" leaves their rows
+                out. "fill" leaves out rows without a target or a weight; among the features a
+                missing number stays NaN, for `jnn.preprocess.fill_median` to fill from the training
+                rows of each fold, and a missing category becomes a category "missing".
+            category: Names of columns of categories, whatever their values look like.
+            numeric: Names of columns of numbers; any other value in them is missing.
             **fields: Other fields of `Dataset`.
         """
-        frame, fields["groups"], fields["times"] = take_roles(frame, groups, times)
-        table = select_columns(frame, target, weights, text, drop)
-        fields = {"name": "table", **fields}
-        if table.weights is not None:
-            fields["weights"] = table.weights
-        y = None
-        if target is not None:
-            y, order = target_of(target, table.targets)
-            task = task or infer_task(y)
-            names = tuple(table.targets)
-            if task == "classification":
-                y, names = labels_as_text(y, order)
-            fields = {"target_names": names, **fields}
-        if text is not None:
-            texts = [str(value) for value in table.features[str(text)]]
-            return cls.from_texts(texts, y, task=task, **{"column": str(text), **fields})
-        encoding = fit_encoding(table.features)
-        fields = {"feature_names": encoding.feature_names, "encoding": encoding, **fields}
-        return cls.from_arrays(encoding.encode(frame), y, task=task, **fields)
+        names = [*as_names(drop), *(() if id is None else as_names(id))]
+        roles = {"weights": weights, "groups": groups, "times": times, "text": text}
+        values = {"missing": missing, "category": category, "numeric": numeric}
+        table = read_frame(frame, target, task, names, **roles, **values, fields=fields)
+        if text is None:
+            return cls.from_arrays(table.x, table.y, task=table.task, **table.fields)
+        return cls.from_texts(table.x, table.y, task=table.task, **table.fields)
 
     @classmethod
     def from_texts(
@@ -360,50 +390,78 @@ class Dataset:
     @classmethod
     def from_series(
         cls,
-        values: "ArrayLike | pd.DataFrame | PathLike[str]",
+        values: Any,
         length: int,
         horizon: int,
         *,
-        channels: Sequence[str] = (),
-        separator: str | None = None,
+        channels: Names = (),
+        time: Names | None = None,
+        series: Names | None = None,
+        gaps: Gaps = "split",
+        separator: TableForm | str | None = None,
         drop: Names = (),
         **fields: Any,
     ) -> "Dataset":
-        """Build a data set of forecasts from a series.
+        """Build a data set of forecasts from one series or several.
 
         Inputs are `length` steps and targets the next `horizon` steps: x is [rows, length,
         channels] and y is [rows, horizon, channels], with one row for every starting step, so that
         rows = time - length - horizon + 1. The series is stored once. Folds are in time, with a gap
         that keeps the targets of training rows and test rows apart.
 
+        The rows of a table are sorted by its time axis, which must have one step: a fixed one, one
+        of the calendar such as months or business days, or one of numbers. A warning tells of rows
+        that were not in order, and of gaps. Several series share the model and the folds: no window
+        reaches from one into another, and each test begins after all targets of its training.
+
         Args:
             values: A series [time, channels], a pandas table, or the path of a CSV file, with one
-                row for each step.
+                row for each step. Several series are a list or dict of such arrays, an array
+                [series, time, channels], or a table in the long format with `series`.
             length: Number of steps of an input.
             horizon: Number of steps of a target.
-            channels: Names of the columns to take; by default all columns of numbers.
-            separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
+            channels: Names of the columns to take; by default all columns of numbers that are
+                neither times nor ids.
+            time: Name of the column of times, or several that make a date together; by default what
+                reads as dates, and () takes the rows in their order.
+            series: Name of the column that tells several series of a table apart, or several names.
+            gaps: "split" lets no window reach across steps that are missing; "ignore" takes each
+                row as one step, whatever the times say.
+            separator: Separator of the columns of a file, or a `jnn.data.TableForm`; by default it
+                is told from the file.
             drop: Names of columns to leave out.
             **fields: Other fields of `Dataset`.
+
+        Raises:
+            TypeError: If `length` or `horizon` is not an integer.
+            ValueError: If the time axis is not of one step, if times repeat, or if no window fits.
 
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
         """
         if isinstance(values, str | PathLike):
             fields = {"name": uncompressed(values).stem, "source": Path(values).name, **fields}
-        if isinstance(values, str | PathLike) or hasattr(values, "columns"):
-            values, names = read_series(values, channels, separator, drop)  # type: ignore[arg-type]
-            fields = {"feature_names": names, **fields}
-        values = as_float(as_array(values, "the series"))
-        if values.ndim != 2:
-            raise ValueError(
-                f"A series must be of shape [time, channels], got {values.shape}. Pass "
-                "values[:, None] if it has one channel."
-            )
-        span = checked_span(len(values), length, horizon)
-        x = Windows(values, length, 0, span)
-        y = Windows(values, horizon, length, span)
-        return cls(x, y, "regression", **{"name": "series", **fields})
+            values = read_csv(values, separator)
+        options = {"channels": channels, "drop": drop, "time": time, "series": series}
+        table = table_of(values, **options)
+        places = place_windows(table, length, horizon, gaps)
+        check_series_varies(table.values, table.channels)
+        steps = table.values
+        if table.channels:  # arrays have no names
+            encoding = encoding_of(table, int(length), places.step, gaps)
+            steps = encoding.as_rows(steps)
+            offset = encoding.offset or None
+            known = {"encoding": encoding, "target_offset": offset}
+            fields = {"feature_names": table.channels, **known, **fields}
+        if table.left_out:
+            note = f"columns {list(table.left_out)} are no channels"
+            fields["notes"] = (*fields.get("notes", ()), note)
+        check_digits(steps, "the series")
+        steps = as_float(steps)
+        x = Windows(steps, int(length), 0, places.span, places.starts)
+        y = Windows(steps, int(horizon), int(length), places.span, places.starts)
+        rows = {"times": places.times, "until": places.until, "groups": places.groups}
+        return cls(x, y, "regression", **{"name": "series", **rows, **fields})
 
     @classmethod
     def from_tokens(
@@ -481,7 +539,7 @@ class Dataset:
         parts: dict[str, Any] = {
             name: None if values is None else values[rows]
             for name, values in (
-                ("groups", self.groups), ("times", self.times),
+                ("groups", self.groups), ("times", self.times), ("until", self.until),
                 ("texts", self.texts), ("weights", self.weights),
             )
         }  # fmt: skip
@@ -509,7 +567,11 @@ class Dataset:
         if self.weights is not None:
             targets += ", weighted"
         shape = self.x.shape[1:]
-        return f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
+            f"{notes}"
+        )
 
 
 def _values_of(array: Any) -> Any:

@@ -1,11 +1,5 @@
-"""From the columns of a pandas table to arrays, and the `Encoding` of later rows."""
+"""From the columns of a pandas table to features, targets and weights by their roles."""
 
-import contextlib
-import dataclasses
-import json
-from collections.abc import Sequence
-from numbers import Integral, Real
-from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,102 +8,55 @@ from jnn.data._columns import (
     Names,
     as_names,
     as_text,
-    check_complete,
     check_known,
     check_named,
     checked_text,
     columns_by_name,
+    counts_rows,
     is_categorical,
     is_number,
     is_single,
-    numeric_columns,
+    is_unnamed,
     refuse_text,
 )
-from jnn.data._csv import read_csv
+from jnn.data._missing import Missing, numbers_with_marks, refuse_missing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Column(NamedTuple):
-    """One column of a table that is a feature.
+class Reading(NamedTuple):
+    """What a user says about the values of a table's columns.
 
     Attributes:
-        name: Name of the column.
-        categories: Its sorted categories, or None if it holds numbers.
+        missing: What becomes of rows with missing values, "error", "drop" or "fill".
+        category: Names of columns that hold categories, whatever their values look like.
+        numeric: Names of columns that hold numbers; other values in them are missing.
+        has_labels: Whether the target is known to hold labels.
     """
 
-    name: str
-    categories: tuple[str, ...] | None
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of its features: its own for numbers, else `name=value` for each category."""
-        if self.categories is None:
-            return (self.name,)
-        return tuple(f"{self.name}={category}" for category in self.categories)
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoding:
-    """How the columns of a table become features: numbers as they are, categories one-hot.
-
-    `Dataset.from_csv` and `Dataset.from_dataframe` make it and keep it in the data set, for rows
-    that come later.
-
-    Attributes:
-        columns: Columns that the features are made from.
-    """
-
-    columns: tuple[Column, ...]
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the features, in the order of `encode`."""
-        return tuple(name for column in self.columns for name in column.feature_names)
-
-    def encode(self, frame: "pd.DataFrame") -> np.ndarray:
-        """Encode the rows of a table as features, float32 [rows, features].
-
-        Columns that the encoding does not name are ignored.
-
-        Raises:
-            ValueError: If a column or a value is missing, text stands among numbers, or a category
-                is unknown.
-        """
-        columns = columns_by_name(frame)
-        missing = sorted({column.name for column in self.columns} - set(columns))
-        if missing:
-            raise ValueError(
-                "The table must have all columns that the features were made from, got none named "
-                f"{missing}. Add them."
-            )
-        check_complete({column.name: columns[column.name] for column in self.columns})
-        features = [_encode_column(column, columns[column.name]) for column in self.columns]
-        return np.concatenate(features, axis=1)
-
-    def to_json(self) -> str:
-        """Return the encoding as JSON, for `Encoding.from_json`."""
-        return json.dumps([column._asdict() for column in self.columns])
-
-    @classmethod
-    def from_json(cls, text: str) -> "Encoding":
-        """Return the encoding that `to_json` wrote."""
-        columns = []
-        for fields in json.loads(text):
-            categories = fields["categories"]
-            columns.append(
-                Column(fields["name"], None if categories is None else tuple(categories))
-            )
-        return cls(tuple(columns))
+    missing: Missing = "error"
+    category: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    has_labels: bool = False
 
 
 class SelectedColumns(NamedTuple):
-    """The columns of a table by their roles."""
+    """The columns of a table by their roles.
+
+    Attributes:
+        features: Columns that become features.
+        targets: Columns of targets, complete.
+        weights: Weight of each row, or None.
+        rows: Which of the table's rows these are, or None if they are all of them.
+        notes: Sentences that say what was left out or is filled.
+    """
 
     features: "dict[str, pd.Series]"
     targets: "dict[str, pd.Series]"
     weights: np.ndarray | None
+    rows: np.ndarray | None
+    notes: tuple[str, ...]
 
 
 def select_columns(
@@ -118,21 +65,23 @@ def select_columns(
     weights: str | int | None,
     text: str | int | None,
     drop: Names,
+    reading: Reading,
 ) -> SelectedColumns:
-    """Select the columns of features, targets, and weights, complete and of at least one row.
+    """Select the columns of features, targets, and weights, of at least one row.
 
     With `text`, the column of this name is the only feature; see `Dataset.from_dataframe`.
     """
     columns = columns_by_name(frame)
     targets = () if target is None else as_names(target)
     weight = _weight_names(weights)
-    others = {*targets, *weight, *as_names(drop)}
-    check_known(columns, [*others, *(() if text is None else (str(text),))])
+    roles = {*targets, *weight, *as_names(drop)}
+    text_name = () if text is None else as_names(text)
+    check_known(columns, [*roles, *text_name, *reading.category, *reading.numeric])
     if set(weight) & set(targets):
         raise ValueError(f"weights must name a column of its own, got the target {weights!r}.")
-    features = {name: values for name, values in columns.items() if name not in others}
+    features = {name: values for name, values in columns.items() if name not in roles}
     if text is not None:
-        features = {name: values for name, values in features.items() if name == str(text)}
+        features = {name: values for name, values in features.items() if name in text_name}
     rows = len(next(iter(columns.values()), ()))
     if not (features and rows) or (target is not None and not targets):
         raise ValueError(
@@ -140,54 +89,117 @@ def select_columns(
             f"columns of features and {len(targets)} targets. Check the table and the columns that "
             "are dropped."
         )
-    selected = {name: columns[name] for name in targets}
+    features, notes = _without_empty(features)
+    features = {
+        name: _read_feature(name, values, reading, is_text=name in text_name)
+        for name, values in features.items()
+    }
+    selected = {name: _read_target(name, columns[name], reading) for name in targets}
     weighted = {name: columns[name] for name in weight}
-    check_complete({**features, **selected, **weighted})
     check_named(features)
-    return SelectedColumns(features, selected, _weights_of(weighted))
-
-
-def fit_encoding(features: "dict[str, pd.Series]") -> Encoding:
-    """Fit the encoding of columns without missing values."""
-    columns = [Column(name, _categories(name, values)) for name, values in features.items()]
-    return Encoding(tuple(columns))
-
-
-def read_series(
-    source: "pd.DataFrame | str | PathLike[str]",
-    channels: Sequence[str] = (),
-    separator: str | None = None,
-    drop: Names = (),
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a series [time, channels] and its channels' names from a table with a step per row.
-
-    Args:
-        source: A pandas table, or the path of a CSV file, which may be compressed.
-        channels: Names of the columns to take; by default those of numbers, so that dates are left
-            out.
-        separator: Separator of the columns of a file; by default a tab in .tsv, else a comma.
-        drop: Names of columns to leave out.
-    """
-    if isinstance(source, str | PathLike):
-        source = read_csv(source, separator)
-    columns = columns_by_name(source)
-    dropped = as_names(drop)
-    check_known(columns, dropped)
-    columns = {name: values for name, values in columns.items() if name not in dropped}
-    check_known(columns, channels)
-    selected = {name: columns[name] for name in channels} or numeric_columns(columns)
-    if not selected:
-        raise ValueError(
-            f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
+    rows_used, more = _usable_rows(features, {**selected, **weighted}, reading, has_text=bool(text))
+    if rows_used is not None:
+        features, selected, weighted = (
+            {name: values[rows_used] for name, values in part.items()}
+            for part in (features, selected, weighted)
         )
-    check_complete(selected)
-    for name, values in selected.items():
-        if not is_number(values):
-            refuse_text(name, values)
-    if not channels and len(source):
-        check_named(selected)
-    series = [values.to_numpy(np.float64) for values in selected.values()]
-    return np.stack(series, axis=1), tuple(selected)
+    notes = (*notes, *more, *_notes_of_counters(features))
+    return SelectedColumns(features, selected, _weights_of(weighted), rows_used, notes)
+
+
+def _without_empty(
+    features: "dict[str, pd.Series]",
+) -> "tuple[dict[str, pd.Series], tuple[str, ...]]":
+    """Leave out columns without a name and any value, as separators at the ends of lines make."""
+    empty = [name for name, values in features.items() if is_unnamed(name) and values.isna().all()]
+    if not empty or len(empty) == len(features):
+        return features, ()
+    rest = {name: values for name, values in features.items() if name not in empty}
+    return rest, (f"{len(empty)} columns without a name and a value are left out",)
+
+
+def _read_feature(name: str, values: "pd.Series", reading: Reading, is_text: bool) -> "pd.Series":
+    """Return a column of features as numbers, or as what it is."""
+    import pandas as pd
+
+    if is_text:
+        return values
+    if name in reading.category:
+        return values.astype(object).map(str, na_action="ignore").astype("category")
+    if name in reading.numeric and not is_number(values):
+        numbers = pd.Series(pd.to_numeric(as_text(values), errors="coerce"), values.index)
+        return numbers.astype(np.float64)
+    if values.dtype.kind == "O" and not is_categorical(values):
+        if values.isna().all():
+            return values.astype(np.float64)
+        numbers = numbers_with_marks(values)
+        return values if numbers is None else numbers
+    return values
+
+
+def _read_target(name: str, values: "pd.Series", reading: Reading) -> "pd.Series":
+    """Return a column of targets; labels stay text, whatever numbers they spell."""
+    is_text = values.dtype.kind == "O" and not is_categorical(values)
+    if name not in reading.numeric and is_text and reading.has_labels:
+        return values.map(str, na_action="ignore").astype("category")
+    return _read_feature(name, values, reading, is_text=False)
+
+
+def _usable_rows(
+    features: "dict[str, pd.Series]",
+    others: "dict[str, pd.Series]",
+    reading: Reading,
+    has_text: bool,
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return which rows are used, None for all, and what is said about them."""
+    columns = {**features, **others}
+    if reading.missing == "error":
+        refuse_missing(columns)
+        return None, ()
+    rows = len(next(iter(columns.values())))
+    empty = [name for name, values in columns.items() if values.isna().all()]
+    if empty:
+        raise ValueError(
+            f"Every column must have a value, got none in {rows} rows of {empty}. Leave them out "
+            f"with drop={empty!r}."
+        )
+    needed = columns if reading.missing == "drop" or has_text else others
+    is_used = np.logical_and.reduce(
+        [np.ones(rows, bool), *(values.notna().to_numpy() for values in needed.values())]
+    )
+    notes = []
+    if not is_used.all():
+        counts = _count_missing(needed)
+        notes.append(f"{rows - is_used.sum()} of {rows} rows are left out, missing are {counts}")
+    if not is_used.any():
+        raise ValueError(
+            f"The table must have a row without missing values, got none in {rows} rows: missing "
+            f"are {_count_missing(needed)}. Pass missing='fill', or leave columns out with drop."
+        )
+    filled = {} if reading.missing == "drop" or has_text else features
+    counts = _count_missing({name: values[is_used] for name, values in filled.items()})
+    if counts:
+        notes.append(
+            f"missing values are filled with the median of the training rows, or are a category: "
+            f"{counts}"
+        )
+    return (None if is_used.all() else is_used), tuple(notes)
+
+
+def _count_missing(columns: "dict[str, pd.Series]") -> str:
+    counts = {name: int(values.isna().sum()) for name, values in columns.items()}
+    return ", ".join(f"{count} in {name!r}" for name, count in counts.items() if count)
+
+
+def _notes_of_counters(features: "dict[str, pd.Series]") -> tuple[str, ...]:
+    """Say which columns count the rows, because they may tell the target of sorted rows."""
+    names = [name for name, values in features.items() if counts_rows(values)]
+    if len(names) == len(features):
+        return ()
+    return tuple(
+        f"column {name!r} counts the rows and is a feature; drop=[{name!r}] leaves it out"
+        for name in names
+    )
 
 
 def target_of(target: Names, columns: "dict[str, pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
@@ -241,102 +253,3 @@ def _target_matrix(columns: "dict[str, pd.Series]") -> np.ndarray:
                 f"{name!r}. Correct the column, or pass a single target for labels."
             )
     return np.stack([values.to_numpy(np.float64) for values in columns.values()], axis=1)
-
-
-def _categories(name: str, column: "pd.Series") -> tuple[str, ...] | None:
-    """Return the sorted categories of a column of features, or None for numbers."""
-    if is_number(column):
-        return None
-    categories = tuple(sorted(set(checked_text(name, column))))
-    if len(categories) > max(20, len(column) / 2):
-        raise ValueError(
-            f"Column {name!r} must hold categories that occur again, got {len(categories)} "
-            f"different texts in {len(column)} rows. Leave the column out with drop=[{name!r}]."
-        )
-    return categories
-
-
-def _encode_column(column: Column, values: "pd.Series") -> np.ndarray:
-    """Encode one column as [rows, 1] numbers or [rows, categories] zeros and ones."""
-    import pandas as pd
-
-    if column.categories is None:
-        if not is_number(values):
-            refuse_text(column.name, values)
-        with np.errstate(over="ignore"):  # Dataset says it in a sentence
-            return values.to_numpy(np.float32)[:, None]
-    rows, distinct = pd.factorize(as_text(values))
-    firsts = np.unique(rows, return_index=True)[1]
-    places = _places(values.astype(object).iloc[firsts].tolist(), column.categories)
-    unknown = sorted(text for text, place in zip(distinct, places, strict=True) if place is None)
-    if unknown:
-        raise ValueError(
-            f"Column {column.name!r} must hold one of {list(column.categories)}, got {unknown}: no "
-            "row that the encoding was made from has such a category."
-        )
-    return np.eye(len(column.categories), dtype=np.float32)[np.array(places, int)[rows]]
-
-
-def _places(values: Sequence[object], categories: Sequence[str]) -> list[int | None]:
-    """Return the place of each value among the categories, or None where it is none of them.
-
-    A value is the category that it equals as text. Otherwise it is the only category that spells
-    the same number or bool, if it may stand for it: pandas reads "01" and "true" as text, a number,
-    or a bool, depending on what else stands in their column.
-    """
-    exact = {category: place for place, category in enumerate(categories)}
-    by_meaning: dict[object, list[int]] = {}
-    for place, category in enumerate(categories):
-        by_meaning.setdefault(_meaning(_parse(category)), []).append(place)
-
-    def place_of(value: object) -> int | None:
-        if str(value) in exact:
-            return exact[str(value)]
-        places = by_meaning.get(_meaning(_parse(str(value))), [])
-        if len(places) == 1 and _form_of(value) in _forms_of(categories[places[0]]):
-            return places[0]
-        return None
-
-    return [place_of(value) for value in values]
-
-
-def _meaning(value: str | bool | int | float) -> object:
-    """Return a key that tells True from 1, which are equal in Python."""
-    return (isinstance(value, bool), value)
-
-
-def _forms_of(category: str) -> set[str]:
-    """Return the forms in which a category may stand in other tables.
-
-    The text "10.0" is what the number 10 prints as, and stands for it however it is written. "4E1"
-    or "01" is not what its number prints as, and stands only for the number that pandas reads from
-    it: "4E1" is read as a float, and "01" as an integer, or as a float among floats.
-    """
-    value = _parse(category)
-    if category == str(value):
-        return {"text", "bool"} if isinstance(value, bool) else {"text", "int", "float"}
-    return {bool: {"bool"}, int: {"int", "float"}, float: {"float"}}.get(type(value), set())
-
-
-def _form_of(value: object) -> str:
-    """Return the form in which a value stands in its table."""
-    if isinstance(value, bool | np.bool_):
-        return "bool"
-    if isinstance(value, Integral):
-        return "int"
-    if isinstance(value, Real):
-        return "float"
-    parsed = _parse(str(value))
-    is_print = isinstance(parsed, bool) or str(parsed) == str(value)
-    return "text" if is_print else "unusual text"
-
-
-def _parse(text: str) -> str | bool | int | float:
-    """Return the number or bool that pandas reads from a text, or the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text.isascii() and "_" not in text:  # Python alone reads 1_0 as a number
-        for kind in (int, float):
-            with contextlib.suppress(ValueError):
-                return kind(text)
-    return text

@@ -1,4 +1,4 @@
-"""Windows of a series as rows, cut out when they are read, so that the series is stored once."""
+"""Windows of one series or several, cut out when they are read, so that each is stored once."""
 
 import dataclasses
 from typing import Any
@@ -16,6 +16,9 @@ Array = Any
 class Windows:
     """An array of windows of a series, where row i is `values[i + offset : i + offset + length]`.
 
+    With `starts`, row i begins at step `starts[i]` instead of step i, so that several series can
+    stand one after the other in `values` without a window that crosses from one into the next.
+
     It is indexed, and looks, like the array of all rows. The input and the target of a row are two
     `Windows` of one span: a forecast of 96 steps from 336 learns from
     `Windows(series, 336, span=432)` and `Windows(series, 96, offset=336, span=432)`.
@@ -26,6 +29,8 @@ class Windows:
         offset: Step of the span at which the window begins.
         span: Number of steps that a row takes in all, so that there are time - span + 1 rows; 0
             stands for offset + length.
+        starts: Step at which the span of each row begins, int [rows]; None if row i begins at step
+            i.
 
     >>> Windows(np.arange(6), length=2, offset=1, span=3)[np.array([0, 3])]
     array([[1, 2],
@@ -36,6 +41,7 @@ class Windows:
     length: int = dataclasses.field(metadata={"static": True})
     offset: int = dataclasses.field(default=0, metadata={"static": True})
     span: int = dataclasses.field(default=0, metadata={"static": True})
+    starts: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,8 +58,15 @@ class Windows:
         """Type of the values."""
         return self.values.dtype
 
+    @property
+    def steps(self) -> int:
+        """Number of steps that a row takes in all."""
+        return self.span or self.offset + self.length
+
     def __len__(self) -> int:
-        return self.values.shape[0] - (self.span or self.offset + self.length) + 1
+        if self.starts is not None:
+            return self.starts.shape[0]
+        return self.values.shape[0] - self.steps + 1
 
     def __getitem__(self, rows: Any) -> Array:
         """Return the windows of the selected rows, [*rows, length, ...].
@@ -65,12 +78,15 @@ class Windows:
         if is_on_host:
             rows = np.arange(len(self))[rows]
         if is_on_host and isinstance(self.values, np.ndarray):
-            return self.values[rows[..., None] + self.offset + np.arange(self.length)]
+            begins = rows if self.starts is None else np.asarray(self.starts)[rows]
+            return self.values[begins[..., None] + self.offset + np.arange(self.length)]
         cut = jnp.vectorize(self._cut, signature="()->" + self._signature())
         return cut(jnp.asarray(rows))
 
     def stretch(self, rows: Any) -> "Windows":
         """Return consecutive rows as windows of a shorter series.
+
+        Windows with `starts` keep their series, and any rows can be chosen of them.
 
         Args:
             rows: Row numbers, a mask, or a slice.
@@ -78,6 +94,8 @@ class Windows:
         Raises:
             ValueError: If the rows do not follow each other.
         """
+        if self.starts is not None:
+            return dataclasses.replace(self, starts=np.asarray(self.starts)[rows])
         numbers = np.arange(len(self))[rows]
         if numbers.ndim != 1 or not numbers.size or (np.diff(numbers) != 1).any():
             raise ValueError(
@@ -85,8 +103,8 @@ class Windows:
                 "follow each other: windows that overlap would lose their order in time. Pass the "
                 "rows to jnn.folds."
             )
-        span = self.values.shape[0] - len(self) + 1
-        return dataclasses.replace(self, values=self.values[numbers[0] : numbers[-1] + span])
+        stop = numbers[-1] + self.steps
+        return dataclasses.replace(self, values=self.values[numbers[0] : stop])
 
     def covered(self, weights: Array) -> Array:
         """Return which steps the rows of positive weight cover, as 1 or 0.
@@ -97,26 +115,45 @@ class Windows:
         Returns:
             Array [time] with 1 at every step in the span of a row of positive weight, else 0.
         """
-        span = self.values.shape[0] - len(self) + 1
         is_counted = (weights > 0).astype(jnp.int32)
-        begins = jnp.pad(is_counted, (0, span - 1))
-        ends = jnp.pad(is_counted, (span, 0))[: self.values.shape[0]]
+        if self.starts is not None:
+            changes = jnp.zeros(self.values.shape[0] + 1, jnp.int32)
+            changes = changes.at[self.starts].add(is_counted)
+            changes = changes.at[self.starts + self.steps].add(-is_counted)
+            return (jnp.cumsum(changes)[:-1] > 0).astype(jnp.float32)
+        begins = jnp.pad(is_counted, (0, self.steps - 1))
+        ends = jnp.pad(is_counted, (self.steps, 0))[: self.values.shape[0]]
         return (jnp.cumsum(begins - ends) > 0).astype(jnp.float32)
 
     def _cut(self, row: Array) -> Array:
         """Cut one window as a contiguous slice, which is faster than gathering its steps."""
-        return jax.lax.dynamic_slice_in_dim(self.values, row + self.offset, self.length)
+        begin = row if self.starts is None else jnp.asarray(self.starts)[row]
+        return jax.lax.dynamic_slice_in_dim(self.values, begin + self.offset, self.length)
 
     def _signature(self) -> str:
         return "(" + ",".join(f"a{i}" for i in range(self.values.ndim)) + ")"
 
 
 def checked_span(time: int, length: int, horizon: int) -> int:
-    """Return the steps that a window and its horizon take, or raise if the series has fewer."""
-    span = length + horizon
-    if length < 1 or horizon < 1 or span > time:
+    """Return the steps that a window and its horizon take, or raise if the series has fewer.
+
+    Raises:
+        TypeError: If a number of steps is not an integer.
+        ValueError: If it is below 1, or if the series is too short.
+    """
+    for name, steps in (("length", length), ("horizon", horizon)):
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
+            raise TypeError(
+                f"{name} must be a positive integer, got {steps!r}. Pass a number of steps."
+            )
+        if steps < 1:
+            raise ValueError(
+                f"{name} must be a positive integer, got {steps}. Set it to 1 or more."
+            )
+    span = int(length) + int(horizon)
+    if span > time:
         raise ValueError(
-            f"Windows must have at least one step and fit the series of {time} steps, got {length} "
-            f"steps and {horizon} after them. Choose shorter windows."
+            f"Windows must fit the series of {time} steps, got {length} steps and {horizon} after "
+            "them. Choose shorter windows."
         )
     return span

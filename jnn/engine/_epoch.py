@@ -36,6 +36,8 @@ def make_epoch(
 
     def epoch(state: State, data: Data, number: Any) -> tuple[State, Any]:
         data = on_device(data)
+        if state.epoch is not None:
+            state = state._replace(epoch=jnp.asarray(number, jnp.int32))
         rows = data.train.index[state.fold]
         count = data.train.count[state.fold]
         key = _order_key(study, state, number)
@@ -51,7 +53,8 @@ def make_epoch(
         def body(state: State, inputs: tuple[Leaf, Leaf, Leaf | None]) -> tuple[State, Any]:
             index, weights, is_real = inputs
             x, y = take_rows((data.x, data.y), index)
-            after, logs = step(state, Batch(x, y, weights, data.shared, data.ignoring))
+            batch = Batch(x, y, weights, data.shared, data.ignoring, index)
+            after, logs = step(state, batch)
             if is_real is not None:  # False on the surplus steps of a smaller fold
                 after = _chosen(is_real, after, state)
                 logs = jax.tree.map(lambda value: jnp.where(is_real, value, 0), logs)

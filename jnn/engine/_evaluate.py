@@ -1,5 +1,6 @@
 """Scores and predictions of one member, as pure functions of what it has learned."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,15 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from jnn.engine._checks import check_rows, shapes_of
+from jnn.engine._draws import make_outputs
 from jnn.engine._explain import explained
 from jnn.engine._ignored import labelled_losses, per_row
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import aligned, loss_of, make_forward
+from jnn.engine._step import INIT, aligned, key_of, loss_of
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
 
 Scores = dict[str, jax.Array]
+
+_SCORE = 0x5C0E  # folded into a member's key for what a network draws when it is scored
 
 
 def make_evaluate(
@@ -34,7 +38,7 @@ def make_evaluate(
     Raises:
         ValueError: While tracing, if the loss or a metric does not fit outputs and targets.
     """
-    forward = make_forward(study)
+    outputs_of = make_outputs(study)
     streaming = {name: metric for name, metric in study.metrics.items() if metric.streams}
     whole = {name: metric for name, metric in study.metrics.items() if not metric.streams}
 
@@ -42,10 +46,11 @@ def make_evaluate(
         """Return the sums of a batch, and what metrics that take all rows at once need of it."""
         index, weights = batch
         x, y, weights = spread((*take_rows((data.x, data.y), index), weights))
-        outputs, _ = forward(state.trained, x, shared=data.shared)
+        key = functools.partial(_scoring_key, state)
+        outputs = outputs_of(state.trained, x, shared=data.shared, key=key, rows=index)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = loss_of(study, outputs, study.targets.forward(stats, y))
+        losses = loss_of(study, outputs, study.targets.forward(stats, y), state)
         counted = weights
         if data.ignoring is None:
             losses = per_row(losses)
@@ -92,14 +97,22 @@ def make_predict(
         study: What was trained.
         row: Shape of a row of y, if the network has other outputs than one for each target; see
             `in_own_units`.
+
+    A network that draws random numbers also here draws the same in every call.
     """
-    forward = make_forward(study)
+    outputs_of = make_outputs(study)
 
     def predict(trained: Trained, x: Tree, shared: Tree = None) -> Tree:
-        outputs, _ = forward(trained, x, shared=shared)
+        key = functools.partial(jax.random.key, 0, impl="threefry2x32")
+        outputs = outputs_of(trained, x, shared=shared, key=key)
         return in_own_units(study.targets, trained.target_stats, outputs, row)
 
     return predict
+
+
+def _scoring_key(state: State) -> jax.Array:
+    """Return the key of a member from which its network draws when it is scored."""
+    return jax.random.fold_in(key_of(state.key, INIT), _SCORE)
 
 
 def in_own_units(

@@ -9,6 +9,7 @@ from flax.errors import FlaxError
 
 from jnn._errors import is_raised_in, place_of, reason_of
 from jnn.engine._hyper import MissingHyperParameter
+from jnn.model import NetworkError
 
 USER_ERRORS = (  # of functions of a study
     ArithmeticError,
@@ -57,7 +58,7 @@ def explained(
     """
     try:
         yield
-    except MissingHyperParameter:
+    except (MissingHyperParameter, NetworkError):
         raise
     except USER_ERRORS as error:
         if is_raised_in(error, *_OWN):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Windows, has_labels
+from jnn.data import Dataset, Encoding, Windows, has_labels
 from jnn.engine._state import Data, Ignoring, Rows, rows_of
 from jnn.losses import balanced_class_weights
 from jnn.study import Fold, Kind, Members, Study, kind_for, part_off
@@ -180,7 +180,17 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
         )
     y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
-    return np.concatenate([np.asarray(data.x), np.asarray(test.x)]), y
+    return np.concatenate([np.asarray(data.x), _aligned_x(test, data)]), y
+
+
+def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:
+    """Return the features of a test set less the offsets of the training set's, in their type."""
+    x = np.asarray(test.x)
+    encodings = (test.encoding, data.encoding)
+    theirs, ours = (e.offset if isinstance(e, Encoding) else np.zeros(1) for e in encodings)
+    if np.array_equal(theirs, ours) or not (theirs.any() or ours.any()):
+        return x
+    return (x + (theirs - ours)).astype(x.dtype)
 
 
 def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jnn.engine._average import averaged_after, evaluated_variables
 from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
-from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, take_rows
+from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, row_count, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
 
@@ -34,16 +36,21 @@ class Training(NamedTuple):
         state: What the next step reads.
         history: Scores by name, float32 [epochs, ...]; NaN in epochs not yet reached.
         best: The best epoch so far with `Study(keep="best")`, else None.
+        averaged: Averaged parameters and model state after the last epoch, the pair that a member
+            keeps with `Study(averaging=...)` if it keeps no best epoch; else None.
     """
 
     state: State
     history: dict[str, jax.Array]
     best: Best | None
+    averaged: tuple[Tree, Tree] | None = None
 
     @property
     def trained(self) -> Trained:
-        """What the member keeps: of its best epoch, or of its last one."""
-        return self.state.trained if self.best is None else self.best.trained
+        """What the member keeps: of its best epoch, or of its last one; averaged if it is so."""
+        if self.best is not None:
+            return self.best.trained
+        return _with_variables(self.state.trained, self.averaged)
 
 
 class Program(NamedTuple):
@@ -88,7 +95,7 @@ def make_program(
         return trainer.step(state, batch._replace(x=x, y=y, weights=weights))
 
     epoch = make_epoch(study, step=step, ragged=ragged)
-    scores = _make_scores(trainer)
+    scores = _make_scores(trainer, with_train="train_scores" in study.record)
 
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
@@ -98,26 +105,33 @@ def make_program(
             name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
             for name, shape in shapes.items()
         }
+        averaged = evaluated_variables(study, state)
         if study.keep != "best":
-            return Training(state, history, None)
+            return Training(state, history, None, averaged)
         _check_monitor(study, shapes)
-        return Training(state, history, Best(jnp.float32(jnp.inf), jnp.int32(-1), state.trained))
+        trained = _with_variables(state.trained, averaged)
+        return Training(state, history, Best(jnp.float32(jnp.inf), jnp.int32(-1), trained))
 
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
-        values = {**_train_names(logs), **_scores_when_due(study, scores, number, state, data)}
+        state = averaged_after(study, state, "epoch", number + 1)
+        averaged = evaluated_variables(study, state)
+        scored = state._replace(trained=_with_variables(state.trained, averaged))
+        values = {**_train_names(logs), **_scores_when_due(study, scores, number, scored, data)}
         best = training.best
         continues: Any = True
         if best is not None:
             continues = has_patience(study, number, best.epoch)
             score = values["validation_" + study.monitor] * _sign(study, trainer)
-            candidate = Best(score, jnp.int32(number), state.trained)
+            candidate = Best(score, jnp.int32(number), scored.trained)
             better = continues & (score < best.score)
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
         history = {
             name: training.history[name].at[number].set(jnp.where(continues, value, jnp.nan))
             for name, value in values.items()
         }
-        return Training(state, history, best)
+        if state.epoch is not None:
+            state = state._replace(epoch=jnp.asarray(number + 1, jnp.int32))
+        return Training(state, history, best, averaged if best is None else None)
 
     def advance(training: Training, data: Data, first: Any, stop: Any) -> Training:
         def one_epoch(number: jax.Array, training: Training) -> Training:
@@ -127,7 +141,9 @@ def make_program(
 
     def learn(state: State, batches: Batch, shared: Tree) -> tuple[State, Any]:
         return jax.lax.scan(
-            lambda state, batch: step(state, batch._replace(shared=shared)), state, batches
+            lambda state, batch: step(state, _unnumbered(batch)._replace(shared=shared)),
+            state,
+            batches,
         )
 
     return Program(begin, advance, learn, close)
@@ -153,11 +169,26 @@ def example_batch(study: Study, data: Data) -> Batch:
     index = jax.ShapeDtypeStruct((study.batch_size,), jnp.int32)
     x, y = jax.eval_shape(take_rows, (data.x, data.y), index)
     weights = jax.ShapeDtypeStruct((study.batch_size,), jnp.float32)
-    return Batch(x, y, weights, data.shared, data.ignoring)
+    return Batch(x, y, weights, data.shared, data.ignoring, index)
 
 
-def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Array]]:
-    """Make `scores(state, data)`: on held-out rows, or on training rows if none are held out."""
+def _unnumbered(batch: Batch) -> Batch:
+    """Return a batch of a stream, whose rows have no numbers, in the form of another batch."""
+    return batch._replace(index=np.full(row_count(batch.x), -1, np.int32))
+
+
+def _with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Trained:
+    """Return what a member has learned, with other parameters and model state if there are some."""
+    if variables is None:
+        return trained
+    params, model_state = variables
+    return trained._replace(params=params, model_state=model_state)
+
+
+def _make_scores(
+    trainer: Trainer, *, with_train: bool
+) -> Callable[[State, Data], dict[str, jax.Array]]:
+    """Make `scores(state, data)` on held-out rows, and on training rows too if need be."""
 
     def scores(state: State, data: Data) -> dict[str, jax.Array]:
         values = {}
@@ -165,7 +196,7 @@ def _make_scores(trainer: Trainer) -> Callable[[State, Data], dict[str, jax.Arra
             if rows is not None:
                 scored = trainer.evaluate(state, data, rows)
                 values |= {prefix + name: value for name, value in scored.items()}
-        if data.test is None:
+        if with_train or data.test is None:
             scored = trainer.evaluate(state, data, data.train)
             values |= {"train_" + name: v for name, v in scored.items() if name != "loss"}
         return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}

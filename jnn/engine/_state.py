@@ -137,6 +137,8 @@ class Batch(NamedTuple):
             rows count the same.
         shared: `Data.shared`, not batched.
         ignoring: `Data.ignoring`, not batched.
+        index: Number of each row in the data, int32 [batch]; rows of a separate test set come after
+            the others. The rows of a stream have none, and a study on a stream cannot read them.
     """
 
     x: Tree
@@ -144,6 +146,7 @@ class Batch(NamedTuple):
     weights: Leaf | None = None
     shared: Tree = None
     ignoring: Ignoring | None = None
+    index: Leaf | None = None
 
 
 class Trained(NamedTuple):
@@ -190,6 +193,9 @@ class State(NamedTuple):
             that returns a typed key leaves JAX's fast dispatch path, which costs microseconds a
             call. A typed key works too.
         step: The number of steps taken, int32.
+        epoch: The number of epochs trained before this one, int32; None if no function of the study
+            reads it.
+        average: What `Study.averaging` keeps of the parameters so far, or None.
     """
 
     trained: Trained
@@ -197,6 +203,8 @@ class State(NamedTuple):
     fold: Leaf
     key: Leaf
     step: Leaf
+    epoch: Leaf | None = None
+    average: Tree = None
 
 
 def rows_of(parts: Sequence[Any]) -> Rows:

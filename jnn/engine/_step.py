@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jnn.data import Windows
+from jnn.engine._average import averaged_after, with_average
 from jnn.engine._checks import (
     check_unchanged,
     checked_objective,
@@ -24,6 +25,10 @@ from jnn.engine._checks import (
 from jnn.engine._explain import explained
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
+from jnn.engine._keywords import keywords_for, reads_epoch
+from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
+from jnn.engine._record import logs_of
+from jnn.engine._schedules import nan_if_wrong, optimizer_of
 from jnn.engine._state import (
     Batch,
     Data,
@@ -35,6 +40,8 @@ from jnn.engine._state import (
     row_count,
     take_rows,
 )
+from jnn.engine._update import Known, initial_opt_state, updates_of
+from jnn.model import take_effects, with_effects, written_over
 from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
@@ -75,17 +82,22 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
         with explained("Study.optimizer failed", values=_TRACED_NUMBER):
-            opt_state = optimizer(HyperParameters(hyper)).init(params)
+            transform, _ = optimizer_of(optimizer, hyper)
+            opt_state = initial_opt_state(transform, params, member.key)
         trained = Trained(params, model_state, scale, hyper)
-        return State(trained, opt_state, fold, jax.random.key_data(member.key), jnp.int32(0))
+        key = jax.random.key_data(member.key)
+        epoch = jnp.int32(0) if reads_epoch(study) else None
+        state = State(trained, opt_state, fold, key, jnp.int32(0), epoch)
+        return with_average(study, state)
 
     return start
 
 
-def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
     """Make `step(state, batch) -> (state, loss)`.
 
-    It updates one member by the gradient of the weighted mean loss of a batch, which it returns.
+    It updates one member by the gradient of the weighted mean loss of a batch, which it returns, in
+    a dict with what `Study.record` names of the step, if it names something.
 
     Raises:
         ValueError: While tracing, if the loss, objective, penalty or augmentation of the study
@@ -95,7 +107,6 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
         raise ValueError(_MISSING.format("optimizer"))
     optimizer = as_optimizer(study.optimizer)
     forward = make_forward(study)
-    objective = study.objective or _objective_of(study)
 
     def total_loss(params: Tree, state: State, batch: Batch, key: jax.Array):
         trained = state.trained._replace(params=params)
@@ -106,33 +117,37 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, jax.Array]]
                 draw_key = jax.random.fold_in(jax.random.fold_in(key, _DRAW), draw)
             return forward(trained, x, shared=batch.shared, key=draw_key, train=True)
 
-        with explained("Study.objective failed"):
-            answer = objective(train_forward, batch)
-        losses, model_state = checked_objective(answer, batch)
+        losses, model_state = _losses_of(study, train_forward, batch, state)
+        model_state, effects = take_effects(model_state)
         mean = mean_loss(losses, batch)
+        if effects.loss is not None:
+            mean = mean + effects.loss
         total = mean
         if study.penalty is not None:
             with explained("Study.penalty failed"):
-                penalty = study.penalty(params, HyperParameters(trained.hyper))
+                options = keywords_for(study, "penalty", state)
+                penalty = study.penalty(params, HyperParameters(trained.hyper), **options)
             total = mean + checked_penalty(penalty)
-        return total, (mean, model_state)
+        return total, (mean, model_state, effects.params)
 
-    def step(state: State, batch: Batch) -> tuple[State, jax.Array]:
+    def step(state: State, batch: Batch) -> tuple[State, Any]:
         key = key_of(state.key, STEP, state.step)
-        batch = _prepared(study, batch, state.trained, key)
-        gradient = jax.grad(total_loss, has_aux=True)
-        gradients, (mean, model_state) = gradient(state.trained.params, state, batch, key)
+        batch = _prepared(study, batch, state, key)
+        gradient = jax.value_and_grad(total_loss, has_aux=True)
+        params = state.trained.params
+        (total, (mean, model_state, written)), gradients = gradient(params, state, batch, key)
+        params = written_over(params, written)
+        objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
+        known = Known(gradients, mean, total, objective, key)
         with explained("Study.optimizer failed", values=_TRACED_NUMBER):
-            transform = optimizer(HyperParameters(state.trained.hyper))
-            update = optax.with_extra_args_support(transform).update
-            updates, opt_state = update(
-                gradients, state.opt_state, state.trained.params, value=mean
-            )
-        params = optax.apply_updates(state.trained.params, updates)
+            transform, wrong = optimizer_of(optimizer, state.trained.hyper)
+            updates, opt_state = updates_of(transform, state.opt_state, params, known)
+        params = optax.apply_updates(params, nan_if_wrong(updates, wrong))
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
+        after = averaged_after(study, after, "step", after.step)
         check_unchanged(state, after)
-        return after, mean
+        return after, logs_of(study, mean, gradients, opt_state)
 
     return step
 
@@ -147,19 +162,20 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
-        if study.precision == "bfloat16":
-            params, x = jax.tree.map(_to_bfloat16, (params, x))
+        is_half = study.precision == "bfloat16"
+        if is_half:
+            params, x, shared = to_bfloat16((params, x, shared))
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with _explained_model(subject, shared):
             outputs, model_state = model.apply(params, trained.model_state, x, **options)
-        if study.precision == "bfloat16":
-            outputs = jax.tree.map(lambda array: array.astype(jnp.float32), outputs)
-            model_state = jax.tree.map(
-                lambda new, old: new.astype(old.dtype), model_state, trained.model_state
-            )
+        if is_half:
+            outputs = from_bfloat16(outputs)
+            model_state, effects = take_effects(model_state)
+            model_state = in_types_of(trained.model_state, model_state)
+            model_state = with_effects(model_state, effects, trained.params, params)
         return outputs, model_state
 
     return forward
@@ -205,8 +221,8 @@ def aligned(y: Tree, outputs: Tree) -> Tree:
     return y
 
 
-def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
-    """Return the losses [rows, ...] of outputs.
+def loss_of(study: Study, outputs: Tree, y: Tree, state: State) -> jax.Array:
+    """Return the losses [rows, ...] of outputs of a member.
 
     Raises:
         ValueError: If the loss fails on these outputs and targets, or returns other shapes.
@@ -216,7 +232,7 @@ def loss_of(study: Study, outputs: Tree, y: Tree) -> jax.Array:
     y = aligned(y, outputs)
     shapes = f"outputs of shape {shapes_of(outputs)} and targets of shape {shapes_of(y)}"
     with explained(f"Study.loss failed on {shapes}"):
-        losses = study.loss(outputs, y)
+        losses = study.loss(outputs, y, **keywords_for(study, "loss", state))
     shape = jnp.shape(losses)
     array_shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves((outputs, y))]
     is_per_row = shape == array_shapes[0][:1]
@@ -296,20 +312,25 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     return (*scale, data.class_weights[fold])
 
 
-def _objective_of(study: Study) -> Callable[..., tuple[jax.Array, Tree]]:
-    """Return the objective that trains by the loss of the outputs."""
-
-    def objective(forward: Callable[..., tuple[Tree, Tree]], batch: Batch):
+def _losses_of(
+    study: Study, forward: Callable[..., tuple[Tree, Tree]], batch: Batch, state: State
+) -> tuple[jax.Array, Tree]:
+    """Return the losses of a batch, by the objective of the study or by the loss of its outputs."""
+    if study.objective is None:
         outputs, model_state = forward(batch.x)
-        return loss_of(study, outputs, batch.y), model_state
+        answer = loss_of(study, outputs, batch.y, state), model_state
+    else:
+        with explained("Study.objective failed"):
+            options = keywords_for(study, "objective", state)
+            answer = study.objective(forward, batch, **options)
+    return checked_objective(answer, batch)
 
-    return objective
 
-
-def _prepared(study: Study, batch: Batch, trained: Trained, key: jax.Array) -> Batch:
+def _prepared(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch:
     """Return the batch that a step trains on: augmented, weighted, its targets preprocessed."""
+    trained = state.trained
     if study.augment is not None:
-        batch = _augmented(study, batch, jax.random.fold_in(key, _AUGMENT))
+        batch = _augmented(study, batch, state, jax.random.fold_in(key, _AUGMENT))
     if trained.class_weights is not None:
         class_weights = trained.class_weights[batch.y]
         batch = batch._replace(weights=_times(class_weights, batch.weights))
@@ -322,17 +343,14 @@ def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:
     return class_weights if weights is None else class_weights * weights
 
 
-def _augmented(study: Study, batch: Batch, key: jax.Array) -> Batch:
+def _augmented(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch:
     rows = row_count(batch.x)
     form = f"Study.augment must map a batch of {rows} rows to one of as many rows"
     with explained(f"{form}, but it failed"):
-        augmented = study.augment(batch, key=key)  # type: ignore[misc]
+        options = keywords_for(study, "augment", state)
+        augmented = study.augment(batch, key=key, **options)  # type: ignore[misc]
     if not isinstance(augmented, Batch) or row_count(augmented.x) != rows:
         raise ValueError(
             f"{form}, got {shapes_of(augmented)}. Return for example batch._replace(x=...)."
         )
     return augmented._replace(shared=batch.shared)
-
-
-def _to_bfloat16(array: jax.Array) -> jax.Array:
-    return array.astype(jnp.bfloat16) if jnp.issubdtype(array.dtype, jnp.floating) else array

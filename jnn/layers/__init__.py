@@ -46,6 +46,8 @@ from jnn.layers._conv import conv as conv
 from jnn.layers._conv import conv_general_dilated as conv_general_dilated
 from jnn.layers._conv import conv_plan as conv_plan
 from jnn.layers._conv import conv_transpose as conv_transpose
+from jnn.layers._floating import broadcast_parameter as broadcast_parameter  # not a layer
+from jnn.layers._floating import widen as widen  # not a layer
 from jnn.layers._linear import dense as dense
 from jnn.layers._linear import dot_general as dot_general
 from jnn.layers._linear import embedding as embedding

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from jnn.layers._floating import narrow, widen
+from jnn.layers._floating import broadcast_parameter, narrow, widen
 
 _NAMES = (
     "celu",
@@ -67,7 +67,7 @@ def prelu(
     is_positive = x > 0
     # Without the zeros, the slope's gradient would multiply an infinite positive x by zero: NaN.
     negative = jnp.where(is_positive, 0, x)
-    return narrow(jnp.where(is_positive, x, jnp.asarray(slope) * negative), x)
+    return narrow(jnp.where(is_positive, x, broadcast_parameter(slope, x.shape) * negative), x)
 
 
 def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*batch features"]:

@@ -25,6 +25,7 @@ from jnn.layers._attention_operands import (
 )
 from jnn.layers._floating import narrow, widen
 from jnn.layers._regularize import dropout
+from jnn.layers._wide_product import wide_product
 
 Scalar = float | int | Float[Array, ""]
 
@@ -92,6 +93,7 @@ def attention(
     kv_heads = k.shape[-2]
     shape = (*q.shape[:-3], q.shape[-2], q.shape[-3], k.shape[-3])  # *batch heads time source
     check_mask_and_bias(mask, bias, shape)
+    bias = None if bias is None else widen(bias)  # so that a shared bias sums its gradient so
     if causal:
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
@@ -321,15 +323,14 @@ def _without_shared_axes(rows: tuple) -> tuple[list, list[bool]]:
 
 def _attend(dropout_rate: Scalar, scale: Scalar | None, q, k, v, mask, bias, key):
     """Attend in one row: q (group, time, dim), k (source, dim), v (source, value_dim)."""
-    high = jnp.promote_types(q.dtype, jnp.float32)
-    scores = jnp.einsum("gtd,sd->gts", q, k, preferred_element_type=high)
+    scores = wide_product("gtd,sd->gts", q, k)
     if scale is not None:
-        scores = scores * jnp.asarray(scale, high)
+        scores = scores * jnp.asarray(scale, scores.dtype)
     if bias is not None:
         scores = scores + bias
     weights, total = _unnormalized_softmax(scores, mask)
     weights = dropout(weights, dropout_rate, key=key).astype(v.dtype)
-    sums = jnp.einsum("gts,sd->gtd", weights, v, preferred_element_type=high)
+    sums = wide_product("gts,sd->gtd", weights, v)
     return sums / total[..., None]  # after the product there are fewer numbers to divide
 
 

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jnn.layers._conv_primitive import convolve, convolve_transposed
+from jnn.layers._floating import broadcast_parameter
 from jnn.layers._image_conv import canonical
 from jnn.layers._lowering import ConvPlan, exchange_channels, plan
 from jnn.layers._product import resolve_precision
@@ -82,7 +83,7 @@ def conv(
         lowering=lowering,
     )
     y = _output(geometry, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
-    return y if bias is None else y + jnp.asarray(bias)
+    return y if bias is None else y + broadcast_parameter(bias, y.shape)
 
 
 def conv_transpose(
@@ -127,7 +128,7 @@ def conv_transpose(
     y = _transposed(
         jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), steps, pairs, gaps, groups, lowering
     )
-    return y if bias is None else y + jnp.asarray(bias)
+    return y if bias is None else y + broadcast_parameter(bias, y.shape)
 
 
 def conv_general_dilated(

@@ -9,6 +9,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Real
 
+from jnn.layers._floating import broadcast_parameter, is_half, widen
 from jnn.layers._product import product
 
 
@@ -38,7 +39,7 @@ def dense(
     dtype = jnp.result_type(x, kernel)
     y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype))
     y = y.reshape(*x.shape[:-1], kernel.shape[1])
-    return y if bias is None else y + jnp.asarray(bias)
+    return y if bias is None else y + broadcast_parameter(bias, y.shape)
 
 
 def dot_general(
@@ -105,7 +106,8 @@ def embedding(
            [1., 2.],
            [3., 4.]], dtype=float32)
     """
-    return jnp.take(table, ids, axis=0, mode="clip")
+    table = jnp.asarray(table)
+    return _half_rows(table, ids) if is_half(table) else _rows(table, ids)
 
 
 def lora(
@@ -136,7 +138,26 @@ def lora(
             f"b must be (rank, {kernel.shape[1]}), with as many columns as the kernel "
             f"{kernel.shape}, got {b.shape}. Make it for this kernel."
         )
-    return y + (scale * dense(dense(x, a), b)).astype(y.dtype)
+    update = dense(dense(x, a), b)
+    return y + (broadcast_parameter(scale, update.shape) * update).astype(y.dtype)
+
+
+def _rows(table, ids):
+    """Return the row of each id."""
+    return jnp.take(table, ids, axis=0, mode="clip")
+
+
+@jax.custom_jvp
+def _half_rows(table, ids):
+    """Return the row of each id; the shares of a frequent id in the gradient sum in float32."""
+    return _rows(table, ids)
+
+
+@_half_rows.defjvp
+def _half_rows_jvp(primals, tangents):
+    """Differentiate: dy = dtable[ids], in float32, because the transpose of this is a sum."""
+    table, ids = primals
+    return _half_rows(table, ids), _rows(widen(tangents[0]), ids).astype(table.dtype)
 
 
 def _check_dense(x, kernel, bias) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Real, Shaped
 
-from jnn.layers._floating import narrow, widen
+from jnn.layers._floating import is_half, narrow, widen
 from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
 
 # Windows with more elements than this use XLA's reduce_window, because one slice for each element
@@ -93,7 +93,7 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
     >>> global_max_pool(jnp.array([[[1.0], [3.0], [2.0]]]))
     Array([[3.]], dtype=float32)
     """
-    return x.max(axis=_space("global_max_pool", x))
+    return _largest(x, _space("global_max_pool", x))
 
 
 def global_avg_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
@@ -124,7 +124,7 @@ def adaptive_max_pool(
     >>> adaptive_max_pool(jnp.array([[[1.0], [3.0], [2.0]]]), 2).ravel()
     Array([3., 3.], dtype=float32)
     """
-    return _adaptive("adaptive_max_pool", x, size, jnp.max)
+    return _adaptive("adaptive_max_pool", x, size, _largest)
 
 
 def adaptive_avg_pool(
@@ -172,6 +172,15 @@ def _max_of_taps_jvp(
     return y, dy
 
 
+def _largest(x: Array, axis: int | tuple[int, ...]) -> Array:
+    """Return the largest value along axes.
+
+    The gradient counts how many values are equal to it, up to 256 exactly in bfloat16. So the type
+    that it is computed in is float32 or wider.
+    """
+    return widen(x).max(axis=axis).astype(x.dtype) if is_half(x) else x.max(axis=axis)
+
+
 def _lowest(x: Array) -> float | int:
     """Return a value that no value of x is smaller than."""
     if jnp.issubdtype(x.dtype, jnp.floating):
@@ -206,7 +215,7 @@ def _adaptive(name: str, x: Array, size: Sizes, reduce: Callable[..., Array]) ->
         n = x.shape[axis]
         edges = [(j * n // bins, -(-(j + 1) * n // bins)) for j in range(bins)]
         parts = [lax.slice_in_dim(x, *edge, axis=axis) for edge in edges]
-        x = jnp.stack([reduce(part, axis=axis) for part in parts], axis)
+        x = jnp.stack([reduce(part, axis) for part in parts], axis)
     return x
 
 

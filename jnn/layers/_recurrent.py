@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
+from jnn.layers._floating import broadcast_parameter, widen
 from jnn.layers._linear import dense
 from jnn.layers._recurrence import recur, step_once
 from jnn.layers._recurrent_params import Kernels, Params, check_sequence, read
@@ -285,13 +286,15 @@ def _inputs(x, kernel, bias):
 
 def _all_added(inputs, recurrent_bias):
     """Add the inputs to the recurrent product at every gate."""
-    return inputs + recurrent_bias, None
+    return inputs + broadcast_parameter(recurrent_bias, inputs.shape), None
 
 
 def _new_aside(inputs, recurrent_bias):
     """Separate the inputs of a GRU's candidate from the recurrent product, which is reset first."""
     hidden = inputs.shape[-1] // 3
-    return inputs.at[..., 2 * hidden :].set(0) + recurrent_bias, inputs[..., 2 * hidden :]
+    added = inputs.at[..., 2 * hidden :].set(0)
+    added = added + broadcast_parameter(recurrent_bias, added.shape)
+    return added, inputs[..., 2 * hidden :]
 
 
 def _rnn_gates(activation: Callable, carry, product, aside):
@@ -320,15 +323,17 @@ def _loop_reset_before(x, kernels: Kernels, carry: tuple, reverse: bool, inside)
     """Run a GRU that resets before the product, which takes two products in each step."""
     inputs = _inputs(x, kernels.input_kernel, kernels.bias + kernels.recurrent_bias)
     width = kernels.recurrent_kernel.shape[0]
-    gate_kernel = kernels.recurrent_kernel[:, : 2 * width]
-    new_kernel = kernels.recurrent_kernel[:, 2 * width :]
+    # The loop sums a kernel's gradient over time in the type of the kernel outside of it.
+    recurrent_kernel = widen(kernels.recurrent_kernel)
+    gate_kernel = recurrent_kernel[:, : 2 * width]
+    new_kernel = recurrent_kernel[:, 2 * width :]
 
     def step(carry, inputs):
         (hidden,) = carry
         added, inside = inputs
-        gates = jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel)
+        gates = jax.nn.sigmoid(added[..., : 2 * width] + hidden @ gate_kernel.astype(x.dtype))
         reset, update = jnp.split(gates, 2, axis=-1)
-        new = jnp.tanh(added[..., 2 * width :] + (reset * hidden) @ new_kernel)
+        new = jnp.tanh(added[..., 2 * width :] + (reset * hidden) @ new_kernel.astype(x.dtype))
         after = (1 - update) * new + update * hidden
         if inside is None:
             return (after,), after

@@ -1,19 +1,29 @@
 """The contract of a network: a `Model`, two pure functions, and what makes one of a network."""
 
+from jnn.model._effects import Effects, take_effects, with_effects, written_over
+from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._hyper import Hyper
 from jnn.model._model import Model, as_model, check_numbers
 from jnn.model._nnx import as_module
 from jnn.model._shared import Shared
 from jnn.model._signatures import ModelState, Params, name_of
+from jnn.model._switch import TrainKeyword
 
 __all__ = [
+    "DrawsWithoutKey",
+    "Effects",
     "Hyper",
     "Model",
     "ModelState",
+    "NetworkError",
     "Params",
     "Shared",
+    "TrainKeyword",
     "as_model",
     "as_module",
     "check_numbers",
     "name_of",
+    "take_effects",
+    "with_effects",
+    "written_over",
 ]

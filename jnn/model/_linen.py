@@ -1,38 +1,75 @@
 """A Linen module as a model."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.errors import InvalidRngError
+from flax.core import FrozenDict, meta
+from flax.errors import InvalidRngError, ModifyScopeVariableError
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jnn._errors import reason_of
+from jnn.model._axes import with_axes
+from jnn.model._call import Call
+from jnn.model._effects import add_effects
+from jnn.model._errors import DrawsWithoutKey, NetworkError
+from jnn.model._linen_dropout import WatchedDropout
+from jnn.model._linen_fields import fields_of, in_mode, switching_fields
+from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._shared import Path, fill_shared
-from jnn.model._signatures import Apply, Init, mode_of
+from jnn.model._signatures import Apply, Init
+from jnn.model._switch import TrainKeyword
+
+_LOSSES = "losses"
+_NO_STATE = ("params", "shared", _LOSSES)
+_STREAMS = {"params": 0, "dropout": 1}  # stream -> what is folded into the key for it
 
 
-def functions_of_linen(module: nn.Module) -> tuple[Init, Apply]:
+def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) -> tuple[Init, Apply]:
     """Return `init` and `apply` of a `jnn.Model`.
 
-    Every collection except `params` and `shared` is state. The collections `hyper` and `shared` are
-    read-only: they hold the member's numbers and the arrays that all members read.
+    Every collection except `params`, `shared` and `losses` is state. The collections `hyper` and
+    `shared` are read-only: they hold the member's numbers and the arrays that all members read.
     """
-    mode = mode_of(module.__call__)
     name = type(module).__name__
+    call = Call(
+        module.__call__,
+        owner=name,
+        train_keyword=train_keyword,
+        attributes=fields_of(module),
+        positional=type(module).__module__ == "flax.linen.transforms",
+    )
+    fields = call.attributes
+    if train_keyword is None:
+        fields = {**fields, **switching_fields(module)}
     declared: list[dict[Path, Any]] = []  # the shapes of the shared arrays, once they are known
+    has_more: list[bool] = []  # whether training has parts that scoring lacks, once it is known
+    streams: dict[bool, list[str]] = {True: ["dropout"], False: []}  # that are asked for, by train
+
+    def variables_in(train, key, x):
+        key_params, key_dropout = jax.random.split(key)
+        arguments, keywords = call.arguments(x, train=train, key=key_dropout)
+        rngs = {"params": key_params, "dropout": key_dropout}
+        return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
 
     def all_variables(key, x):
-        key_params, key_dropout = jax.random.split(key)
-        return module.init({"params": key_params, "dropout": key_dropout}, x, **mode(False))
+        variables = variables_in(False, key, x)
+        if (fields or call.switches) and not has_more:
+            shapes = jax.eval_shape(lambda key, x: variables_in(True, key, x), key, x)
+            has_more.append(bool(_paths(shapes) - _paths(variables)))
+        if any(has_more):
+            variables = _merged(variables_in(True, key, x), variables)
+        return variables
 
     def init(key, x, *, shared=None):
         variables = all_variables(key, x)
         fill_shared(flatten_dict(variables.get("shared", {})), shared, name)  # checks the names
-        state = {k: v for k, v in variables.items() if k not in ("params", "shared")}
+        state = {k: v for k, v in variables.items() if k not in _NO_STATE}
         return variables.get("params", {}), state
 
     def shared_collection(shared, x):
@@ -47,22 +84,69 @@ def functions_of_linen(module: nn.Module) -> tuple[Init, Apply]:
             variables["hyper"] = _fill_hyper(state["hyper"], hyper)
         if shared is not None:
             variables["shared"] = shared_collection(shared, x)
-        rngs = _rngs(key)
-        mutable = [collection for collection in state if collection != "hyper"] if train else []
-        if not mutable:
-            with _explain_missing_key(name):
-                return module.apply(variables, x, rngs=rngs, **mode(train)), state
-        y, updates = module.apply(variables, x, rngs=rngs, mutable=mutable, **mode(train))
-        return y, {**state, **updates}
+        arguments, keywords = call.arguments(x, train=train, key=key)
+        mutable = [*(k for k in state if k != "hyper"), _LOSSES] if train else False
+        dropout = WatchedDropout()
 
-    return init, apply
+        def run(rngs):
+            with nn.intercept_methods(dropout), _explained(name):
+                return in_mode(module, fields, train).apply(
+                    variables, *arguments, rngs=rngs, mutable=mutable, **keywords
+                )
+
+        if not train:
+            return _with_streams(run, key, streams[False], name), state
+        y, updates = _with_streams(run, key, streams[True], name)
+        check_moves(
+            name,
+            train_keyword,
+            (*call.switches, *fields),
+            statistics_rest=all_same(state.get("batch_stats"), updates.get("batch_stats")),
+            dropout_rests=key is not None and dropout.rests,
+        )
+        losses = updates.get(_LOSSES)
+        updates = {k: _without_sown(v, state[k]) for k, v in updates.items() if k in state}
+        return y, add_effects({**state, **updates}, losses=losses)
+
+    return with_axes(init), with_axes(apply)
 
 
-def _rngs(key: jax.Array | None) -> dict[str, jax.Array]:
-    """Return the keys of the streams `params` and `dropout`."""
-    if key is None:
-        return {}
-    return {"params": jax.random.fold_in(key, 0), "dropout": jax.random.fold_in(key, 1)}
+def _with_streams(
+    run: Callable[[dict[str, jax.Array]], Any],
+    key: jax.Array | None,
+    streams: list[str],
+    name: str,
+) -> Any:
+    """Return `run(rngs)` with a key for every stream that it asks for.
+
+    Flax answers a stream that it lacks from the stream `params`, which lifted transformations may
+    leave unsplit. So a stream is added here when it is asked for first.
+    """
+    while True:
+        rngs = {} if key is None else {stream: _key_of(stream, key) for stream in streams}
+        try:
+            return run(rngs)
+        except InvalidRngError as error:
+            stream = _stream_of(error)
+            if key is None or stream in rngs or stream == "dropout":
+                kind = NetworkError if stream == "dropout" else DrawsWithoutKey
+                raise kind(
+                    f"{name} must draw random numbers only while it trains, got: "
+                    f"{reason_of(error)}. Give its __call__ the keyword train, and draw only where "
+                    "that is True; or pass key=."
+                ) from error
+            streams.append(stream)
+
+
+def _key_of(stream: str, key: jax.Array) -> Any:
+    if stream in _STREAMS:
+        return jax.random.fold_in(key, _STREAMS[stream])
+    return jax.random.fold_in(key, zlib.crc32(stream.encode()))
+
+
+def _stream_of(error: InvalidRngError) -> str:
+    found = re.search(r'needs PRNG for "([^"]*)"', str(error))
+    return "dropout" if found is None else found[1]
 
 
 def _fill_hyper(declared: Any, hyper: Mapping[str, Any] | None) -> Any:
@@ -79,11 +163,57 @@ def _fill_hyper(declared: Any, hyper: Mapping[str, Any] | None) -> Any:
 
 
 @contextlib.contextmanager
-def _explain_missing_key(name: str) -> Iterator[None]:
+def _explained(name: str) -> Iterator[None]:
+    """Turn errors of Flax that are about how the network is written into sentences."""
     try:
         yield
-    except InvalidRngError as error:
-        raise ValueError(
-            f"{name} must draw random numbers only while it trains, got: {reason_of(error)}. Give "
-            "its __call__ the keyword train, and draw only where that is True."
+    except ModifyScopeVariableError as error:
+        raise NetworkError(
+            f"{name} must change its variables only while it trains, but it does while it is "
+            "scored. Give its __call__ the keyword train and pass use_running_average=not train, "
+            "or name the switch that it has: Study(train_keyword='...')."
         ) from error
+    except jax.errors.ConcretizationTypeError as error:
+        check_decision(name, error)
+        raise
+
+
+def _unboxed(variables: Any) -> Any:
+    """Return arrays for those that Flax keeps in a box with the names of their axes.
+
+    A name says over which axis of a mesh to share an array; here members are shared out.
+    """
+
+    def unbox(leaf: Any) -> Any:
+        while isinstance(leaf, meta.AxisMetadata):
+            leaf = (
+                leaf.unbox(apply_constraint=False)
+                if isinstance(leaf, nn.Partitioned)
+                else (leaf.unbox())
+            )
+        return leaf
+
+    return jax.tree.map(unbox, variables, is_leaf=meta.is_axis_metadata)
+
+
+def _paths(variables: Mapping[str, Any]) -> set[Path]:
+    return {*flatten_dict(variables)}
+
+
+def _merged(more: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all variables; of those in both, the second ones."""
+    return unflatten_dict({**flatten_dict(more), **flatten_dict(variables)})
+
+
+def _without_sown(after: Any, before: Any) -> Any:
+    """Return the collection after a call, with the old values of what was only sown into it.
+
+    A sown value is a tuple that grows, or holds one entry per row of the batch.
+    """
+    if isinstance(after, dict | FrozenDict):
+        return {name: _without_sown(v, before[name]) for name, v in after.items() if name in before}
+    if isinstance(after, tuple):
+        grows = isinstance(before, tuple) and len(after) > len(before)
+        return before if grows else after
+    shape, old = jnp.shape(after), jnp.shape(before)
+    return before if shape != old and shape[1:] == old[1:] else after

@@ -9,9 +9,20 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
+from jnn.model._axes import with_axes
+from jnn.model._effects import add_effects
 from jnn.model._hyper import Hyper
+from jnn.model._nnx_call import (
+    call_of,
+    called,
+    check_scoring,
+    depends_on_key,
+    is_loss,
+    set_mode,
+)
 from jnn.model._shared import Shared, fill_shared
-from jnn.model._signatures import Apply, Init, ModelState, Params, mode_of, name_of
+from jnn.model._signatures import Apply, Init, ModelState, Params, name_of
+from jnn.model._switch import TrainKeyword
 
 _KINDS = (nnx.Param, nnx.RngState, Shared, ...)  # ... matches the rest
 
@@ -50,7 +61,10 @@ def as_module(
         shared: The arrays that all members read, as given to the study.
     """
     structure = _structure(factory)
-    return _merge(structure, params, state, hyper=hyper, shared=shared, owner=name_of(factory))
+    owner = name_of(factory)
+    module = _merge(structure, params, state, hyper=hyper, shared=shared, owner=owner)
+    set_mode(module, train=False)
+    return module
 
 
 def refuse_instance(network: Any) -> None:
@@ -65,7 +79,7 @@ def refuse_instance(network: Any) -> None:
 
 
 def functions_of_nnx(
-    factory: Callable[..., Any],
+    factory: Callable[..., Any], train_keyword: TrainKeyword = None
 ) -> tuple[Init, Apply, Callable[[], dict[str, range]]]:
     """Return `init`, `apply` and `choices` of a `jnn.Model`."""
     structure = functools.cache(lambda: _structure(factory))  # traced when it is first needed
@@ -75,28 +89,29 @@ def functions_of_nnx(
         del x  # an NNX module knows its sizes
         module = _build(factory, nnx.Rngs(key))
         if callable(module):
-            mode_of(module.__call__)  # raises for a wrong signature now, not in the first step
+            call_of(module, owner, train_keyword)  # raises now, not in the first step
         _, params, _, declared, rest = nnx.split(module, *_KINDS)
         _fill_shared(declared, shared, owner)  # checks the names
         return _to_dict(params), _to_dict(rest)
 
     def apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
-        module = _merge(
-            structure(),
-            params,
-            state,
-            key=key,
-            train=train,
-            hyper=hyper,
-            shared=shared,
-            owner=owner,
-        )
-        y = module(x, **mode_of(module.__call__)(train))
+        mode = {"train": train, "owner": owner, "train_keyword": train_keyword}
+
+        def run(key):
+            module = _merge(
+                structure(), params, state, key=key, hyper=hyper, shared=shared, owner=owner
+            )
+            return module, called(module, x, key=key, **mode)
+
+        module, answer = run(key)
         if not train:
-            return y, state
-        # Intermediates that the module sows are not state.
-        rest = nnx.split(module, *_KINDS[:-1], nnx.Intermediate, ...)[-1]
-        return y, _keep_hyper(structure().rest, state, _to_dict(rest))
+            if answer.streams and depends_on_key(lambda key: run(key)[1].outputs):
+                check_scoring(module, answer.streams, key, owner)
+            return answer.outputs, state
+        _, written, _, _, rest = nnx.split(module, *_KINDS)
+        state = _keep_defaults(structure().rest, state, _to_dict(rest))
+        written = _written(params, _to_dict(written))
+        return answer.outputs, add_effects(state, losses=answer.losses, params=written)
 
     def choices():
         restricted = {}
@@ -105,18 +120,33 @@ def functions_of_nnx(
                 restricted[str(path[-1])] = variable.choices
         return restricted
 
-    return init, apply, choices
+    return with_axes(init), with_axes(apply), choices
+
+
+def _written(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of nested parameters that the module wrote to."""
+    parts = {}
+    for name, value in after.items():
+        if isinstance(value, dict):
+            part = _written(before[name], value)
+            if part:
+                parts[name] = part
+        elif value is not before[name]:
+            parts[name] = value
+    return parts
 
 
 def _structure(factory: Callable[..., Any]) -> _Structure:
     """Return the structure of the module that the factory builds, without computing anything."""
-    abstract = nnx.eval_shape(lambda: _build(factory, nnx.Rngs(0)))
-    if not isinstance(abstract, nnx.Module):
-        raise TypeError(
-            f"An NNX factory must return an nnx.Module, got {type(abstract).__name__} from "
-            f"{name_of(factory)}. Return the module itself."
-        )
-    return _Structure(*nnx.split(abstract, *_KINDS))
+    graphs = []
+
+    def states():
+        graph, *states = nnx.split(_build(factory, nnx.Rngs(0)), *_KINDS)
+        graphs.append(graph)
+        return states
+
+    shapes = jax.eval_shape(states)
+    return _Structure(graphs[0], *shapes)
 
 
 def _build(factory: Callable[..., Any], rngs: nnx.Rngs) -> Any:
@@ -125,6 +155,11 @@ def _build(factory: Callable[..., Any], rngs: nnx.Rngs) -> Any:
     Flax takes traced arrays for static attributes.
     """
     module = factory(rngs=rngs)
+    if not isinstance(module, nnx.Module):
+        raise TypeError(
+            f"An NNX factory must return an nnx.Module, got {type(module).__name__} from "
+            f"{name_of(factory)}. Return the module itself."
+        )
     nodes = [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Pytree)]
     for node in nodes:
         names = [name for name, value in vars(node).items() if isinstance(value, jax.Array)]
@@ -139,25 +174,18 @@ def _merge(
     state: ModelState,
     *,
     key: jax.Array | None = None,
-    train: bool = False,
     hyper: Mapping[str, Any] | None = None,
     shared: Mapping[str, Any] | None = None,
     owner: str,
 ) -> Any:
-    """Return the module with these values, in training or in evaluation mode."""
-    module = nnx.merge(
+    """Return the module with these values."""
+    return nnx.merge(
         structure.graph,
         _from_dict(structure.params, params),
         _fresh_rngs(structure.rngs, jax.random.key(0) if key is None else key),
         _fill_shared(structure.shared, shared, owner),
         _from_dict(structure.rest, state, hyper),
     )
-    module.set_attributes(
-        deterministic=not train or key is None,
-        use_running_average=not train,
-        raise_if_not_found=False,
-    )
-    return module
 
 
 def _to_dict(variables: Any) -> dict:
@@ -195,10 +223,13 @@ def _fill_shared(abstract: Any, shared: Mapping[str, Any] | None, owner: str) ->
     )
 
 
-def _keep_hyper(abstract: Any, before: dict, after: dict) -> dict:
-    """Return `after` with the `Hyper` variables of `before`, which are the defaults."""
+def _keep_defaults(abstract: Any, before: dict, after: dict) -> dict:
+    """Return `after` with the variables of `before` that are no state.
+
+    These are the defaults of hyper-parameters, and losses, which belong to one batch.
+    """
     for path, variable in nnx.to_flat_state(abstract):
-        if isinstance(variable, Hyper):
+        if isinstance(variable, Hyper) or is_loss(type(variable)):
             *parents, name = _names(path)
             _at(after, parents)[name] = _at(before, parents)[name]
     return after

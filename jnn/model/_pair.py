@@ -1,24 +1,29 @@
 """A plain pair of functions as a model."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
 
 from jnn.model._signatures import Apply, Init, accepts, name_of, positional
+from jnn.model._switch import TrainKeyword, Values, switches_of
 
-_KEYWORDS = ("key", "train", "hyper", "shared")
+_KEYWORDS = ("key", "hyper", "shared")
 
 
-def functions_of_pair(init: Callable[..., Any], apply: Callable[..., Any]) -> tuple[Init, Apply]:
+def functions_of_pair(
+    init: Callable[..., Any], apply: Callable[..., Any], train_keyword: TrainKeyword = None
+) -> tuple[Init, Apply]:
     """Return `init` and `apply` of a `jnn.Model` for a pair that may lack state and keywords.
 
     Raises:
         TypeError: If `apply` takes neither `(params, x)` nor `(params, state, x)`.
+        ValueError: If `apply` lacks the keywords that `train_keyword` names.
     """
     keywords = [name for name in _KEYWORDS if accepts(apply, name)]
-    is_stateful = _is_stateful(apply)
+    switches = _switches(apply, train_keyword)
+    is_stateful = _is_stateful(apply, switches)
     takes_rows = _takes_rows(init)
     takes_shared = accepts(init, "shared")
 
@@ -32,13 +37,9 @@ def functions_of_pair(init: Callable[..., Any], apply: Callable[..., Any]) -> tu
 
     def apply_pair(params, state, x, *, key=None, train=False, hyper=None, shared=None):
         _check_shared(init, apply, shared)
-        values = {
-            "key": key,
-            "train": train,
-            "hyper": {} if hyper is None else hyper,
-            "shared": shared,
-        }
+        values = {"key": key, "hyper": {} if hyper is None else hyper, "shared": shared}
         options = {name: values[name] for name in keywords}
+        options |= {name: values.at(train) for name, values in switches.items()}
         if is_stateful:
             return apply(params, state, x, **options)
         return apply(params, x, **options), state
@@ -46,10 +47,30 @@ def functions_of_pair(init: Callable[..., Any], apply: Callable[..., Any]) -> tu
     return init_pair, apply_pair
 
 
-def _is_stateful(apply: Callable[..., Any]) -> bool:
+def _switches(apply: Callable[..., Any], train_keyword: TrainKeyword) -> dict[str, Values]:
+    """Return the keywords of `apply` that tell whether the network trains."""
+    owner = name_of(apply)
+    try:
+        parameters = inspect.signature(apply).parameters
+    except (TypeError, ValueError):
+        return {}
+    switches = switches_of(apply, train_keyword, owner=owner)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    unknown = sorted(switches.keys() - parameters.keys())
+    if unknown and not takes_any:
+        raise ValueError(
+            f"train_keyword must name keywords of {owner}, {[*parameters]}, got {unknown[0]!r}. "
+            "Name one of these, or add the keyword."
+        )
+    return switches
+
+
+def _is_stateful(apply: Callable[..., Any], switches: Collection[str]) -> bool:
     """Return whether `apply` takes `(params, state, x)` rather than `(params, x)`."""
     arguments = [
-        p.name for p in positional(apply) if p.name not in _KEYWORDS and p.default is p.empty
+        p.name
+        for p in positional(apply)
+        if p.name not in (*_KEYWORDS, *switches) and p.default is p.empty
     ]
     if len(arguments) not in (2, 3):
         raise TypeError(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.layers import avg_pool
+from jnn.layers import avg_pool, broadcast_parameter
 from jnn.models._shape import check_shape
 
 
@@ -105,8 +105,10 @@ def _over_time(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     A kernel [t, h] and a bias [h] serve all channels.
     """
     if kernel.ndim == 2:
-        return jnp.swapaxes(jnp.swapaxes(x, 1, 2) @ kernel + bias, 1, 2)
-    return jnp.einsum("btc,cth->bhc", x, kernel) + bias.T
+        y = jnp.swapaxes(x, 1, 2) @ kernel
+        return jnp.swapaxes(y + broadcast_parameter(bias, y.shape), 1, 2)
+    y = jnp.einsum("btc,cth->bhc", x, kernel)
+    return y + broadcast_parameter(bias.T, y.shape)
 
 
 def _linear_map(

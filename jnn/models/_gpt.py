@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.layers import KVCache, dense
+from jnn.layers import KVCache, broadcast_parameter, dense
 from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
 
 
@@ -118,7 +118,8 @@ class GPT(nnx.Module):
         self._check_length(ids.shape[-1])
         positions = self.positions.embedding[...]
         rows = jax.lax.dynamic_slice_in_dim(positions, start, ids.shape[-1])
-        return self.dropout(self.embedding(ids) + rows)
+        x = self.embedding(ids)
+        return self.dropout(x + broadcast_parameter(rows, x.shape))
 
     def _logits(self, x: jax.Array) -> jax.Array:
         x = self.norm(x)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.layers import attention
+from jnn.layers import attention, broadcast_parameter, widen
 from jnn.models._shape import check_shape
 from jnn.modules import BatchNorm, Dense, Dropout, MultiHeadAttention
 
@@ -71,13 +71,14 @@ class PatchTST(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the future: [batch, length, channels] -> [batch, horizon, channels]."""
         check_shape(x, self.length, None)
+        x = widen(x)  # for the statistics, and for the way back
         mean = x.mean(axis=1, keepdims=True)
         spread = jnp.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
         series = ((x - mean) / spread).swapaxes(1, 2)  # [batch, channels, length]
-        rows = jax.lax.collapse(series, 0, 2)
+        rows = jax.lax.collapse(series, 0, 2).astype(self.embedding.kernel.dtype)
         patches = _patches(rows, self.patch, self.stride, self.count)
-        y = self.embedding(patches) + self.positions[...].astype(x.dtype)
-        y = self.dropout(y)  # [batch * channels, patches, features]
+        y = self.embedding(patches)  # [batch * channels, patches, features]
+        y = self.dropout(y + broadcast_parameter(self.positions[...], y.shape))
         scored = None
         for block in self.blocks:
             y, scored = block(y, scored)

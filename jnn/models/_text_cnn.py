@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.layers import global_max_pool
 from jnn.modules import Conv, Dense, Dropout, Embedding
 
 
@@ -60,7 +61,7 @@ class TextCNN(nnx.Module):
         if self.padding_id is not None:
             x = x * (ids != self.padding_id)[..., None]
         # The maximum commutes with relu and comes first, so that relu has fewer numbers to visit.
-        maxima = [conv(x).max(axis=1) for conv in self.convs]
+        maxima = [global_max_pool(conv(x)) for conv in self.convs]
         z = jax.nn.relu(jnp.concatenate(maxima, axis=-1))
         return self.output(self.dropout(z))
 

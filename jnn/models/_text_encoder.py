@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.layers import broadcast_parameter
 from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
 
 
@@ -109,7 +110,9 @@ class TextEncoder(nnx.Module):
             )
         mask = None if self.padding_id is None else (ids != self.padding_id)[:, None, None]
         kinds = self.segments.embedding[0] if segments is None else self.segments(segments)
-        x = self.embedding(ids) + self.positions.embedding[:time] + kinds
+        x = self.embedding(ids)
+        x = x + broadcast_parameter(self.positions.embedding[:time], x.shape)
+        x = x + broadcast_parameter(kinds, x.shape)
         x = self.dropout(self.norm(x))
         for block in self.blocks:
             x = block(x, mask=mask)

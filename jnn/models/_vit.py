@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.layers import broadcast_parameter
 from jnn.models._shape import check_shape
 from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
 
@@ -81,8 +82,10 @@ class ViT(nnx.Module):
         """Return the logits: [batch, height, width, channels] -> [batch, outputs]."""
         check_shape(x, *self.shape)
         x = self.embedding(_patches(x, self.patch))  # [batch, patches, features]
-        token = jnp.broadcast_to(self.token[...].astype(x.dtype), (x.shape[0], 1, x.shape[-1]))
-        x = jnp.concatenate([token, x], axis=1) + self.positions[...].astype(x.dtype)
+        shape = (x.shape[0], 1, x.shape[-1])
+        token = jnp.broadcast_to(broadcast_parameter(self.token[...].astype(x.dtype), shape), shape)
+        x = jnp.concatenate([token, x], axis=1)
+        x = x + broadcast_parameter(self.positions[...].astype(x.dtype), x.shape)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x)

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.layers import KVCache, attention, dense, empty_cache, extend_cache, rotary
+from jnn.layers import (
+    KVCache,
+    attention,
+    broadcast_parameter,
+    dense,
+    empty_cache,
+    extend_cache,
+    rotary,
+)
 from jnn.modules._dropout import rate_of, stream_of
 
 _LECUN = nnx.initializers.lecun_normal()
@@ -172,7 +180,7 @@ def _project(x: jax.Array, linear: nnx.LinearGeneral) -> jax.Array:
     x, kernel, bias = _promote(x, linear)
     inputs, heads, dim = kernel.shape
     y = dense(x, kernel.reshape(inputs, heads * dim)).reshape(*x.shape[:-1], heads, dim)
-    return y if bias is None else y + bias
+    return y if bias is None else y + broadcast_parameter(bias, y.shape)
 
 
 def _promote(

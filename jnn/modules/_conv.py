@@ -11,6 +11,7 @@ from flax.nnx.nn.dtypes import promote_dtype
 
 from jnn._signature import with_signature
 from jnn.layers import conv_general_dilated, conv_transpose
+from jnn.modules._promotion import narrow_output, promote_with_wide_bias
 
 _LECUN = nnx.initializers.lecun_normal()
 _ZEROS = nnx.initializers.zeros_init()
@@ -76,8 +77,12 @@ class Conv(nnx.Conv):
             bias_init=bias_init,
             conv_general_dilated=conv_general_dilated,
             rngs=rngs,
-            **options,
+            **{"promote_dtype": promote_with_wide_bias, **options},
         )
+
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
+        """Convolve: [*batch, *spatial, in] -> [*batch, *out_spatial, out]."""
+        return narrow_output(self, super().__call__(inputs, out_sharding), inputs)
 
 
 @with_signature

@@ -9,6 +9,7 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import dense, dot_general, embedding
+from jnn.modules._promotion import narrow_output, promote_with_wide_bias
 
 _LECUN = nnx.initializers.lecun_normal()
 _ZEROS = nnx.initializers.zeros_init()
@@ -57,8 +58,12 @@ class Dense(nnx.Linear):
             bias_init=bias_init,
             dot_general=dot_general,
             rngs=rngs,
-            **options,
+            **{"promote_dtype": promote_with_wide_bias, **options},
         )
+
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
+        """Map the last axis: [*batch, in] -> [*batch, out]."""
+        return narrow_output(self, super().__call__(inputs, out_sharding), inputs)
 
 
 @with_signature
@@ -90,6 +95,7 @@ class Embedding(nnx.Embed):
         super().__init__(
             num_embeddings, features, embedding_init=embedding_init, rngs=rngs, **options
         )
+        self.dtype = options.get("dtype")  # None, as in other layers, for the type of the table
 
     def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
         """Return the vectors of integer ids: [*batch] -> [*batch, features].

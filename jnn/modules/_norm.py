@@ -15,6 +15,7 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import first_along, minus_first_of_groups
+from jnn.modules._promotion import promote_but_statistics
 
 _ZEROS = nnx.initializers.zeros_init()
 _ONES = nnx.initializers.ones_init()
@@ -76,7 +77,7 @@ class BatchNorm(nnx.BatchNorm):
             scale_init=scale_init,
             use_fast_variance=use_fast_variance,
             rngs=rngs,
-            **options,
+            **{"promote_dtype": promote_but_statistics, **options},
         )
 
     def __call__(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Windows
+from jnn.data import Dataset, Encoding, Windows
 from jnn.engine import (
     STEP,
     Batch,
@@ -23,6 +23,7 @@ from jnn.engine import (
     recording_names,
 )
 from jnn.model import check_numbers
+from jnn.population._check_precision import check_precision
 from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
@@ -45,6 +46,19 @@ def check_targets(study: Study, data: Dataset) -> None:
         )
 
 
+def check_filled(study: Study, data: Dataset) -> None:
+    """Raise ValueError if rows have missing numbers that nothing fills."""
+    fills = isinstance(data.encoding, Encoding) and data.encoding.fills
+    if not fills or study.trainer is not None or study.inputs.fills:
+        return
+    x = np.asarray(data.x)
+    if np.isnan(x).any():
+        raise ValueError(
+            f"Study.inputs must fill the missing numbers of {data.name}, {int(np.isnan(x).sum())} "
+            f"in all, got {study.inputs!r}. Use jnn.preprocess.fill_median(...) of it."
+        )
+
+
 def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Columns) -> Sizes:
     """Raise one clear ValueError if the parts do not fit; return the sizes of a member.
 
@@ -57,9 +71,11 @@ def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Column
         columns: The members' numbers, [members, ...].
     """
     study = programs.study
+    check_filled(study, data)
     _check_batches(study, data, arrays)
     _check_inner_split(study, arrays)
     _check_metrics(study, data)
+    check_precision(study, data)
     _check_names(_score_names(study), columns)
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.result_type(a.dtype)), arrays)

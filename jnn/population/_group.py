@@ -181,7 +181,10 @@ class Group:
 
 def _for_result(training: Training) -> Training:
     """Return what a result needs of a training."""
-    state = training.state._replace(opt_state=None, key=None, step=None)
+    state = training.state._replace(opt_state=None, key=None, step=None, epoch=None, average=None)
+    if training.averaged is not None:
+        state = state._replace(trained=training.trained)
+        training = training._replace(averaged=None)
     if training.best is not None:
         state = state._replace(trained=None)  # type: ignore[arg-type]
     return training._replace(state=state)

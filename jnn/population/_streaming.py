@@ -14,7 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import Batch, Columns, Data, ProgramKey, Programs, Training, member_of, programs_of
+from jnn.engine import (
+    Batch,
+    Columns,
+    Data,
+    ProgramKey,
+    Programs,
+    State,
+    Training,
+    example_batch,
+    member_of,
+    programs_of,
+)
 from jnn.population._compile import Compiled, program_for, signature_of
 from jnn.population._layout import Layout, make_layout
 from jnn.population._plan import Plan, bytes_of
@@ -145,6 +156,7 @@ def _compiled(
     columns = layout.abstract(columns)
     shared = layout.abstract(data, shared=True)
     training = layout.abstract(jax.eval_shape(begin, columns, shared))
+    _check_index(programs, jax.eval_shape(lambda state: _one(state), training.state), data)
     stacks = {n: layout.abstract(_stack_shape(data, n, programs.study), shared=True) for n in sizes}
     one_stack = next(iter(stacks.values()))
     _, logs = jax.eval_shape(learn, training.state, one_stack, shared.shared)
@@ -163,6 +175,28 @@ def _compiled(
     )
     by_size = dict(zip(stacks, learns, strict=True))
     return _StreamPrograms(begin, by_size, close, learns[0].memory_analysis())
+
+
+def _one(members: State) -> State:
+    """Return the first of several members."""
+    return jax.tree.map(lambda array: array[0], members)
+
+
+def _check_index(programs: Programs, state: State, data: Data) -> None:
+    """Raise ValueError if a step reads the numbers of its rows, which a stream does not have."""
+    batch = example_batch(programs.study, data)
+    without = batch._replace(index=None)
+    step = programs.trainer.step
+    traced = jax.make_jaxpr(lambda state, rest, index: step(state, rest._replace(index=index)))(
+        state, without, batch.index
+    )
+    index = traced.jaxpr.invars[-1]
+    read = (v for equation in traced.jaxpr.eqns for v in equation.invars)
+    if any(variable is index for variable in read):
+        raise ValueError(
+            "Batch.index must not be read on a stream, whose rows have no numbers. Give the rows "
+            "numbers in x, or use a data set."
+        )
 
 
 def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:

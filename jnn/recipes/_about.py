@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from jnn.data import Dataset
+from jnn.data import Dataset, Encoding
 from jnn.result import Schema, vocabulary_of
 
 Kind = Literal["vectors", "images", "signals", "arrays", "texts", "tokens", "series"]
@@ -31,6 +31,7 @@ class About:
         target: Shape of one row of y.
         outputs: Number of classes, or of numbers to predict per row.
         vocabulary: Number of token ids; 0 if the rows hold numbers.
+        fills: Whether numbers may be missing, and are filled.
     """
 
     name: str
@@ -40,6 +41,7 @@ class About:
     target: tuple[int, ...]
     outputs: int
     vocabulary: int = 0
+    fills: bool = False
 
     @classmethod
     def from_data(cls, data: Dataset) -> "About":
@@ -53,7 +55,9 @@ class About:
         target = () if data.y is None else tuple(data.y.shape[1:])
         vocabulary = vocabulary_of(data)
         kind = _kind_of(shape, vocabulary > 0, data.is_series)
-        return cls(data.name, kind, task, shape, target, data.outputs, vocabulary)
+        return cls(
+            data.name, kind, task, shape, target, data.outputs, vocabulary, _fills(data.encoding)
+        )
 
     @classmethod
     def from_schema(cls, schema: Schema) -> "About":
@@ -67,7 +71,13 @@ class About:
         target = schema.target_shape
         outputs = schema.classes if task == "classification" else math.prod(target)
         kind = _kind_of(shape, schema.vocabulary > 0, schema.is_windowed)
-        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary)
+        fills = _fills(schema.encoding)
+        return cls(schema.data, kind, task, shape, target, outputs, schema.vocabulary, fills)
+
+
+def _fills(encoding: object) -> bool:
+    """Return whether missing numbers of a table are to be filled."""
+    return isinstance(encoding, Encoding) and encoding.fills
 
 
 def _task_of(name: str, task: str) -> Task:

@@ -6,7 +6,7 @@ from typing import Any
 import optax
 
 from jnn import losses
-from jnn.preprocess import Preprocess, identity, standardize, standardize_channels
+from jnn.preprocess import Preprocess, fill_median, identity, standardize, standardize_channels
 from jnn.recipes._about import About, Kind
 from jnn.recipes._families import make_model
 from jnn.recipes._metrics import DEFAULTS, make_metrics
@@ -74,7 +74,7 @@ def make_study(
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
         hyper=hyper,
-        inputs=_INPUTS[about.kind],
+        inputs=fill_median(_INPUTS[about.kind]) if about.fills else _INPUTS[about.kind],
         targets=identity if is_classification else standardize,
     )
 

@@ -105,8 +105,9 @@ def forecast(
     if data.y is None:
         raise ValueError(f"data must have targets to draw a forecast beside, got {data!r}.")
     x = data.x[np.array([row])]
-    past = x[0, :, channel]
-    future = data.y[np.array([row])][0, :, channel]
+    offset = 0.0 if data.target_offset is None else data.target_offset[channel]
+    past = x[0, :, channel] + offset  # predictions have it too
+    future = data.y[np.array([row])][0, :, channel] + offset
     figure, axes = _new_figure()
     steps = np.arange(-len(past), len(future))
     axes.plot(steps, np.concatenate([past, future]), "k", linewidth=1, label="series")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jnn.data import Column, Encoding, TextEncoding, Windows
+from jnn.data import Column, Encoding, SeriesEncoding, TextEncoding, Windows
 from jnn.result._schema import Schema
 
 
@@ -39,7 +39,9 @@ def prepare_rows(x: Any, schema: Schema) -> Any:
     return x
 
 
-def encoding_for(schema: Schema, columns: Sequence[str]) -> Encoding | TextEncoding:
+def encoding_for(
+    schema: Schema, columns: Sequence[str]
+) -> Encoding | TextEncoding | SeriesEncoding:
     """Return how a table becomes rows.
 
     That is the encoding of the training data. Members that were trained on arrays take the columns

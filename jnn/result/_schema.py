@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jnn._errors import reason_of
-from jnn.data import Encoding, TextEncoding, Windows
+from jnn.data import Encoding, SeriesEncoding, TextEncoding, Windows
 from jnn.engine import Data, Rows
 from jnn.storage import FormError, check_form, to_host
 
@@ -88,7 +88,7 @@ class Schema:
     y: RowSpec | None
     classes: int = 0
     vocabulary: int = 0
-    encoding: Encoding | TextEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     model: str = ""
@@ -220,12 +220,14 @@ class LostTokenizer:
         )
 
 
-def encoding_from_json(content: Any) -> Encoding | TextEncoding | None:
+def encoding_from_json(content: Any) -> Encoding | TextEncoding | SeriesEncoding | None:
     """Return the encoding whose `to_json` gave this content; None for none."""
     if not content:
         return None
     if not isinstance(content, Mapping):
         return Encoding.from_json(json.dumps(content))
+    if content["kind"] == "series":
+        return SeriesEncoding.from_json(json.dumps(content))
     try:
         return TextEncoding.from_json(json.dumps(content))
     except ValueError:

@@ -92,6 +92,9 @@ def metric_of(scores: "xarray.Dataset", metric: str | None) -> str:
     return metric
 
 
+_NO_SCORES = ("loss", "validation_loss", "train_gradient_norm", "train_learning_rate")
+
+
 def headline(scores: "xarray.Dataset") -> list[str]:
     """Return the names of the scores that a table shows.
 
@@ -101,7 +104,7 @@ def headline(scores: "xarray.Dataset") -> list[str]:
     names = _single(scores)
     held_out = [n for n in names if not n.startswith(("train_", "validation_"))]
     shown = held_out or [n for n in names if n.startswith("validation_")] or names
-    return [n for n in shown if n not in ("loss", "validation_loss")] or shown
+    return [n for n in shown if n not in _NO_SCORES] or shown
 
 
 def interval_of(

@@ -11,6 +11,7 @@ from jnn.study._distributions import (
 )
 from jnn.study._fold import Fold
 from jnn.study._holdout import part_off
+from jnn.study._keywords import POSITIONAL, keywords_asked
 from jnn.study._kind import Kind, kind_for
 from jnn.study._members import (
     Members,
@@ -29,6 +30,7 @@ from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, PathLik
 from jnn.study._whole_number import whole_number
 
 __all__ = [
+    "POSITIONAL",
     "Augment",
     "Choice",
     "Distribution",
@@ -52,6 +54,7 @@ __all__ = [
     "folds",
     "grid",
     "holdout",
+    "keywords_asked",
     "kind_for",
     "log_uniform",
     "narrow",

@@ -79,13 +79,14 @@ def in_time(rows: np.ndarray, data: Dataset) -> np.ndarray:
 
 
 def before(train: np.ndarray, test: np.ndarray, data: Dataset) -> np.ndarray:
-    """Return the training rows that are earlier than every test row.
+    """Return the training rows whose targets are known before the time of every test row.
 
     Rows of one time are never in both parts: what is known of the one tells of the other.
     """
     if data.times is None:
         return train
-    return train[data.times[train] < data.times[test].min()]
+    known = data.times if data.until is None else data.until
+    return train[known[train] < data.times[test].min()]
 
 
 def strata_of(labels: np.ndarray, least: int) -> np.ndarray:

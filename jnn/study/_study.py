@@ -13,9 +13,11 @@ import numpy as np
 import optax
 
 from jnn._errors import reason_of
+from jnn.averaging import Averaging
 from jnn.metrics import Metric
-from jnn.model import Model, as_model, name_of
+from jnn.model import Model, TrainKeyword, as_model, name_of
 from jnn.preprocess import Preprocess, identity
+from jnn.study._keywords import POSITIONAL, keywords_asked
 from jnn.study._optimizer import as_optimizer
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
 from jnn.study._whole_number import whole_number
@@ -26,6 +28,7 @@ _CHOICES = {
     "keep": ("last", "best"),
     "precision": ("float32", "bfloat16"),
 }
+_RECORDS = ("train_scores", "gradient_norm", "learning_rate")
 _COUNTS = ("epochs", "batch_size", "evaluation_batch", "evaluate_every")
 _OPTIONAL_COUNTS = ("steps_per_epoch", "patience")
 
@@ -58,6 +61,12 @@ class Study:
             `forward(x) -> (outputs, model_state)`, for training that needs more than
             `loss(outputs, batch.y)`, such as the gradient of the network by its input. Scoring
             still uses `loss`.
+
+            Loss, objective, penalty and augmentation may declare further keyword arguments, and
+            then receive them: `h`, the member's hyper-parameters; `step`, the number of steps taken
+            before; and `epoch`, the number of epochs trained before, for the scores after an epoch
+            that of this epoch. So a member may set the smoothing of labels, and a weight may grow:
+            `def loss(outputs, targets, *, h, epoch)`.
         inputs: Preprocessing of x, fitted on each member's own training rows inside the program, or
             on the first rows of a `jnn.data.Stream`.
         targets: Preprocessing of y. Metrics and predictions are in the units of y: the inverse is
@@ -85,9 +94,22 @@ class Study:
         shared: Arrays that the networks of all members read and none owns, such as a frozen trunk
             or an embedding table: a dict (or tree) of arrays, passed to the program once. NumPy
             arrays are stored in JAX's types, float32 for float64.
+        train_keyword: The switch by which the network is told whether it trains: the name of a
+            keyword of its call, or of an attribute, such as "enable_dropout"; or a dict with its
+            values in training and in scoring, such as {"mode": ("fit", "apply")}. By default it is
+            found by its name. An empty dict is for a network that rests on purpose.
         trainer: `trainer(study) -> jnn.Trainer`, in place of supervised training. It is given the
             study, and the settings of supervised training, such as model, loss, optimizer, metrics,
             penalty and preprocessing, have an effect only if it reads them.
+        averaging: The parameters that are scored, kept and returned, in place of the last ones:
+            `jnn.averaging.ema(0.999)`, `jnn.averaging.swa(start=8)`, or
+            `jnn.averaging.schedule_free()`, which a schedule-free optimizer brings by itself.
+        record: What to record of each epoch beside the scores: "train_scores", the metrics on the
+            training rows after the epoch, as `train_<metric>` beside those on held-out rows;
+            "gradient_norm", the mean over the steps of the norm of the whole gradient, as
+            `train_gradient_norm`; "learning_rate", the mean over the steps, as
+            `train_learning_rate`, which an optimizer made by
+            `optax.inject_hyperparams(optax.adam)(learning_rate=schedule)` has in its state.
     """
 
     model: Any
@@ -113,10 +135,13 @@ class Study:
     evaluate_every: int = 1
     class_weights: str | Sequence[float] | None = None
     shared: Any = None
+    train_keyword: TrainKeyword = None
     trainer: Callable[["Study"], Any] | None = None
+    averaging: Averaging | None = None
+    record: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self._set("model", as_model(self.model))
+        self._set("model", as_model(self.model, train_keyword=self.train_keyword))
         _check_hyper(self.hyper)
         self._set("hyper", {name: _plain(value) for name, value in self.hyper.items()})
         for name in _COUNTS:
@@ -137,6 +162,8 @@ class Study:
         _check_metrics(self.metrics)
         _check_class_weights(self.class_weights)
         _check_early_stopping(self)
+        _check_averaging(self)
+        self._set("record", _checked_record(self))
         self._set("shared", _as_shared(self.shared))
 
     def higher_is_better(self, name: str) -> bool:
@@ -190,10 +217,14 @@ class Study:
 
 
 _FORMS = {  # functions of a study: how they are called, their number of arguments, their keywords
-    "loss": ("loss(outputs, targets) -> losses per row", 2, ()),
-    "penalty": ("penalty(params, h) -> scalar", 2, ()),
-    "augment": ("augment(batch, *, key) -> batch", 1, ("key",)),
-    "objective": ("objective(forward, batch) -> (losses per row, model_state)", 2, ()),
+    "loss": ("loss(outputs, targets) -> losses per row", POSITIONAL["loss"], ()),
+    "penalty": ("penalty(params, h) -> scalar", POSITIONAL["penalty"], ()),
+    "augment": ("augment(batch, *, key) -> batch", POSITIONAL["augment"], ("key",)),
+    "objective": (
+        "objective(forward, batch) -> (losses per row, model_state)",
+        POSITIONAL["objective"],
+        (),
+    ),
     "trainer": ("trainer(study) -> jnn.Trainer", 1, ()),
 }
 
@@ -202,7 +233,8 @@ def _check_functions(study: Study) -> None:
     for name, (form, arguments, keywords) in _FORMS.items():
         function = getattr(study, name)
         if function is not None:
-            check_call(name, function, form, arguments, keywords)
+            asked = keywords_asked(function, arguments) if name in POSITIONAL else ()
+            check_call(name, function, form, arguments, (*keywords, *asked))
     if study.trainer is not None:
         return
     for name, example in (
@@ -324,6 +356,44 @@ def _check_early_stopping(study: Study) -> None:
         )
 
 
+def _check_averaging(study: Study) -> None:
+    averaging = study.averaging
+    if averaging is None:
+        return
+    if not isinstance(averaging, Averaging):
+        raise TypeError(
+            "averaging must be made by a function of jnn.averaging, such as "
+            f"jnn.averaging.ema(0.999), got {averaging!r}."
+        )
+    if study.trainer is not None:
+        raise ValueError(
+            "averaging needs supervised training, but the study has a trainer. Let the trainer "
+            "average its own parameters."
+        )
+    if averaging.start > study.epochs:
+        raise ValueError(
+            f"averaging must start by the last epoch, {study.epochs}, got {averaging!r}. Start it "
+            "earlier, or train for more epochs."
+        )
+
+
+def _checked_record(study: Study) -> tuple[str, ...]:
+    """Return the names of what a study records of each epoch."""
+    record = (study.record,) if isinstance(study.record, str) else study.record
+    if not isinstance(record, Sequence) or not all(isinstance(name, str) for name in record):
+        raise TypeError(f"record must be some of {_RECORDS}, got {study.record!r}.")
+    unknown = sorted(set(record) - set(_RECORDS))
+    if unknown:
+        raise ValueError(f"record must be some of {_RECORDS}, got {unknown}.")
+    of_steps = sorted(set(record) - {"train_scores"})
+    if of_steps and study.trainer is not None:
+        raise ValueError(
+            f"record must be ('train_scores',) in a study with a trainer, got {of_steps}. Let the "
+            "trainer's step return such numbers as its logs."
+        )
+    return tuple(record)
+
+
 def _as_shared(shared: Any) -> Any:
     """Return a tree of arrays with its NumPy arrays in the types that JAX has by default."""
     return jax.tree.map(_as_shared_array, shared)
@@ -349,7 +419,7 @@ def _described(value: Any) -> Any:
     """Return a setting as text, number, list or dict."""
     if value is None:
         return "none"
-    if isinstance(value, Model | Preprocess):
+    if isinstance(value, Model | Preprocess | Averaging):
         return value.name
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}

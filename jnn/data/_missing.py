@@ -1,0 +1,83 @@
+"""Values of a table that are missing: how they are written, and the rows that have some."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Missing = Literal["error", "drop", "fill"]
+"""What becomes of rows with missing values."""
+
+WRITTEN_MISSING = frozenset(
+    {
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+        "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+    }
+)  # fmt: skip
+"""Texts that pandas reads as a missing value in any column."""
+
+_BESIDE_NUMBERS = frozenset(
+    {
+        "?", "??", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "*", "**", "#",
+        "na", "n.a.", "n.a", "n/a", "nil", "none", "null", "nan", "missing", "unknown",
+        "not available", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "(blank)", "blank", "",
+    }
+)  # fmt: skip
+
+
+def check_missing(missing: object) -> None:
+    """Raise unless this says what becomes of rows with missing values."""
+    if missing not in ("error", "drop", "fill"):
+        raise ValueError(
+            f"missing must be 'error', 'drop' or 'fill', got {missing!r}. 'fill' fills numbers "
+            "with the median of the training rows, and categories with one of their own."
+        )
+
+
+def is_mark(values: "pd.Series") -> np.ndarray:
+    """Return which texts stand for a missing number, as "?" and "-" do among numbers."""
+    return np.array([str(value).strip().lower() in _BESIDE_NUMBERS for value in values], bool)
+
+
+def numbers_with_marks(values: "pd.Series") -> "pd.Series | None":
+    """Return a column of text as numbers if it has only these and marks of missing ones.
+
+    Returns:
+        The numbers, NaN at each mark; None if there is other text, no number or no mark.
+    """
+    import pandas as pd
+
+    present = values.dropna()
+    numbers = pd.Series(pd.to_numeric(present.astype(object).map(str), errors="coerce"))
+    is_text = numbers.isna().to_numpy()
+    others = present[is_text]
+    if is_text.all() or not is_text.any() or not is_mark(others.drop_duplicates()).all():
+        return None
+    return numbers.reindex(values.index).astype(np.float64)
+
+
+def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -> None:
+    """Raise if a value is missing, and say how rows with missing values can be used.
+
+    Args:
+        columns: Columns by their names.
+        later: Whether these are rows for trained members.
+    """
+    counts = {name: int(values.isna().sum()) for name, values in columns.items()}
+    gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
+    if not gaps:
+        return
+    first = next(name for name in counts if counts[name])
+    remedy = (
+        "Fill them, or drop these rows: only members that were trained with missing='fill' take "
+        "them."
+        if later
+        else "Pass missing='drop' to leave these rows out, or missing='fill' to fill them; "
+        f"category=[{first!r}] keeps 'NA' or '?' as a value."
+    )
+    raise ValueError(
+        f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"
+    )

@@ -1,0 +1,381 @@
+"""The time axis of a series: which columns of a table hold it, and the times in them."""
+
+import re
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jnn.data._columns import as_text, is_number
+from jnn.data._time_step import count_steps, find_step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = re.compile(  # a year of four digits, three numbers, a month's name, or a quarter
+    r"(.*\d{4}[-/. ]\d{1,2}.*|.*\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2,4}.*|\d{1,2}[-/.]\d{4}"
+    rf"|.*\d.*({_MONTHS}).*|.*({_MONTHS}).*\d.*|\d{{4}}-?(Q[1-4]|W\d{{2}})|\d{{8}}T\d{{2,6}}.*)",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
+_OFFSET = re.compile(r".*\d:\d{2}.*([+-]\d{2}:?\d{2}|Z)")
+_TIME_NAME = re.compile(  # what a column of times is called, with or without a unit
+    r"(.*[\W_])?(date|datetime|time|times|timestamp|epoch|period|year|yr|ts|ds)([\W_].*)?"
+    r"|t|step|steps|tick|index|idx|timestep",
+    re.IGNORECASE,
+)
+_PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a date together
+_DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_FORMS = ("%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%m/%Y")
+_QUARTER = "quarter"
+_EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_ZONES = (  # one for each rule by which clocks change
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+)
+_EARLIEST = 300_000_000  # seconds since 1970, 1979 to 2096: what is taken for a stamp
+_LATEST = 4_000_000_000
+
+
+class Times(NamedTuple):
+    """The times of a table's rows.
+
+    Attributes:
+        names: The columns that hold them.
+        values: One time per row: a `DatetimeIndex`, or an index of numbers.
+        form: How a date is written: a format of `strftime`, a unit of the count since 1970, or ""
+            for the ISO format and for numbers.
+    """
+
+    names: tuple[str, ...]
+    values: "pd.Index"
+    form: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the time axis."""
+        return self.names[0] if len(self.names) < 3 else "date"
+
+    @property
+    def are_dates(self) -> bool:
+        """Whether the times are dates rather than numbers."""
+        return hasattr(self.values, "day_of_week")
+
+
+def has_time_name(name: str) -> bool:
+    """Return whether a column is called as one of times is.
+
+    >>> has_time_name("Timestamp"), has_time_name("time (s)"), has_time_name("estimate")
+    (True, True, False)
+    """
+    return _TIME_NAME.fullmatch(name.strip()) is not None
+
+
+def find_times(columns: "dict[str, pd.Series]") -> list[Times]:
+    """Return the times of all columns that read as dates or count steps.
+
+    Raises:
+        ValueError: If a column holds dates in most of its rows but not in all, or dates that can be
+            read in two ways.
+    """
+    parts = _date_parts(columns)
+    if parts is not None:
+        return [parts]
+    clock = _clock_of(columns)
+    every = []
+    for name, values in columns.items():
+        times = _dates_of(name, values, clock) if len(values) else None
+        if times is not None:
+            every.append(times)
+    return every or _counters(columns)
+
+
+def times_of(names: tuple[str, ...], columns: "dict[str, pd.Series]") -> Times:
+    """Return the times of the columns that are named as the time axis.
+
+    Raises:
+        ValueError: If a row has no time.
+    """
+    import pandas as pd
+
+    if len(names) > 2:
+        parts = _date_parts({name: columns[name] for name in names})
+        if parts is not None:
+            return parts
+    clock = _clock_of({name: columns[name] for name in names[1:]}) if len(names) == 2 else None
+    if len(names) == 1 or clock is not None:
+        times = _dates_of(names[0], columns[names[0]], clock)
+        if times is not None:
+            return times
+    if len(names) == 1 and is_number(columns[names[0]]):
+        _check_present(names[0], columns[names[0]])
+        return Times(names, pd.Index(columns[names[0]].to_numpy(np.float64)))
+    first = columns[names[0]].iloc[0] if len(columns[names[0]]) else "none"
+    raise ValueError(
+        f"time must name a column of dates or numbers, got {', '.join(map(repr, names))} with "
+        f"{str(first)!r} in its first row. Write dates as 2024-01-31."
+    )
+
+
+def with_clock_changes(times: Times) -> Times:
+    """Return dates that repeat an hour in autumn as times of the zone in which they are in order.
+
+    Other times are returned as they are.
+    """
+    values = times.values
+    if not times.are_dates or values.tz is not None or values.is_unique:  # type: ignore[attr-defined]
+        return times
+    for zone in _ZONES:
+        try:
+            dates = values.tz_localize(zone, ambiguous="infer")  # type: ignore[attr-defined]
+        except ValueError:  # the hours that repeat are others
+            continue
+        if dates.is_unique and dates.is_monotonic_increasing:
+            warnings.warn(
+                f"The times of {times.name!r} are read as those of clocks in {zone}, because an "
+                "hour repeats when the clocks change.",
+                stacklevel=2,
+            )
+            return times._replace(values=dates)
+    return times
+
+
+def written(dates: "pd.Index", form: str) -> np.ndarray:
+    """Return dates as numbers since 1970, or as text."""
+    if form == _QUARTER:
+        return dates.to_period("Q").astype(str).to_numpy(object)  # type: ignore[attr-defined]
+    if form in _EPOCHS:
+        return dates.as_unit("ns").asi8 // (1_000_000_000 // _EPOCHS[form])  # type: ignore[attr-defined]
+    if form:
+        return dates.strftime(form).to_numpy(object)  # type: ignore[attr-defined]
+    return dates.astype(str).to_numpy(object)
+
+
+class _Clock(NamedTuple):
+    """Times of day in a column of their own."""
+
+    name: str
+    values: "pd.TimedeltaIndex"
+
+
+def _clock_of(columns: "dict[str, pd.Series]") -> _Clock | None:
+    """Return the times of day such as 12:30 that a column of text holds in all rows."""
+    import pandas as pd
+
+    for name, values in columns.items():
+        if values.dtype.kind != "O" or not len(values):
+            continue
+        text = as_text(values).str.strip()
+        if text.str.fullmatch(_CLOCK).all():
+            full = text.where(text.str.count(":") > 1, text + ":00")
+            return _Clock(name, pd.to_timedelta(full.to_numpy()))
+    return None
+
+
+def _dates_of(name: str, values: "pd.Series", clock: _Clock | None = None) -> Times | None:
+    """Return the dates of a column, with the time of day where dates alone repeat.
+
+    Returns:
+        The times, or None if the column does not read as dates.
+    """
+    times = _days_of(name, values, clock)
+    if times is None or clock is None or times.values.is_unique:
+        return times
+    return Times((name, clock.name), times.values + clock.values)
+
+
+def _days_of(name: str, values: "pd.Series", clock: _Clock | None) -> Times | None:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.PeriodDtype):
+        values = values.dt.to_timestamp()
+    if values.dtype.kind == "M":
+        _check_present(name, values)
+        return Times((name,), pd.DatetimeIndex(values, freq=None))
+    if is_number(values):
+        return _dates_in_numbers(name, values)
+    if values.dtype.kind != "O":
+        return None
+    text = as_text(values).str.strip()
+    matches = text.str.fullmatch(_DATE).to_numpy(bool)
+    if matches.mean() <= 0.5:
+        is_stamp = pd.to_numeric(text, errors="coerce").notna().all()
+        return _dates_in_numbers(name, pd.to_numeric(text)) if is_stamp else None
+    _check_present(name, values)
+    return _parsed(name, text, clock)
+
+
+def _parsed(name: str, text: "pd.Series", clock: _Clock | None) -> Times | None:
+    """Return the dates that texts spell."""
+    import pandas as pd
+
+    for pattern, read in _PERIODS.items():
+        if text.str.fullmatch(pattern).all():
+            return Times((name,), *read(text))
+    zone = text.str.fullmatch(_OFFSET).to_numpy(bool).any()
+    standard = _parse(text, utc=zone, format="ISO8601")
+    readings = {"": standard}
+    if standard.isna().any():
+        readings = {order: _parse(text, utc=zone, dayfirst=order == "day") for order in _ORDERS}
+    valid = {order: dates for order, dates in readings.items() if not dates.isna().any()}
+    if not valid:
+        dates = min(readings.values(), key=lambda dates: dates.isna().sum())
+        if dates.isna().mean() > 0.5:
+            return None
+        place = int(np.argmax(dates.isna()))
+        raise ValueError(
+            f"Every row of column {name!r} must hold a date, got {text.iloc[place]!r} in row "
+            f"{place + 1} (row 1 is the first one after the header). Write dates as 2024-01-31, or "
+            f"leave the column out with drop=[{name!r}]."
+        )
+    dates = _likelier(name, text, list(valid.values()), clock)
+    guess = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
+    return Times((name,), dates, "" if zone else _form_of(dates, text, guess))
+
+
+def _quarters(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
+    """Return the first days of quarters such as 2024Q1, and their form."""
+    import pandas as pd
+
+    return pd.PeriodIndex(text.str.replace("-", ""), freq="Q").to_timestamp(), _QUARTER
+
+
+def _weeks(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
+    """Return the Mondays of weeks such as 2024-W01, which are those of ISO 8601, and their form."""
+    return _parse(text.str.replace("-", "") + "1", format="%GW%V%u"), "%G-W%V"
+
+
+_PERIODS = {r"(?i)\d{4}-?Q[1-4]": _quarters, r"(?i)\d{4}-?W\d{2}": _weeks}
+_ORDERS = ("month", "day")  # which of the two comes first in 01/02/2024
+
+
+def _form_of(dates: "pd.DatetimeIndex", text: "pd.Series", guess: str | None) -> str:
+    """Return the format that writes the first and the last date as they are in the table."""
+    ends = [0, len(text) - 1]
+    for form in [*([guess] if guess else []), *_FORMS]:
+        if (dates[ends].strftime(form) == text.iloc[ends].to_numpy()).all():
+            return form
+    return ""
+
+
+def _parse(text: "pd.Series", **options: object) -> "pd.DatetimeIndex":
+    """Parse what can be parsed by one format; NaT for the rest."""
+    import pandas as pd
+
+    with warnings.catch_warnings():  # pandas warns where it finds no common format
+        warnings.simplefilter("ignore", UserWarning)
+        dates = pd.to_datetime(text, errors="coerce", **options)  # type: ignore[call-overload]
+    return pd.DatetimeIndex(dates, freq=None)
+
+
+def _likelier(
+    name: str, text: "pd.Series", readings: "list[pd.DatetimeIndex]", clock: _Clock | None
+) -> "pd.DatetimeIndex":
+    """Return the reading of dates that is in order and of one step, if two can be read."""
+    if len(readings) == 1 or readings[0].equals(readings[1]):
+        return readings[0]
+    scores = [_regularity(dates, clock) for dates in readings]
+    if scores[0] == scores[1]:
+        place = int(np.argmax(readings[0] != readings[1]))
+        raise ValueError(
+            f"The dates of column {name!r} must be clear, but in {text.iloc[place]!r} the month or "
+            "the day may come first. Write dates as 2024-01-31."
+        )
+    return readings[int(scores[1] > scores[0])]
+
+
+def _regularity(dates: "pd.DatetimeIndex", clock: _Clock | None) -> tuple[float, bool]:
+    """Return the share of neighbors one step apart, and whether dates are in order."""
+    if clock is not None and not dates.is_unique:
+        dates = dates + clock.values
+    in_order = dates.is_monotonic_increasing or dates.is_monotonic_decreasing
+    ascending = dates.unique().sort_values()
+    step = find_step(ascending)
+    share = 0.0 if step is None else float((count_steps(ascending, step) == 1).mean())
+    return share, bool(in_order)
+
+
+def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
+    """Return dates that are written as numbers: 20240131, or seconds since 1970."""
+    import pandas as pd
+
+    if not len(values) or values.isna().any():
+        return None
+    numbers = values.to_numpy(np.float64)
+    is_whole = bool((numbers == np.rint(numbers)).all())
+    digits = len(str(int(numbers.max()))) if is_whole and numbers.min() > 0 else 0
+    is_named = has_time_name(name)
+    if digits in _DIGITS and 10 ** (digits - 1) <= numbers.min() and (digits >= 8 or is_named):
+        text = pd.Series(numbers.astype(np.int64)).astype(str)
+        dates = _parse(text, format=_DIGITS[digits])
+        if not dates.isna().any() and ((dates.year > 1800) & (dates.year < 2200)).all():
+            varies = dates.nunique() > 1
+            return Times((name,), dates, _DIGITS[digits]) if is_named or varies else None
+    if not is_named:
+        return None
+    for unit, many in _EPOCHS.items():
+        if _EARLIEST * many <= numbers.min() and numbers.max() <= _LATEST * many:
+            whole = values.to_numpy(np.int64) if values.dtype.kind in "iu" else numbers
+            return Times((name,), pd.DatetimeIndex(pd.to_datetime(whole, unit=unit)), unit)
+    return None
+
+
+def _date_parts(columns: "dict[str, pd.Series]") -> Times | None:
+    """Return the dates that columns named year, month, day, ... make together."""
+    import pandas as pd
+
+    names = {name.strip().lower(): name for name in columns if is_number(columns[name])}
+    parts = []
+    for part in _PARTS:
+        if part not in names or columns[names[part]].isna().any():
+            break
+        parts.append(part)
+    if len(parts) < 2:
+        return None
+    table = pd.DataFrame({part: columns[names[part]].to_numpy() for part in parts})
+    if "day" not in table:
+        table["day"] = 1
+    dates = pd.DatetimeIndex(pd.to_datetime(table, errors="coerce"), freq=None)
+    if dates.isna().any():
+        return None
+    return Times(tuple(names[part] for part in parts), dates)
+
+
+def _counters(columns: "dict[str, pd.Series]") -> list[Times]:
+    """Return the first column of numbers that is called as times are and counts the rows."""
+    import pandas as pd
+
+    numeric = [name for name, values in columns.items() if is_number(values)]
+    for name in numeric if len(numeric) > 1 else []:
+        values = columns[name]
+        if has_time_name(name) and len(values) > 2 and not values.isna().any():
+            numbers = pd.Index(values.to_numpy(np.float64))
+            if _counts(numbers):
+                return [Times((name,), numbers)]
+    return []
+
+
+def _counts(numbers: "pd.Index") -> bool:
+    """Return whether numbers ascend or descend, have one step, or count again and again."""
+    if numbers.is_unique:
+        in_order = numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing
+        return bool(in_order) or find_step(numbers.sort_values()) is not None
+    steps = np.diff(numbers.to_numpy())
+    ahead = steps[steps > 0]
+    return len(ahead) >= 0.5 * len(steps) and bool(np.allclose(ahead, ahead[0]))
+
+
+def _check_present(name: str, values: "pd.Series") -> None:
+    missing = np.flatnonzero(values.isna())
+    if missing.size:
+        raise ValueError(
+            f"Every row must have a time, got {missing.size} missing values in column {name!r}, "
+            f"the first in row {missing[0] + 1} (row 1 is the first one after the header). Fill "
+            "them in, or drop these rows."
+        )
