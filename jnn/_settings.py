@@ -34,8 +34,11 @@ class Range(NamedTuple):
         return bool(self.low <= value <= self.high)
 
 
+Arrays = jax.Array | np.ndarray | np.generic
+
 LARGEST = float(np.finfo(np.float64).max)
 SHARE = Range("between 0 and 1", 0, 1)
+FROM_0_TO_1 = Range("from 0 to 1", 0, 1)
 UNIT = Range("in [0, 1]", 0, 1)
 INSIDE_SHARE = Range("between 0 and 1, without the ends", 0, 1, open=True)
 POSITIVE = Range("positive and finite", 0, math.inf, open=True)
@@ -112,15 +115,18 @@ def known(value: Any) -> np.ndarray | None:
 
 def _check_real(name: str, value: Any, needed: str, advice: str) -> None:
     """Raise an error if a value is no real number or array of them."""
-    try:
-        dtype = jax.dtypes.result_type(*jax.tree.leaves(value))
-    except (TypeError, ValueError):
-        dtype = None
-    is_real = dtype is not None and (
-        jax.dtypes.issubdtype(dtype, np.integer) or jax.dtypes.issubdtype(dtype, np.floating)
-    )
+    leaves = jax.tree.leaves(value)
+    is_real = bool(leaves) and all(_is_real(leaf) for leaf in leaves)
     if not is_real:
         raise SettingTypeError(_sentence(name, needed, repr(value), advice))
+
+
+def _is_real(leaf: Any) -> bool:
+    """Return whether a number or array is real: no text, key, boolean or complex number."""
+    if isinstance(leaf, bool | np.bool) or not isinstance(leaf, int | float | Arrays):
+        return False
+    dtype = jax.dtypes.result_type(leaf)
+    return any(jax.dtypes.issubdtype(dtype, kind) for kind in (np.integer, np.floating))
 
 
 def _sentence(name: str, needed: str, came: Any, advice: str) -> str:

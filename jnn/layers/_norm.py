@@ -17,6 +17,8 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Real, Shaped
 
+from jnn._arrays import as_array
+from jnn._settings import NOT_NEGATIVE, check_integer, check_number
 from jnn.layers._floating import narrow, widen
 
 Scalar = float | Float[Array, ""]
@@ -42,7 +44,7 @@ def batch_norm(
     >>> batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), eps=0.0)
     Array([[1.]], dtype=float32)
     """
-    mean, var, scale, bias = _checked(x, 1, mean=mean, var=var, scale=scale, bias=bias)
+    x, mean, var, scale, bias = _checked(x, 1, eps, mean=mean, var=var, scale=scale, bias=bias)
     centered = widen(x) - mean
     return narrow(_affine(centered * jax.lax.rsqrt(widen(var) + eps), scale, bias), x)
 
@@ -86,7 +88,7 @@ def batch_norm_train(
     >>> mean, var
     (Array([2.], dtype=float32), Array([1.], dtype=float32))
     """
-    scale, bias = _checked(x, 2, scale=scale, bias=bias)
+    x, scale, bias = _checked(x, 2, eps, scale=scale, bias=bias)
     wide = widen(x)
     shares = _shares(wide, weights)
     if shares is not None:
@@ -115,7 +117,7 @@ def layer_norm(
     >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
     Array([-1.,  1.], dtype=float32)
     """
-    scale, bias = _checked(x, 1, scale=scale, bias=bias)
+    x, scale, bias = _checked(x, 1, eps, scale=scale, bias=bias)
     wide = widen(x)
     wide = wide - first_along(wide, (-1,))
     return narrow(_normalize(wide, scale, bias, eps, None, (-1,))[0], x)
@@ -138,7 +140,7 @@ def rms_norm(
     >>> rms_norm(jnp.array([1.0, 7.0]), eps=0.0)
     Array([0.2, 1.4], dtype=float32)
     """
-    (scale,) = _checked(x, 1, scale=scale)
+    x, scale = _checked(x, 1, eps, scale=scale)
     wide = widen(x)
     mean_square = jnp.square(wide).mean(axis=-1, keepdims=True)
     return narrow(_affine(wide * jax.lax.rsqrt(mean_square + eps), scale, None), x)
@@ -166,9 +168,9 @@ def group_norm(
     >>> group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     Array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
-    scale, bias = _checked(x, 2, scale=scale, bias=bias)
+    x, scale, bias = _checked(x, 2, eps, scale=scale, bias=bias)
     channels = x.shape[-1]
-    if groups < 1 or channels % groups:
+    if check_integer("groups", groups, least=0) < 1 or channels % groups:
         raise ValueError(f"groups must be a divisor of the {channels} channels of x, got {groups}.")
     wide = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     wide = minus_first_of_groups(wide, groups)
@@ -198,7 +200,8 @@ def instance_norm(
     Array([[[-1., -1.],
             [ 1.,  1.]]], dtype=float32)
     """
-    return group_norm(x, x.shape[-1], scale, bias, eps=eps)
+    x = as_array(x)
+    return group_norm(x, x.shape[-1] if x.ndim else 1, scale, bias, eps=eps)
 
 
 def first_along(x, axes: tuple):
@@ -228,8 +231,10 @@ def _heaviest(x, shares):
     return jax.lax.stop_gradient(jnp.where(shares.max() > 0, values, 0))
 
 
-def _checked(x, min_rank: int, **parameters) -> tuple:
-    """Return the parameters as arrays, and raise an error if a shape does not match x."""
+def _checked(x, min_rank: int, eps: Scalar, **parameters) -> tuple:
+    """Return x and the parameters as arrays, and raise an error if a shape does not match x."""
+    x = as_array(x)
+    check_number("eps", eps, NOT_NEGATIVE, "It is added to the variance; a usual value is 1e-6.")
     if x.ndim < min_rank:
         raise ValueError(
             f"x must have rank {min_rank} or more, channels last, got {x.shape}. Add the missing "
@@ -243,7 +248,8 @@ def _checked(x, min_rank: int, **parameters) -> tuple:
             f"{' and '.join(wrong)} must have the shape {x.shape[-1:]}, one number for each "
             f"channel of x {x.shape}, got {got}. Reshape to one axis."
         )
-    return tuple(None if values is None else jnp.asarray(values) for values in parameters.values())
+    arrays = (None if values is None else as_array(values) for values in parameters.values())
+    return x, *arrays
 
 
 def _group_average(x, groups: int):
@@ -268,7 +274,7 @@ def _shares(x, weights):
     """Return the share of each position in averages over all axes but the last, or None."""
     if weights is None:
         return None
-    weights = jnp.asarray(weights)
+    weights = as_array(weights)
     rank = weights.ndim
     if rank == x.ndim or weights.shape != x.shape[:rank]:
         raise ValueError(
