@@ -165,33 +165,33 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     The moments of the rows are the same for all members, who differ only in their weights: under
     `vmap` the data are read once.
     """
-    space = tuple(range(1, values.ndim - 1))
-    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
-    means, deviations = _moments_of_rows(values, space)  # [rows, channels]
+    dtype = jnp.promote_types(values.dtype, jnp.float32)
+    values = values.astype(dtype).reshape(values.shape[0], -1, values.shape[-1])
+    # Means as distances from a value of their own row, because float32 holds 1e4 only to 1e-3.
+    first = values[:, 0]
+    means, deviations = _moments_of_rows(values - first[:, None])  # [rows, channels]
     present = (weights > 0)[:, None]
     share = _shares(weights)[:, None]
-    guess = jnp.where(present, share * means, 0).sum(axis=0)
-    mean = guess + jnp.where(present, share * (means - guess), 0).sum(axis=0)
-    low = jnp.where(present, values.min(axis=space), jnp.inf).min(axis=0)
-    high = jnp.where(present, values.max(axis=space), -jnp.inf).max(axis=0)
+    origin = jnp.where(present, share * first, 0).sum(axis=0)
+    means = means + (first - origin)
+    mean = jnp.where(present, share * means, 0).sum(axis=0)
+    low = jnp.where(present, values.min(axis=1), jnp.inf).min(axis=0)
+    high = jnp.where(present, values.max(axis=1), -jnp.inf).max(axis=0)
     # Scaled by the range, because the squares of 1e-25 or 1e25 would not fit float32.
     span = jnp.where(low == high, 1.0, high - low)
     squares = jnp.square(deviations / span) + jnp.square((means - mean) / span)
     spread = jnp.where(present, share * squares, 0).sum(axis=0)
-    return Affine(mean, jnp.where(low == high, 1.0, span * jnp.sqrt(spread)))
+    return Affine(origin + mean, jnp.where(low == high, 1.0, span * jnp.sqrt(spread)))
 
 
-def _moments_of_rows(values: Array, space: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return the mean and the deviation of each channel of each row, over its space."""
-    means = values.mean(axis=space, keepdims=True)
-    # What rounding left in the first mean, as in `_mean_and_deviation`.
-    means = means + (values - means).mean(axis=space, keepdims=True)
-    centered = values - means
-    largest = jnp.abs(centered).max(axis=space, keepdims=True)
+def _moments_of_rows(values: Array) -> tuple[Array, Array]:
+    """Return the mean and the deviation of each channel of each row, over its positions."""
+    means = values.mean(axis=1)
+    centered = values - means[:, None]
+    largest = jnp.abs(centered).max(axis=1)
     scale = jnp.where(largest > 0, largest, 1.0)
-    variances = jnp.square(centered / scale).mean(axis=space, keepdims=True)
-    deviations = scale * jnp.sqrt(variances)
-    return tuple(moment.reshape(values.shape[0], -1) for moment in (means, deviations))
+    variances = jnp.square(centered / scale[:, None]).mean(axis=1)
+    return means, scale * jnp.sqrt(variances)
 
 
 def _shares(weights: Array) -> Array:
