@@ -9,6 +9,8 @@ The study is all that shapes the program; members only change numbers; the resul
 interval for every setting.
 """
 
+# The first import, because it handles Ctrl-C during the others if the process is a command.
+from jnn import _startup  # noqa: F401, I001
 from jnn import (
     augment,
     averaging,

@@ -8,7 +8,7 @@ member trains on.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ __all__ = [
     "Affine",
     "Preprocess",
     "Stats",
+    "by_name",
     "fill_median",
     "identity",
     "min_max",
@@ -51,6 +52,7 @@ class Preprocess:
         inverse: Function `inverse(stats, values) -> values` that undoes `forward`.
         name: What `repr` and the records of a run show.
         doc: Docstring of this preprocessing.
+        parts: For values of several parts, the preprocessing of each, see `by_name`.
         fills: Whether NaN among the values stands for a missing one, which is filled.
 
     >>> standardize
@@ -64,6 +66,7 @@ class Preprocess:
     inverse: Callable[[Stats, Array], Array]
     name: str = "preprocess"
     doc: str | None = None
+    parts: Mapping[str | int, "Preprocess"] | None = None
     fills: bool = False
 
     def __post_init__(self) -> None:
@@ -267,6 +270,80 @@ def _fit_nothing(values: Array, weights: Array) -> tuple[()]:
 
 def _unchanged(stats: tuple[()], values: Array) -> Array:
     return values
+
+
+def by_name(parts: "Mapping[str | int, Preprocess]") -> Preprocess:
+    """Make the preprocessing of values of several parts: of each by its name, or its place.
+
+    Parts that are not named stay as they are.
+
+    Args:
+        parts: Name of a part of a dict, or place in a tuple, -> its preprocessing.
+
+    Raises:
+        TypeError: If a part has no preprocessing as its value.
+        ValueError: When values are fitted that have no part of such a name.
+
+    >>> both = by_name({"size": standardize})
+    >>> values = {"size": jnp.array([1.0, 3.0]), "id": jnp.array([7, 8])}
+    >>> both.forward(both.fit(values, jnp.ones(2)), values)["size"].tolist()
+    [-1.0, 1.0]
+    """
+    for key, part in parts.items():
+        if not isinstance(part, Preprocess):
+            raise TypeError(
+                f"The part {key!r} of by_name must have a preprocessing, got {part!r}. Use for "
+                "example jnn.preprocess.standardize."
+            )
+    name = ", ".join(f"{key!r}: {part.name}" for key, part in parts.items())
+    parts = dict(parts)
+    return Preprocess(
+        functools.partial(_fit_parts, parts),
+        functools.partial(_map_parts, parts, _forward_part),
+        functools.partial(_map_parts, parts, _inverse_part),
+        f"by_name({{{name}}})",
+        parts=parts,
+    )
+
+
+def _fit_parts(parts: Mapping[Any, Preprocess], values: Any, weights: Array) -> dict[str, Stats]:
+    named = _named(values)
+    others = [key for key in parts if key not in named]
+    if others:
+        raise ValueError(
+            f"by_name must name parts of the values, which are {list(named)}, got {others}."
+        )
+    return {str(key): part.fit(named[key], weights) for key, part in parts.items()}
+
+
+def _map_parts(
+    parts: Mapping[Any, Preprocess], change: Callable[..., Any], stats: Any, values: Any
+) -> Any:
+    named = _named(values)
+    changed = {
+        key: change(parts[key], stats[str(key)], part) if key in parts else part
+        for key, part in named.items()
+    }
+    return tuple(changed.values()) if isinstance(values, tuple) else changed
+
+
+def _forward_part(part: Preprocess, stats: Stats, values: Array) -> Array:
+    return part.forward(stats, values)
+
+
+def _inverse_part(part: Preprocess, stats: Stats, values: Array) -> Array:
+    return part.inverse(stats, values)
+
+
+def _named(values: Any) -> dict[Any, Any]:
+    """Return the parts of a dict by name, or of a tuple by place."""
+    if isinstance(values, Mapping):
+        return dict(values)
+    if isinstance(values, tuple):
+        return dict(enumerate(values))
+    raise ValueError(
+        f"by_name needs values of several parts, a dict or a tuple, got {type(values).__name__}."
+    )
 
 
 standardize = Preprocess(

@@ -35,8 +35,7 @@ def study(**settings):
         "epochs": EPOCHS,
         "batch_size": BATCH,
         "order": "sequential",
-        "hyper": {"learning_rate": 0.1, "decay": 0.5},
-        "penalty": lambda params, h: 0 * h.decay,
+        "hyper": {"learning_rate": 0.1},
     }
     return jnn.Study((init, apply), **(defaults | settings))
 
@@ -83,12 +82,15 @@ def test_each_member_is_scored_and_kept_with_its_own_moving_average():
 
 
 def test_weight_averaging_is_the_mean_over_epochs_from_its_start_on():
-    result = jnn.run(study(averaging=jnn.averaging.swa(start=2)), DATA)
+    starts = [2, 3]
+    made = study(averaging=jnn.averaging.swa(lambda h: h.start))
+    result = jnn.run(made, DATA, jnn.grid(start=starts))
     ends = [last for n, last in enumerate(loop(optax.sgd(0.1))) if n % 4 == 3]
-    scores = result.scores["train_mse"].values.ravel()
-    np.testing.assert_allclose(scores[0], mse(ends[0][1]), rtol=1e-5)  # before the start: the last
-    w, mean = (np.mean([end[i] for end in ends[1:]], axis=0) for i in (1, 2))
-    assert_is(result, 0, w, mean)
+    scores = result.scores["train_mse"].values
+    np.testing.assert_allclose(scores[:, 0], mse(ends[0][1]), rtol=1e-5)  # before: the last
+    for member, start in enumerate(starts):
+        w, mean = (np.mean([end[i] for end in ends[start - 1 :]], axis=0) for i in (1, 2))
+        assert_is(result, member, w, mean)
 
 
 @pytest.mark.parametrize("averaging", [None, jnn.averaging.schedule_free()])

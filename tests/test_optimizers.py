@@ -146,6 +146,11 @@ def test_keys_as_words_are_the_members_own_too():
 def test_an_optimizer_that_takes_parameters_for_rows_is_refused():
     with pytest.raises(ValueError, match="must return updates of the shapes of the parameters"):
         jnn.run(study(optax.contrib.differentially_private_aggregate(1.0, 0.1, 0)), DATA)
+    of_rows = optax.chain(contrib.differentially_private_aggregate(1.0, 0.1, 0), optax.sgd(0.1))
+    biased = (lambda key, x: {"w": jnp.zeros((2, 1)), "b": jnp.zeros(1)}, lambda p, x: x @ p["w"])
+    made = jnn.Study(biased, jnn.losses.squared_error, of_rows, batch_size=12)
+    with pytest.raises(ValueError, match="must take the gradient of a batch"):
+        jnn.run(made, DATA)
 
 
 SCHEDULES = {

@@ -105,7 +105,7 @@ def test_dates_are_read_as_they_are_written(dates, step):
 
 def test_no_window_reaches_across_a_gap_and_no_target_is_on_both_sides_of_a_fold():
     table = TABLE.drop(index=[12, 13, 25])
-    with pytest.warns(UserWarning, match=r"2 gaps in 'date' \(3 times missing, at .* 1 hour\)"):
+    with pytest.warns(UserWarning, match=r"2 gaps in 'date' \(3 missing, at .* 1 hour\)"):
         data = windows(table)
     parts = [LOAD[:12], LOAD[14:25], LOAD[26:]]
     expected = np.concatenate([sliding(part, 7) for part in parts])
@@ -127,6 +127,8 @@ def test_several_series_share_folds_in_time_and_no_window():
         for fold in members.split.rows(data):
             assert data.until[fold.train].max() < data.times[fold.test].min()
             assert len(set(data.groups[fold.train])) == 2
+    for fold in jnn.folds(2, kind="grouped").split.rows(data):
+        assert not set(data.groups[fold.train]) & set(data.groups[fold.test])
     part = data.take(data.times < HOURS[20])
     np.testing.assert_array_equal(part.x[:], data.x[data.times < HOURS[20]])
 
@@ -178,7 +180,7 @@ def test_each_series_is_continued_under_its_id_and_the_next_dates(tmp_path):
     with pytest.warns(UserWarning, match="newest"):
         mean = loaded.predict(pd.read_csv(tmp_path / "t.csv")).mean
     np.testing.assert_allclose(mean[1, :, 0], LOAD[38:] + 1e9, rtol=1e-13)
-    table = forecast(loaded, tmp_path / "t.csv", None, 1024)
+    table = forecast(loaded, tmp_path / "t.csv")
     assert list(table.columns) == ["id", "step", "date", "load", "std(load)"]
     assert table["id"].tolist() == [1, 1, 3, 3] and table["step"].tolist() == [1, 2, 1, 2]
     assert table["date"].tolist() == [
@@ -190,12 +192,29 @@ def test_each_series_is_continued_under_its_id_and_the_next_dates(tmp_path):
 
 IRREGULAR = HOURS + pd.to_timedelta(np.random.default_rng(0).integers(0, 3000, 40), unit="min")
 REFUSED = [
-    (TWO, {}, r"all be different.*Pass series='id', because column 'id'"),
-    (pd.concat([TABLE, TABLE[:3]]), {}, r"all be different.* \(3 rows repeat a time\). Drop"),
-    (TWO.drop(columns="date"), {}, r"column 'id' has 2 values, each in one block.*series='id'"),
+    (TWO, {}, r"be different within.*Pass series='id', because 'id' seem"),
+    (
+        pd.concat([TWO.assign(item="a"), TWO.assign(item="b")]),
+        {},
+        r"Pass series=\['id', 'item'\], because 'id' and 'item' seem to tell",
+    ),
+    (pd.concat([TABLE, TABLE[:3]]), {}, r"be different within.* \(3 rows repeat a time\). Drop"),
+    (TWO.drop(columns="date"), {}, r"column 'id' has 2 values.*series='id'"),
     (TWO.drop(columns="date"), {"channels": ["load"]}, "column 'id' has 2 values"),
+    (
+        TWO.drop(columns="date").sample(frac=1, random_state=0).assign(day=range(70)),
+        {},
+        "column 'id' has 2 values",
+    ),
     (TABLE.assign(date=IRREGULAR.sort_values()), {}, "'date' must have one step, got steps from"),
     (TABLE[np.arange(40) % 5 > 0], {}, "none because of 7 gaps.*gaps='ignore'"),
+    (
+        pd.concat(
+            [TWO[:40], TWO[40:].assign(date=HOURS[:1].repeat(30) + pd.to_timedelta(range(30), "D"))]
+        ),
+        {"series": "id"},
+        "of series id=1 must have the step of 1 hour, got steps from 1 days",
+    ),
     (TABLE.assign(date=TABLE["date"].where(TABLE.index != 4, "?")), {}, r"date, got '\?' in row 5"),
     (TABLE.assign(date=TABLE["date"].where(TABLE.index != 4)), {}, "1 missing .* in row 5"),
     (TABLE.assign(made=TABLE["date"]), {}, r"one time axis, got .*\['date', 'made'\]"),
@@ -238,7 +257,7 @@ def test_the_last_steps_of_a_forecast_are_whole_but_earlier_ones_may_be_missing(
         encoding.tails(TABLE.assign(load=TABLE["load"].where(TABLE.index != 38)))
     with pytest.raises(ValueError, match="must have no gap in 'date'"):
         encoding.tails(TABLE.drop(index=37))
-    with pytest.raises(ValueError, match=r"at least 5 steps of the channels \['load'\], but has 4"):
+    with pytest.raises(ValueError, match=r"at least 5 steps of 1 channels, but has 4"):
         encoding.tails(TABLE[:4])
     with pytest.raises(ValueError, match="step of training, 1 hour, got 1 day"):
         encoding.tails(TABLE.assign(date=pd.date_range("2024-01-01", periods=40).astype(str)))

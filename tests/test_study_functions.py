@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -31,7 +32,8 @@ def of_progress(outputs, targets, *, h, step, epoch):
 
 def test_a_loss_knows_the_members_numbers_its_step_and_its_epoch():
     split = jnn.folds([(np.arange(8), np.arange(8, 12))])
-    result = jnn.run(study(of_progress, penalty=of_numbers), DATA, jnn.grid(a=[1, 2]) * split)
+    made = study(jax.jit(of_progress), penalty=jax.checkpoint(of_numbers))
+    result = jnn.run(made, DATA, jnn.grid(a=[1, 2]) * split)
     epochs = np.arange(EPOCHS)
     steps = 2 * epochs + 0.5  # two steps an epoch: their mean, counted from 0
     for member, a in enumerate([1, 2]):

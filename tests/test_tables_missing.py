@@ -131,3 +131,11 @@ def test_columns_and_rows_without_any_value_are_told(tmp_path):
                                missing="drop")  # fmt: skip
     with pytest.raises(ValueError, match="missing must be 'error', 'drop' or 'fill', got 'mean'"):
         Dataset.from_dataframe(TABLE, "y", missing="mean")
+
+
+def test_a_table_of_digits_in_published_units_is_encoded_as_those_of_training():
+    from sklearn.datasets import load_digits
+
+    table = load_digits(as_frame=True).data
+    digits = jnn.data.load("digits")
+    np.testing.assert_array_equal(digits.encoding.encode(table), digits.x)

@@ -13,7 +13,9 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 import jnn
+from jnn import engine
 from jnn.engine import key_of
+from tests import studies
 
 RNG = np.random.default_rng(0)
 POINTS = jnn.Dataset.from_arrays((RNG.normal(size=(64, 2)) + 3).astype(np.float32))
@@ -334,3 +336,24 @@ def _with_lambda():
         module_level_loss,
         lambda h: optax.sgd(h.learning_rate),
     )
+
+
+def test_a_score_named_loss_is_kept_without_held_out_rows():
+    """The step of this trainer logs no loss, so the one that it scores is not a second one."""
+
+    def make(made):
+        own = engine.supervised(made)
+
+        def step(state, batch):
+            state, loss = own.step(state, batch)
+            return state, {"twice": 2 * loss}
+
+        return own._replace(step=step)
+
+    result = jnn.run(studies.study(trainer=make, epochs=1), studies.IRIS)
+    final = result.final()
+    assert {"train_loss", "train_twice", "train_accuracy"} == set(final.data_vars)
+    outputs = result.outputs(studies.IRIS.x)[0].astype(np.float64)
+    labelled = outputs[np.arange(150), studies.IRIS.y]
+    entropy = np.log(np.exp(outputs).sum(axis=1)) - labelled
+    np.testing.assert_allclose(final["train_loss"].item(), entropy.mean(), rtol=1e-5)

@@ -27,7 +27,7 @@ class Run:
     """Train a population on a data set and print its scores with intervals."""
 
     data: Annotated[_Positional[str], _hint("DATA")]
-    """Name of a data set (see `jnn data list`), or path of a CSV file."""
+    """Name of a data set (see `jnn data list`), a table, a folder of pictures, or - for stdin."""
     target: Annotated[str | None, _hint("COLUMN")] = None
     """Column to predict, or several separated by commas; with --horizon, the channels."""
     task: Annotated[
@@ -37,10 +37,37 @@ class Run:
     """Kind of task of a CSV file."""
     text: Annotated[str | None, _hint("COLUMN")] = None
     """Column of a CSV file that holds sentences; the model then reads their words only."""
+    tokenizer: Annotated[
+        Literal["words", "characters"] | None,
+        _hint("{words,characters}", "characters if most texts have no spaces"),
+    ] = None
+    """With --text, what the model reads."""
     drop: Annotated[str | None, _hint("COLUMNS")] = None
     """Columns of a CSV file to leave out, separated by commas, such as dates and names."""
-    separator: Annotated[str | None, _hint("TEXT", "a tab in .tsv files, else a comma")] = None
-    """Separator of the columns of a CSV file."""
+    id: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns that name the rows; no features, but kept in the predictions of `jnn predict`."""
+    missing: Annotated[
+        Literal["error", "drop", "fill"] | None, _hint("{error,drop,fill}", "error")
+    ] = None
+    """What becomes of missing values: drop their rows, or fill by the training rows' median."""
+    category: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of categories, whatever their values look like, such as 01, 3+ and NA."""
+    numeric: Annotated[str | None, _hint("COLUMNS")] = None
+    """Columns of numbers; any other value in them is missing."""
+    separator: Annotated[str | None, _hint("TEXT", "told from the file")] = None
+    """Separator of the columns of a CSV file, or \\s+ for any number of blanks."""
+    encoding: Annotated[str | None, _hint("NAME", "utf-8, or that of the first bytes")] = None
+    """Encoding of a CSV file, such as cp1252."""
+    decimal: Annotated[str | None, _hint("TEXT", ".")] = None
+    """Decimal point of a CSV file."""
+    thousands: Annotated[str | None, _hint("TEXT")] = None
+    """Separator between the thousands of a number in a CSV file."""
+    quote: Annotated[str | None, _hint("TEXT", 'pairs of ", which are checked')] = None
+    """Character around a value of a CSV file, or none."""
+    no_header: Annotated[bool, tyro.conf.FlagCreatePairsOff, _hint()] = False
+    """The first line of a CSV file is a row; the columns are then 0, 1, 2, ..."""
+    header: Annotated[bool, tyro.conf.FlagCreatePairsOff, _hint()] = False
+    """The first line of a CSV file names the columns, even if it looks like a row."""
     group: Annotated[str | None, _hint("COLUMN")] = None
     """Column whose values are groups, such as patients; no group is in two parts of a fold."""
     time: Annotated[str | None, _hint("COLUMN")] = None
@@ -55,19 +82,21 @@ class Run:
     """Metrics, such as roc_auc f1 or mae; the first one chooses the best setting."""
     horizon: Annotated[int | None, _hint("STEPS")] = None
     """Number of steps to forecast; each row of a CSV file is then a step of a series."""
-    window: Annotated[int | None, _hint("STEPS", "96")] = None
+    window: Annotated[int | None, _hint("STEPS", "96, fewer in a short series")] = None
     """Number of steps that a forecast reads."""
-    model: Annotated[str, _hint("MODEL", "mlp:64")] = "mlp:64"
+    size: Annotated[str | None, _hint("PIXELS", "that of the pictures")] = None
+    """Height and width to which the pictures of a folder are resized, such as 32 or 48x64."""
+    model: Annotated[str | None, _hint("MODEL", "a small one for the kind of data")] = None
     """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
     seeds: int = 20
     """Number of random seeds per setting."""
-    folds: int = 5
+    folds: Annotated[int | None, _hint("INT", "5, or test/ of a folder")] = None
     """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
     grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
     """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
-    epochs: int = 20
+    epochs: Annotated[int | None, _hint("INT", "20, or enough for 800 steps")] = None
     """Number of passes over the training rows."""
-    batch_size: int = 32
+    batch_size: Annotated[int | None, _hint("INT", "32, or all training rows")] = None
     """Number of rows per step."""
     steps_per_epoch: Annotated[int | None, _hint("INT")] = None
     """Number of batches, drawn anew, that make one epoch, instead of one pass over all rows."""
@@ -124,13 +153,15 @@ class Predict:
     folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
     rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
-    """File of rows: a table (.csv, .tsv), an array (.npy), or one text per line (.txt)."""
+    """File of rows: a table, an array (.npy), one text per line (.txt), or - (standard input)."""
     out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
     """File to write; - for standard output."""
     members: Literal["best", "all"] = "best"
     """Members to use: those of the best setting, or those of all settings."""
     batch: int = 1024
     """Number of rows that are predicted at a time."""
+    id: Annotated[str | None, _hint("COLUMNS", "those of the run")] = None
+    """Columns that name the rows and are kept in the predictions."""
     separator: Annotated[str | None, _hint("TEXT", "that of the run")] = None
     """Separator of the columns of the table."""
 

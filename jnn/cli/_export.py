@@ -9,8 +9,9 @@ import jax
 from jnn.cli import _setup
 from jnn.cli._command import Export
 from jnn.cli._job import study_of
-from jnn.cli._predict_file import STANDARD_OUTPUT, usable
+from jnn.cli._predict_file import usable
 from jnn.cli._saved_command import read_command
+from jnn.cli._terminal import is_standard_output, open_output
 from jnn.recipes import About
 from jnn.result import Result, read_schema
 from jnn.storage import atomic_path, save
@@ -24,7 +25,7 @@ _ENDINGS = (*_TABLES, ".safetensors", ".stablehlo")
 
 def export(command: Export) -> None:
     """Write scores, parameters or the network of a run, by the ending of the file."""
-    ending = ".csv" if command.out == STANDARD_OUTPUT else command.out.suffix.lower()
+    ending = ".csv" if is_standard_output(command.out) else command.out.suffix.lower()
     if ending not in _ENDINGS:
         raise ValueError(
             f"--out must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}, got {command.out}."
@@ -36,7 +37,7 @@ def export(command: Export) -> None:
         text = _write_parameters(_selected(Result.load(command.folder), command, "best"), command)
     else:
         text = _write_network(command)
-    print(f"{text}: {command.out}", file=sys.stderr if command.out == STANDARD_OUTPUT else None)
+    print(f"{text}: {command.out}", file=sys.stderr if is_standard_output(command.out) else None)
 
 
 def _write_scores(result: Result, out: pathlib.Path) -> str:
@@ -45,26 +46,24 @@ def _write_scores(result: Result, out: pathlib.Path) -> str:
     names = [name for name, scores in result.scores.items() if {*scores.dims} <= axes]
     frame = result.scores[names].to_dataframe().reset_index()
     frame = frame.loc[:, ~frame.columns.duplicated()]
-    if out == STANDARD_OUTPUT:
-        frame.to_csv(sys.stdout, index=False, lineterminator="\n")
-    else:
+    if out.suffix.lower() == ".parquet":
         with atomic_path(out) as partial:
-            _write_table(frame, partial, out.suffix.lower())
-    return f"scores of {len(result.members)} members, {len(frame)} lines"
+            _write_parquet(frame, partial)
+    else:
+        separator = "\t" if out.suffix.lower() == ".tsv" else ","
+        with open_output(out) as file:
+            frame.to_csv(file, index=False, sep=separator, lineterminator="\n")
+    return f"scores of {_counted(result)}, {len(frame)} lines"
 
 
-def _write_table(frame: "pandas.DataFrame", path: pathlib.Path, ending: str) -> None:
-    if ending == ".parquet":
-        try:
-            frame.to_parquet(path, index=False)
-        except ImportError as error:
-            raise ImportError(
-                "Parquet files need pyarrow, which is not installed. Install it with: pip install "
-                "pyarrow, or write a .csv file."
-            ) from error
-        return
-    separator = "\t" if ending == ".tsv" else ","
-    frame.to_csv(path, index=False, sep=separator, lineterminator="\n", encoding="utf-8")
+def _write_parquet(frame: "pandas.DataFrame", path: pathlib.Path) -> None:
+    try:
+        frame.to_parquet(path, index=False)
+    except ImportError as error:
+        raise ImportError(
+            "Parquet files need pyarrow, which is not installed. Install it with: pip install "
+            "pyarrow, or write a .csv file."
+        ) from error
 
 
 def _write_parameters(result: Result, command: Export) -> str:
@@ -73,7 +72,7 @@ def _write_parameters(result: Result, command: Export) -> str:
     if command.member is not None:
         tree = jax.tree.map(lambda array: array[0], tree)
     save(command.out, tree)
-    return f"parameters of {len(result.members)} members"
+    return f"parameters of {_counted(result)}"
 
 
 def _write_network(command: Export) -> str:
@@ -84,9 +83,14 @@ def _write_network(command: Export) -> str:
     if command.member is None:
         result, _ = usable(result)
         result.export(command.out)
-        return f"mean and deviation over {len(result.members)} members"
+        return f"mean and deviation over {_counted(result)}"
     result.export(command.out, member=0)
     return "network of 1 member"
+
+
+def _counted(result: Result) -> str:
+    count = len(result.members)
+    return f"{count} member" + "s" * (count != 1)
 
 
 def _selected(result: Result, command: Export, default: str) -> Result:

@@ -9,7 +9,7 @@ import numpy as np
 from jnn.cli._column_names import free_name, mean_and_std
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
-from jnn.data import SeriesEncoding
+from jnn.data import SeriesEncoding, TableForm
 from jnn.data._csv import read_csv
 from jnn.result import Result, Schema
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def forecast(
-    result: Result, path: pathlib.Path, separator: str | None, batch: int
+    result: Result, path: pathlib.Path, form: TableForm | None = None
 ) -> "pandas.DataFrame":
     """Make the table of the steps that follow the last ones of each series of a file.
 
@@ -27,14 +27,14 @@ def forecast(
     """
     encoding = encoding_of(result.schema)
     with user_input(), notes():
-        tails = encoding.tails(read_csv(path, separator))
+        tails = encoding.tails(read_csv(path, form))
     rows = encoding.as_rows(tails.values)
     if not np.isfinite(rows).all():
         raise ValueError(
             f"rows must be finite, but the last {encoding.length} steps in {path} have infinity or "
             "a number too large for float32. Leave such steps out, or fill in their values."
         )
-    prediction = result.predict(rows, batch=batch)
+    prediction = result.predict(rows)
     return _table(encoding, tails.ids, tails.last, prediction.mean, prediction.std)
 
 

@@ -1,23 +1,39 @@
 """What a command means: its study, its data and its members."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jnn.cli._command import Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
-from jnn.data import Dataset, load
-from jnn.recipes import About, make_study
+from jnn.cli._table import FORM_OPTIONS, Columns, form_of, is_table, load_table, local_file
+from jnn.data import Dataset, ImageEncoding, load, names
+from jnn.data._csv import read_csv, uncompressed
+from jnn.recipes import (
+    BATCH_SIZE,
+    EPOCHS,
+    About,
+    default_batch_size,
+    default_epochs,
+    default_model,
+    make_study,
+)
 from jnn.study import Members, Study, folds, grid, holdout, seeds
 
+if TYPE_CHECKING:
+    import pandas
+
+_FOLDS = 5
+_LARGE = 20_000  # rows from which on no fold is small
 _LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 _WINDOW = 96  # steps, as in most papers on forecasting
-_TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _ROW_OPTIONS = ("group", "time", "weights")
 _SERIES_OPTIONS = ("series", "gaps")
 _TABLE_OPTIONS = (
-    *("target", "task", "text", "drop", "separator", "horizon", "window"),
+    *("target", "task", "text", "tokenizer", "drop", "horizon", "window"),
+    *FORM_OPTIONS,
     *_ROW_OPTIONS,
     *_SERIES_OPTIONS,
 )
@@ -48,14 +64,40 @@ def make_job(command: Run) -> Job:
     with user_input(), notes():
         data = _load(command)
     with user_input():
-        members = members_of(command)
+        members = members_of(command, data)
+        command = settled(command, data, members)
         study = study_of(command, About.from_data(data))
     return Job(study, data, members)
 
 
-def members_of(command: Run) -> Members:
-    """Make the members of a command."""
-    split = holdout(0.2) if command.folds == 1 else folds(command.folds)
+def settled(command: Run, data: Dataset, members: Members) -> Run:
+    """Return a command with a network, a batch size and epochs that fit the data."""
+    rows = _training_rows(data, members)
+    batch_size = command.batch_size
+    if batch_size is None:
+        batch_size = default_batch_size(rows)
+    epochs = command.epochs
+    if epochs is None and batch_size > 0:  # Study refuses others
+        epochs = default_epochs(rows, batch_size, command.steps_per_epoch)
+    model = command.model or default_model(About.from_data(data))
+    return dataclasses.replace(command, model=model, epochs=epochs, batch_size=batch_size)
+
+
+def _training_rows(data: Dataset, members: Members) -> int:
+    """Return the number of rows that the smallest fold trains on, if it may be small."""
+    if members.split is None or data.rows > _LARGE:
+        return data.rows
+    return min(len(fold.train) for fold in members.split.rows(data))
+
+
+def members_of(command: Run, data: Dataset | None = None) -> Members:
+    """Make the members of a command, on the published split of its data if that is a folder."""
+    is_folder = isinstance(getattr(data, "encoding", None), ImageEncoding)
+    if command.folds is None and data is not None and data.splits and is_folder:
+        split = folds(data.splits)
+    else:
+        number = _FOLDS if command.folds is None else command.folds
+        split = holdout(0.2) if number == 1 else folds(number)
     return seeds(command.seeds) * split * grid(**_settings_of(command))
 
 
@@ -68,8 +110,8 @@ def study_of(command: Run, about: About) -> Study:
         model=command.model,
         hyper={name: 0.0 for name in optional if name in settings},
         metrics=command.metric,
-        epochs=command.epochs,
-        batch_size=command.batch_size,
+        epochs=EPOCHS if command.epochs is None else command.epochs,
+        batch_size=BATCH_SIZE if command.batch_size is None else command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
     )
 
@@ -115,64 +157,75 @@ def _settings_of(command: Run) -> Mapping[str, list[float]]:
 
 def _load(command: Run) -> Dataset:
     path = pathlib.Path(command.data)
-    if not _is_table(path):
+    if path.is_dir() and command.data not in names():
+        reason = f"{command.data} is a folder of pictures, whose subfolders are the classes"
+        _refuse(command, _TABLE_OPTIONS, reason)
+        return Dataset.from_images(path, size=_size_of(command.size))
+    _refuse(command, ("size",), "only a folder of pictures has a size")
+    if not is_table(command.data):
         reason = f"{command.data} is the name of a data set, and they are for CSV files"
         _refuse(command, _TABLE_OPTIONS, reason)
         return load(command.data)
-    if not path.exists():
-        raise ValueError(f"CSV file {path} does not exist. Check the path.")
     if command.horizon is not None:
-        return _load_series(command, path, command.horizon)
+        return _load_series(command, local_file(command.data), command.horizon)
     _refuse(command, ("window",), "a window needs --horizon")
     _refuse(command, _SERIES_OPTIONS, "series need --horizon")
+    if command.text is None:
+        _refuse(command, ("tokenizer",), "tokens need --text")
+    else:
+        _refuse(command, ("drop", "category", "numeric"), "with --text no other column is read")
     if command.time is not None:
         _refuse(command, ("group",), "with --time the folds are in time")
-    if command.target is None:
-        raise ValueError(f"--target must name the column of {path} to predict. Add it.")
-    target = _names(command.target)
-    return Dataset.from_csv(
-        path,
-        target[0] if len(target) == 1 else target,
-        task=command.task,
-        weights=command.weights,
-        groups=command.group,
-        times=command.time,
-        text=command.text,
-        drop=_names(command.drop),
-        separator=command.separator,
-    )
+    return load_table(command)
 
 
 def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
-        ("task", "text", "group", "weights"),
+        ("task", "text", "tokenizer", "group", "weights", "id", "missing", "category", "numeric"),
         "with --horizon the rows are the steps of a series",
     )
+    form = form_of(command)
+    columns = Columns(path, form)
+    series = columns.names(command.series)
+    frame = read_csv(path, form)
+    ids = [name for name in series if name in frame]
     return Dataset.from_series(
-        path,
-        _WINDOW if command.window is None else command.window,
+        frame,
+        _window_of(frame, ids, horizon) if command.window is None else command.window,
         horizon,
-        channels=_names(command.target),
-        time=_names(command.time) or None,
-        series=_names(command.series) or None,
+        name=uncompressed(path).stem,
+        source=path.name,
+        channels=columns.names(command.target),
+        time=columns.name(command.time),
+        series=series or None,
         gaps=command.gaps or "split",
-        drop=_names(command.drop),
-        separator=command.separator,
+        drop=columns.names(command.drop),
     )
+
+
+def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> int:
+    """Return the default window: 96 steps, or a sixth of a short series but the horizon at least.
+
+    That leaves five folds in time rows to train on.
+    """
+    steps = int(frame.groupby(ids).size().max()) if ids and len(frame) else len(frame)
+    return max(1, min(_WINDOW, max(horizon, steps // 6)))
 
 
 def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
     """Raise if any of these options is set, because it would have no effect."""
-    present = [f"--{name}" for name in options if getattr(command, name) is not None]
+    given = [name for name in options if getattr(command, name) not in (None, False)]
+    present = [f"--{name.replace('_', '-')}" for name in given]
     if present:
         raise ValueError(f"{', '.join(present)} must be left out: {reason}.")
 
 
-def _names(text: str | None) -> list[str]:
-    return text.split(",") if text else []
-
-
-def _is_table(path: pathlib.Path) -> bool:
-    """Tell a CSV file, which may be compressed, from the name of a data set."""
-    return any(ending.lower() in _TABLE_ENDINGS for ending in path.suffixes[-2:])
+def _size_of(text: str | None) -> tuple[int, int] | None:
+    """Return height and width from a text such as "32" or "48x64"."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise ValueError(f"--size must be pixels, got {text!r}. Write e.g. --size 32 or 48x64.")
+    return int(sides[0]), int(sides[-1])

@@ -1,9 +1,10 @@
 """The entry point `jnn`: parse the command, carry it out, report errors in one sentence."""
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from jnn._version import __version__
@@ -24,7 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jnn.cli import _stop
     from jnn.cli._words import sentence_of
 
-    _stop.raise_when_terminated()
     try:
         _carry_out(arguments)
     except BrokenPipeError:  # the reader of the output, such as `head`, has read enough
@@ -38,11 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _carry_out(arguments: Sequence[str] | None) -> None:
+    from jnn.cli._stop import raise_when_stopped
     from jnn.cli._terminal import prepare_streams
 
     prepare_streams()
     try:
-        _execute(_parse(arguments))
+        carry_out = _function_of(_parse(arguments))
+        raise_when_stopped()
+        carry_out()
     finally:
         sys.stdout.flush()  # here, where it can be told that nobody reads it
 
@@ -69,46 +72,46 @@ def _parse(arguments: Sequence[str] | None) -> "Command":
     return parse(arguments)
 
 
-def _execute(command: "Command") -> None:
-    # What a command needs is imported only by that command.
+def _function_of(command: "Command") -> Callable[[], None]:
+    """Return what carries out a command. What a command needs is imported only by that command."""
     from jnn.cli import _command
 
     match command:
         case _command.Run():
             from jnn.cli._run import run
 
-            run(command)
+            return functools.partial(run, command)
         case _command.Resume():
             from jnn.cli._run import resume
 
-            resume(command)
-        case _command.Show():
-            from jnn.cli._show import show
-
-            show(command)
-        case _command.Export():
-            from jnn.cli._export import export
-
-            export(command)
-        case _command.Version():
-            print(f"jnn {__version__}")
+            return functools.partial(resume, command)
         case _command.Predict():
             from jnn.cli._predict import predict
 
-            predict(command)
+            return functools.partial(predict, command)
+        case _command.Show():
+            from jnn.cli._show import show
+
+            return functools.partial(show, command)
+        case _command.Export():
+            from jnn.cli._export import export
+
+            return functools.partial(export, command)
         case _command.Models():
             from jnn.recipes import describe_families
 
-            print(describe_families())
+            return lambda: print(describe_families())
         case _command.Data(action="list"):
             from jnn.cli._data import list_data
 
-            list_data()
+            return list_data
         case _command.Data(name=name):
             from jnn.cli._data import fetch_data
 
-            fetch_data(name)
+            return functools.partial(fetch_data, name)
         case _command.Info():
             from jnn.cli._info import print_info
 
-            print_info()
+            return print_info
+        case _command.Version():
+            return lambda: print(f"jnn {__version__}")

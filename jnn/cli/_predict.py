@@ -1,5 +1,6 @@
 """The command `jnn predict`."""
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -7,9 +8,12 @@ import sys
 from jnn.cli import _setup
 from jnn.cli._command import Predict, Run
 from jnn.cli._job import study_of
-from jnn.cli._predict_file import STANDARD_OUTPUT, predict_file, usable
+from jnn.cli._predict_file import notes_of, predict_file, usable
 from jnn.cli._run import RUN_FILES
 from jnn.cli._saved_command import read_command
+from jnn.cli._table import Columns, form_of, local_file
+from jnn.cli._terminal import is_standard_output
+from jnn.data import Counts
 from jnn.recipes import About
 from jnn.result import Result, read_schema, setting_text
 
@@ -24,18 +28,27 @@ def predict(command: Predict) -> None:
     setting = result.best().setting if command.members == "best" else {}
     selected = result.select(**setting) if setting else result
     ensemble, diverged = usable(selected)
+    form = form_of(original)
+    form = dataclasses.replace(form, separator=command.separator or form.separator)
+    is_there = command.rows.is_file() or command.rows.is_dir()
+    rows = command.rows if is_there else local_file(command.rows)
+    counts = Counts.zero()
     count = predict_file(
         ensemble,
-        command.rows,
+        rows,
         command.out,
         batch=command.batch,
-        separator=command.separator or original.separator,
+        form=form,
+        id=Columns(rows, form).names(command.id or original.id),
+        counts=counts,
     )
     words = setting_text(setting)
     source = f"{len(ensemble.members)} members" + (f" of {words}" if words else "")
-    is_printed = command.out == STANDARD_OUTPUT
+    is_printed = is_standard_output(command.out)
     print_report = functools.partial(print, file=sys.stderr if is_printed else sys.stdout)
     print_report(f"{count} rows by {source}: {command.out}")
+    for note in notes_of(counts):
+        print_report(note)
     if diverged:
         print_report(f"{diverged} members are left out because their training diverged")
 
@@ -43,7 +56,7 @@ def predict(command: Predict) -> None:
 def _check_out(command: Predict, original: Run) -> None:
     """Raise if the predictions would replace a file that is still needed."""
     out = command.out
-    if out == STANDARD_OUTPUT:
+    if is_standard_output(out):
         return
     needed = [command.rows, pathlib.Path(original.data)]
     needed += [command.folder / name for name in RUN_FILES]

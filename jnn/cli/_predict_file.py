@@ -2,26 +2,27 @@
 
 import itertools
 import pathlib
-import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import numpy as np
 
 from jnn._errors import reason_of
-from jnn.cli._column_names import mean_and_std
+from jnn.cli._column_names import free_name, mean_and_std
 from jnn.cli._forecast import forecast
 from jnn.cli._input import user_input
-from jnn.data import TextEncoding
+from jnn.cli._predict_images import predict_pictures, reads_pictures
+from jnn.cli._table import TABLE_ENDINGS
+from jnn.cli._terminal import open_output
+from jnn.data import Counts, Encoding, TableForm, TextEncoding
+from jnn.data._columns import clean_name
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
 from jnn.result import Prediction, Result, Schema, check_batch, encoding_for
-from jnn.storage import atomic_path
 
 if TYPE_CHECKING:
     import pandas
 
-STANDARD_OUTPUT = pathlib.Path("-")
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -31,7 +32,9 @@ def predict_file(
     out: pathlib.Path,
     *,
     batch: int = 1024,
-    separator: str | None = None,
+    form: TableForm | None = None,
+    id: Sequence[str] = (),
+    counts: Counts | None = None,
 ) -> int:
     """Write the members' predictions for the rows of a file, and return the number of rows.
 
@@ -42,28 +45,44 @@ def predict_file(
 
     Args:
         result: Result with its study.
-        path: File of rows: a table (.csv, .tsv, also compressed as .gz), with or without the
-            column of the target, or an array [rows, *features] (.npy). Members that read texts
-            take a table with the column of texts, or a file with one text per line (.txt).
-            Members that forecast continue each series of a table from its last steps.
+        path: File of rows: a table (.csv, .tsv, also compressed as .gz, .parquet, .xlsx), with or
+            without the column of the target, or an array [rows, *features] (.npy). Members that
+            read texts take a table with the column of texts, or a file with one text per line
+            (.txt). Members that forecast continue each series of a table from its last steps.
         out: CSV file to write. It appears only when it is complete. `-` is standard output, and
             what is no regular file, such as a pipe, is written as the rows come.
         batch: Number of rows that are predicted at a time.
-        separator: Separator of the columns of the table; by default a tab in .tsv files, else a
-            comma.
+        form: How the table is written, as far as it is not told from the file.
+        id: Names of columns of the table that are kept before the predictions.
+        counts: Where missing values that are filled, and unknown categories, are counted; without
+            it unknown categories are refused.
 
     Raises:
         ValueError: If the file does not hold rows like those of training, or if rows or
             predictions are not finite.
     """
     check_batch(batch)
-    tables = _make_tables(result, path, batch, separator)
+    tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts))
     first = next(tables)  # errors in the first rows are raised before a file is created
-    tables = itertools.chain([first], tables)
-    if out == STANDARD_OUTPUT:
-        return _write(tables, sys.stdout)
-    with atomic_path(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        return _write(tables, file)
+    with open_output(out) as file:
+        return _write(itertools.chain([first], tables), file)
+
+
+def notes_of(counts: Counts) -> list[str]:
+    """Return sentences that say what was replaced in the rows."""
+
+    def listed(counter: Mapping[str, int]) -> str:
+        return ", ".join(f"{count} in {name!r}" for name, count in counter.items())
+
+    notes = []
+    if counts.missing:
+        notes.append(f"missing values are filled as in training: {listed(counts.missing)}")
+    if counts.unknown:
+        notes.append(
+            "categories that no training row has are read as none of those known: "
+            f"{listed(counts.unknown)}"
+        )
+    return notes
 
 
 def usable(result: Result) -> tuple[Result, int]:
@@ -102,39 +121,61 @@ def _write(tables: "Iterable[pandas.DataFrame]", file: TextIO) -> int:
     return count
 
 
+class _Reading(NamedTuple):
+    """How the rows of a file are read; see `predict_file`."""
+
+    form: TableForm | None
+    id: tuple[str, ...]
+    counts: Counts | None
+
+
+class _Piece(NamedTuple):
+    """Rows of a file, and the columns that name them, or None."""
+
+    rows: Any
+    ids: "pandas.DataFrame | None" = None
+
+
 def _make_tables(
-    result: Result, path: pathlib.Path, batch: int, separator: str | None
+    result: Result, path: pathlib.Path, batch: int, reading: _Reading
 ) -> "Iterator[pandas.DataFrame]":
     """Yield the predictions, a batch at a time."""
     schema = result.schema
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
-        yield _checked_forecast(result, path, separator, batch)
+        yield _checked_forecast(result, path, reading.form)
         return
+    if reads_pictures(result, path):
+        yield from predict_pictures(result, path, batch, _make_table)
+        return
+    fills = isinstance(schema.encoding, Encoding) and schema.encoding.fills
     start = 0  # number of rows in the pieces before
-    for rows in _read(path, batch, separator, schema):
-        checks = _checked_starts(rows, batch, start, path)
+    for rows, ids in _read(path, batch, reading, schema):
+        checks = _checked_starts(rows, batch, start, path, fills=fills)
         predictions = result.predictions(rows, batch=batch)
         for first, prediction in zip(checks, predictions, strict=False):  # the checks never end
-            table = _make_table(result, prediction)
+            place = first - start
+            table = _make_table(result, prediction, None if ids is None else ids[place:])
             _check_predictions(prediction.mean, first, path)
             yield table
         start += len(rows)
 
 
-def _read(path: pathlib.Path, batch: int, separator: str | None, schema: Schema) -> Iterator[Any]:
+def _read(path: pathlib.Path, batch: int, reading: _Reading, schema: Schema) -> Iterator[_Piece]:
     """Yield the rows of a file in pieces, as arrays or texts.
 
     An array file is one piece, whose rows stay on disk until they are used.
     """
+    if reading.id and path.suffix.lower() == ".npy":
+        raise ValueError(f"--id must be left out: {path} is an array, without columns of names.")
     if not path.is_file():
         raise ValueError(f"file of rows {path} does not exist. Check the path.")
     suffix = uncompressed(path).suffix.lower()
     if suffix == ".txt" and schema.reads_texts:
-        yield _read_lines(path)
+        yield _Piece(_read_lines(path))
     elif path.suffix.lower() == ".npy":
-        yield _read_array(path)
-    elif suffix in (".csv", ".tsv", ".txt"):
-        yield from _read_table(path, batch, separator, schema)
+        yield _Piece(_read_array(path))
+    elif suffix in TABLE_ENDINGS:
+        yield from _read_table(path, batch, reading, schema)
     else:
         raise ValueError(
             f"file of rows must be a table (.csv, .tsv) or an array (.npy), got {path.name}. "
@@ -162,24 +203,35 @@ def _read_lines(path: pathlib.Path) -> list[str]:
 
 
 def _read_table(
-    path: pathlib.Path, batch: int, separator: str | None, schema: Schema
-) -> Iterator[np.ndarray]:
+    path: pathlib.Path, batch: int, reading: _Reading, schema: Schema
+) -> Iterator[_Piece]:
     """Yield the rows of a table, encoded as in training; texts and categories stay as written."""
-    names = read_header(path, separator)
+    names = read_header(path, reading.form)
+    ids = [clean_name(name) for name in reading.id]
+    if absent := sorted(set(ids) - set(names)):
+        raise ValueError(
+            f"{path} must have the columns that name the rows, got none named {absent}. Add them, "
+            "or name others by --id."
+        )
     encoding = encoding_for(schema, names)
     if isinstance(encoding, TextEncoding):
         text = names
     else:
         text = [column.name for column in encoding.columns if column.categories is not None]
-    for frame in read_pieces(path, batch, separator, text=text):
+    for frame in read_pieces(path, batch, reading.form, text=[*text, *ids]):
         if len(frame) == 0:
             raise ValueError(f"{path} must have rows, but has only a header. Add at least one row.")
         with user_input():
-            rows = encoding.encode(frame)
-        yield rows
+            if isinstance(encoding, Encoding):
+                rows = encoding.encode(frame, counts=reading.counts)
+            else:
+                rows = encoding.encode(frame)
+        yield _Piece(rows, frame[ids] if ids else None)
 
 
-def _checked_starts(rows: Any, batch: int, before: int, path: pathlib.Path) -> Iterator[int]:
+def _checked_starts(
+    rows: Any, batch: int, before: int, path: pathlib.Path, *, fills: bool
+) -> Iterator[int]:
     """Yield the number of the first row of each batch, after a check of the batch.
 
     Texts and token ids need no check.
@@ -187,13 +239,17 @@ def _checked_starts(rows: Any, batch: int, before: int, path: pathlib.Path) -> I
     has_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim > 0
     for start in itertools.count(0, batch):
         if has_numbers:
-            _check_finite(rows[start : start + batch], before + start, path)
+            _check_finite(rows[start : start + batch], before + start, path, fills=fills)
         yield before + start
 
 
-def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path) -> None:
-    """Raise unless the rows, the first of which has this number, are finite in float32."""
-    row = _first_false(np.abs(rows) <= _LARGEST)  # false for NaN
+def _check_finite(rows: np.ndarray, first: int, path: pathlib.Path, *, fills: bool) -> None:
+    """Raise unless the rows, the first of which has this number, are finite in float32.
+
+    NaN is a missing value, and is right, if the members fill it.
+    """
+    is_right = np.abs(rows) <= _LARGEST  # false for NaN
+    row = _first_false(is_right | np.isnan(rows) if fills else is_right)
     if row is not None:
         raise ValueError(
             f"rows must be finite, but row {first + row + 1} of {path} has NaN, infinity or a "
@@ -219,17 +275,19 @@ def _first_false(is_right: np.ndarray) -> int | None:
 
 
 def _checked_forecast(
-    result: Result, path: pathlib.Path, separator: str | None, batch: int
+    result: Result, path: pathlib.Path, form: TableForm | None
 ) -> "pandas.DataFrame":
     """Return the table of a forecast, whose numbers are finite."""
-    table = forecast(result, path, separator, batch)
+    table = forecast(result, path, form)
     numbers = table.select_dtypes("number").to_numpy(np.float64)
     _check_predictions(numbers, 0, path)
     return table
 
 
-def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
-    """Make a table with one line for each row."""
+def _make_table(
+    result: Result, prediction: Prediction, ids: "pandas.DataFrame | None" = None
+) -> "pandas.DataFrame":
+    """Make a table with one line for each row, after the columns that name the rows."""
     import pandas
 
     schema = result.schema
@@ -241,15 +299,23 @@ def _make_table(result: Result, prediction: Prediction) -> "pandas.DataFrame":
         )
     mean = prediction.mean.reshape(len(prediction.mean), -1)
     std = prediction.std.reshape(len(prediction.std), -1)
+    columns: dict[str, Any] = {}
+    if ids is not None:
+        columns = {name: values.to_numpy()[: len(mean)] for name, values in ids.items()}
     if schema.task == "classification":
         if prediction.mean.ndim != 2:
             raise ValueError(
                 "model must give one class per row to be written to a table, got an array of "
                 f"shape {prediction.mean.shape[1:]} per row. Use Result.predict from Python."
             )
-        columns = {"prediction": np.asarray(names)[mean.argmax(axis=1)]}
+        if mean.shape[1] != len(names):
+            raise ValueError(
+                f"model must give one output for each of the {len(names)} classes to be written to "
+                f"a table, got {mean.shape[1]} per row. Use Result.predict from Python."
+            )
+        columns[free_name("prediction", columns)] = np.asarray(names)[mean.argmax(axis=1)]
         columns |= mean_and_std(names, mean, std, mean_name="p({})", taken=columns)
         return pandas.DataFrame(columns)
     if len(names) != mean.shape[1]:
         names = [f"y{i}" for i in range(mean.shape[1])] if mean.shape[1] > 1 else ["y"]
-    return pandas.DataFrame(mean_and_std(names, mean, std))
+    return pandas.DataFrame(columns | mean_and_std(names, mean, std, taken=columns))

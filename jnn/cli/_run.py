@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import logging
 import os
 import pathlib
 import threading
@@ -12,9 +13,10 @@ import warnings
 
 from rich.console import Console
 
+from jnn._errors import reason_of
 from jnn.cli import _setup
 from jnn.cli._command import Resume, Run
-from jnn.cli._job import Job, make_job
+from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
@@ -43,7 +45,8 @@ def run(command: Run) -> None:
     try:
         with told_how_to_continue(folder):
             _setup.configure_jax()
-            _train_and_show(make_job(command), folder, start, command)
+            job = make_job(command)
+            _train_and_show(job, folder, start, settled(command, job.data, job.members))
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -82,7 +85,7 @@ def new_folder(command: Run) -> pathlib.Path:
             would replace, or is no folder.
     """
     if command.out is None:
-        return _create_folder(pathlib.Path(command.data).stem)
+        return _create_folder(pathlib.Path(command.data).stem.strip("-") or "stdin")
     folder = as_folder(command.out, "--out")
     if any((folder / name).exists() for name in ("result.json", "command.json")):
         raise ValueError(
@@ -160,6 +163,7 @@ def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None
 
 def _import_early() -> None:
     """Import what is needed after training, while XLA compiles without holding Python's lock."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its cache of fonts
     with contextlib.suppress(ImportError):  # matplotlib is optional
         import xarray  # noqa: F401, I001  (the result needs it first)
         import matplotlib.figure  # noqa: F401
@@ -172,8 +176,8 @@ def show_result(result: Result, folder: pathlib.Path, console: Console) -> None:
     try:
         _draw_curves(result, folder)
         files.append(_CURVES)
-    except ImportError as error:  # matplotlib is optional
-        print_text(console, f"no {_CURVES}: {error}")
+    except Exception as error:  # matplotlib is optional, and a figure is less than a result
+        print_text(console, f"no {_CURVES}: {reason_of(error)}")
     print_text(console, f"result: {folder}{os.sep} ({', '.join(files)})")
 
 

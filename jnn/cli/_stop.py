@@ -14,14 +14,18 @@ class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
 
 
-def raise_when_terminated() -> None:
-    """Let SIGTERM end the command as Ctrl-C does: files are tidied up, and one line is printed."""
+def raise_when_stopped() -> None:
+    """Let Ctrl-C and SIGTERM raise, so that files are tidied up and one line is printed.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
+    Until then they end a process that is the command at once; see `jnn._startup`.
+    """
     if threading.current_thread() is threading.main_thread():  # others cannot set signals
-        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _raise_terminated)
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 @contextlib.contextmanager

@@ -2,12 +2,19 @@
 
 import codecs
 import contextlib
+import io
 import os
+import pathlib
 import sys
 import unicodedata
+from collections.abc import Iterator
+from typing import TextIO
 
 from rich.console import Console
 
+from jnn.storage import atomic_path
+
+STANDARD_OUTPUT = pathlib.Path("-")
 _HANDLER = "jnn.plain"
 _WIDTH = 120  # columns of what is no terminal
 _PLAIN = {"\u00b1": "+-", "\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x"}
@@ -36,6 +43,34 @@ def make_console(*, to_error: bool = False) -> Console:
 def print_text(console: Console, text: str) -> None:
     """Print a text as it is: without wrapping, colors, or styles for what is in brackets."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def is_standard_output(path: pathlib.Path) -> bool:
+    """Return whether a path is standard output: `-`, or such as /dev/stdout the same file."""
+    if path == STANDARD_OUTPUT:
+        return True
+    with contextlib.suppress(OSError, ValueError):  # some streams are no files
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    return False
+
+
+@contextlib.contextmanager
+def open_output(path: pathlib.Path) -> Iterator[TextIO]:
+    """Open a file of data for writing in UTF-8, which appears only when it is complete.
+
+    Standard output is written in UTF-8 too, so that no name in the data becomes another one.
+    """
+    if not is_standard_output(path):
+        with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            yield file
+        return
+    sys.stdout.flush()
+    file = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+    try:
+        yield file
+        file.flush()
+    finally:
+        file.detach()
 
 
 def leave_output() -> None:

@@ -7,15 +7,26 @@ import os
 import re
 
 _SENTENCES = (
+    (r"Dataset\.from_dataframe or Dataset\.from_csv", "a CSV file"),
     (r"Dataset\.from_csv", "jnn run FILE --target COLUMN"),
     (r"Dataset\.from_series", "jnn run FILE --horizon STEPS"),
     (r"jnn\.holdout\([^)]*\)|jnn\.holdout|holdout\([^)]*\)", "--folds 1"),
     (r"jnn\.folds\((\d+)\)", r"--folds \1"),
     (r"jnn\.seeds\((\d+)\)", r"--seeds \1"),
     (r"result\.members\.columns\(\)", "the table of `jnn show FOLDER`"),
+    (r"\bheader=False", "--no-header"),
+    (r"\bheader=True", "--header"),
     (r"Pass the separator", "Set --separator to the text"),
+    (r"header=False", "--no-header"),
+    (r"header=True", "--header"),
+    (r"with drop\b(?!=)", "with --drop"),
+    (r" or kind='plain'| Use kind='plain' or add data\.", ""),
+    (r"Use kind='plain'", "Leave it out"),
+    (r"kind='grouped'", "--group"),
+    (r"kind='time'", "--time"),
+    (r"kind='stratified'", "Stratified folds"),
 )
-_VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w.]+)"
+_VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w]+(?:\.\w+)*)"
 
 
 def sentence_of(error: Exception) -> str:
@@ -40,7 +51,8 @@ def in_words_of_options(text: str) -> str:
         text = re.sub(pattern, words, text)
     names = "|".join(_names())
     text = re.sub(rf"(?<![\w.-])({names})={_VALUE}", _assignment, text)
-    return re.sub(rf"(?<![\w.-])({names})(?= must )", lambda m: _option(m[1]), text)
+    # At the beginning of a sentence alone: elsewhere "the model must" means no option.
+    return re.sub(rf"(^|\. )({names})(?= must )", lambda m: m[1] + _option(m[2]), text)
 
 
 @functools.cache
@@ -66,7 +78,7 @@ def _assignment(match: re.Match[str]) -> str:
     except (ValueError, SyntaxError):
         return f"{_option(name)} {value}"
     if isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
+        value = ",".join(f'"{name}"' if "," in str(name) else str(name) for name in value)
     return f"{_option(name)} {_quoted(str(value))}"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jnn.data._dataset import Dataset
+from jnn.data._encoding import Column, Encoding
 
 _WINE = (
     "alcohol",
@@ -38,13 +39,20 @@ _NUCLEUS = (
 _DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
 
 
+def pixel_encoding() -> Encoding:
+    """Return how the 64 published columns of digits, from 0 to 16, become features from 0 to 1."""
+    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
+    return Encoding(tuple(Column(name, None, scale=16) for name in names))
+
+
 def read_digits() -> Dataset:
     """Read digits of 8x8 pixels, flat, scaled from 0..16 to 0..1."""
     table = np.loadtxt(_file("digits.csv.gz"), delimiter=",")
     return Dataset.from_arrays(
         table[:, :-1] / 16,
         table[:, -1].astype(int),
-        feature_names=tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8)),
+        feature_names=pixel_encoding().feature_names,
+        encoding=pixel_encoding(),
         target_names=tuple("0123456789"),
     )
 

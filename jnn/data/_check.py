@@ -31,7 +31,7 @@ def check_features(x: np.ndarray, feature_names: Sequence[str], *, fills: bool =
             f"feature_names must have a name for each of the {x.shape[-1]} features, got "
             f"{len(feature_names)}. Pass as many names or none."
         )
-    _check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
+    check_finite(np.where(np.isnan(x), 0, x) if fills else x, "x", feature_names)
 
 
 def check_name(name: object) -> None:
@@ -97,10 +97,25 @@ def check_times(times: np.ndarray) -> None:
         )
 
 
+def check_length(length: object) -> None:
+    """Raise unless a number of ids in a row is None or a positive integer."""
+    if length is None:
+        return
+    if isinstance(length, bool) or not isinstance(length, int | np.integer):
+        raise TypeError(
+            f"length must be a positive integer, got {length!r}. Leave it out for the longest text."
+        )
+    if length < 1:
+        raise ValueError(
+            f"length must be a positive integer, got {length}. Leave it out for the longest text."
+        )
+
+
 def check_texts(texts: Iterable[str]) -> list[str]:
     """Return the texts as a list, or raise if one of them is not text."""
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of texts, got a single text. Pass [text].")
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        form = "a single text" if isinstance(texts, str) else f"a {type(texts).__name__}"
+        raise TypeError(f"texts must be a sequence of texts, got {form}. Pass [text].")
     texts = list(texts)
     row = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
     if row is not None:
@@ -140,13 +155,12 @@ def check_labels(y: np.ndarray, classes: int, *, ignoring: bool = False) -> None
         )
 
 
-def check_not_one_hot(y: np.ndarray) -> None:
+def check_not_one_hot(y: np.ndarray, advice: str = "Pass y.argmax(-1)") -> None:
     """Raise if each row of y is a single 1 among zeros: one label, not one for each position."""
     is_binary = y.ndim > 1 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all()
     if is_binary and (y.sum(axis=-1) == 1).all():
         raise ValueError(
-            f"y must have one label per row, got one-hot rows of shape {y.shape}. Pass "
-            "y.argmax(-1)."
+            f"y must have one label per row, got one-hot rows of shape {y.shape}. {advice}."
         )
 
 
@@ -164,7 +178,7 @@ def check_regression_target(y: np.ndarray, target_names: Sequence[str]) -> None:
             f"target_names must have a name for each of the {outputs} outputs, got "
             f"{len(target_names)}. Pass as many names or none."
         )
-    _check_finite(y, "y", target_names)
+    check_finite(y, "y", target_names)
 
 
 def check_varies(y: np.ndarray, target_names: Sequence[str]) -> None:
@@ -191,7 +205,8 @@ def _check_numbers(values: np.ndarray, name: str) -> None:
         )
 
 
-def _check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) -> None:
+def check_finite(values: np.ndarray, name: str, column_names: Sequence[str]) -> None:
+    """Raise unless all values are finite."""
     if np.isfinite(values).all():
         return
     places = np.argwhere(~np.isfinite(values))

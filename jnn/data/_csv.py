@@ -232,7 +232,7 @@ def _read_binary(path: str | PathLike[str]) -> "pd.DataFrame":
     if not Path(path).is_file():
         raise FileNotFoundError(f"The table must exist, got {str(path)!r}. Check the path.")
     try:
-        return getattr(pd, reader)(path)
+        return getattr(pd, reader)(path, engine=package)
     except ImportError as error:
         raise ImportError(
             f"{path} needs {package}, which is not installed. Install it with: pip install "

@@ -5,13 +5,14 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jnn.data._check import (
     check_features,
+    check_length,
     check_name,
     check_not_one_hot,
     check_rows,
@@ -20,21 +21,37 @@ from jnn.data._check import (
     check_varies,
     check_weights,
 )
+from jnn.data._choose_tokenizer import choose_tokenizer
 from jnn.data._columns import Names, as_names
 from jnn.data._csv import read_csv, uncompressed
 from jnn.data._encoding import Encoding
 from jnn.data._frame import read_frame
 from jnn.data._huggingface import read_columns
-from jnn.data._ignored import check_ignorable, with_ignored
+from jnn.data._ignored import IGNORED, check_ignorable, with_ignored
+from jnn.data._image_encoding import ImageEncoding
+from jnn.data._image_folder import read_image_folder
 from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
+from jnn.data._pixels import checked_size
 from jnn.data._series_encoding import SeriesEncoding
 from jnn.data._series_source import check_series_varies, encoding_of, table_of
 from jnn.data._series_windows import Gaps, place_windows
 from jnn.data._table_form import TableForm
 from jnn.data._target import Task, checked_target, infer_task, number_labels
-from jnn.data._text import Tokenizer, WordTokenizer, pad
+from jnn.data._text import Tokenizer, pad
 from jnn.data._text_encoding import TextEncoding
+from jnn.data._tree import (
+    as_tree,
+    check_no_ids,
+    check_no_names,
+    check_parts_task,
+    count_rows,
+    is_tree,
+    map_parts,
+    parts_of,
+    shapes_of_rows,
+    without_labels,
+)
 from jnn.data._types import as_array, as_float, as_ids, read_only, single_precision
 from jnn.data._windows import Windows, checked_span
 
@@ -54,11 +71,13 @@ class Dataset:
 
     Attributes:
         x: Inputs [rows, *features], float32, or int32 where the values are token ids. The inputs of
-            a series are `Windows`, see `from_series` and `from_tokens`.
+            a series are `Windows`, see `from_series` and `from_tokens`. Several inputs are a dict
+            or a tuple of arrays [rows, ...], of float32, int32 and bool.
         y: Targets. For a classification int32 [rows] or [rows, *positions], in 0..classes-1, or -1
             where a label is to be ignored. For a regression float32 [rows] or [rows, *outputs],
-            less `target_offset`. None if there are no targets.
-        task: "classification", "regression", or "unsupervised".
+            less `target_offset`. Several targets are a dict or a tuple of arrays [rows, ...]. None
+            if there are no targets.
+        task: "classification", "regression", "multitask" for several targets, or "unsupervised".
         name: Name of the data set.
         feature_names: Name of each entry of the last axis of `x`, or ().
         target_names: Names of the classes, or of the outputs of a regression.
@@ -70,7 +89,7 @@ class Dataset:
             `times`.
         splits: Published splits, each (training rows, test rows) or (training rows, validation
             rows, test rows).
-        encoding: How the columns of a table, its series, or the `texts` became `x`.
+        encoding: How the columns of a table, its series, the `texts`, or pictures became `x`.
         tokenizer: Tokenizer that gave the ids.
         texts: Texts that the rows were made from.
         source: Where the data come from.
@@ -91,8 +110,8 @@ class Dataset:
         ValueError: If a value, or a number of rows, cannot be trained on.
     """
 
-    x: np.ndarray | Windows
-    y: np.ndarray | Windows | None
+    x: Any
+    y: Any
     task: Task
     name: str = "arrays"
     feature_names: tuple[str, ...] = ()
@@ -101,7 +120,7 @@ class Dataset:
     times: np.ndarray | None = None
     until: np.ndarray | None = None
     splits: tuple[PublishedSplit, ...] = ()
-    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None = None
     tokenizer: Tokenizer | None = None
     texts: np.ndarray | None = None
     source: str = ""
@@ -113,35 +132,35 @@ class Dataset:
 
     def __post_init__(self):
         check_name(self.name)
-        x = as_array(_values_of(self.x), "x")
-        if x.dtype.kind == "f":
-            check_digits(x, "x", self.feature_names)
-        x = single_precision(x)
-        is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
-        fills = isinstance(self.encoding, Encoding) and self.encoding.fills
-        check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
-        y = None if self.y is None else as_array(_values_of(self.y), "y")
+        x = self._inputs()
+        y = self._targets()
         groups = None if self.groups is None else np.asarray(self.groups)
         times = None if self.times is None else np.asarray(self.times)
         until = None if self.until is None else np.asarray(self.until)
         texts = None if self.texts is None else np.asarray(self.texts, object)
         weights = None if self.weights is None else as_float(as_array(self.weights, "weights"))
-        rows = self.x.shape[0] if isinstance(self.x, Windows) else len(x)
-        targets = self.y if isinstance(self.y, Windows) else y
+        rows = self.x.shape[0] if isinstance(self.x, Windows) else count_rows(x)
+        targets = {} if y is None else parts_of(self.y if isinstance(self.y, Windows) else y, "y")
         roles = {"groups": groups, "times": times, "until": until}
-        check_rows(rows, y=targets, **roles, texts=texts, weights=weights)
+        inputs = parts_of(x, "x") if is_tree(x) else {}
+        check_rows(rows, **inputs, **targets, **roles, texts=texts, weights=weights)
         if times is not None:
             check_times(times)
         if until is not None:
             check_times(until)
         if weights is not None:
             check_weights(weights)
-        y, ignore_index = with_ignored(y, self.task, self.ignore_index)
-        ignored = self.ignore_index if self.ignore_index is not None else ignore_index
-        y, target_names = checked_target(y, self.task, self.target_names, ignored=ignored)
-        self._set("ignore_index", ignore_index)
-        self._set("x", _with_values(self.x, read_only(x)))
-        self._set("y", None if y is None else _with_values(self.y, read_only(y)))
+        if is_tree(y):
+            check_parts_task(self.task, self.target_names)
+            target_names = ()
+        else:
+            y, ignore_index = with_ignored(y, self.task, self.ignore_index)
+            ignored = self.ignore_index if self.ignore_index is not None else ignore_index
+            y, target_names = checked_target(y, self.task, self.target_names, ignored=ignored)
+            y = None if y is None else _with_values(self.y, read_only(y))
+            self._set("ignore_index", ignore_index)
+        self._set("x", x)
+        self._set("y", y)
         self._set("groups", None if groups is None else read_only(groups))
         self._set("times", None if times is None else read_only(times))
         self._set("until", None if until is None else read_only(until))
@@ -155,11 +174,35 @@ class Dataset:
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
 
+    def _inputs(self) -> Any:
+        """Return x checked, in the types of the device and read-only."""
+        if is_tree(self.x):
+            check_no_names(self.feature_names)
+            return as_tree(self.x, "x")
+        x = as_array(_values_of(self.x), "x")
+        if x.dtype.kind == "f":
+            check_digits(x, "x", self.feature_names)
+        x = single_precision(x)
+        is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
+        fills = isinstance(self.encoding, Encoding) and self.encoding.fills
+        check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
+        return _with_values(self.x, read_only(x))
+
+    def _targets(self) -> Any:
+        """Return y as an array, or as checked parts."""
+        if self.y is None:
+            return None
+        if is_tree(self.y):
+            y = without_labels(as_tree(self.y, "y"), self.ignore_index)
+            self._set("ignore_index", None if self.ignore_index is None else IGNORED)
+            return y
+        return as_array(_values_of(self.y), "y")
+
     @classmethod
     def from_arrays(
         cls,
-        x: ArrayLike,
-        y: ArrayLike | None = None,
+        x: Any,
+        y: Any = None,
         *,
         task: Task | None = None,
         weights: ArrayLike | None = None,
@@ -180,9 +223,13 @@ class Dataset:
         regression. Several numbers per row are a regression too: labels for each position of a row,
         such as tags of words or classes of pixels, need `task="classification"`.
 
+        Several inputs or targets are a dict or a tuple of arrays, which the network, the loss and
+        the metrics receive as such. In them floats become float32, integers, such as ids, lengths
+        and labels, int32, and bools, such as masks, stay bools.
+
         Args:
-            x: Inputs [rows, *features].
-            y: Targets, or None for a data set without targets.
+            x: Inputs [rows, *features], or a dict or tuple of arrays [rows, ...].
+            y: Targets, a dict or tuple of them, or None for a data set without targets.
             task: "classification" or "regression"; by default inferred from `y`.
             weights: Weight of each row [rows], finite and not negative.
             groups: Group of each row, for folds that keep a group together.
@@ -196,17 +243,25 @@ class Dataset:
         Dataset 'arrays': classification, 3 rows of shape (1,), 2 classes
         >>> Dataset.from_arrays([[0.0], [1.0], [2.0]])
         Dataset 'arrays': unsupervised, 3 rows of shape (1,), no targets
+        >>> Dataset.from_arrays({"ids": [[1, 2], [3, 0]], "length": [2, 1]}, [1, 0])
+        Dataset 'arrays': classification, 2 rows of shape {'ids': (2,), 'length': ()}, 2 classes
         """
-        x = as_array(x, "x")
-        if not ids:
-            check_digits(x, "x", fields.get("feature_names", ()))
-        x = as_ids(x) if ids else as_float(x)
+        if is_tree(x):
+            check_no_ids(ids)
+        else:
+            x = as_array(x, "x")
+            if not ids:
+                check_digits(x, "x", fields.get("feature_names", ()))
+            x = as_ids(x) if ids else as_float(x)
         fields |= {"weights": weights, "groups": groups, "times": times}
         fields["ignore_index"] = ignore_index
         if y is None:
             return cls(x, None, task or "unsupervised", **fields)
+        if is_tree(y):
+            return cls(x, y, task or "multitask", **fields)
         y = as_array(y, "y")
         if task is None:
+            check_not_one_hot(y, "Pass y.argmax(-1), or task='regression'")
             task = infer_task(y) if ignore_index is None else "classification"
         target = y
         if task == "classification":
@@ -334,7 +389,7 @@ class Dataset:
         texts: Sequence[str],
         labels: ArrayLike | None = None,
         *,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Tokenizer | Literal["words", "characters"] | None = None,
         length: int | None = None,
         column: str = "text",
         **fields: Any,
@@ -344,7 +399,9 @@ class Dataset:
         Args:
             texts: One text for each row; they are kept in the data set.
             labels: Label of each text, or None for a data set without targets.
-            tokenizer: Tokenizer; by default one of the words between spaces, fitted on all texts.
+            tokenizer: Tokenizer; or "words" for words between spaces, or "characters", fitted on
+                all texts. The default is words, or characters if most texts have no spaces, which
+                `notes` says.
             length: Number of ids in a row: shorter rows are padded with 0, longer ones are cut. The
                 default is the length of the longest row.
             column: Name of the column that holds the texts in a table.
@@ -355,7 +412,8 @@ class Dataset:
                [5, 2]], dtype=int32)
         """
         texts = check_texts(texts)
-        tokenizer = tokenizer or WordTokenizer.fit(texts)
+        check_length(length)
+        tokenizer, note = choose_tokenizer(tokenizer, texts)
         ids = pad([tokenizer.encode(text) for text in texts], length)
         defaults = {
             "name": "texts",
@@ -363,11 +421,50 @@ class Dataset:
             "encoding": TextEncoding(column, tokenizer, ids.shape[1]),
             "texts": np.array(texts, object),
         }
+        if note:
+            fields["notes"] = (*fields.get("notes", ()), note)
         return cls.from_arrays(ids, labels, ids=True, **{**defaults, **fields})
 
     @classmethod
+    def from_images(
+        cls,
+        folder: str | PathLike[str],
+        *,
+        size: int | tuple[int, int] | None = None,
+        **fields: Any,
+    ) -> "Dataset":
+        """Build a data set from a folder of pictures with a subfolder for each class.
+
+        The names of the subfolders, sorted, are the classes. Folders train/ and test/, perhaps with
+        validation/ or val/, become the published split. Rows are [height, width, channels] in 0..1,
+        with one channel if all pictures are gray, else with three. Hidden files and those that are
+        no pictures are left out, which `notes` says. Needs the extra `images` (Pillow).
+
+        Args:
+            folder: The folder.
+            size: Height and width in pixels to which the pictures are resized, or one number for
+                both; by default all must have one size.
+            **fields: Other fields of `Dataset`.
+
+        Raises:
+            ImportError: If Pillow is not installed.
+            ValueError: If there are no two classes, a picture is damaged, or sizes differ.
+        """
+        read = read_image_folder(folder, checked_size(size))
+        notes = (*read.fields.pop("notes"), *fields.pop("notes", ()))
+        return cls(
+            read.x, read.labels, "classification", **{**read.fields, "notes": notes, **fields}
+        )
+
+    @classmethod
     def from_huggingface(
-        cls, rows: Any, x: str | Sequence[str], y: str | None = None, **fields: Any
+        cls,
+        rows: Any,
+        x: str | Sequence[str],
+        y: str | None = None,
+        *,
+        size: int | tuple[int, int] | None = None,
+        **fields: Any,
     ) -> "Dataset":
         """Build a data set from columns of one split of a Hugging Face data set.
 
@@ -379,9 +476,10 @@ class Dataset:
             rows: One split of a Hugging Face data set.
             x: Name of the column of inputs, or several names of columns of numbers.
             y: Name of the column of targets, or None for a data set without targets.
+            size: Height and width to which images are resized; by default all must have one size.
             **fields: Other arguments of `from_texts` or `from_arrays`.
         """
-        values, targets, names = read_columns(rows, x, y)
+        values, targets, names = read_columns(rows, x, y, checked_size(size))
         fields = {"name": "huggingface", **names, **fields}
         if isinstance(values, list):
             return cls.from_texts(values, targets, **fields)
@@ -509,12 +607,12 @@ class Dataset:
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return len(self.x)
+        return count_rows(self.x)
 
     @property
     def outputs(self) -> int:
         """Number of outputs that a model needs: one for each class or regression target, else 0."""
-        if self.y is None:
+        if self.y is None or is_tree(self.y):
             return 0
         if self.task == "classification":
             return self.classes
@@ -524,6 +622,22 @@ class Dataset:
     def classes(self) -> int:
         """Number of classes, also where `take` left none of a class; 0 if the task has none."""
         return len(self.target_names) if self.task == "classification" else 0
+
+    @property
+    def row_labels(self) -> np.ndarray | None:
+        """The one label of each row [rows], by which folds are stratified; None without one.
+
+        Of several targets it is the only one that has a whole number for each row, unless these are
+        amounts.
+        """
+        if self.task == "classification" and self.y.ndim == 1:
+            return np.asarray(self.y)
+        if self.task != "multitask":
+            return None
+        parts = parts_of(self.y, "y").values()
+        labels = [part for part in parts if part.ndim == 1 and part.dtype.kind == "i"]
+        is_one = len(labels) == 1 and infer_task(labels[0]) == "classification"
+        return labels[0] if is_one else None
 
     def take(self, rows: ArrayLike | slice) -> "Dataset":
         """Return the selected rows as a data set of the same classes, without published splits.
@@ -543,12 +657,12 @@ class Dataset:
                 ("texts", self.texts), ("weights", self.weights),
             )
         }  # fmt: skip
-        if isinstance(self.x, Windows) and not isinstance(self.y, np.ndarray):
+        if isinstance(self.x, Windows) and (self.y is None or isinstance(self.y, Windows)):
             parts["x"] = self.x.stretch(rows)
             parts["y"] = None if self.y is None else self.y.stretch(rows)
         else:
-            parts["x"] = self.x[rows]
-            parts["y"] = None if self.y is None else self.y[rows]
+            parts["x"] = map_parts(lambda array: array[rows], self.x)
+            parts["y"] = None if self.y is None else map_parts(lambda array: array[rows], self.y)
         return dataclasses.replace(self, **parts, splits=())
 
     def __len__(self) -> int:
@@ -557,16 +671,18 @@ class Dataset:
     def __repr__(self) -> str:
         if self.y is None:
             targets = "no targets"
+        elif is_tree(self.y):
+            targets = f"targets of shape {shapes_of_rows(self.y)}"
         elif self.task == "classification":
             targets = f"{self.classes} classes"
         else:
             targets = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
-        if self.ignore_index is not None:
+        if self.ignore_index is not None and not is_tree(self.y):
             labels = np.asarray(_values_of(self.y))
             targets += f", {np.sum(labels < 0)} of {labels.size} labels ignored"
         if self.weights is not None:
             targets += ", weighted"
-        shape = self.x.shape[1:]
+        shape = shapes_of_rows(self.x)
         notes = "".join(f"; {note}" for note in self.notes)
         return (
             f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"

@@ -39,6 +39,8 @@ class Column(NamedTuple):
             `jnn.preprocess.fill_median` fills.
         missing: The category of missing values, or None if they have none.
         text_is_missing: Whether text among its numbers counts as a missing value.
+        scale: What its numbers are divided by after that, because the features of a published data
+            set are in other units than its file.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Column(NamedTuple):
     fills: bool = False
     missing: str | None = None
     text_is_missing: bool = False
+    scale: float = 1
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -94,8 +97,8 @@ class Encoding:
 
     @property
     def offset(self) -> np.ndarray:
-        """What was taken out of each feature, float64 [features]."""
-        offsets = [[column.offset] * len(column.feature_names) for column in self.columns]
+        """What was taken out of each feature, in its units, float64 [features]."""
+        offsets = [[c.offset / c.scale] * len(c.feature_names) for c in self.columns]
         return np.array([offset for part in offsets for offset in part], np.float64)
 
     @property
@@ -246,6 +249,8 @@ def _encode_column(column: Column, values: "pd.Series", counts: Counts | None) -
         counts.missing[column.name] += int(is_missing.sum())
     if column.categories is None:
         numbers = without_offset(_numbers(values), column.offset or None)
+        if column.scale != 1:
+            numbers = numbers / column.scale
         with np.errstate(over="ignore"):  # Dataset says it in a sentence
             return numbers.astype(np.float32)[:, None]
     features = np.zeros((len(values), len(column.categories)), np.float32)

@@ -70,13 +70,13 @@ def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if not gaps:
         return
-    first = next(name for name in counts if counts[name])
+    texts = [name for name in counts if counts[name] and columns[name].dtype.kind == "O"]
+    hint = f"; category={texts[:1]!r} keeps 'NA' or '?' as a value" if texts else ""
     remedy = (
         "Fill them, or drop these rows: only members that were trained with missing='fill' take "
         "them."
         if later
-        else "Pass missing='drop' to leave these rows out, or missing='fill' to fill them; "
-        f"category=[{first!r}] keeps 'NA' or '?' as a value."
+        else f"Pass missing='drop' to leave these rows out, or missing='fill' to fill them{hint}."
     )
     raise ValueError(
         f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn.data._columns import columns_by_name
+from jnn.data._date_text import written
 from jnn.data._offsets import without_offset
 from jnn.data._series_table import SeriesTable, read_table, with_index
 from jnn.data._series_windows import Gaps, series_name, steps_of
-from jnn.data._time_axis import written
 from jnn.data._time_step import next_times, step_in_words
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ class SeriesEncoding:
         where = f"series {series_name(table, number)}" if self.series else "the table"
         if size < self.length:
             raise ValueError(
-                f"{where} must have at least {self.length} steps of the channels "
-                f"{list(self.channels)}, but has {size}. Give the last steps before the forecast."
+                f"{where} must have at least {self.length} steps of {len(self.channels)} channels, "
+                f"but has {size}. Give the last steps before the forecast."
             )
         values = table.values[end - self.length : end]
         missing = np.argwhere(np.isnan(values))

@@ -59,6 +59,11 @@ def table_of(values: Any, **options: Any) -> SeriesTable:
         TypeError: If arrays come with options of a table.
         ValueError: If an array has another shape.
     """
+    if isinstance(values, bytes) or hasattr(values, "read"):
+        raise TypeError(
+            f"values must be a path, a table or arrays, got a {type(values).__name__}. Pass the "
+            "path of the file, or what pandas.read_csv makes of it."
+        )
     if hasattr(values, "to_frame") and hasattr(values, "index"):  # a pandas.Series
         values = values.to_frame(values.name or "value")
     if hasattr(values, "columns"):
@@ -112,9 +117,10 @@ def check_series_varies(values: np.ndarray, channels: Sequence[str]) -> None:
     if constant.size:
         number = int(constant[0])
         name = repr(channels[number]) if channels else f"number {number}"
+        how = f" with drop=[{name}]" if channels else ""
         raise ValueError(
-            f"A channel of a series must vary, got {values[0, number]} at all {len(values)} steps "
-            f"of channel {name}. Leave the channel out."
+            f"Every channel must vary, got {values[0, number]} at all {len(values)} steps of "
+            f"channel {name}. Leave it out{how}."
         )
 
 

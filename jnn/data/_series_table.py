@@ -1,5 +1,6 @@
 """From a table to the series in it: sorted by time, parted by id, without what is no channel."""
 
+import itertools
 import re
 import warnings
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ _ID_NAME = re.compile(  # what a column is called that tells series apart
     r"|customer|patient|subject|unit|site|asset|stock)([\W_](id|no|nr|name|number|code))?",
     re.IGNORECASE,
 )
+_IS_ID = re.compile(r"(.*[\W_])?(id|ids|ticker|symbol)", re.IGNORECASE)  # and hardly a channel
 _ROW_NAME = re.compile(r"no|nr|num|number|row|rows|row_?(no|nr|id)|record|id|rn", re.IGNORECASE)
 
 
@@ -92,7 +94,7 @@ def read_table(
         check_complete(selected)
     order, sizes, first = _order(columns, ids, times)
     if not ids:
-        _check_one_series({n: v for n, v in columns.items() if n not in names}, times, order)
+        _check_one_series({n: v for n, v in columns.items() if n not in names}, times)
     if times is not None:
         _check_different(times, order, sizes, columns, ids)
         _tell_order(order, sizes, times)
@@ -142,7 +144,7 @@ def _times(
     if len(found) > 1:
         names = [times.name for times in found]
         raise ValueError(
-            f"The series must have one time axis, got the columns {names}. Name one of them by "
+            f"The table must have one time axis, got the columns {names}. Name one of them by "
             f"time={names[0]!r}, or leave the others out by drop={names[1:]!r}."
         )
     return found[0] if found else None
@@ -158,9 +160,7 @@ def _channels(
         every = numeric_columns(rest)
         selected = {n: v for n, v in every.items() if not _is_row_number(n, v)} or every
     if not selected:
-        raise ValueError(
-            f"The table of a series must have a column of numbers, got {list(columns)}. Add one."
-        )
+        raise ValueError(f"The table must have a column of numbers, got {list(columns)}. Add one.")
     for name, values in selected.items():
         if not is_number(values):
             refuse_text(name, values)
@@ -216,19 +216,17 @@ def _tell_order(order: np.ndarray, sizes: np.ndarray, times: Times) -> None:
     warnings.warn(f"The rows are sorted by {times.name!r}, because {how}.", stacklevel=2)
 
 
-def _check_one_series(
-    columns: "dict[str, pd.Series]", times: Times | None, order: np.ndarray
-) -> None:
-    """Raise if a column is called as an id is, and has a value for each block of rows."""
+def _check_one_series(columns: "dict[str, pd.Series]", times: Times | None) -> None:
+    """Raise if a column is called as an id is, and has values that occur again."""
     if times is not None and not times.values.is_unique:
         return  # _check_different says so, and looks at all columns
     for name, values in columns.items():
-        if _ID_NAME.fullmatch(name.strip()) and _has_blocks(values):
+        is_id = _ID_NAME.fullmatch(name.strip()) and _has_blocks(values)
+        if is_id or (_IS_ID.fullmatch(name.strip()) and _occur_again(values)):
             raise ValueError(
                 f"The table must hold one series, but column {name!r} has {values.nunique()} "
-                f"values, each in one block of rows, so that windows would reach from one series "
-                f"into the next. Pass series={name!r} if it tells series apart, or "
-                f"drop=[{name!r}] if it does not."
+                f"values, so that windows would reach from one series into the next. Pass "
+                f"series={name!r} if it tells series apart, or drop=[{name!r}] if it does not."
             )
 
 
@@ -239,6 +237,11 @@ def _has_blocks(values: "pd.Series") -> bool:
     text = as_text(values).to_numpy()
     blocks = 1 + int((text[1:] != text[:-1]).sum())
     return 1 < blocks == values.nunique() <= len(values) // 2
+
+
+def _occur_again(values: "pd.Series") -> bool:
+    """Return whether a column of whole numbers or text has several values, each some times."""
+    return values.dtype.kind != "f" and 1 < values.nunique() <= len(values) // 2
 
 
 def _check_different(
@@ -254,29 +257,41 @@ def _check_different(
     if not repeats.size:
         return
     place = values[int(repeats[0])]
-    likely = _likely_id(columns, times, ids)
-    if likely is None:
+    likely = _likely_ids(columns, times, ids)
+    if not likely:
         advice = "Drop the repeats, or average them, as by DataFrame.groupby"
     else:
-        names = repr([*ids, likely] if ids else likely)
-        advice = f"Pass series={names}, because column {likely!r} seems to tell series apart"
+        names = [*ids, *likely]
+        advice = (
+            f"Pass series={names if len(names) > 1 else names[0]!r}, because "
+            f"{' and '.join(map(repr, likely))} seem to tell series apart"
+        )
     raise ValueError(
-        f"The times of a series must all be different, got {place!s} in column {times.name!r} more "
+        f"Times must be different within a series, got {place!s} in column {times.name!r} more "
         f"than once ({repeats.size} rows repeat a time). {advice}."
     )
 
 
-def _likely_id(columns: "dict[str, pd.Series]", times: Times, ids: Sequence[str]) -> str | None:
-    """Return the column by which, with the ids, every time occurs once; None if there is none."""
+def _likely_ids(
+    columns: "dict[str, pd.Series]", times: Times, ids: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the column, or two, by which with the ids every time occurs once; () if none do."""
+    names = [
+        name
+        for name, values in columns.items()
+        if name not in (*times.names, *ids) and _occur_again(values) and not values.isna().any()
+    ]
+    names.sort(key=lambda name: _ID_NAME.fullmatch(name.strip()) is None)  # likely ones first
+    for few in (1, 2):
+        for chosen in itertools.combinations(names, few):
+            if _tell_apart([columns[name] for name in (*ids, *chosen)], times):
+                return chosen
+    return ()
+
+
+def _tell_apart(values: "Sequence[pd.Series]", times: Times) -> bool:
+    """Return whether columns and times together are different in every row."""
     import pandas as pd
 
-    fitting = []
-    for name, values in columns.items():
-        if name in (*times.names, *ids) or values.dtype.kind == "f" or values.isna().any():
-            continue
-        keys = pd.DataFrame({str(i): columns[n].to_numpy() for i, n in enumerate([*ids, name])})
-        keys["time"] = times.values
-        if not keys.duplicated().any() and values.nunique() <= len(values) // 2:
-            fitting.append(name)
-    named = [name for name in fitting if _ID_NAME.fullmatch(name.strip())]
-    return next(iter(named or fitting), None)
+    keys = pd.DataFrame({str(i): column.to_numpy() for i, column in enumerate(values)})
+    return not keys.assign(time=times.values).duplicated().any()

@@ -85,7 +85,8 @@ def steps_of(table: SeriesTable, gaps: Gaps) -> tuple[str, np.ndarray]:
             continue
         part = values[end - size : end]
         steps = np.zeros(1) if step is None else count_steps(part, step)
-        if (steps == 0).any():
+        is_other = size > 2 and (steps > 1).all()  # as of days among series of hours
+        if (steps == 0).any() or is_other:
             if gaps == "ignore":
                 return "", np.ones_like(counts)
             raise ValueError(_irregular(table, part, number, step))
@@ -126,7 +127,7 @@ def _tell(
         assert table.times is not None
         missing = int((counts[is_gap] - 1).sum())
         about = (
-            f"{gaps} gap{'' if gaps == 1 else 's'} in {table.times.name!r} ({missing} times "
+            f"{gaps} gap{'' if gaps == 1 else 's'} in {table.times.name!r} ({missing} "
             f"missing, at steps of {step_in_words(step)})"
         )
     if not starts.size:

@@ -56,12 +56,10 @@ class TableForm:
             _check_character(name, getattr(self, name))
         if self.encoding is not None:
             _check_encoding(self.encoding)
-        marks = [self.separator, self.decimal, self.thousands]
-        taken = [mark for mark in marks if mark is not None and marks.count(mark) > 1]
-        if taken:
+        if self.decimal == self.thousands:
             raise ValueError(
-                f"separator, decimal and thousands must be different characters, got {taken[0]!r} "
-                "for two of them. Change one."
+                f"decimal and thousands must be different characters, got {self.decimal!r} for "
+                "both. Change one."
             )
 
     @property
@@ -92,6 +90,11 @@ def told_by_file(path: str | PathLike[str], form: TableForm) -> TableForm:
     encoding = form.encoding
     if encoding is None:
         encoding = next((name for mark, name in _MARKS if first.startswith(mark)), "utf-8")
+    if b"\0" in first and not encoding.lower().startswith(("utf-16", "utf-32", "utf_16", "utf16")):
+        raise ValueError(
+            f"The table must be text, .parquet or .xlsx, got {str(path)!r}, which has bytes that "
+            "are no text. Save it as a CSV file, or pass its encoding, such as encoding='utf-16'."
+        )
     form = dataclasses.replace(form, encoding=encoding)
     if form.separator is not None:
         return form
@@ -133,11 +136,8 @@ def _whole_lines(first: bytes, encoding: str) -> list[str]:
 
 def _separator_of(lines: Sequence[str], default: str, form: TableForm) -> str:
     """Return the separator that gives all lines as many columns, and most of them numbers."""
-    taken = {form.decimal, form.thousands}
     candidates = [default, *(mark for mark in _SEPARATORS if mark != default)]
-    scores = {
-        mark: _score(lines, mark, form.quote_character) for mark in candidates if mark not in taken
-    }
+    scores = {mark: _score(lines, mark, form.quote_character) for mark in candidates}
     best = max(scores, key=lambda mark: scores[mark], default=default)
     return best if scores.get(best, -1.0) >= 0 else default
 
@@ -153,8 +153,9 @@ def _score(lines: Sequence[str], separator: str, quote: str | None) -> float:
         return -1.0
     fields = [field for row in rows[1:] for field in row]
     share = sum(map(is_numeral, fields)) / len(fields)
-    if separator == WHITESPACE and share < 0.5:  # words of a sentence are no columns
-        return -1.0
+    columns = zip(*rows[1:], strict=True)
+    if separator == WHITESPACE and not any(all(map(is_numeral, column)) for column in columns):
+        return -1.0  # words of a sentence are no columns
     return share
 
 

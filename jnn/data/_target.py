@@ -1,18 +1,20 @@
 """From targets - names, flags, amounts - to the int32 labels or float32 values of a `Dataset`."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from jnn.data._check import check_labels, check_regression_target
 from jnn.data._offsets import check_digits
 
-Task = Literal["classification", "regression", "unsupervised"]
+Task = Literal["classification", "regression", "multitask", "unsupervised"]
 
 
 def infer_task(y: np.ndarray) -> Task:
     """Infer the task from the type and the number of distinct values; see `Dataset.from_arrays`."""
+    if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind != "f":
+        y = y[:, 0]  # a column of labels, which has a sentence of its own, or of amounts
     if y.ndim > 1 or np.issubdtype(y.dtype, np.floating):
         return "regression"
     distinct = len(np.unique(y)) if y.dtype.kind in "iu" else 0
@@ -67,9 +69,14 @@ def checked_target(
             labels count.
     """
     target_names = tuple(map(str, target_names))
-    if task not in ("classification", "regression", "unsupervised"):
+    if task not in get_args(Task):
         raise ValueError(
             f"task must be 'classification', 'regression' or 'unsupervised', got {task!r}."
+        )
+    if task == "multitask":
+        raise ValueError(
+            "task must not be 'multitask' for one array of targets. Leave it out, or pass a dict "
+            "or tuple of arrays."
         )
     if (y is None) != (task == "unsupervised"):
         targets = "None" if y is None else f"targets of shape {y.shape}"

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jnn.data._check import check_length
+
 
 class Tokenizer(Protocol):
     """What all tokenizers have in common; ids are 0..size-1."""
@@ -265,7 +267,9 @@ def pad(sequences: Sequence[ArrayLike], length: int | None = None, padding: int 
            [7, 0, 0]], dtype=int32)
     """
     arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
-    length = length or max((len(a) for a in arrays), default=0)
+    check_length(length)
+    if length is None:
+        length = max((len(a) for a in arrays), default=0)
     rows = np.full((len(arrays), length), padding, np.int32)
     for row, a in zip(rows, arrays, strict=True):
         row[: len(a)] = a[:length]

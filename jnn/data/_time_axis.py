@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jnn.data._columns import as_text, is_number
-from jnn.data._time_step import count_steps, find_step
+from jnn.data._date_text import EPOCHS, look_like_dates, parse, read_dates
+from jnn.data._time_step import find_step
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-_DATE = re.compile(  # a year of four digits, three numbers, a month's name, or a quarter
-    r"(.*\d{4}[-/. ]\d{1,2}.*|.*\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2,4}.*|\d{1,2}[-/.]\d{4}"
-    rf"|.*\d.*({_MONTHS}).*|.*({_MONTHS}).*\d.*|\d{{4}}-?(Q[1-4]|W\d{{2}})|\d{{8}}T\d{{2,6}}.*)",
-    re.IGNORECASE,
-)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
-_OFFSET = re.compile(r".*\d:\d{2}.*([+-]\d{2}:?\d{2}|Z)")
 _TIME_NAME = re.compile(  # what a column of times is called, with or without a unit
     r"(.*[\W_])?(date|datetime|time|times|timestamp|epoch|period|year|yr|ts|ds)([\W_].*)?"
     r"|t|step|steps|tick|index|idx|timestep",
@@ -27,9 +21,6 @@ _TIME_NAME = re.compile(  # what a column of times is called, with or without a 
 )
 _PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a date together
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_FORMS = ("%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%m/%Y")
-_QUARTER = "quarter"
-_EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONES = (  # one for each rule by which clocks change
     "Europe/Berlin",
     "Europe/London",
@@ -88,9 +79,12 @@ def find_times(columns: "dict[str, pd.Series]") -> list[Times]:
     if parts is not None:
         return [parts]
     clock = _clock_of(columns)
+    has_others = sum(map(is_number, columns.values())) > 1
     every = []
     for name, values in columns.items():
         times = _dates_of(name, values, clock) if len(values) else None
+        if times is None and has_others and is_number(values):
+            times = _dates_in_numbers(name, values, is_named=_are_regular(values))
         if times is not None:
             every.append(times)
     return every or _counters(columns)
@@ -146,17 +140,6 @@ def with_clock_changes(times: Times) -> Times:
     return times
 
 
-def written(dates: "pd.Index", form: str) -> np.ndarray:
-    """Return dates as numbers since 1970, or as text."""
-    if form == _QUARTER:
-        return dates.to_period("Q").astype(str).to_numpy(object)  # type: ignore[attr-defined]
-    if form in _EPOCHS:
-        return dates.as_unit("ns").asi8 // (1_000_000_000 // _EPOCHS[form])  # type: ignore[attr-defined]
-    if form:
-        return dates.strftime(form).to_numpy(object)  # type: ignore[attr-defined]
-    return dates.astype(str).to_numpy(object)
-
-
 class _Clock(NamedTuple):
     """Times of day in a column of their own."""
 
@@ -203,106 +186,33 @@ def _days_of(name: str, values: "pd.Series", clock: _Clock | None) -> Times | No
     if values.dtype.kind != "O":
         return None
     text = as_text(values).str.strip()
-    matches = text.str.fullmatch(_DATE).to_numpy(bool)
-    if matches.mean() <= 0.5:
+    if not look_like_dates(text):
         is_stamp = pd.to_numeric(text, errors="coerce").notna().all()
         return _dates_in_numbers(name, pd.to_numeric(text)) if is_stamp else None
     _check_present(name, values)
-    return _parsed(name, text, clock)
+    dates = read_dates(name, text, None if clock is None else clock.values)
+    return None if dates is None else Times((name,), *dates)
 
 
-def _parsed(name: str, text: "pd.Series", clock: _Clock | None) -> Times | None:
-    """Return the dates that texts spell."""
+def _are_regular(values: "pd.Series") -> bool:
+    """Return whether numbers are whole, different, and of one step once they are sorted."""
     import pandas as pd
 
-    for pattern, read in _PERIODS.items():
-        if text.str.fullmatch(pattern).all():
-            return Times((name,), *read(text))
-    zone = text.str.fullmatch(_OFFSET).to_numpy(bool).any()
-    standard = _parse(text, utc=zone, format="ISO8601")
-    readings = {"": standard}
-    if standard.isna().any():
-        readings = {order: _parse(text, utc=zone, dayfirst=order == "day") for order in _ORDERS}
-    valid = {order: dates for order, dates in readings.items() if not dates.isna().any()}
-    if not valid:
-        dates = min(readings.values(), key=lambda dates: dates.isna().sum())
-        if dates.isna().mean() > 0.5:
-            return None
-        place = int(np.argmax(dates.isna()))
-        raise ValueError(
-            f"Every row of column {name!r} must hold a date, got {text.iloc[place]!r} in row "
-            f"{place + 1} (row 1 is the first one after the header). Write dates as 2024-01-31, or "
-            f"leave the column out with drop=[{name!r}]."
-        )
-    dates = _likelier(name, text, list(valid.values()), clock)
-    guess = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
-    return Times((name,), dates, "" if zone else _form_of(dates, text, guess))
+    numbers = pd.Index(values.to_numpy(np.float64)).sort_values()
+    is_whole = not numbers.hasnans and bool((numbers == np.rint(numbers)).all())
+    return is_whole and numbers.is_unique and len(numbers) > 2 and find_step(numbers) is not None
 
 
-def _quarters(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
-    """Return the first days of quarters such as 2024Q1, and their form."""
-    import pandas as pd
+def _dates_in_numbers(
+    name: str, values: "pd.Series", *, is_named: bool | None = None
+) -> Times | None:
+    """Return dates that are written as numbers: 20240131, or seconds since 1970.
 
-    return pd.PeriodIndex(text.str.replace("-", ""), freq="Q").to_timestamp(), _QUARTER
-
-
-def _weeks(text: "pd.Series") -> "tuple[pd.DatetimeIndex, str]":
-    """Return the Mondays of weeks such as 2024-W01, which are those of ISO 8601, and their form."""
-    return _parse(text.str.replace("-", "") + "1", format="%GW%V%u"), "%G-W%V"
-
-
-_PERIODS = {r"(?i)\d{4}-?Q[1-4]": _quarters, r"(?i)\d{4}-?W\d{2}": _weeks}
-_ORDERS = ("month", "day")  # which of the two comes first in 01/02/2024
-
-
-def _form_of(dates: "pd.DatetimeIndex", text: "pd.Series", guess: str | None) -> str:
-    """Return the format that writes the first and the last date as they are in the table."""
-    ends = [0, len(text) - 1]
-    for form in [*([guess] if guess else []), *_FORMS]:
-        if (dates[ends].strftime(form) == text.iloc[ends].to_numpy()).all():
-            return form
-    return ""
-
-
-def _parse(text: "pd.Series", **options: object) -> "pd.DatetimeIndex":
-    """Parse what can be parsed by one format; NaT for the rest."""
-    import pandas as pd
-
-    with warnings.catch_warnings():  # pandas warns where it finds no common format
-        warnings.simplefilter("ignore", UserWarning)
-        dates = pd.to_datetime(text, errors="coerce", **options)  # type: ignore[call-overload]
-    return pd.DatetimeIndex(dates, freq=None)
-
-
-def _likelier(
-    name: str, text: "pd.Series", readings: "list[pd.DatetimeIndex]", clock: _Clock | None
-) -> "pd.DatetimeIndex":
-    """Return the reading of dates that is in order and of one step, if two can be read."""
-    if len(readings) == 1 or readings[0].equals(readings[1]):
-        return readings[0]
-    scores = [_regularity(dates, clock) for dates in readings]
-    if scores[0] == scores[1]:
-        place = int(np.argmax(readings[0] != readings[1]))
-        raise ValueError(
-            f"The dates of column {name!r} must be clear, but in {text.iloc[place]!r} the month or "
-            "the day may come first. Write dates as 2024-01-31."
-        )
-    return readings[int(scores[1] > scores[0])]
-
-
-def _regularity(dates: "pd.DatetimeIndex", clock: _Clock | None) -> tuple[float, bool]:
-    """Return the share of neighbors one step apart, and whether dates are in order."""
-    if clock is not None and not dates.is_unique:
-        dates = dates + clock.values
-    in_order = dates.is_monotonic_increasing or dates.is_monotonic_decreasing
-    ascending = dates.unique().sort_values()
-    step = find_step(ascending)
-    share = 0.0 if step is None else float((count_steps(ascending, step) == 1).mean())
-    return share, bool(in_order)
-
-
-def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
-    """Return dates that are written as numbers: 20240131, or seconds since 1970."""
+    Args:
+        name: Name of the column.
+        values: Its numbers.
+        is_named: Whether the column is sure to hold times; by default if it is called so.
+    """
     import pandas as pd
 
     if not len(values) or values.isna().any():
@@ -310,16 +220,16 @@ def _dates_in_numbers(name: str, values: "pd.Series") -> Times | None:
     numbers = values.to_numpy(np.float64)
     is_whole = bool((numbers == np.rint(numbers)).all())
     digits = len(str(int(numbers.max()))) if is_whole and numbers.min() > 0 else 0
-    is_named = has_time_name(name)
+    is_named = has_time_name(name) if is_named is None else is_named
     if digits in _DIGITS and 10 ** (digits - 1) <= numbers.min() and (digits >= 8 or is_named):
         text = pd.Series(numbers.astype(np.int64)).astype(str)
-        dates = _parse(text, format=_DIGITS[digits])
+        dates = parse(text, format=_DIGITS[digits])
         if not dates.isna().any() and ((dates.year > 1800) & (dates.year < 2200)).all():
             varies = dates.nunique() > 1
             return Times((name,), dates, _DIGITS[digits]) if is_named or varies else None
     if not is_named:
         return None
-    for unit, many in _EPOCHS.items():
+    for unit, many in EPOCHS.items():
         if _EARLIEST * many <= numbers.min() and numbers.max() <= _LATEST * many:
             whole = values.to_numpy(np.int64) if values.dtype.kind in "iu" else numbers
             return Times((name,), pd.DatetimeIndex(pd.to_datetime(whole, unit=unit)), unit)

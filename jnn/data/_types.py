@@ -51,12 +51,13 @@ def as_ids(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def single_precision(x: np.ndarray) -> np.ndarray:
-    """Convert floats to float32 and integers to int32."""
+def single_precision(x: np.ndarray, name: str = "") -> np.ndarray:
+    """Convert floats to float32 and integers to int32; a name says in an error what they are."""
     if x.dtype.kind not in "biu":
         return as_float(x)
     if x.size and max(-int(x.min()), int(x.max())) > np.iinfo(np.int32).max:
-        raise ValueError("Token ids must fit into int32, got larger ones. Pass numbers as floats.")
+        what = name or "Token ids"
+        raise ValueError(f"{what} must fit into int32, got larger ones. Pass numbers as floats.")
     return x.astype(np.int32, copy=False)
 
 

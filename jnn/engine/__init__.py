@@ -20,6 +20,12 @@ from jnn.engine._program import make_train as make_train
 from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
+from jnn.engine._sample import make_sample as make_sample
+from jnn.engine._settings import debugging as debugging
+from jnn.engine._settings import default_settings as default_settings
+from jnn.engine._settings import floating_point_told as floating_point_told
+from jnn.engine._settings import hidden as hidden
+from jnn.engine._settings import shown as shown
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
 from jnn.engine._state import Data as Data
@@ -31,6 +37,7 @@ from jnn.engine._state import member_of as member_of
 from jnn.engine._state import row_count as row_count
 from jnn.engine._step import STEP as STEP
 from jnn.engine._step import key_of as key_of
+from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward
 from jnn.engine._step import make_start as make_start
 from jnn.engine._step import make_step as make_step

@@ -12,7 +12,7 @@ from jnn.engine._draws import make_outputs
 from jnn.engine._explain import explained
 from jnn.engine._ignored import labelled_losses, per_row
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import INIT, aligned, key_of, loss_of
+from jnn.engine._step import INIT, aligned, as_trained, key_of, loss_of
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study
@@ -50,7 +50,7 @@ def make_evaluate(
         outputs = outputs_of(state.trained, x, shared=data.shared, key=key, rows=index)
         check_rows(outputs, row_count(x))
         stats = state.trained.target_stats
-        losses = loss_of(study, outputs, study.targets.forward(stats, y), state)
+        losses = loss_of(study, outputs, as_trained(study, stats, y), state)
         counted = weights
         if data.ignoring is None:
             losses = per_row(losses)
@@ -58,7 +58,7 @@ def make_evaluate(
             losses, share = labelled_losses(losses, y)
             counted = weights * share
         y = aligned(y, outputs)
-        predictions = in_own_units(study.targets, stats, outputs, y.shape[1:])
+        predictions = in_own_units(study.targets, stats, outputs, row_shapes(y))
         sums = {
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
@@ -88,9 +88,7 @@ def make_evaluate(
     return evaluate
 
 
-def make_predict(
-    study: Study, row: tuple[int, ...] | None = None
-) -> Callable[[Trained, Tree, Tree], Tree]:
+def make_predict(study: Study, row: Any = None) -> Callable[[Trained, Tree, Tree], Tree]:
     """Make `predict(trained, x, shared=None) -> predictions` in the targets' own units.
 
     Args:
@@ -115,9 +113,7 @@ def _scoring_key(state: State) -> jax.Array:
     return jax.random.fold_in(key_of(state.key, INIT), _SCORE)
 
 
-def in_own_units(
-    targets: Preprocess, stats: Any, outputs: Tree, row: tuple[int, ...] | None
-) -> Tree:
+def in_own_units(targets: Preprocess, stats: Any, outputs: Tree, row: Any) -> Tree:
     """Transform outputs, or each of a tree of them, back to the targets' own units.
 
     Args:
@@ -127,11 +123,16 @@ def in_own_units(
             the last axis of a row, such as means followed by log variances. Every output is
             transformed as if it were a target, including outputs that are not, such as log
             variances.
-        row: Shape of a row of y; None if outputs have it.
+        row: Shape of a row of y, or the shapes of its parts; None if outputs have it.
 
     Raises:
         ValueError: If the preprocessing cannot transform them.
     """
+    is_of_parts = isinstance(row, dict) or (isinstance(row, tuple) and not _is_shape(row))
+    if targets.parts is None and is_of_parts:
+        return targets.inverse(stats, outputs)
+    if targets.parts is not None:
+        return _parts_in_own_units(targets.parts, stats, outputs, row)
 
     def back(values: jax.Array) -> jax.Array:
         if row is None or not jax.tree.leaves(stats):
@@ -149,6 +150,40 @@ def in_own_units(
     )
     with explained(subject):
         return jax.tree.map(back, outputs)
+
+
+def _parts_in_own_units(parts: Any, stats: Any, outputs: Tree, row: Any) -> Tree:
+    """Transform the outputs that have the names of parts of the targets back to their units."""
+    places: Any = ()
+    if isinstance(outputs, dict):
+        places = outputs.keys()
+    elif isinstance(outputs, tuple):
+        places = range(len(outputs))
+    if not all(key in places for key in parts):
+        raise ValueError(
+            f"The outputs must have the parts {list(parts)} that Study.targets transforms, got "
+            f"{list(places) or 'one array'}. Name them as the targets are."
+        )
+    changed = {
+        key: in_own_units(parts[key], stats[str(key)], outputs[key], row and row[key])
+        if key in parts
+        else outputs[key]
+        for key in places
+    }
+    return changed if isinstance(outputs, dict) else tuple(changed.values())
+
+
+def row_shapes(y: Tree) -> Any:
+    """Return the shape of a row of y, or those of its parts; None where there are no targets."""
+    if hasattr(y, "shape"):
+        return y.shape[1:]
+    if isinstance(y, dict):
+        return {name: row_shapes(part) for name, part in y.items()}
+    return tuple(map(row_shapes, y)) if isinstance(y, tuple) else None
+
+
+def _is_shape(row: tuple[Any, ...]) -> bool:
+    return all(isinstance(size, int) for size in row)
 
 
 def _updated(name: str, metric: Metric, predictions: Tree, y: Tree, weights: jax.Array) -> Any:

@@ -41,7 +41,12 @@ _VALUES = (
 
 @contextlib.contextmanager
 def explained(
-    subject: str, *, sizes: str = "", names: str = "", values: str = _VALUES
+    subject: str,
+    *,
+    sizes: str = "",
+    names: str = "",
+    values: str = _VALUES,
+    otherwise: str = "",
 ) -> Iterator[None]:
     """Turn the error of a function of a study into a ValueError of one sentence.
 
@@ -52,6 +57,7 @@ def explained(
         sizes: What to do about an error of shapes and sizes.
         names: What to do about a name that is missing.
         values: What to do where Python asks for the value of an array that is traced.
+        otherwise: What to do about any other error.
 
     Raises:
         ValueError: In place of the error.
@@ -65,13 +71,13 @@ def explained(
             raise
         place = place_of(error)
         where = f"{subject} ({place})" if place else subject
-        advice = ""
+        advice = otherwise
         if isinstance(error, _VALUE_ERRORS):
             advice = values
         elif isinstance(error, KeyError):
-            advice = names
+            advice = names or otherwise
         elif _is_about_sizes(error):
-            advice = sizes
+            advice = sizes or otherwise
         raise ValueError(f"{where}: {_reason(error)} {advice}".rstrip()) from error
 
 

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Encoding, Windows, has_labels
+from jnn.data import (
+    Dataset,
+    Encoding,
+    Windows,
+    has_labels,
+    is_tree,
+    map_parts,
+    parts_of,
+    shapes_of_rows,
+)
 from jnn.engine._state import Data, Ignoring, Rows, rows_of
 from jnn.losses import balanced_class_weights
 from jnn.study import Fold, Kind, Members, Study, kind_for, part_off
@@ -95,7 +104,7 @@ def _check_weights(weights: np.ndarray | None, parts: Sequence[Rows | None]) -> 
 
 def _check_labelled(y: Any, parts: Sequence[Rows | None]) -> None:
     """Raise ValueError if a fold has only ignored labels to train, choose or score on."""
-    if isinstance(y, Windows):
+    if isinstance(y, Windows) or is_tree(y):
         return
     labelled = has_labels(y)
     for name, rows in zip(("training", "validation", "test"), parts, strict=True):
@@ -114,10 +123,10 @@ def _class_weights(
         return None
     labels = data.y
     if data.task != "classification" or labels is None or labels.ndim != 1:
-        shape = None if labels is None else labels.shape
         raise ValueError(
             f"Study.class_weights needs a classification with one label per row, got a {data.task} "
-            f"with targets of shape {shape}."
+            f"with rows of targets of shape {shapes_of_rows(labels)}. Leave it out, and weigh the "
+            "classes within the loss by jnn.losses.class_weighted."
         )
     if not isinstance(study.class_weights, str):
         class_weights = np.asarray(study.class_weights, np.float32)
@@ -174,13 +183,12 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"The rows of the test set must have the shapes of the training set, {ours}, got "
             f"{theirs}. Prepare both in the same way."
         )
-    if data.x.dtype != test.x.dtype:
-        raise ValueError(
-            f"The test set must have the type of the training set, {data.x.dtype}, got "
-            f"{test.x.dtype}. Prepare both in the same way, token ids with ids=True."
-        )
+    _check_types(data, test)
+    x = map_parts(_concatenated, data.x, test.x if is_tree(test.x) else _aligned_x(test, data))
+    if is_tree(data.y):
+        return x, map_parts(_concatenated, data.y, test.y)
     y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
-    return np.concatenate([np.asarray(data.x), _aligned_x(test, data)]), y
+    return x, y
 
 
 def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:
@@ -191,6 +199,22 @@ def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:
     if np.array_equal(theirs, ours) or not (theirs.any() or ours.any()):
         return x
     return (x + (theirs - ours)).astype(x.dtype)
+
+
+def _concatenated(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.asarray(ours), np.asarray(theirs)])
+
+
+def _check_types(data: Dataset, test: Dataset) -> None:
+    """Raise ValueError if a part of x has another type in the test set."""
+    parts = parts_of(test.x, "x")
+    for name, ours in parts_of(data.x, "x").items():
+        theirs = parts[name]
+        if ours.dtype != theirs.dtype:
+            raise ValueError(
+                f"The test set must have the type of the training set, {ours.dtype}, got "
+                f"{theirs.dtype} in {name}. Prepare both in the same way, token ids with ids=True."
+            )
 
 
 def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:
@@ -204,8 +228,7 @@ def _aligned_y(test: Dataset, data: Dataset) -> np.ndarray:
 
 
 def _row_shapes(data: Dataset) -> str:
-    target = None if data.y is None else data.y.shape[1:]
-    return f"{data.x.shape[1:]} -> {target}"
+    return f"{shapes_of_rows(data.x)} -> {shapes_of_rows(data.y)}"
 
 
 def _joined_weights(data: Dataset, test: Dataset) -> np.ndarray | None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import jax
 
 
 class MissingHyperParameter(KeyError, ValueError):
@@ -13,8 +15,12 @@ class MissingHyperParameter(KeyError, ValueError):
         return self.args[0]
 
 
+@jax.tree_util.register_pytree_node_class
 class HyperParameters(Mapping[str, Any]):
-    """A member's hyper-parameters, read as `h.learning_rate` or `h["learning_rate"]`."""
+    """A member's hyper-parameters, read as `h.learning_rate` or `h["learning_rate"]`.
+
+    They are a tree of arrays, so that functions under `jax.jit` or `jax.checkpoint` take them.
+    """
 
     def __init__(self, values: Mapping[str, Any]):
         self._values = values
@@ -38,6 +44,16 @@ class HyperParameters(Mapping[str, Any]):
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        """Return the numbers and their names."""
+        names = tuple(sorted(self._values))
+        return tuple(self._values[name] for name in names), names
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], values: Iterable[Any]) -> "HyperParameters":
+        """Return hyper-parameters of these names and numbers."""
+        return cls(dict(zip(names, values, strict=True)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

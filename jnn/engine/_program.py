@@ -1,5 +1,6 @@
 """The training of one member from its first to its last epoch, scored after each."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from jnn.engine._average import averaged_after, evaluated_variables
 from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
+from jnn.engine._settings import absent, debugging, is_absent, worst
 from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, row_count, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
@@ -100,23 +102,28 @@ def make_program(
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
         _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
-        shapes = _joined(_train_names(logs), jax.eval_shape(scores, state, data))
+        logged = _train_names(logs)
+        shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
         history = {
-            name: jnp.full((study.epochs, *shape.shape), jnp.nan, jnp.float32)
+            name: jnp.full((study.epochs, *shape.shape), absent(), jnp.float32)
             for name, shape in shapes.items()
         }
         averaged = evaluated_variables(study, state)
+        # Traced for its errors, and so that the check of a study sees which numbers it reads.
+        jax.eval_shape(lambda state: averaged_after(study, state, "epoch", 1), state)
         if study.keep != "best":
             return Training(state, history, None, averaged)
         _check_monitor(study, shapes)
         trained = _with_variables(state.trained, averaged)
-        return Training(state, history, Best(jnp.float32(jnp.inf), jnp.int32(-1), trained))
+        return Training(state, history, Best(jnp.float32(worst()), jnp.int32(-1), trained))
 
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
         state = averaged_after(study, state, "epoch", number + 1)
         averaged = evaluated_variables(study, state)
         scored = state._replace(trained=_with_variables(state.trained, averaged))
-        values = {**_train_names(logs), **_scores_when_due(study, scores, number, scored, data)}
+        logged = _train_names(logs)
+        due = functools.partial(scores, logged)
+        values = {**logged, **_scores_when_due(study, due, number, scored, data)}
         best = training.best
         continues: Any = True
         if best is not None:
@@ -124,9 +131,11 @@ def make_program(
             score = values["validation_" + study.monitor] * _sign(study, trainer)
             candidate = Best(score, jnp.int32(number), scored.trained)
             better = continues & (score < best.score)
+            if debugging()[0]:
+                better = better & ~is_absent(values["validation_" + study.monitor])
             best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
         history = {
-            name: training.history[name].at[number].set(jnp.where(continues, value, jnp.nan))
+            name: training.history[name].at[number].set(jnp.where(continues, value, absent()))
             for name, value in values.items()
         }
         if state.epoch is not None:
@@ -187,10 +196,13 @@ def _with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Tr
 
 def _make_scores(
     trainer: Trainer, *, with_train: bool
-) -> Callable[[State, Data], dict[str, jax.Array]]:
-    """Make `scores(state, data)` on held-out rows, and on training rows too if need be."""
+) -> Callable[[Any, State, Data], dict[str, jax.Array]]:
+    """Make `scores(logged, state, data)` on held-out rows, and on training rows too if need be.
 
-    def scores(state: State, data: Data) -> dict[str, jax.Array]:
+    On training rows the loss is left out if it is among what the steps have logged.
+    """
+
+    def scores(logged: Any, state: State, data: Data) -> dict[str, jax.Array]:
         values = {}
         for prefix, rows in (("", data.test), ("validation_", data.validation)):
             if rows is not None:
@@ -198,7 +210,10 @@ def _make_scores(
                 values |= {prefix + name: value for name, value in scored.items()}
         if with_train or data.test is None:
             scored = trainer.evaluate(state, data, data.train)
-            values |= {"train_" + name: v for name, v in scored.items() if name != "loss"}
+            named = {"train_" + name: value for name, value in scored.items()}
+            if "train_loss" in logged:
+                named.pop("train_loss", None)
+            values |= named
         return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
 
     return scores
@@ -212,8 +227,8 @@ def _scores_when_due(
         return scores(state, data)
     is_due = ((number + 1) % study.evaluate_every == 0) | (number + 1 == study.epochs)
     shapes = jax.eval_shape(scores, state, data)
-    absent = jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes)
-    return jax.lax.cond(is_due, scores, lambda *_: absent, state, data)
+    nothing = jax.tree.map(lambda a: jnp.full(a.shape, absent(), a.dtype), shapes)
+    return jax.lax.cond(is_due, scores, lambda *_: nothing, state, data)
 
 
 def _train_names(logs: Any) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Batch(NamedTuple):
     weights: Leaf | None = None
     shared: Tree = None
     ignoring: Ignoring | None = None
-    index: Leaf | None = None
+    index: Leaf = None
 
 
 class Trained(NamedTuple):

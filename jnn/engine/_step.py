@@ -60,6 +60,7 @@ _TRACED_NUMBER = (
     "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
     "schedule(step)."
 )
+_PARTS = "Preprocess several parts by jnn.preprocess.by_name({'name': preprocessing})."
 
 
 def make_start(study: Study) -> Callable[[Member, Data], State]:
@@ -301,7 +302,8 @@ def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
     def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
         if values is None:
             return ()
-        with explained(f"Study.{name} failed on values of shape {shapes_of(values)}"):
+        subject = f"Study.{name} failed on values of shape {shapes_of(values)}"
+        with explained(subject, otherwise="" if hasattr(values, "shape") else _PARTS):
             if isinstance(values, Windows):  # each step of the series counts once
                 return preprocess.fit(values.values, values.covered(weights))
             return preprocess.fit(values, weights)
@@ -334,9 +336,15 @@ def _prepared(study: Study, batch: Batch, state: State, key: jax.Array) -> Batch
     if trained.class_weights is not None:
         class_weights = trained.class_weights[batch.y]
         batch = batch._replace(weights=_times(class_weights, batch.weights))
-    if batch.y is None:
-        return batch
-    return batch._replace(y=study.targets.forward(trained.target_stats, batch.y))
+    return batch._replace(y=as_trained(study, trained.target_stats, batch.y))
+
+
+def as_trained(study: Study, stats: Any, y: Tree) -> Tree:
+    """Return targets preprocessed, as the loss is computed on them; None of None."""
+    if y is None:
+        return None
+    with explained(f"Study.targets failed on targets of shape {shapes_of(y)}"):
+        return study.targets.forward(stats, y)
 
 
 def _times(class_weights: jax.Array, weights: jax.Array | None) -> jax.Array:

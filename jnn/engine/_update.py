@@ -102,12 +102,22 @@ def updates_of(
         except (TypeError, ValueError) as error:
             change = _change(str(error), _NAMES - refused, asked)
             if not change:
+                _check_rows(error)
                 raise
             refused |= change & asked
             asked ^= change
         else:
             _check_shapes(updates, params)
             return updates, after
+
+
+def _check_rows(error: Exception) -> None:
+    """Raise ValueError for an optimizer that fails because it takes the gradient of every row."""
+    if "batch dimension" in str(error):
+        raise ValueError(
+            "Study.optimizer must take the gradient of a batch, got one that takes those of "
+            f"its rows: {error} Use another optimizer, such as optax.noisy_sgd."
+        ) from error
 
 
 def _check_shapes(updates: Tree, params: Tree) -> None:

@@ -33,6 +33,7 @@ from jnn.metrics._classification import precision as precision
 from jnn.metrics._classification import recall as recall
 from jnn.metrics._classification import top_k as top_k
 from jnn.metrics._metric import Metric as Metric
+from jnn.metrics._part import of as of
 from jnn.metrics._probability import bits_per_character as bits_per_character
 from jnn.metrics._probability import brier as brier
 from jnn.metrics._probability import expected_calibration_error as expected_calibration_error
@@ -60,6 +61,7 @@ __all__ = [
     "mae",
     "mape",
     "mse",
+    "of",
     "perplexity",
     "precision",
     "r2",

@@ -2,6 +2,7 @@
 
 from jnn.model._effects import Effects, take_effects, with_effects, written_over
 from jnn.model._errors import DrawsWithoutKey, NetworkError
+from jnn.model._fixed_statistics import fixed_statistics
 from jnn.model._hyper import Hyper
 from jnn.model._model import Model, as_model, check_numbers
 from jnn.model._nnx import as_module
@@ -22,6 +23,7 @@ __all__ = [
     "as_model",
     "as_module",
     "check_numbers",
+    "fixed_statistics",
     "name_of",
     "take_effects",
     "with_effects",

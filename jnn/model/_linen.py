@@ -19,7 +19,7 @@ from jnn.model._call import Call
 from jnn.model._effects import add_effects
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._linen_dropout import WatchedDropout
-from jnn.model._linen_fields import fields_of, in_mode, switching_fields
+from jnn.model._linen_fields import fields_of, in_mode, is_lifted, switching_fields
 from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._shared import Path, fill_shared
 from jnn.model._signatures import Apply, Init
@@ -42,7 +42,7 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
         owner=name,
         train_keyword=train_keyword,
         attributes=fields_of(module),
-        positional=type(module).__module__ == "flax.linen.transforms",
+        positional=is_lifted(module),
     )
     fields = call.attributes
     if train_keyword is None:
@@ -55,7 +55,8 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
         key_params, key_dropout = jax.random.split(key)
         arguments, keywords = call.arguments(x, train=train, key=key_dropout)
         rngs = {"params": key_params, "dropout": key_dropout}
-        return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
+        with nn.intercept_methods(WatchedDropout()), _explained(name):
+            return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
 
     def all_variables(key, x):
         variables = variables_in(False, key, x)

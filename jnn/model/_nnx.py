@@ -62,6 +62,8 @@ def as_module(
     """
     structure = _structure(factory)
     owner = name_of(factory)
+    # Results hold NumPy arrays, which a module that trains on could not write to.
+    params, state = jax.tree.map(jnp.asarray, (params, state))
     module = _merge(structure, params, state, hyper=hyper, shared=shared, owner=owner)
     set_mode(module, train=False)
     return module
@@ -109,7 +111,7 @@ def functions_of_nnx(
                 check_scoring(module, answer.streams, key, owner)
             return answer.outputs, state
         _, written, _, _, rest = nnx.split(module, *_KINDS)
-        state = _keep_defaults(structure().rest, state, _to_dict(rest))
+        state = _state_after(structure().rest, state, rest)
         written = _written(params, _to_dict(written))
         return answer.outputs, add_effects(state, losses=answer.losses, params=written)
 
@@ -223,16 +225,27 @@ def _fill_shared(abstract: Any, shared: Mapping[str, Any] | None, owner: str) ->
     )
 
 
-def _keep_defaults(abstract: Any, before: dict, after: dict) -> dict:
-    """Return `after` with the variables of `before` that are no state.
+def _state_after(abstract: Any, before: Mapping[str, Any], rest: Any) -> dict[str, Any]:
+    """Return the state after a call, without what belongs to this call only.
 
-    These are the defaults of hyper-parameters, and losses, which belong to one batch.
+    The defaults of hyper-parameters stay, and losses and intermediates are no state.
     """
-    for path, variable in nnx.to_flat_state(abstract):
-        if isinstance(variable, Hyper) or is_loss(type(variable)):
+    declared = dict(nnx.to_flat_state(abstract))
+    kept = [
+        (path, variable)
+        for path, variable in nnx.to_flat_state(rest)
+        if path in declared or not _is_of_a_call(variable)
+    ]
+    after = _to_dict(nnx.from_flat_state(kept))
+    for path, variable in declared.items():
+        if isinstance(variable, Hyper) or _is_of_a_call(variable):
             *parents, name = _names(path)
             _at(after, parents)[name] = _at(before, parents)[name]
     return after
+
+
+def _is_of_a_call(variable: Any) -> bool:
+    return isinstance(variable, nnx.Intermediate) or is_loss(type(variable))
 
 
 def _fresh_rngs(abstract: Any, key: jax.Array) -> Any:

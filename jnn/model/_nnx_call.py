@@ -11,6 +11,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.model._call import Call
 from jnn.model._errors import DrawsWithoutKey, NetworkError
+from jnn.model._fixed_statistics import are_statistics_fixed
 from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._switch import TrainKeyword, Values, known_values
 
@@ -50,11 +51,13 @@ def called(
     set_mode(module, train=train, switches={**found, **call.attributes})
     if train and key is None:  # without a key nothing is random
         module.set_attributes(deterministic=True, raise_if_not_found=False)
+    if are_statistics_fixed():
+        module.set_attributes(use_running_average=True, raise_if_not_found=False)
     arguments, keywords = call.arguments(x, train=train, key=key)
     streams = _streams_of((module, arguments, keywords))
     counts = [stream.count.get_value() for stream in streams]
     statistics = _values(module, nnx.BatchStat)
-    own_losses = _values(module, *_loss_types())
+    before = _values(module, *_loss_types())
     try:
         y, losses = _sowing(module, arguments, keywords)
     except jax.errors.ConcretizationTypeError as error:
@@ -70,11 +73,13 @@ def called(
             owner,
             train_keyword,
             (*call.switches, *found),
-            statistics_rest=all_same(statistics, _values(module, nnx.BatchStat)),
+            statistics_rest=all_same(
+                [*statistics.values()], [*_values(module, nnx.BatchStat).values()]
+            ),
             dropout_rests=key is not None and not drawn and not call.keys and _has_dropout(module),
         )
     after = _values(module, *_loss_types())
-    losses += [new for old, new in zip(own_losses, after, strict=True) if new is not old]
+    losses += [value for path, value in after.items() if value is not before.get(path)]
     return Answer(y, losses, drawn)
 
 
@@ -138,7 +143,12 @@ def _attributes(module: Any) -> dict[str, Values]:
 
 
 def _sowing(module: Any, arguments: Any, keywords: Any) -> tuple[Any, list[jax.Array]]:
-    """Call a module; return its outputs and all losses that it sows. Other sown values are lost."""
+    """Call a module; return its outputs and all losses that it sows. Other sown values are lost.
+
+    What Flax's bridges to Linen sow becomes variables, and they cannot be captured.
+    """
+    if any(type(part).__module__.startswith(nnx.bridge.__name__) for part in _parts(module)):
+        return module(*arguments, **keywords), []
     types = _loss_types()
     y, *sown = nnx.capture(lambda module: module(*arguments, **keywords), *types)(module)
     return y, jax.tree.leaves(sown)
@@ -155,10 +165,10 @@ def _kinds(kind: type) -> Iterator[type]:
         yield from _kinds(inner)
 
 
-def _values(module: Any, *types: type) -> list[Any]:
-    """Return the arrays of all variables of these types."""
+def _values(module: Any, *types: type) -> dict[Any, Any]:
+    """Return the arrays of all variables of these types, by their paths."""
     variables = nnx.to_flat_state(nnx.state(module, nnx.Any(*types)))
-    return [variable.get_value() for _, variable in variables]
+    return {path: variable.get_value() for path, variable in variables}
 
 
 def _streams_of(tree: Any) -> list[nnx.RngStream]:

@@ -9,6 +9,7 @@ import jax
 from flax import nnx
 
 from jnn.model._errors import NetworkError
+from jnn.model._fixed_statistics import are_statistics_fixed
 from jnn.model._switch import TrainKeyword
 
 _DROPPING = (nn.Dropout, nnx.Dropout, nn.MultiHeadDotProductAttention, nnx.MultiHeadAttention)
@@ -31,6 +32,7 @@ def check_moves(
         statistics_rest: Whether it has batch statistics and none of them changed.
         dropout_rests: Whether it has dropout of a rate above 0 and none of it drew.
     """
+    statistics_rest = statistics_rest and not are_statistics_fixed()
     if not (statistics_rest or dropout_rests):
         return
     if train_keyword is not None and not isinstance(train_keyword, str):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Encoding, Windows
+from jnn.data import Dataset, Encoding
 from jnn.engine import (
     STEP,
     Batch,
@@ -24,26 +24,11 @@ from jnn.engine import (
 )
 from jnn.model import check_numbers
 from jnn.population._check_precision import check_precision
+from jnn.population._outputs import check_outputs, outputs_told
 from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
 
 _RELATIVE = ("mape",)  # names of metrics that change if targets and predictions are shifted alike
-
-
-def check_targets(study: Study, data: Dataset) -> None:
-    """Raise ValueError if a study needs targets and the data have none."""
-    if data.y is not None:
-        return
-    if study.trainer is None:
-        raise ValueError(
-            f"data must have targets y for supervised training, but {data.name} has none. Give y, "
-            "or a Study(trainer=...)."
-        )
-    if study.class_weights is not None:
-        raise ValueError(
-            f"class_weights needs data with targets y, but {data.name} has none. Give y, or leave "
-            "class_weights out."
-        )
 
 
 def check_filled(study: Study, data: Dataset) -> None:
@@ -96,13 +81,15 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
         )
         if study.trainer is None:
             outputs, activations = _traced_network(study, state, batch)
-            _check_outputs(data, shapes, outputs)
+            check_outputs(study, data, shapes, outputs, state)
         else:
+            outputs = None
             activations = _intermediate_bytes(jax.make_jaxpr(trainer.step)(state, batch))
             jax.eval_shape(trainer.predict, state.trained, batch.x, batch.shared)
-        training = jax.eval_shape(
-            lambda columns, data: program.begin(member_of(columns), data), columns, shapes
-        )
+        with outputs_told(data, shapes, outputs):
+            training = jax.eval_shape(
+                lambda columns, data: program.begin(member_of(columns), data), columns, shapes
+            )
     _check_names({"best_epoch", *training.history}, columns)
     unread = sorted(columns.keys() - names - {"seed", "fold"})
     if unread and study.trainer is None:  # another trainer may read them from the state
@@ -113,7 +100,7 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
         )
     trained = state.trained
     parameters = bytes_of(trained.params)
-    optimizer = bytes_of(state.opt_state)
+    optimizer = bytes_of((state.opt_state, state.average))
     touched = 2 * parameters + optimizer + 2 * activations + bytes_of(batch.x)
     return Sizes(touched, 2 * (parameters + bytes_of(trained.model_state) + optimizer))
 
@@ -156,9 +143,12 @@ def _check_inner_split(study: Study, arrays: Data) -> None:
 def _check_metrics(study: Study, data: Dataset) -> None:
     for name, metric in study.metrics.items():
         if metric.task not in (None, data.task):
+            advice = f"Choose another metric, or load the data with task={metric.task!r}."
+            if data.task == "multitask":
+                advice = "Name its part of the targets, as jnn.metrics.of('label', metric)."
             raise ValueError(
-                f"metrics[{name!r}] is for {metric.task}, but {data.name} is a {data.task}. Choose "
-                f"another metric, or load the data with task={metric.task!r}."
+                f"metrics[{name!r}] is for {metric.task}, but {data.name} is a {data.task}. "
+                + advice
             )
         if data.target_offset is not None and metric.name in _RELATIVE:
             raise ValueError(
@@ -180,28 +170,3 @@ def _check_names(scores: set[str], columns: Columns) -> None:
     taken = sorted(scores & columns.keys())
     if taken:
         raise ValueError(f"The hyper-parameters {taken} have the names of scores. Rename them.")
-
-
-def _check_outputs(data: Dataset, arrays: Data, outputs: Any) -> None:
-    """Raise ValueError if one array of outputs cannot be outputs for the targets of the data."""
-    shape = getattr(outputs, "shape", None)
-    if shape is None or data.task not in ("classification", "regression"):
-        return
-    outputs_of_row, row = shape[1:], arrays.y.shape[1:]
-    if data.task == "regression":
-        expected = row or (1,)
-        means_and_variances = row[-1:] and outputs_of_row == (*row[:-1], 2 * row[-1])
-        per_target = outputs_of_row[:-1] == row  # one, or several such as quantiles
-        fits = outputs_of_row == row or means_and_variances or per_target
-        if isinstance(arrays.y, Windows):
-            fits = fits or outputs_of_row == (*row, 1)
-    else:
-        expected = (*row, data.classes)
-        fits = outputs_of_row[len(row) :] == (data.classes,)
-        if data.classes == 2:
-            fits = fits or outputs_of_row in ((1,), row, (*row, 1))
-    if not fits:
-        raise ValueError(
-            f"The model must have outputs of shape {expected} per row for {data.name}, got "
-            f"{tuple(outputs_of_row)}. Change its last layer to {expected[-1]} outputs."
-        )

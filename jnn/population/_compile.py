@@ -15,6 +15,7 @@ from jnn.engine import (
     ProgramKey,
     Programs,
     Training,
+    debugging,
     make_program,
     make_trainer,
     member_of,
@@ -80,7 +81,7 @@ def signature_of(layout: Layout, columns: Columns, data: Data) -> tuple[Any, ...
     settings = jax.config.jax_default_matmul_precision, jax.config.jax_enable_x64  # type: ignore[attr-defined]
     leaves, structure = jax.tree.flatten((columns, data))
     shapes = tuple((leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves)
-    return layout.plan, tuple(layout.mesh.devices.flat), structure, shapes, settings
+    return layout.plan, tuple(layout.mesh.devices.flat), structure, shapes, settings, debugging()
 
 
 def bytes_needed(compiled: Compiled) -> int:

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.engine import Columns, Data, Training, has_patience
+from jnn.engine import (
+    Columns,
+    Data,
+    Training,
+    debugging,
+    floating_point_told,
+    has_patience,
+    hidden,
+    shown,
+)
 from jnn.population._compile import Compiled
 from jnn.population._layout import Layout, packed
 from jnn.population._plan import Plan
@@ -28,6 +37,7 @@ class Group:
         idle: bool [places], whether the member in each place needs no training: it is a copy, or
             its patience has ended.
         compiled: The programs; None until they are needed.
+        switches: JAX's switches for debugging under which they were compiled.
         training: The members' training, [places, ...]; None before the group begins.
     """
 
@@ -40,6 +50,7 @@ class Group:
         self.order = np.arange(plan.size)
         self.idle = self.order >= count
         self.compiled: Compiled | None = None
+        self.switches = debugging()
         self.training: Training | None = None
 
     @property
@@ -60,7 +71,8 @@ class Group:
             data: The arrays that all members share, on the devices.
         """
         assert self.compiled is not None
-        self.training = self.compiled.begin(self._layout.split(self.columns(columns)), data)
+        with floating_point_told():
+            self.training = self.compiled.begin(self._layout.split(self.columns(columns)), data)
 
     def place(self, training: Training, epoch: int) -> None:
         """Take over members that have trained before.
@@ -70,7 +82,7 @@ class Group:
             epoch: Number of epochs that they have trained.
         """
         members = self._member_of_place()
-        self.training = jax.tree.map(lambda array: array[members], training)
+        self.training = hidden(jax.tree.map(lambda array: array[members], training))
         self.epoch = epoch
         self._mark_idle()
         self._pack()
@@ -80,7 +92,7 @@ class Group:
         self.epoch = epoch
         self.order = order
         self.idle = order >= self.count
-        self.training = training
+        self.training = hidden(training)
         self._mark_idle()
 
     def advance(self, data: Data, stop: int) -> None:
@@ -89,9 +101,12 @@ class Group:
         Members that still train are then packed together, so that whole chunks can be skipped.
         """
         assert self.compiled is not None
+        if any(self.switches):
+            self.training = self._layout.split(hidden(jax.tree.map(_on_host, self.training)))
         idle = self._layout.split(self.idle)
         first = np.int32(self.epoch)
-        self.training = self.compiled.advance(self.training, idle, data, first, np.int32(stop))
+        with floating_point_told():
+            self.training = self.compiled.advance(self.training, idle, data, first, np.int32(stop))
         jax.block_until_ready(self.training)
         self.epoch = stop
         self._mark_idle()
@@ -125,6 +140,7 @@ class Group:
         if np.array_equal(places, np.arange(self.count)):
             places = slice(self.count)  # which copies nothing
         training = to_host(training) if for_result else jax.tree.map(_on_host, training)
+        training = training._replace(history=shown(training.history))
         return jax.tree.map(lambda array: array[places], training)
 
     def history(self) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
@@ -132,7 +148,8 @@ class Group:
         assert self.training is not None
         best = None if self.training.best is None else self.training.best.epoch
         places = self._places()
-        return jax.tree.map(lambda a: np.asarray(a)[places], (self.training.history, best))
+        history = shown(jax.tree.map(np.asarray, self.training.history))
+        return jax.tree.map(lambda a: np.asarray(a)[places], (history, best))
 
     def to_host(self, *, for_result: bool = False) -> None:
         """Move the members' training to the host, to make room for another group.

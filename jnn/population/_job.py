@@ -11,8 +11,9 @@ import numpy as np
 
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, fold_data, programs_of
-from jnn.population._check import check_study, check_targets
+from jnn.population._check import check_study
 from jnn.population._compile import Compiled, compile_population
+from jnn.population._outputs import check_targets
 from jnn.population._plan import Plan, Sizes, make_plan
 from jnn.population._streaming import compile_stream, sample_of
 from jnn.study import Members, Study, narrow

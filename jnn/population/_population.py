@@ -10,7 +10,7 @@ import numpy as np
 
 from jnn._errors import reason_of
 from jnn.data import Dataset, Stream
-from jnn.engine import Data, Training
+from jnn.engine import Data, Training, debugging, default_settings
 from jnn.population._choose import (
     chosen_members,
     narrowed,
@@ -113,6 +113,7 @@ class Population:
         """The layout; that of the last group, if memory holds the members in several only."""
         return self._groups[-1].plan
 
+    @default_settings()
     def advance(self, epochs: int = 1) -> "Population":
         """Train every member for more epochs.
 
@@ -204,6 +205,7 @@ class Population:
             self._place(_take_members(training, chosen), plan)
         return self
 
+    @default_settings()
     def gather(self, sources: Any, *, hyper: Mapping[str, Any] | None = None) -> "Population":
         """Let members continue from what other members have learned.
 
@@ -297,10 +299,11 @@ class Population:
             The arrays that all members share, on the devices of the group.
         """
         job = self._job
-        if group.compiled is None:
+        if group.compiled is None or group.switches != debugging():
             self._report("planned", group)
             columns = group.columns(self._columns)
             group.compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
+            group.switches = debugging()
             self._compile_seconds += group.compiled.seconds
             _check_memory(bytes_needed(group.compiled), memory_of(job.devices[0]), group.plan)
             self._report("compiled", group)
@@ -390,6 +393,7 @@ class Population:
         self._progress(Status(stage, group.plan, done / len(self), seconds))
 
 
+@default_settings()
 def start(
     study: Study,
     data: Dataset | Stream,

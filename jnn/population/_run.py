@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import member_of, program_text, programs_of
+from jnn.engine import default_settings, member_of, program_text, programs_of
 from jnn.population._compile import is_ragged
 from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
@@ -22,6 +22,7 @@ from jnn.storage import as_folder
 from jnn.study import Members, PathLike, Study, seeds
 
 
+@default_settings()
 def run(
     study: Study,
     data: Dataset | Stream,
@@ -114,4 +115,5 @@ def _text_of(job: Job, columns: dict[str, np.ndarray]) -> str:
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
     member = jax.eval_shape(member_of, one)
     ragged = is_ragged(job.study, job.arrays)
-    return program_text(programs.study, programs.trainer, member, job.arrays, ragged=ragged)
+    with jax.debug_nans(False), jax.debug_infs(False):  # on which the program depends, not the run
+        return program_text(programs.study, programs.trainer, member, job.arrays, ragged=ragged)

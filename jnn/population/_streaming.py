@@ -13,7 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import Dataset, Stream
+from jnn.data import (
+    Dataset,
+    Stream,
+    count_rows,
+    has_parts,
+    map_parts,
+    parts_of,
+    same_parts,
+    shapes_of_rows,
+)
 from jnn.engine import (
     Batch,
     Columns,
@@ -82,6 +91,7 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
         "stream",
         target_names=test.target_names,
         feature_names=test.feature_names,
+        ignore_index=test.ignore_index,
     )
 
 
@@ -199,23 +209,35 @@ def _check_index(programs: Programs, state: State, data: Data) -> None:
         )
 
 
-def _first_rows(stream: Stream, test: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _first_rows(stream: Stream, test: Dataset) -> tuple[Any, Any]:
     """Return the first x, in the type of the test set's, and y."""
     count = min(stream.steps_per_epoch, -(-_SAMPLE // stream.batch_size))
-    parts = zip(*itertools.islice(iter(stream), count), strict=True)
-    x, y = (np.concatenate(part) for part in parts)
-    if x.dtype in (np.uint8, np.int8) and test.x.dtype.kind == "f":
+    batches = list(itertools.islice(iter(stream), count))
+    x, y = map_parts(lambda *parts: np.concatenate(parts), batches[0], *batches[1:])
+    if not same_parts(x, test.x) or not same_parts(y, test.y):
         raise ValueError(
-            f"The x of a stream must be on the scale of the test set, whose x is {test.x.dtype}, "
-            f"got {x.dtype}. Scale it in the transform of the stream, such as "
+            "The rows of a stream must have the parts of the test set, "
+            f"{shapes_of_rows((test.x, test.y))}, got {shapes_of_rows((x, y))}."
+        )
+    if test.ignore_index is not None and not has_parts(y):
+        y = np.maximum(y, -1)  # any negative label is one to ignore
+    return map_parts(_on_scale, x, test.x), y
+
+
+def _on_scale(x: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Return x in the type of the test set's."""
+    if x.dtype in (np.uint8, np.int8) and test.dtype.kind == "f":
+        raise ValueError(
+            f"The x of a stream must be on the scale of the test set, whose x is {test.dtype}, got "
+            f"{x.dtype}. Scale it in the transform of the stream, such as "
             "lambda x, y: (x.astype(np.float32) / 255, y)."
         )
-    return x.astype(test.x.dtype, copy=False), y
+    return x.astype(test.dtype, copy=False)
 
 
 def _stack_sizes(steps: int, data: Data, rows: int) -> list[int]:
     """Divide the steps of an epoch into few calls that memory allows, equal except the last."""
-    bytes_of_row = (bytes_of(data.x) + bytes_of(data.y)) / data.x.shape[0]
+    bytes_of_row = (bytes_of(data.x) + bytes_of(data.y)) / count_rows(data.x)
     most = int(max(1, min(steps, _STEPS, _STACK // max(1, bytes_of_row * rows))))
     rest = steps % most
     return [most] * (steps // most) + ([rest] if rest else [])
@@ -226,37 +248,49 @@ def _stack_shape(data: Data, steps: int, study: Study) -> Batch:
         return jax.ShapeDtypeStruct((steps, study.batch_size, *array.shape[1:]), array.dtype)
 
     weights = jax.ShapeDtypeStruct((steps, study.batch_size), jnp.float32)
-    return Batch(stacked(data.x), stacked(data.y), weights)
+    x, y = map_parts(stacked, (data.x, data.y))
+    return Batch(x, y, weights, ignoring=data.ignoring)
 
 
 def _stacked(batches: Iterator[Any], count: int, data: Data, classes: int) -> Batch:
     """Return the next numbered batches of a stream, [count, rows, ...], like the first rows."""
     numbers, arrays = zip(*itertools.islice(batches, count), strict=True)
-    row = data.x.shape[1:]
-    others = sorted({x.shape[1:] for x, _ in arrays} - {row})
+    x, y = map_parts(_stacked_part, (data.x, data.y), *arrays)
+    least = 0 if data.ignoring is None else -(2**31)
+    for name, part in parts_of(x, "x").items():
+        _check_batches(name, numbers, part, np.isfinite(part), "finite numbers")
+    for name, part in parts_of(y, "y").items():
+        if classes:
+            right = (part >= least) & (part < classes)
+            _check_batches(name, numbers, part, right, f"labels from 0 to {classes - 1}")
+        else:
+            _check_batches(name, numbers, part, np.isfinite(part), "finite numbers")
+    weights = np.ones((count, count_rows(arrays[0][0])), np.float32)
+    return Batch(x, y, weights, ignoring=data.ignoring)
+
+
+def _stacked_part(first: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+    """Return one part of batches as [count, rows, ...], in the form of the first rows."""
+    row = first.shape[1:]
+    shapes = {array.shape[1:] for array in arrays}
+    others = sorted(shape for shape in shapes if shape not in (row, (*row, 1)))
     if others:
         raise ValueError(
             f"The rows of a stream must have one shape, that of its first ones, {row}, but later "
             f"ones have {others[0]}. Change its source or transform."
         )
-    xs, ys = zip(*arrays, strict=True)
-    x = np.stack(xs).astype(data.x.dtype, copy=False)
-    y = np.stack(ys).astype(data.y.dtype, copy=False)
-    _check_batches(numbers, x, y, classes)
-    weights = np.ones(x.shape[:2], np.float32)
-    return Batch(x, y.reshape(*y.shape[:2], *data.y.shape[1:]), weights)
+    part = np.stack(arrays).astype(first.dtype, copy=False)
+    return part.reshape(*part.shape[:2], *row)
 
 
-def _check_batches(numbers: Sequence[int], x: np.ndarray, y: np.ndarray, classes: int) -> None:
+def _check_batches(
+    name: str, numbers: Sequence[int], values: np.ndarray, right: np.ndarray, expected: str
+) -> None:
     """Validate batches as they arrive; a `Dataset` is validated once, up front."""
-    for name, values, most in (("x", x, 0), ("y", y, classes)):
-        right = (values >= 0) & (values < most) if most else np.isfinite(values)
-        if right.all():
-            continue
-        expected = f"labels from 0 to {most - 1}" if most else "finite numbers"
-        batch = int(np.argmin(right.reshape(len(right), -1).all(axis=1)))
-        raise ValueError(
-            f"{name} of a stream must hold {expected}, but batch {numbers[batch]} has "
-            f"{values[~right][0]}. Leave such rows out of the source, or change them in its "
-            "transform."
-        )
+    if right.all():
+        return
+    batch = int(np.argmin(right.reshape(len(right), -1).all(axis=1)))
+    raise ValueError(
+        f"{name} of a stream must hold {expected}, but batch {numbers[batch]} has "
+        f"{values[~right][0]}. Leave such rows out of the source, or change them in its transform."
+    )

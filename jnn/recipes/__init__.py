@@ -5,13 +5,25 @@ study = jnn.recipes.make_study(about, model="mlp:128,64")  # loss, metrics, opti
 """
 
 from jnn.recipes._about import About
+from jnn.recipes._defaults import (
+    BATCH_SIZE,
+    EPOCHS,
+    default_batch_size,
+    default_epochs,
+    default_model,
+)
 from jnn.recipes._families import Family, describe_families, make_model, register
 from jnn.recipes._metrics import make_metrics
 from jnn.recipes._study import make_study
 
 __all__ = [
+    "BATCH_SIZE",
+    "EPOCHS",
     "About",
     "Family",
+    "default_batch_size",
+    "default_epochs",
+    "default_model",
     "describe_families",
     "make_metrics",
     "make_model",

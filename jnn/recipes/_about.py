@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from jnn.data import Dataset, Encoding
+from jnn.data import Dataset, Encoding, has_parts
 from jnn.result import Schema, vocabulary_of
 
 Kind = Literal["vectors", "images", "signals", "arrays", "texts", "tokens", "series"]
@@ -51,6 +51,7 @@ class About:
             ValueError: If the data set has no targets.
         """
         task = _task_of(data.name, data.task)
+        _check_one_input(data.name, data.x)
         shape = tuple(data.x.shape[1:])
         target = () if data.y is None else tuple(data.y.shape[1:])
         vocabulary = vocabulary_of(data)
@@ -67,6 +68,7 @@ class About:
             ValueError: If the data had no targets.
         """
         task = _task_of(schema.data, schema.task)
+        _check_one_input(schema.data, schema.x)
         shape = schema.x.shape
         target = schema.target_shape
         outputs = schema.classes if task == "classification" else math.prod(target)
@@ -80,9 +82,22 @@ def _fills(encoding: object) -> bool:
     return isinstance(encoding, Encoding) and encoding.fills
 
 
+def _check_one_input(name: str, x: object) -> None:
+    if has_parts(x):
+        raise ValueError(
+            f"{name} has several inputs, for which there is no network by name. Use a network of "
+            "your own, Study(model=...)."
+        )
+
+
 def _task_of(name: str, task: str) -> Task:
     if task == "classification" or task == "regression":
         return task
+    if task == "multitask":
+        raise ValueError(
+            f"{name} has several targets, for which there is no network by name. Write the "
+            "jnn.Study yourself."
+        )
     raise ValueError(
         f"{name} must have targets to be learned, but has none. Give y, or write the jnn.Study "
         "yourself."

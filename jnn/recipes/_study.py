@@ -8,6 +8,7 @@ import optax
 from jnn import losses
 from jnn.preprocess import Preprocess, fill_median, identity, standardize, standardize_channels
 from jnn.recipes._about import About, Kind
+from jnn.recipes._defaults import BATCH_SIZE, EPOCHS, default_model
 from jnn.recipes._families import make_model
 from jnn.recipes._metrics import DEFAULTS, make_metrics
 from jnn.study import Study
@@ -30,11 +31,11 @@ _INPUTS: Mapping[Kind, Preprocess] = {
 def make_study(
     about: About,
     *,
-    model: str = "mlp:64",
+    model: str | None = None,
     hyper: Mapping[str, float] | None = None,
     metrics: Sequence[str] | None = None,
-    epochs: int = 20,
-    batch_size: int = 32,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH_SIZE,
     steps_per_epoch: int | None = None,
 ) -> Study:
     """Make the study that suits the data: network, loss, optimizer, metrics, preprocessing.
@@ -44,7 +45,8 @@ def make_study(
 
     Args:
         about: Description of the data, see `About.from_data`.
-        model: Name of a family of networks and its numbers, for instance "mlp:128,64".
+        model: Name of a family of networks and its numbers, for instance "mlp:128,64"; by default
+            a small network for the kind of data, see `default_model`.
         hyper: Default values of the numbers that members may set, {"learning_rate": 0.001} if
             not given. `weight_decay` turns Adam into AdamW; `dropout_rate` gives the network
             dropout.
@@ -66,7 +68,7 @@ def make_study(
     options = {"dropout_rate": 0.0} if "dropout_rate" in hyper else {}
     is_classification = about.task == "classification"
     return Study(
-        model=make_model(model, about, options),
+        model=make_model(model or default_model(about), about, options),
         loss=losses.softmax_cross_entropy if is_classification else losses.squared_error,
         optimizer=_make_optimizer("weight_decay" in hyper),
         metrics=make_metrics(metrics or DEFAULTS[about.task], about),

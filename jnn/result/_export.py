@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.data import map_parts
 from jnn.result._predict import Predict
 from jnn.result._schema import Schema
 from jnn.storage import atomic_path, expand
@@ -40,7 +41,7 @@ def write_program(
     from jax import export
 
     rows = export.symbolic_shape("rows")
-    x = jax.ShapeDtypeStruct((*rows, *schema.x.shape), schema.x.dtype)
+    x = map_parts(lambda part: jax.ShapeDtypeStruct((*rows, *part.shape), part.dtype), schema.x)
     exported = export.export(jax.jit(function), platforms=tuple(platforms))(x)
     path = expand(path)
     with atomic_path(path) as partial:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn import storage
+from jnn.data import map_parts
 from jnn.engine import Data, Rows, Trained, make_trainer, member_of, network_digest
 from jnn.result._netcdf import read_netcdf, write_netcdf
 from jnn.result._predict import Part
@@ -20,7 +21,7 @@ from jnn.result._record import (
     members_to_json,
     versions,
 )
-from jnn.result._schema import Schema, digest_of_shared, schema_of_attributes
+from jnn.result._schema import RowSpec, Schema, digest_of_shared, schema_of_attributes
 from jnn.study import Members, PathLike, Study, narrow
 
 if TYPE_CHECKING:
@@ -323,11 +324,12 @@ def _read_bare_parts(path: pathlib.Path, places: Sequence[np.ndarray]) -> tuple[
 def _like(study: Study, hyper: Mapping[str, np.ndarray], schema: Schema) -> Trained:
     """Return the shapes of one trained member of `study` on data of this schema."""
     index = Rows(jax.ShapeDtypeStruct((1, 2), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
-    y = None if schema.y is None else schema.y.abstract()
+    x = map_parts(RowSpec.abstract, schema.x)
+    y = None if schema.y is None else map_parts(RowSpec.abstract, schema.y)
     class_weights = None
     if study.class_weights is not None:
         class_weights = jax.ShapeDtypeStruct((1, schema.classes), jnp.float32)
-    data = Data(schema.x.abstract(), y, index, shared=study.shared, class_weights=class_weights)
+    data = Data(x, y, index, shared=study.shared, class_weights=class_weights)
     numbers = {name: value[()] for name, value in narrow(dict(hyper)).items()}
     member = member_of({"seed": np.int32(0), **numbers})
     return jax.eval_shape(make_trainer(study).start, member, data).trained

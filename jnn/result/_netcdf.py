@@ -33,11 +33,15 @@ def read_netcdf(path: pathlib.Path) -> "xarray.Dataset":
     Raises:
         ValueError: If the file is damaged.
     """
+    import h5py
     import xarray
 
     try:
         with path.open("rb") as file:
             is_netcdf_3 = file.read(3) == b"CDF"
+        if not is_netcdf_3:
+            with h5py.File(path, "r") as file:  # h5netcdf leaves a traceback where this fails
+                dict(file.attrs)
         engine = "scipy" if is_netcdf_3 else "h5netcdf"
         with xarray.open_dataset(path, engine=engine) as opened:
             scores = opened.load()

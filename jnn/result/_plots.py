@@ -50,11 +50,11 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
     for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
-        (line,) = axes.plot(epochs, curve.mean, label=setting_text(curve.setting) or metric)
+        (line,) = axes.plot(epochs, curve.mean, label=_text(setting_text(curve.setting) or metric))
         axes.fill_between(
             epochs, curve.low, curve.high, color=line.get_color(), alpha=0.2, linewidth=0
         )
-    axes.set(xlabel="epoch", ylabel=metric, title=title)
+    axes.set(xlabel="epoch", ylabel=_text(metric), title=_text(title))
     axes.title.set_fontsize("small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
@@ -82,8 +82,8 @@ def forest(result: "Result", metric: str | None = None, *, most: int = 40) -> "F
     places = -np.arange(len(rows))
     errors = np.abs(bounds.T - means)
     axes.errorbar(means, places, xerr=errors, fmt="o", capsize=3)
-    axes.set_yticks(places, [setting_text(setting) or metric for setting, _ in rows])
-    axes.set(xlabel=metric, title=summary.title)
+    axes.set_yticks(places, [_text(setting_text(setting) or metric) for setting, _ in rows])
+    axes.set(xlabel=_text(metric), title=_text(summary.title))
     axes.title.set_fontsize("small")
     axes.grid(alpha=0.3, axis="x")
     return figure
@@ -115,9 +115,11 @@ def forecast(
         prediction = result.predict(x)
         mean = prediction.mean[0, :, channel]
         half = _DEVIATIONS * prediction.std[0, :, channel]
-        axes.plot(mean, label=name)
+        axes.plot(mean, label=_text(name))
         axes.fill_between(np.arange(len(mean)), mean - half, mean + half, alpha=0.2, linewidth=0)
-    axes.set(xlabel="steps from now", title=f"{data.name}; bands: 90 % of the members' spread")
+    axes.set(
+        xlabel="steps from now", title=_text(f"{data.name}; bands: 90 % of the members' spread")
+    )
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure
@@ -143,6 +145,11 @@ class Plots:
     def forest(self, metric: str | None = None, *, most: int = 40) -> "Figure":
         """Draw the metric of each setting with its interval; see `jnn.plots.forest`."""
         return forest(self.result, metric, most=most)
+
+
+def _text(text: str) -> str:
+    """Return a text as it is to be drawn: no formula, and no part of a name that is no UTF-8."""
+    return text.replace("$", r"\$").encode("utf-8", "replace").decode()
 
 
 def _new_figure(height: float = 4.2) -> "tuple[Figure, Axes]":

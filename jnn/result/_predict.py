@@ -1,6 +1,7 @@
 """What trained members predict for new rows, batch by batch, so that rows may exceed memory."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn.data import with_offset
-from jnn.engine import ProgramKey, Trained, make_predict, programs_of
+from jnn.data import count_rows, map_parts, with_offset
+from jnn.engine import ProgramKey, Trained, default_settings, make_predict, programs_of
 from jnn.result._schema import Schema
 from jnn.study import Study
 
@@ -67,10 +68,10 @@ class Prediction(NamedTuple):
     Where a model gives a tuple or dict of arrays, each attribute is one of such arrays.
 
     Attributes:
-        members: [members, rows, ...], each member's own prediction; None where it was not asked
-            for.
-        mean: [rows, ...], the mean over the members.
-        std: [rows, ...], the standard deviation over the members.
+        members: [members, rows, ...], each member's own prediction, or [members, samples, rows,
+            ...] of samples; None where it was not asked for.
+        mean: [rows, ...], the mean over the members and their samples.
+        std: [rows, ...], the standard deviation over the members and their samples.
     """
 
     members: Any
@@ -98,7 +99,7 @@ def make_answer(study: Study, schema: Schema) -> Predict:
     axes = 1 + len(schema.target_shape)
 
     def answer(trained: Trained, x: jax.Array, shared: Any = study.shared) -> jax.Array:
-        return _probabilities(outputs(trained, x, shared), axes, schema.classes)
+        return probabilities(outputs(trained, x, shared), axes, schema.classes)
 
     return answer
 
@@ -106,7 +107,7 @@ def make_answer(study: Study, schema: Schema) -> Predict:
 def make_outputs(study: Study, schema: Schema) -> Predict:
     """Make `outputs(trained, x)`: the model's outputs in the targets' units; see `make_answer`."""
     if study.trainer is None:
-        predict = make_predict(study, None if schema.y is None else schema.y.shape)
+        predict = make_predict(study, schema.target_shapes)
     else:
         predict = study.trainer(study).predict
 
@@ -141,7 +142,6 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
         x: Rows that are read as they are needed.
         batch: Rows at a time; the last batch is padded, so that it needs no program of its own.
     """
-    check_batch(batch)
 
     def make() -> Any:
         def of_members(trained: Trained, x: jax.Array, shared: Any) -> Any:
@@ -151,12 +151,26 @@ def in_batches(part: Part, key: ProgramKey, function: Predict, x: Any, batch: in
 
     apply = programs_of(part.known_study()).get(key, make)
     trained, shared = jax.device_put((part.trained, part.known_study().shared))
+    for rows, count in batches_of(x, batch):
+        with default_settings():
+            values = apply(trained, rows, shared)
+        yield first_rows(values, count, axis=1)
+
+
+def batches_of(x: Any, batch: int) -> Iterator[tuple[Any, int]]:
+    """Yield rows batch by batch, the last batch padded, and how many of them are real."""
+    check_batch(batch)
     for start in range(0, len(x), batch):
-        rows = np.asarray(x[start : start + batch])
-        count = len(rows)
+        rows = map_parts(np.asarray, x[start : start + batch])
+        count = count_rows(rows)
         if count < batch < len(x):
-            rows = np.concatenate([rows, np.repeat(rows[-1:], batch - count, axis=0)])
-        yield _first_rows(apply(trained, rows, shared), count)
+            rows = map_parts(functools.partial(_padded, rows=batch), rows)
+        yield rows, count
+
+
+def _padded(array: np.ndarray, rows: int) -> np.ndarray:
+    """Return an array with its last row repeated up to a number of rows."""
+    return np.concatenate([array, np.repeat(array[-1:], rows - len(array), axis=0)])
 
 
 def join_batches(pieces: Iterable[Any], axis: int) -> Any:
@@ -194,15 +208,18 @@ def check_batch(batch: int) -> None:
         )
 
 
-def _first_rows(values: Any, count: int) -> Any:
-    return jax.tree.map(lambda array: np.asarray(array)[:, :count], values)
+def first_rows(values: Any, count: int, *, axis: int) -> Any:
+    """Return the first rows of arrays, or of trees of them; `axis` is that of the rows."""
+    rows = (slice(None),) * axis + (slice(count),)
+    return jax.tree.map(lambda array: np.asarray(array)[rows], values)
 
 
-def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
+def probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
     """Return probabilities [..., classes] for labels of `axes` axes, that of rows included.
 
     They are the softmax over the axis that the outputs have beyond these, if it counts the classes;
-    otherwise the sigmoid of each label's only logit, as two classes.
+    or the sigmoid of each label's only logit, as two classes. Other outputs, such as embeddings,
+    are returned as they are.
     """
     if not hasattr(outputs, "ndim"):
         raise ValueError(
@@ -212,5 +229,8 @@ def _probabilities(outputs: Any, axes: int, classes: int) -> jax.Array:
     has_logits = outputs.ndim == axes + 1
     if has_logits and outputs.shape[-1] == classes:
         return jax.nn.softmax(outputs, axis=-1)
+    is_one_logit = outputs.ndim == axes or (has_logits and outputs.shape[-1] == 1)
+    if classes != 2 or not is_one_logit:
+        return outputs
     logits = outputs[..., 0] if has_logits else outputs
     return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], axis=-1)

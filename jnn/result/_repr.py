@@ -1,9 +1,10 @@
 """A result in some lines of text, or as HTML for notebooks."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jnn.data import has_parts, parts_of
 from jnn.result._summary import html_table
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ def result_html(result: "Result") -> str:
 
 def _facts(result: "Result") -> dict[str, str]:
     schema = result.schema
-    form = " x ".join(map(str, schema.x.shape)) or "scalar"
     facts = {
-        "data": f"{schema.data} (rows of {form} {schema.x.dtype})",
+        "data": f"{schema.data} (rows of {_form(schema.x)})",
         "task": schema.task + (f", {schema.classes} classes" if schema.classes else ""),
         "model": schema.model,
         "split": schema.split or ("a test set" if schema.test_rows else "none"),
@@ -40,6 +40,13 @@ def _facts(result: "Result") -> dict[str, str]:
     if "total" in result.timing:
         facts["seconds"] = ", ".join(f"{k} {v:.3g}" for k, v in result.timing.items())
     return facts
+
+
+def _form(x: Any) -> str:
+    """Return the shape and type of a row, or of each of its parts."""
+    if not has_parts(x):
+        return f"{' x '.join(map(str, x.shape)) or 'scalar'} {x.dtype}"
+    return ", ".join(f"{name.strip('[]')} {_form(part)}" for name, part in parts_of(x, "").items())
 
 
 def _members(result: "Result") -> str:

@@ -30,6 +30,7 @@ from jnn.result._predict import (
 )
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
+from jnn.result._samples import samples_of
 from jnn.result._schema import Schema, digest_of, digest_of_shared, shared_test_rows
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._summary import Summary, make_summary
@@ -290,40 +291,72 @@ class Result:
         outputs = join_batches(self._each(make_outputs, x, batch), axis=1)
         return with_target_offset(outputs, self.schema, axes=2)
 
-    def predict(self, x: Any, *, batch: int = 1024, each: bool = True) -> Prediction:
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch: int = 1024,
+        each: bool = True,
+        samples: int | None = None,
+        seed: int = 0,
+    ) -> Prediction:
         """Return each member's prediction for rows x, and mean and deviation over the members.
 
         For a classification these are probabilities [rows, classes]; for a regression values in the
-        targets' units.
+        targets' units; and the outputs as they are of a network that gives others than one for each
+        class, such as embeddings.
 
         Args:
-            x: [rows, *features], `jnn.data.Windows`, or a table with the columns that the members
-                were trained on. An `np.memmap` may be larger than memory.
+            x: [rows, *features], `jnn.data.Windows`, a dict or tuple of arrays if the members were
+                trained on several inputs, or a table with the columns that they were trained on. An
+                `np.memmap` may be larger than memory.
             batch: Rows at a time.
             each: Whether to keep every member's prediction, [members, rows, ...], beside mean and
                 std.
+            samples: Number of predictions of each member with dropout switched on, [members,
+                samples, rows, ...], whose mean and deviation, over members and samples, estimate
+                those of the posterior (Gal and Ghahramani 2016, https://arxiv.org/abs/1506.02142).
+                The network draws as in training and normalizes by its running averages; one that
+                takes both from one keyword, as an NNX network with `train`, or that is a pair of
+                functions, normalizes by the batch.
+            seed: Of the samples. Members of other seeds or folds draw other numbers; the same call
+                draws the same.
+
+        Raises:
+            ValueError: If samples are asked for and the network draws nothing in training.
         """
         pieces = []
-        for piece in self.predictions(x, batch=batch):
+        for piece in self.predictions(x, batch=batch, samples=samples, seed=seed):
             pieces.append(piece if each else piece._replace(members=None))
+        axis = 1 if samples is None else 2
         return Prediction(
-            members=join_batches([p.members for p in pieces], axis=1) if each else None,
+            members=join_batches([p.members for p in pieces], axis=axis) if each else None,
             mean=join_batches([p.mean for p in pieces], axis=0),
             std=join_batches([p.std for p in pieces], axis=0),
         )
 
-    def predictions(self, x: Any, *, batch: int = 1024) -> Iterator[Prediction]:
+    def predictions(
+        self, x: Any, *, batch: int = 1024, samples: int | None = None, seed: int = 0
+    ) -> Iterator[Prediction]:
         """Yield what `predict` returns, batch by batch: no more than a batch of rows is held.
 
         Args:
             x: Rows as in `predict`.
             batch: Rows at a time.
+            samples: As in `predict`.
+            seed: As in `predict`.
         """
-        for values in self._each(make_answer, x, batch):
-            mean = jax.tree.map(lambda array: np.mean(array, axis=0), values)
-            std = jax.tree.map(lambda array: np.std(array, axis=0), values)
+        if samples is None:
+            axes, pieces = (0,), self._each(make_answer, x, batch)
+        else:
+            rows = prepare_rows(x, self.schema)
+            axes = (0, 1)
+            pieces = samples_of(self.parts, self.schema, self.members, rows, batch, samples, seed)
+        for values in pieces:
+            mean = jax.tree.map(lambda array: np.mean(array, axis=axes), values)
+            std = jax.tree.map(lambda array: np.std(array, axis=axes), values)
             # The deviation is taken before, because squares beside an offset lose digits.
-            values = with_target_offset(values, self.schema, axes=2)
+            values = with_target_offset(values, self.schema, axes=len(axes) + 1)
             mean = with_target_offset(mean, self.schema, axes=1)
             yield Prediction(values, mean, std)
 
@@ -423,7 +456,7 @@ class Result:
         studies = [programs_of(part.known_study()).study for part in self.parts]
         functions = [make(study, schema) for study in studies]
         rows = prepare_rows(x, schema)
-        key = ProgramKey(make.__name__, (schema.task, schema.classes, schema.target_shape))
+        key = ProgramKey(make.__name__, (schema.task, schema.classes, repr(schema.target_shapes)))
         batches = [
             in_batches(part, key, function, rows, batch)
             for part, function in zip(self.parts, functions, strict=True)

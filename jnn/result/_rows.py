@@ -7,16 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from jnn.data import Column, Encoding, SeriesEncoding, TextEncoding, Windows
-from jnn.result._schema import Schema
+from jnn.data import (
+    Column,
+    Encoding,
+    ImageEncoding,
+    SeriesEncoding,
+    TextEncoding,
+    Windows,
+    count_rows,
+    has_parts,
+    is_tree,
+    map_parts,
+    parts_of,
+)
+from jnn.result._schema import RowSpec, Schema
 
 
 def prepare_rows(x: Any, schema: Schema) -> Any:
     """Return rows as the members take them; rows on disk are not read yet.
 
     Args:
-        x: [rows, *features] or `jnn.data.Windows`; a pandas table, if the members were trained on
-            one; texts, if they were trained on texts.
+        x: [rows, *features] or `jnn.data.Windows`; a dict or tuple of arrays, if the members were
+            trained on several inputs; a pandas table, if they were trained on one; texts, if they
+            were trained on texts.
         schema: The schema of the result.
 
     Returns:
@@ -25,6 +38,8 @@ def prepare_rows(x: Any, schema: Schema) -> Any:
     Raises:
         ValueError: If the rows do not have the form of those in training.
     """
+    if has_parts(schema.x):
+        return _prepare_parts(x, schema)
     if hasattr(x, "columns"):
         x = encoding_for(schema, [str(c) for c in x.columns]).encode(x)
     x = x if isinstance(x, Windows) else _as_array(x)
@@ -39,9 +54,39 @@ def prepare_rows(x: Any, schema: Schema) -> Any:
     return x
 
 
+def _prepare_parts(x: Any, schema: Schema) -> "_Parts":
+    """Return rows of several parts as the members take them."""
+    expected = parts_of(schema.x, "x")
+    if not is_tree(x) or parts_of(x, "x").keys() != expected.keys():
+        got = sorted(parts_of(x, "x")) if is_tree(x) else type(x).__name__
+        raise ValueError(f"x must have the parts {sorted(expected)} as in training, got {got}.")
+    names = iter(expected)
+    arrays = map_parts(lambda spec, part: _checked_part(part, next(names), spec), schema.x, x)
+    counts = {name: len(part) for name, part in parts_of(arrays, "x").items()}
+    if len(set(counts.values())) != 1 or not all(counts.values()):
+        raise ValueError(f"The parts of x must have as many rows, at least one, got {counts}.")
+    return _Parts(arrays, schema.x)
+
+
+def _checked_part(values: Any, name: str, spec: RowSpec) -> np.ndarray:
+    """Return a part of new rows, if it has the form of training."""
+    part = _as_array(values)
+    if part.ndim == 0 or part.shape[1:] != spec.shape:
+        raise ValueError(
+            f"{name} must hold rows of shape {spec.shape}, got an array of shape {part.shape}. "
+            "Pass [rows, ...] as in training."
+        )
+    kind = np.dtype(spec.dtype).kind
+    if part.dtype.kind not in {"b": "b", "i": "iu", "f": "biuf"}[kind]:
+        raise ValueError(
+            f"{name} must hold rows of type {spec.dtype}, got {part.dtype}. Cast them."
+        )
+    return part
+
+
 def encoding_for(
     schema: Schema, columns: Sequence[str]
-) -> Encoding | TextEncoding | SeriesEncoding:
+) -> Encoding | TextEncoding | SeriesEncoding | ImageEncoding:
     """Return how a table becomes rows.
 
     That is the encoding of the training data. Members that were trained on arrays take the columns
@@ -120,3 +165,24 @@ class _LazyRows:
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
         return self.change(self.rows[chosen])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """Rows of several parts, which are cast as they are read.
+
+    Attributes:
+        arrays: The parts.
+        specs: The form of a row of each.
+    """
+
+    arrays: Any
+    specs: Any
+
+    def __len__(self) -> int:
+        return count_rows(self.arrays)
+
+    def __getitem__(self, chosen: Any) -> Any:
+        return map_parts(
+            lambda spec, array: np.asarray(array[chosen], spec.dtype), self.specs, self.arrays
+        )

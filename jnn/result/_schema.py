@@ -11,7 +11,15 @@ import jax
 import numpy as np
 
 from jnn._errors import reason_of
-from jnn.data import Encoding, SeriesEncoding, TextEncoding, Windows
+from jnn.data import (
+    Encoding,
+    ImageEncoding,
+    SeriesEncoding,
+    TextEncoding,
+    Windows,
+    has_parts,
+    map_parts,
+)
 from jnn.engine import Data, Rows
 from jnn.storage import FormError, check_form, to_host
 
@@ -58,8 +66,8 @@ class Schema:
     Attributes:
         data: Name of the data set.
         task: "classification", "regression", or "unsupervised".
-        x: Form of a row of x.
-        y: Form of a row of y; None for data without targets.
+        x: Form of a row of x, a `RowSpec`, or a dict or tuple of them for several inputs.
+        y: Form of a row of y, likewise; None for data without targets.
         classes: Number of classes; 0 for other tasks.
         vocabulary: Number of token ids; 0 where rows hold numbers.
         encoding: How a table, or texts, became rows; None for arrays.
@@ -84,11 +92,11 @@ class Schema:
 
     data: str
     task: str
-    x: RowSpec
-    y: RowSpec | None
+    x: Any
+    y: Any
     classes: int = 0
     vocabulary: int = 0
-    encoding: Encoding | TextEncoding | SeriesEncoding | None = None
+    encoding: Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None = None
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     model: str = ""
@@ -115,8 +123,8 @@ class Schema:
         return cls(
             data=data.name,
             task=data.task,
-            x=RowSpec.of(arrays.x),
-            y=None if arrays.y is None else RowSpec.of(arrays.y),
+            x=map_parts(RowSpec.of, arrays.x),
+            y=None if arrays.y is None else map_parts(RowSpec.of, arrays.y),
             classes=int(data.classes),
             vocabulary=vocabulary_of(data),
             encoding=data.encoding,
@@ -129,7 +137,7 @@ class Schema:
     @property
     def is_windowed(self) -> bool:
         """Whether a row of x is a window of a series."""
-        return self.x.window is not None
+        return not has_parts(self.x) and self.x.window is not None
 
     @property
     def reads_texts(self) -> bool:
@@ -138,8 +146,13 @@ class Schema:
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """Shape of a row of y; () for data without targets."""
-        return () if self.y is None else self.y.shape
+        """Shape of a row of y; () for data without targets, or with several."""
+        return () if self.y is None or has_parts(self.y) else self.y.shape
+
+    @property
+    def target_shapes(self) -> Any:
+        """Shape of a row of y, or the shapes of its parts; None for data without targets."""
+        return None if self.y is None else map_parts(lambda part: part.shape, self.y)
 
     @property
     def row_counts(self) -> tuple[float, float]:
@@ -151,8 +164,8 @@ class Schema:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         shares = self.shared_test_rows
         return fields | {
-            "x": dataclasses.asdict(self.x),
-            "y": None if self.y is None else dataclasses.asdict(self.y),
+            "x": _row_to_json(self.x),
+            "y": None if self.y is None else _row_to_json(self.y),
             "encoding": None if self.encoding is None else json.loads(self.encoding.to_json()),
             "shared_test_rows": ["".join("01"[share] for share in row) for row in shares],
         }
@@ -220,7 +233,9 @@ class LostTokenizer:
         )
 
 
-def encoding_from_json(content: Any) -> Encoding | TextEncoding | SeriesEncoding | None:
+def encoding_from_json(
+    content: Any,
+) -> Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None:
     """Return the encoding whose `to_json` gave this content; None for none."""
     if not content:
         return None
@@ -228,6 +243,8 @@ def encoding_from_json(content: Any) -> Encoding | TextEncoding | SeriesEncoding
         return Encoding.from_json(json.dumps(content))
     if content["kind"] == "series":
         return SeriesEncoding.from_json(json.dumps(content))
+    if content["kind"] == "images":
+        return ImageEncoding.from_json(json.dumps(content))
     try:
         return TextEncoding.from_json(json.dumps(content))
     except ValueError:
@@ -299,7 +316,7 @@ def _hash_rows(code: Any, array: Any, most: int) -> None:
 
 def vocabulary_of(data: Any) -> int:
     """Return the number of token ids of a data set; 0 where its rows hold numbers."""
-    if not np.issubdtype(data.x.dtype, np.integer):
+    if has_parts(data.x) or not np.issubdtype(data.x.dtype, np.integer):
         return 0
     if data.tokenizer is not None:
         return data.tokenizer.size
@@ -315,7 +332,20 @@ def _nested(values: Any) -> Any:
     return tuple(map(_nested, values)) if isinstance(values, list) else values
 
 
-def _row_spec(content: Mapping[str, Any]) -> RowSpec:
+def _row_to_json(spec: Any) -> dict[str, Any]:
+    if not has_parts(spec):
+        return dataclasses.asdict(spec)
+    if isinstance(spec, tuple):
+        return {"parts": [_row_to_json(part) for part in spec]}
+    return {"parts": {name: _row_to_json(part) for name, part in spec.items()}}
+
+
+def _row_spec(content: Mapping[str, Any]) -> Any:
+    parts = content.get("parts")
+    if isinstance(parts, list):
+        return tuple(map(_row_spec, parts))
+    if isinstance(parts, Mapping):
+        return {name: _row_spec(part) for name, part in parts.items()}
     window = content["window"]
     return RowSpec(
         tuple(content["shape"]), content["dtype"], None if window is None else tuple(window)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_WIDEST = 10_000  # columns, more than any table that is shown has
+
+
 class Row(NamedTuple):
     """One setting of a summary.
 
@@ -81,16 +84,7 @@ class Summary:
 
     def table(self) -> "Table":
         """Return the settings and their scores as a `rich` table, without title and caption."""
-        from rich.table import Table
-        from rich.text import Text
-
-        header, lines = self.cells()
-        table = Table()
-        for name in header:
-            table.add_column(Text(name), justify="right", no_wrap=True)
-        for line in lines:
-            table.add_row(*map(Text, line))
-        return table
+        return _rich_table(*self.cells())
 
     @property
     def title(self) -> str:
@@ -137,15 +131,17 @@ class Summary:
         from rich import box
         from rich.console import Console
 
-        table = self.table()
+        table = _rich_table(*self.cells(), plus_minus="+-" if is_plain else "±")
         if is_plain:
             table.box = box.ASCII
         output = io.StringIO()
-        console = Console(file=output, width=width)
-        if console.measure(table).minimum > width:
-            return f"{self.title}\n{self._as_list()}{self.caption}"
-        console.print(table)
-        return f"{self.title}\n{output.getvalue()}{self.caption}"
+        console = Console(file=output, width=_WIDEST)
+        if console.measure(table).maximum > width:
+            output.write(self._as_list())
+        else:
+            console.print(table)
+        text = f"{self.title}\n{output.getvalue()}{self.caption}"
+        return text.replace("±", "+-") if is_plain else text
 
     def _as_list(self) -> str:
         """Return the rows one below the other: the setting, then a line for each score."""
@@ -175,6 +171,20 @@ def html_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return a plain HTML table of escaped text."""
     rows = [_html_row("th", header), *(_html_row("td", line) for line in lines)]
     return f"<table>{''.join(rows)}</table>"
+
+
+def _rich_table(
+    header: Sequence[str], lines: Sequence[Sequence[str]], plus_minus: str = "±"
+) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in header:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(*(Text(cell.replace("±", plus_minus)) for cell in line))
+    return table
 
 
 def make_summary(

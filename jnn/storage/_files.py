@@ -69,10 +69,11 @@ def atomic_path(path: Path) -> Iterator[pathlib.Path]:
     >>> target.read_text()
     'x,y'
     """
-    path = pathlib.Path(os.path.realpath(expand(path)))
-    if path.exists() and not path.is_file():
+    path = expand(path)
+    if path.exists() and not path.is_file():  # before links are followed: some lead to no name
         yield path
         return
+    path = pathlib.Path(os.path.realpath(path))
     partial = path.with_name(f"{secrets.token_hex(4)}.{_end_of(path.name)}.partial")
     try:
         partial.touch(exist_ok=False)

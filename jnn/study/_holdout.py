@@ -12,7 +12,6 @@ from jnn.study._kind import (
     in_time,
     kind_for,
     kind_prefix,
-    labels_of,
     strata_of,
 )
 
@@ -63,7 +62,7 @@ def part_off(
         return _last_part(rows, share, data)
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
-    labels = strata_of(labels_of(data)[rows], 2) if kind == "stratified" else None
+    labels = strata_of(data.row_labels[rows], 2) if kind == "stratified" else None
     return _random_part(rows, share, labels, seed)
 
 

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from jnn.data import Dataset
+from jnn.data import Dataset, Windows, shapes_of_rows
 
 Kind = Literal["auto", "plain", "stratified", "grouped", "time"]
 
@@ -31,16 +31,17 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
     Raises:
         ValueError: If the data does not allow this kind.
     """
+    if kind == "grouped" and data.groups is not None and _are_apart(data):
+        return kind
     if data.is_series and kind not in ("auto", "time"):
         raise ValueError(
             f"kind must be 'time' for windows of a series, got {kind!r}. Overlapping windows would "
             "be in both parts: use kind='time', or give the rows of each part."
         )
-    if kind == "stratified" and labels_of(data) is None:
-        shape = None if data.y is None else data.y.shape
+    if kind == "stratified" and data.row_labels is None:
         raise ValueError(
-            f"kind='stratified' needs one label per row, got a {data.task} data set with y of "
-            f"shape {shape}. Use kind='plain'."
+            f"kind='stratified' needs one label per row, got a {data.task} data set with rows of "
+            f"y of shape {shapes_of_rows(data.y)}. Use kind='plain'."
         )
     if data.is_series:
         return "time"
@@ -50,7 +51,16 @@ def kind_for(kind: Kind, data: Dataset) -> Kind:
         return "time"
     if data.groups is not None:
         return "grouped"
-    return "plain" if labels_of(data) is None else "stratified"
+    return "plain" if data.row_labels is None else "stratified"
+
+
+def _are_apart(data: Dataset) -> bool:
+    """Return whether no step of a series is in windows of two groups."""
+    if not isinstance(data.y, Windows) or data.y.starts is None or data.groups is None:
+        return False
+    order = np.argsort(data.y.starts)
+    begins, groups = data.y.starts[order], data.groups[order]
+    return bool((np.diff(begins) >= data.y.steps)[groups[1:] != groups[:-1]].all())
 
 
 def groups_of(data: Dataset) -> np.ndarray:
@@ -99,10 +109,3 @@ def strata_of(labels: np.ndarray, least: int) -> np.ndarray:
     if 0 < is_ignored.sum() < least:
         return np.where(is_ignored, np.bincount(labels[~is_ignored]).argmax(), labels)
     return labels
-
-
-def labels_of(data: Dataset) -> np.ndarray | None:
-    """Return the label of each row; None if the rows do not have one label each."""
-    if data.task == "classification" and data.y is not None and data.y.ndim == 1:
-        return np.asarray(data.y)
-    return None

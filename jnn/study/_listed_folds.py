@@ -47,6 +47,13 @@ class ListedFolds:
 
 def listed_folds(folds: FoldRows) -> ListedFolds:
     """Return the rule, after a check that every part holds row numbers."""
+    folds = list(folds)
+    others = [fold for fold in folds if not hasattr(fold, "__len__") or isinstance(fold, str)]
+    if others:
+        raise TypeError(
+            "folds must be a list of (train rows, test rows) or of (train rows, validation rows, "
+            f"test rows), got {others[0]!r} in it. Use e.g. folds=5."
+        )
     listed = tuple(tuple(np.asarray(part) for part in fold) for fold in folds)
     if not listed:
         raise ValueError(

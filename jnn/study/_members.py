@@ -21,6 +21,7 @@ from jnn.study._listed_folds import FoldRows
 from jnn.study._members_text import axis_text, column_text, is_setting
 from jnn.study._splits import Split, cross_validation, hold_out
 from jnn.study._splitter_folds import Splitter
+from jnn.study._study import check_call
 from jnn.study._whole_number import whole_number
 
 _COUNTING = {"seed", "fold", "sample", "member"}
@@ -191,6 +192,7 @@ def sample(count: int, *, seed: int = 0, **distributions: Distribution) -> Membe
             "sample needs at least one distribution, got none. Use e.g. "
             "sample(20, learning_rate=jnn.log_uniform(1e-4, 1))."
         )
+    seed = whole_number("seed", seed, least=0)
     columns: dict[str, np.ndarray] = {"sample": np.arange(count)}
     for name, draw in distributions.items():
         if not callable(draw):
@@ -198,6 +200,7 @@ def sample(count: int, *, seed: int = 0, **distributions: Distribution) -> Membe
                 f"The distribution for {name!r} must be a function, got {draw!r}. Use jnn.uniform, "
                 "jnn.log_uniform or jnn.choice."
             )
+        check_call(f"The distribution for {name!r}", draw, "f(generator, count) -> values", 2)
         values = _numeric(name, draw(np.random.default_rng([seed, *name.encode()]), count))
         if len(values) != count:
             raise ValueError(

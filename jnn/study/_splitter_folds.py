@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from jnn.data import Dataset
+from jnn.data import Dataset, is_tree
 from jnn.study._kind import Kind
 
 
@@ -87,7 +87,7 @@ def folds_of_splitter(
         labels: The class of each row; by default the targets.
     """
     if labels is None and not data.is_series:
-        labels = data.y
+        labels = data.row_labels if is_tree(data.y) else data.y
     return list(splitter.split(np.zeros((data.rows, 1)), labels, data.groups))
 
 
