@@ -290,7 +290,8 @@ def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) ->
             "x (batch, *spatial, in) and kernel (*window, in, out) must have the same rank, 3 or "
             f"more, got x {x.shape} and kernel {kernel.shape}. Reshape x to one batch axis."
         )
-    check_integer("groups", groups, advice="1 lets all outputs depend on all inputs.")
+    if check_integer("groups", groups, least=0) < 1:
+        raise ValueError(f"groups must be 1 or more, got {groups}.")
     if 0 in kernel.shape:
         raise ValueError(
             f"kernel must have inputs, outputs and a window of 1 or more, got {kernel.shape}. "
