@@ -79,13 +79,13 @@ def check_numbers(name: str, values: Any, allowed: Range = FINITE, advice: str =
 
 
 def check_integer(
-    name: str, value: Any, least: int = 1, most: int | None = None, advice: str = ""
+    name: str, value: Any, least: int | None = 1, most: int | None = None, advice: str = ""
 ) -> int:
     """Return a setting as an integer of Python, or raise an error if it is none or out of range.
 
     Raises:
         SettingTypeError: If the value is not an integer, or a traced one, as it shapes the program.
-        ValueError: If it is less than `least` or more than `most`.
+        ValueError: If it is less than `least` or more than `most`, where these are given.
     """
     try:
         integer = None if isinstance(value, bool | np.bool) else operator.index(value)
@@ -94,6 +94,8 @@ def check_integer(
     if integer is None:
         came = "a traced value" if isinstance(value, jax.core.Tracer) else repr(value)
         raise SettingTypeError(_sentence(name, "an integer", came, advice))
+    if least is None:
+        return integer
     if most is not None and not least <= integer <= most:
         raise ValueError(_sentence(name, f"from {least} to {most}", integer, advice))
     if integer < least:

@@ -142,7 +142,7 @@ def per_gate(init: Initializer, gates: int) -> Initializer:
     """
 
     def gated(key, shape, dtype=jnp.float32):
-        if check_integer("gates", gates, least=0) < 1 or shape[-1] % gates:
+        if check_integer("gates", gates, least=None) < 1 or shape[-1] % gates:
             raise ValueError(
                 f"gates must be a divisor of the {shape[-1]} columns of the kernel, got {gates}."
             )

@@ -1,7 +1,8 @@
 """Layers as pure functions: arrays in, arrays out, channels last, leading batch axes free.
 
 A layer holds no parameters (those of `jnn.modules` do) and does not know whether it is trained.
-`key` is always a random key and a keyword; without a key a layer is deterministic.
+`key` is always a random key and a keyword; without a key a layer is deterministic. Arrays may also
+be NumPy's or nested lists.
 """
 
 from jax.nn import celu as celu

@@ -88,7 +88,7 @@ def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*
     """
     x = as_array(x)
     channels = x.shape[-1] if x.ndim else 0
-    features = check_integer("features", features, least=0)
+    features = check_integer("features", features, least=None)
     if features < 1 or channels % features:
         raise ValueError(
             f"features must be a divisor of the {channels} channels of x, got {features}."

@@ -290,7 +290,7 @@ def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) ->
             "x (batch, *spatial, in) and kernel (*window, in, out) must have the same rank, 3 or "
             f"more, got x {x.shape} and kernel {kernel.shape}. Reshape x to one batch axis."
         )
-    if check_integer("groups", groups, least=0) < 1:
+    if check_integer("groups", groups, least=None) < 1:
         raise ValueError(f"groups must be 1 or more, got {groups}.")
     if 0 in kernel.shape:
         raise ValueError(

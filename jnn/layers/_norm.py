@@ -170,7 +170,7 @@ def group_norm(
     """
     x, scale, bias = _checked(x, 2, eps, scale=scale, bias=bias)
     channels = x.shape[-1]
-    if check_integer("groups", groups, least=0) < 1 or channels % groups:
+    if check_integer("groups", groups, least=None) < 1 or channels % groups:
         raise ValueError(f"groups must be a divisor of the {channels} channels of x, got {groups}.")
     wide = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
     wide = minus_first_of_groups(wide, groups)

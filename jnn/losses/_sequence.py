@@ -61,7 +61,7 @@ def ctc(
         )
     _check_lengths("lengths", lengths, batch)
     _check_lengths("target_lengths", target_lengths, batch)
-    if not 0 <= check_integer("blank", blank, least=-classes) < classes:
+    if not 0 <= check_integer("blank", blank, least=None) < classes:
         raise ValueError(
             f"blank must be one of the classes 0 to {classes - 1}, got {blank}. A usual value is 0."
         )
