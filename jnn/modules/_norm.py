@@ -15,7 +15,7 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import first_along, minus_first_of_groups
-from jnn.modules._promotion import promote_but_statistics
+from jnn.model import promote_but_statistics
 
 _ZEROS = nnx.initializers.zeros_init()
 _ONES = nnx.initializers.ones_init()
