@@ -40,6 +40,9 @@ def study(**settings):
     return jnn.Study((init, apply), **(defaults | settings))
 
 
+MOVING = study(averaging=jnn.averaging.ema(lambda h: h.decay))
+
+
 def loop(optimizer):
     """Yield epoch, parameters, running mean and optimizer state after each step, in float64."""
     w, mean = np.ones((3, 1)), np.zeros(3)
@@ -69,8 +72,7 @@ def assert_is(result, member, w, mean):
 
 def test_each_member_is_scored_and_kept_with_its_own_moving_average():
     decays = [0.5, 0.9]
-    made = study(averaging=jnn.averaging.ema(lambda h: h.decay))
-    result = jnn.run(made, DATA, jnn.grid(decay=decays))
+    result = jnn.run(MOVING, DATA, jnn.grid(decay=decays))
     for member, decay in enumerate(decays):
         w, mean = np.ones((3, 1)), np.zeros(3)
         for _, params, running, _ in loop(optax.sgd(0.1)):
@@ -93,10 +95,9 @@ def test_weight_averaging_is_the_mean_over_epochs_from_its_start_on():
         assert_is(result, member, w, mean)
 
 
-@pytest.mark.parametrize("averaging", [None, jnn.averaging.schedule_free()])
-def test_a_schedule_free_optimizer_is_scored_at_its_average(averaging):
+def test_a_schedule_free_optimizer_is_scored_at_its_average():
     optimizer = optax.contrib.schedule_free_sgd(0.2)
-    result = jnn.run(study(optimizer=optimizer, averaging=averaging), DATA)
+    result = jnn.run(study(optimizer=optimizer), DATA)
     *_, (_, y, mean, state) = loop(optimizer)
     x = optax.contrib.schedule_free_eval_params(state, {"w": y})["w"]
     assert_is(result, 0, x, mean)
@@ -160,6 +161,7 @@ def test_an_average_without_bias_is_that_of_optax():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.peers
 def test_averages_are_those_of_pytorch():
     torch = pytest.importorskip("torch")
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -215,11 +217,10 @@ def test_studies_that_average_can_be_copied_and_described():
 
 
 def test_averages_of_members_move_with_them():
-    made = study(averaging=jnn.averaging.ema(lambda h: h.decay))
-    population = jnn.start(made, DATA, jnn.grid(decay=[0.5, 0.9]))
-    population.advance(1).gather([1, 1]).advance(2)
+    members = jnn.grid(decay=[0.5, 0.9])
+    population = jnn.start(MOVING, DATA, members).advance(1).gather([1, 1]).advance(2)
     w = population.result().trained.params["w"]
     np.testing.assert_array_equal(w[0], w[1])
-    alone = jnn.run(made, DATA, jnn.grid(decay=[0.9]))
-    np.testing.assert_allclose(w[1], alone.trained.params["w"][0], rtol=1e-6)
+    undisturbed = jnn.run(MOVING, DATA, members)
+    np.testing.assert_allclose(w[1], undisturbed.trained.params["w"][1], rtol=1e-6)
     np.testing.assert_allclose(population.result().trained.hyper["decay"], 0.9, rtol=1e-6)

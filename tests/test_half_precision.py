@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -322,17 +323,117 @@ def test_ids_and_shared_arrays_of_a_network_in_bfloat16():
     np.testing.assert_array_equal(outputs, np.array([257 / 8, 125], jnp.bfloat16))
 
 
-def table_of(column):
-    return jnn.Dataset.from_arrays(np.stack([column, column / 1e6], 1).astype(np.float32), column)
-
-
-def test_inputs_that_bfloat16_would_merge_are_refused():
+def test_inputs_that_bfloat16_would_round_away_are_refused():
     study = half_study(functools.partial(modules.Dense, 2, 1), loss=jnn.losses.squared_error)
     rows = np.random.default_rng(0).permutation(300).astype(np.float32)
-    with pytest.raises(ValueError, match=r"would read 2\d\d in column 0 of x of arrays as"):
-        jnn.run(study, table_of(rows), jnn.seeds(1))
-    with pytest.raises(ValueError, match=r"would round column 0 of x of arrays, from 1000\.\d"):
-        jnn.run(study, table_of(1000.1 + rows / 300), jnn.seeds(1))
+    x = np.stack([rows / 300, 1000 + rows / 300], 1)
+    data = jnn.Dataset.from_arrays(x, rows)
+    with pytest.raises(ValueError, match=r"would round column 1 of x of arrays, from 1000 to 1001"):
+        jnn.run(study, data, jnn.seeds(1))
+
+
+def test_ids_in_an_array_of_floats_stay_what_they_are():
+    table = np.random.default_rng(0).integers(-100, 100, 2000).astype(np.float32)
+
+    def apply(params, x):
+        ids = jnp.clip(x[:, 0], 0, 1999)
+        rows = params["table"][ids.astype(int)]
+        hot = (x[:, :1] == jnp.arange(2000)).astype(x.dtype) @ params["table"]
+        return {"rows": rows, "hot": hot, "is 257": x[:, 0] == params["id"], "number": x[:, 1]}
+
+    trained = jnn.Trained({"table": jnp.asarray(table), "id": jnp.float32(257)}, {}, ((), ()), {})
+    ids = np.array([257, 1001, 1999])
+    x = jnp.asarray(np.stack([ids, ids / 7], 1), jnp.float32)
+    forward = jnn.engine.make_forward(half_study((lambda key, x: {}, apply)))
+    outputs, _ = jax.jit(forward)(trained, x)
+    np.testing.assert_array_equal(outputs["rows"], table[ids])
+    np.testing.assert_array_equal(outputs["hot"], table[ids])
+    np.testing.assert_array_equal(outputs["is 257"], [True, False, False])
+    np.testing.assert_array_equal(outputs["number"], (ids / 7).astype(jnp.bfloat16))
+
+
+class Nnx(nnx.Module):
+    """Layers of Flax, of which embedding and batch norm hold float32."""
+
+    def __init__(self, *, rngs):
+        self.embedding = nnx.Embed(8, 8, rngs=rngs)
+        self.conv = nnx.Conv(8, 8, (3,), rngs=rngs)
+        self.norm = nnx.BatchNorm(8, rngs=rngs)
+        self.cell = nnx.RNN(nnx.LSTMCell(8, 8, rngs=rngs))
+        self.output = nnx.Linear(8, 2, rngs=rngs)
+
+    def __call__(self, ids):
+        x = self.norm(self.conv(self.embedding(ids)))
+        positions = jnp.sin(jnp.arange(x.shape[1], dtype=jnp.float32))  # promotes the sum
+        return self.output(self.cell(x + positions[:, None]))
+
+
+class Linen(nn.Module):
+    """The same without the recurrent layer."""
+
+    @nn.compact
+    def __call__(self, ids, *, train=False):
+        x = nn.Conv(8, (3,))(nn.Embed(8, 8)(ids))
+        return nn.Dense(2)(nn.BatchNorm(use_running_average=not train)(x))
+
+
+@pytest.mark.parametrize("model", [Nnx, Linen()], ids=["NNX", "Linen"])
+def test_all_products_of_layers_of_flax_are_in_bfloat16(model):
+    found = products(half_study(model), jnp.zeros((2, 8), jnp.int32))
+    assert len(found) >= 6
+    assert found == [{"bfloat16"}] * len(found)
+
+
+def with_scan(params, x):
+    def step(h, x):
+        return x + (h * params["w"] + params["b"]) / 2, None
+
+    return jax.lax.scan(step, jnp.zeros_like(x[:, 0]), x.swapaxes(0, 1))[0]
+
+
+# A network [rows, time, 1] -> [rows, ...] of parameters w and b, [1].
+BY_HAND = {
+    "a bias": lambda params, x: x * params["w"] + params["b"],
+    "numbers": lambda params, x: x * params["w"][0] + params["b"][0],
+    "a loop over time": with_scan,
+    "a checkpoint": jax.checkpoint(lambda params, x: x * params["w"] + params["b"]),
+    "a branch": lambda params, x: jax.lax.cond(
+        x[0, 0, 0] > -9, lambda: x * params["w"] + params["b"], lambda: x
+    ),
+    "a lookup": lambda params, x: (
+        x[..., 0] * params["w"][x[..., 0].astype(int)] + params["b"][x[..., 0].astype(int)]
+    ),
+    "a maximum": lambda params, x: x * params["w"] + jnp.maximum(params["b"], x - 0.5),
+    "a function of functions": lambda params, x: jax.vmap(
+        jax.jit(lambda x: params["w"] * x + params["b"])
+    )(x),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_step_of_any_network_sums_gradients_in_float32(name):
+    x = jnp.asarray(np.random.default_rng(0).random((64, 256, 1)), jnp.float32)
+    params = {"w": jnp.ones(1), "b": jnp.zeros(1)}
+    trained = jnn.Trained(params, {}, ((), ()), {})
+
+    def gradient(precision):
+        study = jnn.Study(
+            (lambda key, x: params, BY_HAND[name]),
+            jnn.losses.squared_error,
+            optax.sgd(1.0),
+            precision=precision,
+        )
+        forward = jnn.engine.make_forward(study)
+
+        def loss(params):
+            return forward(trained._replace(params=params), x)[0].sum()
+
+        return jax.jit(jax.grad(loss))(params)
+
+    wide = gradient("float32")
+    half = gradient("bfloat16")
+    for leaf in params:
+        assert abs(float(half[leaf][0] / wide[leaf][0]) - 1) < 0.02
 
 
 def test_a_state_keeps_its_types_in_bfloat16():
@@ -340,3 +441,58 @@ def test_a_state_keeps_its_types_in_bfloat16():
     study = half_study(model)
     state = gradient_jaxpr(study, x).out_avals[-len(jax.tree.leaves(trained_shapes(study, x)[1])) :]
     assert state and {aval.dtype for aval in state} == {np.dtype(np.float32)}
+
+
+class Cnn(nnx.Module):
+    """Two convolutions of Flax, whose biases are added to 64 x 28 x 28 places."""
+
+    def __init__(self, *, rngs):
+        self.conv1 = nnx.Conv(1, 8, (3, 3), rngs=rngs)
+        self.conv2 = nnx.Conv(8, 8, (3, 3), rngs=rngs)
+        self.output = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, x):
+        x = jax.nn.relu(self.conv2(jax.nn.relu(self.conv1(x))))
+        return self.output(layers.global_avg_pool(x))
+
+
+def test_a_step_in_bfloat16_moves_biases_as_one_in_float32():
+    random = np.random.default_rng(17)
+    x = random.random((64, 28, 28, 1), np.float32)
+    data = jnn.Data.from_arrays(x, random.integers(0, 3, 64))
+    batch = jnn.Batch(x, data.y)
+
+    def moved(precision):
+        loss = jnn.losses.softmax_cross_entropy
+        study = jnn.Study(Cnn, loss, optax.sgd(1.0), precision=precision)
+        before = jnn.make_start(study)(jnn.Member(KEY, 0, {}), data)
+        after, _ = jax.jit(jnn.make_step(study))(before, batch)
+        return jax.tree.map(np.subtract, after.trained.params, before.trained.params)
+
+    for half, wide in zip(
+        *map(jax.tree.leaves, (moved("bfloat16"), moved("float32"))), strict=True
+    ):
+        np.testing.assert_allclose(half, wide, atol=0.05 * np.abs(wide).max())
+
+
+def test_training_in_bfloat16_scores_as_in_float32():
+    data = jnn.data.load("digits")
+    accuracy = {}
+    for precision in ("float32", "bfloat16"):
+        study = jnn.Study(
+            functools.partial(models.MLP, 64, (32,), 10),
+            jnn.losses.softmax_cross_entropy,
+            optax.adam(3e-3),
+            {"accuracy": jnn.metrics.accuracy},
+            epochs=3,
+            precision=precision,
+        )
+        result = jnn.run(study, data, jnn.seeds(3) * jnn.holdout(0.25), progress=None)
+        accuracy[precision] = result.final()["accuracy"].values
+    assert accuracy["float32"].min() > 0.85
+    np.testing.assert_allclose(accuracy["bfloat16"], accuracy["float32"], atol=0.02)
+
+
+def test_float16_is_refused_with_what_to_use():
+    with pytest.raises(ValueError, match=r"got 'float16'\. Use bfloat16"):
+        jnn.Study(Cnn, jnn.losses.squared_error, optax.sgd(1.0), precision="float16")

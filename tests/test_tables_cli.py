@@ -12,6 +12,7 @@ from jnn.cli import main
 from jnn.cli._command import Run, parse
 from jnn.cli._job import _load
 from jnn.data import Dataset
+from tests.fuzz_tables import fuzz
 
 RANDOM = np.random.default_rng(0)
 
@@ -132,6 +133,9 @@ def test_numbers_with_thousands_are_read_if_they_are_called_so(capsys):
     assert "--thousands ," in said and "astype" not in said
     data = data_of("t.csv", "--target", "y", "--thousands", ",")
     assert data.x[1].tolist() == [2232]
+    said = sentence(write(text.replace(",23", " 23")), "--target", "y", capsys=capsys)
+    assert "--thousands ' '" in said
+    assert data_of("t.csv", "--target", "y", "--thousands", " ").x[1].tolist() == [2232]
 
 
 @pytest.mark.parametrize("amount", ["${}", "{}%", "{} €", '"{},000"', "-{}%"])
@@ -267,9 +271,17 @@ def test_a_stamp_far_from_zero_tells_the_classes_apart():
     np.testing.assert_array_equal(later, data.x)
 
 
-def test_a_command_keeps_how_its_table_is_read(tmp_path):
+def test_a_command_keeps_how_its_table_is_read(tmp_path, capsys):
     from jnn.cli._saved_command import read_command, write_command
 
-    command = Run("t.csv", target="y", no_header=True, decimal=",", missing="fill", id="a,b")
+    command = Run("-", target="y", no_header=True, decimal=",", missing="fill", id="a,b")
     write_command(command, tmp_path)
     assert read_command(tmp_path).no_header and read_command(tmp_path).missing == "fill"
+    with pytest.raises(SystemExit):
+        main(["resume", str(tmp_path)])
+    assert "--data FILE" in capsys.readouterr().err
+
+
+def test_damaged_files_give_data_or_a_sentence(tmp_path):
+    outcomes = fuzz(100, 0, tmp_path)
+    assert set(outcomes) == {"data", "sentence"} and min(outcomes.values()) > 4

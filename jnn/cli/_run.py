@@ -20,6 +20,7 @@ from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
+from jnn.cli._table import STANDARD_INPUT
 from jnn.cli._terminal import make_console, print_text
 from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
@@ -67,6 +68,11 @@ def resume(command: Resume) -> None:
     moved = None
     if command.data is not None:
         original = moved = dataclasses.replace(original, data=command.data)
+    elif original.data == STANDARD_INPUT:
+        raise ValueError(
+            "The data of the run came from standard input, which is gone. Give them as a file: "
+            f"jnn resume {folder} --data FILE."
+        )
     elif pathlib.Path(original.data).is_absolute() and not pathlib.Path(original.data).exists():
         raise ValueError(
             f"The data of the run are no longer at {original.data}. Give their new place: "

@@ -1,5 +1,6 @@
 """Checks of a data set before anything is trained on it; each error is one sentence."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ def check_name(name: object) -> None:
 
 def repeated(names: Sequence[str]) -> list[str]:
     """Return the sorted names that occur more than once."""
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def check_rows(rows: int, **others: np.ndarray | Windows | None) -> None:

@@ -16,7 +16,8 @@ Names = str | int | Sequence[str | int]
 """One name of a column or several; a name is a number where the table has numbers for names."""
 
 _COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thousands
-    r"[+-]?(\d+(\.\d{3})*,\d+|\d{1,3}(,\d{3})+(\.\d+)?)"
+    r"[+-]?(\d+(\.\d{3})*,\d+|\d{1,3}(,\d{3})+(\.\d+)?"
+    r"|\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?)"  # or blanks or apostrophes between them
 )
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # what pandas calls a column without a name
@@ -133,7 +134,7 @@ def unusable_content(column: "pd.Series") -> str:
         return f"type {column.dtype}"
     if column.dtype.kind == "O" and not is_categorical(column):
         text = as_text(column)
-        is_date = text.str.fullmatch(_DATE).to_numpy(bool)
+        is_date = _matches(text, _DATE)
         if is_date.any() and is_date.mean() > 0.5:
             return f"dates such as {text.iloc[int(is_date.argmax())]!r}"
     return ""
@@ -177,27 +178,28 @@ def refuse_text(name: str, column: "pd.Series") -> NoReturn:
 def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
     """Raise if text spells numbers in all rows or in most of them."""
     parses = _parses(text)
-    has_commas = text.str.fullmatch(_COMMAS).to_numpy(bool)
-    is_numeric = parses | has_commas | text.str.fullmatch(_AMOUNT).to_numpy(bool)
+    has_commas = _matches(text, _COMMAS)
+    is_numeric = parses | has_commas | _matches(text, _AMOUNT)
     if is_numeric.all():
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
-            f"as {example!r}. {_how_to_read(name, parses, has_commas)}"
+            f"as {example!r}. {_how_to_read(name, example, parses, has_commas)}"
         )
     if is_numeric.mean() > 0.5:
         refuse_text(name, text)
 
 
-def _how_to_read(name: str, parses: np.ndarray, has_commas: np.ndarray) -> str:
+def _how_to_read(name: str, example: str, parses: np.ndarray, has_commas: np.ndarray) -> str:
     """Return what to do with a column whose numbers are written as text."""
     category = f"category=[{name!r}] if they are categories."
     if parses.all():
         return f"Pass numeric=[{name!r}] to take them as numbers, or {category}"
     if has_commas.any():
+        mark = next((mark for mark in " '\u00a0\u202f" if mark in example), ",")
         return (
             "Remove thousands separators and write a point for a decimal comma, or read the file "
-            f"with thousands=',' or with decimal=','; pass {category}"
+            f"with thousands={mark!r} or with decimal=','; pass {category}"
         )
     return f"Remove signs and units from the column, or pass {category}"
 
@@ -223,7 +225,17 @@ def _row(column: "pd.Series", place: int) -> int:
     return int(column.index[place]) if column.index.dtype.kind in "iu" else place
 
 
+def _matches(text: "pd.Series", pattern: re.Pattern[str]) -> np.ndarray:
+    """Return which texts are matched as a whole; each distinct text is looked at once."""
+    import pandas as pd
+
+    rows, distinct = pd.factorize(text)
+    return np.array([pattern.fullmatch(value) is not None for value in distinct], bool)[rows]
+
+
 def _parses(text: "pd.Series") -> np.ndarray:
     import pandas as pd
 
-    return pd.Series(pd.to_numeric(text, errors="coerce")).notna().to_numpy()
+    rows, distinct = pd.factorize(text)
+    numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+    return pd.Series(numbers).notna().to_numpy()[rows]

@@ -1,6 +1,6 @@
 """Values of a table that are missing: how they are written, and the rows that have some."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -37,7 +37,7 @@ def check_missing(missing: object) -> None:
         )
 
 
-def is_mark(values: "pd.Series") -> np.ndarray:
+def is_mark(values: Iterable[object]) -> np.ndarray:
     """Return which texts stand for a missing number, as "?" and "-" do among numbers."""
     return np.array([str(value).strip().lower() in _BESIDE_NUMBERS for value in values], bool)
 
@@ -50,13 +50,13 @@ def numbers_with_marks(values: "pd.Series") -> "pd.Series | None":
     """
     import pandas as pd
 
-    present = values.dropna()
-    numbers = pd.Series(pd.to_numeric(present.astype(object).map(str), errors="coerce"))
-    is_text = numbers.isna().to_numpy()
-    others = present[is_text]
-    if is_text.all() or not is_text.any() or not is_mark(others.drop_duplicates()).all():
+    rows, distinct = pd.factorize(values.astype(object).map(str, na_action="ignore"))
+    numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+    numbers = np.append(pd.Series(numbers).to_numpy(np.float64), np.nan)  # the last is for row -1
+    is_text = np.isnan(numbers[:-1])
+    if is_text.all() or not is_text.any() or not is_mark(distinct[is_text]).all():
         return None
-    return numbers.reindex(values.index).astype(np.float64)
+    return pd.Series(numbers[rows], values.index)
 
 
 def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -> None:

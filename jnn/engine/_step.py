@@ -23,6 +23,7 @@ from jnn.engine._checks import (
     shapes_of,
 )
 from jnn.engine._explain import explained
+from jnn.engine._half_precision import in_bfloat16
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
 from jnn.engine._keywords import keywords_for, reads_epoch
@@ -159,24 +160,23 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     It preprocesses x, applies the network and returns `(outputs, model_state)`.
     """
     model = study.model
+    is_half = study.precision == "bfloat16"
+    apply = in_bfloat16(model.apply) if is_half else model.apply
 
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
         params = trained.params
-        is_half = study.precision == "bfloat16"
-        if is_half:
-            params, x, shared = to_bfloat16((params, x, shared))
         options = {"key": key, "train": train, "hyper": HyperParameters(trained.hyper)}
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with _explained_model(subject, shared):
-            outputs, model_state = model.apply(params, trained.model_state, x, **options)
+            outputs, model_state = apply(params, trained.model_state, x, **options)
         if is_half:
             outputs = from_bfloat16(outputs)
             model_state, effects = take_effects(model_state)
             model_state = in_types_of(trained.model_state, model_state)
-            model_state = with_effects(model_state, effects, trained.params, params)
+            model_state = with_effects(model_state, effects, params, to_bfloat16(params))
         return outputs, model_state
 
     return forward

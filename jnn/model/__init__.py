@@ -6,6 +6,7 @@ from jnn.model._fixed_statistics import fixed_statistics
 from jnn.model._hyper import Hyper
 from jnn.model._model import Model, as_model, check_numbers
 from jnn.model._nnx import as_module
+from jnn.model._nnx_types import promote_but_statistics as promote_but_statistics  # for modules
 from jnn.model._shared import Shared
 from jnn.model._signatures import ModelState, Params, name_of
 from jnn.model._switch import TrainKeyword

@@ -33,12 +33,3 @@ def narrow_output(layer: Any, y: jax.Array, x: jax.Array) -> jax.Array:
         return y
     dtype = canonicalize_dtype(x, layer.kernel[...], layer.bias[...], dtype=layer.dtype)
     return y.astype(jnp.promote_types(dtype, layer.preferred_element_type or dtype))
-
-
-def promote_but_statistics(
-    arrays: Arrays, /, *, dtype: DTypeLike | None = None, inexact: bool = True
-) -> Arrays:
-    """Promote x, scale and bias of a batch norm to one type; mean and variance keep theirs."""
-    x, mean, var, scale, bias = arrays
-    x, scale, bias = promote_dtype((x, scale, bias), dtype=dtype, inexact=inexact)
-    return x, mean, var, scale, bias

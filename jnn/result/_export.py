@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,12 @@ def write_program(
         ) from None
     from jax import export
 
+    if schema.target_offset is not None:
+        warnings.warn(
+            "The exported program gives predictions less the offset of the targets, "
+            f"{schema.target_offset}, which float32 cannot hold. Add it in float64.",
+            stacklevel=3,
+        )
     rows = export.symbolic_shape("rows")
     x = map_parts(lambda part: jax.ShapeDtypeStruct((*rows, *part.shape), part.dtype), schema.x)
     exported = export.export(jax.jit(function), platforms=tuple(platforms))(x)

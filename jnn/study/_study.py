@@ -29,6 +29,9 @@ _CHOICES = {
     "precision": ("float32", "bfloat16"),
 }
 _RECORDS = ("train_scores", "gradient_norm", "learning_rate")
+_NOTES = {
+    "precision": " Use bfloat16, which has the range of float32; float16 would need scaled losses."
+}
 _COUNTS = ("epochs", "batch_size", "evaluation_batch", "evaluate_every")
 _OPTIONAL_COUNTS = ("steps_per_epoch", "patience")
 
@@ -83,8 +86,10 @@ class Study:
         monitor: "loss" or the name of a metric.
         patience: With keep="best", the number of epochs without improvement after which a member
             ends. Its later scores are NaN. The run ends with its last member.
-        precision: "float32", or "bfloat16" to compute the network in bfloat16 with float32
-            parameters.
+        precision: "float32", or "bfloat16" to compute the network in bfloat16. Parameters, sums of
+            gradients, statistics of norms, softmax, loss and scores stay in float32. Parameters,
+            x and shared arrays are rounded where the network computes with them, so ids keep all
+            digits, also in an array of floats. Its state and the members' numbers are float32.
         evaluation_batch: Rows per batch when scoring.
         evaluate_every: Number of epochs from one scoring to the next. The last epoch is always
             scored; the scores of the others are NaN.
@@ -151,7 +156,10 @@ class Study:
                 self._set(name, whole_number(name, getattr(self, name), least=1))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}.")
+                raise ValueError(
+                    f"{name} must be one of {choices}, got {getattr(self, name)!r}."
+                    f"{_NOTES.get(name, '')}"
+                )
         _check_functions(self)
         for name in ("inputs", "targets"):
             if not isinstance(getattr(self, name), Preprocess):
