@@ -209,7 +209,9 @@ def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> i
 
     That leaves five folds in time rows to train on.
     """
-    steps = int(frame.groupby(ids).size().max()) if ids and len(frame) else len(frame)
+    steps = len(frame)
+    if ids and steps:
+        steps = int(frame.groupby(ids).size().to_numpy().max())
     return max(1, min(_WINDOW, max(horizon, steps // 6)))
 
 

@@ -47,7 +47,7 @@ def read_dates(
     Raises:
         ValueError: If some texts are no dates, or if the month or the day may come first.
     """
-    import pandas as pd
+    from pandas.tseries.api import guess_datetime_format
 
     for pattern, read in _PERIODS.items():
         if text.str.fullmatch(pattern).all():
@@ -68,7 +68,7 @@ def read_dates(
             f"leave the column out with drop=[{name!r}]."
         )
     dates = _likelier(name, text, list(valid.values()), clock)
-    guess = pd.tseries.api.guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
+    guess = guess_datetime_format(text.iloc[0], dayfirst=dates is valid.get("day"))
     return dates, "" if zone else _form_of(dates, text, guess)
 
 
@@ -104,7 +104,7 @@ def parse(text: "pd.Series", **options: Any) -> "pd.DatetimeIndex":
     with warnings.catch_warnings():  # pandas warns where it finds no common format
         warnings.simplefilter("ignore", UserWarning)
         dates = pd.to_datetime(text, errors="coerce", **options)
-    return pd.DatetimeIndex(dates, freq=None)
+    return pd.DatetimeIndex(dates)
 
 
 def _likelier(

@@ -47,8 +47,9 @@ def stack_pictures(
         warnings.warn(f"Of {frames} pictures with frames the first one is taken.", stacklevel=2)
     channels = max(array.shape[-1] for array in arrays)
     rows = np.empty((len(arrays), *arrays[0].shape[:2], channels), np.float32)
-    for row, array in zip(rows, arrays, strict=True):
-        row[...] = array
+    arrays.reverse()
+    for row in rows:
+        row[...] = arrays.pop()  # freed at once, because they may fill the memory together
     return rows
 
 
@@ -61,7 +62,7 @@ def checked_size(size: object) -> tuple[int, int] | None:
     """Return a size as (height, width); one number stands for a square."""
     if size is None:
         return None
-    sides = (size, size) if isinstance(size, int | np.integer) else size
+    sides: Any = (size, size) if isinstance(size, int | np.integer) else size
     is_pair = isinstance(sides, tuple | list) and len(sides) == 2
     if not is_pair or not all(isinstance(n, int | np.integer) and n > 0 for n in sides):
         raise ValueError(
@@ -158,8 +159,9 @@ def _resized(array: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
         return array
     from PIL import Image
 
+    height, width = size
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(array[..., i])).resize(size[::-1], 2))
+        np.asarray(Image.fromarray(np.ascontiguousarray(array[..., i])).resize((width, height), 2))
         for i in range(array.shape[-1])
     ]
     return np.stack(channels, axis=-1)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -64,7 +63,7 @@ class SeriesEncoding:
     @property
     def time_name(self) -> str:
         """Name of the time axis."""
-        return (self.time[0] if len(self.time) < 3 else "date") if self.time else ""
+        return "date" if len(self.time) > 2 else next(iter(self.time), "")
 
     @property
     def description(self) -> str:
@@ -140,7 +139,7 @@ class SeriesEncoding:
         tuples = ("channels", "time", "series", "offset")
         return cls(**{**fields, **{name: tuple(fields[name]) for name in tuples}})
 
-    def _tail(self, table: SeriesTable, counts: Sequence[int], number: int, end: int) -> np.ndarray:
+    def _tail(self, table: SeriesTable, counts: np.ndarray, number: int, end: int) -> np.ndarray:
         size = int(table.sizes[number])
         where = f"series {series_name(table, number)}" if self.series else "the table"
         if size < self.length:

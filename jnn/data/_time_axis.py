@@ -51,7 +51,8 @@ class Times(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the time axis."""
-        return self.names[0] if len(self.names) < 3 else "date"
+        first, *others = self.names
+        return first if len(others) < 2 else "date"
 
     @property
     def are_dates(self) -> bool:
@@ -102,18 +103,21 @@ def times_of(names: tuple[str, ...], columns: "dict[str, pd.Series]") -> Times:
         parts = _date_parts({name: columns[name] for name in names})
         if parts is not None:
             return parts
-    clock = _clock_of({name: columns[name] for name in names[1:]}) if len(names) == 2 else None
-    if len(names) == 1 or clock is not None:
-        times = _dates_of(names[0], columns[names[0]], clock)
+    name = next(iter(names))
+    others = names[1:]
+    values = columns[name]
+    clock = _clock_of({name: columns[name] for name in others}) if len(others) == 1 else None
+    if not others or clock is not None:
+        times = _dates_of(name, values, clock)
         if times is not None:
             return times
-    if len(names) == 1 and is_number(columns[names[0]]):
-        _check_present(names[0], columns[names[0]])
-        return Times(names, pd.Index(columns[names[0]].to_numpy(np.float64)))
-    first = columns[names[0]].iloc[0] if len(columns[names[0]]) else "none"
+    if not others and is_number(values):
+        _check_present(name, values)
+        return Times(names, pd.Index(values.to_numpy(np.float64)))
+    first = str(values.iloc[0]) if len(values) else "no row"
     raise ValueError(
         f"time must name a column of dates or numbers, got {', '.join(map(repr, names))} with "
-        f"{str(first)!r} in its first row. Write dates as 2024-01-31."
+        f"{first!r} in its first row. Write dates as 2024-01-31."
     )
 
 
@@ -180,15 +184,15 @@ def _days_of(name: str, values: "pd.Series", clock: _Clock | None) -> Times | No
         values = values.dt.to_timestamp()
     if values.dtype.kind == "M":
         _check_present(name, values)
-        return Times((name,), pd.DatetimeIndex(values, freq=None))
+        return Times((name,), pd.DatetimeIndex(values))
     if is_number(values):
         return _dates_in_numbers(name, values)
     if values.dtype.kind != "O":
         return None
     text = as_text(values).str.strip()
     if not look_like_dates(text):
-        is_stamp = pd.to_numeric(text, errors="coerce").notna().all()
-        return _dates_in_numbers(name, pd.to_numeric(text)) if is_stamp else None
+        numbers = pd.Series(pd.to_numeric(text, errors="coerce"))
+        return None if numbers.isna().any() else _dates_in_numbers(name, numbers)
     _check_present(name, values)
     dates = read_dates(name, text, None if clock is None else clock.values)
     return None if dates is None else Times((name,), *dates)
@@ -251,7 +255,7 @@ def _date_parts(columns: "dict[str, pd.Series]") -> Times | None:
     table = pd.DataFrame({part: columns[names[part]].to_numpy() for part in parts})
     if "day" not in table:
         table["day"] = 1
-    dates = pd.DatetimeIndex(pd.to_datetime(table, errors="coerce"), freq=None)
+    dates = pd.DatetimeIndex(pd.to_datetime(table, errors="coerce"))
     if dates.isna().any():
         return None
     return Times(tuple(names[part] for part in parts), dates)

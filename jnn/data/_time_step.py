@@ -4,7 +4,7 @@ A step is text: a pandas frequency such as "h", "B" or "3MS"; "MS+14D" for the 1
 or a number such as "0.5" where the times are numbers.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,17 +85,18 @@ def _candidates(times: "pd.Index") -> list[str]:
     if not isinstance(times, pd.DatetimeIndex):
         return [f"{_usual(np.diff(times.to_numpy(np.float64))):.10g}"]
     usual = int(_usual(np.diff(_nanoseconds(times))))
-    fixed = [_fixed(pd.Timedelta(usual))]
+    fixed = [_fixed(usual)]
     if len(times.normalize().unique()) < len(times) or _varies(times - times.normalize()):
         return fixed
     calendar = [*_months(times), *(["B"] if (times.day_of_week < 5).all() else [])]
     return [*calendar, *fixed] if usual >= _MONTH else [*fixed, *calendar]
 
 
-def _fixed(step: "pd.Timedelta") -> str:
+def _fixed(nanoseconds: int) -> str:
     """Return a fixed step as a pandas frequency, in days if it is whole days."""
     import pandas as pd
 
+    step: Any = pd.Timedelta(nanoseconds)
     if step.value % pd.Timedelta(1, "D").value == 0:
         return "D" if step.days == 1 else f"{step.days}D"
     return pd.tseries.frequencies.to_offset(step).freqstr  # type: ignore[union-attr]
@@ -130,7 +131,7 @@ def _counts(times: "pd.Index", step: str) -> np.ndarray:
     frequency = step.partition("+")[0]
     if frequency == "B":
         days = times.tz_localize(None).to_numpy("datetime64[D]")
-        return _where(times.day_of_week[1:] < 5, np.busday_count(days[:-1], days[1:]))
+        return _where(np.asarray(times.day_of_week)[1:] < 5, np.busday_count(days[:-1], days[1:]))
     if frequency.endswith(("MS", "ME")):
         many = int(frequency.rstrip("BMSE") or 1)
         months = np.diff(_month_numbers(times))

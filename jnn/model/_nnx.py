@@ -112,9 +112,9 @@ def functions_of_nnx(
                 check_scoring(module, answer.streams, key, owner)
             return answer.outputs, state
         _, written, _, _, rest = nnx.split(module, *_KINDS)
-        state = _state_after(structure().rest, state, rest)
+        state, more = _state_after(structure().rest, state, rest)
         written = _written(params, _to_dict(written))
-        return answer.outputs, add_effects(state, losses=answer.losses, params=written)
+        return answer.outputs, add_effects(state, losses=answer.losses + more, params=written)
 
     def choices():
         restricted = {}
@@ -227,15 +227,20 @@ def _fill_shared(abstract: Any, shared: Mapping[str, Any] | None, owner: str) ->
     )
 
 
-def _state_after(abstract: Any, before: Mapping[str, Any], rest: Any) -> dict[str, Any]:
-    """Return the state after a call, without what belongs to this call only.
+def _state_after(
+    abstract: Any, before: Mapping[str, Any], rest: Any
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return the state after a call without what belongs to this call only, and its new losses.
 
     The defaults of hyper-parameters stay, and losses and intermediates are no state.
     """
     declared = dict(nnx.to_flat_state(abstract))
+    variables = nnx.to_flat_state(rest)
+    new = [variable for path, variable in variables if path not in declared]
+    losses = [variable.get_value() for variable in new if is_loss(type(variable))]
     kept = [
         (path, variable)
-        for path, variable in nnx.to_flat_state(rest)
+        for path, variable in variables
         if path in declared or not _is_of_a_call(variable)
     ]
     after = _to_dict(nnx.from_flat_state(kept))
@@ -243,7 +248,7 @@ def _state_after(abstract: Any, before: Mapping[str, Any], rest: Any) -> dict[st
         if isinstance(variable, Hyper) or _is_of_a_call(variable):
             *parents, name = _names(path)
             _at(after, parents)[name] = _at(before, parents)[name]
-    return after
+    return after, losses
 
 
 def _is_of_a_call(variable: Any) -> bool:

@@ -1,7 +1,8 @@
 """One call of an NNX module: in its mode, with its random keys, and with what it sows."""
 
+import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +33,20 @@ class Answer(NamedTuple):
     streams: list[nnx.RngStream]
 
 
+class _Nodes(NamedTuple):
+    """What a module holds, found in one pass.
+
+    Attributes:
+        parts: All modules in it, itself last.
+        streams: Its streams of random numbers.
+        variables: Its variables.
+    """
+
+    parts: list[Any]
+    streams: list[nnx.RngStream]
+    variables: list[nnx.Variable]
+
+
 def called(
     module: Any,
     x: Any,
@@ -46,65 +61,68 @@ def called(
     Raises:
         NetworkError: If it trains as it is scored.
     """
-    call = call_of(module, owner, train_keyword)
-    found = _attributes(module) if train_keyword is None else {}
-    set_mode(module, train=train, switches={**found, **call.attributes})
+    nodes = _nodes_of(module)
+    call = _call_of(nodes, owner, train_keyword)
+    found = _attributes(nodes.parts) if train_keyword is None else {}
+    _set_mode(nodes.parts, train, {**found, **call.attributes})
     if train and key is None:  # without a key nothing is random
         module.set_attributes(deterministic=True, raise_if_not_found=False)
     if are_statistics_fixed():
         module.set_attributes(use_running_average=True, raise_if_not_found=False)
     arguments, keywords = call.arguments(x, train=train, key=key)
-    streams = _streams_of((module, arguments, keywords))
+    streams = nodes.streams + _streams_of((*arguments, *keywords.values()))
     counts = [stream.count.get_value() for stream in streams]
-    statistics = _values(module, nnx.BatchStat)
-    before = _values(module, *_loss_types())
+    own_losses = [variable for variable in nodes.variables if is_loss(type(variable))]
+    statistics = [v for v in nodes.variables if isinstance(v, nnx.BatchStat)]
+    before = _values(own_losses), _values(statistics)
     try:
-        y, losses = _sowing(module, arguments, keywords)
+        y, losses = _sowing(nodes, arguments, keywords)
     except jax.errors.ConcretizationTypeError as error:
         check_decision(owner, error)
         raise
-    drawn = [
-        stream
-        for stream, count in zip(streams, counts, strict=True)
-        if stream.count.get_value() is not count
-    ]
+    pairs = zip(streams, counts, strict=True)
+    drawn = [stream for stream, count in pairs if stream.count.get_value() is not count]
     if train:
+        rests = key is not None and not drawn and not call.keys
         check_moves(
             owner,
             train_keyword,
             (*call.switches, *found),
-            statistics_rest=all_same(
-                [*statistics.values()], [*_values(module, nnx.BatchStat).values()]
-            ),
-            dropout_rests=key is not None and not drawn and not call.keys and _has_dropout(module),
+            statistics_rest=all_same(before[1], _values(statistics)),
+            dropout_rests=rests and _has_dropout(nodes.parts),
         )
-    after = _values(module, *_loss_types())
-    losses += [value for path, value in after.items() if value is not before.get(path)]
-    return Answer(y, losses, drawn)
+    pairs = zip(before[0], _values(own_losses), strict=True)
+    return Answer(y, losses + [new for old, new in pairs if new is not old], drawn)
 
 
 def call_of(module: Any, owner: str, train_keyword: TrainKeyword) -> Call:
     """Return how a module is called."""
-    attributes = {name for part in _parts(module) for name in vars(part)}
-    return Call(
-        module.__call__,
-        owner=owner,
-        train_keyword=train_keyword,
-        attributes=dict.fromkeys(attributes - {"_pytree__state", "_pytree__nodes"}),
-    )
+    return _call_of(_nodes_of(module), owner, train_keyword)
 
 
-def set_mode(module: Any, *, train: bool, switches: dict[str, Values] | None = None) -> None:
+def set_mode(module: Any, *, train: bool) -> None:
+    """Set a module to training or to scoring."""
+    _set_mode(_nodes_of(module).parts, train, {})
+
+
+def _call_of(nodes: _Nodes, owner: str, train_keyword: TrainKeyword) -> Call:
+    names = {name for part in nodes.parts for name in vars(part)}
+    attributes = dict.fromkeys(names - {"_pytree__state", "_pytree__nodes"})
+    call = nodes.parts[-1].__call__
+    return Call(call, owner=owner, train_keyword=train_keyword, attributes=attributes)
+
+
+def _set_mode(parts: list[Any], train: bool, switches: dict[str, Values]) -> None:
     """Set a module to training or to scoring.
 
     Its own methods `train` and `eval` are called, also those of modules in it, the outermost last.
     """
     own = "train" if train else "eval"
-    for part in (*reversed(list(_parts(module))[1:]), module):
-        if part is module:
+    for part in parts:
+        if part is parts[-1]:
             getattr(nnx.Module, own)(part)
         _call_own(part, train)
-        for name, values in (switches or {}).items():
+        for name, values in switches.items():
             if isinstance(vars(part).get(name), type(values.training)):
                 setattr(part, name, values.at(train))
 
@@ -130,33 +148,46 @@ def is_loss(kind: type) -> bool:
     return kind.__name__.lower() in _LOSSES
 
 
-def _attributes(module: Any) -> dict[str, Values]:
+def _attributes(parts: list[Any]) -> dict[str, Values]:
     """Return the switches among the attributes of all modules, besides those that Flax sets."""
     flax = ("deterministic", "use_running_average")
     found = {}
-    for part in _parts(module):
+    for part in parts:
         for name, value in vars(part).items():
-            values = known_values(name, certain=True)
-            if isinstance(value, bool) and values is not None and name not in flax:
+            values = known_values(name, certain=True) if isinstance(value, bool) else None
+            if values is not None and name not in flax:
                 found[name] = values
     return found
 
 
-def _sowing(module: Any, arguments: Any, keywords: Any) -> tuple[Any, list[jax.Array]]:
-    """Call a module; return its outputs and all losses that it sows. Other sown values are lost.
-
-    What Flax's bridges to Linen sow becomes variables, and they cannot be captured.
-    """
-    if any(type(part).__module__.startswith(nnx.bridge.__name__) for part in _parts(module)):
+def _sowing(
+    nodes: _Nodes, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[Any, list[jax.Array]]:
+    """Call a module; return its outputs and all losses that it sows. Other sown values are lost."""
+    module = nodes.parts[-1]
+    if not any(_sows(type(part)) for part in nodes.parts):
         return module(*arguments, **keywords), []
-    types = _loss_types()
+    variable_type_from_name("losses", allow_register=True)  # of module.sow("losses", ...)
+    types = [kind for kind in _kinds(nnx.Variable) if is_loss(kind)]
     y, *sown = nnx.capture(lambda module: module(*arguments, **keywords), *types)(module)
     return y, jax.tree.leaves(sown)
 
 
-def _loss_types() -> tuple[type, ...]:
-    variable_type_from_name("losses", allow_register=True)  # of module.sow("losses", ...)
-    return tuple(kind for kind in _kinds(nnx.Variable) if is_loss(kind))
+@functools.cache
+def _sows(kind: type) -> bool:
+    """Return whether the code of a class of modules sows.
+
+    What Flax's bridges to Linen sow becomes variables instead, and they cannot be captured.
+    """
+    own = (base for base in kind.__mro__ if issubclass(base, nnx.Module) and base is not nnx.Module)
+    functions = (value for base in own for value in vars(base).values() if callable(value))
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
+    while codes:
+        code = codes.pop()
+        if code is not None and {"sow", "perturb"} & {*code.co_names}:
+            return not kind.__module__.startswith(nnx.bridge.__name__)
+        codes += [inner for inner in getattr(code, "co_consts", ()) if hasattr(inner, "co_names")]
+    return False
 
 
 def _kinds(kind: type) -> Iterator[type]:
@@ -165,29 +196,30 @@ def _kinds(kind: type) -> Iterator[type]:
         yield from _kinds(inner)
 
 
-def _values(module: Any, *types: type) -> dict[Any, Any]:
-    """Return the arrays of all variables of these types, by their paths."""
-    variables = nnx.to_flat_state(nnx.state(module, nnx.Any(*types)))
-    return {path: variable.get_value() for path, variable in variables}
+def _values(variables: Sequence[nnx.Variable]) -> list[Any]:
+    return [variable.get_value() for variable in variables]
 
 
-def _streams_of(tree: Any) -> list[nnx.RngStream]:
-    """Return all streams of random numbers of a module and of its arguments."""
-    streams = (node for _, node in nnx.iter_graph(tree))
-    return [node for node in streams if isinstance(node, nnx.RngStream)]
+def _nodes_of(module: Any) -> _Nodes:
+    """Return what a module holds."""
+    nodes = [node for _, node in nnx.iter_graph(module)]
+    return _Nodes(
+        [n for n in nodes if isinstance(n, nnx.Module) and n is not module] + [module],
+        [n for n in nodes if isinstance(n, nnx.RngStream)],
+        [n for n in nodes if isinstance(n, nnx.Variable)],
+    )
 
 
-def _parts(module: Any) -> Iterator[Any]:
-    """Yield a module and all modules in it."""
-    yield module
-    for _, part in nnx.iter_modules(module):
-        if part is not module:
-            yield part
+def _streams_of(arguments: tuple[Any, ...]) -> list[nnx.RngStream]:
+    """Return the streams of random numbers among the arguments of a call."""
+    rngs = [argument for argument in arguments if isinstance(argument, nnx.Rngs)]
+    nodes = (node for _, node in nnx.iter_graph(rngs))
+    return [node for node in nodes if isinstance(node, nnx.RngStream)]
 
 
-def _has_dropout(module: Any) -> bool:
+def _has_dropout(parts: list[Any]) -> bool:
     """Return whether a module holds dropout of a rate above 0, which must draw in training."""
-    for part in _parts(module):
+    for part in parts:
         rate = getattr(part, "rate", getattr(part, "dropout_rate", None))
         if hasattr(part, "deterministic") and isinstance(rate, int | float) and 0 < rate < 1:
             return True
@@ -205,7 +237,7 @@ def check_scoring(
         key: What it was given.
         owner: Name of the network.
     """
-    dropping = [part for part in _parts(module) if hasattr(part, "deterministic")]
+    dropping = [part for part in _nodes_of(module).parts if hasattr(part, "deterministic")]
     for part in dropping:
         if any(vars(part).get("rngs") is stream for stream in drawn):
             raise NetworkError(
