@@ -35,6 +35,7 @@ def predict_file(
     form: TableForm | None = None,
     id: Sequence[str] = (),
     counts: Counts | None = None,
+    more: Sequence[pathlib.Path] = (),
 ) -> int:
     """Write the members' predictions for the rows of a file, and return the number of rows.
 
@@ -56,13 +57,14 @@ def predict_file(
         id: Names of columns of the table that are kept before the predictions.
         counts: Where missing values that are filled, and unknown categories, are counted; without
             it unknown categories are refused.
+        more: Further picture files.
 
     Raises:
         ValueError: If the file does not hold rows like those of training, or if rows or
             predictions are not finite.
     """
     check_batch(batch)
-    tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts))
+    tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts, tuple(more)))
     first = next(tables)  # errors in the first rows are raised before a file is created
     with open_output(out) as file:
         return _write(itertools.chain([first], tables), file)
@@ -127,6 +129,7 @@ class _Reading(NamedTuple):
     form: TableForm | None
     id: tuple[str, ...]
     counts: Counts | None
+    more: tuple[pathlib.Path, ...] = ()
 
 
 class _Piece(NamedTuple):
@@ -141,11 +144,16 @@ def _make_tables(
 ) -> "Iterator[pandas.DataFrame]":
     """Yield the predictions, a batch at a time."""
     schema = result.schema
+    if reads_pictures(result, path):
+        yield from predict_pictures(result, (path, *reading.more), batch, _make_table)
+        return
+    if reading.more:
+        raise ValueError(
+            f"rows must be one file, got also {', '.join(map(str, reading.more))}. Only members "
+            "that were trained on pictures read several."
+        )
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _checked_forecast(result, path, reading.form)
-        return
-    if reads_pictures(result, path):
-        yield from predict_pictures(result, path, batch, _make_table)
         return
     fills = isinstance(schema.encoding, Encoding) and schema.encoding.fills
     start = 0  # number of rows in the pieces before
