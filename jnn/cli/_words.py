@@ -38,7 +38,9 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         names = [name for name in (error.filename, error.filename2) if name is not None]
         return ": ".join([*map(_text_of, names), f"{error.strerror}."])
-    return " ".join(in_words_of_options(str(error)).split("\n"))
+    # The options cannot be listed where a package that the command line needs is missing.
+    text = str(error) if isinstance(error, ImportError) else in_words_of_options(str(error))
+    return " ".join(text.split("\n"))
 
 
 def in_words_of_options(text: str) -> str:
