@@ -1,5 +1,6 @@
 """Averaged parameters are scored, kept and returned, as hand-written loops average them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -180,6 +181,14 @@ def test_averages_are_those_of_pytorch():
     np.testing.assert_allclose(actual, moving.module.weight.detach().numpy()[0], rtol=1e-5)
     actual = averaged(jnn.averaging.swa(start=3), sequence)
     np.testing.assert_allclose(actual, mean.module.weight.detach().numpy()[0], rtol=1e-5)
+
+
+def test_what_is_no_float_is_that_of_the_last_step():
+    averaging = jnn.averaging.ema(0.5)
+    first, last = ({"count": jnp.int32(n), "key": jax.random.key(n)} for n in (0, 3))
+    average = averaging.update(averaging.init(({}, first)), ({}, last), 1, {})
+    _, state = averaging.evaluated(average, ({}, last), ())
+    assert state["count"] == 3 and (state["key"] == jax.random.key(3)).all()
 
 
 def test_narrow_parameters_are_averaged_in_float32():

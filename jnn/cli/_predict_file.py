@@ -14,7 +14,7 @@ from jnn.cli._input import user_input
 from jnn.cli._predict_images import predict_pictures, reads_pictures
 from jnn.cli._table import TABLE_ENDINGS
 from jnn.cli._terminal import open_output
-from jnn.data import Counts, Encoding, TableForm, TextEncoding
+from jnn.data import Counts, Encoding, TableForm
 from jnn.data._columns import clean_name
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of
@@ -221,10 +221,9 @@ def _read_table(
             f"{path} must have the columns that name the rows, got none named {absent}. Add them, "
             "or name others by --id."
         )
-    encoding = encoding_for(schema, names)
-    if isinstance(encoding, TextEncoding):
-        text = names
-    else:
+    encoding: Any = encoding_for(schema, names)
+    text = names if isinstance(encoding, TextEncoding) else []
+    if isinstance(encoding, Encoding):
         text = [column.name for column in encoding.columns if column.categories is not None]
     for frame in read_pieces(path, batch, reading.form, text=[*text, *ids]):
         if len(frame) == 0:
@@ -309,7 +308,7 @@ def _make_table(
     std = prediction.std.reshape(len(prediction.std), -1)
     columns: dict[str, Any] = {}
     if ids is not None:
-        columns = {name: values.to_numpy()[: len(mean)] for name, values in ids.items()}
+        columns = {str(name): values.to_numpy()[: len(mean)] for name, values in ids.items()}
     if schema.task == "classification":
         if prediction.mean.ndim != 2:
             raise ValueError(
