@@ -34,8 +34,12 @@ class Range(NamedTuple):
         return bool(self.low <= value <= self.high)
 
 
+Arrays = jax.Array | np.ndarray | np.generic
+
 LARGEST = float(np.finfo(np.float64).max)
 SHARE = Range("between 0 and 1", 0, 1)
+FROM_0_TO_1 = Range("from 0 to 1", 0, 1)
+UNIT = Range("in [0, 1]", 0, 1)
 INSIDE_SHARE = Range("between 0 and 1, without the ends", 0, 1, open=True)
 POSITIVE = Range("positive and finite", 0, math.inf, open=True)
 NOT_NEGATIVE = Range("0 or more and finite", 0, LARGEST)
@@ -75,13 +79,13 @@ def check_numbers(name: str, values: Any, allowed: Range = FINITE, advice: str =
 
 
 def check_integer(
-    name: str, value: Any, least: int = 1, most: int | None = None, advice: str = ""
+    name: str, value: Any, least: int | None = 1, most: int | None = None, advice: str = ""
 ) -> int:
     """Return a setting as an integer of Python, or raise an error if it is none or out of range.
 
     Raises:
         SettingTypeError: If the value is not an integer, or a traced one, as it shapes the program.
-        ValueError: If it is less than `least` or more than `most`.
+        ValueError: If it is less than `least` or more than `most`, where these are given.
     """
     try:
         integer = None if isinstance(value, bool | np.bool) else operator.index(value)
@@ -90,6 +94,8 @@ def check_integer(
     if integer is None:
         came = "a traced value" if isinstance(value, jax.core.Tracer) else repr(value)
         raise SettingTypeError(_sentence(name, "an integer", came, advice))
+    if least is None:
+        return integer
     if most is not None and not least <= integer <= most:
         raise ValueError(_sentence(name, f"from {least} to {most}", integer, advice))
     if integer < least:
@@ -111,15 +117,18 @@ def known(value: Any) -> np.ndarray | None:
 
 def _check_real(name: str, value: Any, needed: str, advice: str) -> None:
     """Raise an error if a value is no real number or array of them."""
-    try:
-        dtype = jax.dtypes.result_type(*jax.tree.leaves(value))
-    except (TypeError, ValueError):
-        dtype = None
-    is_real = dtype is not None and (
-        jax.dtypes.issubdtype(dtype, np.integer) or jax.dtypes.issubdtype(dtype, np.floating)
-    )
+    leaves = jax.tree.leaves(value)
+    is_real = bool(leaves) and all(_is_real(leaf) for leaf in leaves)
     if not is_real:
         raise SettingTypeError(_sentence(name, needed, repr(value), advice))
+
+
+def _is_real(leaf: Any) -> bool:
+    """Return whether a number or array is real: no text, key, boolean or complex number."""
+    if isinstance(leaf, bool | np.bool) or not isinstance(leaf, int | float | Arrays):
+        return False
+    dtype = jax.dtypes.result_type(leaf)
+    return any(jax.dtypes.issubdtype(dtype, kind) for kind in (np.integer, np.floating))
 
 
 def _sentence(name: str, needed: str, came: Any, advice: str) -> str:

@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, Shaped
 
+from jnn._arrays import as_array, as_arrays
+from jnn._settings import NOT_NEGATIVE, SHARE, check_integer, check_number
+
 __all__ = ["crop", "cutout", "flip", "mixup", "noise"]
 
 
@@ -39,17 +42,20 @@ def flip(
         axis: Axis that is reversed. The default exchanges left and right of an image.
 
     Raises:
-        ValueError: If `axis` is the axis of the examples, or x has no such axis.
+        ValueError: If `axis` is the axis of the examples, x has no such axis, or the rate is not
+            one number from 0 to 1.
 
     >>> flip(jnp.arange(3.0).reshape(1, 3, 1), 1.0, key=jax.random.key(0)).ravel()
     Array([2., 1., 0.], dtype=float32)
     """
+    x = as_array(x)
+    check_number("rate", rate, SHARE, "It is the share of the examples that is mirrored.")
     if axis not in (*range(1, x.ndim), *range(1 - x.ndim, 0)):
         raise ValueError(
             f"axis must be an axis of the examples, got axis {axis} for x of shape {x.shape}. "
             "Choose any axis of x but axis 0, which counts the examples."
         )
-    is_flipped = jax.random.bernoulli(key, rate, (x.shape[0],))
+    is_flipped = jax.random.bernoulli(key, rate * 1.0, (x.shape[0],))
     return jnp.where(_per_example(is_flipped, x), jnp.flip(x, axis), x)
 
 
@@ -67,13 +73,16 @@ def crop(
         key: PRNG key for the places.
 
     Raises:
-        ValueError: If x has no axis of space, or one is too small to be reflected.
+        ValueError: If x has no axis of space, one is too small to be reflected, or the padding is
+            not one integer of 0 or more.
 
     >>> series = jnp.arange(4.0).reshape(1, 4, 1)
     >>> crop(series, 1, key=jax.random.key(1)).shape
     (1, 4, 1)
     """
+    x = as_array(x)
     space = _space_of(x)
+    padding = check_integer("padding", padding, 0, advice="It counts positions on each side.")
     if not 0 <= padding < min(space):
         raise ValueError(
             f"padding must be less than each size of space, got padding {padding} for x [batch, "
@@ -105,13 +114,15 @@ def cutout(
         key: PRNG key for the places.
 
     Raises:
-        ValueError: If x has no axis of space.
+        ValueError: If x has no axis of space, or the size is not one number of 0 or more.
 
     >>> holes = cutout(jnp.ones((1, 4, 1)), 1, key=jax.random.key(0))
     >>> float(holes.sum())
     3.0
     """
+    x = as_array(x)
     space = _space_of(x)
+    check_number("size", size, NOT_NEGATIVE, "It counts positions along each axis.")
     is_hole = jnp.ones((x.shape[0], *(1 for _ in x.shape[1:])), bool)
     axis_keys = jax.random.split(key, len(space))
     for axis, (axis_key, length) in enumerate(zip(axis_keys, space, strict=True), start=1):
@@ -133,12 +144,14 @@ def noise(x: Float[Array, "*shape"], std: Number, *, key: PRNGKeyArray) -> Float
 
     Raises:
         TypeError: If x is not of floating point, to which no noise can be added.
+        ValueError: If std is not one number of 0 or more.
 
     >>> noise(jnp.zeros(2), 0.0, key=jax.random.key(0)).tolist()
     [0.0, 0.0]
     """
-    x = jnp.asarray(x)
+    x = as_array(x)
     _check_floating(x)
+    check_number("std", std, NOT_NEGATIVE, "It is a standard deviation in the units of x.")
     return (x + std * jax.random.normal(key, x.shape)).astype(x.dtype)
 
 
@@ -167,15 +180,22 @@ def mixup(
     Raises:
         TypeError: If x or the targets are integers, such as bytes or labels, which cannot hold a
             mixture.
+        ValueError: If x and the targets differ in their number of rows, or alpha is not one number
+            of 0 or more.
     """
-    x = jnp.asarray(x)
-    targets = jnp.asarray(targets)
+    x, targets = as_arrays(x, targets)
     _check_floating(x)
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         raise TypeError(
             f"targets of mixup must be of floating point, got {targets.dtype}. Pass "
             "jax.nn.one_hot(y, classes), or the numbers of a regression as floats."
         )
+    if x.shape[:1] != targets.shape[:1] or not x.ndim:
+        raise ValueError(
+            f"x and targets of mixup must have as many rows, got shapes {x.shape} and "
+            f"{targets.shape}. Give each example its target."
+        )
+    check_number("alpha", alpha, NOT_NEGATIVE, "0 mixes nothing; a usual value is 0.2.")
     partner_key, share_key = jax.random.split(key)
     partner = jax.random.permutation(partner_key, x.shape[0])
     concentration = jnp.maximum(alpha, 1e-6)

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
+from jnn._arrays import as_array
+from jnn._settings import NOT_NEGATIVE, SHARE, check_integer, check_number, known
+
 __all__ = [
     "Decoder",
     "draw",
@@ -76,14 +79,17 @@ def generate(
         The generated ids, without the prompt.
 
     Raises:
-        ValueError: If the prompt is empty or the length below 1. `jnn.models.GPT` raises it also
-            for more positions than it has; `generate_sliding` has no such limit.
+        ValueError: If the prompt is empty or has an id that the model does not know, the length is
+            below 1, or a setting makes no sense. `jnn.models.GPT` raises it also for more positions
+            than it has; `generate_sliding` has no such limit.
     """
+    prompt = as_array(prompt)
     _check_prompt(prompt, length)
     choose = _make_choose(temperature, top_k, top_p)
     keys = None if key is None else jax.random.split(key, length)
     batch, time = prompt.shape
     logits, cache = model.decode(prompt, model.start(batch, time + length - 1))
+    _check_ids(prompt, logits.shape[-1])
 
     def step(carry, key):
         logits, cache = carry
@@ -130,18 +136,18 @@ def generate_sliding(
         The generated ids, without the prompt.
 
     Raises:
-        ValueError: If the prompt is empty, or the length or the window below 1.
+        ValueError: If the prompt is empty or has an id that the model does not know, the length or
+            the window is below 1, or a setting makes no sense.
     """
+    prompt = as_array(prompt)
     _check_prompt(prompt, length)
-    if window < 1:
-        raise ValueError(
-            f"window must be a positive integer, got {window}. Set it to the length of the model."
-        )
+    window = check_integer("window", window, advice="Set it to the length of the model.")
     choose = _make_choose(temperature, top_k, top_p)
     keys = None if key is None else jax.random.split(key, length)
     visible = prompt[:, -window:]
     count = visible.shape[1]
     visible = jnp.pad(visible, ((0, 0), (0, window - count)))
+    _check_ids(prompt, jax.eval_shape(model, visible).shape[-1])
 
     def step(carry, key):
         visible, count = carry  # the window, and the number of ids in it
@@ -175,9 +181,15 @@ def draw(
         top_k: Number of ids that may be drawn.
         top_p: Share of probability, after the temperature, that may be drawn.
 
+    Raises:
+        ValueError: If the temperature is not one number of 0 or more, or as in `keep_top_k` and
+            `keep_top_p`, also without a key.
+
     >>> draw(jnp.array([0.0, 3.0, 1.0]), key=jax.random.key(0), temperature=0.0)
     Array(1, dtype=int32)
     """
+    logits = as_array(logits)
+    _check_draw(logits, temperature, top_k, top_p)
     most_likely = jnp.argmax(logits, axis=-1)
     if key is None:
         return most_likely
@@ -205,12 +217,8 @@ def keep_top_k(
     >>> keep_top_k(jnp.array([1.0, 3.0, 2.0]), 2)
     Array([-inf,   3.,   2.], dtype=float32)
     """
-    vocabulary = logits.shape[-1]
-    if not 1 <= k <= vocabulary:
-        raise ValueError(
-            f"top_k must be from 1 to {vocabulary}, the number of ids, got {k}. Use e.g. "
-            f"{min(40, vocabulary)}."
-        )
+    logits = as_array(logits)
+    _check_top_k(k, logits.shape[-1])
     threshold = lax.top_k(logits, k)[0][..., -1:]
     return jnp.where(logits >= threshold, logits, -jnp.inf)
 
@@ -222,24 +230,26 @@ def keep_top_p(
 
     Holtzman et al. (2020), arXiv:1904.09751. The most likely id is always kept, ids as likely as
     the last one that is needed are kept too, and for p = 1 all are. p may be traced. Probabilities
-    are summed in float32 or longer.
+    are summed in float32 or longer, and a sum that misses p by its rounding counts as p.
 
     Raises:
-        ValueError: If p is a Python number outside 0 to 1.
+        ValueError: If p is not one number from 0 to 1.
 
     >>> keep_top_p(jnp.log(jnp.array([0.2, 0.5, 0.3])), 0.6) > -jnp.inf
     Array([False,  True,  True], dtype=bool)
     """
-    if isinstance(p, int | float) and not 0 <= p <= 1:
-        raise ValueError(
-            f"top_p must be between 0 and 1, got {p}. It is a share of probability, e.g. 0.9."
-        )
+    logits = as_array(logits)
+    check_number("top_p", p, SHARE, "It is a share of probability, e.g. 0.9.")
     descending = jnp.sort(logits, axis=-1, descending=True)
     wide = descending.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    probabilities = jax.nn.softmax(wide, axis=-1)
-    before = jnp.cumsum(probabilities, axis=-1) - probabilities  # of all more likely ids
-    # By rounding, `before` reaches 1 too early: for p = 1 all ids are needed whatever it says.
-    is_needed = ((before < p) | (p >= 1)).at[..., 0].set(True)
+    sums = jnp.cumsum(jax.nn.softmax(wide, axis=-1), axis=-1)
+    before = sums[..., :-1]  # of all more likely ids, from the second id on
+    met = p * (1 - 8 * jnp.finfo(wide.dtype).eps)
+    # For p = 1 all ids are needed, also when the sum reaches 1 too early.
+    is_needed = (before < met) | (jnp.asarray(p) >= 1)
+    is_needed = jnp.concatenate(
+        [jnp.ones_like(is_needed, shape=(*logits.shape[:-1], 1)), is_needed], -1
+    )
     threshold = jnp.min(jnp.where(is_needed, descending, jnp.inf), axis=-1, keepdims=True)
     return jnp.where(logits >= threshold, logits, -jnp.inf)
 
@@ -255,11 +265,40 @@ def _make_choose(
     return choose
 
 
+def _check_draw(
+    logits: Array, temperature: Number, top_k: int | None, top_p: Number | None
+) -> None:
+    """Raise an error if a setting of the draws makes no sense, with or without a key."""
+    advice = "0 takes the most likely id, 1 draws from the model's probabilities."
+    check_number("temperature", temperature, NOT_NEGATIVE, advice)
+    if top_k is not None:
+        _check_top_k(top_k, logits.shape[-1])
+    if top_p is not None:
+        check_number("top_p", top_p, SHARE, "It is a share of probability, e.g. 0.9.")
+
+
+def _check_top_k(k: int, vocabulary: int) -> None:
+    advice = f"The model knows {vocabulary} ids; use e.g. {min(40, vocabulary)}."
+    check_integer("top_k", k, 1, vocabulary, advice)
+
+
+def _check_ids(prompt: Array, vocabulary: int) -> None:
+    """Raise ValueError if an id of a prompt that is not traced is none of the model's."""
+    ids = known(prompt)
+    unknown = [] if ids is None else ids[(ids < 0) | (ids >= vocabulary)]
+    if len(unknown):
+        raise ValueError(
+            f"prompt must hold ids from 0 to {vocabulary - 1}, which the model knows, got "
+            f"{int(unknown[0])}. Encode the text with the model's own vocabulary."
+        )
+
+
 def _check_prompt(prompt: Array, length: int) -> None:
     if prompt.ndim != 2 or 0 in prompt.shape:
         raise ValueError(
             f"prompt must be ids [batch, time] with at least one row of at least one id, got shape "
             f"{prompt.shape}. Begin with e.g. the id of a line break."
         )
-    if length < 1:
-        raise ValueError(f"length must be a positive integer, got {length}. Set it to 1 or more.")
+    if not jnp.issubdtype(prompt.dtype, jnp.integer):
+        raise TypeError(f"prompt must hold integer ids, got {prompt.dtype}. Encode the text first.")
+    check_integer("length", length, advice="Set it to 1 or more.")

@@ -29,6 +29,8 @@ from jax.nn.initializers import (
 )
 from jaxtyping import Array
 
+from jnn._settings import NOT_NEGATIVE, SHARE, check_integer, check_number
+
 Initializer = Callable[..., Array]
 
 xavier_normal = glorot_normal
@@ -83,6 +85,7 @@ def identity(gain: float = 1.0) -> Initializer:
     Array([[1., 0., 0.],
            [0., 1., 0.]], dtype=float32)
     """
+    check_number("gain", gain, advice="1 returns the input as it is.")
 
     def init(key, shape, dtype=jnp.float32):
         _check_matrix(shape)
@@ -104,8 +107,8 @@ def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
     >>> (sparse(0.75)(jax.random.key(0), (8, 3)) == 0).sum(axis=0)
     Array([6, 6, 6], dtype=int32)
     """
-    if not 0 <= sparsity <= 1:
-        raise ValueError(f"sparsity must be between 0 and 1, the share of zeros, got {sparsity}.")
+    check_number("sparsity", sparsity, SHARE, "It is the share of zeros.")
+    check_number("stddev", stddev, NOT_NEGATIVE, "A usual value is 0.01.")
 
     def init(key, shape, dtype=jnp.float32):
         _check_matrix(shape)
@@ -113,8 +116,10 @@ def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
         values = stddev * jax.random.normal(values_key, shape, dtype)
         values = values.astype(dtype)  # stddev may have another type
         inputs = math.prod(shape[:-1])
+        # A product such as 0.07 * 100 is a little above 7, which is no reason for an eighth zero.
+        zeros = math.ceil(sparsity * inputs * (1 - 1e-7))
         order = jax.random.uniform(places_key, (inputs, shape[-1])).argsort(axis=0).argsort(axis=0)
-        return jnp.where(order.reshape(shape) < math.ceil(sparsity * inputs), 0, values)
+        return jnp.where(order.reshape(shape) < zeros, 0, values)
 
     return init
 
@@ -137,7 +142,7 @@ def per_gate(init: Initializer, gates: int) -> Initializer:
     """
 
     def gated(key, shape, dtype=jnp.float32):
-        if gates < 1 or shape[-1] % gates:
+        if check_integer("gates", gates, least=None) < 1 or shape[-1] % gates:
             raise ValueError(
                 f"gates must be a divisor of the {shape[-1]} columns of the kernel, got {gates}."
             )
@@ -160,9 +165,10 @@ def forget_bias(value: float = 1.0) -> Initializer:
     >>> forget_bias()(jax.random.key(0), (4,))
     Array([0., 1., 0., 0.], dtype=float32)
     """
+    check_number("value", value, advice="A usual value is 1.")
 
     def init(key, shape, dtype=jnp.float32):
-        if shape[-1] % 4:
+        if not shape or shape[-1] % 4:
             raise ValueError(
                 "shape must have a multiple of 4 on its last axis, for the 4 gates of an LSTM, "
                 f"got {tuple(shape)}."

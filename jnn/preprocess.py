@@ -134,7 +134,7 @@ def _fit_columns(
 
 
 def _mean_and_deviation(column: Array, weights: Array) -> Affine:
-    share = weights / weights.sum()
+    share = _shares(weights)
     guess = (share * column).sum()
     centered = column - guess
     # What rounding left in the first mean; values of 1e4 +- 1 need it in float32.
@@ -168,18 +168,39 @@ def _fit_channels(values: Array, weights: Array) -> Affine:
     The moments of the rows are the same for all members, who differ only in their weights: under
     `vmap` the data are read once.
     """
-    space = tuple(range(1, values.ndim - 1))
-    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
-    means = values.mean(axis=space, keepdims=True)
-    variances = jnp.square(values - means).mean(axis=space)  # [rows, channels]
-    means = means.reshape(variances.shape)
+    dtype = jnp.promote_types(values.dtype, jnp.float32)
+    values = values.astype(dtype).reshape(values.shape[0], -1, values.shape[-1])
+    # Means as distances from a value of their own row, because float32 holds 1e4 only to 1e-3.
+    first = values[:, 0]
+    means, deviations = _moments_of_rows(values - first[:, None])  # [rows, channels]
     present = (weights > 0)[:, None]
-    share = (weights / weights.sum())[:, None]
+    share = _shares(weights)[:, None]
+    origin = jnp.where(present, share * first, 0).sum(axis=0)
+    means = means + (first - origin)
     mean = jnp.where(present, share * means, 0).sum(axis=0)
-    spread = jnp.where(present, share * (variances + jnp.square(means - mean)), 0).sum(axis=0)
-    low = jnp.where(present, values.min(axis=space), jnp.inf).min(axis=0)
-    high = jnp.where(present, values.max(axis=space), -jnp.inf).max(axis=0)
-    return Affine(mean, jnp.where(low == high, 1.0, jnp.sqrt(spread)))
+    low = jnp.where(present, values.min(axis=1), jnp.inf).min(axis=0)
+    high = jnp.where(present, values.max(axis=1), -jnp.inf).max(axis=0)
+    # Scaled by the range, because the squares of 1e-25 or 1e25 would not fit float32.
+    span = jnp.where(low == high, 1.0, high - low)
+    squares = jnp.square(deviations / span) + jnp.square((means - mean) / span)
+    spread = jnp.where(present, share * squares, 0).sum(axis=0)
+    return Affine(origin + mean, jnp.where(low == high, 1.0, span * jnp.sqrt(spread)))
+
+
+def _moments_of_rows(values: Array) -> tuple[Array, Array]:
+    """Return the mean and the deviation of each channel of each row, over its positions."""
+    means = values.mean(axis=1)
+    centered = values - means[:, None]
+    largest = jnp.abs(centered).max(axis=1)
+    scale = jnp.where(largest > 0, largest, 1.0)
+    variances = jnp.square(centered / scale[:, None]).mean(axis=1)
+    return means, scale * jnp.sqrt(variances)
+
+
+def _shares(weights: Array) -> Array:
+    """Return the weights divided by their sum, which large ones would take out of float32."""
+    weights = weights * jnp.where(weights.max(initial=0) > 1e19, 2.0**-64, 1.0)
+    return weights / weights.sum()
 
 
 def _fit_filled(then: Preprocess, values: Array, weights: Array) -> Filled:
@@ -351,8 +372,7 @@ standardize_channels = Preprocess(
 
     (value - mean) / deviation
 
-    A constant channel is divided by 1. The square of a deviation must fit float32: first multiply
-    values below 1e-18 or above 1e18 by a constant.
+    A constant channel is divided by 1.
 
     >>> images = jnp.array([[[1.0], [2.0]], [[2.0], [3.0]]])  # [rows, space, channels]
     >>> stats = standardize_channels.fit(images, jnp.ones(2))

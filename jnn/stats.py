@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jnn._settings import INSIDE_SHARE, SHARE, check_integer, check_number, check_numbers
+
 __all__ = [
     "Comparison",
     "Interval",
@@ -254,12 +256,14 @@ def bootstrap_interval(
     """
     import scipy.stats
 
+    _check_confidence(confidence)
+    check_integer("resamples", resamples, advice="A usual number is 9999.")
+    check_integer("seed", seed, 0)
     sample = _complete(values).ravel()
     mean = float(sample.mean())
     n = sample.size
     if n == 1:
         return _interval(_independent(sample), confidence)
-    _check_confidence(confidence)
     if np.ptp(sample) == 0:
         return Interval(mean, mean, mean, n, "bootstrap BCa", confidence)
     low, high = scipy.stats.bootstrap(
@@ -289,6 +293,8 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
     import scipy.stats
 
     _check_confidence(confidence)
+    check_number("successes", successes, advice="Count rows, not shares.")
+    check_number("n", n, advice="Count rows, not shares.")
     if n < 1 or not 0 <= successes <= n or successes % 1 or n % 1:
         raise ValueError(
             "successes and n must be integers with 0 <= successes <= n and n > 0, got "
@@ -343,12 +349,13 @@ def holm(p_values: Sequence[float] | ArrayLike) -> NDArray[np.float64]:
     Holm, A Simple Sequentially Rejective Multiple Test Procedure (1979).
 
     Raises:
-        ValueError: If there is no p-value, or one is not finite.
+        ValueError: If there is no p-value, or one is not from 0 to 1.
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
     p = _complete(p_values).ravel()
+    check_numbers("p_values", p, SHARE, "They are probabilities.")
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
     return np.minimum(adjusted, 1)[np.argsort(order)]
@@ -446,10 +453,7 @@ def _p_value(estimate: _Estimate) -> float:
 
 
 def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(
-            f"confidence must be between 0 and 1, got {confidence}. A usual value is 0.95."
-        )
+    check_number("confidence", confidence, INSIDE_SHARE, "A usual value is 0.95.")
 
 
 def _complete(values: ArrayLike) -> NDArray[np.float64]:
@@ -478,7 +482,7 @@ def _table(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def _row_ratio(train_rows: float, test_rows: float) -> float:
-    if train_rows <= 0 or test_rows <= 0:
+    if not (0 < train_rows < math.inf and 0 < test_rows < math.inf):
         raise ValueError(
             f"train_rows and test_rows must be positive, got {train_rows} and {test_rows}. "
             "Count the rows of one fold."

@@ -211,10 +211,12 @@ def main(count: int) -> None:
             found = outcome(kind, seed)
         except AssertionError as error:
             found = "FAILED"
-            print(error, repr(error.__cause__))
+            print(error, repr(error.__cause__), flush=True)
         if found == "changed" and kind != "bare":
-            print(f"CHANGED {kind} {seed}")
+            print(f"CHANGED {kind} {seed}", flush=True)
         outcomes[kind, found] += 1
+        if seed % 500 == 499:
+            print(seed + 1, dict(outcomes), flush=True)
     for (kind, found), number in sorted(outcomes.items()):
         print(f"{kind:<12} {found:<8} {number}")
 

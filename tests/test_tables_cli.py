@@ -12,6 +12,7 @@ from jnn.cli import main
 from jnn.cli._command import Run, parse
 from jnn.cli._job import _load
 from jnn.data import Dataset
+from tests.fuzz_tables import fuzz
 
 RANDOM = np.random.default_rng(0)
 
@@ -279,3 +280,8 @@ def test_a_command_keeps_how_its_table_is_read(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["resume", str(tmp_path)])
     assert "--data FILE" in capsys.readouterr().err
+
+
+def test_damaged_files_give_data_or_a_sentence(tmp_path):
+    outcomes = fuzz(60, 0, tmp_path)
+    assert set(outcomes) == {"data", "sentence"} and min(outcomes.values()) > 4

@@ -1,4 +1,4 @@
-"""The command line: `jnn run`, `resume`, `predict`, `models`, `data` and `info`."""
+"""The command line: `jnn run`, `resume`, `predict`, `show`, `export` and others."""
 
 from jnn.cli._main import main
 

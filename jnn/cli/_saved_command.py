@@ -6,6 +6,7 @@ import typing
 from typing import Any, NotRequired, TypedDict
 
 from jnn.cli._command import Run
+from jnn.data import names
 from jnn.storage import read_record, with_remedy, write_record
 
 _NAME = "command.json"
@@ -16,7 +17,7 @@ def write_command(command: Run, folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     fields: dict[str, Any] = {**vars(command), "data_as_typed": command.data}
     path = pathlib.Path(command.data)
-    if path.exists():
+    if command.data not in names() and path.exists():
         fields["data"] = str(path.absolute())
     fields["out"] = None if command.out is None else str(command.out)
     # Without a digest, because people change it by hand; what they write is checked.

@@ -47,8 +47,9 @@ def stack_pictures(
         warnings.warn(f"Of {frames} pictures with frames the first one is taken.", stacklevel=2)
     channels = max(array.shape[-1] for array in arrays)
     rows = np.empty((len(arrays), *arrays[0].shape[:2], channels), np.float32)
-    for row, array in zip(rows, arrays, strict=True):
-        row[...] = array
+    arrays.reverse()
+    for row in rows:
+        row[...] = arrays.pop()  # freed at once, because they may fill the memory together
     return rows
 
 

@@ -1,7 +1,8 @@
 """Layers as pure functions: arrays in, arrays out, channels last, leading batch axes free.
 
 A layer holds no parameters (those of `jnn.modules` do) and does not know whether it is trained.
-`key` is always a random key and a keyword; without a key a layer is deterministic.
+`key` is always a random key and a keyword; without a key a layer is deterministic. Arrays may also
+be NumPy's or nested lists.
 """
 
 from jax.nn import celu as celu
@@ -54,9 +55,11 @@ from jnn.layers._linear import embedding as embedding
 from jnn.layers._linear import lora as lora
 from jnn.layers._norm import batch_norm as batch_norm
 from jnn.layers._norm import batch_norm_train as batch_norm_train
+from jnn.layers._norm import first_along as first_along  # for the modules; not a layer
 from jnn.layers._norm import group_norm as group_norm
 from jnn.layers._norm import instance_norm as instance_norm
 from jnn.layers._norm import layer_norm as layer_norm
+from jnn.layers._norm import minus_first_of_groups as minus_first_of_groups  # likewise
 from jnn.layers._norm import rms_norm as rms_norm
 from jnn.layers._pool import adaptive_avg_pool as adaptive_avg_pool
 from jnn.layers._pool import adaptive_max_pool as adaptive_max_pool

@@ -1,7 +1,9 @@
 """Activations that `jax.nn` lacks, and a table of all activations by name.
 
 An activation is a pure function of one array, so it can be passed wherever an `activation` is
-expected.
+expected. Those of `jax.nn` are JAX's own. In float16 their powers of x overflow: the gradient of
+`gelu` is NaN from |x| = 148 on, and `squareplus` is infinite from 256 on. There compute them in
+float32.
 """
 
 from collections.abc import Callable
@@ -11,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
+from jnn._arrays import as_array
+from jnn._settings import check_integer
 from jnn.layers._floating import broadcast_parameter, narrow, widen
 
 _NAMES = (
@@ -58,7 +62,7 @@ def prelu(
     >>> prelu(jnp.array([-2.0, 3.0]), 0.25)
     Array([-0.5,  3. ], dtype=float32)
     """
-    x = jnp.asarray(x)
+    x = as_array(x)
     if np.shape(slope) not in ((), (1,), x.shape[-1:]):
         raise ValueError(
             f"slope must be one number or have the shape {x.shape[-1:]}, one number for each "
@@ -82,7 +86,9 @@ def maxout(x: Float[Array, "*batch channels"], features: int) -> Float[Array, "*
     >>> maxout(jnp.array([1.0, 5.0, -3.0, 2.0]), 2)
     Array([5., 2.], dtype=float32)
     """
-    channels = x.shape[-1]
+    x = as_array(x)
+    channels = x.shape[-1] if x.ndim else 0
+    features = check_integer("features", features, least=None)
     if features < 1 or channels % features:
         raise ValueError(
             f"features must be a divisor of the {channels} channels of x, got {features}."
@@ -96,19 +102,21 @@ def sparsemax(x: Real[Array, "*batch classes"]) -> Float[Array, "*batch classes"
     y = argmin over p in the simplex of ||p - x||^2 = max(x - t, 0),  with t such that sum(y) = 1
     (Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068, algorithm 1)
 
-    Classes at -inf get the probability 0, so that -inf works as a mask. Sums are computed in
-    float32 or wider.
+    Classes at -inf get the probability 0, so that -inf works as a mask. A row with NaN or +inf, or
+    of -inf alone, gives NaN, as in `softmax`. Sums are computed in float32 or wider.
 
     >>> sparsemax(jnp.array([2.0, 1.5, -1.0]))
     Array([0.75, 0.25, 0.  ], dtype=float32)
     """
-    x = jnp.asarray(x)
+    x = as_array(x)
     z = widen(x)
-    z = z - jax.lax.stop_gradient(z.max(axis=-1, keepdims=True))
+    largest = jax.lax.stop_gradient(z.max(axis=-1, keepdims=True))
+    z = z - largest
     support = _sparsemax_support(jax.lax.stop_gradient(z))
     size = support.sum(axis=-1, keepdims=True)
     threshold = (jnp.where(support, z, 0).sum(axis=-1, keepdims=True) - 1) / size
-    return narrow(jnp.where(support, z - threshold, 0), x)
+    y = jnp.where(support, z - threshold, 0)
+    return narrow(jnp.where(jnp.isfinite(largest), y, jnp.nan), x)
 
 
 def _sparsemax_support(z: Float[Array, "*batch classes"]):

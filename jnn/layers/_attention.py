@@ -17,6 +17,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
+from jnn._arrays import as_array, as_arrays
+from jnn._settings import POSITIVE, SHARE, check_number
 from jnn.layers._attention_operands import (
     check_mask_and_bias,
     check_positions,
@@ -60,7 +62,8 @@ def attention(
         k: Keys. Fewer heads than q has are each shared by a group of neighboring query heads
             (Ainslie et al. 2023, https://arxiv.org/abs/2305.13245).
         v: Values.
-        mask: True where a query may attend. A query that may attend nowhere returns 0.
+        mask: True where a query may attend. A query that may attend nowhere returns 0. What stands
+            at a key or value that no query may attend to does not matter, even if it is NaN.
         bias: Numbers added to the scores, which broadcast to (*batch, heads, time, source). A bias
             of -inf works as a mask.
         scale: Factor of the scores, by default 1 / sqrt(dim).
@@ -84,16 +87,19 @@ def attention(
     >>> attention(q, k, jnp.array([1.0, 3.0]).reshape(2, 1, 1), causal=True).ravel()
     Array([1., 2.], dtype=float32)
     """
-    q = jnp.asarray(q)
-    k = jnp.asarray(k)
-    v = jnp.asarray(v)
-    mask = None if mask is None else jnp.asarray(mask)
-    bias = None if bias is None else jnp.asarray(bias)
+    q, k, v = as_arrays(q, k, v)
+    mask = None if mask is None else as_array(mask)
+    bias = None if bias is None else as_array(bias)
+    if scale is not None:
+        check_number("scale", scale, advice="The default is 1 / sqrt(dim).")
+    check_number("dropout_rate", dropout_rate, SHARE, "It is the share of weights to drop.")
     check_qkv(q, k, v)
     kv_heads = k.shape[-2]
     shape = (*q.shape[:-3], q.shape[-2], q.shape[-3], k.shape[-3])  # *batch heads time source
     check_mask_and_bias(mask, bias, shape)
     bias = None if bias is None else widen(bias)  # so that a shared bias sums its gradient so
+    if mask is not None:
+        k, v = _without_hidden(mask, k, v)
     if causal:
         below = causal_mask(*shape[-2:])
         mask = below if mask is None else mask & below
@@ -154,8 +160,8 @@ def rotary(
     >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
     Array([0, 2], dtype=int32)
     """
-    x = jnp.asarray(x)
-    positions = jnp.asarray(positions)
+    x, positions = as_arrays(x, positions)
+    check_number("base", base, POSITIVE, "The paper has 10000.")
     check_positions(x, positions)
     angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
     sin = jnp.sin(angles)[..., None, :]
@@ -179,6 +185,7 @@ def sinusoidal_positions(
     >>> sinusoidal_positions(1, 4)
     Array([[0., 1., 0., 1.]], dtype=float32)
     """
+    check_number("base", base, POSITIVE, "The paper has 10000.")
     if length < 0 or dim < 0:
         raise ValueError(f"length and dim must be 0 or more, got {length} and {dim}.")
     angles = jnp.arange(length)[:, None] * _frequencies(dim, base)
@@ -238,6 +245,7 @@ def extend_cache(
     (Array(2, dtype=int32), Array([[1, 0, 0],
            [1, 1, 0]], dtype=int32))
     """
+    k, v = as_arrays(k, v)
     check_steps(cache.k.shape, k=k, v=v)
     time = k.shape[-3]
     capacity = cache.k.shape[-3]
@@ -253,6 +261,17 @@ def extend_cache(
 
     mask = causal_mask(time, capacity, offset=cache.length)
     return KVCache(append(cache.k, k), append(cache.v, v), cache.length + time), mask
+
+
+def _without_hidden(mask: Array, *steps: Array) -> list[Array]:
+    """Return keys and values with 0 where the mask hides them from all queries and heads.
+
+    There NaN would reach the result, as 0 * NaN is NaN.
+    """
+    *_, heads, time, source = (1, 1, 1, *mask.shape)
+    batch = mask.shape[:-3]
+    seen = mask.reshape(*batch, heads, time, source).any(axis=(-3, -2))
+    return [jnp.where(seen[..., None, None], step, 0) for step in steps]
 
 
 def _frequencies(dim: int, base: Scalar):

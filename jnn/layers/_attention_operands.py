@@ -25,6 +25,8 @@ def check_qkv(q, k, v) -> None:
         raise ValueError(f"k and v must have the same source and kv_heads, got {shapes}.")
     if q.shape[-1] != k.shape[-1]:
         raise ValueError(f"q and k must have the same dim, got {shapes}.")
+    if q.shape[-1] == 0:
+        raise ValueError(f"q and k must have a dim of 1 or more, got {shapes}.")
     heads = q.shape[-2]
     kv_heads = k.shape[-2]
     if kv_heads == 0 or heads % kv_heads:

@@ -10,8 +10,10 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jnn._arrays import as_arrays
+from jnn._settings import check_integer
 from jnn.layers._conv_primitive import convolve, convolve_transposed
-from jnn.layers._floating import broadcast_parameter
+from jnn.layers._floating import broadcast_parameter, sum_type
 from jnn.layers._image_conv import canonical
 from jnn.layers._lowering import ConvPlan, exchange_channels, plan
 from jnn.layers._product import resolve_precision
@@ -71,8 +73,9 @@ def conv(
     >>> conv(x, kernel, padding="VALID").ravel()
     Array([1., 2.], dtype=float32)
     """
+    x, kernel = as_arrays(x, kernel)
     _check_operands(x, kernel, bias, groups)
-    dtype = jnp.result_type(x, kernel)
+    dtype = sum_type(x, kernel)
     geometry = make_geometry(
         x.shape[1:-1],
         kernel.shape[:-2],
@@ -119,8 +122,9 @@ def conv_transpose(
     >>> conv_transpose(x, kernel, strides=2).ravel()
     Array([10.,  1., 20.,  2.], dtype=float32)
     """
+    x, kernel = as_arrays(x, kernel)
     _check_operands(x, kernel, bias, groups)
-    dtype = jnp.result_type(x, kernel)
+    dtype = sum_type(x, kernel)
     rank = x.ndim - 2
     steps = per_axis("strides", strides, rank)
     gaps = per_axis("dilation", dilation, rank)
@@ -238,7 +242,8 @@ def conv_plan(
 def _output(g: Geometry, x: Array, kernel: Array) -> Array:
     """Compute y, and crop x where the padding is negative.
 
-    XLA:CPU computes wrong gradients of negative padding (jax 0.10).
+    XLA:CPU computes wrong gradients of negative padding (jax 0.10). Integers take the lowering that
+    keeps their type.
     """
     crop = [(min(lo, 0), min(hi, 0), 0) for lo, hi in g.padding]
     if any(lo or hi for lo, hi, _ in crop):
@@ -285,8 +290,13 @@ def _check_operands(x: Array, kernel: Array, bias: Array | None, groups: int) ->
             "x (batch, *spatial, in) and kernel (*window, in, out) must have the same rank, 3 or "
             f"more, got x {x.shape} and kernel {kernel.shape}. Reshape x to one batch axis."
         )
-    if groups < 1:
+    if check_integer("groups", groups, least=None) < 1:
         raise ValueError(f"groups must be 1 or more, got {groups}.")
+    if 0 in kernel.shape:
+        raise ValueError(
+            f"kernel must have inputs, outputs and a window of 1 or more, got {kernel.shape}. "
+            "Leave the layer out, or give it channels."
+        )
     if bias is not None and np.shape(bias) != kernel.shape[-1:]:
         raise ValueError(
             f"bias must have the shape {kernel.shape[-1:]}, one number for each output of the "

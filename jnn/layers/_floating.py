@@ -20,6 +20,17 @@ def narrow(y: Array, x: Array) -> Array:
     return y.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else y
 
 
+def sum_type(*arrays: Array) -> jnp.dtype:
+    """Return the type in which products of the arrays are summed, of 32 bits or more for integers.
+
+    A sum of uint8 would begin anew at 256.
+    """
+    dtype = jnp.result_type(*arrays)
+    if jnp.issubdtype(dtype, jnp.inexact) or dtype.itemsize >= 4:
+        return dtype
+    return jnp.dtype(jnp.int32)
+
+
 def is_half(x: Array) -> bool:
     """Return whether x holds numbers of 16 bits or fewer, in which long sums lose their digits."""
     return jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32

@@ -114,5 +114,7 @@ def canonical(spatial_rank: int) -> lax.ConvDimensionNumbers:
 
 
 def wide(x: Array) -> jnp.dtype:
-    """Return the type for sums: float32 or wider."""
-    return jnp.promote_types(x.dtype, jnp.float32)
+    """Return the type for sums: float32 or wider, or that of integers, whose digits it keeps."""
+    return (
+        x.dtype if jnp.issubdtype(x.dtype, jnp.integer) else jnp.promote_types(x.dtype, jnp.float32)
+    )

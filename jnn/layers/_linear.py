@@ -9,7 +9,9 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Real
 
-from jnn.layers._floating import broadcast_parameter, is_half, widen
+from jnn._arrays import as_arrays
+from jnn._settings import check_number
+from jnn.layers._floating import broadcast_parameter, is_half, narrow, sum_type, widen
 from jnn.layers._product import product
 
 
@@ -20,7 +22,7 @@ def dense(
 ) -> Float[Array, "*batch out"]:
     """Multiply the last axis by a matrix and add a bias.
 
-    y = x @ kernel + bias    in the type that x and kernel promote to
+    y = x @ kernel + bias    in the type that x and kernel promote to, of 32 bits for integers
 
     The product is `jax.lax.dot_general`, as seen by checkpoint policies and `jax.experimental.jet`.
     In a program that is compiled for a CPU, the kernel's gradient of a small layer is computed from
@@ -33,10 +35,11 @@ def dense(
     >>> dense(jnp.array([1.0, 2.0]), jnp.array([[1.0], [10.0]]), jnp.array([0.5]))
     Array([21.5], dtype=float32)
     """
+    x, kernel = as_arrays(x, kernel)
     _check_dense(x, kernel, bias)
     # With two axes the kernel's gradient is one matrix product; with more it is slower.
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    dtype = jnp.result_type(x, kernel)
+    dtype = sum_type(x, kernel)
     y = product(jnp.asarray(rows, dtype), jnp.asarray(kernel, dtype))
     y = y.reshape(*x.shape[:-1], kernel.shape[1])
     return y if bias is None else y + broadcast_parameter(bias, y.shape)
@@ -101,12 +104,23 @@ def embedding(
     program cannot raise an error. So a padding id of -1 yields finite numbers that a mask can
     remove. Check the ids where they are made.
 
+    Raises:
+        TypeError: If the ids are not integers.
+        ValueError: If the table is not (vocab, dim) with one row or more.
+
     >>> embedding(jnp.array([1, 0, 9]), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
     Array([[3., 4.],
            [1., 2.],
            [3., 4.]], dtype=float32)
     """
-    table = jnp.asarray(table)
+    ids, table = as_arrays(ids, table)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(f"ids must be integers, got {ids.dtype}. Convert them with astype(int).")
+    if table.ndim != 2 or table.shape[0] == 0:
+        raise ValueError(
+            f"table must be (vocab, dim) with one row or more, got shape {table.shape}. Give each "
+            "id a row."
+        )
     return _half_rows(table, ids) if is_half(table) else _rows(table, ids)
 
 
@@ -132,6 +146,8 @@ def lora(
     >>> lora(jnp.ones(2), jnp.eye(2), a, b, scale=0.5)
     Array([16.,  1.], dtype=float32)
     """
+    x, kernel, a, b = as_arrays(x, kernel, a, b)
+    check_number("scale", scale, advice="It is alpha / rank of the paper.")
     y = dense(x, kernel)
     if b.ndim != 2 or b.shape[1] != kernel.shape[1]:
         raise ValueError(
@@ -139,7 +155,8 @@ def lora(
             f"{kernel.shape}, got {b.shape}. Make it for this kernel."
         )
     update = dense(dense(x, a), b)
-    return y + (broadcast_parameter(scale, update.shape) * update).astype(y.dtype)
+    update = broadcast_parameter(scale, update.shape) * update
+    return y + narrow(update, y)
 
 
 def _rows(table, ids):

@@ -2,7 +2,10 @@
 
 All functions have the form `norm(x, ..., scale=None, bias=None, *, eps)`, channels last. Means and
 variances are computed in float32 or wider and in two passes, because `mean(x^2) - mean(x)^2` loses
-every digit when the mean is large. The result has the type of x, or float32 if x holds integers.
+every digit when the mean is large. Before that, one of the values is subtracted from all, which
+changes no result and takes out exactly a large mean, which float32 could not hold. The result has
+the type of x, or float32 if x holds integers. Squares of deviations must fit float32: values that
+differ by more than 1e19 give zeros, as in PyTorch.
 """
 
 import functools
@@ -14,6 +17,8 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Real, Shaped
 
+from jnn._arrays import as_array
+from jnn._settings import NOT_NEGATIVE, check_integer, check_number
 from jnn.layers._floating import narrow, widen
 
 Scalar = float | Float[Array, ""]
@@ -39,7 +44,7 @@ def batch_norm(
     >>> batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), eps=0.0)
     Array([[1.]], dtype=float32)
     """
-    mean, var, scale, bias = _checked(x, 1, mean=mean, var=var, scale=scale, bias=bias)
+    x, mean, var, scale, bias = _checked(x, 1, eps, mean=mean, var=var, scale=scale, bias=bias)
     centered = widen(x) - mean
     return narrow(_affine(centered * jax.lax.rsqrt(widen(var) + eps), scale, bias), x)
 
@@ -83,13 +88,15 @@ def batch_norm_train(
     >>> mean, var
     (Array([2.], dtype=float32), Array([1.], dtype=float32))
     """
-    scale, bias = _checked(x, 2, scale=scale, bias=bias)
+    x, scale, bias = _checked(x, 2, eps, scale=scale, bias=bias)
     wide = widen(x)
     shares = _shares(wide, weights)
     if shares is not None:
         wide = _replace_weightless_infinities(wide, shares)
-    y, mean, var = _normalize(wide, scale, bias, eps, shares, tuple(range(x.ndim - 1)))
-    return narrow(y, x), (mean.reshape(-1), var.reshape(-1))
+    axes = tuple(range(x.ndim - 1))
+    pivot = first_along(wide, axes) if shares is None else _heaviest(wide, shares)
+    y, mean, var = _normalize(wide - pivot, scale, bias, eps, shares, axes)
+    return narrow(y, x), ((mean + pivot).reshape(-1), var.reshape(-1))
 
 
 def layer_norm(
@@ -110,8 +117,10 @@ def layer_norm(
     >>> layer_norm(jnp.array([1.0, 3.0]), eps=0.0)
     Array([-1.,  1.], dtype=float32)
     """
-    scale, bias = _checked(x, 1, scale=scale, bias=bias)
-    return narrow(_normalize(widen(x), scale, bias, eps, None, (-1,))[0], x)
+    x, scale, bias = _checked(x, 1, eps, scale=scale, bias=bias)
+    wide = widen(x)
+    wide = wide - first_along(wide, (-1,))
+    return narrow(_normalize(wide, scale, bias, eps, None, (-1,))[0], x)
 
 
 def rms_norm(
@@ -131,7 +140,7 @@ def rms_norm(
     >>> rms_norm(jnp.array([1.0, 7.0]), eps=0.0)
     Array([0.2, 1.4], dtype=float32)
     """
-    (scale,) = _checked(x, 1, scale=scale)
+    x, scale = _checked(x, 1, eps, scale=scale)
     wide = widen(x)
     mean_square = jnp.square(wide).mean(axis=-1, keepdims=True)
     return narrow(_affine(wide * jax.lax.rsqrt(mean_square + eps), scale, None), x)
@@ -159,11 +168,12 @@ def group_norm(
     >>> group_norm(jnp.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     Array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
-    scale, bias = _checked(x, 2, scale=scale, bias=bias)
+    x, scale, bias = _checked(x, 2, eps, scale=scale, bias=bias)
     channels = x.shape[-1]
-    if groups < 1 or channels % groups:
+    if check_integer("groups", groups, least=None) < 1 or channels % groups:
         raise ValueError(f"groups must be a divisor of the {channels} channels of x, got {groups}.")
     wide = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
+    wide = minus_first_of_groups(wide, groups)
     centered = wide - _group_average(wide, groups)
     y = centered * jax.lax.rsqrt(_group_average(jnp.square(centered), groups) + eps)
     return narrow(_affine(y.reshape(x.shape), scale, bias), x)
@@ -190,11 +200,41 @@ def instance_norm(
     Array([[[-1., -1.],
             [ 1.,  1.]]], dtype=float32)
     """
-    return group_norm(x, x.shape[-1], scale, bias, eps=eps)
+    x = as_array(x)
+    return group_norm(x, x.shape[-1] if x.ndim else 1, scale, bias, eps=eps)
 
 
-def _checked(x, min_rank: int, **parameters) -> tuple:
-    """Return the parameters as arrays, and raise an error if a shape does not match x."""
+def first_along(x, axes: tuple):
+    """Return the first value along the axes, which keep the size 1; it counts as a constant.
+
+    It lies within sqrt(n) deviations of the mean of n values, so that subtracting it loses no
+    digits of what is left.
+    """
+    if x.size == 0:
+        return jnp.zeros((), x.dtype)
+    for axis in axes:
+        x = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+    return jax.lax.stop_gradient(x)
+
+
+def minus_first_of_groups(x, groups: int):
+    """Subtract the first value of each group of channels of each row from the group."""
+    grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    return (grouped - first_along(grouped, axes)).reshape(x.shape)
+
+
+def _heaviest(x, shares):
+    """Return the values, one for each channel, of the first position of the largest share."""
+    rows = x.reshape(shares.size, -1, x.shape[-1])
+    values = rows[jnp.argmax(shares), :1].reshape(*[1] * (x.ndim - 1), x.shape[-1])
+    return jax.lax.stop_gradient(jnp.where(shares.max() > 0, values, 0))
+
+
+def _checked(x, min_rank: int, eps: Scalar, **parameters) -> tuple:
+    """Return x and the parameters as arrays, and raise an error if a shape does not match x."""
+    x = as_array(x)
+    check_number("eps", eps, NOT_NEGATIVE, "It is added to the variance; a usual value is 1e-6.")
     if x.ndim < min_rank:
         raise ValueError(
             f"x must have rank {min_rank} or more, channels last, got {x.shape}. Add the missing "
@@ -208,7 +248,8 @@ def _checked(x, min_rank: int, **parameters) -> tuple:
             f"{' and '.join(wrong)} must have the shape {x.shape[-1:]}, one number for each "
             f"channel of x {x.shape}, got {got}. Reshape to one axis."
         )
-    return tuple(None if values is None else jnp.asarray(values) for values in parameters.values())
+    arrays = (None if values is None else as_array(values) for values in parameters.values())
+    return x, *arrays
 
 
 def _group_average(x, groups: int):
@@ -233,7 +274,7 @@ def _shares(x, weights):
     """Return the share of each position in averages over all axes but the last, or None."""
     if weights is None:
         return None
-    weights = jnp.asarray(weights)
+    weights = as_array(weights)
     rank = weights.ndim
     if rank == x.ndim or weights.shape != x.shape[:rank]:
         raise ValueError(
@@ -241,6 +282,7 @@ def _shares(x, weights):
             "Pass one weight for each row."
         )
     wide = weights.astype(jnp.promote_types(weights.dtype, x.dtype))
+    wide = wide * jnp.where(wide.max(initial=0) > 1e19, 2.0**-64, 1.0)  # their sum may overflow
     total = wide.sum() * math.prod(x.shape[rank:-1])
     return (wide / jnp.where(total > 0, total, 1)).reshape(*wide.shape, *[1] * (x.ndim - rank))
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -11,8 +11,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Real, Shaped
 
+from jnn._arrays import as_array
 from jnn.layers._floating import is_half, narrow, widen
-from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts
+from jnn.layers._window import Geometry, Padding, Sizes, make_geometry, per_axis, shifts, taps
 
 # Windows with more elements than this use XLA's reduce_window, because one slice for each element
 # would make a long program.
@@ -45,6 +46,7 @@ def max_pool(
     >>> max_pool(jnp.array([[[1.0], [3.0], [2.0], [0.0]]]), 2).ravel()
     Array([3., 2.], dtype=float32)
     """
+    x = as_array(x)
     g = _window("max_pool", x, window, strides, padding)
     if math.prod(g.window) <= MOST_TAPS:
         return _max_of_taps(x, g)
@@ -72,6 +74,7 @@ def avg_pool(
     >>> avg_pool(jnp.array([[[1.0], [3.0], [2.0]]]), 2, padding="SAME").ravel()
     Array([2., 2.], dtype=float32)
     """
+    x = as_array(x)
     g = _window("avg_pool", x, window, strides, padding)
     wide = widen(x)
     if math.prod(g.window) <= MOST_TAPS:
@@ -93,6 +96,7 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
     >>> global_max_pool(jnp.array([[[1.0], [3.0], [2.0]]]))
     Array([[3.]], dtype=float32)
     """
+    x = as_array(x)
     return _largest(x, _space("global_max_pool", x))
 
 
@@ -107,6 +111,7 @@ def global_avg_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
     >>> global_avg_pool(jnp.array([[[1.0], [3.0], [2.0]]]))
     Array([[2.]], dtype=float32)
     """
+    x = as_array(x)
     return x.mean(axis=_space("global_avg_pool", x))
 
 
@@ -124,7 +129,7 @@ def adaptive_max_pool(
     >>> adaptive_max_pool(jnp.array([[[1.0], [3.0], [2.0]]]), 2).ravel()
     Array([3., 3.], dtype=float32)
     """
-    return _adaptive("adaptive_max_pool", x, size, _largest)
+    return _adaptive("adaptive_max_pool", as_array(x), size, _largest)
 
 
 def adaptive_avg_pool(
@@ -140,7 +145,8 @@ def adaptive_avg_pool(
     >>> adaptive_avg_pool(jnp.array([[[1.0], [3.0], [2.0]]]), 2).ravel()
     Array([2. , 2.5], dtype=float32)
     """
-    return narrow(_adaptive("adaptive_avg_pool", widen(x), size, jnp.mean), jnp.asarray(x))
+    x = as_array(x)
+    return narrow(_adaptive("adaptive_avg_pool", widen(x), size, jnp.mean), x)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -165,11 +171,24 @@ def _max_of_taps_jvp(
     y = _max_of_taps(x, g)
     dy = jnp.zeros_like(y)
     is_free = jnp.ones(y.shape, bool)
-    for (_, seen), (_, moved) in zip(shifts(g, x, _lowest(x)), shifts(g, dx), strict=True):
-        wins = (seen == y) & is_free
+    parts = zip(shifts(g, x, _lowest(x)), shifts(g, dx), _inside(g), strict=True)
+    for (_, seen), (_, moved), inside in parts:
+        wins = (seen == y) & is_free & inside
         is_free &= ~wins
         dy += jnp.where(wins, moved, 0)
     return y, dy
+
+
+def _inside(g: Geometry) -> Iterator[np.ndarray]:
+    """Yield for each tap where it lies inside x, so that padding does not win against -inf."""
+    for tap in taps(g):
+        inside = np.ones((), bool)
+        for t, d, s, n, (lo, _), places in zip(
+            tap, g.dilation, g.strides, g.spatial, g.padding, g.out_spatial, strict=True
+        ):
+            position = t * d + np.arange(places) * s - lo
+            inside = inside[..., None] & (position >= 0) & (position < n)
+        yield inside[..., None]
 
 
 def _largest(x: Array, axis: int | tuple[int, ...]) -> Array:

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
+from jnn._arrays import as_array
 from jnn.layers._floating import broadcast_parameter, widen
 from jnn.layers._linear import dense
 from jnn.layers._recurrence import recur, step_once
@@ -153,7 +154,7 @@ def rnn_cell(
     >>> rnn_cell(jnp.ones(1), jnp.ones(1), params)[1].round(2)
     Array([0.96], dtype=float32)
     """
-    hidden, ys = rnn(x[..., None, :], params, carry, activation=activation)
+    hidden, ys = rnn(as_array(x)[..., None, :], params, carry, activation=activation)
     return hidden, ys[..., 0, :]
 
 
@@ -170,7 +171,7 @@ def gru_cell(
     >>> gru_cell(jnp.ones(1), jnp.ones(1), params)[1]
     Array([0.5], dtype=float32)
     """
-    hidden, ys = gru(x[..., None, :], params, carry, reset_after=reset_after)
+    hidden, ys = gru(as_array(x)[..., None, :], params, carry, reset_after=reset_after)
     return hidden, ys[..., 0, :]
 
 
@@ -185,7 +186,7 @@ def lstm_cell(
     >>> lstm_cell((jnp.zeros(1), jnp.ones(1)), jnp.ones(1), params)[0].cell
     Array([0.5], dtype=float32)
     """
-    state, ys = lstm(x[..., None, :], params, carry)
+    state, ys = lstm(as_array(x)[..., None, :], params, carry)
     return state, ys[..., 0, :]
 
 
@@ -223,9 +224,9 @@ def bidirectional(
 
 def _over_time(loop: Callable, gates: int, x, params: Params, carry: tuple, reverse: bool, lengths):
     """Run `loop` on time-major rows with one batch axis, and restore the axes of x."""
-    x = jnp.asarray(x)
-    carry = tuple(part if part is None else jnp.asarray(part) for part in carry)
-    lengths = None if lengths is None else jnp.asarray(lengths)
+    x = as_array(x)
+    carry = tuple(part if part is None else as_array(part) for part in carry)
+    lengths = None if lengths is None else as_array(lengths)
     check_sequence(x, lengths)
     kernels = read(params, x.shape[-1], gates)
     *batch, time, features = x.shape

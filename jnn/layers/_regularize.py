@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from jnn._arrays import absolute, as_array
+from jnn._settings import SHARE, check_number
 from jnn.layers._floating import widen
 from jnn.layers._random import random_levels
 
@@ -31,7 +32,8 @@ def dropout(
     (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html)
 
     Args:
-        x: Values of any shape.
+        x: Values of any shape. Whole numbers become floating-point numbers, which the scaled ones
+            are.
         rate: Share of the values that are dropped, from 0 to 1. It may be traced. The mask is drawn
             from 16 random bits for each value, so the rate is rounded to a multiple of 2**-16. The
             scale belongs to the rounded rate, so the mean is exact. A rate of 1 gives zeros. No
@@ -41,7 +43,7 @@ def dropout(
             whole channels.
 
     Raises:
-        ValueError: If the rate is a number outside of 0 to 1, x lacks one of the broadcast axes, or
+        ValueError: If the rate is not one number from 0 to 1, x lacks one of the broadcast axes, or
             the key is not a Threefry key.
 
     >>> dropout(jnp.ones(3), 0.5)
@@ -49,10 +51,10 @@ def dropout(
     >>> dropout(jnp.ones(6), 0.5, key=jax.random.key(0))
     Array([2., 0., 2., 2., 2., 0.], dtype=float32)
     """
-    if isinstance(rate, int | float | np.number) and not 0 <= rate <= 1:
-        raise ValueError(
-            f"rate must be between 0 and 1, the share of values that are dropped, got {rate}."
-        )
+    check_number("rate", rate, SHARE, "It is the share of values that are dropped.")
+    x = as_array(x)
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        x = widen(x)
     rank = jnp.ndim(x)
     if any(not -rank <= axis < rank for axis in broadcast_axes):
         raise ValueError(
@@ -61,7 +63,6 @@ def dropout(
         )
     if key is None:
         return x
-    x = jnp.asarray(x)
     axes = {axis % rank for axis in broadcast_axes}
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     keep_rate = 1 - jnp.asarray(lax.stop_gradient(rate), float)
@@ -77,12 +78,12 @@ def l1(params: PyTree) -> Float[Array, ""]:
     l1 = sum |w|
 
     This is the penalty of the lasso. Its gradient pulls every weight towards zero at the same
-    speed.
+    speed, and is 0 at zero.
 
     >>> l1({"kernel": jnp.array([[3.0, -4.0]])})
     Array(7., dtype=float32)
     """
-    return _sum_over_leaves(jnp.abs, params)
+    return _sum_over_leaves(absolute, params)
 
 
 def l2(params: PyTree) -> Float[Array, ""]:
@@ -108,12 +109,13 @@ def elastic_net(params: PyTree, l1_ratio: Rate = 0.5) -> Float[Array, ""]:
     >>> elastic_net({"kernel": jnp.array([[3.0, -4.0]])}, 0.5)
     Array(9.75, dtype=float32)
     """
+    check_number("l1_ratio", l1_ratio, SHARE, "It is the share of the L1 penalty.")
     return l1_ratio * l1(params) + (1 - l1_ratio) / 2 * l2(params)
 
 
 def _sum_over_leaves(function: Callable[[Array], Array], params: PyTree) -> Float[Array, ""]:
     """Sum the function of all floating-point values, in float32 or wider."""
-    leaves = map(jnp.asarray, jax.tree.leaves(params))
+    leaves = map(as_array, jax.tree.leaves(params))
     sums = (
         function(widen(leaf)).sum() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)
     )

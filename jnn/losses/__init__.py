@@ -9,7 +9,8 @@ and `[batch]` gives `[batch]`. A model with one output column, `[batch, 1]`, may
 
 Predictions are raw model outputs (logits, log rates), never probabilities. Arithmetic and result
 are float32 when the inputs are bfloat16 or float16, and stay float64 when the inputs are float64.
-Losses over embeddings or sequences take the arguments of their equation.
+Losses over embeddings or sequences take the arguments of their equation. What a loss ignores, such
+as a label outside the classes, has loss and gradient 0, even if it is NaN.
 """
 
 from jnn.losses import gan as gan

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped
 
+from jnn._arrays import as_array, as_arrays
+from jnn._settings import NOT_NEGATIVE, check_integer, check_numbers
 from jnn._targets import as_float, one_hot
-from jnn.losses._classification import times
+from jnn.losses._form import times
 
 # `loss(predictions, targets, **options)` returns one value per example.
 Loss = Callable[..., Float[Array, "..."]]
@@ -59,6 +62,7 @@ def class_weighted(loss: Loss, weights: ClassWeights) -> Loss:
             f"loss must be a function of predictions and targets, got {type(loss).__name__}. "
             "Pass e.g. jnn.losses.softmax_cross_entropy."
         )
+    check_numbers("weights of class_weighted", weights, NOT_NEGATIVE, "Pass e.g. [1.0, 3.0].")
     shape = np.shape(weights)
     if len(shape) != 1 or shape[0] < 2:
         raise ValueError(
@@ -94,6 +98,9 @@ def balanced_class_weights(
     >>> balanced_class_weights(jnp.array([0, 0, 0, 1]), 2).round(4)
     Array([0.6667, 2.    ], dtype=float32)
     """
+    labels = as_array(labels)
+    weights = None if weights is None else as_array(weights)
+    classes = check_integer("classes", classes)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(
             f"labels of balanced_class_weights must be integers, got {labels.dtype}. "
@@ -119,16 +126,21 @@ def _class_weighted(
     targets: Shaped[Array, "..."],
     **options: Any,
 ) -> Float[Array, "..."]:
-    losses = loss(predictions, targets, **options)
+    predictions, targets = as_arrays(predictions, targets)
+    losses = jax.eval_shape(partial(loss, **options), predictions, targets)
     per_class = jnp.asarray(weights, losses.dtype)
-    return times(_weight_of_examples(per_class, predictions, targets, losses), losses)
+    weight = _weight_of_examples(per_class, predictions, targets, losses)
+    # An example of weight 0 has the gradient 0, even if that of its loss is NaN.
+    counts = (weight != 0).reshape(*weight.shape, *[1] * (predictions.ndim - weight.ndim))
+    predictions = jnp.where(counts, predictions, jax.lax.stop_gradient(predictions))
+    return times(weight, loss(predictions, targets, **options))
 
 
 def _weight_of_examples(
     weights: Float[Array, " classes"],
     predictions: Float[Array, "..."],
     targets: Shaped[Array, "..."],
-    losses: Float[Array, "..."],
+    losses: jax.ShapeDtypeStruct,
 ) -> Float[Array, "..."]:
     """Return sum_c q_c w_c for each example, in the shape of the losses."""
     classes = _check_classes(weights.shape[0], predictions, losses)
@@ -148,7 +160,7 @@ def _weight_of_examples(
 
 
 def _check_classes(
-    classes: int, predictions: Float[Array, "..."], losses: Float[Array, "..."]
+    classes: int, predictions: Float[Array, "..."], losses: jax.ShapeDtypeStruct
 ) -> int:
     """Return the number of class weights if the predictions have as many classes."""
     has_class_axis = predictions.ndim > 0 and predictions.shape[:-1] == losses.shape

@@ -7,8 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
+from jnn._arrays import as_arrays
+from jnn._settings import NOT_NEGATIVE, UNIT, check_number
 from jnn._targets import as_float, one_hot, paired
-from jnn.losses._form import are_class_labels, check_weights, is_number, mean_over_outputs
+from jnn.losses._form import (
+    are_class_labels,
+    check_weights,
+    is_number,
+    mean_over_outputs,
+    times,
+)
 
 Scalar = float | Float[Array, ""]
 PerClass = Float[Array | np.ndarray, " classes"]
@@ -29,7 +37,8 @@ def softmax_cross_entropy(
 
     Integer targets [*batch] are labels. Targets [*batch, classes] of any type are probabilities of
     the classes, one-hot or soft, and take the place of onehot(t). A label outside 0 .. classes - 1
-    marks a position to ignore: its loss and gradient are 0.
+    marks a position to ignore, and without smoothing so does a row of probabilities 0: its loss and
+    gradient are 0, whatever its logits are, even NaN.
 
     Szegedy et al., Rethinking the Inception Architecture (2015), https://arxiv.org/abs/1512.00567
     (for label smoothing).
@@ -47,9 +56,11 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy(jnp.zeros((2, 4)), jnp.array([3, -1])).round(4).tolist()
     [1.386299967765808, 0.0]
     """
+    predictions, targets = as_arrays(predictions, targets)
     _check_classes(predictions, targets)
     _check_settings(predictions.shape[-1], label_smoothing, class_weights)
-    cost = -jax.nn.log_softmax(as_float(predictions))  # [*batch, classes]
+    logits = _without_ignored(as_float(predictions), targets, label_smoothing)
+    cost = -jax.nn.log_softmax(logits)  # [*batch, classes]
     if class_weights is not None:
         cost = times(jnp.asarray(class_weights), cost)
     loss = _expected(cost, targets)
@@ -85,6 +96,7 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(jnp.array([0.0, 9.0, 9.0]), jnp.array([1, 1, 0])).round(2)
     Array([0.69, 0.  , 9.  ], dtype=float32)
     """
+    predictions, targets = as_arrays(predictions, targets)
     outputs = predictions.shape[-1:] if predictions.ndim > 1 else ()
     check_weights("positive_weight", positive_weight, outputs)
     logits, targets = paired(predictions, targets)
@@ -125,9 +137,11 @@ def focal(
     >>> focal(jnp.array([0.0, 9.0]), jnp.array([1, 1]), gamma=1.0).round(4)
     Array([0.3466, 0.    ], dtype=float32)
     """
+    predictions, targets = as_arrays(predictions, targets)
     are_labels = are_class_labels(predictions, targets)
     outputs = predictions.shape[-1:] if are_labels or predictions.ndim > 1 else ()
     check_weights("alpha", alpha, outputs)
+    check_number("gamma", gamma, NOT_NEGATIVE, "The paper has 2; 0 gives the cross-entropy.")
     weight = None if alpha is None else jnp.asarray(alpha)
     if are_labels:
         loss = _focused(softmax_cross_entropy(predictions, targets), gamma)
@@ -161,9 +175,11 @@ def hinge(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Fl
     >>> hinge(jnp.array([[1.0, 1.5, 0.0]]), jnp.array([0]))
     Array([1.5], dtype=float32)
     """
+    predictions, targets = as_arrays(predictions, targets)
     if not are_class_labels(predictions, targets):
         return binary_hinge(predictions, targets)
-    loss = jax.nn.relu(1 - _class_margin(as_float(predictions), targets))
+    logits = _without_ignored(as_float(predictions), targets)
+    loss = jax.nn.relu(1 - _class_margin(logits, targets))
     return jnp.where(_is_class(targets, predictions.shape[-1]), loss, 0)
 
 
@@ -193,6 +209,7 @@ def kl_divergence(
     >>> kl_divergence(jnp.zeros((2, 4)), jnp.array([[0.25] * 4, [1.0, 0.0, 0.0, 0.0]])).round(4)
     Array([0.    , 1.3863], dtype=float32)
     """
+    predictions, targets = as_arrays(predictions, targets)
     if predictions.shape != targets.shape:
         raise ValueError(
             "predictions and targets of kl_divergence must have one shape, got "
@@ -200,19 +217,9 @@ def kl_divergence(
         )
     q = as_float(targets)
     log_q = jnp.log(jnp.where(q > 0, q, 1))
-    log_p = jnp.where(q > 0, jax.nn.log_softmax(as_float(predictions)), 0)
+    logits = _without_ignored(as_float(predictions), q)
+    log_p = jnp.where(q > 0, jax.nn.log_softmax(logits), 0)
     return jnp.sum(q * (log_q - log_p), -1)
-
-
-def times(
-    share: float | Shaped[Array | np.ndarray, "..."], cost: Float[Array, "..."]
-) -> Float[Array, "..."]:
-    """Multiply a cost by a share, with 0 inf = 0.
-
-    A finite cost keeps its value even where the share is 0, because it is the derivative by the
-    share.
-    """
-    return jnp.where((share == 0) & ~jnp.isfinite(cost), 0, cost) * share
 
 
 def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> None:
@@ -233,15 +240,27 @@ def _check_classes(predictions: Float[Array, "..."], targets: Shaped[Array, "...
 
 
 def _check_settings(classes: int, label_smoothing: Any, class_weights: Any) -> None:
-    if is_number(label_smoothing) and not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            f"label_smoothing must be in [0, 1], got {label_smoothing}. A usual value is 0.1."
-        )
+    check_number("label_smoothing", label_smoothing, UNIT, "A usual value is 0.1.")
     if class_weights is not None and np.shape(class_weights) != (classes,):
         raise ValueError(
             f"class_weights must have shape ({classes},), one weight for each class, got "
             f"{np.shape(class_weights)}. To weigh single rows, multiply the loss."
         )
+
+
+def _without_ignored(
+    logits: Float[Array, "*batch classes"],
+    targets: Shaped[Array, "..."],
+    label_smoothing: Scalar = 0.0,
+) -> Float[Array, "*batch classes"]:
+    """Return the logits with 0 in the rows to ignore, whose gradient could be 0 * NaN otherwise."""
+    if targets.ndim < logits.ndim:
+        counts = _is_class(targets, logits.shape[-1])
+    elif is_number(label_smoothing) and label_smoothing == 0:
+        counts = (targets != 0).any(-1)
+    else:
+        return logits  # smoothing gives every row of probabilities a target
+    return jnp.where(counts[..., None], logits, 0)
 
 
 def _expected(

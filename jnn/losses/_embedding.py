@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Shaped
 
+from jnn._arrays import as_arrays
+from jnn._settings import check_number
 from jnn._targets import as_float
 
 Scalar = float | Float[Array, ""]
@@ -38,6 +40,8 @@ def contrastive(
     >>> contrastive(*pairs, jnp.array([1, 0])).round(4)
     Array([1.  , 0.25], dtype=float32)
     """
+    first, second, same = as_arrays(first, second, same)
+    check_number("margin", margin, advice="Give a distance between embeddings.")
     _check_one_shape(first=first, second=second)
     if same.shape != first.shape[:-1]:
         raise ValueError(
@@ -74,6 +78,8 @@ def triplet(
     >>> triplet(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]), jnp.array([[0.0, 4.5]]))
     Array([1.5], dtype=float32)
     """
+    anchor, positive, negative = as_arrays(anchor, positive, negative)
+    check_number("margin", margin, advice="Give a distance between embeddings.")
     _check_one_shape(anchor=anchor, positive=positive, negative=negative)
     return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin)
 

@@ -9,8 +9,10 @@ import optax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Shaped
 
+from jnn._arrays import absolute, as_array, as_arrays
+from jnn._settings import NOT_NEGATIVE, POSITIVE, UNIT, check_number, known
 from jnn._targets import as_float, paired
-from jnn.losses._form import check_weights, is_number, mean_over_outputs
+from jnn.losses._form import mean_over_outputs, times
 
 Scalar = float | Float[Array, ""]
 Levels = float | tuple[float, ...] | list[float] | Float[Array | np.ndarray, "..."]
@@ -40,7 +42,7 @@ def absolute_error(
 
     |y - t|
 
-    At an error of 0 its slope is that of `jnp.abs`, 1.
+    At an error of 0 its slope is 0.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -48,7 +50,7 @@ def absolute_error(
     >>> absolute_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 5.0]))
     Array([0., 3.], dtype=float32)
     """
-    return mean_over_outputs(jnp.abs(_error(predictions, targets)))
+    return mean_over_outputs(absolute(_error(predictions, targets)))
 
 
 def huber(
@@ -71,12 +73,13 @@ def huber(
     >>> huber(jnp.array([1.0, 4.0]), jnp.array([0.0, 0.0]), delta=2.0)
     Array([0.5, 6. ], dtype=float32)
     """
-    check_weights("delta", delta, ())
-    if is_number(delta) and not 0 < delta < math.inf:
-        raise ValueError(
-            f"delta must be positive and finite, got {delta}. Give an error in the units of the "
-            "targets, or use squared_error, which has no delta."
-        )
+    _check_one("delta", delta)
+    check_number(
+        "delta",
+        delta,
+        POSITIVE,
+        "Give an error in the units of the targets, or use squared_error, which has no delta.",
+    )
     return mean_over_outputs(optax.losses.huber_loss(_error(predictions, targets), delta=delta))
 
 
@@ -121,6 +124,7 @@ def quantile(
     >>> quantile(jnp.array([[0.0, 0.0]]), jnp.array([1.0]), q=(0.25, 0.75)).tolist()
     [0.5]
     """
+    predictions, targets = as_arrays(predictions, targets)
     levels = _several(q)
     if levels is not None:
         targets = _one_per_level(predictions, targets, len(levels))
@@ -155,11 +159,9 @@ def gaussian_nll(
     >>> gaussian_nll(jnp.array([[1.0, 0.0], [1.0, 2.0]]), jnp.array([3.0, 3.0])).round(4)
     Array([2.    , 1.2707], dtype=float32)
     """
-    check_weights("min_variance", min_variance, ())
-    if is_number(min_variance) and not min_variance >= 0:
-        raise ValueError(
-            f"min_variance must be 0 or more, got {min_variance}. It is the lower bound of exp(s)."
-        )
+    predictions = as_array(predictions)
+    _check_one("min_variance", min_variance)
+    check_number("min_variance", min_variance, NOT_NEGATIVE, "It is the lower bound of exp(s).")
     if predictions.ndim == 0 or predictions.shape[-1] % 2:
         raise ValueError(
             "predictions of gaussian_nll must have an even number of outputs, the means and then "
@@ -182,7 +184,7 @@ def poisson_nll(
 ) -> Float[Array, "..."]:
     """Return the negative log-likelihood of counts under a Poisson distribution.
 
-    exp(y) - t y
+    exp(y) - t y,  0 inf = 0
 
     Args:
         predictions: Log rates y.
@@ -196,8 +198,17 @@ def poisson_nll(
     Array([1.  , 2.72], dtype=float32)
     """
     log_rate, counts = paired(predictions, targets)
-    nll = jnp.exp(log_rate) - counts * log_rate
+    nll = jnp.exp(log_rate) - times(counts, log_rate)
     return mean_over_outputs(nll + gammaln(counts + 1) if full else nll)
+
+
+def _check_one(name: str, setting: Any) -> None:
+    """Raise ValueError if a setting is an array of several numbers."""
+    if np.ndim(setting) > 0:
+        raise ValueError(
+            f"{name} must be one number, got an array of shape {np.shape(setting)}. "
+            "Pass one number for all outputs."
+        )
 
 
 def _error(predictions: Float[Array, "..."], targets: Shaped[Array, "..."]) -> Float[Array, "..."]:
@@ -221,7 +232,8 @@ def _is_level(level: Any) -> bool:
     """Return whether a level is one number in [0, 1]; the value of a traced one is not known."""
     if np.ndim(level) > 0:
         return False
-    return not is_number(level) or bool(0 <= level <= 1)
+    number = known(level)
+    return number is None or number in UNIT
 
 
 def _one_per_level(

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jnn._arrays import as_array, as_arrays
+from jnn._settings import check_integer
 from jnn._targets import as_float
 
 
@@ -30,33 +32,47 @@ def ctc(
     Args:
         predictions: Logits of each time step.
         targets: Labels in order, padded at the end.
-        lengths: Number of time steps of each row; later ones are padding. None means all are used.
+        lengths: Number of time steps of each row. Later ones are padding, whatever they hold. None
+            means all are used.
         target_lengths: Number of labels of each row; later ones are padding. None means all are
             used.
         blank: Class that stands for no label.
 
     Raises:
-        ValueError: If the shapes do not fit, or blank is not one of the classes.
+        ValueError: If the shapes do not fit, there is no time step, or blank is not one of the
+            classes.
 
     >>> ctc(jnp.zeros((1, 2, 3)), jnp.array([[1]])).round(4)  # 3 of the 9 paths spell 1
     Array([1.0986], dtype=float32)
     """
+    predictions, targets = as_arrays(predictions, targets)
+    lengths = None if lengths is None else as_array(lengths)
+    target_lengths = None if target_lengths is None else as_array(target_lengths)
     if predictions.ndim != 3 or targets.ndim != 2 or len(predictions) != len(targets):
         raise ValueError(
             "predictions and targets of ctc must be [batch, time, classes] and [batch, labels], "
             f"got {predictions.shape} and {targets.shape}. Add the batch axis."
         )
-    batch, _, classes = predictions.shape
+    batch, time, classes = predictions.shape
+    if 0 in (time, classes):
+        raise ValueError(
+            "predictions of ctc must have one time step and one class or more, got shape "
+            f"{predictions.shape}. Leave out sequences without time steps."
+        )
     _check_lengths("lengths", lengths, batch)
     _check_lengths("target_lengths", target_lengths, batch)
-    if not 0 <= blank < classes:
+    if not 0 <= check_integer("blank", blank, least=None) < classes:
         raise ValueError(
             f"blank must be one of the classes 0 to {classes - 1}, got {blank}. A usual value is 0."
         )
-    logits = _bounded(as_float(predictions))
-    time_padding = _padding(logits.shape[:2], lengths)
+    time_padding = _padding((batch, time), lengths)
     label_padding = _padding(targets.shape, target_lengths)
-    return optax.losses.ctc_loss(logits, time_padding, targets, label_padding, blank_id=blank)
+    logits = jnp.where(time_padding[..., None] > 0, 0, as_float(predictions))
+    labels = jnp.where(label_padding > 0, blank, targets)
+    loss = optax.losses.ctc_loss(
+        _bounded(logits), time_padding, labels, label_padding, blank_id=blank
+    )
+    return loss - jax.lax.stop_gradient(jnp.minimum(loss, 0))  # rounding may lead below 0
 
 
 def _check_lengths(name: str, lengths: Int[Array, "..."] | None, batch: int) -> None:

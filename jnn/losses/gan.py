@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from jnn._arrays import as_array, as_arrays
 from jnn._targets import as_float, paired
 from jnn.losses._classification import binary_cross_entropy, binary_hinge
 from jnn.losses._form import mean_over_outputs
@@ -88,6 +89,7 @@ def gradient_penalty(
     >>> gradient_penalty(critic, real, fake, key=jax.random.key(0))
     Array([16., 16.], dtype=float32)
     """
+    real, fake = as_arrays(real, fake)
     if real.shape != fake.shape:
         raise ValueError(
             f"real and fake must have one shape, got {real.shape} and {fake.shape}. "
@@ -117,7 +119,7 @@ def _as_real(
     loss: Callable[..., Float[Array, "..."]], predictions: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """Return the loss of fake examples that should pass for real."""
-    return loss(predictions, jnp.ones_like(predictions))
+    return loss(predictions, jnp.ones_like(as_array(predictions)))
 
 
 non_saturating = Adversarial(binary_cross_entropy, partial(_as_real, binary_cross_entropy))

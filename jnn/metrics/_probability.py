@@ -54,7 +54,7 @@ def expected_calibration_error(bins: int = 15) -> Metric:
     >>> float(metric(jnp.zeros((4, 2)), jnp.array([0, 0, 0, 1])))  # confidence 1/2, accuracy 3/4
     0.25
     """
-    if check_integer("bins", bins, least=0, advice="A usual number is 15.") == 0:
+    if check_integer("bins", bins, least=None, advice="A usual number is 15.") < 1:
         raise ValueError(f"bins must be at least one, got {bins}. A usual number is 15.")
     return Metric(
         partial(_zero_bins, bins),

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._arrays import as_array
+from jnn._settings import NOT_NEGATIVE, check_integer, check_number
 from jnn._signature import with_signature
 from jnn.layers import conv, global_max_pool, max_pool
 from jnn.modules import BatchNorm, Conv, Dense
@@ -84,7 +86,7 @@ def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> 
 
     Args:
         images: Images as the network sees them, standardized, [rows, height, width, channels]; 5000
-            rows are enough.
+            rows are enough. Computed with in float32 or wider.
         size: Side of a patch in pixels.
         eps: Number added to the variances, so that directions without variance do not blow up.
 
@@ -94,6 +96,16 @@ def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> 
     Raises:
         ValueError: If the images are smaller than a patch.
     """
+    images = as_array(images)
+    if images.ndim != 4:
+        raise ValueError(
+            "images must be [rows, height, width, channels], got shape "
+            f"{images.shape}. Add the missing axes."
+        )
+    check_integer("size", size, advice="A usual size is 2.")
+    check_number("eps", eps, NOT_NEGATIVE, "A usual value is 5e-4.")
+    # Products of bytes would begin anew at 256.
+    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
     height, width, channels = images.shape[1:]
     if min(height, width) < size:
         raise ValueError(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._settings import FROM_0_TO_1, check_number
 from jnn._signature import with_signature
 from jnn.layers import dropout
 from jnn.model import Hyper
@@ -44,11 +45,7 @@ class Dropout(nnx.Module):
 
 def rate_of(rate: float) -> Hyper:
     """Return the rate as a hyper-parameter that members may set."""
-    if not 0 <= rate <= 1:
-        raise ValueError(
-            f"dropout_rate must be from 0 to 1, got {rate}. It is the share of the entries that is "
-            "dropped."
-        )
+    check_number("dropout_rate", rate, FROM_0_TO_1, "It is the share of the entries to drop.")
     return Hyper(jnp.float32(rate))
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._settings import check_integer, check_number
 from jnn._signature import with_signature
 from jnn.layers import dense, dot_general, embedding
 from jnn.modules._promotion import narrow_output, promote_with_wide_bias
@@ -137,8 +138,9 @@ class LoRA(nnx.Module):
     """
 
     def __init__(self, base: nnx.Linear, rank: int, *, alpha: float | None = None, rngs: nnx.Rngs):
-        if rank < 1:
-            raise ValueError(f"rank must be a positive integer, got {rank}. Set it to e.g. 8.")
+        check_integer("rank", rank, advice="Set it to e.g. 8.")
+        if alpha is not None:
+            check_number("alpha", alpha, advice="The default is the rank.")
         inputs, outputs = base.kernel.shape
         self.base_module = base
         self.scale = 1.0 if alpha is None else alpha / rank

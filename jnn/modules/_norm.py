@@ -1,15 +1,20 @@
 """Normalization: Flax's modules with variances computed as E[(x - E[x])^2], in two passes.
 
 Flax computes E[x^2] - E[x]^2 by default, in one pass, which loses precision when the mean is large
-compared with the standard deviation. Names, parameters, statistics and the other defaults are those
-of Flax.
+compared with the standard deviation. As in `jnn.layers`, one of the values is subtracted from all
+before, which takes out exactly a mean that float32 could not hold. Names, parameters, statistics
+and the other defaults are those of Flax.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.layers import first_along, minus_first_of_groups
 from jnn.model import promote_but_statistics
 
 _ZEROS = nnx.initializers.zeros_init()
@@ -75,6 +80,30 @@ class BatchNorm(nnx.BatchNorm):
             **{"promote_dtype": promote_but_statistics, **options},
         )
 
+    def __call__(
+        self,
+        x: jax.Array,
+        use_running_average: bool | None = None,
+        *,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
+        """Normalize x, [*batch, num_features], over the positions where `mask` is True.
+
+        `use_running_average` takes the place of the module's own.
+        """
+        running = self.use_running_average if use_running_average is None else use_running_average
+        if running is not False:
+            return super().__call__(x, use_running_average, mask=mask)
+        axes = [axis for axis in range(x.ndim) if axis not in _positive(x, self.axis)]
+        pivot = _pivot(x, axes, mask)
+        if self.axis_name is not None:  # all devices must subtract the same
+            groups = self.axis_index_groups
+            pivot = jax.lax.pmean(pivot, self.axis_name, axis_index_groups=groups)
+        y = super().__call__(x - pivot, use_running_average, mask=mask)
+        if pivot.ndim:
+            self.mean[...] += (1 - self.momentum) * pivot.reshape(self.mean.shape)
+        return y
+
 
 @with_signature
 class LayerNorm(nnx.LayerNorm):
@@ -121,6 +150,12 @@ class LayerNorm(nnx.LayerNorm):
             rngs=rngs,
             **options,
         )
+
+    def __call__(self, x: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+        """Normalize x, [*batch, num_features], by the positions where `mask` is True."""
+        if self.axis_name is not None:
+            return super().__call__(x, mask=mask)
+        return super().__call__(x - _pivot(x, _positive(x, self.reduction_axes), mask), mask=mask)
 
 
 @with_signature
@@ -216,3 +251,33 @@ class GroupNorm(nnx.GroupNorm):
             rngs=rngs,
             **options,
         )
+
+    def __call__(self, x: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+        """Normalize x, [batch, *spatial, num_features], by the positions where `mask` is True."""
+        is_plain = mask is None and self.reduction_axes is None and self.axis_name is None
+        if is_plain and _has_pivot(x) and x.shape[-1] == self.num_groups * self.group_size:
+            x = minus_first_of_groups(x, self.num_groups)
+        return super().__call__(x, mask=mask)
+
+
+def _pivot(x: jax.Array, axes: Sequence[int], mask: jax.Array | None) -> jax.Array:
+    """Return a value near to all others along the axes, to be subtracted from them; 0 if in vain.
+
+    It is the first value, or the mean of those where the mask is True.
+    """
+    if not _has_pivot(x):
+        return jnp.zeros((), x.dtype)
+    if mask is None:
+        return first_along(x, tuple(axes))
+    mean = x.mean(axis=tuple(axes), keepdims=True, where=mask)
+    return jax.lax.stop_gradient(jnp.where(jnp.isnan(mean), 0, mean))
+
+
+def _has_pivot(x: jax.Array) -> bool:
+    """Return whether float32 may fail to hold the mean of x: not of bfloat16, float16, integers."""
+    return jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits >= 32
+
+
+def _positive(x: jax.Array, axes: int | Sequence[int]) -> list[int]:
+    """Return axes counted from the first."""
+    return [axis % x.ndim for axis in ([axes] if isinstance(axes, int) else axes)]

@@ -1,10 +1,10 @@
 """Scores as a netCDF file."""
 
+import io
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jnn._errors import reason_of
 from jnn.storage import damaged
 
 if TYPE_CHECKING:
@@ -16,15 +16,14 @@ def write_netcdf(scores: "xarray.Dataset", path: pathlib.Path) -> None:
 
     Args:
         scores: The scores.
-        path: The file; an absolute path, because xarray takes a leading `~` for the home.
+        path: The file.
 
     Raises:
         OSError: If the file cannot be written, for instance on a full disk.
     """
-    try:
-        _renamed(scores, _escape).to_netcdf(path, engine="h5netcdf")
-    except (OSError, RuntimeError) as error:  # HDF5 has errors of its own for a full disk
-        raise OSError(f"{path.parent} cannot take the scores: {reason_of(error)}.") from error
+    file = io.BytesIO()  # HDF5 itself prints tracebacks when a disk is full
+    _renamed(scores, _escape).to_netcdf(file, engine="h5netcdf")
+    path.write_bytes(file.getbuffer())
 
 
 def read_netcdf(path: pathlib.Path) -> "xarray.Dataset":
