@@ -202,7 +202,13 @@ def _wide(variables: Variables) -> Variables:
 def _average_itself(average: Variables, variables: Variables, opt_state: Any) -> Variables:
     """Return the average in the types of the variables."""
     del opt_state
-    return jax.tree.map(lambda mean, value: mean.astype(value.dtype), average, variables)
+
+    def narrowed(mean: jax.Array, value: jax.Array) -> jax.Array:
+        return (
+            mean if mean.dtype == value.dtype else mean.astype(value.dtype)
+        )  # keys have no astype
+
+    return jax.tree.map(narrowed, average, variables)
 
 
 def _nothing(variables: Variables) -> tuple[()]:

@@ -1,5 +1,6 @@
 """Averaged parameters are scored, kept and returned, as hand-written loops average them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -40,6 +41,9 @@ def study(**settings):
     return jnn.Study((init, apply), **(defaults | settings))
 
 
+MOVING = study(averaging=jnn.averaging.ema(lambda h: h.decay))
+
+
 def loop(optimizer):
     """Yield epoch, parameters, running mean and optimizer state after each step, in float64."""
     w, mean = np.ones((3, 1)), np.zeros(3)
@@ -69,8 +73,7 @@ def assert_is(result, member, w, mean):
 
 def test_each_member_is_scored_and_kept_with_its_own_moving_average():
     decays = [0.5, 0.9]
-    made = study(averaging=jnn.averaging.ema(lambda h: h.decay))
-    result = jnn.run(made, DATA, jnn.grid(decay=decays))
+    result = jnn.run(MOVING, DATA, jnn.grid(decay=decays))
     for member, decay in enumerate(decays):
         w, mean = np.ones((3, 1)), np.zeros(3)
         for _, params, running, _ in loop(optax.sgd(0.1)):
@@ -93,10 +96,9 @@ def test_weight_averaging_is_the_mean_over_epochs_from_its_start_on():
         assert_is(result, member, w, mean)
 
 
-@pytest.mark.parametrize("averaging", [None, jnn.averaging.schedule_free()])
-def test_a_schedule_free_optimizer_is_scored_at_its_average(averaging):
+def test_a_schedule_free_optimizer_is_scored_at_its_average():
     optimizer = optax.contrib.schedule_free_sgd(0.2)
-    result = jnn.run(study(optimizer=optimizer, averaging=averaging), DATA)
+    result = jnn.run(study(optimizer=optimizer), DATA)
     *_, (_, y, mean, state) = loop(optimizer)
     x = optax.contrib.schedule_free_eval_params(state, {"w": y})["w"]
     assert_is(result, 0, x, mean)
@@ -160,6 +162,7 @@ def test_an_average_without_bias_is_that_of_optax():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.peers
 def test_averages_are_those_of_pytorch():
     torch = pytest.importorskip("torch")
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -178,6 +181,14 @@ def test_averages_are_those_of_pytorch():
     np.testing.assert_allclose(actual, moving.module.weight.detach().numpy()[0], rtol=1e-5)
     actual = averaged(jnn.averaging.swa(start=3), sequence)
     np.testing.assert_allclose(actual, mean.module.weight.detach().numpy()[0], rtol=1e-5)
+
+
+def test_what_is_no_float_is_that_of_the_last_step():
+    averaging = jnn.averaging.ema(0.5)
+    first, last = ({"count": jnp.int32(n), "key": jax.random.key(n)} for n in (0, 3))
+    average = averaging.update(averaging.init(({}, first)), ({}, last), 1, {})
+    _, state = averaging.evaluated(average, ({}, last), ())
+    assert state["count"] == 3 and (state["key"] == jax.random.key(3)).all()
 
 
 def test_narrow_parameters_are_averaged_in_float32():
@@ -215,11 +226,10 @@ def test_studies_that_average_can_be_copied_and_described():
 
 
 def test_averages_of_members_move_with_them():
-    made = study(averaging=jnn.averaging.ema(lambda h: h.decay))
-    population = jnn.start(made, DATA, jnn.grid(decay=[0.5, 0.9]))
-    population.advance(1).gather([1, 1]).advance(2)
+    members = jnn.grid(decay=[0.5, 0.9])
+    population = jnn.start(MOVING, DATA, members).advance(1).gather([1, 1]).advance(2)
     w = population.result().trained.params["w"]
     np.testing.assert_array_equal(w[0], w[1])
-    alone = jnn.run(made, DATA, jnn.grid(decay=[0.9]))
-    np.testing.assert_allclose(w[1], alone.trained.params["w"][0], rtol=1e-6)
+    undisturbed = jnn.run(MOVING, DATA, members)
+    np.testing.assert_allclose(w[1], undisturbed.trained.params["w"][1], rtol=1e-6)
     np.testing.assert_allclose(population.result().trained.hyper["decay"], 0.9, rtol=1e-6)

@@ -204,3 +204,13 @@ def test_a_number_is_the_category_that_it_was_read_from():
     encoding = Dataset.from_dataframe(frame, "y").encoding
     read = pd.read_csv(io.StringIO("c\n4E1\n1.10\n"))
     np.testing.assert_array_equal(encoding.encode(read), np.eye(4)[[1, 0]])
+
+
+def test_a_column_without_rows_is_one_sentence(tmp_path):
+    (tmp_path / "t.csv").write_text("load\n")
+    for read in (lambda p: Dataset.from_csv(p, "load"), lambda p: read_series(p, ["load"])):
+        with pytest.raises(ValueError, match="must h"):
+            read(tmp_path / "t.csv")
+    frame = pd.DataFrame({"a": [1.0, 2, 4], 0: ["x y", "z", "z"], "y": [1, np.nan, 0]})
+    data = Dataset.from_dataframe(frame, "y", text=0, missing="fill")  # a name that is false
+    assert data.rows == 2

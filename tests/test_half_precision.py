@@ -258,13 +258,20 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
-def products(study, x):
-    """Return the types of the operands of every product of a network and of its gradient."""
+def products(jaxpr):
+    """Return the types of the operands of every product in a program."""
     return [
         {str(operand.aval.dtype) for operand in equation.invars}
-        for equation in equations(gradient_jaxpr(study, x).jaxpr)
+        for equation in equations(jaxpr.jaxpr)
         if equation.primitive.name in PRODUCTS + GRADIENTS
     ]
+
+
+@functools.cache
+def program_of(name):
+    """Return the program of the gradient of one of jnn's networks."""
+    model, x = NETWORKS[name]
+    return gradient_jaxpr(half_study(model), x)
 
 
 def test_every_network_is_here():
@@ -273,16 +280,14 @@ def test_every_network_is_here():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_products_of_a_network_are_in_bfloat16(name):
-    model, x = NETWORKS[name]
-    found = products(half_study(model), x)
+    found = products(program_of(name))
     assert len(found) >= 2
     assert found == [{"bfloat16"}] * len(found)
 
 
 @pytest.mark.parametrize("name", ["GPT", "LeNet"])
 def test_statistics_and_softmax_are_in_float32(name):
-    model, x = NETWORKS[name]
-    jaxpr = gradient_jaxpr(half_study(model), x).jaxpr
+    jaxpr = program_of(name).jaxpr
     wide = {"exp", "rsqrt", "reduce_sum", "cumsum", "scatter-add"}
     types = {
         (equation.primitive.name, str(equation.invars[0].aval.dtype))
@@ -379,7 +384,7 @@ class Linen(nn.Module):
 
 @pytest.mark.parametrize("model", [Nnx, Linen()], ids=["NNX", "Linen"])
 def test_all_products_of_layers_of_flax_are_in_bfloat16(model):
-    found = products(half_study(model), jnp.zeros((2, 8), jnp.int32))
+    found = products(gradient_jaxpr(half_study(model), jnp.zeros((2, 8), jnp.int32)))
     assert len(found) >= 6
     assert found == [{"bfloat16"}] * len(found)
 
@@ -438,8 +443,8 @@ def test_the_step_of_any_network_sums_gradients_in_float32(name):
 
 def test_a_state_keeps_its_types_in_bfloat16():
     model, x = NETWORKS["LeNet"]
-    study = half_study(model)
-    state = gradient_jaxpr(study, x).out_avals[-len(jax.tree.leaves(trained_shapes(study, x)[1])) :]
+    leaves = jax.tree.leaves(trained_shapes(half_study(model), x).model_state)
+    state = program_of("LeNet").out_avals[-len(leaves) :]
     assert state and {aval.dtype for aval in state} == {np.dtype(np.float32)}
 
 

@@ -164,8 +164,10 @@ def test_a_folder_is_trained_on_and_its_files_are_predicted(folder, monkeypatch,
     table = pd.read_csv("p.csv")
     assert table["file"].tolist() == [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
     assert table["prediction"].tolist() == ["cat"] * 3 + ["dog"] * 3
-    main(["predict", "run", "pets/dog/1.png", "--out", "q.csv"])
-    assert pd.read_csv("q.csv")["prediction"].tolist() == ["dog"]
+    main(["predict", "run", "pets/dog/1.png", "pets/cat/2.png", "--out", "q.csv"])
+    table = pd.read_csv("q.csv")
+    assert table["file"].tolist() == ["pets/dog/1.png", "pets/cat/2.png"]
+    assert table["prediction"].tolist() == ["dog", "cat"]
 
 
 def test_the_default_network_fits_the_kind_of_data():

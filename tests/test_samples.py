@@ -85,13 +85,6 @@ def test_samples_normalize_by_the_running_averages(network):
     np.testing.assert_allclose(sampled, plain, rtol=1e-5)
 
 
-def test_samples_of_a_classification_are_probabilities():
-    made = study(model=functools.partial(jnn.models.MLP, 4, (8,), 3, dropout_rate=0.5), epochs=1)
-    sampled = jnn.run(made, IRIS).predict(IRIS.x[:5], samples=2)
-    assert sampled.members.shape == (1, 2, 5, 3)
-    np.testing.assert_allclose(sampled.members.sum(axis=-1), 1, rtol=1e-5)
-
-
 def test_batch_norm_that_is_told_by_its_call_is_fixed_too():
     class Told(nn.Module):
         @nn.compact

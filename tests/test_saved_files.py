@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import stat
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 from safetensors import SafetensorError
@@ -309,3 +311,21 @@ def test_a_record_is_the_same_after_writing_whatever_numbers_it_holds(tmp_path):
     (tmp_path / "r.json").write_text(text.replace("1e-320", "2e-320"))
     with pytest.raises(ValueError, match="was changed after"):
         read_record(tmp_path / "r.json", dict)
+
+
+def test_a_result_that_version_0_2_saved_predicts_the_same():
+    folder = pathlib.Path(__file__).parent / "fixtures" / "results_0_2" / "iris"
+    made = jnn.Study(
+        functools.partial(jnn.models.MLP, 4, (3,), 3),
+        jnn.losses.softmax_cross_entropy,
+        lambda h: optax.adam(h.learning_rate),
+        metrics={"accuracy in %": jnn.metrics.accuracy},
+        hyper={"learning_rate": 0.01},
+        epochs=2,
+        batch_size=8,
+        inputs=jnn.preprocess.standardize,
+    )
+    result = jnn.Result.load(folder, made)
+    mean = np.load(folder / "mean.npy")
+    np.testing.assert_allclose(result.predict(IRIS.x[:5]).mean, mean, rtol=1e-5)
+    assert "2 seeds x 2 folds" in str(result.summary())

@@ -214,6 +214,29 @@ def test_targets_may_be_absent_where_the_loss_reads_outputs_alone():
     np.testing.assert_allclose(result.final()["loss"].item(), error, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (None, LABEL, "x must be an array, got NoneType"),
+        (iter(LABEL), LABEL, "x must be an array, got"),
+        ([{"a": 1}, {"a": 2}], [0, 1], "got rows that are dicts. Pass a dict of arrays"),
+        ({"a": None}, None, r"x\['a'\] must be an array, got NoneType"),
+        ({1: LABEL}, None, "text as names, got 1"),
+        ({"a": ["b", "c"]}, None, r"x\['a'\] must hold numbers, got type <U1"),
+    ],
+)
+def test_what_is_no_array_is_one_sentence(x, y, words):
+    with pytest.raises(TypeError, match=words):
+        jnn.Dataset.from_arrays(x, y)
+
+
+def test_one_of_several_outputs_is_scored_on_plain_labels():
+    logits = DRAW.normal(size=(ROWS, 3))
+    metric = jnn.metrics.of("logits", jnn.metrics.accuracy)
+    got = metric({"logits": jnp.asarray(logits), "other": jnp.zeros(ROWS)}, jnp.asarray(LABEL))
+    np.testing.assert_allclose(got, np.mean(logits.argmax(1) == LABEL), rtol=1e-6)
+
+
 REFUSED = [
     ({"inputs": jnn.preprocess.standardize}, "Study.inputs failed .* jnn.preprocess.by_name"),
     (

@@ -153,7 +153,9 @@ class Predict:
     folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
     rows: Annotated[_Positional[pathlib.Path], _hint("ROWS")]
-    """File of rows: a table, an array (.npy), one text per line (.txt), or - (standard input)."""
+    """File of rows: a table, array (.npy), texts (.txt), picture or folder of them, - (stdin)."""
+    more: Annotated[_Positional[tuple[pathlib.Path, ...]], _hint("[PICTURE ...]")] = ()
+    """Further pictures."""
     out: Annotated[pathlib.Path, _hint("FILE", "predictions.csv")] = pathlib.Path("predictions.csv")
     """File to write; - for standard output."""
     members: Literal["best", "all"] = "best"

@@ -41,6 +41,7 @@ def predict(command: Predict) -> None:
         form=form,
         id=Columns(rows, form).names(command.id or original.id),
         counts=counts,
+        more=command.more,
     )
     words = setting_text(setting)
     source = f"{len(ensemble.members)} members" + (f" of {words}" if words else "")
@@ -58,7 +59,7 @@ def _check_out(command: Predict, original: Run) -> None:
     out = command.out
     if is_standard_output(out):
         return
-    needed = [command.rows, pathlib.Path(original.data)]
+    needed = [command.rows, *command.more, pathlib.Path(original.data)]
     needed += [command.folder / name for name in RUN_FILES]
     if out.exists() and any(path.exists() and path.samefile(out) for path in needed):
         raise ValueError(f"--out must be a file of its own, but {out} is needed. Choose another.")

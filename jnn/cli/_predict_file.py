@@ -35,6 +35,7 @@ def predict_file(
     form: TableForm | None = None,
     id: Sequence[str] = (),
     counts: Counts | None = None,
+    more: Sequence[pathlib.Path] = (),
 ) -> int:
     """Write the members' predictions for the rows of a file, and return the number of rows.
 
@@ -56,13 +57,14 @@ def predict_file(
         id: Names of columns of the table that are kept before the predictions.
         counts: Where missing values that are filled, and unknown categories, are counted; without
             it unknown categories are refused.
+        more: Further picture files.
 
     Raises:
         ValueError: If the file does not hold rows like those of training, or if rows or
             predictions are not finite.
     """
     check_batch(batch)
-    tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts))
+    tables = _make_tables(result, path, batch, _Reading(form, tuple(id), counts, tuple(more)))
     first = next(tables)  # errors in the first rows are raised before a file is created
     with open_output(out) as file:
         return _write(itertools.chain([first], tables), file)
@@ -127,6 +129,7 @@ class _Reading(NamedTuple):
     form: TableForm | None
     id: tuple[str, ...]
     counts: Counts | None
+    more: tuple[pathlib.Path, ...] = ()
 
 
 class _Piece(NamedTuple):
@@ -141,11 +144,16 @@ def _make_tables(
 ) -> "Iterator[pandas.DataFrame]":
     """Yield the predictions, a batch at a time."""
     schema = result.schema
+    if reads_pictures(result, path):
+        yield from predict_pictures(result, (path, *reading.more), batch, _make_table)
+        return
+    if reading.more:
+        raise ValueError(
+            f"rows must be one file, got also {', '.join(map(str, reading.more))}. Only members "
+            "that were trained on pictures read several."
+        )
     if schema.task == "regression" and schema.is_windowed and path.suffix.lower() != ".npy":
         yield _checked_forecast(result, path, reading.form)
-        return
-    if reads_pictures(result, path):
-        yield from predict_pictures(result, path, batch, _make_table)
         return
     fills = isinstance(schema.encoding, Encoding) and schema.encoding.fills
     start = 0  # number of rows in the pieces before
@@ -213,10 +221,9 @@ def _read_table(
             f"{path} must have the columns that name the rows, got none named {absent}. Add them, "
             "or name others by --id."
         )
-    encoding = encoding_for(schema, names)
-    if isinstance(encoding, TextEncoding):
-        text = names
-    else:
+    encoding: Any = encoding_for(schema, names)
+    text = names if isinstance(encoding, TextEncoding) else []
+    if isinstance(encoding, Encoding):
         text = [column.name for column in encoding.columns if column.categories is not None]
     for frame in read_pieces(path, batch, reading.form, text=[*text, *ids]):
         if len(frame) == 0:
@@ -301,7 +308,7 @@ def _make_table(
     std = prediction.std.reshape(len(prediction.std), -1)
     columns: dict[str, Any] = {}
     if ids is not None:
-        columns = {name: values.to_numpy()[: len(mean)] for name, values in ids.items()}
+        columns = {str(name): values.to_numpy()[: len(mean)] for name, values in ids.items()}
     if schema.task == "classification":
         if prediction.mean.ndim != 2:
             raise ValueError(

@@ -51,12 +51,12 @@ def _show_progress(folder: pathlib.Path, original: Run | None, console: Console)
     parts = [(epoch, min(count, members or count)) for epoch, count in parts]  # not the padding
     done = sum(epoch * count for epoch, count in parts)
     text = ", ".join(f"{count} members after epoch {epoch}" for epoch, count in parts)
-    if original is not None and members is not None:
-        total = original.epochs * members
-        print_text(console, f"unfinished: {min(done / total, 1):.0%} saved ({text or 'nothing'})")
-        print_text(console, f"`jnn resume {folder}` continues the run")
-    else:
-        print_text(console, f"unfinished: {text or 'nothing'} saved; the same jnn.run continues it")
+    share = ""
+    if original is not None and original.epochs and members:
+        share = f" {min(done / (original.epochs * members), 1):.0%} saved"
+    print_text(console, f"unfinished:{share} ({text or 'nothing'})")
+    again = "the same jnn.run" if original is None else f"`jnn resume {folder}`"
+    print_text(console, f"{again} continues the run")
 
 
 def _show_files(folder: pathlib.Path, console: Console) -> None:

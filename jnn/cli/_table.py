@@ -101,7 +101,7 @@ def load_table(command: Run) -> Dataset:
         missing=command.missing or "error",
         category=columns.names(command.category),
         numeric=columns.names(command.numeric),
-        **({"tokenizer": command.tokenizer} if command.tokenizer else {}),
+        **_tokenizer_field(command),
     )
 
 
@@ -140,6 +140,10 @@ class Columns:
     @functools.cached_property
     def _known(self) -> list[str]:
         return read_header(self._path, self._form)
+
+
+def _tokenizer_field(command: Run) -> dict[str, Any]:
+    return {"tokenizer": command.tokenizer} if command.tokenizer else {}
 
 
 def _form_fields(command: Run) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def columns_by_name(frame: "pd.DataFrame") -> "dict[str, pd.Series]":
             "pandas.DataFrame(...) of it."
         )
     index = frame.index
-    if not hasattr(index, "start") or index.step != 1:  # rows are numbered as they stand
+    if getattr(index, "step", 0) != 1:  # rows are numbered as they stand
         frame = frame.reset_index(drop=True)
     columns = {clean_name(name): values for name, values in frame.items()}
     if len(columns) < frame.shape[1]:
@@ -164,6 +164,8 @@ def numeric_columns(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
 def refuse_text(name: str, column: "pd.Series") -> NoReturn:
     """Raise an error that names the first row where a column of numbers holds text."""
     text = as_text(column)
+    if text.empty:
+        raise ValueError(f"Column {name!r} must hold numbers, got no rows. Add some.")
     faults = np.flatnonzero(~_parses(text))
     place = int(faults[0]) if faults.size else 0
     count = faults.size or len(text)

@@ -103,10 +103,8 @@ def read_pieces(
     import pandas as pd
 
     layout = _layout_of(path, form)
-    with (
-        _as_table(path, layout.form),
-        pd.read_csv(path, chunksize=rows, **layout.options(text)) as reader,
-    ):
+    options: Any = {"chunksize": rows, **layout.options(text)}
+    with _as_table(path, layout.form), pd.read_csv(path, **options) as reader:
         for piece in reader:
             yield _named(piece, layout.names)
 

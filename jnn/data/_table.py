@@ -1,6 +1,6 @@
 """From the columns of a pandas table to features, targets and weights by their roles."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -97,14 +97,20 @@ def select_columns(
     selected = {name: _read_target(name, columns[name], reading) for name in targets}
     weighted = {name: columns[name] for name in weight}
     check_named(features)
-    rows_used, more = _usable_rows(features, {**selected, **weighted}, reading, has_text=bool(text))
-    if rows_used is not None:
-        features, selected, weighted = (
-            {name: values[rows_used] for name, values in part.items()}
-            for part in (features, selected, weighted)
-        )
+    others = {**selected, **weighted}
+    rows_used, more = _usable_rows(features, others, reading, has_text=text is not None)
+    features, selected, weighted = (
+        _rows_of(part, rows_used) for part in (features, selected, weighted)
+    )
     notes = (*notes, *more, *_notes_of_counters(features))
     return SelectedColumns(features, selected, _weights_of(weighted), rows_used, notes)
+
+
+def _rows_of(columns: "dict[str, pd.Series]", rows: np.ndarray | None) -> "dict[str, Any]":
+    """Return some rows of columns; all of them for None."""
+    if rows is None:
+        return columns
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def _without_empty(
@@ -177,7 +183,7 @@ def _usable_rows(
             f"are {_count_missing(needed)}. Pass missing='fill', or leave columns out with drop."
         )
     filled = {} if reading.missing == "drop" or has_text else features
-    counts = _count_missing({name: values[is_used] for name, values in filled.items()})
+    counts = _count_missing(_rows_of(filled, is_used))
     if counts:
         notes.append(
             f"missing values are filled with the median of the training rows, or are a category: "

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from os import PathLike
+from typing import NoReturn
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def _refuse_header(path: str | PathLike[str], name: str, place: str) -> None:
     )
 
 
-def _refuse_quote(path: str | PathLike[str], line: int) -> None:
+def _refuse_quote(path: str | PathLike[str], line: int) -> NoReturn:
     raise ValueError(
         f"Quotes must come in pairs around a value, got one without a partner in line {line} of "
         f"{path}. Remove it, or pass quote='none' if quotes are a part of the values."

@@ -11,6 +11,7 @@ def as_array(values: ArrayLike, name: str) -> np.ndarray:
     """Convert to a NumPy array; objects that are all numbers become numbers.
 
     Raises:
+        TypeError: If they are no array, or rows that are dicts.
         ValueError: If rows have different lengths or values are masked.
     """
     if np.ma.is_masked(values):
@@ -24,12 +25,28 @@ def as_array(values: ArrayLike, name: str) -> np.ndarray:
             f"{name} must have rows of one length, got what NumPy refuses ({error}). Pad the rows "
             "or cut them off."
         ) from error
+    if array.dtype == object:
+        _check_objects(values, array, name)
     number = numbers.Number | np.bool_ | np.ndarray
     if array.dtype == object and array.size and isinstance(array.flat[0], number):
         with contextlib.suppress(ValueError, TypeError):
             unboxed = np.array(array.tolist())
             return unboxed if unboxed.dtype.kind in "biuf" else array
     return array
+
+
+def _check_objects(values: object, array: np.ndarray, name: str) -> None:
+    """Raise TypeError for what is no array, and for rows that are dicts."""
+    if array.ndim == 0:
+        raise TypeError(
+            f"{name} must be an array, got {type(values).__name__}. Pass a list or an array with "
+            "the rows first."
+        )
+    if array.size and isinstance(array.flat[0], dict):
+        raise TypeError(
+            f"{name} must be an array, got rows that are dicts. Pass a dict of arrays, "
+            "{name: [row[name] for row in rows], ...}."
+        )
 
 
 def as_float(x: np.ndarray) -> np.ndarray:

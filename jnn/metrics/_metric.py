@@ -68,7 +68,10 @@ class Metric:
         return f"Metric({', '.join(parts)})"
 
     def __call__(
-        self, predictions: Predictions, targets: Targets, weights: Weights = None
+        self,
+        predictions: Predictions | dict | tuple,
+        targets: Targets | dict | tuple | None,
+        weights: Weights = None,
     ) -> Array:
         """Return the score of these rows alone."""
         return self.value(self.update(self.init(), predictions, targets, weights))

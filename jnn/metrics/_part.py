@@ -12,11 +12,13 @@ Place = str | int
 def of(part: Place, metric: Metric, *, output: Place | None = None) -> Metric:
     """Make a metric of one part of the targets, where data have several.
 
+    Predictions, or targets, that are a single array are taken as they are: `of("logits", accuracy)`
+    scores one of several outputs on plain labels.
+
     Args:
         part: Name of the part of a dict of targets, or its place in a tuple.
         metric: A metric of arrays, such as `accuracy`.
         output: Name or place of the predictions of this part; by default as that of the targets.
-            Predictions that are a single array are taken as they are.
 
     Raises:
         TypeError: If `metric` is no metric.
@@ -49,18 +51,18 @@ def _update(
     targets: Any,
     weights: Weights = None,
 ) -> Any:
-    if isinstance(predictions, dict | tuple | list):
-        predictions = _part(predictions, output, "predictions")
+    predictions = _part(predictions, output, "predictions")
     return metric.update(sums, predictions, _part(targets, part, "targets"), weights)
 
 
-def _part(values: Any, place: Place, what: str) -> Any:
+def _part(values: Any, place: Any, what: str) -> Any:
+    places: list[Any]
     if isinstance(values, dict):
         places = list(values)
     elif isinstance(values, tuple | list):
         places = list(range(len(values)))
     else:
-        raise ValueError(f"{what} must have several parts, got a {type(values).__name__}.")
+        return values
     if place not in places:
         raise ValueError(f"{what} must have a part {place!r}, got only {places}.")
     return values[place]

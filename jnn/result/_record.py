@@ -61,7 +61,7 @@ def versions() -> dict[str, str]:
     return {"jnn": __version__} | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def members_to_json(members: Members) -> dict[str, Any]:
+def members_to_json(members: Members) -> MembersRecord:
     """Return members as JSON can hold them."""
     axes = {
         axis: {name: column.tolist() for name, column in columns.items()}

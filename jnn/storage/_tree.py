@@ -150,7 +150,7 @@ def _digest_of(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) ->
     for name in sorted(arrays):
         array = arrays[name]
         code.update(f"{name} {array.dtype} {array.shape}".encode())
-        code.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        code.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return code.hexdigest()
 
 
