@@ -8,6 +8,8 @@ import operator
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -128,7 +130,7 @@ def _is_real(leaf: Any) -> bool:
     if isinstance(leaf, bool | np.bool) or not isinstance(leaf, int | float | Arrays):
         return False
     dtype = jax.dtypes.result_type(leaf)
-    return any(jax.dtypes.issubdtype(dtype, kind) for kind in (np.integer, np.floating))
+    return any(jnp.issubdtype(dtype, kind) for kind in (jnp.integer, jnp.floating))
 
 
 def _sentence(name: str, needed: str, came: Any, advice: str) -> str:

@@ -105,7 +105,7 @@ def test_a_network_that_trains_as_it_is_scored_is_refused_unless_it_is_meant(nam
             [nn.BatchNorm(use_running_average=False), nn.Dropout(0.1, deterministic=False)]
         ),
     ],
-    ids=str,
+    ids=jnn.model.name_of,
 )
 def test_networks_without_anything_to_switch_and_those_that_switch_are_not(network):
     trained_step(network)

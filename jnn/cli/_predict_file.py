@@ -14,7 +14,7 @@ from jnn.cli._input import user_input
 from jnn.cli._predict_images import predict_pictures, reads_pictures
 from jnn.cli._table import TABLE_ENDINGS
 from jnn.cli._terminal import open_output
-from jnn.data import Counts, Encoding, TableForm
+from jnn.data import Counts, Encoding, TableForm, TextEncoding
 from jnn.data._columns import clean_name
 from jnn.data._csv import as_one_sentence, read_bytes, read_header, read_pieces, uncompressed
 from jnn.data._read_text import lines_of

@@ -50,12 +50,13 @@ def check_ignorable(y: np.ndarray, ignore_index: Any) -> None:
 
 def has_labels(y: np.ndarray) -> np.ndarray:
     """Return whether some label of each row is not ignored, bool [rows]."""
-    return (y >= 0).reshape(len(y), -1).any(axis=1)
+    return np.asarray((y >= 0).reshape(len(y), -1).any(axis=1))
 
 
 def _without_padding(y: Any, task: str) -> tuple[Any, int | None]:
-    has_positions = task == "classification" and y is not None and y.ndim > 1
-    if not has_positions or y.dtype.kind != "i" or y.size == 0 or y.min() >= 0:
+    if task != "classification" or y is None or y.ndim < 2:
+        return y, None
+    if y.dtype.kind != "i" or y.size == 0 or y.min() >= 0:
         return y, None
     is_padding = np.isin(y, _USUAL)
     labels = np.unique(y[~is_padding])

@@ -55,7 +55,8 @@ def _update(
     return metric.update(sums, predictions, _part(targets, part, "targets"), weights)
 
 
-def _part(values: Any, place: Place, what: str) -> Any:
+def _part(values: Any, place: Any, what: str) -> Any:
+    places: list[Any]
     if isinstance(values, dict):
         places = list(values)
     elif isinstance(values, tuple | list):

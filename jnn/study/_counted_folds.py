@@ -52,7 +52,7 @@ class CountedFolds:
             return _folds_in_time(self.folds, data)
         seeds = range(self.seed, self.seed + self.repeats)
         splitters = [_splitter(kind, self.folds, seed) for seed in seeds]
-        labels = strata_of(data.row_labels, self.folds) if kind == "stratified" else None
+        labels = strata_of(data, self.folds) if kind == "stratified" else None
         return [
             fold for splitter in splitters for fold in folds_of_splitter(splitter, data, labels)
         ]
@@ -114,7 +114,7 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
                 "Use fewer folds or kind='plain'."
             )
     if kind == "stratified":
-        rarest = int(np.unique(strata_of(data.row_labels, folds), return_counts=True)[1].min())
+        rarest = int(np.unique(strata_of(data, folds), return_counts=True)[1].min())
         if rarest < folds:
             raise ValueError(
                 f"folds must be at most the number of rows of each class, got {folds} folds, but "

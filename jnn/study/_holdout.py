@@ -62,7 +62,7 @@ def part_off(
         return _last_part(rows, share, data)
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
-    labels = strata_of(data.row_labels[rows], 2) if kind == "stratified" else None
+    labels = strata_of(data, 2, rows) if kind == "stratified" else None
     return _random_part(rows, share, labels, seed)
 
 

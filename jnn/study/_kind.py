@@ -99,12 +99,14 @@ def before(train: np.ndarray, test: np.ndarray, data: Dataset) -> np.ndarray:
     return train[known[train] < data.times[test].min()]
 
 
-def strata_of(labels: np.ndarray, least: int) -> np.ndarray:
+def strata_of(data: Dataset, least: int, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
     """Return the class of each row, of which every part of a stratified split has its share.
 
     Rows whose label is to be ignored are a class of their own; if they are fewer than `least`, they
     go with the largest class.
     """
+    assert data.row_labels is not None  # as kind_for has found
+    labels = data.row_labels[rows]
     is_ignored = labels < 0
     if 0 < is_ignored.sum() < least:
         return np.where(is_ignored, np.bincount(labels[~is_ignored]).argmax(), labels)
