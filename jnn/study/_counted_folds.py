@@ -127,5 +127,5 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
             fewer = "Use fewer folds" if rarest > 1 else "Leave it out or add rows"
             raise ValueError(
                 f"folds must be at most the number of rows of each class, got {folds} folds, but "
-                f"the rarest class, {name!r}, has {rarest}. {fewer}, or use kind='plain'."
+                f"the rarest class has {rarest} rows, {name!r}. {fewer}, or use kind='plain'."
             )
