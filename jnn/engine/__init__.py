@@ -7,6 +7,7 @@ from jnn.engine._evaluate import make_evaluate as make_evaluate
 from jnn.engine._evaluate import make_predict as make_predict
 from jnn.engine._fingerprint import network_digest as network_digest
 from jnn.engine._fingerprint import program_text as program_text
+from jnn.engine._fingerprint import rows_of_digest as rows_of_digest
 from jnn.engine._fold_data import fold_data as fold_data
 from jnn.engine._hyper import HyperParameters as HyperParameters
 from jnn.engine._hyper import MissingHyperParameter as MissingHyperParameter
