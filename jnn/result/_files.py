@@ -11,6 +11,7 @@ import numpy as np
 from jnn import storage
 from jnn.data import map_parts
 from jnn.engine import Data, Rows, Trained, make_trainer, member_of, network_digest
+from jnn.result._digest import digest_of_shared
 from jnn.result._netcdf import read_netcdf, write_netcdf
 from jnn.result._predict import Part
 from jnn.result._record import (
@@ -21,7 +22,7 @@ from jnn.result._record import (
     members_to_json,
     versions,
 )
-from jnn.result._schema import RowSpec, Schema, digest_of_shared, schema_of_attributes
+from jnn.result._schema import RowSpec, Schema, schema_of_attributes
 from jnn.study import Members, PathLike, Study, narrow
 
 if TYPE_CHECKING:
