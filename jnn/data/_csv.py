@@ -267,28 +267,24 @@ def _hint(cause: BaseException | None, form: TableForm) -> str:
     return ""
 
 
+def _text_of_lines(path: str | PathLike[str], form: TableForm) -> Any:
+    """Return the lines of a file in pieces of pandas, as text, with those that are empty."""
+    import pandas as pd
+
+    options: Any = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
+    options |= _options(form, has_blanks=False)
+    return pd.read_csv(path, header=None, chunksize=_LINES, **options)
+
+
 def _check_lines(path: str | PathLike[str], form: TableForm) -> None:
     """Raise if an empty line stands among the values of a single column.
 
     pandas would skip it and so move the rows below it up. Empty lines at the end are no rows.
     """
-    import pandas as pd
-
     last_value = -1  # line of the last value; the first value is the header
     header = -1  # line of the header
     is_known = form.header is False
-    with (
-        _as_table(path, form),
-        pd.read_csv(
-            path,
-            **_options(form, has_blanks=False),
-            header=None,
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            chunksize=_LINES,
-        ) as lines,
-    ):
+    with _as_table(path, form), _text_of_lines(path, form) as lines:
         for piece in lines:
             values = piece.index.to_numpy()[(piece[0].str.strip() != "").to_numpy()]
             if values.size and not is_known:

@@ -257,7 +257,7 @@ def _encode_column(column: Column, values: "pd.Series", counts: Counts | None) -
     if column.missing is not None:
         features[is_missing, column.categories.index(column.missing)] = 1
     rows = np.flatnonzero(~is_missing)
-    places = _places_of(column, values[~is_missing], counts)
+    places = _places_of(column, values.loc[~is_missing], counts)
     is_known = places >= 0
     features[rows[is_known], places[is_known]] = 1
     return features
