@@ -39,7 +39,7 @@ def predict(command: Predict) -> None:
         command.out,
         batch=command.batch,
         form=form,
-        id=Columns(rows, form).names(command.id or original.id),
+        id=Columns(rows, form).names(original.id if command.id is None else command.id),
         counts=counts,
         more=command.more,
     )

@@ -14,6 +14,7 @@ from jnn.study._kind import (
     in_time,
     kind_for,
     kind_prefix,
+    label_name,
     strata_of,
 )
 from jnn.study._splitter_folds import Splitter, folds_of_splitter
@@ -100,6 +101,11 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
             f"folds must be at most the number of rows, got {folds} folds of {data.rows} rows. "
             "Use fewer folds or add data."
         )
+    if kind == "time" and folds + 1 > data.rows:
+        raise ValueError(
+            f"folds in time must be fewer than the rows, got {folds} folds of {data.rows} rows. "
+            "Use fewer folds, a shorter window and horizon, or more rows."
+        )
     if kind == "time" and data.rows - data.gap <= folds * (data.rows // (folds + 1)):
         raise ValueError(
             f"{folds} folds in time leave the first fold no rows to train on: the data has "
@@ -114,9 +120,12 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
                 "Use fewer folds or kind='plain'."
             )
     if kind == "stratified":
-        rarest = int(np.unique(strata_of(data, folds), return_counts=True)[1].min())
+        classes, counts = np.unique(strata_of(data, folds), return_counts=True)
+        rarest = int(counts.min())
         if rarest < folds:
+            name = label_name(data, classes[counts.argmin()])
+            fewer = "Use fewer folds" if rarest > 1 else "Leave it out or add rows"
             raise ValueError(
                 f"folds must be at most the number of rows of each class, got {folds} folds, but "
-                f"the rarest class has {rarest} rows. Use fewer folds or kind='plain'."
+                f"the rarest class has {rarest} rows, {name!r}. {fewer}, or use kind='plain'."
             )
