@@ -219,7 +219,7 @@ def _read_table(
     if absent := sorted(set(ids) - set(names)):
         raise ValueError(
             f"{path} must have the columns that name the rows, got none named {absent}. Add them, "
-            "or name others by --id."
+            "or name others by --id, or none by --id ''."
         )
     encoding: Any = encoding_for(schema, names)
     text = names if isinstance(encoding, TextEncoding) else []

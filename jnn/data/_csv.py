@@ -259,11 +259,18 @@ def _as_table(path: str | PathLike[str], form: TableForm) -> Iterator[None]:
 
 def _hint(cause: BaseException | None, form: TableForm) -> str:
     """Return what helps against an error while a table is read; empty if nothing is known."""
+    if isinstance(cause, UnicodeError) and "BOM" in str(cause):
+        return "Pass encoding='utf-16-le' or encoding='utf-16-be', which need no mark."
     if isinstance(cause, UnicodeError):
         other = "cp1252" if form.encoding != "cp1252" else "utf-8"
         return f"Pass the encoding that it was written in, such as encoding={other!r}."
     if "EOF inside string" in str(cause):
         return "Remove the quote that is never closed, or pass quote='none'."
+    if "Expected" in str(cause) and "saw" in str(cause):
+        return (
+            "Every line must have as many values as line 1: correct or remove those that have not, "
+            "or pass the separator, such as separator=';'."
+        )
     return ""
 
 

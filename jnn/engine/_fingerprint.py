@@ -41,7 +41,7 @@ def program_text(
     return _text_of(train, member, data)
 
 
-def network_digest(study: Study, trained: Trained, x: Any, rows: int | None = None) -> str:
+def network_digest(study: Study, trained: Trained, x: Any, other: str = "") -> str:
     """Return a digest of the network of a study as it predicts, the same in every process.
 
     Networks whose arrays have the same shapes differ in it if they compute differently. It is that
@@ -53,12 +53,12 @@ def network_digest(study: Study, trained: Trained, x: Any, rows: int | None = No
         study: What is trained.
         trained: Arrays or shapes of one member.
         x: Arrays or shapes of one row.
-        rows: Number of rows to trace it for; by default that of the first batch that it scored, for
-            which it has been traced.
+        other: A digest to compare with, for whose number of rows the network is traced. By default
+            it is that of the first batch that the network scored, for which it has been traced.
     """
     study = programs_of(study).study
     network = scoring_network(study)
-    rows = rows or (network.rows or [2])[0]
+    rows = _rows_of(other) if other else (network.rows or [2])[0]
     x = jax.tree.map(lambda row: jax.ShapeDtypeStruct((rows, *row.shape), row.dtype), x)
     try:
         trained, x, shared = jax.tree.map(_shape_of, (trained, x, study.shared))
@@ -72,7 +72,7 @@ def network_digest(study: Study, trained: Trained, x: Any, rows: int | None = No
     return f"{rows}:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def rows_of_digest(digest: str) -> int:
+def _rows_of(digest: str) -> int:
     """Return the number of rows that a digest of a network begins with."""
     rows = digest.partition(":")[0]
     return int(rows) if rows.isdecimal() and len(rows) < 10 and ":" in digest else 2

@@ -8,8 +8,9 @@ import jax
 from jnn.engine._checks import check_rows, checked_scores, checked_start, checked_step
 from jnn.engine._evaluate import make_evaluate, make_predict
 from jnn.engine._explain import explained
+from jnn.engine._start import make_start
 from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree, row_count
-from jnn.engine._step import make_start, make_step
+from jnn.engine._step import make_step
 from jnn.engine._traced import Traced
 from jnn.study import Study, check_call
 

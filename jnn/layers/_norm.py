@@ -2,9 +2,8 @@
 
 All functions have the form `norm(x, ..., scale=None, bias=None, *, eps)`, channels last. Means and
 variances are computed in float32 or wider and in two passes, because `mean(x^2) - mean(x)^2` loses
-every digit when the mean is large. Before that, one of the values, or their rounded mean, is
-subtracted from all, which changes no result and takes out a large mean, which float32 could not
-hold. The result has
+every digit when the mean is large. Before that, one of the values is subtracted from all, which
+changes no result and takes out exactly a large mean, which float32 could not hold. The result has
 the type of x, or float32 if x holds integers. Squares of deviations must fit float32: values that
 differ by more than 1e19 give zeros, as in PyTorch.
 """
@@ -174,10 +173,8 @@ def group_norm(
     if check_integer("groups", groups, least=None) < 1 or channels % groups:
         raise ValueError(f"groups must be a divisor of the {channels} channels of x, got {groups}.")
     wide = widen(x).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
-    # Twice, because the mean of large values is rounded. Their first value in its place would take
-    # a pass less, but the slice keeps XLA from fusing what computes x.
-    centered = wide - jax.lax.stop_gradient(_group_average(wide, groups))
-    centered = centered - _group_average(centered, groups)
+    wide = minus_first_of_groups(wide, groups)
+    centered = wide - _group_average(wide, groups)
     y = centered * jax.lax.rsqrt(_group_average(jnp.square(centered), groups) + eps)
     return narrow(_affine(y.reshape(x.shape), scale, bias), x)
 
@@ -222,6 +219,8 @@ def first_along(x, axes: tuple):
 
 def minus_first_of_groups(x, groups: int):
     """Subtract the first value of each group of channels of each row from the group."""
+    if x.size == 0:
+        return x
     first = first_along(x, tuple(range(1, x.ndim - 1)))  # of each channel
     size = x.shape[-1] // groups
     return x - jnp.repeat(first[..., ::size], size, axis=-1)
