@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data._windows import Windows
 
 
@@ -121,16 +122,8 @@ def check_times(times: np.ndarray) -> None:
 
 def check_length(length: object) -> None:
     """Raise unless a number of ids in a row is None or a positive integer."""
-    if length is None:
-        return
-    if isinstance(length, bool) or not isinstance(length, int | np.integer):
-        raise TypeError(
-            f"length must be a positive integer, got {length!r}. Leave it out for the longest text."
-        )
-    if length < 1:
-        raise ValueError(
-            f"length must be a positive integer, got {length}. Leave it out for the longest text."
-        )
+    if length is not None:
+        check_integer("length", length, advice="Leave it out for the longest text.")
 
 
 def check_texts(texts: Iterable[str]) -> list[str]:

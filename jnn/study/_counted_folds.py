@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data import Dataset
 from jnn.study._kind import (
     Kind,
@@ -17,7 +18,6 @@ from jnn.study._kind import (
     strata_of,
 )
 from jnn.study._splitter_folds import Splitter, folds_of_splitter
-from jnn.study._whole_number import whole_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +66,8 @@ def counted_folds(folds: int, kind: Kind, repeats: int, seed: int) -> CountedFol
             f"folds must be at least 2, got {folds}. Use jnn.holdout for a single split."
         )
     check_kind(kind)
-    repeats = whole_number("repeats", repeats, least=1)
-    return CountedFolds(int(folds), kind, repeats, whole_number("seed", seed, least=0))
+    repeats = check_integer("repeats", repeats)
+    return CountedFolds(int(folds), kind, repeats, check_integer("seed", seed, 0))
 
 
 def _folds_in_time(folds: int, data: Dataset) -> list[tuple[np.ndarray, ...]]:
