@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine._average import averaged_after, evaluated_variables
+from jnn.engine._debugging import absent, debugging, is_absent, worst
 from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
-from jnn.engine._settings import absent, debugging, is_absent, worst
 from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, row_count, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
@@ -143,7 +143,7 @@ def example_batch(study: Study, data: Data) -> Batch:
 def _make_begin(
     study: Study, trainer: Trainer, scores: Callable[..., Any]
 ) -> Callable[[Member, Data], Training]:
-    """Make the `begin` of a program."""
+    """Make `begin(member, data)`; see `Program`."""
 
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
@@ -169,7 +169,7 @@ def _make_begin(
 def _make_close(
     study: Study, trainer: Trainer, scores: Callable[..., Any]
 ) -> Callable[..., Training]:
-    """Make the `close` of a program."""
+    """Make `close(training, data, number, state, logs)`; see `Program`."""
 
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
         state = averaged_after(study, state, "epoch", number + 1)
