@@ -29,6 +29,7 @@ from jnn.engine._keywords import keywords_for
 from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
 from jnn.engine._record import logs_of
 from jnn.engine._schedules import nan_if_wrong, optimizer_of
+from jnn.engine._scoring_network import scoring_network
 from jnn.engine._start import MISSING, TRACED_NUMBER
 from jnn.engine._state import (
     Batch,
@@ -112,6 +113,7 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     model = study.model
     is_half = study.precision == "bfloat16"
     apply = in_bfloat16(model.apply) if is_half else model.apply
+    scoring = scoring_network(study)
 
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
@@ -121,7 +123,11 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
         with explained_model(subject, shared):
-            outputs, model_state = apply(params, trained.model_state, x, **options)
+            if train or key is not None or is_half:
+                outputs, model_state = apply(params, trained.model_state, x, **options)
+            else:
+                state = trained.model_state
+                outputs, model_state = scoring(params, state, x, trained.hyper, shared)
         if is_half:
             outputs = from_bfloat16(outputs)
             model_state, effects = take_effects(model_state)
