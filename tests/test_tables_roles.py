@@ -4,11 +4,13 @@ import pathlib
 import shlex
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jnn import Dataset, folds, holdout
 from jnn.cli._command import parse
 from jnn.cli._job import make_job
+from jnn.cli._run import run
 from jnn.cli._show import _member_count
 from jnn.cli._words import sentence_of
 from jnn.data._csv import read_csv
@@ -137,3 +139,28 @@ def test_members_are_counted_on_the_published_split_of_pictures(own_folder):
         (own_folder / "pictures" / part / "cat").mkdir(parents=True)
     assert _member_count(parse(["run", "pictures", "--seeds", "3"])) == 3 * 3
     assert _member_count(parse(["run", "other", "--seeds", "3"])) == 3 * 5 * 3
+
+
+def test_a_metric_without_a_value_on_a_fold_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr("jnn.cli._run._setup.configure_jax", lambda: None)
+    for i, (words, right) in enumerate(
+        [
+            ("--group g --metric roc_auc", "all those of fold"),
+            ("--group g --metric average_precision accuracy", "all those of fold"),
+            ("--folds 12 --task regression", "needs 2 test rows or more"),
+        ]
+    ):
+        target = "ab" if "group" in words else "12"
+        write([f"{i},{i // 6},{target[i // 6]}" for i in range(12)], "x,g,y")
+        words = f"run t.csv --target y --seeds 1 --folds 2 --epochs 1 --out run{i} {words}"
+        with pytest.raises(ValueError, match=right) as error:
+            run(parse(shlex.split(words)))
+        assert "or choose others by --metric" in sentence_of(error.value)
+        assert not pathlib.Path(f"run{i}").exists()
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
+def test_a_missing_group_of_an_array_is_refused(missing):
+    groups = np.array(["nan", missing, "a", "a"], object)
+    with pytest.raises(ValueError, match=r"groups must not be missing, got .* at groups\[1\]"):
+        Dataset.from_arrays(np.ones((4, 1)), [0, 1, 0, 1], groups=groups)

@@ -26,6 +26,8 @@ _SENTENCES = (
     (r"kind='time'", "--time"),
     (r"kind='stratified'", "Stratified folds"),
     (r"^metrics(?= must )", "--metric"),
+    (r"^metrics\['(\w+)'\]", r"--metric \1"),
+    (r"choose another metric", "choose others by --metric"),
     (r"^groups(?= must name)", "--group"),
     (r"^times(?= must name)", "--time"),
     (r"^length(?= must be a positive)", "--window"),

@@ -80,12 +80,33 @@ def check_weights(weights: np.ndarray) -> None:
         )
 
 
+def check_groups(groups: np.ndarray) -> None:
+    """Raise if the group of a row is missing: such rows would be one group."""
+    if groups.dtype.kind == "f":
+        is_missing = np.isnan(groups)
+    elif groups.dtype.kind == "O":
+        is_missing = np.array([_is_missing(group) for group in groups.ravel()], bool)
+    else:
+        return
+    if is_missing.any():
+        place = int(is_missing.ravel().argmax())
+        raise ValueError(
+            f"groups must not be missing, got {groups.ravel()[place]} at groups[{place}] (such "
+            f"groups: {int(is_missing.sum())}). Drop these rows or fill them in."
+        )
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether an object stands for a missing value in NumPy or pandas."""
+    return not isinstance(value, str) and str(value) in ("None", "nan", "NaN", "NaT", "<NA>")
+
+
 def check_times(times: np.ndarray) -> None:
     """Raise unless times are one number or date per row, and none is missing."""
     if times.dtype.kind not in "iufM":
         raise TypeError(
             f"times must be numbers or dates, got type {times.dtype}. Convert texts with "
-            "pandas.to_datetime."
+            "pandas.to_datetime, and dates with time zones with .tz_convert(None)."
         )
     if times.ndim != 1:
         raise ValueError(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from jnn.data._check import (
     check_features,
+    check_groups,
     check_name,
     check_not_one_hot,
     check_rows,
@@ -142,6 +143,8 @@ class Dataset:
         roles = {"groups": groups, "times": times, "until": until}
         inputs = parts_of(x, "x") if is_tree(x) else {}
         check_rows(rows, **inputs, **targets, **roles, texts=texts, weights=weights)
+        if groups is not None:
+            check_groups(groups)
         if times is not None:
             check_times(times)
         if until is not None:
