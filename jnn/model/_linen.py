@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jnn._errors import reason_of
 from jnn.model._axes import with_axes
 from jnn.model._call import Call
-from jnn.model._effects import add_effects
+from jnn.model._effects import add_effects, names_losses
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._linen_dropout import WatchedDropout
 from jnn.model._linen_fields import fields_of, in_mode, is_lifted, switching_fields
@@ -26,15 +26,15 @@ from jnn.model._signatures import Apply, Init
 from jnn.model._switch import TrainKeyword
 
 _LOSSES = "losses"
-_NO_STATE = ("params", "shared", _LOSSES)
+_NO_STATE = ("params", "shared")
 _STREAMS = {"params": 0, "dropout": 1}  # stream -> what is folded into the key for it
 
 
 def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) -> tuple[Init, Apply]:
     """Return `init` and `apply` of a `jnn.Model`.
 
-    Every collection except `params`, `shared` and `losses` is state. The collections `hyper` and
-    `shared` are read-only: they hold the member's numbers and the arrays that all members read.
+    Every collection except `params`, `shared` and those of losses is state. The collections `hyper`
+    and `shared` are read-only: they hold the member's numbers and the arrays that all members read.
     """
     name = type(module).__name__
     call = Call(
@@ -49,6 +49,7 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
         fields = {**fields, **switching_fields(module)}
     declared: list[dict[Path, Any]] = []  # the shapes of the shared arrays, once they are known
     has_more: list[bool] = []  # whether training has parts that scoring lacks, once it is known
+    sown: list[list[str]] = []  # the collections of losses, once they are known
     streams: dict[bool, list[str]] = {True: ["dropout"], False: []}  # that are asked for, by train
 
     def variables_in(train, key, x):
@@ -65,12 +66,14 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
             has_more.append(bool(_paths(shapes) - _paths(variables)))
         if any(has_more):
             variables = _merged(variables_in(True, key, x), variables)
+        sown[:] = [[_LOSSES, *(k for k in variables if k != _LOSSES and names_losses(k))]]
         return variables
 
     def init(key, x, *, shared=None):
         variables = all_variables(key, x)
         fill_shared(flatten_dict(variables.get("shared", {})), shared, name)  # checks the names
-        state = {k: v for k, v in variables.items() if k not in _NO_STATE}
+        no_state = (*_NO_STATE, *sown[0])
+        state = {k: v for k, v in variables.items() if k not in no_state}
         return variables.get("params", {}), state
 
     def shared_collection(shared, x):
@@ -79,6 +82,11 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
             declared.append(flatten_dict(shapes))
         return unflatten_dict(fill_shared(declared[0], shared, name))
 
+    def loss_collections(x):
+        if not sown:
+            jax.eval_shape(all_variables, jax.random.key(0), x)
+        return sown[0]
+
     def apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
         variables = {"params": params, **state}
         if "hyper" in state:
@@ -86,7 +94,8 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
         if shared is not None:
             variables["shared"] = shared_collection(shared, x)
         arguments, keywords = call.arguments(x, train=train, key=key)
-        mutable = [*(k for k in state if k != "hyper"), _LOSSES] if train else False
+        losses = loss_collections(x) if train else []
+        mutable = [*(k for k in state if k != "hyper"), *losses] if train else False
         dropout = WatchedDropout()
 
         def run(rngs):
@@ -105,9 +114,9 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
             statistics_rest=all_same(state.get("batch_stats"), updates.get("batch_stats")),
             dropout_rests=key is not None and dropout.rests,
         )
-        losses = updates.get(_LOSSES)
+        sown_now = [updates[name] for name in losses if name in updates]
         updates = {k: _without_sown(v, state[k]) for k, v in updates.items() if k in state}
-        return y, add_effects({**state, **updates}, losses=losses)
+        return y, add_effects({**state, **updates}, losses=sown_now)
 
     return with_axes(init), with_axes(apply)
 
