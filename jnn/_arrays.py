@@ -23,7 +23,7 @@ def as_array(x: Any) -> Array:
     if isinstance(x, list | tuple) and not any(isinstance(n, Array) for n in jax.tree.leaves(x)):
         x = np.asarray(x)
     if isinstance(x, np.ndarray | np.generic) and np.issubdtype(x.dtype, np.integer):
-        limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(x.dtype))
+        limits = jnp.iinfo(np.dtype(jax.dtypes.canonicalize_dtype(x.dtype)))
         if 8 * x.dtype.itemsize > limits.bits:
             x = np.clip(x, limits.min, limits.max)
     return jnp.asarray(x)

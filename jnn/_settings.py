@@ -47,6 +47,8 @@ POSITIVE = Range("positive and finite", 0, math.inf, open=True)
 NOT_NEGATIVE = Range("0 or more and finite", 0, LARGEST)
 FINITE = Range("finite", -LARGEST, LARGEST)
 
+_INTEGERS = {None: "an integer", 0: "a non-negative integer", 1: "a positive integer"}
+
 
 def check_number(name: str, value: Any, allowed: Range = FINITE, advice: str = "") -> None:
     """Raise an error if a setting is not one number in a range.
@@ -89,19 +91,21 @@ def check_integer(
         SettingTypeError: If the value is not an integer, or a traced one, as it shapes the program.
         ValueError: If it is less than `least` or more than `most`, where these are given.
     """
+    if least is not None and most is None:
+        advice = advice or f"Set it to {least} or more."
+    words = _INTEGERS.get(least, f"an integer of at least {least}")
     try:
         integer = None if isinstance(value, bool | np.bool) else operator.index(value)
     except TypeError:  # also what a tracer raises
         integer = None
     if integer is None:
         came = "a traced value" if isinstance(value, jax.core.Tracer) else repr(value)
-        raise SettingTypeError(_sentence(name, "an integer", came, advice))
+        raise SettingTypeError(_sentence(name, words, came, advice))
     if least is None:
         return integer
     if most is not None and not least <= integer <= most:
         raise ValueError(_sentence(name, f"from {least} to {most}", integer, advice))
     if integer < least:
-        words = "a positive integer" if least == 1 else f"an integer of {least} or more"
         raise ValueError(_sentence(name, words, integer, advice))
     return integer
 

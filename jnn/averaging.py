@@ -135,7 +135,7 @@ def schedule_free() -> Averaging:
     >>> schedule_free()
     Averaging('schedule_free()')
     """
-    return Averaging(_nothing, _unchanged, _schedule_free_point, name="schedule_free()")
+    return kept_by_optimizer(_schedule_free_point, "schedule_free()")
 
 
 def is_schedule_free(opt_state: Any) -> bool:
@@ -209,6 +209,13 @@ def _average_itself(average: Variables, variables: Variables, opt_state: Any) ->
         )  # keys have no astype
 
     return jax.tree.map(narrowed, average, variables)
+
+
+def kept_by_optimizer(
+    evaluated: Callable[[Any, Variables, Any], Variables], name: str
+) -> Averaging:
+    """Return the averaging whose average is a part of the optimizer's state."""
+    return Averaging(_nothing, _unchanged, evaluated, name=name)
 
 
 def _nothing(variables: Variables) -> tuple[()]:

@@ -28,8 +28,8 @@ from jnn.result import (
     read_schema,
     shared_test_rows,
 )
+from jnn.result._digest import digest_of
 from jnn.result._plots import _with_ended_members
-from jnn.result._schema import digest_of
 from jnn.result._table import matches
 from tests.studies import IRIS, study
 from tests.trained import iris_result, iris_study, linear_result

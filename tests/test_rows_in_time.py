@@ -134,7 +134,7 @@ def test_the_command_line_names_groups_times_weights_and_metrics(table, tmp_path
         ({"metric": ("rmse",)}, "got 'rmse'"),
         ({"metric": ("f1", "f1")}, "got 'f1' again"),
         ({"time": "day", "group": "patient"}, "--group must be left out"),
-        ({"time": "ill"}, "must be among the columns"),
+        ({"time": "ill"}, "must name a column of its own, got 'ill'"),
         ({"group": "nobody"}, "must be among the columns"),
         ({"time": "day", "weights": "patient"}, "must hold a number"),
     ],

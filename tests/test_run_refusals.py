@@ -249,15 +249,17 @@ def test_a_study_of_wrong_types_is_refused_when_it_is_made(settings, words):
         study(**settings)
 
 
-def test_what_a_step_sows_into_its_state_is_named():
-    class Sowing(nn.Module):
+def test_what_a_step_changes_in_the_type_of_its_state_is_named():
+    class Counting(nn.Module):
         @nn.compact
-        def __call__(self, x):
-            self.sow("losses", "size", x.mean())
+        def __call__(self, x, train=False):
+            seen = self.variable("counts", "seen", lambda: jnp.zeros((), jnp.int32))
+            if train:
+                seen.value = seen.value + 0.5
             return nn.Dense(3)(x)
 
-    with pytest.raises(ValueError, match=r"it changes .*\['losses'\]\['size'\]"):
-        jnn.run(study(model=Sowing()), IRIS)
+    with pytest.raises(ValueError, match=r"it changes .*\['counts'\]\['seen'\]"):
+        jnn.run(study(model=Counting()), IRIS)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_value_of_a_concrete_array_is_checked_and_a_traced_one_passes():
         jax.jit(lambda v: check_number("rate", v, SHARE))(jnp.ones(2))
     assert jax.jit(lambda rate: layers.dropout(X, rate, key=KEY))(1.5).shape == X.shape
     assert check_integer("groups", jnp.array(3)) == 3
-    with pytest.raises(TypeError, match="groups must be an integer, got a traced value"):
+    with pytest.raises(TypeError, match="groups must be a positive integer, got a traced value"):
         jax.jit(lambda v: check_integer("groups", v))(3)
 
 
@@ -114,7 +114,7 @@ def test_a_setting_of_a_wrong_type_is_a_type_error_and_a_value_error():
     for kind in (TypeError, ValueError):
         with pytest.raises(kind, match="rate must be a number between 0 and 1, got 'a'"):
             check_number("rate", "a", SHARE)
-        with pytest.raises(kind, match="groups must be an integer, got True"):
+        with pytest.raises(kind, match="groups must be a positive integer, got True"):
             check_integer("groups", True)
 
 

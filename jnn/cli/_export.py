@@ -11,7 +11,7 @@ from jnn.cli._command import Export
 from jnn.cli._job import study_of
 from jnn.cli._predict_file import usable
 from jnn.cli._saved_command import read_command
-from jnn.cli._terminal import is_standard_output, open_output
+from jnn.cli._terminal import check_output, is_standard_output, open_output
 from jnn.recipes import About
 from jnn.result import Result, read_schema
 from jnn.storage import atomic_path, save
@@ -30,7 +30,7 @@ def export(command: Export) -> None:
         raise ValueError(
             f"--out must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}, got {command.out}."
         )
-    _check_out(command.out)
+    check_output(command.out)
     if ending in _TABLES:
         text = _write_scores(_selected(Result.load(command.folder), command, "all"), command.out)
     elif ending == ".safetensors":
@@ -106,11 +106,3 @@ def _selected(result: Result, command: Export, default: str) -> Result:
             f"{command.member}."
         )
     return selected.member(command.member)
-
-
-def _check_out(out: pathlib.Path) -> None:
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise ValueError(
-            f"--out must be a file in an existing folder, got {out}. Choose another file, or "
-            "create the folder."
-        )

@@ -109,11 +109,18 @@ def study_of(command: Run, about: About) -> Study:
         about,
         model=command.model,
         hyper={name: 0.0 for name in optional if name in settings},
-        metrics=command.metric,
+        metrics=_metrics_of(command.metric),
         epochs=EPOCHS if command.epochs is None else command.epochs,
         batch_size=BATCH_SIZE if command.batch_size is None else command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
     )
+
+
+def _metrics_of(words: Sequence[str] | None) -> list[str] | None:
+    """Return the names of metrics, between blanks or commas as those of columns are."""
+    if words is None:
+        return None
+    return [name for word in words for name in word.split(",") if name]
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[float]]:

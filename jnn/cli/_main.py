@@ -101,10 +101,15 @@ def _function_of(command: "Command") -> Callable[[], None]:
             from jnn.recipes import describe_families
 
             return lambda: print(describe_families())
-        case _command.Data(action="list"):
+        case _command.Data(action="list", name=""):
             from jnn.cli._data import list_data
 
             return list_data
+        case _command.Data(action="list", name=name):
+            raise ValueError(
+                f"`jnn data list` must stand alone, got also {name}. Leave it out, or use "
+                f"`jnn data fetch {name}`."
+            )
         case _command.Data(name=name):
             from jnn.cli._data import fetch_data
 

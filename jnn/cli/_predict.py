@@ -12,7 +12,7 @@ from jnn.cli._predict_file import notes_of, predict_file, usable
 from jnn.cli._run import RUN_FILES
 from jnn.cli._saved_command import read_command
 from jnn.cli._table import Columns, form_of, local_file
-from jnn.cli._terminal import is_standard_output
+from jnn.cli._terminal import check_output, is_standard_output
 from jnn.data import Counts
 from jnn.recipes import About
 from jnn.result import Result, read_schema, setting_text
@@ -39,7 +39,7 @@ def predict(command: Predict) -> None:
         command.out,
         batch=command.batch,
         form=form,
-        id=Columns(rows, form).names(command.id or original.id),
+        id=Columns(rows, form).names(original.id if command.id is None else command.id),
         counts=counts,
         more=command.more,
     )
@@ -63,8 +63,4 @@ def _check_out(command: Predict, original: Run) -> None:
     needed += [command.folder / name for name in RUN_FILES]
     if out.exists() and any(path.exists() and path.samefile(out) for path in needed):
         raise ValueError(f"--out must be a file of its own, but {out} is needed. Choose another.")
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise ValueError(
-            f"--out must be a file in an existing folder, got {out}. Choose another file, or "
-            "create the folder."
-        )
+    check_output(out)

@@ -162,7 +162,7 @@ def _make_tables(
         predictions = result.predictions(rows, batch=batch)
         for first, prediction in zip(checks, predictions, strict=False):  # the checks never end
             place = first - start
-            table = _make_table(result, prediction, None if ids is None else ids[place:])
+            table = _make_table(result, prediction, None if ids is None else ids.iloc[place:])
             _check_predictions(prediction.mean, first, path)
             yield table
         start += len(rows)
@@ -219,7 +219,7 @@ def _read_table(
     if absent := sorted(set(ids) - set(names)):
         raise ValueError(
             f"{path} must have the columns that name the rows, got none named {absent}. Add them, "
-            "or name others by --id."
+            "or name others by --id, or none by --id ''."
         )
     encoding: Any = encoding_for(schema, names)
     text = names if isinstance(encoding, TextEncoding) else []
@@ -233,7 +233,7 @@ def _read_table(
                 rows = encoding.encode(frame, counts=reading.counts)
             else:
                 rows = encoding.encode(frame)
-        yield _Piece(rows, frame[ids] if ids else None)
+        yield _Piece(rows, frame.loc[:, ids] if ids else None)
 
 
 def _checked_starts(

@@ -22,6 +22,7 @@ from jnn.cli._saved_command import read_command, write_command
 from jnn.cli._stop import told_how_to_continue
 from jnn.cli._table import STANDARD_INPUT
 from jnn.cli._terminal import make_console, print_text
+from jnn.cli._words import in_words_of_options
 from jnn.data import SeriesEncoding
 from jnn.population import Status, finish
 from jnn.population import run as run_study
@@ -140,7 +141,7 @@ def _train_and_show(
 
 def _show_job(job: Job, console: Console) -> None:
     study = job.study
-    print_text(console, repr(job.data))
+    print_text(console, in_words_of_options(repr(job.data)))
     if isinstance(job.data.encoding, SeriesEncoding):
         print_text(console, job.data.encoding.description)
     print_text(console, f"{study.model.name}, {study.epochs} epochs, batches of {study.batch_size}")

@@ -11,6 +11,7 @@ from jnn.cli._job import members_of
 from jnn.cli._run import RUN_FILES, show_scores
 from jnn.cli._saved_command import read_command
 from jnn.cli._terminal import make_console, print_text
+from jnn.data._image_folder import has_published_split
 from jnn.population import trained_epochs
 from jnn.result import Result, read_versions
 from jnn.storage import as_folder
@@ -47,7 +48,7 @@ def _show_result(folder: pathlib.Path, console: Console) -> None:
 def _show_progress(folder: pathlib.Path, original: Run | None, console: Console) -> None:
     """Print how far a run is that has no result yet."""
     parts = trained_epochs(folder)
-    members = None if original is None else len(members_of(original))
+    members = None if original is None else _member_count(original)
     parts = [(epoch, min(count, members or count)) for epoch, count in parts]  # not the padding
     done = sum(epoch * count for epoch, count in parts)
     text = ", ".join(f"{count} members after epoch {epoch}" for epoch, count in parts)
@@ -57,6 +58,14 @@ def _show_progress(folder: pathlib.Path, original: Run | None, console: Console)
     print_text(console, f"unfinished:{share} ({text or 'nothing'})")
     again = "the same jnn.run" if original is None else f"`jnn resume {folder}`"
     print_text(console, f"{again} continues the run")
+
+
+def _member_count(command: Run) -> int:
+    """Return the number of members, of which a folder of pictures may publish the only split."""
+    path = pathlib.Path(command.data)
+    if command.folds is None and has_published_split(path):
+        command = dataclasses.replace(command, folds=1)
+    return len(members_of(command))
 
 
 def _show_files(folder: pathlib.Path, console: Console) -> None:

@@ -54,6 +54,15 @@ def is_standard_output(path: pathlib.Path) -> bool:
     return False
 
 
+def check_output(path: pathlib.Path) -> None:
+    """Raise ValueError unless a path is a file, or may become one, in a folder that exists."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"--out must be a file in an existing folder, got {path}. Choose another file, or "
+            "create the folder."
+        )
+
+
 @contextlib.contextmanager
 def open_output(path: pathlib.Path) -> Iterator[TextIO]:
     """Open a file of data for writing in UTF-8, which appears only when it is complete.

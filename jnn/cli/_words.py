@@ -20,11 +20,19 @@ _SENTENCES = (
     (r"header=False", "--no-header"),
     (r"header=True", "--header"),
     (r"with drop\b(?!=)", "with --drop"),
-    (r" or kind='plain'| Use kind='plain' or add data\.", ""),
+    (r",? or use kind='plain'| or kind='plain'| Use kind='plain' or add data\.", ""),
     (r"Use kind='plain'", "Leave it out"),
     (r"kind='grouped'", "--group"),
     (r"kind='time'", "--time"),
     (r"kind='stratified'", "Stratified folds"),
+    (r"^metrics(?= must )", "--metric"),
+    (r"^metrics\['(\w+)'\]", r"--metric \1"),
+    (r"choose another metric", "choose others by --metric"),
+    (r"^groups(?= must name)", "--group"),
+    (r"^times(?= must name)", "--time"),
+    (r"^length(?= must be a positive)", "--window"),
+    (r"^category and numeric(?= must )", "--category and --numeric"),
+    (r"^decimal and thousands(?= must )", "--decimal and --thousands"),
 )
 _VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w]+(?:\.\w+)*)"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data._windows import Windows
 
 
@@ -79,12 +80,33 @@ def check_weights(weights: np.ndarray) -> None:
         )
 
 
+def check_groups(groups: np.ndarray) -> None:
+    """Raise if the group of a row is missing: such rows would be one group."""
+    if groups.dtype.kind == "f":
+        is_missing = np.isnan(groups)
+    elif groups.dtype.kind == "O":
+        is_missing = np.array([_is_missing(group) for group in groups.ravel()], bool)
+    else:
+        return
+    if is_missing.any():
+        place = int(is_missing.ravel().argmax())
+        raise ValueError(
+            f"groups must not be missing, got {groups.ravel()[place]} at groups[{place}] (such "
+            f"groups: {int(is_missing.sum())}). Drop these rows or fill them in."
+        )
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether an object stands for a missing value in NumPy or pandas."""
+    return not isinstance(value, str) and str(value) in ("None", "nan", "NaN", "NaT", "<NA>")
+
+
 def check_times(times: np.ndarray) -> None:
     """Raise unless times are one number or date per row, and none is missing."""
     if times.dtype.kind not in "iufM":
         raise TypeError(
             f"times must be numbers or dates, got type {times.dtype}. Convert texts with "
-            "pandas.to_datetime."
+            "pandas.to_datetime, and dates with time zones with .tz_convert(None)."
         )
     if times.ndim != 1:
         raise ValueError(
@@ -100,16 +122,8 @@ def check_times(times: np.ndarray) -> None:
 
 def check_length(length: object) -> None:
     """Raise unless a number of ids in a row is None or a positive integer."""
-    if length is None:
-        return
-    if isinstance(length, bool) or not isinstance(length, int | np.integer):
-        raise TypeError(
-            f"length must be a positive integer, got {length!r}. Leave it out for the longest text."
-        )
-    if length < 1:
-        raise ValueError(
-            f"length must be a positive integer, got {length}. Leave it out for the longest text."
-        )
+    if length is not None:
+        check_integer("length", length, advice="Leave it out for the longest text.")
 
 
 def check_texts(texts: Iterable[str]) -> list[str]:

@@ -157,27 +157,43 @@ def numeric_columns(columns: "dict[str, pd.Series]") -> "dict[str, pd.Series]":
     """Return the columns of numbers; refuse one that has text in some rows only."""
     for name, values in columns.items():
         if len(values) and values.dtype.kind == "O" and not is_categorical(values):
-            _refuse_numbers_as_text(name, as_text(values))
+            _refuse_numbers_as_text(name, as_text(values), is_series=True)
     return {name: values for name, values in columns.items() if is_number(values)}
 
 
-def refuse_text(name: str, column: "pd.Series") -> NoReturn:
-    """Raise an error that names the first row where a column of numbers holds text."""
+def refuse_text(
+    name: str, column: "pd.Series", *, later: bool = False, is_series: bool = False
+) -> NoReturn:
+    """Raise an error that names the first row where a column of numbers holds text.
+
+    Args:
+        name: Name of the column.
+        column: Its values.
+        later: Whether these are rows for trained members.
+        is_series: Whether these are the steps of a series.
+    """
     text = as_text(column)
     if text.empty:
         raise ValueError(f"Column {name!r} must hold numbers, got no rows. Add some.")
     faults = np.flatnonzero(~_parses(text))
     place = int(faults[0]) if faults.size else 0
     count = faults.size or len(text)
+    other_ways = (
+        f"; or pass category=[{name!r}] if these are categories, or numeric=[{name!r}] to count "
+        "them as missing values"
+    )
+    if later:
+        other_ways = ", as the members were trained on numbers"
+    elif is_series:
+        other_ways = f"; or leave the column out with drop=[{name!r}]"
     raise ValueError(
         f"Every row of column {name!r} must hold a number, got {text.iloc[place]!r} in row "
         f"{_row(text, place) + 1} (row 1 is the first one after the header). Correct or drop the "
-        f"rows without a number, {count} in all; or pass category=[{name!r}] if these are "
-        f"categories, or numeric=[{name!r}] to count them as missing values."
+        f"rows without a number, {count} in all{other_ways}."
     )
 
 
-def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
+def _refuse_numbers_as_text(name: str, text: "pd.Series", *, is_series: bool = False) -> None:
     """Raise if text spells numbers in all rows or in most of them."""
     parses = _parses(text)
     has_commas = _matches(text, _COMMAS)
@@ -186,16 +202,20 @@ def _refuse_numbers_as_text(name: str, text: "pd.Series") -> None:
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
-            f"as {example!r}. {_how_to_read(name, example, parses, has_commas)}"
+            f"as {example!r}. {_how_to_read(name, example, parses, has_commas, is_series)}"
         )
     if is_numeric.mean() > 0.5:
-        refuse_text(name, text)
+        refuse_text(name, text, is_series=is_series)
 
 
-def _how_to_read(name: str, example: str, parses: np.ndarray, has_commas: np.ndarray) -> str:
+def _how_to_read(
+    name: str, example: str, parses: np.ndarray, has_commas: np.ndarray, is_series: bool
+) -> str:
     """Return what to do with a column whose numbers are written as text."""
     category = f"category=[{name!r}] if they are categories."
-    if parses.all():
+    if is_series:
+        category = f"drop=[{name!r}] to leave the column out."
+    if parses.all() and not is_series:
         return f"Pass numeric=[{name!r}] to take them as numbers, or {category}"
     if has_commas.any():
         mark = next((mark for mark in " '\u00a0\u202f" if mark in example), ",")

@@ -259,12 +259,28 @@ def _as_table(path: str | PathLike[str], form: TableForm) -> Iterator[None]:
 
 def _hint(cause: BaseException | None, form: TableForm) -> str:
     """Return what helps against an error while a table is read; empty if nothing is known."""
+    if isinstance(cause, UnicodeError) and "BOM" in str(cause):
+        return "Pass encoding='utf-16-le' or encoding='utf-16-be', which need no mark."
     if isinstance(cause, UnicodeError):
         other = "cp1252" if form.encoding != "cp1252" else "utf-8"
         return f"Pass the encoding that it was written in, such as encoding={other!r}."
     if "EOF inside string" in str(cause):
         return "Remove the quote that is never closed, or pass quote='none'."
+    if "Expected" in str(cause) and "saw" in str(cause):
+        return (
+            "Every line must have as many values as line 1: correct or remove those that have not, "
+            "or pass the separator, such as separator=';'."
+        )
     return ""
+
+
+def _text_of_lines(path: str | PathLike[str], form: TableForm) -> Any:
+    """Return the lines of a file in pieces of pandas, as text, with those that are empty."""
+    import pandas as pd
+
+    options: Any = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
+    options |= _options(form, has_blanks=False)
+    return pd.read_csv(path, header=None, chunksize=_LINES, **options)
 
 
 def _check_lines(path: str | PathLike[str], form: TableForm) -> None:
@@ -272,23 +288,10 @@ def _check_lines(path: str | PathLike[str], form: TableForm) -> None:
 
     pandas would skip it and so move the rows below it up. Empty lines at the end are no rows.
     """
-    import pandas as pd
-
     last_value = -1  # line of the last value; the first value is the header
     header = -1  # line of the header
     is_known = form.header is False
-    with (
-        _as_table(path, form),
-        pd.read_csv(
-            path,
-            **_options(form, has_blanks=False),
-            header=None,
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            chunksize=_LINES,
-        ) as lines,
-    ):
+    with _as_table(path, form), _text_of_lines(path, form) as lines:
         for piece in lines:
             values = piece.index.to_numpy()[(piece[0].str.strip() != "").to_numpy()]
             if values.size and not is_known:

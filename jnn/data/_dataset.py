@@ -12,19 +12,19 @@ from numpy.typing import ArrayLike
 
 from jnn.data._check import (
     check_features,
-    check_length,
+    check_groups,
     check_name,
     check_not_one_hot,
     check_rows,
-    check_texts,
     check_times,
     check_varies,
     check_weights,
 )
-from jnn.data._choose_tokenizer import choose_tokenizer
 from jnn.data._columns import Names, as_names
 from jnn.data._csv import read_csv, uncompressed
+from jnn.data._describe import describe
 from jnn.data._encoding import Encoding
+from jnn.data._forecasts import read_forecasts
 from jnn.data._frame import read_frame
 from jnn.data._huggingface import read_columns
 from jnn.data._ignored import IGNORED, check_ignorable, with_ignored
@@ -34,12 +34,12 @@ from jnn.data._missing import Missing
 from jnn.data._offsets import check_digits, offset_of, without_offset
 from jnn.data._pixels import checked_size
 from jnn.data._series_encoding import SeriesEncoding
-from jnn.data._series_source import check_series_varies, encoding_of, table_of
-from jnn.data._series_windows import Gaps, place_windows
+from jnn.data._series_windows import Gaps
 from jnn.data._table_form import TableForm
 from jnn.data._target import Task, checked_target, infer_task, number_labels
-from jnn.data._text import Tokenizer, pad
+from jnn.data._text import Tokenizer
 from jnn.data._text_encoding import TextEncoding
+from jnn.data._token_rows import read_texts
 from jnn.data._tree import (
     as_tree,
     check_no_ids,
@@ -49,11 +49,10 @@ from jnn.data._tree import (
     is_tree,
     map_parts,
     parts_of,
-    shapes_of_rows,
     without_labels,
 )
 from jnn.data._types import as_array, as_float, as_ids, read_only, single_precision
-from jnn.data._windows import Windows, checked_span
+from jnn.data._windows import Windows, checked_span, values_of, with_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +143,8 @@ class Dataset:
         roles = {"groups": groups, "times": times, "until": until}
         inputs = parts_of(x, "x") if is_tree(x) else {}
         check_rows(rows, **inputs, **targets, **roles, texts=texts, weights=weights)
+        if groups is not None:
+            check_groups(groups)
         if times is not None:
             check_times(times)
         if until is not None:
@@ -157,7 +158,7 @@ class Dataset:
             y, ignore_index = with_ignored(y, self.task, self.ignore_index)
             ignored = self.ignore_index if self.ignore_index is not None else ignore_index
             y, target_names = checked_target(y, self.task, self.target_names, ignored=ignored)
-            y = None if y is None else _with_values(self.y, read_only(y))
+            y = None if y is None else with_values(self.y, read_only(y))
             self._set("ignore_index", ignore_index)
         self._set("x", x)
         self._set("y", y)
@@ -179,14 +180,14 @@ class Dataset:
         if is_tree(self.x):
             check_no_names(self.feature_names)
             return as_tree(self.x, "x")
-        x = as_array(_values_of(self.x), "x")
+        x = as_array(values_of(self.x), "x")
         if x.dtype.kind == "f":
             check_digits(x, "x", self.feature_names)
         x = single_precision(x)
         is_one_channel = isinstance(self.x, Windows) and x.ndim == 1
         fills = isinstance(self.encoding, Encoding) and self.encoding.fills
         check_features(x[:, None] if is_one_channel else x, self.feature_names, fills=fills)
-        return _with_values(self.x, read_only(x))
+        return with_values(self.x, read_only(x))
 
     def _targets(self) -> Any:
         """Return y as an array, or as checked parts."""
@@ -196,7 +197,7 @@ class Dataset:
             y = without_labels(as_tree(self.y, "y"), self.ignore_index)
             self._set("ignore_index", None if self.ignore_index is None else IGNORED)
             return y
-        return as_array(_values_of(self.y), "y")
+        return as_array(values_of(self.y), "y")
 
     @classmethod
     def from_arrays(
@@ -411,19 +412,8 @@ class Dataset:
         array([[4, 3],
                [5, 2]], dtype=int32)
         """
-        texts = check_texts(texts)
-        check_length(length)
-        tokenizer, note = choose_tokenizer(tokenizer, texts)
-        ids = pad([tokenizer.encode(text) for text in texts], length)
-        defaults = {
-            "name": "texts",
-            "tokenizer": tokenizer,
-            "encoding": TextEncoding(column, tokenizer, ids.shape[1]),
-            "texts": np.array(texts, object),
-        }
-        if note:
-            fields["notes"] = (*fields.get("notes", ()), note)
-        return cls.from_arrays(ids, labels, ids=True, **{**defaults, **fields})
+        read = read_texts(texts, tokenizer, length, column, fields)
+        return cls.from_arrays(read.ids, labels, ids=True, **read.fields)
 
     @classmethod
     def from_images(
@@ -537,29 +527,9 @@ class Dataset:
         >>> Dataset.from_series(np.arange(20.0).reshape(10, 2), 4, 3)
         Dataset 'series': regression, 4 rows of shape (4, 2), 6 outputs
         """
-        if isinstance(values, str | PathLike):
-            fields = {"name": uncompressed(values).stem, "source": Path(values).name, **fields}
-            values = read_csv(values, separator)
         options = {"channels": channels, "drop": drop, "time": time, "series": series}
-        table = table_of(values, **options)
-        places = place_windows(table, length, horizon, gaps)
-        check_series_varies(table.values, table.channels)
-        steps = table.values
-        if table.channels:  # arrays have no names
-            encoding = encoding_of(table, int(length), places.step, gaps)
-            steps = encoding.as_rows(steps)
-            offset = encoding.offset or None
-            known = {"encoding": encoding, "target_offset": offset}
-            fields = {"feature_names": table.channels, **known, **fields}
-        if table.left_out:
-            note = f"columns {list(table.left_out)} are no channels"
-            fields["notes"] = (*fields.get("notes", ()), note)
-        check_digits(steps, "the series")
-        steps = as_float(steps)
-        x = Windows(steps, int(length), 0, places.span, places.starts)
-        y = Windows(steps, int(horizon), int(length), places.span, places.starts)
-        rows = {"times": places.times, "until": places.until, "groups": places.groups}
-        return cls(x, y, "regression", **{"name": "series", **rows, **fields})
+        read = read_forecasts(values, length, horizon, gaps, separator, options, fields)
+        return cls(read.x, read.y, "regression", **read.fields)
 
     @classmethod
     def from_tokens(
@@ -669,32 +639,4 @@ class Dataset:
         return self.rows
 
     def __repr__(self) -> str:
-        if self.y is None:
-            targets = "no targets"
-        elif is_tree(self.y):
-            targets = f"targets of shape {shapes_of_rows(self.y)}"
-        elif self.task == "classification":
-            targets = f"{self.classes} classes"
-        else:
-            targets = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
-        if self.ignore_index is not None and not is_tree(self.y):
-            labels = np.asarray(_values_of(self.y))
-            targets += f", {np.sum(labels < 0)} of {labels.size} labels ignored"
-        if self.weights is not None:
-            targets += ", weighted"
-        shape = shapes_of_rows(self.x)
-        notes = "".join(f"; {note}" for note in self.notes)
-        return (
-            f"Dataset {self.name!r}: {self.task}, {self.rows} rows of shape {shape}, {targets}"
-            f"{notes}"
-        )
-
-
-def _values_of(array: Any) -> Any:
-    """Return the series behind `Windows`, and anything else as it is."""
-    return array.values if isinstance(array, Windows) else array
-
-
-def _with_values(array: Any, values: np.ndarray) -> np.ndarray | Windows:
-    """Return `Windows` of other values, or the values themselves where there are no windows."""
-    return dataclasses.replace(array, values=values) if isinstance(array, Windows) else values
+        return describe(self)

@@ -24,7 +24,7 @@ def as_times(name: str, column: "pd.Series") -> np.ndarray:
     if column.isna().any():
         raise ValueError(
             f"Every row must have a time, got {int(column.isna().sum())} missing values in column "
-            f"{name!r}. Drop these rows or fill them in."
+            f"{name!r}. Fill them in, or pass missing='drop' to leave these rows out."
         )
     if column.dtype.kind in "iuf":
         return column.to_numpy()

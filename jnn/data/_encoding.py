@@ -176,7 +176,7 @@ def fit_encoding(
             missing = _free_category(categories) if fills and values.isna().any() else None
             column = Column(name, (*categories, missing) if missing else categories)
             column = column._replace(missing=missing)
-        columns.append(column._replace(fills=fills, text_is_missing=fills and name in numeric))
+        columns.append(column._replace(fills=fills, text_is_missing=name in numeric))
     return Encoding(tuple(columns))
 
 
@@ -233,7 +233,7 @@ def _read_values(column: Column, values: "pd.Series") -> "pd.Series":
         if numbers is None and column.text_is_missing:
             numbers = pd.Series(pd.to_numeric(as_text(values), errors="coerce"), values.index)
         if numbers is None:
-            refuse_text(column.name, present)
+            refuse_text(column.name, present, later=True)
         return numbers
     is_missing = values.isna()
     others = WRITTEN_MISSING - set(column.categories)
@@ -257,7 +257,7 @@ def _encode_column(column: Column, values: "pd.Series", counts: Counts | None) -
     if column.missing is not None:
         features[is_missing, column.categories.index(column.missing)] = 1
     rows = np.flatnonzero(~is_missing)
-    places = _places_of(column, values[~is_missing], counts)
+    places = _places_of(column, values.loc[~is_missing], counts)
     is_known = places >= 0
     features[rows[is_known], places[is_known]] = 1
     return features

@@ -8,7 +8,7 @@ import numpy as np
 from jnn.data._columns import Names, as_names
 from jnn.data._encoding import fit_encoding
 from jnn.data._missing import Missing, check_missing
-from jnn.data._roles import take_roles
+from jnn.data._roles import check_role_names, role_names, take_roles, with_roles
 from jnn.data._table import Reading, SelectedColumns, select_columns, target_of
 from jnn.data._target import Task, infer_task, labels_as_text
 
@@ -54,16 +54,21 @@ def read_frame(
     if len(targets) == 1 and targets[0] in categories:
         task = task or "classification"
     reading = Reading(missing, categories, as_names(numeric), task == "classification")
+    others = {"target": targets, "weights": weights, "text": text, "category": categories}
+    others = {k: () if v is None else as_names(v) for k, v in others.items()}
+    check_role_names(groups, times, {**others, "numeric": reading.numeric})
+    frame, groups, times, notes = with_roles(frame, groups, times, missing)
+    drop = [name for name in as_names(drop) if name not in role_names(groups, times)]
     frame, groups, times = take_roles(frame, groups, times)
     table = select_columns(frame, target, weights, text, drop, reading)
     if table.rows is not None:
         groups, times = (_taken(array, table.rows) for array in (groups, times))
     y, task, names = _targets_of(target, table, task)
     fields = {"name": "table", **names, **fields, "groups": groups, "times": times}
-    fields["notes"] = (*fields.get("notes", ()), *table.notes)
+    fields["notes"] = (*fields.get("notes", ()), *notes, *table.notes)
     if table.weights is not None:
         fields["weights"] = table.weights
-    _check_splits(fields, table)
+    _check_splits(fields, has_all_rows=table.rows is None and not notes)
     if text is not None:
         (name,) = as_names(text)
         texts = [str(value) for value in table.features[name]]
@@ -82,6 +87,11 @@ def _targets_of(
     y, order = target_of(target, table.targets)
     task = task or infer_task(y)
     names = tuple(table.targets)
+    if task == "regression" and y.dtype == object:
+        raise ValueError(
+            f"Column {names[0]!r} must hold numbers for a regression, got {y[0]!r} in row 1. Leave "
+            "out task='regression', or choose another target."
+        )
     if task == "classification":
         y, names = labels_as_text(y, order)
     return y, task, {"target_names": names}
@@ -91,9 +101,9 @@ def _taken(array: Any, rows: np.ndarray) -> np.ndarray | None:
     return None if array is None else np.asarray(array)[rows]
 
 
-def _check_splits(fields: Mapping[str, Any], table: SelectedColumns) -> None:
+def _check_splits(fields: Mapping[str, Any], *, has_all_rows: bool) -> None:
     """Raise if rows are left out of which splits are published."""
-    if table.rows is not None and fields.get("splits"):
+    if not has_all_rows and fields.get("splits"):
         raise ValueError(
             "splits must name rows of the data set, but rows with missing values are left out. "
             "Drop these rows before you number the splits."

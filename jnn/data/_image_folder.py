@@ -133,6 +133,11 @@ def _open(file: Path) -> "Image":
     return picture
 
 
+def has_published_split(folder: Path) -> bool:
+    """Return whether this is a folder with training and other pictures apart."""
+    return folder.is_dir() and len(_parts_of(folder)) > 1
+
+
 def _parts_of(folder: Path) -> dict[str, Path]:
     """Return the folders of training, validation and test; the folder itself if it has none."""
     found = {}

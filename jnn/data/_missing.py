@@ -59,19 +59,30 @@ def numbers_with_marks(values: "pd.Series") -> "pd.Series | None":
     return pd.Series(numbers[rows], values.index)
 
 
-def refuse_missing(columns: "Mapping[str, pd.Series]", *, later: bool = False) -> None:
+def _is_text(values: "pd.Series") -> bool:
+    return values.dtype.kind == "O" and values.dtype.name != "category"
+
+
+def refuse_missing(
+    columns: "Mapping[str, pd.Series]", *, later: bool = False, is_free: bool = True
+) -> None:
     """Raise if a value is missing, and say how rows with missing values can be used.
 
     Args:
         columns: Columns by their names.
         later: Whether these are rows for trained members.
+        is_free: Whether a column of text may be declared one of categories.
     """
     counts = {name: int(values.isna().sum()) for name, values in columns.items()}
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if not gaps:
         return
-    texts = [name for name in counts if counts[name] and columns[name].dtype.kind == "O"]
-    hint = f"; category={texts[:1]!r} keeps 'NA' or '?' as a value" if texts else ""
+    texts = [name for name in counts if counts[name] and _is_text(columns[name])]
+    hint = (
+        f"; category={texts[:1]!r} keeps 'NA' as a value where it is written"
+        if texts and is_free
+        else ""
+    )
     remedy = (
         "Fill them, or drop these rows: only members that were trained with missing='fill' take "
         "them."

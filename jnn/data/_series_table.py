@@ -85,6 +85,11 @@ def read_table(
     ids = () if series is None else as_names(series)
     names = as_names(channels)
     check_known(columns, [*ids, *names, *(() if time is None else as_names(time))])
+    if set(ids) & set(names):
+        raise ValueError(
+            f"Channels must be other columns than those that tell series apart, got {ids[0]!r} "
+            "for both. Leave it out of the channels."
+        )
     others = {name: values for name, values in columns.items() if name not in ids}
     times = _times(others, time, names)
     if times is not None and not ids:
@@ -163,7 +168,7 @@ def _channels(
         raise ValueError(f"The table must have a column of numbers, got {list(columns)}. Add one.")
     for name, values in selected.items():
         if not is_number(values):
-            refuse_text(name, values)
+            refuse_text(name, values, is_series=True)
     if not names and len(next(iter(selected.values()))):
         check_named(selected)
     return selected

@@ -1,12 +1,12 @@
 """Batches of data that do not fit into memory, read and shuffled ahead of use by Grain."""
 
 import dataclasses
-import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data._tree import count_rows, map_parts, parts_of
 
 StreamBatch = tuple[Any, Any]
@@ -148,11 +148,8 @@ def _check_types(stream: Stream) -> None:
             f"{stream.source!r}."
         )
     for name in ("batch_size", "seed", "threads", "ahead"):
-        value = getattr(stream, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if stream.seed < 0:
-        raise ValueError(f"seed must be at least 0, got {stream.seed}.")
+        check_integer(name, getattr(stream, name), least=None)
+    check_integer("seed", stream.seed, 0)
     columns = stream.columns
     if columns is not None and (not isinstance(columns, list | tuple) or len(columns) != 2):
         raise TypeError(f"columns must be (name of x, name of y), got {columns!r}.")

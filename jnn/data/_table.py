@@ -77,8 +77,7 @@ def select_columns(
     roles = {*targets, *weight, *as_names(drop)}
     text_name = () if text is None else as_names(text)
     check_known(columns, [*roles, *text_name, *reading.category, *reading.numeric])
-    if set(weight) & set(targets):
-        raise ValueError(f"weights must name a column of its own, got the target {weights!r}.")
+    _check_roles(targets, weight, reading)
     features = {name: values for name, values in columns.items() if name not in roles}
     if text is not None:
         features = {name: values for name, values in features.items() if name in text_name}
@@ -95,15 +94,44 @@ def select_columns(
         for name, values in features.items()
     }
     selected = {name: _read_target(name, columns[name], reading) for name in targets}
-    weighted = {name: columns[name] for name in weight}
+    weighted = {name: _read_feature(name, columns[name], reading, False) for name in weight}
     check_named(features)
     others = {**selected, **weighted}
     rows_used, more = _usable_rows(features, others, reading, has_text=text is not None)
+    gaps = [name for name, values in selected.items() if values.isna().any()]
     features, selected, weighted = (
         _rows_of(part, rows_used) for part in (features, selected, weighted)
     )
+    selected |= {name: _as_integers(selected[name]) for name in gaps}
     notes = (*notes, *more, *_notes_of_counters(features))
     return SelectedColumns(features, selected, _weights_of(weighted), rows_used, notes)
+
+
+def _check_roles(targets: tuple[str, ...], weight: tuple[str, ...], reading: Reading) -> None:
+    """Raise if a column is given two roles that exclude each other."""
+    if set(weight) & set(targets):
+        raise ValueError(
+            f"weights must name a column of its own, got the target {weight[0]!r}. Name another."
+        )
+    if set(weight) & set(reading.category):
+        raise ValueError(
+            f"weights must name a column of numbers, got {weight[0]!r}, which is also named as a "
+            "category. Leave it out there."
+        )
+    both = sorted(set(reading.category) & set(reading.numeric))
+    if both:
+        raise ValueError(
+            f"category and numeric must name different columns, got {both} in both. Leave them "
+            "out of one."
+        )
+
+
+def _as_integers(values: "pd.Series") -> "pd.Series":
+    """Return whole numbers as integers, which pandas reads as floats where one is missing."""
+    numbers = values.to_numpy()
+    if numbers.dtype.kind != "f" or not (np.abs(numbers) < 2**53).all():
+        return values
+    return values.astype(np.int64) if (numbers == np.floor(numbers)).all() else values
 
 
 def _rows_of(columns: "dict[str, pd.Series]", rows: np.ndarray | None) -> "dict[str, Any]":
@@ -160,10 +188,16 @@ def _usable_rows(
     """Return which rows are used, None for all, and what is said about them."""
     columns = {**features, **others}
     if reading.missing == "error":
-        refuse_missing(columns)
+        refuse_missing(columns, is_free=not has_text)
         return None, ()
     rows = len(next(iter(columns.values())))
     empty = [name for name, values in columns.items() if values.isna().all()]
+    without_target = [name for name in empty if name in others]
+    if without_target:
+        raise ValueError(
+            f"Targets and weights must have values, got none in {rows} rows of {without_target}. "
+            "Name other columns."
+        )
     if empty:
         raise ValueError(
             f"Every column must have a value, got none in {rows} rows of {empty}. Leave them out "

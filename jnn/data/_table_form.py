@@ -19,6 +19,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OTHER_KINDS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PAR1", b"\x28\xb5\x2f\xfd")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")  # what pandas reads by the end of a name
 _SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
 
@@ -87,13 +88,19 @@ def told_by_file(path: str | PathLike[str], form: TableForm) -> TableForm:
     """Return the form with the encoding and the separator that the file has."""
     with open_binary(path) as file:
         first = file.handle.read(_SAMPLE_BYTES)  # type: ignore[call-overload]
+    if first.startswith(_OTHER_KINDS):
+        raise ValueError(
+            f"The table must be text, got {str(path)!r}, which is compressed or a table of another "
+            "kind. Rename it by what it is, such as .csv.gz or .xlsx."
+        )
     encoding = form.encoding
     if encoding is None:
         encoding = next((name for mark, name in _MARKS if first.startswith(mark)), "utf-8")
     if b"\0" in first and not encoding.lower().startswith(("utf-16", "utf-32", "utf_16", "utf16")):
         raise ValueError(
             f"The table must be text, .parquet or .xlsx, got {str(path)!r}, which has bytes that "
-            "are no text. Save it as a CSV file, or pass its encoding, such as encoding='utf-16'."
+            f"are no text. Save it as a CSV file, or pass its encoding, such as "
+            f"encoding={_wide_encoding(first)!r}."
         )
     form = dataclasses.replace(form, encoding=encoding)
     if form.separator is not None:
@@ -101,6 +108,12 @@ def told_by_file(path: str | PathLike[str], form: TableForm) -> TableForm:
     lines = _whole_lines(first, encoding)
     default = "\t" if uncompressed(path).suffix.lower() == ".tsv" else ","
     return dataclasses.replace(form, separator=_separator_of(lines, default, form))
+
+
+def _wide_encoding(first: bytes) -> str:
+    """Return the encoding of two bytes a character that the zeros among bytes tell of."""
+    is_little = first[1::2].count(0) >= first[::2].count(0)
+    return "utf-16-le" if is_little else "utf-16-be"
 
 
 def rows_of(lines: Sequence[str], separator: str, quote: str | None) -> Iterator[list[str]]:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._settings import check_integer
+
 Array = Any
 """A NumPy array on the host, or a JAX array on a device."""
 
@@ -142,14 +144,7 @@ def checked_span(time: int, length: int, horizon: int) -> int:
         ValueError: If it is below 1, or if the series is too short.
     """
     for name, steps in (("length", length), ("horizon", horizon)):
-        if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
-            raise TypeError(
-                f"{name} must be a positive integer, got {steps!r}. Pass a number of steps."
-            )
-        if steps < 1:
-            raise ValueError(
-                f"{name} must be a positive integer, got {steps}. Set it to 1 or more."
-            )
+        check_integer(name, steps)
     span = int(length) + int(horizon)
     if span > time:
         raise ValueError(
@@ -157,3 +152,13 @@ def checked_span(time: int, length: int, horizon: int) -> int:
             "them. Choose shorter windows."
         )
     return span
+
+
+def values_of(array: Any) -> Any:
+    """Return the series behind `Windows`, and anything else as it is."""
+    return array.values if isinstance(array, Windows) else array
+
+
+def with_values(array: Any, values: np.ndarray) -> np.ndarray | Windows:
+    """Return `Windows` of other values, or the values themselves where there are no windows."""
+    return dataclasses.replace(array, values=values) if isinstance(array, Windows) else values

@@ -11,6 +11,8 @@ from jnn.engine._fold_data import fold_data as fold_data
 from jnn.engine._hyper import HyperParameters as HyperParameters
 from jnn.engine._hyper import MissingHyperParameter as MissingHyperParameter
 from jnn.engine._hyper import recording_names as recording_names
+from jnn.engine._keys import STEP as STEP
+from jnn.engine._keys import key_of as key_of
 from jnn.engine._program import Best as Best
 from jnn.engine._program import Program as Program
 from jnn.engine._program import Training as Training
@@ -26,6 +28,7 @@ from jnn.engine._settings import default_settings as default_settings
 from jnn.engine._settings import floating_point_told as floating_point_told
 from jnn.engine._settings import hidden as hidden
 from jnn.engine._settings import shown as shown
+from jnn.engine._start import make_start as make_start
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
 from jnn.engine._state import Data as Data
@@ -35,11 +38,8 @@ from jnn.engine._state import State as State
 from jnn.engine._state import Trained as Trained
 from jnn.engine._state import member_of as member_of
 from jnn.engine._state import row_count as row_count
-from jnn.engine._step import STEP as STEP
-from jnn.engine._step import key_of as key_of
 from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward
-from jnn.engine._step import make_start as make_start
 from jnn.engine._step import make_step as make_step
 from jnn.engine._trainer import Trainer as Trainer
 from jnn.engine._trainer import make_trainer as make_trainer

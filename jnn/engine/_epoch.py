@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from jnn.engine._absent import without_absent
 from jnn.engine._ignored import labelled_share
+from jnn.engine._keys import ORDER, key_of
 from jnn.engine._state import Batch, Data, Leaf, State, on_device, take_rows
-from jnn.engine._step import ORDER, key_of, make_step
+from jnn.engine._step import make_step
 from jnn.layers import shuffled
 from jnn.study import Study
 

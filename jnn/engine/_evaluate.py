@@ -12,8 +12,9 @@ from jnn.engine._checks import check_rows, shapes_of
 from jnn.engine._draws import make_outputs
 from jnn.engine._explain import explained
 from jnn.engine._ignored import labelled_losses, per_row
+from jnn.engine._keys import INIT, key_of
 from jnn.engine._state import Data, Rows, State, Trained, Tree, on_device, row_count, take_rows
-from jnn.engine._step import INIT, aligned, as_trained, key_of, loss_of
+from jnn.engine._step import aligned, as_trained, loss_of
 from jnn.metrics import Metric
 from jnn.preprocess import Preprocess
 from jnn.study import Study

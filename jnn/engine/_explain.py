@@ -2,7 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import jax
 from flax.errors import FlaxError
@@ -79,6 +81,18 @@ def explained(
         elif _is_about_sizes(error):
             advice = sizes or otherwise
         raise ValueError(f"{where}: {_reason(error)} {advice}".rstrip()) from error
+
+
+def explained_model(subject: str, shared: Any) -> AbstractContextManager[None]:
+    """Return `explained` for a network, with what to check."""
+    names = ""
+    if isinstance(shared, Mapping):
+        names = f" and reads the names of Study.shared, {sorted(map(str, shared))}"
+    return explained(
+        subject,
+        sizes=f"Check that it was built for the sizes of the data{names}.",
+        names=f"Check that it was built for the data{names}." if names else "",
+    )
 
 
 def _is_about_sizes(error: Exception) -> bool:

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jnn.engine._hyper import HyperParameters
 from jnn.engine._program import make_program
+from jnn.engine._programs import programs_of
+from jnn.engine._scoring_network import scoring_network
 from jnn.engine._state import Data, Member, Trained
 from jnn.engine._trainer import Trainer
 from jnn.storage import to_host
@@ -40,36 +41,49 @@ def program_text(
     return _text_of(train, member, data)
 
 
-def network_digest(study: Study, trained: Trained, x: Any) -> str:
+def network_digest(study: Study, trained: Trained, x: Any, other: str = "") -> str:
     """Return a digest of the network of a study as it predicts, the same in every process.
 
     Networks whose arrays have the same shapes differ in it if they compute differently. It is that
-    of the jaxpr, so that other versions of JAX and Flax may give another one. It is empty for a
-    network that cannot be traced by itself.
+    of the jaxpr, so that other versions of JAX and Flax may give another one. It begins with the
+    number of rows that the network was traced for, and is empty for a network that cannot be traced
+    by itself.
 
     Args:
         study: What is trained.
         trained: Arrays or shapes of one member.
-        x: Arrays or shapes of some rows.
+        x: Arrays or shapes of one row.
+        other: A digest to compare with, for whose number of rows the network is traced. By default
+            it is that of the first batch that the network scored, for which it has been traced.
     """
-
-    def apply(trained: Trained, x: Any, shared: Any) -> Any:
-        options = {"key": None, "train": False, "hyper": HyperParameters(trained.hyper)}
-        if shared is not None:
-            options["shared"] = shared
-        return study.model.apply(trained.params, trained.model_state, x, **options)[0]
-
+    study = programs_of(study).study
+    network = scoring_network(study)
+    rows = _rows_of(other) if other else (network.rows or [2])[0]
+    x = jax.tree.map(lambda row: jax.ShapeDtypeStruct((rows, *row.shape), row.dtype), x)
     try:
-        text = _text_of(apply, trained, x, study.shared)
+        trained, x, shared = jax.tree.map(_shape_of, (trained, x, study.shared))
+        x = jax.eval_shape(study.inputs.forward, trained.input_stats, x)
+        jaxpr = network.traced.jaxpr(
+            trained.params, trained.model_state, x, dict(trained.hyper), shared
+        )
     except Exception:  # a network of a study's own trainer may be called in another way
         return ""
-    text = re.sub(r"name=\S+", "", text)  # functions inside may be renamed
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = re.sub(r"name=\S+", "", _as_text(jaxpr))  # functions inside may be renamed
+    return f"{rows}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _rows_of(digest: str) -> int:
+    """Return the number of rows that a digest of a network begins with."""
+    rows = digest.partition(":")[0]
+    return int(rows) if rows.isdecimal() and len(rows) < 10 and ":" in digest else 2
 
 
 def _text_of(function: Callable[..., Any], *arguments: Any) -> str:
     """Return the jaxpr of a function, without addresses, and the digests of its constants."""
-    traced = jax.make_jaxpr(function)(*jax.tree.map(_shape_of, arguments))
+    return _as_text(jax.make_jaxpr(function)(*jax.tree.map(_shape_of, arguments)))
+
+
+def _as_text(traced: ClosedJaxpr) -> str:
     constants = to_host([*_constants(traced)])
     digests = [hashlib.sha256(np.asarray(constant).tobytes()).hexdigest() for constant in constants]
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(digests)

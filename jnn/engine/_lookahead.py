@@ -10,7 +10,7 @@ import jax
 import optax
 from optax import LookaheadParams, LookaheadState
 
-from jnn.averaging import Averaging
+from jnn.averaging import Averaging, kept_by_optimizer
 from jnn.engine._state import Tree
 
 
@@ -55,17 +55,7 @@ def unpaired(updates: Any, inner: Any, opt_state: Any) -> tuple[Tree, Any]:
 
 def slow_parameters() -> Averaging:
     """Return the averaging that evaluates the slow parameters."""
-    return Averaging(_nothing, _unchanged, _slow, name="lookahead")
-
-
-def _nothing(variables: Any) -> tuple[()]:
-    del variables
-    return ()
-
-
-def _unchanged(average: Any, variables: Any, number: Any, h: Any) -> Any:
-    del variables, number, h
-    return average
+    return kept_by_optimizer(_slow, "lookahead")
 
 
 def _slow(average: Any, variables: Any, opt_state: PairedState) -> tuple[Tree, Tree]:

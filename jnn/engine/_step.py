@@ -1,4 +1,4 @@
-"""One member's start and step, as pure functions.
+"""One member's step, as pure functions.
 
 What changes the program (the study) is closed over by a `make_...`; what changes only numbers
 (data, keys, rows, hyper-parameters) is an argument. So the functions made here can be jitted,
@@ -6,94 +6,45 @@ vmapped over members, mapped and sharded. What the functions of a study return i
 are traced.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jnn.data import Windows
 from jnn.engine._absent import weighted
-from jnn.engine._average import averaged_after, with_average
+from jnn.engine._average import averaged_after
 from jnn.engine._checks import (
     check_unchanged,
     checked_objective,
     checked_penalty,
     shapes_of,
 )
-from jnn.engine._explain import explained
+from jnn.engine._explain import explained, explained_model
 from jnn.engine._half_precision import in_bfloat16
 from jnn.engine._hyper import HyperParameters
 from jnn.engine._ignored import labelled_losses, labelled_mean, per_row
-from jnn.engine._keywords import keywords_for, reads_epoch
+from jnn.engine._keys import STEP, key_of
+from jnn.engine._keywords import keywords_for
 from jnn.engine._precision import from_bfloat16, in_types_of, to_bfloat16
 from jnn.engine._record import logs_of
 from jnn.engine._schedules import nan_if_wrong, optimizer_of
+from jnn.engine._scoring_network import scoring_network
+from jnn.engine._start import MISSING, TRACED_NUMBER
 from jnn.engine._state import (
     Batch,
-    Data,
-    Member,
     State,
     Trained,
     Tree,
-    on_device,
     row_count,
-    take_rows,
 )
-from jnn.engine._update import Known, initial_opt_state, updates_of
+from jnn.engine._update import Known, updates_of
 from jnn.model import take_effects, with_effects, written_over
-from jnn.preprocess import Preprocess
 from jnn.study import Study, as_optimizer
 
-INIT, ORDER, STEP = range(3)  # streams of random numbers that are folded into a member's key
-_STREAMS = 3
 _AUGMENT = 0xA06  # folded into a step's key for augmentation; large, as layers fold in small ones
 _DRAW = 0xD4A  # and for further forward passes of an objective
-
-
-_MISSING = (
-    "Study.{} is None, so this study can be trained only by its own trainer. Call the functions of "
-    "study.trainer(study)."
-)
-_TRACED_NUMBER = (
-    "A number of the member is not known while the study is compiled, and Python asked for its "
-    "value. Multiply a schedule of fixed numbers by it: lambda step: h.learning_rate * "
-    "schedule(step)."
-)
-_PARTS = "Preprocess several parts by jnn.preprocess.by_name({'name': preprocessing})."
-
-
-def make_start(study: Study) -> Callable[[Member, Data], State]:
-    """Make `start(member, data) -> State`.
-
-    It draws parameters from the member's key and fits preprocessing on its training rows.
-    """
-    if study.optimizer is None:
-        raise ValueError(_MISSING.format("optimizer"))
-    optimizer = as_optimizer(study.optimizer)
-
-    def start(member: Member, data: Data) -> State:
-        data = on_device(data)
-        settings = {**study.hyper, **member.hyper}
-        hyper = {name: jnp.asarray(value) for name, value in settings.items()}
-        _check_key(member.key)
-        fold = jnp.asarray(member.fold, jnp.int32)
-        scale = _fit(study, data, fold)
-        first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
-        x = study.inputs.forward(scale[0], first_rows)
-        params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
-        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
-            transform, _ = optimizer_of(optimizer, hyper)
-            opt_state = initial_opt_state(transform, params, member.key)
-        trained = Trained(params, model_state, scale, hyper)
-        key = jax.random.key_data(member.key)
-        epoch = jnp.int32(0) if reads_epoch(study) else None
-        state = State(trained, opt_state, fold, key, jnp.int32(0), epoch)
-        return with_average(study, state)
-
-    return start
 
 
 def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
@@ -107,7 +58,7 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
             returns something else than documented, or if the state would change its shapes.
     """
     if study.optimizer is None:
-        raise ValueError(_MISSING.format("optimizer"))
+        raise ValueError(MISSING.format("optimizer"))
     optimizer = as_optimizer(study.optimizer)
     forward = make_forward(study)
 
@@ -142,7 +93,7 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
         params = written_over(params, written)
         objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
         known = Known(gradients, mean, total, objective, key)
-        with explained("Study.optimizer failed", values=_TRACED_NUMBER):
+        with explained("Study.optimizer failed", values=TRACED_NUMBER):
             transform, wrong = optimizer_of(optimizer, state.trained.hyper)
             updates, opt_state = updates_of(transform, state.opt_state, params, known)
         params = optax.apply_updates(params, nan_if_wrong(updates, wrong))
@@ -163,6 +114,7 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
     model = study.model
     is_half = study.precision == "bfloat16"
     apply = in_bfloat16(model.apply) if is_half else model.apply
+    scoring = scoring_network(study)
 
     def forward(trained: Trained, x: Tree, *, shared: Tree = None, key=None, train: bool = False):
         x = study.inputs.forward(trained.input_stats, x)
@@ -171,8 +123,12 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
         if shared is not None:
             options["shared"] = shared
         subject = f"The model {model.name} failed on x of shape {shapes_of(x)}"
-        with _explained_model(subject, shared):
-            outputs, model_state = apply(params, trained.model_state, x, **options)
+        with explained_model(subject, shared):
+            if train or key is not None or is_half:
+                outputs, model_state = apply(params, trained.model_state, x, **options)
+            else:
+                state = trained.model_state
+                outputs, model_state = scoring(params, state, x, trained.hyper, shared)
         if is_half:
             outputs = from_bfloat16(outputs)
             model_state, effects = take_effects(model_state)
@@ -181,16 +137,6 @@ def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:
         return outputs, model_state
 
     return forward
-
-
-def key_of(key: jax.Array, stream: int, number: Any = 0) -> jax.Array:
-    """Return the key of the number-th use of a stream.
-
-    Stream and number are folded in together, because each `fold_in` is a loop to compile and run.
-    """
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.wrap_key_data(key, impl="threefry2x32")
-    return jax.random.fold_in(key, _STREAMS * number + stream)
 
 
 def mean_loss(losses: jax.Array, batch: Batch) -> jax.Array:
@@ -231,7 +177,7 @@ def loss_of(study: Study, outputs: Tree, y: Tree, state: State) -> jax.Array:
         ValueError: If the loss fails on these outputs and targets, or returns other shapes.
     """
     if study.loss is None:
-        raise ValueError(_MISSING.format("loss"))
+        raise ValueError(MISSING.format("loss"))
     y = aligned(y, outputs)
     shapes = f"outputs of shape {shapes_of(outputs)} and targets of shape {shapes_of(y)}"
     with explained(f"Study.loss failed on {shapes}"):
@@ -246,74 +192,6 @@ def loss_of(study: Study, outputs: Tree, y: Tree, state: State) -> jax.Array:
             f"got {shape} for {shapes}. It must not average over rows, and must pair equal shapes."
         )
     return losses
-
-
-def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
-    """Return the first parameters and variables of the network."""
-    options = {} if shared is None else {"shared": shared}
-    subject = f"The model {study.model.name} cannot be initialized for x of shape {shapes_of(x)}"
-    with _explained_model(subject, shared):
-        variables = study.model.init(key, x, **options)
-    params, model_state = jax.tree.map(jnp.asarray, variables)
-    integers = [
-        jax.tree_util.keystr(path)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact)
-    ]
-    if integers:
-        raise ValueError(
-            f"Parameters must be floats, which a gradient can change, but {integers[:5]} are "
-            "integers. Convert them, or keep them in the state of the model."
-        )
-    return params, model_state
-
-
-def _explained_model(subject: str, shared: Tree) -> AbstractContextManager[None]:
-    """Return `explained` for a network, with what to check."""
-    names = ""
-    if isinstance(shared, Mapping):
-        names = f" and reads the names of Study.shared, {sorted(map(str, shared))}"
-    return explained(
-        subject,
-        sizes=f"Check that it was built for the sizes of the data{names}.",
-        names=f"Check that it was built for the data{names}." if names else "",
-    )
-
-
-def _check_key(key: jax.Array) -> None:
-    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not is_typed or str(jax.random.key_impl(key)) != "threefry2x32":
-        raise ValueError(
-            "The key of a member must be a threefry2x32 key, such as jax.random.key(0), got "
-            f"{key.dtype}. Other kinds of keys are not exact under vmap."
-        )
-
-
-def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
-    """Fit preprocessing on a fold's training rows.
-
-    Rows enter by weights over all rows, so that vmap copies no data.
-    """
-    index = data.train.index[fold]
-    count = data.train.count[fold]
-    real = (jnp.arange(index.shape[0]) < count).astype(jnp.float32)
-    weights = jnp.zeros(row_count(data.x)).at[index].add(real)
-    if data.weights is not None:
-        weights = weights * data.weights
-
-    def fit(name: str, preprocess: Preprocess, values: Tree) -> Any:
-        if values is None:
-            return ()
-        subject = f"Study.{name} failed on values of shape {shapes_of(values)}"
-        with explained(subject, otherwise="" if hasattr(values, "shape") else _PARTS):
-            if isinstance(values, Windows):  # each step of the series counts once
-                return preprocess.fit(values.values, values.covered(weights))
-            return preprocess.fit(values, weights)
-
-    scale = (fit("inputs", study.inputs, data.x), fit("targets", study.targets, data.y))
-    if data.class_weights is None:
-        return scale
-    return (*scale, data.class_weights[fold])
 
 
 def _losses_of(

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
 
 from jnn.engine._checks import check_rows, checked_scores, checked_start, checked_step
 from jnn.engine._evaluate import make_evaluate, make_predict
 from jnn.engine._explain import explained
+from jnn.engine._start import make_start
 from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree, row_count
-from jnn.engine._step import make_start, make_step
+from jnn.engine._step import make_step
+from jnn.engine._traced import Traced
 from jnn.study import Study, check_call
 
 _FORMS = {  # functions of a trainer: how they are called, and their number of arguments
@@ -120,32 +120,9 @@ def traced_once(trainer: Trainer) -> Trainer:
     Checking a study, recording its program and compiling it then share one trace of the network.
     """
     return Trainer(
-        _traced_once(trainer.start),
-        _traced_once(trainer.step),
-        _traced_once(trainer.evaluate),
-        _traced_once(trainer.predict),
+        Traced(trainer.start),
+        Traced(trainer.step),
+        Traced(trainer.evaluate),
+        Traced(trainer.predict),
         trainer.higher_is_better,
     )
-
-
-def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    traces: dict[Any, tuple[Callable[..., Any], Any]] = {}
-
-    def traced(*arguments: Any) -> Any:
-        leaves, structure = jax.tree.flatten(arguments)
-        shapes = [jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
-        key = structure, tuple((shape.shape, shape.dtype) for shape in shapes)
-        if key not in traces:
-            jaxpr, outputs = jax.make_jaxpr(function, return_shape=True)(
-                *structure.unflatten(shapes)
-            )
-            traces[key] = jaxpr_as_fun(jaxpr), jax.tree.structure(outputs)
-        call, outputs = traces[key]
-        return outputs.unflatten(map(_as_array, call(*leaves)))
-
-    return traced
-
-
-def _as_array(value: Any) -> jax.Array:
-    """Return a result of a jaxpr as an array: a constant one is a number of the jaxpr."""
-    return value if isinstance(value, jax.Array) else jnp.asarray(value)

@@ -219,9 +219,11 @@ def first_along(x, axes: tuple):
 
 def minus_first_of_groups(x, groups: int):
     """Subtract the first value of each group of channels of each row from the group."""
-    grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
-    axes = (*range(1, x.ndim - 1), x.ndim)
-    return (grouped - first_along(grouped, axes)).reshape(x.shape)
+    if x.size == 0:
+        return x
+    first = first_along(x, tuple(range(1, x.ndim - 1)))  # of each channel
+    size = x.shape[-1] // groups
+    return x - jnp.repeat(first[..., ::size], size, axis=-1)
 
 
 def _heaviest(x, shares):

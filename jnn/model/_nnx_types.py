@@ -20,7 +20,7 @@ def compute_in_type_of_parameters(module: Any) -> Any:
     for _, node in nnx.iter_graph(module):
         if isinstance(node, nnx.BatchNorm):
             if node.promote_dtype is promote_dtype:
-                node.promote_dtype = promote_but_statistics
+                node.promote_dtype = promote_but_statistics  # pyright: ignore
         elif isinstance(node, nnx.Embed):
             if node.dtype == node.param_dtype:  # as Flax sets it if no dtype is given
                 _follow(node, node.embedding)

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 from flax import nnx
 
+from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.layers import KVCache, broadcast_parameter, dense
 from jnn.modules import Dense, Dropout, Embedding, LayerNorm, TransformerBlock
@@ -59,8 +60,7 @@ class GPT(nnx.Module):
         activation: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
         rngs: nnx.Rngs,
     ):
-        if layers < 1:
-            raise ValueError(f"layers must be a positive integer, got {layers}. GPT-2 has 12.")
+        check_integer("layers", layers, advice="GPT-2 has 12.")
         normal = nnx.initializers.normal(0.02)
         norm = partial(LayerNorm, epsilon=1e-5, use_bias=use_bias)
         self.embedding = Embedding(vocabulary, features, embedding_init=normal, rngs=rngs)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.layers import attention, broadcast_parameter, widen
 from jnn.models._shape import check_shape
@@ -121,8 +122,7 @@ class _Block(nnx.Module):
 
 
 def _check_patches(length: int, patch: int, stride: int) -> None:
-    if stride < 1:
-        raise ValueError(f"stride must be a positive integer, got {stride}. Use e.g. 8.")
+    check_integer("stride", stride, advice="Use e.g. 8.")
     if not 1 <= patch <= length + stride:
         raise ValueError(
             f"patch must be from 1 to {length + stride}, the length plus the stride, got {patch}. "

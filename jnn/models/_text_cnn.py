@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.layers import global_max_pool
 from jnn.modules import Conv, Dense, Dropout, Embedding
@@ -97,8 +98,7 @@ class CNN1D(nnx.Module):
         padding: int = 1,
         rngs: nnx.Rngs,
     ):
-        if stride < 1:
-            raise ValueError(f"stride must be a positive integer, got {stride}. Use e.g. 2.")
+        check_integer("stride", stride, advice="Use e.g. 2.")
         length, channels = (*shape, 1)[:2]
         self.convs = nnx.List([])
         for count, window in zip(maps, windows, strict=True):

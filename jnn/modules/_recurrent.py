@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype
 
+from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.layers import bidirectional, gru, lstm, rnn
 from jnn.modules._dropout import Dropout
@@ -179,13 +180,8 @@ class Recurrent(nnx.Module):
 
 
 def _check_sizes(layers: int, hidden_features: int, biases: str) -> None:
-    if layers < 1:
-        raise ValueError(f"layers must be a positive integer, got {layers}. Set it to 1 or more.")
-    if hidden_features < 1:
-        raise ValueError(
-            f"hidden_features must be a positive integer, got {hidden_features}. Set it to 1 or "
-            "more."
-        )
+    check_integer("layers", layers)
+    check_integer("hidden_features", hidden_features)
     if set(biases) - set("ih"):
         raise ValueError(f"biases must be '', 'i', 'h' or 'ih', got {biases!r}. Choose one.")
 

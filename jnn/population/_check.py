@@ -24,6 +24,7 @@ from jnn.engine import (
 )
 from jnn.model import check_numbers
 from jnn.population._check_precision import check_precision
+from jnn.population._check_scored import check_scored_rows
 from jnn.population._outputs import check_outputs, outputs_told
 from jnn.population._plan import Sizes, bytes_of
 from jnn.study import Study
@@ -60,6 +61,7 @@ def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Column
     _check_batches(study, data, arrays)
     _check_inner_split(study, arrays)
     _check_metrics(study, data)
+    check_scored_rows(study, data, arrays)
     check_precision(study, data)
     _check_names(_score_names(study), columns)
     one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}

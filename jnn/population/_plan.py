@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jnn._settings import check_integer
+
 
 class Sizes(NamedTuple):
     """What the planner knows of a member, in bytes.
@@ -61,7 +63,7 @@ class Plan:
 
     def __post_init__(self):
         for name in ("devices", "chunks", "width", "split"):
-            _check_count(name, getattr(self, name))
+            check_integer(name, getattr(self, name))
         if self.compiler not in ("full", "quick"):
             raise ValueError(f"compiler must be 'full' or 'quick', got {self.compiler!r}.")
         if self.devices % self.split:
@@ -141,7 +143,7 @@ def use_cpu_cores(count: int | None = None) -> int:
     """
     if count is None:
         count = cores()
-    _check_count("count", count)
+    check_integer("count", count)
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
@@ -194,13 +196,6 @@ def _widest(device: Any, working_set: int) -> int:
     if device.platform not in _CACHE:
         return most
     return min(most, _CACHE[device.platform] // max(1, working_set))
-
-
-def _check_count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
 
 
 def _counted(count: int, noun: str) -> str:

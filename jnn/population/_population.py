@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn._errors import reason_of
+from jnn._settings import check_integer
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, Training, debugging, default_settings, with_own_keys
 from jnn.population._choose import (
@@ -25,7 +26,7 @@ from jnn.population._job import Job, columns_of, prepare
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan, make_plan, memory_of
 from jnn.result import Result, scores_dataset
-from jnn.study import Members, Study, seeds, whole_number
+from jnn.study import Members, Study, seeds
 
 if TYPE_CHECKING:
     import xarray
@@ -128,7 +129,7 @@ class Population:
             ValueError: If fewer epochs are left.
         """
         left = self.study.epochs - self.epoch
-        epochs = whole_number("epochs", epochs, least=1)
+        epochs = check_integer("epochs", epochs)
         if epochs > left:
             raise ValueError(
                 f"epochs must be at most {left}, the epochs left of Study(epochs="

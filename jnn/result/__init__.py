@@ -4,10 +4,12 @@ from jnn.result._files import read_schema, read_scores, read_versions
 from jnn.result._load import load_tree
 from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
-from jnn.result._result import Result, scores_dataset
+from jnn.result._result import Result
 from jnn.result._rows import encoding_for, prepare_rows
-from jnn.result._schema import RowSpec, Schema, shared_test_rows, vocabulary_of
+from jnn.result._schema import RowSpec, Schema, vocabulary_of
+from jnn.result._scores import scores_dataset
 from jnn.result._selection import Choice, choose, compare
+from jnn.result._shared_rows import shared_test_rows
 from jnn.result._summary import Row, Summary, make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
 

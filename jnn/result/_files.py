@@ -11,6 +11,7 @@ import numpy as np
 from jnn import storage
 from jnn.data import map_parts
 from jnn.engine import Data, Rows, Trained, make_trainer, member_of, network_digest
+from jnn.result._digest import digest_of_shared
 from jnn.result._netcdf import read_netcdf, write_netcdf
 from jnn.result._predict import Part
 from jnn.result._record import (
@@ -21,7 +22,7 @@ from jnn.result._record import (
     members_to_json,
     versions,
 )
-from jnn.result._schema import RowSpec, Schema, digest_of_shared, schema_of_attributes
+from jnn.result._schema import RowSpec, Schema, schema_of_attributes
 from jnn.study import Members, PathLike, Study, narrow
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def _check_networks(
     """Check that the networks of the studies compute what those of the result did."""
     for study, like, description in zip(studies, likes, descriptions, strict=True):
         saved = description.get("network", "")
-        if saved and saved not in (_network_digest(study, like, schema), ""):
+        if saved and _network_digest(study, like, schema, saved) not in (saved, ""):
             name = description["study"].get("model", "")
             raise ValueError(
                 f"The network of the study, {study.model.name}, must compute what the network "
@@ -288,13 +289,13 @@ def _check_networks(
             )
 
 
-def _network_digest(study: Study, trained: Any, schema: Schema) -> str:
-    x = jax.tree.map(
-        lambda row: jax.ShapeDtypeStruct((2, *row.shape), row.dtype),
+def _network_digest(study: Study, trained: Any, schema: Schema, other: str = "") -> str:
+    row = jax.tree.map(
+        lambda row: jax.ShapeDtypeStruct(row.shape, row.dtype),
         schema.x,
         is_leaf=lambda row: hasattr(row, "dtype"),
     )
-    return network_digest(study, trained, x)
+    return network_digest(study, trained, row, other)
 
 
 def _check_shared(studies: Sequence[Study], schema: Schema) -> None:

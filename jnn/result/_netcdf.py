@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jnn.storage import damaged
+from jnn.storage import damaged, escape, unescape
 
 if TYPE_CHECKING:
     import xarray
@@ -22,7 +22,7 @@ def write_netcdf(scores: "xarray.Dataset", path: pathlib.Path) -> None:
         OSError: If the file cannot be written, for instance on a full disk.
     """
     file = io.BytesIO()  # HDF5 itself prints tracebacks when a disk is full
-    _renamed(scores, _escape).to_netcdf(file, engine="h5netcdf")
+    _renamed(scores, escape).to_netcdf(file, engine="h5netcdf")
     path.write_bytes(file.getbuffer())
 
 
@@ -44,7 +44,7 @@ def read_netcdf(path: pathlib.Path) -> "xarray.Dataset":
         engine = "scipy" if is_netcdf_3 else "h5netcdf"
         with xarray.open_dataset(path, engine=engine) as opened:
             scores = opened.load()
-        return _renamed(scores, _unescape_all if is_netcdf_3 else _unescape)
+        return _renamed(scores, _unescape_all if is_netcdf_3 else unescape)
     except Exception as error:  # a damaged file fails in many ways inside its reader
         raise damaged(path, error) from error
 
@@ -52,14 +52,6 @@ def read_netcdf(path: pathlib.Path) -> "xarray.Dataset":
 def _renamed(scores: "xarray.Dataset", change: Callable[[str], str]) -> "xarray.Dataset":
     names = {str(name): change(str(name)) for name in (*scores.variables, *scores.sizes)}
     return scores.rename({old: new for old, new in names.items() if old != new})
-
-
-def _escape(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2F")
-
-
-def _unescape(name: str) -> str:
-    return name.replace("%2F", "/").replace("%25", "%")
 
 
 def _unescape_all(name: str) -> str:

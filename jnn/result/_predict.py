@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data import count_rows, map_parts, with_offset
 from jnn.engine import ProgramKey, Trained, default_settings, make_predict, programs_of
 from jnn.result._schema import Schema
@@ -200,12 +201,10 @@ def check_batch(batch: int) -> None:
     """Check a number of rows.
 
     Raises:
-        ValueError: If it is not a positive integer.
+        TypeError: If it is not an integer.
+        ValueError: If it is less than 1.
     """
-    if not isinstance(batch, int | np.integer) or batch < 1:
-        raise ValueError(
-            f"batch must be a positive integer, got {batch!r}. Set it to at least 1 row, e.g. 1024."
-        )
+    check_integer("batch", batch, advice="Set it to at least 1 row, e.g. 1024.")
 
 
 def first_rows(values: Any, count: int, *, axis: int) -> Any:

@@ -5,7 +5,6 @@ import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,8 +13,10 @@ import numpy as np
 
 from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
 from jnn.result._concat import concatenate
+from jnn.result._digest import digest_of, digest_of_shared
 from jnn.result._export import make_ensemble, write_program
 from jnn.result._files import Content, read_result, write_result
+from jnn.result._places import check_place, places_of, places_with
 from jnn.result._plots import Plots
 from jnn.result._predict import (
     Part,
@@ -31,10 +32,12 @@ from jnn.result._predict import (
 from jnn.result._repr import describe_result, result_html
 from jnn.result._rows import prepare_rows
 from jnn.result._samples import samples_of
-from jnn.result._schema import Schema, digest_of, digest_of_shared, shared_test_rows
+from jnn.result._schema import Schema
+from jnn.result._scores import bare_name, coordinates, scores_dataset
 from jnn.result._selection import Choice, choose, compare
+from jnn.result._shared_rows import shared_test_rows
 from jnn.result._summary import Summary, make_summary
-from jnn.result._table import EPOCH_NOTES, Setting, check_value, matches
+from jnn.result._table import EPOCH_NOTES, Setting
 from jnn.stats import Comparison
 from jnn.storage import to_host
 from jnn.study import Members, Study
@@ -108,7 +111,7 @@ class Result:
             shared_test_rows=shared_test_rows(arrays.test),
             keep=study.keep,
             plan=plan,
-            higher_is_better=tuple(name for name in map(str, scores) if _bare(name) in higher),
+            higher_is_better=tuple(name for name in map(str, scores) if bare_name(name) in higher),
             digest=digest_of(arrays),
             shared_digest=digest_of_shared(study.shared),
         )
@@ -227,7 +230,7 @@ class Result:
             TypeError: If the index is not an integer.
             ValueError: If there is no such member.
         """
-        _check_member("index", index, len(self.members))
+        check_place("index", index, len(self.members))
         return self.take(np.asarray([index]))
 
     def take(self, indices: np.ndarray | Sequence[int] | slice) -> "Result":
@@ -240,13 +243,13 @@ class Result:
             TypeError: If `indices` is neither a list of integers, nor a mask, nor a slice.
             ValueError: If there is no such member, or the mask is not of their number.
         """
-        places = _places(indices, len(self.members))
+        places = places_of(indices, len(self.members))
         members = self.members[places]
         axes = list(self.members.axes)
         flat = self.scores.stack(all_members=axes).transpose("all_members", ...)
         scores = flat.isel(all_members=places)
         scores = scores.drop_vars(["all_members", *axes], errors="ignore")
-        scores = scores.rename({"all_members": "member"}).assign_coords(_coordinates(members))
+        scores = scores.rename({"all_members": "member"}).assign_coords(coordinates(members))
         taken = [part.take(places, len(self.members)) for part in self.parts]
         parts = tuple(part for part in taken if part is not None)
         return dataclasses.replace(self, scores=scores, members=members, parts=parts)
@@ -264,22 +267,7 @@ class Result:
             TypeError: If a value is not of the kind of its setting.
             ValueError: If there is no such setting, or no such member.
         """
-        columns = self.members.columns()
-        if unknown := sorted(values.keys() - columns.keys()):
-            raise ValueError(f"Members are selected by {sorted(columns)}, got {unknown}.")
-        chosen = np.ones(len(self.members), bool)
-        for name, value in values.items():
-            column = columns[name]
-            if column.ndim > 1:
-                raise TypeError(
-                    f"{name} holds arrays. Select one by its number, e.g. {name}_index=0, "
-                    "and any members by result.take(indices)."
-                )
-            check_value(name, value, column)
-            chosen &= np.isnan(column) if value != value else matches(column, value)
-        if not chosen.any():
-            raise ValueError(f"No member has {values}. Look at result.members.columns().")
-        return self.take(np.flatnonzero(chosen))
+        return self.take(places_with(self.members, values))
 
     def outputs(self, x: Any, *, batch: int = 1024) -> Any:
         """Return every member's raw outputs in the targets' own units, [members, rows, ...].
@@ -388,7 +376,7 @@ class Result:
             ValueError: If there is no such member.
         """
         if member is not None:
-            _check_member("member", member, len(self.members))
+            check_place("member", member, len(self.members))
         parts = self.parts if member is None else self.member(member).parts
         answers = [make_answer(part.known_study(), self.schema) for part in parts]
         if member is None:
@@ -465,39 +453,6 @@ class Result:
             yield join_parts(pieces, self.parts)
 
 
-def _check_member(name: str, index: Any, count: int) -> None:
-    """Check the index of one member, which may count from the end as -1, -2, ..."""
-    sentence = (
-        f"{name} must be the index of one of {count} members, which count from 0, got {index!r}. "
-        f"Pass an integer from 0 to {count - 1}."
-    )
-    if isinstance(index, bool) or not isinstance(index, Integral):
-        raise TypeError(sentence)
-    if not -count <= int(index) < count:
-        raise ValueError(sentence)
-
-
-def _places(indices: Any, count: int) -> np.ndarray:
-    """Return the places of members that a list of integers, a mask or a slice names."""
-    if isinstance(indices, slice):
-        return np.arange(count)[indices]
-    places = np.asarray(indices)
-    if places.size == 0 and places.ndim == 1:
-        return np.arange(0)
-    if places.ndim != 1 or places.dtype.kind not in "iub":
-        raise TypeError(
-            "indices must be a list of places of members, or a mask of all of them, got "
-            f"{indices!r}. Pass for example [0, 2]."
-        )
-    try:
-        return np.arange(count)[places]
-    except IndexError as error:
-        raise ValueError(
-            f"indices must be places of {count} members, which count from 0, or a mask of "
-            f"{count}, got {indices!r}. Look at result.members."
-        ) from error
-
-
 def _as_studies(study: Any) -> Sequence[Study] | None:
     """Return the studies of a result's parts as a list; None without studies."""
     if study is None:
@@ -510,61 +465,3 @@ def _as_studies(study: Any) -> Sequence[Study] | None:
             "Pass the study that the result was made by."
         )
     return study
-
-
-def scores_dataset(
-    study: Study,
-    members: Members,
-    history: Mapping[str, np.ndarray | jax.Array],
-    best_epoch: np.ndarray | jax.Array | None = None,
-) -> "xarray.Dataset":
-    """Return the scores of every member and epoch with the axes of the members.
-
-    Args:
-        study: What is trained.
-        members: The population.
-        history: Scores by name, [members, epochs, ...].
-        best_epoch: The epoch that each member keeps, counted from 0; None if it is the last.
-    """
-    import xarray
-
-    axes = tuple(members.axes)
-    variables = {}
-    for name in _in_order(history, study):
-        values = history[name]
-        shaped = np.asarray(values).reshape(*members.shape, *values.shape[1:])
-        extra = [f"{name}_axis{i}" for i in range(values.ndim - 2)]
-        variables[name] = ((*axes, "epoch", *extra), shaped)
-    if best_epoch is not None:
-        variables["best_epoch"] = (axes, np.asarray(best_epoch).reshape(members.shape) + 1)
-    epochs = next(iter(history.values())).shape[1]
-    coordinates = {**_coordinates(members), "epoch": np.arange(1, epochs + 1)}
-    return xarray.Dataset(variables, coordinates)
-
-
-def _in_order(history: Mapping[str, Any], study: Study) -> list[str]:
-    """Return the scores' names in the order of the study's metrics, held-out ones first.
-
-    Scores that the study's own trainer gives follow in alphabetical order.
-    """
-    names = [
-        prefix + name
-        for prefix in ("", "validation_", "train_")
-        for name in (*study.metrics, "loss")
-    ]
-    others = sorted(history.keys() - set(names))
-    return [name for name in (*names, *others) if name in history]
-
-
-def _bare(name: str) -> str:
-    """Return the name of a metric without the rows that it was taken on."""
-    return name.removeprefix("train_").removeprefix("validation_")
-
-
-def _coordinates(members: Members) -> dict[str, Any]:
-    return {
-        name: (axis, column)
-        for axis, columns in members.axes.items()
-        for name, column in columns.items()
-        if column.ndim == 1
-    }

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.engine import ProgramKey, Trained, default_settings, make_sample, programs_of
 from jnn.result._predict import Part, batches_of, first_rows, join_parts, probabilities
 from jnn.result._schema import Schema
-from jnn.study import Members, Study, whole_number
+from jnn.study import Members, Study
 
 
 def samples_of(
@@ -37,8 +38,8 @@ def samples_of(
         TypeError: If a number is not whole.
         ValueError: If `samples` is less than 1, or if nothing can be sampled.
     """
-    samples = whole_number("samples", samples, least=1)
-    seed = whole_number("seed", seed, least=0)
+    samples = check_integer("samples", samples)
+    seed = check_integer("seed", seed, 0)
     keys = _keys(members, seed)
     streams = [_part_samples(part, schema, keys[part.places], x, batch, samples) for part in parts]
     for pieces in zip(*streams, strict=True):

@@ -1,7 +1,6 @@
 """What a result remembers of its data and its run: one object, written as JSON once."""
 
 import dataclasses
-import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -20,11 +19,9 @@ from jnn.data import (
     has_parts,
     map_parts,
 )
-from jnn.engine import Data, Rows
-from jnn.storage import FormError, check_form, to_host
-
-_LARGE = 1 << 24  # bytes of an array from which on evenly spaced rows stand for all in the digest
-_SAMPLED_ROWS = 4096
+from jnn.result._saved_encoding import encoding_from_json
+from jnn.result._shared_rows import shared_from_text
+from jnn.storage import FormError, check_form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,101 +214,6 @@ def _form_of(schema: type[Schema]) -> Any:
         is_required = field.default is dataclasses.MISSING
         form[field.name] = hint if is_required else typing.NotRequired[hint]
     return typing.TypedDict("SchemaRecord", form)  # type: ignore[operator]
-
-
-@dataclasses.dataclass(frozen=True)
-class LostTokenizer:
-    """A tokenizer of the user's own, of which a saved result keeps the name alone."""
-
-    name: str
-
-    def encode(self, text: str) -> np.ndarray:
-        """Refuse: the tokenizer was not saved."""
-        raise ValueError(
-            f"Texts were read by the tokenizer {self.name}, which a saved result does not keep. "
-            "Encode the texts yourself and pass their ids."
-        )
-
-
-def encoding_from_json(
-    content: Any,
-) -> Encoding | TextEncoding | SeriesEncoding | ImageEncoding | None:
-    """Return the encoding whose `to_json` gave this content; None for none."""
-    if not content:
-        return None
-    if not isinstance(content, Mapping):
-        return Encoding.from_json(json.dumps(content))
-    if content["kind"] == "series":
-        return SeriesEncoding.from_json(json.dumps(content))
-    if content["kind"] == "images":
-        return ImageEncoding.from_json(json.dumps(content))
-    try:
-        return TextEncoding.from_json(json.dumps(content))
-    except ValueError:
-        lost: Any = LostTokenizer(content["kind"])
-        return TextEncoding(content["column"], lost, content["length"])
-
-
-def shared_test_rows(rows: Rows | None) -> tuple[tuple[bool, ...], ...]:
-    """Return which folds share test rows, [folds, folds]; empty where no two folds do.
-
-    Args:
-        rows: The test rows of every fold; None without held-out rows.
-    """
-    from scipy.sparse import csr_array
-
-    if rows is None or len(rows.count) == 1:
-        return ()
-    folds, most = rows.index.shape
-    places = (np.repeat(np.arange(folds), most), np.asarray(rows.index).ravel())
-    tests = csr_array((np.ones(folds * most), places))
-    shares = (tests @ tests.T).toarray() > 0
-    if shares.sum() == folds:
-        return ()
-    return tuple(map(tuple, shares.tolist()))
-
-
-def shared_from_text(rows: Any) -> tuple[tuple[bool, ...], ...]:
-    """Return the table that is written as one text of 0 and 1 for each fold."""
-    return tuple(tuple(share == "1" for share in row) for row in rows)
-
-
-def digest_of(arrays: Data) -> str:
-    """Return a hash of the rows, their weights and every fold's test rows.
-
-    Without test rows the training rows take their place. Two results whose digests are equal were
-    scored on the same rows, fold by fold. Of an array of more than 16 MB 4096 evenly spaced rows
-    are hashed.
-    """
-    code = hashlib.sha256()
-    scored = arrays.train if arrays.test is None else arrays.test
-    for leaf in jax.tree.leaves((arrays.x, arrays.y, scored, arrays.weights)):
-        _hash_rows(code, leaf, _SAMPLED_ROWS)
-    return code.hexdigest()
-
-
-def digest_of_shared(shared: Any) -> str:
-    """Return a hash of the arrays in `Study.shared`, in the types of the device.
-
-    It is empty without arrays. Of an array of more than 16 MB at most 4096 evenly spaced rows are
-    hashed.
-    """
-    leaves = jax.tree.leaves(to_host(shared))
-    if not leaves:
-        return ""
-    code = hashlib.sha256()
-    for leaf in leaves:
-        leaf = leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype))
-        _hash_rows(code, leaf, min(len(leaf), _SAMPLED_ROWS) if leaf.ndim else 1)
-    return code.hexdigest()
-
-
-def _hash_rows(code: Any, array: Any, most: int) -> None:
-    """Add an array to a hash; of a large one `most` evenly spaced rows."""
-    code.update(f"{array.shape}{array.dtype}".encode())
-    if array.nbytes > _LARGE:
-        array = array[np.linspace(0, len(array) - 1, most).astype(int)]
-    code.update(np.ascontiguousarray(array).tobytes())
 
 
 def vocabulary_of(data: Any) -> int:

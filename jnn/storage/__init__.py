@@ -11,7 +11,16 @@ from jnn.storage._files import (
 )
 from jnn.storage._form import FormError, check_form
 from jnn.storage._record import read_json, read_record, write_record
-from jnn.storage._tree import digest_of_tree, load, load_nested, notes, save, to_host
+from jnn.storage._tree import (
+    digest_of_tree,
+    escape,
+    load,
+    load_nested,
+    notes,
+    save,
+    to_host,
+    unescape,
+)
 
 __all__ = [
     "DamagedFileError",
@@ -23,6 +32,7 @@ __all__ = [
     "damaged",
     "digest_of_file",
     "digest_of_tree",
+    "escape",
     "expand",
     "load",
     "load_nested",
@@ -32,6 +42,7 @@ __all__ = [
     "remove_partial_files",
     "save",
     "to_host",
+    "unescape",
     "with_remedy",
     "write_record",
     "write_text",

@@ -92,7 +92,7 @@ def load_nested(path: Path) -> dict[str, Any]:
     arrays, metadata = _read(path)
     if _ESCAPED not in metadata:
         return unflatten_dict(arrays, sep="/")
-    parts = {tuple(map(_unescape, name.split("/"))): array for name, array in arrays.items()}
+    parts = {tuple(map(unescape, name.split("/"))): array for name, array in arrays.items()}
     return unflatten_dict(parts)
 
 
@@ -176,16 +176,18 @@ def _names(leaves: Sequence[Any]) -> tuple[list[str], bool]:
     folders = {name[:i] for name in names for i in range(len(name)) if name[i] == "/"}
     if len(set(names)) == len(names) and not folders & set(names):
         return names, False
-    return ["/".join(map(_escape, keys)) for keys in parts], True
+    return ["/".join(map(escape, keys)) for keys in parts], True
 
 
 def _text(key: Any) -> str:
     return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
 
 
-def _escape(key: str) -> str:
+def escape(key: str) -> str:
+    """Return a name without slashes, which are %2F in it, and %25 is a percent sign."""
     return key.replace("%", "%25").replace("/", "%2F")
 
 
-def _unescape(key: str) -> str:
+def unescape(key: str) -> str:
+    """Return the name that `escape` changed."""
     return key.replace("%2F", "/").replace("%25", "%")

@@ -1,5 +1,6 @@
 """What is trained: studies, members, folds and optimizers."""
 
+from jnn.study._check_study import check_call
 from jnn.study._distributions import (
     Choice,
     Distribution,
@@ -25,9 +26,8 @@ from jnn.study._members import (
 from jnn.study._optimizer import as_optimizer
 from jnn.study._saved_folds import SavedFolds
 from jnn.study._splits import Split, cross_validation
-from jnn.study._study import Study, check_call
+from jnn.study._study import Study
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, PathLike, Penalty
-from jnn.study._whole_number import whole_number
 
 __all__ = [
     "POSITIONAL",
@@ -62,5 +62,4 @@ __all__ = [
     "sample",
     "seeds",
     "uniform",
-    "whole_number",
 ]

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data import Dataset
 from jnn.study._kind import (
     Kind,
@@ -13,10 +14,10 @@ from jnn.study._kind import (
     in_time,
     kind_for,
     kind_prefix,
+    label_name,
     strata_of,
 )
 from jnn.study._splitter_folds import Splitter, folds_of_splitter
-from jnn.study._whole_number import whole_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +66,8 @@ def counted_folds(folds: int, kind: Kind, repeats: int, seed: int) -> CountedFol
             f"folds must be at least 2, got {folds}. Use jnn.holdout for a single split."
         )
     check_kind(kind)
-    repeats = whole_number("repeats", repeats, least=1)
-    return CountedFolds(int(folds), kind, repeats, whole_number("seed", seed, least=0))
+    repeats = check_integer("repeats", repeats)
+    return CountedFolds(int(folds), kind, repeats, check_integer("seed", seed, 0))
 
 
 def _folds_in_time(folds: int, data: Dataset) -> list[tuple[np.ndarray, ...]]:
@@ -100,6 +101,11 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
             f"folds must be at most the number of rows, got {folds} folds of {data.rows} rows. "
             "Use fewer folds or add data."
         )
+    if kind == "time" and folds + 1 > data.rows:
+        raise ValueError(
+            f"folds in time must be fewer than the rows, got {folds} folds of {data.rows} rows. "
+            "Use fewer folds, a shorter window and horizon, or more rows."
+        )
     if kind == "time" and data.rows - data.gap <= folds * (data.rows // (folds + 1)):
         raise ValueError(
             f"{folds} folds in time leave the first fold no rows to train on: the data has "
@@ -114,9 +120,12 @@ def _check_rows(folds: int, data: Dataset, kind: Kind) -> None:
                 "Use fewer folds or kind='plain'."
             )
     if kind == "stratified":
-        rarest = int(np.unique(strata_of(data, folds), return_counts=True)[1].min())
+        classes, counts = np.unique(strata_of(data, folds), return_counts=True)
+        rarest = int(counts.min())
         if rarest < folds:
+            name = label_name(data, classes[counts.argmin()])
+            fewer = "Use fewer folds" if rarest > 1 else "Leave it out or add rows"
             raise ValueError(
                 f"folds must be at most the number of rows of each class, got {folds} folds, but "
-                f"the rarest class has {rarest} rows. Use fewer folds or kind='plain'."
+                f"the rarest class has {rarest} rows, {name!r}. {fewer}, or use kind='plain'."
             )

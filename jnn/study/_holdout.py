@@ -12,6 +12,7 @@ from jnn.study._kind import (
     in_time,
     kind_for,
     kind_prefix,
+    label_name,
     strata_of,
 )
 
@@ -63,7 +64,21 @@ def part_off(
     if kind == "grouped":
         return _part_of_groups(rows, share, groups_of(data)[rows], seed)
     labels = strata_of(data, 2, rows) if kind == "stratified" else None
+    if labels is not None:
+        _check_classes(labels, share, data)
     return _random_part(rows, share, labels, seed)
+
+
+def _check_classes(labels: np.ndarray, share: float, data: Dataset) -> None:
+    """Raise if a class has a single row, which cannot be in both parts."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        name = label_name(data, classes[counts.argmin()])
+        raise ValueError(
+            f"A share of {share:g} of {len(labels)} rows cannot be set aside with every class in "
+            f"both parts: class {name!r} has 1 row. Leave it out or add rows, or use "
+            "kind='plain'."
+        )
 
 
 def _last_part(rows: np.ndarray, share: float, data: Dataset) -> tuple[np.ndarray, np.ndarray]:

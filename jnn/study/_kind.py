@@ -99,6 +99,12 @@ def before(train: np.ndarray, test: np.ndarray, data: Dataset) -> np.ndarray:
     return train[known[train] < data.times[test].min()]
 
 
+def label_name(data: Dataset, label: int) -> str:
+    """Return the name of a class, or its number if it has none."""
+    names = data.target_names
+    return names[label] if 0 <= label < len(names) else str(label)
+
+
 def strata_of(data: Dataset, least: int, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
     """Return the class of each row, of which every part of a stratified split has its share.
 

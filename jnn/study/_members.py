@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jnn._settings import check_integer
+from jnn.study._check_study import check_call
 from jnn.study._distributions import Distribution
 from jnn.study._kind import Kind
 from jnn.study._listed_folds import FoldRows
 from jnn.study._members_text import axis_text, column_text, is_setting
 from jnn.study._splits import Split, cross_validation, hold_out
 from jnn.study._splitter_folds import Splitter
-from jnn.study._study import check_call
-from jnn.study._whole_number import whole_number
 
 _COUNTING = {"seed", "fold", "sample", "member"}
 _RESERVED = {"fold", "sample", "member", "epoch", "all_members"}  # axes and columns of a result
@@ -140,8 +140,8 @@ def seeds(count: int, *, first: int = 0) -> Members:
     >>> seeds(3) * grid(learning_rate=[0.001, 0.01])
     Members: 6 = 3 seeds x 2 values of learning_rate (0.001, 0.01)
     """
-    count = whole_number("count", count, least=1)
-    first = whole_number("first", first, least=int(_INT32.min))
+    count = check_integer("count", count)
+    first = check_integer("first", first, int(_INT32.min))
     if first > _INT32.max - count:
         raise ValueError(
             f"Seeds must fit 32 bits, got {count} seeds from first={first} on. Use a smaller first."
@@ -186,13 +186,13 @@ def sample(count: int, *, seed: int = 0, **distributions: Distribution) -> Membe
         ValueError: If there is no distribution, if one does not give `count` values, or for names
             and values that `grid` refuses too.
     """
-    count = whole_number("count", count, least=1)
+    count = check_integer("count", count)
     if not distributions:
         raise ValueError(
             "sample needs at least one distribution, got none. Use e.g. "
             "sample(20, learning_rate=jnn.log_uniform(1e-4, 1))."
         )
-    seed = whole_number("seed", seed, least=0)
+    seed = check_integer("seed", seed, 0)
     columns: dict[str, np.ndarray] = {"sample": np.arange(count)}
     for name, draw in distributions.items():
         if not callable(draw):

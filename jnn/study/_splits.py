@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.data import Dataset
 from jnn.study._counted_folds import CountedFolds, counted_folds
 from jnn.study._fold import Fold, checked_fold
@@ -18,7 +19,6 @@ from jnn.study._kind import Kind, check_kind
 from jnn.study._listed_folds import FoldRows, ListedFolds, listed_folds
 from jnn.study._saved_folds import SavedFolds
 from jnn.study._splitter_folds import Splitter, SplitterFolds, check_splitter
-from jnn.study._whole_number import whole_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,4 +107,4 @@ def hold_out(share: float, *, kind: Kind = "auto", seed: int = 0) -> Split:
     if not 0 < share < 1:
         raise ValueError(f"share must be between 0 and 1, got {share}. Use e.g. share=0.2.")
     check_kind(kind)
-    return Split(HoldOut(float(share), kind, whole_number("seed", seed, least=0)))
+    return Split(HoldOut(float(share), kind, check_integer("seed", seed, 0)))

@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import inspect
-import numbers
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,27 +11,18 @@ import numpy as np
 import optax
 
 from jnn._errors import reason_of
+from jnn._settings import check_integer
 from jnn.averaging import Averaging
 from jnn.metrics import Metric
-from jnn.model import Model, TrainKeyword, as_model, name_of
+from jnn.model import TrainKeyword, as_model
 from jnn.preprocess import Preprocess, identity
-from jnn.study._keywords import POSITIONAL, keywords_asked
-from jnn.study._optimizer import as_optimizer
+from jnn.study._check_study import check_hyper, check_study, checked_record
+from jnn.study._describe import described, short
 from jnn.study._types import Augment, Loss, Objective, OptimizerFactory, Penalty
-from jnn.study._whole_number import whole_number
 
-_RESERVED = {"loss", "best_epoch", "kept_epoch", "seed", "fold", "epoch", "member", "sample"}
-_CHOICES = {
-    "order": ("member", "shared", "sequential"),
-    "keep": ("last", "best"),
-    "precision": ("float32", "bfloat16"),
-}
-_RECORDS = ("train_scores", "gradient_norm", "learning_rate")
-_NOTES = {
-    "precision": " Use bfloat16, which has the range of float32; float16 would need scaled losses."
-}
 _COUNTS = ("epochs", "batch_size", "evaluation_batch", "evaluate_every")
 _OPTIONAL_COUNTS = ("steps_per_epoch", "patience")
+_ALWAYS_SHOWN = ("epochs", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -147,31 +136,15 @@ class Study:
 
     def __post_init__(self) -> None:
         self._set("model", as_model(self.model, train_keyword=self.train_keyword))
-        _check_hyper(self.hyper)
+        check_hyper(self.hyper)
         self._set("hyper", {name: _plain(value) for name, value in self.hyper.items()})
         for name in _COUNTS:
-            self._set(name, whole_number(name, getattr(self, name), least=1))
+            self._set(name, check_integer(name, getattr(self, name)))
         for name in _OPTIONAL_COUNTS:
             if getattr(self, name) is not None:
-                self._set(name, whole_number(name, getattr(self, name), least=1))
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {choices}, got {getattr(self, name)!r}."
-                    f"{_NOTES.get(name, '')}"
-                )
-        _check_functions(self)
-        for name in ("inputs", "targets"):
-            if not isinstance(getattr(self, name), Preprocess):
-                raise TypeError(
-                    f"{name} must be a preprocessing, got {getattr(self, name)!r}. Use for example "
-                    "jnn.preprocess.standardize."
-                )
-        _check_metrics(self.metrics)
-        _check_class_weights(self.class_weights)
-        _check_early_stopping(self)
-        _check_averaging(self)
-        self._set("record", _checked_record(self))
+                self._set(name, check_integer(name, getattr(self, name)))
+        check_study(self)
+        self._set("record", checked_record(self))
         self._set("shared", _as_shared(self.shared))
 
     def higher_is_better(self, name: str) -> bool:
@@ -188,16 +161,16 @@ class Study:
     def describe(self) -> dict[str, Any]:
         """Return the settings as plain text and numbers, for records."""
         return {
-            field.name: _described(getattr(self, field.name)) for field in dataclasses.fields(self)
+            field.name: described(getattr(self, field.name)) for field in dataclasses.fields(self)
         }
 
     def __repr__(self) -> str:
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         lines = [
-            f"    {name}={_short(value)}"
+            f"    {name}={short(value)}"
             for name, value in settings.items()
-            if name in _COUNTS[:2] or (value is not defaults[name] and value != {})
+            if name in _ALWAYS_SHOWN or (value is not defaults[name] and value != {})
         ]
         return "Study(\n" + ",\n".join(lines) + ",\n)"
 
@@ -224,182 +197,9 @@ class Study:
         object.__setattr__(self, name, value)
 
 
-_FORMS = {  # functions of a study: how they are called, their number of arguments, their keywords
-    "loss": ("loss(outputs, targets) -> losses per row", POSITIONAL["loss"], ()),
-    "penalty": ("penalty(params, h) -> scalar", POSITIONAL["penalty"], ()),
-    "augment": ("augment(batch, *, key) -> batch", POSITIONAL["augment"], ("key",)),
-    "objective": (
-        "objective(forward, batch) -> (losses per row, model_state)",
-        POSITIONAL["objective"],
-        (),
-    ),
-    "trainer": ("trainer(study) -> jnn.Trainer", 1, ()),
-}
-
-
-def _check_functions(study: Study) -> None:
-    for name, (form, arguments, keywords) in _FORMS.items():
-        function = getattr(study, name)
-        if function is not None:
-            asked = keywords_asked(function, arguments) if name in POSITIONAL else ()
-            check_call(name, function, form, arguments, (*keywords, *asked))
-    if study.trainer is not None:
-        return
-    for name, example in (
-        ("loss", "jnn.losses.softmax_cross_entropy"),
-        ("optimizer", "optax.adam(1e-3)"),
-    ):
-        if getattr(study, name) is None:
-            raise TypeError(
-                f"{name} must be given unless the study has a trainer, got None. Use for example "
-                f"{example}."
-            )
-    as_optimizer(study.optimizer)  # type: ignore[arg-type]  # raises TypeError
-
-
-def check_call(
-    name: str, function: Any, form: str, arguments: int, keywords: tuple[str, ...] = ()
-) -> None:
-    """Raise TypeError unless a function can be called as documented.
-
-    Args:
-        name: Of the function, for the error.
-        function: What is checked.
-        form: How it is called, for the error.
-        arguments: The number of its positional arguments.
-        keywords: The names of its keyword arguments.
-    """
-    if not callable(function):
-        raise TypeError(f"{name} must be a function, {form}, got {function!r}.")
-    try:
-        signature = inspect.signature(function)
-    except ValueError:  # some functions written in C have no signature
-        return
-    try:
-        signature.bind(*range(arguments), **dict.fromkeys(keywords))
-    except TypeError as error:
-        raise TypeError(
-            f"{name} must be callable as {form}, but {name_of(function)} is not: {error}. Change "
-            "its arguments, or fill in others by functools.partial."
-        ) from error
-
-
-def _check_hyper(hyper: Any) -> None:
-    if not isinstance(hyper, Mapping):
-        raise TypeError(
-            f"hyper must be a dict of numbers by name, got {hyper!r}. Write for example "
-            "{'learning_rate': 1e-3}."
-        )
-    for name, value in hyper.items():
-        if np.asarray(value).dtype.kind not in "biuf":
-            raise TypeError(
-                f"hyper[{name!r}] must be a number, got {value!r}. Put non-numeric settings into "
-                "the study itself."
-            )
-
-
-def _check_metrics(metrics: Any) -> None:
-    if not isinstance(metrics, Mapping):
-        raise TypeError(
-            f"metrics must be a dict of metrics by name, got {metrics!r}. Write for example "
-            "{'accuracy': jnn.metrics.accuracy}."
-        )
-    for name, metric in metrics.items():
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"The name of a metric must be text, got {name!r}.")
-        if name in _RESERVED or name.startswith(("train_", "validation_")):
-            raise ValueError(f"The metric name {name!r} is reserved. Choose another name.")
-        if not hasattr(metric, "update"):
-            raise TypeError(
-                f"metrics[{name!r}] must be a jnn.metrics.Metric, got {metric!r}. A metric with "
-                "settings is made by a call, such as jnn.metrics.top_k(5)."
-            )
-
-
-def _check_class_weights(class_weights: Any) -> None:
-    if class_weights is None or (isinstance(class_weights, str) and class_weights == "balanced"):
-        return
-    if isinstance(class_weights, str):
-        raise ValueError(
-            f'class_weights must be "balanced" or one number per class, got {class_weights!r}.'
-        )
-    is_number = np.asarray(class_weights).dtype.kind in "iuf"
-    if not is_number or np.ndim(class_weights) != 1:
-        raise TypeError(
-            f'class_weights must be "balanced" or one number per class, got {class_weights!r}.'
-        )
-    weights = np.asarray(class_weights, np.float64)
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError(
-            f"class_weights must be finite, at least 0 and not all 0, got {class_weights!r}."
-        )
-
-
-def _check_early_stopping(study: Study) -> None:
-    share = study.validation
-    if isinstance(share, bool) or not isinstance(share, numbers.Real):
-        raise TypeError(
-            f"validation must be a share in [0, 1), got {share!r}. Use for example 0.1."
-        )
-    if not 0 <= share < 1:
-        raise ValueError(
-            f"validation must be a share in [0, 1), got {share!r}. Use for example 0.1."
-        )
-    if study.patience is not None and study.keep != "best":
-        raise ValueError(
-            "patience needs keep='best', got keep='last', with which no epoch is better than "
-            "another."
-        )
-    if study.patience is not None and study.patience < study.evaluate_every:
-        raise ValueError(
-            f"patience must be at least evaluate_every={study.evaluate_every} epochs, got "
-            f"{study.patience}: members would end before they are scored."
-        )
-    if not isinstance(study.monitor, str):
-        raise TypeError(f"monitor must be the name of a score, got {study.monitor!r}.")
-    if study.trainer is None and study.monitor not in ("loss", *study.metrics):
-        raise ValueError(
-            f"monitor must be 'loss' or one of the metrics {sorted(study.metrics)}, got "
-            f"{study.monitor!r}."
-        )
-
-
-def _check_averaging(study: Study) -> None:
-    averaging = study.averaging
-    if averaging is None:
-        return
-    if not isinstance(averaging, Averaging):
-        raise TypeError(
-            "averaging must be made by a function of jnn.averaging, such as "
-            f"jnn.averaging.ema(0.999), got {averaging!r}."
-        )
-    if study.trainer is not None:
-        raise ValueError(
-            "averaging needs supervised training, but the study has a trainer. Let the trainer "
-            "average its own parameters."
-        )
-    if averaging.start > study.epochs:
-        raise ValueError(
-            f"averaging must start by the last epoch, {study.epochs}, got {averaging!r}. Start it "
-            "earlier, or train for more epochs."
-        )
-
-
-def _checked_record(study: Study) -> tuple[str, ...]:
-    """Return the names of what a study records of each epoch."""
-    record = (study.record,) if isinstance(study.record, str) else study.record
-    if not isinstance(record, Sequence) or not all(isinstance(name, str) for name in record):
-        raise TypeError(f"record must be some of {_RECORDS}, got {study.record!r}.")
-    unknown = sorted(set(record) - set(_RECORDS))
-    if unknown:
-        raise ValueError(f"record must be some of {_RECORDS}, got {unknown}.")
-    of_steps = sorted(set(record) - {"train_scores"})
-    if of_steps and study.trainer is not None:
-        raise ValueError(
-            f"record must be ('train_scores',) in a study with a trainer, got {of_steps}. Let the "
-            "trainer's step return such numbers as its logs."
-        )
-    return tuple(record)
+def _plain(value: Any) -> Any:
+    """Return a NumPy or JAX scalar as Python's own number, which JSON knows."""
+    return value.tolist() if getattr(value, "ndim", None) == 0 else value
 
 
 def _as_shared(shared: Any) -> Any:
@@ -416,37 +216,3 @@ def _as_shared_array(leaf: Any) -> Any:
             "{'table': np.asarray(table)}."
         )
     return np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
-
-
-def _plain(value: Any) -> Any:
-    """Return a NumPy or JAX scalar as Python's own number, which JSON knows."""
-    return value.tolist() if getattr(value, "ndim", None) == 0 else value
-
-
-def _described(value: Any) -> Any:
-    """Return a setting as text, number, list or dict."""
-    if value is None:
-        return "none"
-    if isinstance(value, Model | Preprocess | Averaging):
-        return value.name
-    if isinstance(value, Mapping):
-        return {name: _described(inner) for name, inner in value.items()}
-    if hasattr(value, "tolist"):
-        return value.tolist() if value.size <= 100 else f"{value.dtype}{list(value.shape)}"
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return [_described(inner) for inner in value]
-    return value if isinstance(value, int | float | str) else name_of(value)
-
-
-def _short(value: Any) -> str:
-    """Return a setting in a few words."""
-    if isinstance(value, Mapping):
-        pairs = (
-            name if isinstance(v, Metric) else f"{name}: {_short(v)}" for name, v in value.items()
-        )
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, str):
-        return repr(value)
-    if hasattr(value, "shape") and getattr(value, "ndim", 0):
-        return f"{value.dtype}{list(value.shape)}"
-    return str(_described(value))
