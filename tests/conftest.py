@@ -33,6 +33,12 @@ with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
     import jnn  # noqa: F401  (what is imported later stays checked)
 
 
+@pytest.fixture
+def any_types(monkeypatch):
+    """Leave out the tests' own checks of types, which users do not have."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
     """Share the whole suite out over processes if xdist is there; named tests stay in one."""

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -11,14 +10,6 @@ from jnn import layers
 
 KEY = jax.random.key(0)
 rng = np.random.default_rng(0)
-
-
-@pytest.fixture
-def any_types():
-    """Leave out the tests' own checks of types; integers are outside of the declared types."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_keys_that_a_mask_hides_reach_neither_result_nor_gradient():

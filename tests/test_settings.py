@@ -1,11 +1,9 @@
 """Settings that make no sense are refused in one sentence; arrays may be nested lists."""
 
-import contextlib
 import functools
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,16 +16,6 @@ from jnn._settings import SHARE, check_integer, check_number
 KEY, X = jax.random.key(0), jnp.ones((2, 3))
 IMAGES, LOGITS = jnp.ones((2, 4, 1)), jnp.zeros(3)
 NAN, INF = np.nan, np.inf
-
-
-@contextlib.contextmanager
-def as_users_call():
-    """Leave out the tests' own checks of types, which would come first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 # name of the setting: what takes it, values that are refused, one that is not
@@ -88,15 +76,14 @@ INTEGERS = {
 
 
 @pytest.mark.parametrize("name", [*NUMBERS, *INTEGERS])
-def test_a_setting_that_makes_no_sense_is_refused_in_one_sentence(name):
+def test_a_setting_that_makes_no_sense_is_refused_in_one_sentence(name, any_types):
     call, wrong, right = {**NUMBERS, **INTEGERS}[name]
     subject = name.split("'s ")[-1].removeprefix("module's ")
     numbers = [v for v in wrong if name in NUMBERS and isinstance(v, float | int)]
-    with as_users_call():
-        for value in (*wrong, *map(np.float32, numbers)):
-            with pytest.raises(ValueError, match=rf"^({subject}|train_rows and).* must be .*got"):
-                call(value)
-        jax.eval_shape(lambda: (call(right), 0)[1])  # traced only
+    for value in (*wrong, *map(np.float32, numbers)):
+        with pytest.raises(ValueError, match=rf"^({subject}|train_rows and).* must be .*got"):
+            call(value)
+    jax.eval_shape(lambda: (call(right), 0)[1])  # traced only
 
 
 def test_the_value_of_a_concrete_array_is_checked_and_a_traced_one_passes():
@@ -156,23 +143,21 @@ OF_LISTS = {
 
 
 @pytest.mark.parametrize("name", OF_LISTS)
-def test_a_nested_list_is_an_array(name):
-    with as_users_call():
-        of_lists, of_arrays = (
-            jax.eval_shape(functools.partial(OF_LISTS[name], kind)) for kind in (list, jnp.array)
-        )
+def test_a_nested_list_is_an_array(name, any_types):
+    of_lists, of_arrays = (
+        jax.eval_shape(functools.partial(OF_LISTS[name], kind)) for kind in (list, jnp.array)
+    )
     assert of_lists == of_arrays
 
 
-def test_integers_of_64_bits_stay_on_their_side():
+def test_integers_of_64_bits_stay_on_their_side(any_types):
     wide = as_array(np.array([2**40, -(2**40), 3]))
     np.testing.assert_array_equal(wide, [2**31 - 1, -(2**31), 3])
     table = jnp.arange(3.0)[:, None]
-    with as_users_call():
-        np.testing.assert_array_equal(
-            layers.embedding(np.array([2**40, -(2**40)]), table), [[2.0], [0.0]]
-        )
-        loss = losses.softmax_cross_entropy(jnp.zeros((2, 2)), np.array([2**32, 1]))
+    np.testing.assert_array_equal(
+        layers.embedding(np.array([2**40, -(2**40)]), table), [[2.0], [0.0]]
+    )
+    loss = losses.softmax_cross_entropy(jnp.zeros((2, 2)), np.array([2**32, 1]))
     np.testing.assert_allclose(loss, [0, np.log(2)], rtol=1e-6)
 
 
@@ -188,9 +173,9 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("name", SENTENCES)
-def test_an_empty_or_unequal_array_is_one_sentence(name):
+def test_an_empty_or_unequal_array_is_one_sentence(name, any_types):
     call, sentence = SENTENCES[name]
-    with as_users_call(), pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence):
         call()
 
 

@@ -43,13 +43,12 @@ def encoding_of(schema: Schema) -> SeriesEncoding:
     if isinstance(schema.encoding, SeriesEncoding):
         return schema.encoding
     length, channels = schema.x.shape
-    names = schema.feature_names or tuple(f"y{i}" for i in range(channels))
     if not schema.feature_names:
         raise ValueError(
             f"The members must know the names of their {channels} channels to read a table. Save "
             "the windows as an array, in a .npy file."
         )
-    return SeriesEncoding(names, length)
+    return SeriesEncoding(schema.feature_names, length)
 
 
 def _table(

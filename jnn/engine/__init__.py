@@ -1,5 +1,10 @@
 """One member's training as pure functions: start, step, epoch, evaluate and the whole program."""
 
+from jnn.engine._debugging import debugging as debugging
+from jnn.engine._debugging import default_settings as default_settings
+from jnn.engine._debugging import floating_point_told as floating_point_told
+from jnn.engine._debugging import hidden as hidden
+from jnn.engine._debugging import shown as shown
 from jnn.engine._early_stopping import has_patience as has_patience
 from jnn.engine._epoch import make_epoch as make_epoch
 from jnn.engine._evaluate import in_own_units as in_own_units
@@ -23,11 +28,6 @@ from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
 from jnn.engine._sample import make_sample as make_sample
-from jnn.engine._settings import debugging as debugging
-from jnn.engine._settings import default_settings as default_settings
-from jnn.engine._settings import floating_point_told as floating_point_told
-from jnn.engine._settings import hidden as hidden
-from jnn.engine._settings import shown as shown
 from jnn.engine._start import make_start as make_start
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.engine._average import averaged_after, evaluated_variables
+from jnn.engine._debugging import absent, debugging, is_absent, worst
 from jnn.engine._early_stopping import has_patience
 from jnn.engine._epoch import make_epoch
-from jnn.engine._settings import absent, debugging, is_absent, worst
 from jnn.engine._state import Batch, Data, Member, State, Trained, Tree, row_count, take_rows
 from jnn.engine._trainer import Trainer, make_trainer
 from jnn.study import Study
@@ -98,49 +98,8 @@ def make_program(
 
     epoch = make_epoch(study, step=step, ragged=ragged)
     scores = _make_scores(trainer, with_train="train_scores" in study.record)
-
-    def begin(member: Member, data: Data) -> Training:
-        state = trainer.start(member, data)
-        _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
-        logged = _train_names(logs)
-        shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
-        history = {
-            name: jnp.full((study.epochs, *shape.shape), absent(), jnp.float32)
-            for name, shape in shapes.items()
-        }
-        averaged = evaluated_variables(study, state)
-        # Traced for its errors, and so that the check of a study sees which numbers it reads.
-        jax.eval_shape(lambda state: averaged_after(study, state, "epoch", 1), state)
-        if study.keep != "best":
-            return Training(state, history, None, averaged)
-        _check_monitor(study, shapes)
-        trained = _with_variables(state.trained, averaged)
-        return Training(state, history, Best(jnp.float32(worst()), jnp.int32(-1), trained))
-
-    def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
-        state = averaged_after(study, state, "epoch", number + 1)
-        averaged = evaluated_variables(study, state)
-        scored = state._replace(trained=_with_variables(state.trained, averaged))
-        logged = _train_names(logs)
-        due = functools.partial(scores, logged)
-        values = {**logged, **_scores_when_due(study, due, number, scored, data)}
-        best = training.best
-        continues: Any = True
-        if best is not None:
-            continues = has_patience(study, number, best.epoch)
-            score = values["validation_" + study.monitor] * _sign(study, trainer)
-            candidate = Best(score, jnp.int32(number), scored.trained)
-            better = continues & (score < best.score)
-            if debugging()[0]:
-                better = better & ~is_absent(values["validation_" + study.monitor])
-            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
-        history = {
-            name: training.history[name].at[number].set(jnp.where(continues, value, absent()))
-            for name, value in values.items()
-        }
-        if state.epoch is not None:
-            state = state._replace(epoch=jnp.asarray(number + 1, jnp.int32))
-        return Training(state, history, best, averaged if best is None else None)
+    begin = _make_begin(study, trainer, scores)
+    close = _make_close(study, trainer, scores)
 
     def advance(training: Training, data: Data, first: Any, stop: Any) -> Training:
         def one_epoch(number: jax.Array, training: Training) -> Training:
@@ -179,6 +138,65 @@ def example_batch(study: Study, data: Data) -> Batch:
     x, y = jax.eval_shape(take_rows, (data.x, data.y), index)
     weights = jax.ShapeDtypeStruct((study.batch_size,), jnp.float32)
     return Batch(x, y, weights, data.shared, data.ignoring, index)
+
+
+def _make_begin(
+    study: Study, trainer: Trainer, scores: Callable[..., Any]
+) -> Callable[[Member, Data], Training]:
+    """Make `begin(member, data)`; see `Program`."""
+
+    def begin(member: Member, data: Data) -> Training:
+        state = trainer.start(member, data)
+        _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
+        logged = _train_names(logs)
+        shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
+        history = {
+            name: jnp.full((study.epochs, *shape.shape), absent(), jnp.float32)
+            for name, shape in shapes.items()
+        }
+        averaged = evaluated_variables(study, state)
+        # Traced for its errors, and so that the check of a study sees which numbers it reads.
+        jax.eval_shape(lambda state: averaged_after(study, state, "epoch", 1), state)
+        if study.keep != "best":
+            return Training(state, history, None, averaged)
+        _check_monitor(study, shapes)
+        trained = _with_variables(state.trained, averaged)
+        return Training(state, history, Best(jnp.float32(worst()), jnp.int32(-1), trained))
+
+    return begin
+
+
+def _make_close(
+    study: Study, trainer: Trainer, scores: Callable[..., Any]
+) -> Callable[..., Training]:
+    """Make `close(training, data, number, state, logs)`; see `Program`."""
+
+    def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
+        state = averaged_after(study, state, "epoch", number + 1)
+        averaged = evaluated_variables(study, state)
+        scored = state._replace(trained=_with_variables(state.trained, averaged))
+        logged = _train_names(logs)
+        due = functools.partial(scores, logged)
+        values = {**logged, **_scores_when_due(study, due, number, scored, data)}
+        best = training.best
+        continues: Any = True
+        if best is not None:
+            continues = has_patience(study, number, best.epoch)
+            score = values["validation_" + study.monitor] * _sign(study, trainer)
+            candidate = Best(score, jnp.int32(number), scored.trained)
+            better = continues & (score < best.score)
+            if debugging()[0]:
+                better = better & ~is_absent(values["validation_" + study.monitor])
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
+        history = {
+            name: training.history[name].at[number].set(jnp.where(continues, value, absent()))
+            for name, value in values.items()
+        }
+        if state.epoch is not None:
+            state = state._replace(epoch=jnp.asarray(number + 1, jnp.int32))
+        return Training(state, history, best, averaged if best is None else None)
+
+    return close
 
 
 def _unnumbered(batch: Batch) -> Batch:

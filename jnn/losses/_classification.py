@@ -288,7 +288,10 @@ def _evenly(
 
 def _is_class(labels: Integer[Array, "*batch"], classes: int) -> Bool[Array, "*batch"]:
     """Return whether each label is one of the classes, for labels of any integer type."""
-    return one_hot(labels, classes).any(-1)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        return one_hot(labels, classes).any(-1)
+    is_below = labels < classes if jnp.iinfo(labels.dtype).max >= classes else True
+    return (labels >= 0) & is_below
 
 
 def _focused(cross_entropy: Float[Array, "..."], gamma: Scalar) -> Float[Array, "..."]:

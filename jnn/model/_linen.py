@@ -36,89 +36,112 @@ def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) ->
     Every collection except `params`, `shared` and those of losses is state. The collections `hyper`
     and `shared` are read-only: they hold the member's numbers and the arrays that all members read.
     """
-    name = type(module).__name__
-    call = Call(
-        module.__call__,
-        owner=name,
-        train_keyword=train_keyword,
-        attributes=fields_of(module),
-        positional=is_lifted(module),
-    )
-    fields = call.attributes
-    if train_keyword is None:
-        fields = {**fields, **switching_fields(module)}
-    declared: list[dict[Path, Any]] = []  # the shapes of the shared arrays, once they are known
-    has_more: list[bool] = []  # whether training has parts that scoring lacks, once it is known
-    sown: list[list[str]] = []  # the collections of losses, once they are known
-    streams: dict[bool, list[str]] = {True: ["dropout"], False: []}  # that are asked for, by train
+    functions = _Functions(module, train_keyword)
+    return with_axes(functions.init), with_axes(functions.apply)
 
-    def variables_in(train, key, x):
-        key_params, key_dropout = jax.random.split(key)
-        arguments, keywords = call.arguments(x, train=train, key=key_dropout)
-        rngs = {"params": key_params, "dropout": key_dropout}
-        with nn.intercept_methods(WatchedDropout()), _explained(name):
-            return _unboxed(in_mode(module, fields, train).init(rngs, *arguments, **keywords))
 
-    def all_variables(key, x):
-        variables = variables_in(False, key, x)
-        if (fields or call.switches) and not has_more:
-            shapes = jax.eval_shape(lambda key, x: variables_in(True, key, x), key, x)
-            has_more.append(bool(_paths(shapes) - _paths(variables)))
-        if any(has_more):
-            variables = _merged(variables_in(True, key, x), variables)
-        sown[:] = [[_LOSSES, *(k for k in variables if k != _LOSSES and names_losses(k))]]
-        return variables
+class _Functions:
+    """The functions of a module, and what becomes known of it when it is first called."""
 
-    def init(key, x, *, shared=None):
-        variables = all_variables(key, x)
-        fill_shared(flatten_dict(variables.get("shared", {})), shared, name)  # checks the names
-        no_state = (*_NO_STATE, *sown[0])
+    def __init__(self, module: nn.Module, train_keyword: TrainKeyword):
+        self._name = type(module).__name__
+        self._module = module
+        self._train_keyword = train_keyword
+        self._call = Call(
+            module.__call__,
+            owner=self._name,
+            train_keyword=train_keyword,
+            attributes=fields_of(module),
+            positional=is_lifted(module),
+        )
+        switching = switching_fields(module) if train_keyword is None else {}
+        self._fields = {**self._call.attributes, **switching}
+        self._shared_shapes: dict[Path, Any] | None = None
+        self._has_more: bool | None = None  # whether training has parts that scoring lacks
+        self._losses: list[str] = []  # the collections of losses, once they are known
+        self._streams: dict[bool, list[str]] = {True: ["dropout"], False: []}  # by train
+
+    def init(self, key: Any, x: Any, *, shared: Any = None) -> Any:
+        """Return the first parameters and the first state."""
+        variables = self._variables(key, x)
+        declared = flatten_dict(variables.get("shared", {}))
+        fill_shared(declared, shared, self._name)  # checks the names
+        no_state = (*_NO_STATE, *self._losses)
         state = {k: v for k, v in variables.items() if k not in no_state}
         return variables.get("params", {}), state
 
-    def shared_collection(shared, x):
-        if not declared:
-            shapes = jax.eval_shape(all_variables, jax.random.key(0), x).get("shared", {})
-            declared.append(flatten_dict(shapes))
-        return unflatten_dict(fill_shared(declared[0], shared, name))
-
-    def loss_collections(x):
-        if not sown:
-            jax.eval_shape(all_variables, jax.random.key(0), x)
-        return sown[0]
-
-    def apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
+    def apply(
+        self,
+        params: Any,
+        state: Any,
+        x: Any,
+        *,
+        key: Any = None,
+        train: bool = False,
+        hyper: Any = None,
+        shared: Any = None,
+    ) -> Any:
+        """Return the outputs, and the next state with its effects in training."""
         variables = {"params": params, **state}
         if "hyper" in state:
             variables["hyper"] = _fill_hyper(state["hyper"], hyper)
         if shared is not None:
-            variables["shared"] = shared_collection(shared, x)
-        arguments, keywords = call.arguments(x, train=train, key=key)
-        losses = loss_collections(x) if train else []
-        mutable = [*(k for k in state if k != "hyper"), *losses] if train else False
+            variables["shared"] = self._shared_collection(shared, x)
+        arguments, keywords = self._call.arguments(x, train=train, key=key)
+        if train and not self._losses:
+            jax.eval_shape(self._variables, jax.random.key(0), x)  # tells their names
+        mutable = [*(k for k in state if k != "hyper"), *self._losses] if train else False
         dropout = WatchedDropout()
 
         def run(rngs):
-            with nn.intercept_methods(dropout), _explained(name):
-                return in_mode(module, fields, train).apply(
+            with nn.intercept_methods(dropout), _explained(self._name):
+                return in_mode(self._module, self._fields, train).apply(
                     variables, *arguments, rngs=rngs, mutable=mutable, **keywords
                 )
 
+        answer = _with_streams(run, key, self._streams[train], self._name)
         if not train:
-            return _with_streams(run, key, streams[False], name), state
-        y, updates = _with_streams(run, key, streams[True], name)
-        check_moves(
-            name,
-            train_keyword,
-            (*call.switches, *fields),
-            statistics_rest=all_same(state.get("batch_stats"), updates.get("batch_stats")),
-            dropout_rests=key is not None and dropout.rests,
-        )
-        sown_now = [updates[name] for name in losses if name in updates]
+            return answer, state
+        y, updates = answer
+        self._check_moves(state, updates, dropout_rests=key is not None and dropout.rests)
+        losses = [updates[name] for name in self._losses if name in updates]
         updates = {k: _without_sown(v, state[k]) for k, v in updates.items() if k in state}
-        return y, add_effects({**state, **updates}, losses=sown_now)
+        return y, add_effects({**state, **updates}, losses=losses)
 
-    return with_axes(init), with_axes(apply)
+    def _variables(self, key: Any, x: Any) -> Any:
+        """Return the variables of scoring, and those that only training has."""
+        variables = self._variables_in(False, key, x)
+        if self._has_more is None and (self._fields or self._call.switches):
+            shapes = jax.eval_shape(lambda key, x: self._variables_in(True, key, x), key, x)
+            self._has_more = bool(_paths(shapes) - _paths(variables))
+        if self._has_more:
+            variables = _merged(self._variables_in(True, key, x), variables)
+        others = [name for name in variables if name != _LOSSES and names_losses(name)]
+        self._losses = [_LOSSES, *others]
+        return variables
+
+    def _variables_in(self, train: bool, key: Any, x: Any) -> Any:
+        key_params, key_dropout = jax.random.split(key)
+        arguments, keywords = self._call.arguments(x, train=train, key=key_dropout)
+        rngs = {"params": key_params, "dropout": key_dropout}
+        with nn.intercept_methods(WatchedDropout()), _explained(self._name):
+            module = in_mode(self._module, self._fields, train)
+            return _unboxed(module.init(rngs, *arguments, **keywords))
+
+    def _shared_collection(self, shared: Any, x: Any) -> Any:
+        if self._shared_shapes is None:
+            shapes = jax.eval_shape(self._variables, jax.random.key(0), x).get("shared", {})
+            self._shared_shapes = flatten_dict(shapes)
+        return unflatten_dict(fill_shared(self._shared_shapes, shared, self._name))
+
+    def _check_moves(self, state: Any, updates: Any, *, dropout_rests: bool) -> None:
+        check_moves(
+            self._name,
+            self._train_keyword,
+            (*self._call.switches, *self._fields),
+            statistics_rest=all_same(state.get("batch_stats"), updates.get("batch_stats")),
+            dropout_rests=dropout_rests,
+        )
 
 
 def _with_streams(
