@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from jnn import Dataset, folds, holdout
-from jnn.cli._command import parse
+from jnn.cli._command import Predict, Run, parse
 from jnn.cli._job import make_job
+from jnn.cli._predict import _id_of
 from jnn.cli._run import run
 from jnn.cli._show import _member_count
-from jnn.cli._words import sentence_of
+from jnn.cli._words import in_words_of_options, sentence_of
 from jnn.data._csv import read_csv
 
 
@@ -164,3 +165,18 @@ def test_a_missing_group_of_an_array_is_refused(missing):
     groups = np.array(["nan", missing, "a", "a"], object)
     with pytest.raises(ValueError, match=r"groups must not be missing, got .* at groups\[1\]"):
         Dataset.from_arrays(np.ones((4, 1)), [0, 1, 0, 1], groups=groups)
+
+
+def test_a_series_is_named_as_in_its_table():
+    text = "The last 4 steps of series id='b' must have no gap. Pass id='b'."
+    assert in_words_of_options(text).endswith("series id='b' must have no gap. Pass --id b.")
+
+
+@pytest.mark.parametrize(
+    ("rows", "option", "right"),
+    [("x.npy", None, None), ("x.txt", None, None), ("x.txt", "k", "k"), ("x.csv", None, "id")],
+)
+def test_the_names_of_rows_are_those_of_the_run_where_rows_have_columns(rows, option, right):
+    command = Predict(pathlib.Path("folder"), pathlib.Path(rows), id=option)
+    assert _id_of(command, Run("t.csv", text="t", id="id")) == right
+    assert _id_of(Predict(pathlib.Path("folder"), pathlib.Path(rows), id=""), Run("t.csv")) == ""

@@ -14,6 +14,7 @@ from jnn.cli._saved_command import read_command
 from jnn.cli._table import Columns, form_of, local_file
 from jnn.cli._terminal import check_output, is_standard_output
 from jnn.data import Counts
+from jnn.data._csv import uncompressed
 from jnn.recipes import About
 from jnn.result import Result, read_schema, setting_text
 
@@ -39,7 +40,7 @@ def predict(command: Predict) -> None:
         command.out,
         batch=command.batch,
         form=form,
-        id=Columns(rows, form).names(original.id if command.id is None else command.id),
+        id=Columns(rows, form).names(_id_of(command, original)),
         counts=counts,
         more=command.more,
     )
@@ -52,6 +53,13 @@ def predict(command: Predict) -> None:
         print_report(note)
     if diverged:
         print_report(f"{diverged} members are left out because their training diverged")
+
+
+def _id_of(command: Predict, original: Run) -> str | None:
+    """Return the columns that name the rows; those of the run only where rows have columns."""
+    suffix = uncompressed(command.rows).suffix.lower()
+    has_columns = suffix != ".npy" and not (suffix == ".txt" and original.text is not None)
+    return original.id if command.id is None and has_columns else command.id
 
 
 def _check_out(command: Predict, original: Run) -> None:

@@ -144,6 +144,7 @@ def _make_tables(
 ) -> "Iterator[pandas.DataFrame]":
     """Yield the predictions, a batch at a time."""
     schema = result.schema
+    _check_id(result, path, reading)
     if reads_pictures(result, path):
         yield from predict_pictures(result, (path, *reading.more), batch, _make_table)
         return
@@ -168,13 +169,29 @@ def _make_tables(
         start += len(rows)
 
 
+def _check_id(result: Result, path: pathlib.Path, reading: _Reading) -> None:
+    """Raise if columns that name the rows are asked for where rows have no columns."""
+    if not reading.id:
+        return
+    suffix = uncompressed(path).suffix.lower()
+    reason = ""
+    if reads_pictures(result, path):
+        reason = "pictures are named by their files"
+    elif suffix == ".npy":
+        reason = f"{path} is an array, without columns of names"
+    elif suffix == ".txt" and result.schema.reads_texts:
+        reason = f"{path} has one text per line, without columns of names"
+    elif result.schema.is_windowed:
+        reason = "forecasts are named by their series and times"
+    if reason:
+        raise ValueError(f"--id must be left out: {reason}.")
+
+
 def _read(path: pathlib.Path, batch: int, reading: _Reading, schema: Schema) -> Iterator[_Piece]:
     """Yield the rows of a file in pieces, as arrays or texts.
 
     An array file is one piece, whose rows stay on disk until they are used.
     """
-    if reading.id and path.suffix.lower() == ".npy":
-        raise ValueError(f"--id must be left out: {path} is an array, without columns of names.")
     if not path.is_file():
         raise ValueError(f"file of rows {path} does not exist. Check the path.")
     suffix = uncompressed(path).suffix.lower()

@@ -60,7 +60,7 @@ def in_words_of_options(text: str) -> str:
     for pattern, words in _SENTENCES:
         text = re.sub(pattern, words, text)
     names = "|".join(_names())
-    text = re.sub(rf"(?<![\w.-])({names})={_VALUE}", _assignment, text)
+    text = re.sub(rf"(?<![\w.-])(?<!series )({names})={_VALUE}", _assignment, text)
     # At the beginning of a sentence alone: elsewhere "the model must" means no option.
     return re.sub(rf"(^|\. )({names})(?= must )", lambda m: m[1] + _option(m[2]), text)
 

@@ -94,7 +94,7 @@ def read_table(
     times = _times(others, time, names)
     if times is not None and not ids:
         times = with_clock_changes(times)
-    selected = _channels(others, names, times)
+    selected = _channels(others, names, times, later=not are_complete)
     if are_complete:
         check_complete(selected)
     order, sizes, first = _order(columns, ids, times)
@@ -156,7 +156,7 @@ def _times(
 
 
 def _channels(
-    columns: "dict[str, pd.Series]", names: Sequence[str], times: Times | None
+    columns: "dict[str, pd.Series]", names: Sequence[str], times: Times | None, *, later: bool
 ) -> "dict[str, pd.Series]":
     """Return the columns that are forecast."""
     rest = {n: v for n, v in columns.items() if times is None or n not in times.names}
@@ -168,7 +168,7 @@ def _channels(
         raise ValueError(f"The table must have a column of numbers, got {list(columns)}. Add one.")
     for name, values in selected.items():
         if not is_number(values):
-            refuse_text(name, values, is_series=True)
+            refuse_text(name, values, later=later, is_series=True)
     if not names and len(next(iter(selected.values()))):
         check_named(selected)
     return selected
