@@ -196,3 +196,35 @@ def test_weights_that_are_written_in_bfloat16_keep_the_digits_of_those_that_are_
     assert 0 < inside.sum() < inside.size
     np.testing.assert_array_equal(kernel[inside], before[inside])
     np.testing.assert_allclose(np.abs(kernel[~inside]), 0.2, rtol=0.06)
+
+
+class AuxLoss(nnx.Variable):
+    pass
+
+
+class AuxiliaryNnx(nnx.Module):
+    def __init__(self, *, rngs):
+        self.dense = nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, x):
+        self.sow(AuxLoss, "constant", jnp.float32(5.0))
+        return self.dense(x)
+
+
+class AuxiliaryLinen(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        self.sow("aux_loss", "constant", jnp.float32(5.0))
+        return nn.Dense(3)(x)
+
+
+@pytest.mark.parametrize("network", [AuxiliaryNnx, AuxiliaryLinen()])
+def test_losses_of_other_usual_names_are_added_too(network):
+    study = jnn.Study(network, LOSS, optax.sgd(0.1), {})
+    state = jnn.make_start(study)(jnn.Member(jax.random.key(0), 0, {}), jnn.Data.from_arrays(X, Y))
+    outputs, model_state = study.model.apply(state.trained.params, {}, X)
+    step = jnn.make_step(study)
+    after, loss = jax.jit(step)(state, jnn.Batch(X, Y))
+    assert state.trained.model_state == model_state == after.trained.model_state == {}
+    expected = 5 + optax.softmax_cross_entropy_with_integer_labels(outputs, Y).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)

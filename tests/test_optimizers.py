@@ -200,3 +200,16 @@ def test_a_schedule_that_cannot_be_traced_says_what_to_do():
 
     with pytest.raises(ValueError, match=r"Study\.optimizer failed .* Multiply a schedule"):
         jnn.run(study(optimizer), DATA, jnn.grid(step=[1, 2]))
+
+
+def test_members_that_go_on_from_one_member_keep_their_own_noise():
+    """Parameters are nothing but noise here, so that the same noise would be the same step."""
+    noise = optax.chain(optax.scale(0.0), optax.add_noise(1.0, 0.0, 0))
+    model = (lambda key, x: {"kernel": jnp.zeros((3, 2))}, lambda params, x: x @ params["kernel"])
+    study = jnn.Study(model, optax.l2_loss, noise, epochs=2, batch_size=4)
+    data = jnn.Dataset.from_arrays(np.ones((4, 3)), np.eye(4)[:, :2])
+    population = jnn.start(study, data, jnn.seeds(2)).advance(1).gather([1, 1])
+    before = population.result().trained.params["kernel"]
+    after = population.advance(1).result().trained.params["kernel"]
+    np.testing.assert_array_equal(before[0], before[1])
+    assert np.abs((after - before)[0] - (after - before)[1]).min() > 1e-6

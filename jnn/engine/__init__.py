@@ -45,3 +45,4 @@ from jnn.engine._trainer import Trainer as Trainer
 from jnn.engine._trainer import make_trainer as make_trainer
 from jnn.engine._trainer import supervised as supervised
 from jnn.engine._trainer import traced_once as traced_once
+from jnn.engine._update import with_own_keys as with_own_keys

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.engine._absent import without_absent
 from jnn.engine._ignored import labelled_share
 from jnn.engine._keys import ORDER, key_of
 from jnn.engine._state import Batch, Data, Leaf, State, on_device, take_rows
@@ -54,6 +55,8 @@ def make_epoch(
         def body(state: State, inputs: tuple[Leaf, Leaf, Leaf | None]) -> tuple[State, Any]:
             index, weights, is_real = inputs
             x, y = take_rows((data.x, data.y), index)
+            if data.weights is not None:
+                x, y = without_absent((x, y), data.weights[index])
             batch = Batch(x, y, weights, data.shared, data.ignoring, index)
             after, logs = step(state, batch)
             if is_real is not None:  # False on the surplus steps of a smaller fold

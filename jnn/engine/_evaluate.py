@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.engine._absent import weighted, without_absent
 from jnn.engine._checks import check_rows, shapes_of
 from jnn.engine._draws import make_outputs
 from jnn.engine._explain import explained
@@ -47,6 +48,8 @@ def make_evaluate(
         """Return the sums of a batch, and what metrics that take all rows at once need of it."""
         index, weights = batch
         x, y, weights = spread((*take_rows((data.x, data.y), index), weights))
+        if data.weights is not None:
+            x, y = without_absent((x, y), weights)
         key = functools.partial(_scoring_key, state)
         outputs = outputs_of(state.trained, x, shared=data.shared, key=key, rows=index)
         check_rows(outputs, row_count(x))
@@ -64,8 +67,8 @@ def make_evaluate(
             name: _updated(name, metric, predictions, y, weights)
             for name, metric in streaming.items()
         }
-        sums["loss"] = (jnp.sum(losses * weights), jnp.sum(counted))
-        return sums, ((predictions, y, weights) if whole else None)
+        rows_of_loss = (weighted(losses, weights), counted)
+        return sums, (rows_of_loss, (predictions, y, weights) if whole else None)
 
     def evaluate(state: State, data: Data, rows: Rows) -> Scores:
         data, rows = on_device((data, rows))
@@ -78,11 +81,13 @@ def make_evaluate(
         if data.weights is not None:
             weights = weights * data.weights[index]
         if batches == 1:
-            sums, everything = score(state, data, (index, weights))
+            sums, (losses, everything) = score(state, data, (index, weights))
         else:
             split = (index.reshape(batches, size), weights.reshape(batches, size))
-            sums, everything = _sum_over(lambda batch: score(state, data, batch), split)
-        values = {"loss": sums["loss"][0] / sums["loss"][1]}
+            sums, (losses, everything) = _sum_over(lambda batch: score(state, data, batch), split)
+        # One sum over all rows, so that its rounding does not depend on the size of a batch.
+        total, count = (jnp.sum(of_rows[: rows.index.shape[1]]) for of_rows in losses)
+        values = {"loss": total / count}
         values |= {name: metric.value(sums[name]) for name, metric in streaming.items()}
         return values | {name: _of_all(name, m, everything) for name, m in whole.items()}
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jnn.engine._absent import weighted
 from jnn.engine._state import Leaf, Tree
 
 
@@ -51,7 +52,7 @@ def labelled_mean(losses: jax.Array, share: jax.Array, weights: Leaf | None) -> 
     """Return sum(w l) / sum(w s) over rows; 0 where no label has a weight."""
     if weights is None:
         return jnp.sum(losses) / jnp.maximum(jnp.sum(share), 1e-9)
-    return jnp.sum(losses * weights) / jnp.maximum(jnp.sum(weights * share), 1e-9)
+    return jnp.sum(weighted(losses, weights)) / jnp.maximum(jnp.sum(weights * share), 1e-9)
 
 
 def _are_labels(y: Tree) -> bool:

@@ -229,12 +229,12 @@ def member_of(columns: Columns) -> Member:
 
 def take_rows(values: Tree, index: Leaf) -> Tree:
     """Return the chosen rows of every array; None stays None."""
-    return jax.tree.map(lambda array: array[index], values, is_leaf=_has_rows)
+    return jax.tree.map(lambda array: array[index], values, is_leaf=has_rows)
 
 
 def row_count(values: Tree) -> int:
     """Return the number of rows of an array, of `Windows` or of a tree of arrays."""
-    return jax.tree.leaves(values, is_leaf=_has_rows)[0].shape[0]
+    return jax.tree.leaves(values, is_leaf=has_rows)[0].shape[0]
 
 
 def on_device(data: Tree) -> Tree:
@@ -242,7 +242,7 @@ def on_device(data: Tree) -> Tree:
     return jax.tree.map(jnp.asarray, data)
 
 
-def _has_rows(node: Any) -> bool:
+def has_rows(node: Any) -> bool:
     return hasattr(node, "shape")
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jnn.engine._absent import weighted
 from jnn.engine._average import averaged_after
 from jnn.engine._checks import (
     check_unchanged,
@@ -149,11 +150,12 @@ def mean_loss(losses: jax.Array, batch: Batch) -> jax.Array:
 def weighted_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     """Return sum(w l) / sum(w) over rows; 0 where all weights are 0.
 
-    The loss of a row is the mean over its further axes.
+    The loss of a row is the mean over its further axes. A row of weight 0 adds nothing even if its
+    loss is NaN or infinite.
     """
     if weights is None:
         return jnp.mean(per_row(losses))
-    return jnp.sum(per_row(losses) * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
+    return jnp.sum(weighted(per_row(losses), weights)) / jnp.maximum(jnp.sum(weights), 1e-9)
 
 
 def aligned(y: Tree, outputs: Tree) -> Tree:

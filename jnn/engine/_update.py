@@ -162,6 +162,18 @@ def _is_key(path: tuple[Any, ...], leaf: Any) -> bool:
     return is_two_words and _KEY_NAME.search(name) is not None
 
 
+def with_own_keys(opt_state: Tree, own: Tree) -> Tree:
+    """Return states of optimizers of several members, with the random keys of others in them.
+
+    Args:
+        opt_state: States [members, ...] that members take over.
+        own: Their own states, whose keys they keep.
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf, own_leaf: own_leaf if _is_key(path, leaf[0]) else leaf, opt_state, own
+    )
+
+
 def _own_key(key: Leaf, member_key: jax.Array) -> Leaf:
     """Return a key of one member, made from that of the optimizer."""
     first, second = jax.random.key_data(member_key)

@@ -4,6 +4,7 @@ It may sow losses, and it may write to its own parameters. Both travel in the st
 returns, under names that no module can have, and a step takes them out of it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,17 @@ import jax.numpy as jnp
 
 _LOSS = "/loss"
 _PARAMS = "/params"
+_OF_LOSSES = re.compile(r"(\w+_)?loss(es)?")
+
+
+def names_losses(name: str) -> bool:
+    """Return whether a collection, or a type of variables, of this name holds losses.
+
+    >>> [names_losses(name) for name in ("losses", "aux_loss", "AuxLoss", "glossary")]
+    [True, True, True, False]
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return _OF_LOSSES.fullmatch(words) is not None
 
 
 class Effects(NamedTuple):

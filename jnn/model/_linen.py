@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jnn._errors import reason_of
 from jnn.model._axes import with_axes
 from jnn.model._call import Call
-from jnn.model._effects import add_effects
+from jnn.model._effects import add_effects, names_losses
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._linen_dropout import WatchedDropout
 from jnn.model._linen_fields import fields_of, in_mode, is_lifted, switching_fields
@@ -26,15 +26,15 @@ from jnn.model._signatures import Apply, Init
 from jnn.model._switch import TrainKeyword
 
 _LOSSES = "losses"
-_NO_STATE = ("params", "shared", _LOSSES)
+_NO_STATE = ("params", "shared")
 _STREAMS = {"params": 0, "dropout": 1}  # stream -> what is folded into the key for it
 
 
 def functions_of_linen(module: nn.Module, train_keyword: TrainKeyword = None) -> tuple[Init, Apply]:
     """Return `init` and `apply` of a `jnn.Model`.
 
-    Every collection except `params`, `shared` and `losses` is state. The collections `hyper` and
-    `shared` are read-only: they hold the member's numbers and the arrays that all members read.
+    Every collection except `params`, `shared` and those of losses is state. The collections `hyper`
+    and `shared` are read-only: they hold the member's numbers and the arrays that all members read.
     """
     functions = _Functions(module, train_keyword)
     return with_axes(functions.init), with_axes(functions.apply)
@@ -58,6 +58,7 @@ class _Functions:
         self._fields = {**self._call.attributes, **switching}
         self._shared_shapes: dict[Path, Any] | None = None
         self._has_more: bool | None = None  # whether training has parts that scoring lacks
+        self._losses: list[str] = []  # the collections of losses, once they are known
         self._streams: dict[bool, list[str]] = {True: ["dropout"], False: []}  # by train
 
     def init(self, key: Any, x: Any, *, shared: Any = None) -> Any:
@@ -65,7 +66,8 @@ class _Functions:
         variables = self._variables(key, x)
         declared = flatten_dict(variables.get("shared", {}))
         fill_shared(declared, shared, self._name)  # checks the names
-        state = {k: v for k, v in variables.items() if k not in _NO_STATE}
+        no_state = (*_NO_STATE, *self._losses)
+        state = {k: v for k, v in variables.items() if k not in no_state}
         return variables.get("params", {}), state
 
     def apply(
@@ -86,7 +88,9 @@ class _Functions:
         if shared is not None:
             variables["shared"] = self._shared_collection(shared, x)
         arguments, keywords = self._call.arguments(x, train=train, key=key)
-        mutable = [*(k for k in state if k != "hyper"), _LOSSES] if train else False
+        if train and not self._losses:
+            jax.eval_shape(self._variables, jax.random.key(0), x)  # tells their names
+        mutable = [*(k for k in state if k != "hyper"), *self._losses] if train else False
         dropout = WatchedDropout()
 
         def run(rngs):
@@ -100,7 +104,7 @@ class _Functions:
             return answer, state
         y, updates = answer
         self._check_moves(state, updates, dropout_rests=key is not None and dropout.rests)
-        losses = updates.get(_LOSSES)
+        losses = [updates[name] for name in self._losses if name in updates]
         updates = {k: _without_sown(v, state[k]) for k, v in updates.items() if k in state}
         return y, add_effects({**state, **updates}, losses=losses)
 
@@ -112,6 +116,8 @@ class _Functions:
             self._has_more = bool(_paths(shapes) - _paths(variables))
         if self._has_more:
             variables = _merged(self._variables_in(True, key, x), variables)
+        others = [name for name in variables if name != _LOSSES and names_losses(name)]
+        self._losses = [_LOSSES, *others]
         return variables
 
     def _variables_in(self, train: bool, key: Any, x: Any) -> Any:

@@ -11,12 +11,11 @@ from flax.nnx.variablelib import variable_type_from_name
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from jnn.model._call import Call
+from jnn.model._effects import names_losses
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._fixed_statistics import are_statistics_fixed
 from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._switch import TrainKeyword, Values, known_values
-
-_LOSSES = ("loss", "losses")
 
 
 class Answer(NamedTuple):
@@ -145,7 +144,7 @@ def _is_own(part: Any, name: str) -> bool:
 
 def is_loss(kind: type) -> bool:
     """Return whether variables of this type hold losses."""
-    return kind.__name__.lower() in _LOSSES
+    return names_losses(kind.__name__)
 
 
 def _attributes(parts: list[Any]) -> dict[str, Values]:

@@ -11,7 +11,7 @@ import numpy as np
 from jnn._errors import reason_of
 from jnn._settings import check_integer
 from jnn.data import Dataset, Stream
-from jnn.engine import Data, Training, debugging, default_settings
+from jnn.engine import Data, Training, debugging, default_settings, with_own_keys
 from jnn.population._choose import (
     chosen_members,
     narrowed,
@@ -212,7 +212,7 @@ class Population:
 
         Member i becomes a copy of member `sources[i]`: parameters, state of the optimizer,
         hyper-parameters, and the scores and the best epoch so far. It keeps its own seed and fold,
-        so that it goes another way from then on.
+        and the random keys of its optimizer, so that it goes another way from then on.
 
         Args:
             sources: The number of a member for each member, int [members]. It must be of the same
@@ -241,8 +241,10 @@ class Population:
         training = self._collect()
         copied = _take_members(training, sources)
         state = copied.state._replace(fold=training.state.fold, key=training.state.key)
+        opt_state = with_own_keys(state.opt_state, training.state.opt_state)
         values = narrowed(numbers, state.trained.hyper)
-        state = state._replace(trained=state.trained._replace(hyper=values))
+        trained = state.trained._replace(hyper=values)
+        state = state._replace(trained=trained, opt_state=opt_state)
         self._is_rearranged = True
         self._change_numbers(numbers, sources)
         self._place(copied._replace(state=state), self.plan)
