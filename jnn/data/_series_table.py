@@ -85,9 +85,10 @@ def read_table(
     ids = () if series is None else as_names(series)
     names = as_names(channels)
     check_known(columns, [*ids, *names, *(() if time is None else as_names(time))])
-    if set(ids) & set(names):
+    both = sorted({*ids} & {*names})
+    if both:
         raise ValueError(
-            f"Channels must be other columns than those that tell series apart, got {ids[0]!r} "
+            f"Channels must be other columns than those that tell series apart, got {both[0]!r} "
             "for both. Leave it out of the channels."
         )
     others = {name: values for name, values in columns.items() if name not in ids}
