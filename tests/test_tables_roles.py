@@ -180,3 +180,7 @@ def test_the_names_of_rows_are_those_of_the_run_where_rows_have_columns(rows, op
     command = Predict(pathlib.Path("folder"), pathlib.Path(rows), id=option)
     assert _id_of(command, Run("t.csv", text="t", id="id")) == right
     assert _id_of(Predict(pathlib.Path("folder"), pathlib.Path(rows), id=""), Run("t.csv")) == ""
+
+
+def test_a_path_that_does_not_exist_is_no_name_of_a_data_set():
+    assert "does not exist. Check the path." in sentence("run some/where.neg --target y")

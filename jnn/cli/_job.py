@@ -170,6 +170,8 @@ def _load(command: Run) -> Dataset:
         return Dataset.from_images(path, size=_size_of(command.size))
     _refuse(command, ("size",), "only a folder of pictures has a size")
     if not is_table(command.data):
+        if command.data not in names() and len(path.parts) > 1:
+            raise ValueError(f"DATA {command.data} does not exist. Check the path.")
         reason = f"{command.data} is the name of a data set, and they are for CSV files"
         _refuse(command, _TABLE_OPTIONS, reason)
         return load(command.data)
