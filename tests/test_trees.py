@@ -260,3 +260,19 @@ REFUSED = [
 def test_what_does_not_fit_parts_is_one_sentence(data, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         jnn.run(study(**settings), data)
+
+
+def test_parts_go_to_arguments_of_their_names_also_to_those_with_a_default():
+    class Masked(nnx.Module):
+        def __init__(self, *, rngs):
+            self.dense = nnx.Linear(2, 1, rngs=rngs)
+
+        def __call__(self, x, mask=None):
+            return self.dense(x if mask is None else x * mask)
+
+    model = jnn.as_model(Masked)
+    x = {"x": np.array([[1.0, 5.0], [2.0, 7.0]], np.float32), "mask": np.array([[1, 0], [0, 1]])}
+    params, state = model.init(jax.random.key(0), x)
+    outputs, _ = model.apply(params, state, x)
+    kernel = np.asarray(params["dense"]["kernel"])  # the bias begins at 0
+    np.testing.assert_allclose(outputs, np.array([[1.0, 0.0], [0.0, 7.0]]) @ kernel, rtol=1e-6)

@@ -125,7 +125,7 @@ class Call:
 
     def _split(self, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return x as the inputs of the call: several arguments take the parts of a tree."""
-        if len(self._inputs) < 2:
+        if len(self._inputs) < 2 and not self._names_arguments(x):
             return (x,), {}
         if isinstance(x, Mapping) and x.keys() >= set(self._inputs):
             return (), {name: x[name] for name in x if name in self._parameters}
@@ -136,6 +136,12 @@ class Call:
             f"needs {self._inputs}. Give the others defaults; if one of them tells training from "
             "scoring, name it: Study(train_keyword=...)."
         )
+
+    def _names_arguments(self, x: Any) -> bool:
+        """Return whether x is a dict of several parts, and each has an argument of its name."""
+        if not isinstance(x, Mapping) or len(x) < 2:
+            return False
+        return self._parameters.keys() >= x.keys() >= set(self._inputs)
 
     def _in_order(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Arguments:
         """Return the arguments, those passed by position that must be."""
