@@ -66,7 +66,7 @@ def with_roles(
     )
     listed = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
     note = f"{(~is_used).sum()} of {len(frame)} rows are left out, missing are {listed}"
-    return frame[is_used], groups, times, (note,)
+    return frame.loc[is_used], groups, times, (note,)
 
 
 def role_names(groups: Any, times: Any) -> list[str]:
