@@ -183,7 +183,7 @@ def test_options_are_those_of_the_set():
         match=r"Options of 'python_library' must be among \['length', 'limit'\], got \['siz",
     ):
         load("python_library", size=3)
-    with pytest.raises(ValueError, match="Windows must have at least one step and fit the series"):
+    with pytest.raises(ValueError, match="Windows must fit the series of 1000 steps"):
         load("python_library", length=2000, limit=1000)
 
 

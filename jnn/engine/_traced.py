@@ -29,9 +29,11 @@ class Traced:
         shapes = [jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
         key = structure, tuple((shape.shape, shape.dtype) for shape in shapes)
         if key not in self._traces:
-            jaxpr, outputs = jax.make_jaxpr(self._function, return_shape=True)(
-                *structure.unflatten(shapes)
-            )
+            # A trace names the mesh that it was made under. Without one it serves under any.
+            with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+                jaxpr, outputs = jax.make_jaxpr(self._function, return_shape=True)(
+                    *structure.unflatten(shapes)
+                )
             self._traces[key] = jaxpr, jax.tree.structure(outputs)
         return self._traces[key]
 

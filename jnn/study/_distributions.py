@@ -103,7 +103,7 @@ def choice(*options: Any) -> Choice:
     Raises:
         ValueError: If there is no option.
 
-    >>> jnn.choice(32, 64).options == jnn.choice([32, 64]).options == (32, 64)
+    >>> choice(32, 64).options == choice([32, 64]).options == (32, 64)
     True
     """
     if len(options) == 1 and not isinstance(options[0], str) and np.ndim(options[0]):
