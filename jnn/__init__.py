@@ -24,6 +24,7 @@ from jnn import (
     plots,
     preprocess,
     recipes,
+    search,
     stats,
 )
 from jnn._version import __version__ as __version__
@@ -85,6 +86,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     # Training them, at once or step by step.
     "run",
     "cross_validate",
+    "search",
     "start",
     "Population",
     "Plan",

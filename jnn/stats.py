@@ -27,6 +27,7 @@ __all__ = [
     "paired_comparison",
     "proportion_interval",
     "seed_fold_interval",
+    "standard_error",
     "t_interval",
     "variance_parts",
 ]
@@ -206,6 +207,23 @@ def seed_fold_interval(
             not positive, or confidence is not between 0 and 1.
     """
     return _interval(_crossed(_table(scores), _row_ratio(train_rows, test_rows)), confidence)
+
+
+def standard_error(scores: ArrayLike, train_rows: float, test_rows: float) -> float:
+    """Return the standard error of the mean of scores [seeds, folds], as in `seed_fold_interval`.
+
+    It is NaN for a single score.
+
+    Args:
+        scores: Scores [seeds, folds].
+        train_rows: Number of training rows of one fold.
+        test_rows: Number of test rows of one fold.
+
+    Raises:
+        ValueError: If the scores are empty, not finite or not [seeds, folds], or a number of rows
+            is not positive.
+    """
+    return _crossed(_table(scores), _row_ratio(train_rows, test_rows)).error
 
 
 def variance_parts(scores: ArrayLike) -> Parts:

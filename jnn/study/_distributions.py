@@ -27,9 +27,9 @@ class Uniform:
         """Draw `count` values."""
         return generator.uniform(self.low, self.high, count)
 
-    def quantile(self, shares: np.ndarray) -> np.ndarray:
+    def quantile(self, shares: ArrayLike) -> np.ndarray:
         """Return the values below which these shares of the distribution lie."""
-        return self.low + (self.high - self.low) * shares
+        return self.low + (self.high - self.low) * np.asarray(shares)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ class LogUniform:
         """Draw `count` values."""
         return np.exp(generator.uniform(np.log(self.low), np.log(self.high), count))
 
-    def quantile(self, shares: np.ndarray) -> np.ndarray:
+    def quantile(self, shares: ArrayLike) -> np.ndarray:
         """Return the values below which these shares of the distribution lie."""
         low = np.log(self.low)
-        return np.exp(low + (np.log(self.high) - low) * shares)
+        return np.exp(low + (np.log(self.high) - low) * np.asarray(shares))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Choice:
         """Draw `count` values."""
         return np.asarray(self.options)[generator.integers(len(self.options), size=count)]
 
-    def quantile(self, shares: np.ndarray) -> np.ndarray:
+    def quantile(self, shares: ArrayLike) -> np.ndarray:
         """Return the values below which these shares of the distribution lie."""
         places = (np.asarray(shares) * len(self.options)).astype(int)
         return np.asarray(self.options)[np.minimum(places, len(self.options) - 1)]

@@ -1,0 +1,49 @@
+"""Searches: many settings, many shapes, one honest winner.
+
+space = jnn.search.space(learning_rate=jnn.log_uniform(1e-4, 1e-1), width=jnn.choice(32, 64))
+found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, folds=5)
+"""
+
+from jnn.search import discrete as discrete
+from jnn.search._estimate import Estimate
+from jnn.search._evolution import evolution, reinforce
+from jnn.search._found import Found, Trial
+from jnn.search._halving import halving, hyperband
+from jnn.search._optuna import cma_es, gp, optuna, tpe
+from jnn.search._pbt import population_based
+from jnn.search._race import racing
+from jnn.search._run import SearchStatus, run
+from jnn.search._samplers import grid, random, sobol
+from jnn.search._space import Choices, Setting, Space, space, when
+from jnn.search._strategy import Maker, Scheduled, Score, Strategy
+
+__all__ = [
+    "Choices",
+    "Estimate",
+    "Found",
+    "Maker",
+    "Scheduled",
+    "Score",
+    "SearchStatus",
+    "Setting",
+    "Space",
+    "Strategy",
+    "Trial",
+    "cma_es",
+    "discrete",
+    "evolution",
+    "gp",
+    "grid",
+    "halving",
+    "hyperband",
+    "optuna",
+    "population_based",
+    "racing",
+    "random",
+    "reinforce",
+    "run",
+    "sobol",
+    "space",
+    "tpe",
+    "when",
+]

@@ -1,0 +1,140 @@
+"""Racing: seed by seed, settings end as soon as the leader is seen to be better."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jnn import stats
+from jnn._settings import check_integer
+from jnn.search._programs import Program, Programs
+from jnn.search._samplers import random
+from jnn.search._space import Setting, Space
+from jnn.search._strategy import Maker, Score, Strategy
+from jnn.search._train import FolderOf, Goal, Outcome, Replicas, empty_outcome, run_program
+from jnn.study import Members
+
+
+class Racing:
+    """Settings of another strategy, trained seed by seed.
+
+    Attributes:
+        batch: Number of settings that begin together.
+    """
+
+    def __init__(self, strategy: Strategy, batch: int, error_rate: float) -> None:
+        self.batch = batch
+        self._strategy = strategy
+        self._error_rate = error_rate
+
+    def ask(self, n: int) -> Sequence[Setting]:
+        """Return settings of the other strategy."""
+        return self._strategy.ask(n)
+
+    def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
+        """Tell the other strategy the scores, which have a larger error where a setting ended."""
+        self._strategy.tell(settings, scores)
+
+    def stays(self, values: np.ndarray, goal: Goal, looks: int) -> np.ndarray:
+        """Return which settings are not yet settled to be worse than the leader.
+
+        A setting ends if the paired difference to the leader, over the same seeds and folds, has a
+        p-value below `error_rate` divided by the number of looks and of rivals. By the union bound,
+        the chance that any setting that is as good as the leader ends at any look is at most
+        `error_rate`, as far as the test holds.
+
+        Args:
+            values: Scores [settings, seeds, folds], higher is better; NaN where one diverged.
+            goal: What is maximized.
+            looks: Number of looks in all.
+        """
+        means = np.where(np.isfinite(values).all(axis=(1, 2)), values.mean(axis=(1, 2)), -np.inf)
+        leader = int(np.argmax(means))
+        stays = np.isfinite(means)
+        if not stays.any() or values[0].size < 2:
+            return stays
+        level = self._error_rate / (looks * max(1, len(values) - 1))
+        for place in np.flatnonzero(stays):
+            if place == leader:
+                continue
+            comparison = stats.paired_comparison(
+                values[leader],
+                values[place],
+                train_rows=goal.train_rows,
+                test_rows=goal.test_rows,
+            )
+            stays[place] = not comparison.p_value < level
+        return stays
+
+
+def racing(by: Maker | None = None, *, batch: int = 64, error_rate: float = 0.05) -> Maker:
+    """Return racing: all settings train with a first seed, those that remain with a second, ...
+
+    After each seed, a setting ends if its paired difference to the leader is settled, under a bound
+    that holds for all looks together; see `Racing.stays`. There are as many seeds as in the search.
+
+    Birattari et al., A Racing Algorithm for Configuring Metaheuristics (2002);
+    Maron and Moore, Hoeffding Races (1993).
+
+    Args:
+        by: The strategy that chooses the settings; `random()` by default.
+        batch: Number of settings that begin together.
+        error_rate: Bound on the chance to end a setting that is as good as the leader.
+    """
+    batch = check_integer("batch", batch, least=1)
+    if not 0 < error_rate < 1:
+        raise ValueError(f"error_rate must be between 0 and 1, got {error_rate}. Use e.g. 0.05.")
+
+    def make(space: Space, seed: int) -> Racing:
+        return Racing((by or random())(space, seed), batch, error_rate)
+
+    return make
+
+
+def train_raced(
+    programs: Sequence[Program],
+    settings: Sequence[Setting],
+    made: Programs,
+    replicas: Replicas,
+    strategy: Racing,
+    folder_of: FolderOf,
+) -> Outcome:
+    """Train settings seed by seed, and end those that the strategy holds for settled."""
+    outcome = empty_outcome(len(settings))
+    total, folds = replicas.shape
+    values = np.full((len(settings), total, folds), np.nan)
+    alive = np.ones(len(settings), bool)
+    seconds = np.zeros(len(settings))
+    seeds_done = np.zeros(len(settings), int)
+    for seed in range(total):
+        one = replicas._replace(members=_of_seed(replicas.members, seed), shape=(1, folds))
+        for program in programs:
+            places = tuple(place for place in program.places if alive[place])
+            if not places:
+                continue
+            part = program._replace(places=places)
+            result, taken, found = run_program(
+                part, settings, made, one, folder_of(len(outcome.results))
+            )
+            values[list(places), seed] = found[:, 0]
+            seconds[list(places)] += taken
+            seeds_done[list(places)] += 1
+            outcome.results.append(result)
+            outcome.places.append(places)
+        if seed + 1 < total:
+            running = np.flatnonzero(alive)
+            so_far = replicas.goal.sign * values[running, : seed + 1]
+            alive[running] = strategy.stays(so_far, replicas.goal, total - 1)
+    for program in programs:
+        steps = replicas.steps_per_epoch(program.study) * program.study.epochs // total
+        for place in program.places:
+            done = int(seeds_done[place])
+            outcome.scores[place] = replicas.goal.score(values[place, :done], program.study.epochs)
+            outcome.steps[place] = steps * done
+            outcome.seconds[place] = float(seconds[place])
+    return outcome
+
+
+def _of_seed(members: Members, number: int) -> Members:
+    """Return the members of one seed, on the same axes."""
+    columns = {name: column[number : number + 1] for name, column in members.axes["seed"].items()}
+    return Members({**members.axes, "seed": columns}, members.split)

@@ -1,0 +1,69 @@
+"""What a strategy is: it asks for settings, is told their scores, and may end some early."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from jnn.search._space import Setting, Space
+
+Schedule: TypeAlias = Sequence[tuple[int, Setting]]
+"""The epoch from which each setting holds, beginning with 0."""
+
+
+class Score(NamedTuple):
+    """How good a setting is, over its seeds and folds; higher is better.
+
+    Scores of which lower values are better are negated.
+
+    Attributes:
+        mean: Mean over seeds and folds; NaN if no member was finite.
+        error: Standard error of the mean, corrected for folds that share training rows; NaN if
+            there is one member only.
+        values: The scores [seeds, folds]; NaN where a member has diverged.
+        epoch: Number of epochs that the setting was trained for.
+    """
+
+    mean: float
+    error: float
+    values: np.ndarray
+    epoch: int
+
+    @property
+    def trained(self) -> tuple[int, int]:
+        """How much it was trained: the number of epochs, and of members."""
+        return self.epoch, self.values.size
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """How settings are chosen.
+
+    Anything with these two methods serves. It may have an attribute `batch`, the number of settings
+    to ask for at once.
+    """
+
+    def ask(self, n: int) -> Sequence[Setting]:
+        """Return up to n settings to train next; none if the strategy has ended."""
+        ...
+
+    def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
+        """Learn the scores of settings."""
+        ...
+
+
+@runtime_checkable
+class Scheduled(Strategy, Protocol):
+    """A strategy that looks at its settings while they train."""
+
+    def looks(self, epochs: int) -> Sequence[int]:
+        """Return the epochs, below the last, after which `survivors` is called."""
+        ...
+
+    def survivors(self, scores: Sequence[Score]) -> np.ndarray:
+        """Return which of the settings still in training continue, bool [settings]."""
+        ...
+
+
+Maker: TypeAlias = Callable[[Space, int], Strategy]
+"""A function of the space and a seed that makes a strategy."""
