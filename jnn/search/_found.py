@@ -13,7 +13,7 @@ import numpy as np
 from jnn import stats
 from jnn.result import Choice, Result, setting_text
 from jnn.search._estimate import Estimate, difference
-from jnn.search._space import Setting
+from jnn.search._space import Setting, key_of
 from jnn.search._strategy import Schedule, Score
 from jnn.search._train import Goal
 from jnn.study import Study
@@ -149,7 +149,7 @@ class Found:
                 "error": trial.score.error,
                 "epochs": trial.score.epoch,
                 "diverged": int((~np.isfinite(trial.score.values)).sum()),
-                "parameters": parameters[_key(trial.setting)],
+                "parameters": parameters[key_of(trial.setting)],
                 "steps": trial.steps,
                 "seconds": trial.seconds,
             }
@@ -227,7 +227,7 @@ class Found:
             loaded = Result.load(result, study) if isinstance(result, pathlib.Path) else result
             leaves = jax.tree.leaves(loaded.trained.params)
             count = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
-            counts |= {_key(setting): count for setting in settings}
+            counts |= {key_of(setting): count for setting in settings}
         return counts
 
     def _pareto(self, parameters: np.ndarray) -> np.ndarray:
@@ -272,7 +272,3 @@ def _shapes(settings: Sequence[Sequence[Setting]], results: Sequence[Result]) ->
         else:
             columns[name] = [math.nan if value is None else float(value) for value in values]
     return columns
-
-
-def _key(setting: Setting) -> tuple:
-    return tuple(sorted(setting.items()))

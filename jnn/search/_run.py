@@ -22,7 +22,7 @@ from jnn.search._programs import Program, Programs, StudyOf, check_study_of
 from jnn.search._race import Racing, train_raced
 from jnn.search._record import Folder, Round
 from jnn.search._samplers import random
-from jnn.search._space import Setting, Space
+from jnn.search._space import Setting, Space, key_of
 from jnn.search._strategy import Maker, Scheduled, Strategy
 from jnn.search._train import Goal, Outcome, Replicas, train_scheduled, train_whole
 from jnn.storage import as_folder
@@ -131,7 +131,7 @@ def run(
     made = Programs(study_of, space)
     probe = made.group(space.at(np.full((1, len(space)), 0.5)))[0].study
     goal = _goal(probe, metric, rows, members)
-    replicas = Replicas(rows, members, _shape(members), goal)
+    replicas = Replicas(rows, members, _shape(members), goal, {})
     folder = None if directory is None else as_folder(directory)
     search = _Search(
         made=made,
@@ -139,7 +139,7 @@ def run(
         strategy=_strategy(by, space, seed),
         replicas=replicas,
         budget=budget,
-        folder=Folder(folder, _identity(space, by, rows, test_rows, members, goal, seed)),
+        folder=Folder(folder, _identity(space, rows, test_rows, members, goal, seed)),
         progress=progress,
     )
     search.run()
@@ -176,8 +176,11 @@ class _Search:
                 break
             self._check_count(settings, asked)
             new = self._new(settings)
-            finished = self._round(number, asked, settings, new, replay)
-            self._note(number, finished, new)
+            if replay is None:
+                finished, results = self._round(number, asked, settings, new)
+            else:
+                finished, results = self._replayed(number, settings, replay)
+            self._note(finished, results, new)
             self.strategy.tell(settings, finished.scores)
             idle = 0 if new else idle + 1
             number += 1
@@ -202,44 +205,44 @@ class _Search:
 
     def _new(self, settings: Sequence[Setting]) -> list[int]:
         """Return the places of the settings that have no score yet, each setting once."""
-        known = {_key(trial.setting) for trial in self.trials}
+        known = {key_of(trial.setting) for trial in self.trials}
         new = []
         for place, setting in enumerate(settings):
-            if _key(setting) not in known:
-                known.add(_key(setting))
+            if key_of(setting) not in known:
+                known.add(key_of(setting))
                 new.append(place)
         return new
 
     def _round(
-        self, number: int, asked: int, settings: Sequence[Setting], new: Sequence[int],
-        replay: Round | None,
-    ) -> Round:  # fmt: skip
-        """Train the new settings, or take what the folder holds of this round."""
-        if replay is not None:
-            if [dict(s) for s in replay.settings] != [dict(s) for s in settings]:
-                raise ValueError(
-                    f"The strategy must ask for the settings that {self.folder.directory} holds, "
-                    f"but in round {number} it asks for others. Give it the same seed and options."
-                )
-            return replay
+        self, number: int, asked: int, settings: Sequence[Setting], new: Sequence[int]
+    ) -> tuple[Round, Sequence[Any]]:
+        """Train the new settings, and return the round with its results."""
         fresh = [settings[place] for place in new]
         outcome = self._train(number, fresh)
-        scores = {_key(trial.setting): trial.score for trial in self.trials}
-        scores |= {_key(s): score for s, score in zip(fresh, outcome.scores, strict=True)}
+        scores = {key_of(trial.setting): trial.score for trial in self.trials}
+        scores |= {key_of(s): score for s, score in zip(fresh, outcome.scores, strict=True)}
         finished = Round(
             asked,
             settings,
-            [scores[_key(setting)] for setting in settings],
+            [scores[key_of(setting)] for setting in settings],
             _spread(outcome.steps, new, len(settings), 0),
             _spread(outcome.seconds, new, len(settings), 0.0),
             [tuple(new[place] for place in places) for places in outcome.places],
             _spread(outcome.schedules, new, len(settings), None),
         )
         self.folder.add(finished)
-        results = iter(outcome.results)
-        for places in finished.places:
-            self._add_part(next(results), settings, places)
-        return finished
+        return finished, outcome.results
+
+    def _replayed(
+        self, number: int, settings: Sequence[Setting], replay: Round
+    ) -> tuple[Round, Sequence[Any]]:
+        """Return a round that the folder holds, with the folders of its results."""
+        if [dict(s) for s in replay.settings] != [dict(s) for s in settings]:
+            raise ValueError(
+                f"The strategy must ask for the settings that {self.folder.directory} holds, "
+                f"but in round {number} it asks for others. Give it the same seed and options."
+            )
+        return replay, [self.folder.part(number, index) for index in range(len(replay.places))]
 
     def _train(self, number: int, settings: Sequence[Setting]) -> Outcome:
         programs = self.made.group(settings)
@@ -257,11 +260,11 @@ class _Search:
             return train_scheduled(*common, strategy, folder_of)
         return train_whole(*common, folder_of)
 
-    def _note(self, number: int, finished: Round, new: Sequence[int]) -> None:
-        """Add the new settings of a round to the trials."""
-        if len(self.parts) < sum(len(r.places) for r in self.folder.rounds[: number + 1]):
-            for index, places in enumerate(finished.places):  # of a round that was read
-                self._add_part(self.folder.part(number, index), finished.settings, places)
+    def _note(self, finished: Round, results: Sequence[Any], new: Sequence[int]) -> None:
+        """Add the results of a round to the parts, and its new settings to the trials."""
+        for result, places in zip(results, finished.places, strict=True):
+            chosen = tuple(finished.settings[place] for place in places)
+            self.parts.append((result, self.made.group(chosen)[0].study, chosen))
         for place in new:
             self.steps += finished.steps[place]
             self.seconds += finished.seconds[place]
@@ -275,11 +278,6 @@ class _Search:
                     finished.schedules[place],
                 )
             )
-
-    def _add_part(self, result: Any, settings: Sequence[Setting], places: Sequence[int]) -> None:
-        chosen = tuple(settings[place] for place in places)
-        study = self.made.group(chosen)[0].study
-        self.parts.append((result, study, chosen))
 
     def _check_count(self, settings: Sequence[Setting], asked: int) -> None:
         if len(settings) > asked:
@@ -415,7 +413,7 @@ def _strategy(by: Any, space: Space, seed: int) -> Strategy:
 
 
 def _identity(
-    space: Space, by: Any, rows: Dataset, test: Dataset, members: Members, goal: Goal, seed: int
+    space: Space, rows: Dataset, test: Dataset, members: Members, goal: Goal, seed: int
 ) -> dict[str, Any]:
     """Return what two calls of one search share, as JSON can hold it."""
     return {
@@ -434,10 +432,6 @@ def _digest(rows: Dataset) -> str:
         plain = array.values if isinstance(array, Windows) else array
         values.update(np.ascontiguousarray(plain).tobytes())
     return values.hexdigest()
-
-
-def _key(setting: Setting) -> tuple:
-    return tuple(sorted(setting.items()))
 
 
 def _spread(values: Sequence[Any], places: Sequence[int], count: int, rest: Any) -> list[Any]:

@@ -192,6 +192,11 @@ def when(
     return Conditional(condition, _distribution("when(...)", distribution))
 
 
+def key_of(setting: Setting) -> tuple:
+    """Return what equal settings have in common, in whatever order their choices stand."""
+    return tuple(sorted(setting.items()))
+
+
 def plain(value: Any) -> Value:
     """Return a number or text as Python's own type, which JSON can hold."""
     is_number = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)

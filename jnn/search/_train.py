@@ -71,20 +71,26 @@ class Replicas(NamedTuple):
         members: Seeds and folds of each setting.
         shape: Number of seeds and of folds.
         goal: What is maximized.
+        steps: Number of steps of an epoch of one member, for the studies that were asked for:
+            counting the rows of all folds takes time.
     """
 
     data: Dataset
     members: Members
     shape: tuple[int, int]
     goal: Goal
+    steps: dict[Study, int]
 
     def steps_per_epoch(self, study: Study) -> int:
         """Return the number of steps of an epoch of all seeds and folds of a setting."""
-        steps = study.steps_per_epoch
-        if steps is None:
-            rows = int(np.max(fold_data(study, self.data, self.members, None).train.count))
-            steps = -(-rows // study.batch_size)
-        return steps * len(self.members)
+        if study not in self.steps:
+            self.steps[study] = study.steps_per_epoch or self._batches(study)
+        return self.steps[study] * len(self.members)
+
+    def _batches(self, study: Study) -> int:
+        """Return the number of batches that the training rows of the largest fold make."""
+        rows = int(np.max(fold_data(study, self.data, self.members, None).train.count))
+        return -(-rows // study.batch_size)
 
 
 FolderOf = Callable[[int], Any]
