@@ -108,7 +108,8 @@ def test_a_network_that_trains_as_it_is_scored_is_refused_unless_it_is_meant(nam
     ids=jnn.model.name_of,
 )
 def test_networks_without_anything_to_switch_and_those_that_switch_are_not(network):
-    trained_step(network)
+    outputs, _ = trained_step(network)
+    assert len(outputs) == len(X) and np.isfinite(outputs).all()
 
 
 class PartlyFrozen(nn.Module):
@@ -120,7 +121,10 @@ class PartlyFrozen(nn.Module):
 
 
 def test_a_part_may_be_frozen():
-    trained_step(PartlyFrozen())
+    _, state = trained_step(PartlyFrozen())
+    frozen = state["batch_stats"]["BatchNorm_0"]["mean"]
+    trained = state["batch_stats"]["BatchNorm_1"]["mean"]
+    assert not frozen.any() and trained.all()
 
 
 def test_a_study_is_refused_before_it_is_compiled_and_trains_if_the_switch_is_named():
