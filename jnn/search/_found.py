@@ -95,8 +95,7 @@ class Found:
         """
         if self.best_trial is None or self.estimate is None:
             return self.best.interval
-        searched = Estimate(self.search_score, self.best_trial.score.error)
-        gap = difference(searched, self.estimate, self.confidence)
+        gap = difference(self.search_score, self.estimate.interval)
         if self.goal.sign > 0:
             return gap
         return gap._replace(mean=-gap.mean, low=-gap.high, high=-gap.low)
@@ -105,7 +104,9 @@ class Found:
     def ties(self) -> int:
         """The number of other settings whose difference to the best one cannot be seen.
 
-        The differences are paired by seed and fold, and tested by Holm's method.
+        The differences are paired by seed and fold, and tested by Holm's method. The family is that
+        of all pairs of settings, because the scores themselves say which setting is the best: of
+        equal settings the best and the worst would often seem to differ otherwise.
         """
         best = self.best_trial
         if best is None or best.score.values.size < 2:
@@ -128,7 +129,10 @@ class Found:
             ).p_value
             for rival in rivals
         ]
-        return int((stats.holm(p_values) > 1 - self.confidence).sum())
+        pairs = math.comb(len(rivals) + 1, 2)
+        # Where nothing is known of the pairs without the best setting, their p-values count as 1.
+        adjusted = stats.holm([*p_values, *[1.0] * (pairs - len(rivals))])[: len(rivals)]
+        return int((adjusted > 1 - self.confidence).sum())
 
     @functools.cached_property
     def table(self) -> "pd.DataFrame":
