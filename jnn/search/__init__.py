@@ -12,6 +12,7 @@ from jnn.search._halving import halving, hyperband
 from jnn.search._optuna import cma_es, gp, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
+from jnn.search._record import rounds_of
 from jnn.search._run import SearchStatus, run
 from jnn.search._samplers import grid, random, sobol
 from jnn.search._space import Choices, Setting, Space, space, when
@@ -41,6 +42,7 @@ __all__ = [
     "racing",
     "random",
     "reinforce",
+    "rounds_of",
     "run",
     "sobol",
     "space",
