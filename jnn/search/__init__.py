@@ -9,7 +9,7 @@ from jnn.search._estimate import Estimate
 from jnn.search._evolution import evolution, reinforce
 from jnn.search._found import Found, Trial
 from jnn.search._halving import halving, hyperband
-from jnn.search._optuna import cma_es, gp, optuna, tpe
+from jnn.search._optuna import cma_es, gp, nsga2, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
 from jnn.search._record import rounds_of
@@ -37,6 +37,7 @@ __all__ = [
     "grid",
     "halving",
     "hyperband",
+    "nsga2",
     "optuna",
     "population_based",
     "racing",

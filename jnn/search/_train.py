@@ -25,12 +25,14 @@ class Goal(NamedTuple):
         sign: 1 if higher values are better, else -1.
         train_rows: Number of training rows of a fold.
         test_rows: Number of test rows of a fold.
+        others: Names of the further metrics of a search by several, each with its sign.
     """
 
     metric: str
     sign: int
     train_rows: int
     test_rows: int
+    others: tuple[tuple[str, int], ...] = ()
 
     def score(self, values: np.ndarray, epoch: int) -> Score:
         """Return the score of a setting from the values of its metric [seeds, folds]."""
