@@ -61,6 +61,8 @@ def make_search_job(command: Search) -> tuple[SearchJob, Search]:
         command = _settled(command, about, rows, members)
         space = make_space(command, about)
         study_of = studies_of(command, about)
+        middle = space.at(np.full((1, len(space)), 0.5))[0]
+        study_of(search.Choices(middle))  # says what is wrong with a metric or a network
     return SearchJob(study_of, rows, test, space, by, members), command
 
 
