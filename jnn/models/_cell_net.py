@@ -160,19 +160,19 @@ def _cell(x: jax.Array, edges: jax.Array, layers: Any, training: bool) -> tuple[
     statistics = []
     for i, (source, target) in enumerate(EDGES):
         layer = jax.tree.map(lambda a, i=i: a[i], layers)
-        y, after = _recomputed(_edge, nodes[source], layer, training, edges[i])
+        y, after = _edge_once(nodes[source], layer, training, edges[i])
         nodes[target] = nodes[target] + y if target in nodes else y
         statistics.append(after)
     return nodes[target], jax.tree.map(lambda *a: jnp.stack(a), *statistics)
 
 
-def _recomputed(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of (x, layer, training, ...) again for its gradient, instead of remembering.
+def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of (x, layer, training, ...) that its gradient computes again.
 
-    Otherwise each branch of a switch would fill what all the others remember with zeros. For most
+    Otherwise each branch of a switch would fill with zeros what all the others remember. For most
     cells that takes longer than to compute their convolutions twice.
     """
-    return jax.checkpoint(function, static_argnums=(2,), prevent_cse=False)(*arguments)
+    return jax.checkpoint(function, static_argnums=(2,), prevent_cse=False)
 
 
 def _edge(
@@ -186,7 +186,7 @@ def _edge(
 
     def convolution(name: str) -> Any:
         def operation(x: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
-            y, after = _recomputed(_relu_conv_norm, x, layer[name], training)
+            y, after = _recomputed(_relu_conv_norm)(x, layer[name], training)
             return y.astype(x.dtype), {**before, name: after}
 
         return operation
@@ -199,6 +199,10 @@ def _edge(
         "avg_pool_3x3": lambda x: (avg_pool(x, 3, strides=1, padding="SAME"), before),
     }
     return jax.lax.switch(number, [operations[name] for name in CELL_OPERATIONS], x)
+
+
+# Edges of equal shapes are traced once.
+_edge_once = jax.jit(_recomputed(_edge), static_argnums=(2,))
 
 
 def _relu_conv_norm(
