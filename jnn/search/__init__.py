@@ -5,6 +5,8 @@ found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, fo
 """
 
 from jnn.search import discrete as discrete
+from jnn.search._bohb import bohb
+from jnn.search._dehb import dehb
 from jnn.search._estimate import Estimate
 from jnn.search._evolution import evolution, reinforce
 from jnn.search._found import Found, Trial
@@ -16,13 +18,14 @@ from jnn.search._record import rounds_of
 from jnn.search._run import SearchStatus, run
 from jnn.search._samplers import grid, random, sobol
 from jnn.search._space import Choices, Setting, Space, space, when
-from jnn.search._strategy import Maker, Scheduled, Score, Strategy
+from jnn.search._strategy import Maker, Multifidelity, Scheduled, Score, Strategy
 
 __all__ = [
     "Choices",
     "Estimate",
     "Found",
     "Maker",
+    "Multifidelity",
     "Scheduled",
     "Score",
     "SearchStatus",
@@ -30,7 +33,9 @@ __all__ = [
     "Space",
     "Strategy",
     "Trial",
+    "bohb",
     "cma_es",
+    "dehb",
     "discrete",
     "evolution",
     "gp",
