@@ -5,6 +5,7 @@ found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, fo
 """
 
 from jnn.search import discrete as discrete
+from jnn.search._darts import darts, strongest
 from jnn.search._estimate import Estimate
 from jnn.search._evolution import evolution, reinforce
 from jnn.search._found import Found, Trial
@@ -12,8 +13,9 @@ from jnn.search._halving import halving, hyperband
 from jnn.search._optuna import cma_es, gp, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
+from jnn.search._report import compare, relative_improvement
 from jnn.search._run import SearchStatus, run
-from jnn.search._samplers import grid, random, sobol
+from jnn.search._samplers import grid, listed, random, sobol
 from jnn.search._space import Choices, Setting, Space, space, when
 from jnn.search._strategy import Maker, Scheduled, Score, Strategy
 
@@ -30,20 +32,25 @@ __all__ = [
     "Strategy",
     "Trial",
     "cma_es",
+    "compare",
+    "darts",
     "discrete",
     "evolution",
     "gp",
     "grid",
     "halving",
     "hyperband",
+    "listed",
     "optuna",
     "population_based",
     "racing",
     "random",
     "reinforce",
+    "relative_improvement",
     "run",
     "sobol",
     "space",
+    "strongest",
     "tpe",
     "when",
 ]
