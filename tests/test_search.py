@@ -74,6 +74,40 @@ def test_choices_under_a_condition_exist_only_where_it_holds():
     assert len(list(search.grid(points=2)(space, 0).ask(99))) == 1 + 2 * (1 + 2)
 
 
+def test_a_condition_on_a_name_that_the_space_lacks_is_told():
+    for condition in (lambda c: c.wdith > 4, lambda c: c["wdith"] > 4):
+        space = search.space(width=[4, 8], rate=search.when(condition, jnn.uniform(0, 1)))
+        with pytest.raises(ValueError, match=r"condition of 'rate' failed .*no choice 'wdith'"):
+            space.at(np.zeros((1, 2)))
+
+
+def test_what_a_program_shares_are_the_numbers_that_may_apply_in_it():
+    space = search.space(
+        depth=[1, 2],
+        rate=jnn.uniform(0, 1),
+        second=search.when(lambda c: c.depth == 2, [16, 32]),
+        third=search.when(lambda c: c["second"] == 32, jnn.uniform(0, 1)),
+        fourth=search.when(lambda c: c.rate > 0.5, jnn.uniform(0, 1)),
+    )
+    assert space.possible({"depth": 1}) == {"depth", "rate", "fourth"}
+    assert space.possible({"depth": 2}) == {*space.dimensions}
+    assert space.possible({"depth": 2, "second": 16}) == {*space.dimensions} - {"third"}
+
+
+def test_a_number_of_one_optimizer_is_none_of_another():
+    def chosen(c):
+        if c.optimizer == "sgd":
+            return dataclasses.replace(fixed, optimizer=lambda h: optax.sgd(0.1, h.momentum))
+        return fixed
+
+    fixed = dataclasses.replace(study_of(search.Choices({"width": 4})), epochs=1)
+    fixed = dataclasses.replace(fixed, optimizer=optax.adam(0.01))
+    momentum = search.when(lambda c: c.optimizer == "sgd", jnn.uniform(0, 0.9))
+    space = search.space(optimizer=["adam", "sgd"], momentum=momentum)
+    found = run(search.grid(points=2), study_of=chosen, space=space)
+    assert [trial.setting.get("momentum") for trial in found.trials] == [None, 0.0, 0.9]
+
+
 def test_a_grid_takes_each_combination_once():
     settings = search.grid(points=3)(SPACE, 0).ask(100)
     rates = sorted({setting["learning_rate"] for setting in settings})

@@ -26,12 +26,15 @@ class Family(NamedTuple):
         kinds: Kinds of data that the family can read, see `About`.
         numbers: Default values of the numbers after the colon; None if there may be any count.
         help: Meaning of these numbers.
+        names: Names of these numbers in a search, such as ("width", "depth"). Those of a family
+            that may have any count of numbers, one for each layer, are always these two.
     """
 
     make: MakeFactory
     kinds: tuple[Kind, ...]
     numbers: tuple[int, ...] | None
     help: str
+    names: tuple[str, ...] = ()
 
 
 def register(name: str, family: Family) -> None:
@@ -61,7 +64,17 @@ def make_model(text: str, about: About, options: Mapping[str, float] | None = No
         ValueError: If there is no such family, if it cannot read such data, or if its numbers
             are wrong.
     """
-    name, _, words = text.partition(":")
+    family = family_of(text, about)
+    return family.make(about, numbers_of(text, about), options or {})
+
+
+def family_of(text: str, about: About) -> Family:
+    """Return the family that a text such as "mlp:128,64" names.
+
+    Raises:
+        ValueError: If there is no such family, or it cannot read such data.
+    """
+    name, _, _ = text.partition(":")
     fitting = sorted(key for key, family in _FAMILIES.items() if about.kind in family.kinds)
     if name not in _FAMILIES:
         raise ValueError(
@@ -74,7 +87,17 @@ def make_model(text: str, about: About, options: Mapping[str, float] | None = No
             f"model {name} reads {' or '.join(family.kinds)}, but {about.name} has {about.kind}, "
             f"rows of shape {about.shape}. Use one of {fitting}."
         )
-    return family.make(about, _parse_numbers(text, words, family), options or {})
+    return family
+
+
+def numbers_of(text: str, about: About) -> tuple[int, ...]:
+    """Return the numbers of a network, with the family's own for those that are left out.
+
+    Raises:
+        ValueError: If there is no such family, or its numbers are wrong.
+    """
+    _, _, words = text.partition(":")
+    return _parse_numbers(text, words, family_of(text, about))
 
 
 def describe_families() -> str:
@@ -182,7 +205,8 @@ def _forecaster(
 
 def _recurrent_family(layer: Factory) -> Family:
     kinds: tuple[Kind, ...] = ("vectors", "signals", "texts", "tokens", "series")
-    return Family(functools.partial(_recurrent, layer), kinds, (128, 1), "units, layers")
+    make = functools.partial(_recurrent, layer)
+    return Family(make, kinds, (128, 1), "units, layers", ("width", "depth"))
 
 
 def _forecaster_family(network: Factory) -> Family:
@@ -207,12 +231,14 @@ _FAMILIES: dict[str, Family] = {
         kinds=("images",),
         numbers=(18,),
         help="depth: 18, 34, 50, 101 or 152, or 6 n + 2 for the thin ones, such as 20",
+        names=("depth",),
     ),
     "vit": Family(
         make=_vit,
         kinds=("images",),
         numbers=(4, 4, 4, 128),
         help="patch, layers, heads, width",
+        names=("patch", "depth", "heads", "width"),
     ),
     "cnn1d": Family(
         make=_cnn1d,
@@ -225,18 +251,21 @@ _FAMILIES: dict[str, Family] = {
         kinds=("texts",),
         numbers=(100, 300),
         help="maps of each window, width of a word's vector",
+        names=("width", "vector"),
     ),
     "encoder": Family(
         make=_encoder,
         kinds=("texts",),
         numbers=(2, 4, 128),
         help="layers, heads, width",
+        names=("depth", "heads", "width"),
     ),
     "gpt": Family(
         make=_gpt,
         kinds=("tokens",),
         numbers=(4, 4, 128),
         help="layers, heads, width",
+        names=("depth", "heads", "width"),
     ),
     "lstm": _recurrent_family(modules.LSTM),
     "gru": _recurrent_family(modules.GRU),

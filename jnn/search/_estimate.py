@@ -1,13 +1,15 @@
 """The winner of a search, trained anew and scored on rows that the search never saw."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jnn.data import Dataset
+from jnn.engine import ProgramKey, programs_of
 from jnn.metrics import Metric
 from jnn.result import Result
 from jnn.stats import Interval, t_interval
@@ -35,10 +37,11 @@ def estimate(
 ) -> Estimate:
     """Return the mean score of a result's members on rows, with an interval for seeds and rows.
 
-    The standard error is that of a bootstrap that draws members and rows anew: rows of one group
-    together, and rows in time in blocks. The interval is the t interval of that error, with one
-    degree of freedom less than there are units of rows. A score that is no metric of the study,
-    or of several targets, has the t interval over the seeds, which knows nothing of the rows.
+    The scores of the seeds are those of crossed random effects: of the rows, of the seeds, and of
+    what they do together. `squared_error` estimates the variance of their mean from a bootstrap
+    that draws the rows anew: rows of one group together, and rows in time in blocks. The interval
+    is the t interval of that error. A score that is no metric of the study, or of several targets,
+    has the t interval over the seeds, which knows nothing of the rows.
 
     Args:
         result: The members, one for each seed, scored on these rows.
@@ -62,38 +65,85 @@ def estimate(
     units = _units(rows)
     count = int(units.max()) + 1
     members = len(result.members)
-    generator = np.random.default_rng(seed)
-    seed_weights = generator.multinomial(members, np.full(members, 1 / members), _RESAMPLES)
-    draws = generator.multinomial(count, np.full(count, 1 / count), _RESAMPLES)
-    scores = _resampled(result, study.metrics[metric], rows, draws, units)
-    values = (scores * seed_weights).sum(axis=1) / members
-    values = values[np.isfinite(values)]  # a draw may lack a class that the metric needs
-    # A bootstrap of n units has (n - 1) / n of the variance.
-    error = float(values.std(ddof=1)) if len(values) > 1 else math.nan
-    error *= math.sqrt(count / max(1, count - 1))
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+    scores = _resampled(result, study, metric, rows, draws, units)
+    variance, freedom = squared_error(scores, finals, count)
+    error = math.sqrt(variance)
     mean = float(finals.mean())
-    half = _t(count - 1, confidence) * error
+    half = _t(freedom, confidence) * error
     method = f"bootstrap t, {members} seeds x {count} {_unit_name(rows)}"
     if not finite.all():
         method += f", {int((~finite).sum())} diverged seeds left out"
     return Estimate(Interval(mean, mean - half, mean + half, members, method, confidence), error)
 
 
-def difference(first: Estimate, second: Estimate, confidence: float) -> Interval:
-    """Return first - second of two independent estimates, with the normal interval."""
-    mean = first.interval.mean - second.interval.mean
-    half = _t(math.inf, confidence) * math.hypot(first.error, second.error)
-    return Interval(mean, mean - half, mean + half, second.interval.n, "normal", confidence)
+def squared_error(scores: np.ndarray, finals: np.ndarray, units: int) -> tuple[float, float]:
+    """Return the variance of the mean score over seeds and rows, and its degrees of freedom.
+
+    The score of seed s on n units of rows has the effects of the rows, of the seed, and of both
+    together, so that the mean over S seeds has the variance
+
+        v_rows / n + v_seed / S + v_both / (n S) = mean cov(i, j) + Var(scores) / S
+
+    cov(i, j) is the covariance of the scores of two seeds i != j when the rows are drawn anew, and
+    Var(scores) the variance of the scores as they are. A bootstrap that draws seeds and rows at
+    once would count v_both three times.
+
+    Owen, The Pigeonhole Bootstrap (2007), https://doi.org/10.1214/07-AOAS122, for the factor 3;
+    Satterthwaite, An Approximate Distribution of Estimates of Variance Components (1946), for the
+    degrees of freedom.
+
+    Args:
+        scores: Scores on rows that are drawn anew [resamples, seeds]; draws in which one is not
+            finite, such as those that lack a class that the metric needs, are left out.
+        finals: Scores on the rows as they are [seeds].
+        units: Number of units of rows that are drawn.
+
+    Returns:
+        The variance, NaN if fewer than two draws are left, and its degrees of freedom.
+    """
+    scores = scores[np.isfinite(scores).all(axis=1)]
+    seeds = len(finals)
+    if len(scores) < 2:
+        return math.nan, math.nan
+    of_rows = float(scores.mean(axis=1).var(ddof=1))
+    of_seeds = 0.0
+    if seeds > 1:
+        single = float(scores.var(axis=0, ddof=1).mean())
+        of_rows = max(0.0, (seeds * of_rows - single) / (seeds - 1))
+        of_seeds = float(finals.var(ddof=1)) / seeds
+    of_rows *= units / max(1, units - 1)  # a bootstrap of n units has (n - 1) / n of the variance
+    parts = of_rows**2 / max(1, units - 1) + of_seeds**2 / max(1, seeds - 1)
+    total = of_rows + of_seeds
+    return total, total**2 / parts if parts else float(max(1, units - 1))
+
+
+def difference(first: Interval, second: Interval) -> Interval:
+    """Return first - second of two independent estimates, from the interval of each.
+
+    low = mean - sqrt((first.mean - first.low)^2 + (second.high - second.mean)^2), and the other end
+    alike. Each interval brings its own degrees of freedom: a normal interval of the sum of both
+    variances would be too short where one of them is known from a few folds only.
+
+    Zou and Donner, Construction of Confidence Limits about Effect Measures (2008),
+    https://doi.org/10.1002/sim.3095
+    """
+    mean = first.mean - second.mean
+    low = mean - math.hypot(first.mean - first.low, second.high - second.mean)
+    high = mean + math.hypot(first.high - first.mean, second.mean - second.low)
+    method = "difference of two independent estimates"
+    return Interval(mean, low, high, second.n, method, second.confidence)
 
 
 def _resampled(
-    result: Result, metric: Metric, rows: Dataset, draws: np.ndarray, units: np.ndarray
+    result: Result, study: Study, metric: str, rows: Dataset, draws: np.ndarray, units: np.ndarray
 ) -> np.ndarray:
     """Return the score of every member on rows that count as often as their unit was drawn.
 
     Args:
         result: The members.
-        metric: Metric of the scores.
+        study: What was trained; the compiled program is remembered with it.
+        metric: Name of the metric.
         rows: The rows.
         draws: How often each unit of rows was drawn, int [resamples, units].
         units: The unit of each row, int [rows].
@@ -108,6 +158,19 @@ def _resampled(
     y = jnp.asarray(np.asarray(rows.y))
     own = np.ones(rows.rows, np.float32) if rows.weights is None else rows.weights
 
+    key = ProgramKey("scores of resamples", metric)
+    scores = programs_of(study).get(key, lambda: _scores_of(study.metrics[metric]))
+    size = max(1, _WEIGHTS_AT_A_TIME // rows.rows)
+    pieces = [
+        np.asarray(scores(outputs, y, draws[first : first + size][:, units] * own))
+        for first in range(0, len(draws), size)
+    ]
+    return np.concatenate(pieces).astype(np.float64)
+
+
+def _scores_of(metric: Metric) -> Callable[..., jax.Array]:
+    """Return the compiled scores [resamples, members] of outputs on weighted rows."""
+
     @jax.jit
     def scores(outputs: jax.Array, y: jax.Array, weights: jax.Array) -> jax.Array:
         def of_all(row_weights: jax.Array) -> jax.Array:
@@ -115,12 +178,7 @@ def _resampled(
 
         return jax.lax.map(of_all, weights)
 
-    size = max(1, _WEIGHTS_AT_A_TIME // rows.rows)
-    pieces = [
-        np.asarray(scores(outputs, y, draws[first : first + size][:, units] * own))
-        for first in range(0, len(draws), size)
-    ]
-    return np.concatenate(pieces).astype(np.float64)
+    return scores
 
 
 def _units(rows: Dataset) -> np.ndarray:
@@ -142,9 +200,8 @@ def _unit_name(rows: Dataset) -> str:
     return "rows" if rows.groups is None else "groups of rows"
 
 
-def _t(freedom: Any, confidence: float) -> float:
+def _t(freedom: float, confidence: float) -> float:
+    """Return the quantile of Student's t distribution for a two-sided interval."""
     import scipy.special
 
-    if math.isinf(freedom):
-        return float(scipy.special.ndtri((1 + confidence) / 2))
-    return float(scipy.special.stdtrit(max(1, freedom), (1 + confidence) / 2))
+    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))

@@ -70,16 +70,17 @@ class Programs:
         """Return what the settings of one program share: the choices that were read, and numbers.
 
         A choice under a condition that does not hold has no value; where others of the program have
-        one, it is a number that nothing reads.
+        one, it is a number of this setting too, which changes nothing.
         """
         choices = Choices(setting, tuple(self._space.dimensions))
         study = self._study(choices)
         read = choices.names_read
         self._check(setting, read)
+        possible = self._space.possible({name: setting[name] for name in read})
         numbers = tuple(
             name
             for name in self._space.dimensions
-            if name not in read and (name in setting or self._is_number(name))
+            if name not in read and name in possible and (name in setting or self._is_number(name))
         )
         signature = tuple((name, setting[name]) for name in sorted(read)), numbers
         self._studies.setdefault(signature, study)

@@ -39,8 +39,8 @@ class Racing:
 
         A setting ends if the paired difference to the leader, over the same seeds and folds, has a
         p-value below `error_rate` divided by the number of looks and of rivals. By the union bound,
-        the chance that any setting that is as good as the leader ends at any look is at most
-        `error_rate`, as far as the test holds.
+        the chance that the truly best setting ends at any look is at most `error_rate`, as far as
+        the test holds.
 
         Args:
             values: Scores [settings, seeds, folds], higher is better; NaN where one diverged.
@@ -78,7 +78,7 @@ def racing(by: Maker | None = None, *, batch: int = 64, error_rate: float = 0.05
     Args:
         by: The strategy that chooses the settings; `random()` by default.
         batch: Number of settings that begin together.
-        error_rate: Bound on the chance to end a setting that is as good as the leader.
+        error_rate: Bound on the chance to end the truly best setting.
     """
     batch = check_integer("batch", batch, least=1)
     if not 0 < error_rate < 1:

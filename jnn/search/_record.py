@@ -99,7 +99,13 @@ def _as_json(finished: Round) -> dict[str, Any]:
         "asked": finished.asked,
         "settings": [dict(setting) for setting in finished.settings],
         "scores": [
-            {"mean": s.mean, "error": s.error, "values": s.values.tolist(), "epoch": s.epoch}
+            {
+                "mean": s.mean,
+                "error": s.error,
+                "values": s.values.tolist(),
+                "epoch": s.epoch,
+                "others": list(s.others),
+            }
             for s in finished.scores
         ],
         "steps": list(finished.steps),
@@ -113,7 +119,13 @@ def _as_json(finished: Round) -> dict[str, Any]:
 
 def _from_json(fields: dict[str, Any]) -> Round:
     scores = [
-        Score(s["mean"], s["error"], np.asarray(s["values"], np.float64), s["epoch"])
+        Score(
+            s["mean"],
+            s["error"],
+            np.asarray(s["values"], np.float64),
+            s["epoch"],
+            tuple(s.get("others", ())),
+        )
         for s in fields["scores"]
     ]
     places = [tuple(places) for places in fields["places"]]

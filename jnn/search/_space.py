@@ -28,6 +28,12 @@ class Choices(Mapping[str, Value]):
         self._setting = dict(setting)
         self._known = tuple(known) or tuple(setting)
         self._names_read: dict[str, None] = {}
+        self._has_missed = False
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether a choice was asked for that does not apply."""
+        return self._has_missed
 
     @property
     def names_read(self) -> tuple[str, ...]:
@@ -56,11 +62,39 @@ class Choices(Mapping[str, Value]):
 
     def _missing(self, name: str) -> str:
         if name in self._known:
+            self._has_missed = True
             return (
                 f"{name!r} does not apply to {self._setting}. Read it under its condition, or by "
                 f"c.get({name!r}, default)."
             )
         return f"The space has no choice {name!r}, only {list(self._known)}. Add it to the space."
+
+
+class _OpenError(Exception):
+    """A condition has read a choice whose value is open."""
+
+
+class _OpenChoices(Choices):
+    """Choices some of which have no value yet."""
+
+    def __init__(self, setting: Setting, known: Sequence[str], open_names: set[str]) -> None:
+        super().__init__(setting, known)
+        self._open = open_names
+
+    def __getitem__(self, name: str) -> Value:
+        if name in self._open:
+            raise _OpenError(name)
+        return super().__getitem__(name)
+
+    def __getattr__(self, name: str) -> Value:
+        if not name.startswith("_") and name in self._open:
+            raise _OpenError(name)
+        return super().__getattr__(name)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._open:
+            raise _OpenError(name)
+        return super().__contains__(name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +152,26 @@ class Space:
 
         return [setting(row) for row in np.asarray(shares, np.float64)]
 
+    def possible(self, values: Setting) -> set[str]:
+        """Return the choices that apply in some setting that has these values.
+
+        A condition that reads another choice, whose value is open, holds in some setting.
+        """
+        found: set[str] = set()
+        for name, dimension in self.dimensions.items():
+            known = {key: value for key, value in values.items() if key in found}
+            if not isinstance(dimension, Conditional):
+                found.add(name)
+                continue
+            choices = _OpenChoices(known, tuple(self.dimensions), found - known.keys())
+            try:
+                applies = self._applies(name, dimension, choices)
+            except _OpenError:
+                applies = True
+            if applies:
+                found.add(name)
+        return found
+
     def check(self, setting: Any) -> Setting:
         """Return a setting that a strategy asked for, if it lies in the space.
 
@@ -146,11 +200,14 @@ class Space:
     def _applies(self, name: str, dimension: Any, values: Setting) -> bool:
         if not isinstance(dimension, Conditional):
             return True
+        choices = values if isinstance(values, Choices) else Choices(values, tuple(self.dimensions))
         try:
-            return bool(dimension.condition(Choices(values, tuple(self.dimensions))))
-        except AttributeError:
-            return False  # the condition reads a choice that does not apply itself
+            return bool(dimension.condition(choices))
+        except _OpenError:
+            raise
         except Exception as error:
+            if choices.has_missed and isinstance(error, AttributeError | KeyError):
+                return False  # the condition reads a choice that does not apply itself
             raise ValueError(f"The condition of {name!r} failed on {values}: {error}") from error
 
 
