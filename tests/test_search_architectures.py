@@ -1,5 +1,6 @@
 """Supernets whose architectures inherit weights, differentiable search, and the report of methods."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,6 +13,8 @@ import scipy.stats
 import jnn
 from jnn import search
 from jnn.search._darts import _half
+from jnn.search._inherit import inheriting_members, inheriting_study, supernet_study
+from jnn.search._programs import _constant
 
 RATES = {"weights": 0.1, "logits": 0.5}
 
@@ -77,7 +80,9 @@ def test_a_differentiable_search_is_two_descents_on_two_halves_of_the_rows():
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_operation_that_fits_the_data_becomes_the_strongest(power):
-    result = jnn.run(mixture_study(epochs=50), rows_of_power(power, rows=32, factor=3), jnn.seeds(2))
+    result = jnn.run(
+        mixture_study(epochs=50), rows_of_power(power, rows=32, factor=3), jnn.seeds(2)
+    )
     assert search.strongest(result) == [{"power": power - 1}] * 2
 
 
@@ -119,3 +124,88 @@ def test_listed_settings_are_named_in_their_order_and_checked():
     assert strategy.ask(5) == []
     with pytest.raises(ValueError, match="width must be one of"):
         search.listed([{"width": 5}])(space, 0)
+
+
+SHAPES = search.space(width=[1, 2, 4], sign=[-1, 1])
+
+
+def masked():
+    """A network x -> sign * (the first `width` features of x) @ kernel."""
+
+    def init(key, x):
+        return {"kernel": jax.random.normal(key, (x.shape[1], 3))}
+
+    def apply(params, x, hyper):
+        mask = jnp.arange(x.shape[1]) < hyper["width"]
+        return hyper["sign"] * (x * mask) @ params["kernel"]
+
+    return init, apply
+
+
+@functools.cache
+def super_study():
+    return jnn.Study(
+        model=masked(),
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=optax.adam(1e-2),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        epochs=4,
+    )
+
+
+@functools.cache
+def iris():
+    return jnn.data.load("iris")
+
+
+def test_an_architecture_is_scored_with_the_weights_of_its_seed_and_fold():
+    settings = SHAPES.at(np.random.default_rng(0).random((5, 2)))
+    options = {name: SHAPES.distribution(name).options for name in SHAPES.dimensions}
+    members = jnn.seeds(2) * jnn.folds(3)
+    supernets = jnn.run(supernet_study(super_study(), options), iris(), members)
+    columns = {name: [setting[name] for setting in settings] for name in options}
+    draws = jnn.sample(5, **{name: _constant(values) for name, values in columns.items()})
+    scoring = inheriting_study(super_study(), supernets.trained, folds=3, calibration=0)
+    result = jnn.run(scoring, iris(), inheriting_members(members) * draws)
+    scores = np.asarray(result.final()["accuracy"])
+    x, y = np.asarray(iris().x), np.asarray(iris().y)
+    folds = jnn.folds(3).split.rows(iris())
+    for seed, fold, place in np.ndindex(2, 3, 5):
+        kernel = supernets.trained.params["kernel"][3 * seed + fold]
+        width, sign = settings[place]["width"], settings[place]["sign"]
+        rows = folds[fold].test
+        logits = sign * x[rows, :width] @ kernel[:width]
+        expected = np.mean(logits.argmax(axis=1) == y[rows])
+        np.testing.assert_allclose(scores[seed, fold, place], expected, atol=1e-6)
+
+
+def test_the_steps_of_a_supernet_are_shared_by_the_architectures_that_it_scores():
+    found = search.run(
+        lambda c: super_study(),
+        iris(),
+        SHAPES,
+        by=search.one_shot(epochs=6, batch=4),
+        trials=6,
+        folds=2,
+        test_seeds=2,
+    )
+    steps_per_epoch = 2  # 60 of the 120 rows of the search train a fold, in batches of 32
+    assert [trial.steps for trial in found.trials] == [2 * 6 * steps_per_epoch // 4] * 4 + [0] * 2
+    assert found.winner is not None and len(found.winner.members) == 2
+
+
+@pytest.mark.parametrize(
+    "study_of, space, sentence",
+    [
+        (lambda c: super_study(), {"learning_rate": jnn.uniform(0, 1)}, "are ranges"),
+        (lambda c: super_study() if c.width else None, {"width": [1, 2]}, "reads every choice"),
+        (
+            lambda c: dataclasses.replace(super_study(), averaging=jnn.averaging.ema(0.9)),
+            {"width": [1, 2]},
+            "no averaging",
+        ),
+    ],
+)
+def test_what_no_supernet_can_be_is_refused(study_of, space, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        search.run(study_of, iris(), search.space(**space), by=search.one_shot(), trials=2, folds=2)

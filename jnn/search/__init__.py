@@ -12,6 +12,7 @@ from jnn.search._estimate import Estimate
 from jnn.search._evolution import evolution, reinforce
 from jnn.search._found import Found, Trial
 from jnn.search._halving import halving, hyperband
+from jnn.search._one_shot import one_shot
 from jnn.search._optuna import cma_es, gp, nsga2, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
@@ -47,6 +48,7 @@ __all__ = [
     "hyperband",
     "listed",
     "nsga2",
+    "one_shot",
     "optuna",
     "population_based",
     "racing",

@@ -29,7 +29,7 @@ _CALIBRATION = 0xCA1  # folded into a member's key for forward passes before sco
 Options = Mapping[str, Sequence[float]]
 
 
-def supernet_study(study: Study, options: Options) -> Study:
+def supernet_study(study: Study, options: Options, epochs: int | None = None) -> Study:
     """Return a study each of whose steps trains an architecture that is drawn for the step.
 
     Every choice is drawn evenly and by itself. Before and after the step the numbers of the member
@@ -40,7 +40,16 @@ def supernet_study(study: Study, options: Options) -> Study:
     Args:
         study: What trains one architecture, whose choices are numbers that the network reads.
         options: The options of each choice.
+        epochs: Number of epochs; those of the study by default.
+
+    Raises:
+        ValueError: If the study has a trainer of its own, or averages its parameters.
     """
+    if study.trainer is not None or study.averaging is not None:
+        raise ValueError(
+            "A study of a one-shot search must have no trainer and no averaging of its own. Leave "
+            "out Study.trainer and Study.averaging."
+        )
     table = {name: np.asarray(values, np.float32) for name, values in options.items()}
 
     def trainer_of(study: Study) -> Trainer:
@@ -59,7 +68,8 @@ def supernet_study(study: Study, options: Options) -> Study:
 
         return inner._replace(start=start, step=step)
 
-    return dataclasses.replace(study, trainer=trainer_of, evaluate_every=study.epochs)
+    epochs = epochs or study.epochs
+    return dataclasses.replace(study, trainer=trainer_of, epochs=epochs, evaluate_every=epochs)
 
 
 def inheriting_study(study: Study, supernets: Trained, folds: int, calibration: int) -> Study:
