@@ -16,6 +16,7 @@ from jnn.search._one_shot import one_shot
 from jnn.search._optuna import cma_es, gp, nsga2, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
+from jnn.search._record import rounds_of
 from jnn.search._report import compare, relative_improvement
 from jnn.search._run import SearchStatus, run
 from jnn.search._samplers import grid, listed, random, sobol
@@ -55,6 +56,7 @@ __all__ = [
     "random",
     "reinforce",
     "relative_improvement",
+    "rounds_of",
     "run",
     "sobol",
     "space",

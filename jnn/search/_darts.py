@@ -28,24 +28,28 @@ def darts(
     parameters on the other half, by the optimizer of the study. A row is in the same half in every
     epoch. `jnn.search.strongest` reads off the architecture of each member.
 
-    The search is known to fail when it is long: operations without parameters, such as the identity,
-    help the other weights to learn fast and win, although the architecture is poor when it is
-    trained by itself. Judge it by training the architecture anew, and compare with random ones.
+    The search is known to fail when it is long: operations without parameters, such as the
+    identity, help the other weights to learn fast and win, although the architecture is poor when
+    it is trained by itself. Judge it by training the architecture anew, and compare with random
+    ones.
 
     Liu et al., DARTS (2019), https://arxiv.org/abs/1806.09055; Zela et al., Understanding and
     Robustifying Differentiable Architecture Search (2020), https://arxiv.org/abs/1909.09656
 
     Args:
-        optimizer: Optimizer of the logits; by default that of the paper, Adam at a rate of 3e-4 with
-            b1 = 0.5 and a weight decay of 1e-3.
+        optimizer: Optimizer of the logits; by default that of the paper, Adam at a rate of 3e-4
+            with b1 = 0.5 and a weight decay of 1e-3.
     """
     chosen = optimizer
     if chosen is None:
         chosen = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(3e-4, b1=0.5))
 
     def trainer_of(study: Study) -> Trainer:
-        if study.averaging is not None:
-            raise ValueError("Study.averaging must be None in a differentiable search.")
+        if study.optimizer is None or study.averaging is not None:
+            raise ValueError(
+                "A study of a differentiable search must have an optimizer and no averaging. Set "
+                "Study.optimizer, and leave out Study.averaging."
+            )
         make = as_optimizer(study.optimizer)
         weights = supervised(_of_part(study, lambda h: _only(make(h), "weights")))
         logits = supervised(_of_part(study, lambda h: _only(chosen, "logits")))

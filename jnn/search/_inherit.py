@@ -1,4 +1,4 @@
-"""Supernets: one network trained on random architectures, and architectures that inherit from it."""
+"""Supernets: a network trained on random architectures, and those that inherit its weights."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
