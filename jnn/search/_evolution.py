@@ -4,12 +4,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jnn._settings import check_integer
 from jnn.search import discrete
-from jnn.search._space import Setting, Space
+from jnn.search._space import Setting, Space, key_of
 from jnn.search._strategy import Maker, Score
 from jnn.study import Choice
 
@@ -37,24 +36,43 @@ class DiscreteStrategy:
         self._key = jax.random.key(seed)
         self._options = options
         strategy = make([len(each) for each in options.values()])
-        self._ask = jax.jit(jax.vmap(strategy.ask, in_axes=(None, 0)))
+        self._ask = jax.jit(lambda state, number: strategy.ask(state, self._key_of(number)))
         self._tell = jax.jit(strategy.tell)
         self._state = strategy.init(self._key)
         self._asked = 0
-        self._numbers = np.zeros((0, len(space)), np.int32)
+        self._running: list[tuple[Setting, np.ndarray]] = []
 
     def ask(self, n: int) -> Sequence[Setting]:
         """Return n settings that are made from the scores told so far."""
-        fold = functools.partial(jax.random.fold_in, self._key)
-        keys = jax.vmap(fold)(jnp.arange(self._asked, self._asked + n))
+        drawn = [
+            np.asarray(self._ask(self._state, number))
+            for number in range(self._asked, self._asked + n)
+        ]
         self._asked += n
-        self._numbers = np.asarray(self._ask(self._state, keys))
-        return [self._setting(numbers) for numbers in self._numbers]
+        asked = [(self._setting(numbers), numbers) for numbers in drawn]
+        self._running += asked
+        return [setting for setting, _ in asked]
 
     def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
-        """Learn the scores, one after another."""
-        for numbers, score in zip(self._numbers, scores, strict=True):
+        """Learn the scores, one after another, also of settings that it has not asked for."""
+        for setting, score in zip(settings, scores, strict=True):
+            numbers = self._numbers(setting)
             self._state = self._tell(self._state, numbers, np.float32(score.mean))
+
+    def _numbers(self, setting: Setting) -> np.ndarray:
+        """Return the option numbers of a setting; 0 for a choice that does not apply."""
+        for place, (asked, numbers) in enumerate(self._running):
+            if key_of(asked) == key_of(setting):
+                del self._running[place]
+                return numbers
+        places = [
+            options.index(setting[name]) if name in setting else 0
+            for name, options in self._options.items()
+        ]
+        return np.asarray(places, np.int32)
+
+    def _key_of(self, number: jax.Array) -> jax.Array:
+        return jax.random.fold_in(self._key, number)
 
     def _setting(self, numbers: np.ndarray) -> Setting:
         places = dict(zip(self._options, numbers.tolist(), strict=True))

@@ -7,12 +7,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jnn import stats
 from jnn.result import Choice, Result, setting_text
 from jnn.search._estimate import Estimate, difference
+from jnn.search._objectives import PARAMETERS, parameter_count, pareto
 from jnn.search._space import Setting, key_of
 from jnn.search._strategy import Schedule, Score
 from jnn.search._train import Goal
@@ -138,7 +138,9 @@ class Found:
     def table(self) -> "pd.DataFrame":
         """All settings, the best first: choices, score, error, epochs, parameters, seconds.
 
-        `pareto` says that no other setting has both a better score and fewer parameters.
+        `pareto` says that no other setting has both a better score and fewer parameters; in a
+        search by several metrics, that no other one is at least as good in all of them, and better
+        in one.
         """
         import pandas as pd
 
@@ -154,14 +156,21 @@ class Found:
                 "epochs": trial.score.epoch,
                 "diverged": int((~np.isfinite(trial.score.values)).sum()),
                 "parameters": parameters[key_of(trial.setting)],
+                **self._others(trial),
                 "steps": trial.steps,
                 "seconds": trial.seconds,
             }
             rows.append(row)
         table = pd.DataFrame(rows)
         order = np.argsort([-_worst_if_nan(t.score.mean) for t in self.trials], kind="stable")
-        table["pareto"] = self._pareto(table["parameters"].to_numpy())
+        table["pareto"] = pareto(self._objectives(table["parameters"].to_numpy()))
         return table.iloc[order].reset_index(drop=True)
+
+    @property
+    def pareto(self) -> "pd.DataFrame":
+        """The rows of the table on the Pareto front."""
+        table = self.table
+        return table[table["pareto"]].reset_index(drop=True)
 
     @functools.cached_property
     def curve(self) -> "pd.DataFrame":
@@ -229,16 +238,20 @@ class Found:
         counts = {}
         for result, study, settings in self.parts:
             loaded = Result.load(result, study) if isinstance(result, pathlib.Path) else result
-            leaves = jax.tree.leaves(loaded.trained.params)
-            count = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
-            counts |= {key_of(setting): count for setting in settings}
+            counts |= {key_of(setting): parameter_count(loaded) for setting in settings}
         return counts
 
-    def _pareto(self, parameters: np.ndarray) -> np.ndarray:
-        means = np.array([_worst_if_nan(trial.score.mean) for trial in self.trials])
-        better = (means[:, None] >= means) & (parameters[:, None] <= parameters)
-        strictly = (means[:, None] > means) | (parameters[:, None] < parameters)
-        return ~(better & strictly).any(axis=0) & np.isfinite(means)
+    def _others(self, trial: Trial) -> dict[str, float]:
+        """Return the further metrics of a trial in their own units."""
+        pairs = zip(self.goal.others, trial.score.others, strict=True)
+        return {name: sign * mean for (name, sign), mean in pairs if name != PARAMETERS}
+
+    def _objectives(self, parameters: np.ndarray) -> np.ndarray:
+        """Return what the Pareto front is of, [trials, objectives], higher is better."""
+        means = np.array([trial.score.mean for trial in self.trials])
+        if not self.goal.others:
+            return np.stack([means, -parameters], axis=1)
+        return np.column_stack([means, [trial.score.others for trial in self.trials]])
 
 
 def _worst_if_nan(mean: float) -> float:

@@ -31,11 +31,14 @@ class Halving:
     def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
         """Tell the other strategy the scores of the settings that were trained to the end.
 
-        Scores after fewer epochs would mislead it.
+        Scores after fewer epochs would mislead it, unless it has a method `ended_early` for them.
         """
         last = max((score.epoch for score in scores), default=0)
-        ended = [i for i, score in enumerate(scores) if score.epoch == last]
-        self._strategy.tell([settings[i] for i in ended], [scores[i] for i in ended])
+        whole = [i for i, score in enumerate(scores) if score.epoch == last]
+        short = [i for i, score in enumerate(scores) if score.epoch < last]
+        self._strategy.tell([settings[i] for i in whole], [scores[i] for i in whole])
+        if hasattr(self._strategy, "ended_early"):
+            self._strategy.ended_early([settings[i] for i in short], [scores[i] for i in short])
 
     def looks(self, epochs: int) -> list[int]:
         """Return the epochs after which settings end: a share 1 / eta^k of all."""
@@ -118,8 +121,7 @@ def hyperband(by: Maker | None = None, *, eta: int = 3, brackets: int = 4) -> Ma
     is after 1 / eta^s of the epochs; s goes from brackets - 1 down to 0, and begins anew.
 
     Li et al., Hyperband (2018), https://jmlr.org/papers/v18/16-558.html;
-    with `by=jnn.search.tpe()` it is like BOHB, Falkner et al. (2018),
-    https://arxiv.org/abs/1807.01774
+    `bohb` is Hyperband with settings from a model.
 
     Args:
         by: The strategy that chooses the settings; `random()` by default.

@@ -17,14 +17,23 @@ from jnn.population import run as run_study
 from jnn.result import Result
 from jnn.search._estimate import FIRST_SEED, estimate
 from jnn.search._found import Found, Trial
+from jnn.search._objectives import further_scores, metric_names, sign_of
 from jnn.search._pbt import PopulationBased, train_by_schedule, train_population_based
 from jnn.search._programs import Program, Programs, StudyOf, check_study_of
 from jnn.search._race import Racing, train_raced
 from jnn.search._record import Folder, Round
 from jnn.search._samplers import random
 from jnn.search._space import Setting, Space, key_of
-from jnn.search._strategy import Maker, Scheduled, Strategy
-from jnn.search._train import Goal, Outcome, Replicas, train_scheduled, train_whole
+from jnn.search._strategy import Maker, Multifidelity, Scheduled, Score, Strategy
+from jnn.search._train import (
+    Goal,
+    Outcome,
+    Replicas,
+    common_epochs,
+    empty_outcome,
+    train_scheduled,
+    train_whole,
+)
 from jnn.storage import as_folder
 from jnn.study import Members, Study, holdout
 from jnn.study import folds as make_folds
@@ -71,7 +80,7 @@ def run(
     seconds: float | None = None,
     folds: int | Members = 5,
     seeds: int = 1,
-    metric: str | None = None,
+    metric: str | Sequence[str] | None = None,
     test: float | Dataset = 0.2,
     test_seeds: int = 10,
     seed: int = 0,
@@ -102,7 +111,10 @@ def run(
         folds: Number of folds of the rows of the search, or what `jnn.folds` or `jnn.holdout`
             return.
         seeds: Number of trainings of each setting on each fold.
-        metric: Name of the metric to search by; the first one of the study by default.
+        metric: Name of the metric to search by; the first one of the study by default. Or a tuple
+            of names: the first one ranks the settings, and the strategy is told all of them, which
+            `nsga2` looks for a Pareto front of. After the first one, `"parameters"` is the number
+            of parameters.
         test: Share of the rows, or of the groups, that is set aside for the winner; the last rows
             of a series. Or a data set of such rows.
         test_seeds: Number of trainings of the winner.
@@ -133,10 +145,13 @@ def run(
     goal = _goal(probe, metric, rows, members)
     replicas = Replicas(rows, members, _shape(members), goal, {})
     folder = None if directory is None else as_folder(directory)
+    strategy = _strategy(by, space, seed)
+    if hasattr(strategy, "objectives"):
+        strategy.objectives = 1 + len(goal.others)  # type: ignore[attr-defined]
     search = _Search(
         made=made,
         space=space,
-        strategy=_strategy(by, space, seed),
+        strategy=strategy,
         replicas=replicas,
         budget=budget,
         folder=Folder(folder, _identity(space, rows, test_rows, members, goal, seed)),
@@ -194,7 +209,10 @@ class _Search:
         if math.isinf(self.budget.steps):
             return int(left)
         study = self.made.group(self.space.at(np.full((1, len(self.space)), 0.5)))[0].study
-        cost = self.replicas.steps_per_epoch(study) * study.epochs
+        epochs = study.epochs
+        if isinstance(self.strategy, Multifidelity):
+            epochs = self.strategy.fidelity(epochs)
+        cost = self.replicas.steps_per_epoch(study) * epochs
         affordable = int((self.budget.steps - self.steps) // cost)
         if affordable < 1 and not self.trials:
             raise ValueError(
@@ -205,7 +223,7 @@ class _Search:
 
     def _new(self, settings: Sequence[Setting]) -> list[int]:
         """Return the places of the settings that have no score yet, each setting once."""
-        known = {key_of(trial.setting) for trial in self.trials}
+        known = set(self._known(settings))
         new = []
         for place, setting in enumerate(settings):
             if key_of(setting) not in known:
@@ -213,14 +231,27 @@ class _Search:
                 new.append(place)
         return new
 
+    def _known(self, settings: Sequence[Setting]) -> dict[tuple, Score]:
+        """Return the scores, by setting, that make another training needless."""
+        epoch = None
+        if isinstance(self.strategy, Multifidelity):
+            epoch = self.strategy.fidelity(common_epochs(self.made.group(settings)))
+        return {
+            key_of(trial.setting): trial.score
+            for trial in self.trials
+            if epoch is None or trial.score.epoch == epoch
+        }
+
     def _round(
         self, number: int, asked: int, settings: Sequence[Setting], new: Sequence[int]
     ) -> tuple[Round, Sequence[Any]]:
         """Train the new settings, and return the round with its results."""
         fresh = [settings[place] for place in new]
         outcome = self._train(number, fresh)
-        scores = {key_of(trial.setting): trial.score for trial in self.trials}
-        scores |= {key_of(s): score for s, score in zip(fresh, outcome.scores, strict=True)}
+        scores = self._known(settings)
+        others = further_scores(self.replicas.goal.others, outcome)
+        for setting, score, means in zip(fresh, outcome.scores, others, strict=True):
+            scores[key_of(setting)] = score._replace(others=means)
         finished = Round(
             asked,
             settings,
@@ -245,6 +276,8 @@ class _Search:
         return replay, [self.folder.part(number, index) for index in range(len(replay.places))]
 
     def _train(self, number: int, settings: Sequence[Setting]) -> Outcome:
+        if not settings:
+            return empty_outcome(0)
         programs = self.made.group(settings)
 
         def folder_of(index: int) -> pathlib.Path | None:
@@ -387,15 +420,13 @@ def _shape(members: Members) -> tuple[int, int]:
     return seeds, folds
 
 
-def _goal(study: Study, metric: str | None, rows: Dataset, members: Members) -> Goal:
-    names = [*study.metrics, "loss"]
-    name = metric or names[0]
-    if study.trainer is None and name not in names:
-        raise ValueError(f"metric must be one of the scores {names}, got {name!r}.")
+def _goal(study: Study, metric: Any, rows: Dataset, members: Members) -> Goal:
+    name, *others = metric_names(study, metric)
     folds = members.split.rows(rows)  # type: ignore[union-attr]  # the members have folds
     train = round(np.mean([len(fold.train) for fold in folds]))
     test = round(np.mean([len(fold.test) for fold in folds]))  # type: ignore[arg-type]
-    return Goal(name, 1 if study.higher_is_better(name) else -1, train, test)
+    signs = tuple((other, sign_of(study, other)) for other in others)
+    return Goal(name, sign_of(study, name), train, test, signs)
 
 
 def _strategy(by: Any, space: Space, seed: int) -> Strategy:
@@ -419,7 +450,7 @@ def _identity(
     return {
         "space": repr(space),
         "members": repr(members),
-        "metric": goal.metric,
+        "metric": [goal.metric, *(name for name, _ in goal.others)] if goal.others else goal.metric,
         "seed": seed,
         "rows": _digest(rows),
         "test": _digest(test),

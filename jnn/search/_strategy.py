@@ -22,12 +22,14 @@ class Score(NamedTuple):
             there is one member only.
         values: The scores [seeds, folds]; NaN where a member has diverged.
         epoch: Number of epochs that the setting was trained for.
+        others: Means of the further metrics of a search by several; higher is better.
     """
 
     mean: float
     error: float
     values: np.ndarray
     epoch: int
+    others: tuple[float, ...] = ()
 
     @property
     def trained(self) -> tuple[int, int]:
@@ -40,7 +42,10 @@ class Strategy(Protocol):
     """How settings are chosen.
 
     Anything with these two methods serves. It may have an attribute `batch`, the number of settings
-    to ask for at once.
+    to ask for at once. In a search by several metrics, an attribute `objectives` is set to their
+    number before the first settings are asked for; a strategy without it learns from the first one.
+    With a method `ended_early(settings, scores)` it is told by `halving` and `hyperband` of the
+    settings that were not trained to the end, which `tell` does not include.
     """
 
     def ask(self, n: int) -> Sequence[Setting]:
@@ -62,6 +67,19 @@ class Scheduled(Strategy, Protocol):
 
     def survivors(self, scores: Sequence[Score]) -> np.ndarray:
         """Return which of the settings still in training continue, bool [settings]."""
+        ...
+
+
+@runtime_checkable
+class Multifidelity(Scheduled, Protocol):
+    """A strategy that trains a setting for a share of the epochs, and perhaps again for more.
+
+    Its `looks` and `survivors` end the settings at the fidelity. A setting counts as known only if
+    it was trained for as many epochs.
+    """
+
+    def fidelity(self, epochs: int) -> int:
+        """Return for how many of all epochs the settings of this round are trained."""
         ...
 
 

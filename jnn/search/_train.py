@@ -25,12 +25,14 @@ class Goal(NamedTuple):
         sign: 1 if higher values are better, else -1.
         train_rows: Number of training rows of a fold.
         test_rows: Number of test rows of a fold.
+        others: Names of the further metrics of a search by several, each with its sign.
     """
 
     metric: str
     sign: int
     train_rows: int
     test_rows: int
+    others: tuple[tuple[str, int], ...] = ()
 
     def score(self, values: np.ndarray, epoch: int) -> Score:
         """Return the score of a setting from the values of its metric [seeds, folds]."""
@@ -124,7 +126,7 @@ def train_scheduled(
         )
         for program in programs
     ]
-    epochs = _common_epochs(programs)
+    epochs = common_epochs(programs)
     first = max(program.study.evaluate_every for program in programs)
     for look in [*checked_looks(strategy.looks(epochs), first, epochs), epochs]:
         for field in fields:
@@ -263,7 +265,12 @@ def _note(
         outcome.seconds[place] = seconds
 
 
-def _common_epochs(programs: Sequence[Program]) -> int:
+def common_epochs(programs: Sequence[Program]) -> int:
+    """Return the number of epochs of all programs.
+
+    Raises:
+        ValueError: If it is not the same.
+    """
     epochs = sorted({program.study.epochs for program in programs})
     if len(epochs) > 1:
         raise ValueError(

@@ -29,7 +29,8 @@ class Uniform:
 
     def quantile(self, shares: ArrayLike) -> np.ndarray:
         """Return the values below which these shares of the distribution lie."""
-        return self.low + (self.high - self.low) * np.asarray(shares)
+        values = self.low + (self.high - self.low) * np.asarray(shares)
+        return np.clip(values, self.low, self.high)  # rounding may leave the bounds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,8 @@ class LogUniform:
     def quantile(self, shares: ArrayLike) -> np.ndarray:
         """Return the values below which these shares of the distribution lie."""
         low = np.log(self.low)
-        return np.exp(low + (np.log(self.high) - low) * np.asarray(shares))
+        values = np.exp(low + (np.log(self.high) - low) * np.asarray(shares))
+        return np.clip(values, self.low, self.high)  # rounding may leave the bounds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,414 @@
+"""Strategies that are only asked and told: every one keeps the same promises."""
+
+import functools
+import itertools
+import math
+import sys
+import warnings
+
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn import search
+from jnn.search._objectives import pareto
+
+pytest.importorskip("optuna")
+
+MIXED = search.space(
+    rate=jnn.log_uniform(1e-4, 1e-1),
+    momentum=jnn.uniform(0, 0.9),
+    width=jnn.choice(16, 32, 64),
+    kind=jnn.choice("relu", "gelu"),
+    second=search.when(lambda c: c.width == 64, jnn.uniform(0, 1)),
+)
+OPTIONS = search.space(
+    width=jnn.choice(16, 32, 64),
+    kind=jnn.choice("relu", "gelu"),
+    second=search.when(lambda c: c.width == 64, jnn.choice(1, 2)),
+)
+
+
+def samplers():
+    """Return a maker of each sampler of Optuna, by its name."""
+    import optuna.samplers as names
+
+    grid = {
+        "rate": [1e-3, 1e-2], "momentum": [0.1], "width": [16, 64], "kind": ["relu"],
+        "second": [0.5],
+    }  # fmt: skip
+    return {
+        "TPESampler": lambda seed: names.TPESampler(seed=seed, n_startup_trials=4),
+        "GPSampler": lambda seed: names.GPSampler(seed=seed, n_startup_trials=4),
+        "CmaEsSampler": lambda seed: names.CmaEsSampler(seed=seed),
+        "NSGAIISampler": lambda seed: names.NSGAIISampler(seed=seed, population_size=4),
+        "NSGAIIISampler": lambda seed: names.NSGAIIISampler(seed=seed, population_size=4),
+        "QMCSampler": lambda seed: names.QMCSampler(seed=seed, scramble=True),
+        "RandomSampler": lambda seed: names.RandomSampler(seed=seed),
+        "GridSampler": lambda seed: names.GridSampler(grid, seed=seed),
+        "BruteForceSampler": lambda seed: names.BruteForceSampler(seed=seed),
+        "PartialFixedSampler": lambda seed: names.PartialFixedSampler(
+            {"width": 16}, names.RandomSampler(seed=seed)
+        ),
+    }
+
+
+SAMPLERS = [
+    "TPESampler", "GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler",
+    "RandomSampler", "GridSampler", "BruteForceSampler", "PartialFixedSampler",
+]  # fmt: skip
+OURS = {
+    "random": (search.random, MIXED),
+    "sobol": (search.sobol, MIXED),
+    "grid": (search.grid, MIXED),
+    "evolution": (search.evolution, OPTIONS),
+    "reinforce": (search.reinforce, OPTIONS),
+    "halving": (search.halving, MIXED),
+    "halving of evolution": (lambda: search.halving(search.evolution()), OPTIONS),
+    "hyperband": (search.hyperband, MIXED),
+    "racing": (search.racing, MIXED),
+    "population_based": (search.population_based, MIXED),
+    "bohb": (search.bohb, MIXED),
+    "dehb": (search.dehb, MIXED),
+    "tpe": (search.tpe, MIXED),
+    "nsga2": (search.nsga2, MIXED),
+    "cma_es": (search.cma_es, MIXED),
+    "halving of tpe": (lambda: search.halving(search.tpe()), MIXED),
+}
+STRATEGIES = [
+    pytest.param(name, marks=pytest.mark.slow if name == "GPSampler" else ())
+    for name in [*OURS, *SAMPLERS]
+]
+
+
+def make(name, seed=0):
+    if name in ("cma_es", "CmaEsSampler"):
+        pytest.importorskip("cmaes")
+    if name == "GPSampler":
+        pytest.importorskip("torch")
+    if name in OURS:
+        maker, space = OURS[name]
+        return maker()(space, seed), space
+    space = OPTIONS if name == "BruteForceSampler" else MIXED
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of experimental samplers
+        return search.optuna(samplers()[name], batch=4)(space, seed), space
+
+
+def score(setting, mean=None, *, epoch=9):
+    """Return a score of a setting that depends on all of its choices."""
+    if mean is None:
+        mean = -sum((hash(str(key)) % 7) * _number(value) for key, value in setting.items())
+    return search.Score(mean, 0.1, np.full((1, 2), mean), epoch)
+
+
+def _number(value):
+    return len(value) if isinstance(value, str) else math.tanh(value)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_keeps_its_promises(name):
+    rounds = []
+    for seed in (0, 0):
+        strategy, space = make(name, seed)
+        asked = []
+        for number in range(4):
+            settings = strategy.ask(5)
+            assert len(settings) <= 5
+            assert [space.check(setting) for setting in settings] == [dict(s) for s in settings]
+            means = [math.nan if i == number else None for i in range(len(settings))]
+            epochs = [3 if i == 3 else 9 for i in range(len(settings))]  # one was ended early
+            scores = [
+                score(*pair, epoch=epoch)
+                for *pair, epoch in zip(settings, means, epochs, strict=True)
+            ]
+            strategy.tell(settings, scores)
+            asked += settings
+        rounds.append(asked)
+    assert rounds[0] == rounds[1] and rounds[0]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_may_be_told_one_by_one_and_more_than_it_asked_for(name):
+    strategy, space = make(name)
+    first, second = strategy.ask(3), strategy.ask(2)
+    for setting in reversed([*first, *second]):
+        strategy.tell([setting], [score(setting)])
+    if name not in ("GridSampler", "PartialFixedSampler"):
+        others = space.at(np.random.default_rng(0).random((4, len(space))))
+        strategy.tell(others, [score(setting) for setting in others])
+    assert strategy.ask(0) == []
+    for setting in strategy.ask(4):
+        space.check(setting)
+
+
+@pytest.mark.parametrize("name", ["grid", "GridSampler", "BruteForceSampler"])
+def test_a_strategy_that_has_named_everything_ends(name):
+    strategy, _ = make(name)
+    seen = []
+    for _ in range(500):
+        settings = strategy.ask(4)
+        if not settings:
+            break
+        strategy.tell(settings, [score(setting) for setting in settings])
+        seen += [tuple(sorted(setting.items())) for setting in settings]
+    expected = {"grid": 5 * 5 * 2 * (1 + 1 + 5), "GridSampler": 4, "BruteForceSampler": 2 * 4}
+    assert len(set(seen)) == expected[name]
+
+
+def test_settings_that_end_early_are_pruned_trials_of_optuna():
+    from optuna.trial import TrialState
+
+    strategy = search.halving(search.tpe(), batch=4)(MIXED, 0)
+    settings = strategy.ask(4)
+    epochs = [3, 9, 3, 9]
+    scores = [
+        score(s, float(i), epoch=e) for i, (s, e) in enumerate(zip(settings, epochs, strict=True))
+    ]
+    strategy.tell(settings, scores)
+    trials = strategy._strategy._study.trials
+    states = [trial.state for trial in trials]
+    assert states == [TrialState.PRUNED, TrialState.COMPLETE] * 2
+    assert trials[2].intermediate_values == {3: 2.0} and trials[3].value == 3.0
+
+
+def test_nsga2_learns_a_front_that_random_search_does_not():
+    """The front of ZDT1, Zitzler et al. (2000): f2 = 1 - sqrt(f1) where all others are 0."""
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(6)})
+
+    def front(maker):
+        strategy = maker(space, 0)
+        strategy.objectives = 2
+        gaps = []
+        for _ in range(30):
+            settings = strategy.ask(20)
+            scores = []
+            for setting in settings:
+                x = list(setting.values())
+                g = 1 + 9 * sum(x[1:]) / 5
+                second = g * (1 - math.sqrt(x[0] / g))
+                gaps.append(second - (1 - math.sqrt(x[0])))
+                scores.append(score(setting, -x[0])._replace(others=(-second,)))
+            strategy.tell(settings, scores)
+        return np.mean(gaps[-100:])
+
+    assert front(search.nsga2(batch=20)) < front(search.random()) / 2
+
+
+@pytest.mark.parametrize("low, high", [(1e-3, 1e-1), (3e-4, 1e-2), (0.1, 0.3)])
+def test_the_bounds_of_a_range_lie_in_it(low, high):
+    for distribution in (jnn.uniform(low, high), jnn.log_uniform(low, high)):
+        space = search.space(rate=distribution)
+        for setting in search.grid(points=7)(space, 0).ask(7):
+            space.check(setting)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch):
+    for maker, module, install in (
+        (search.cma_es, "cmaes", "jnn-jax"),
+        (search.gp, "torch", "pip install torch"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(ImportError, match=install):
+            maker()(MIXED, 0)
+
+
+@functools.cache
+def iris():
+    return jnn.data.load("iris")
+
+
+def study_of(c):
+    return jnn.Study(
+        model=functools.partial(jnn.models.MLP, 4, (c.width,), 3),
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=lambda h: optax.adam(h.learning_rate),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        epochs=2,
+        batch_size=32,
+    )
+
+
+def test_a_search_by_several_metrics_finds_a_front(tmp_path):
+    space = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1), width=[2])
+    told = []
+
+    class Told(search.random()(space, 0).__class__):
+        objectives = 1
+
+        def tell(self, settings, scores):
+            told.append((self.objectives, scores))
+
+    def run():
+        return search.run(
+            study_of, iris(), space, trials=4, folds=2, test_seeds=1, directory=tmp_path,
+            by=lambda space, seed: Told(iter(space.at(np.random.default_rng(0).random((4, 2)))), 3),
+            metric=("accuracy", "loss", "parameters"),
+        )  # fmt: skip
+
+    found = run()
+    table = found.table
+    assert {objectives for objectives, _ in told} == {3}
+    for trial in found.trials:
+        members = found.result.select(**trial.setting)
+        loss, parameters = trial.score.others
+        assert -loss == pytest.approx(float(members.final()["loss"].mean()), rel=1e-5)
+        assert -parameters == (4 + 1) * 2 + (2 + 1) * 3
+    assert len(found.pareto) == table["pareto"].sum() > 0
+    assert found.best_trial.score.mean == table["accuracy"].max()
+    again = run()
+    assert [t.score.others for t in again.trials] == [t.score.others for t in found.trials]
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "words"),
+    [
+        (("accuracy", "size"), ValueError, "metric must be one of the scores"),
+        (("parameters",), ValueError, "metric must be one of the scores"),
+        (("loss", "loss"), ValueError, "several different ones"),
+        ((), ValueError, "metric must be one name"),
+        (("loss", 3), TypeError, "metric must be a name, or a tuple of names"),
+    ],
+)
+def test_metrics_that_are_none_get_one_sentence(metric, kind, words):
+    space = search.space(learning_rate=[0.1], width=[2])
+    with pytest.raises(kind, match=words):
+        search.run(study_of, iris(), space, trials=1, metric=metric)
+
+
+def test_a_front_holds_the_rows_that_no_other_row_beats():
+    rows = np.random.default_rng(0).integers(0, 4, (40, 3)).astype(float)
+    rows[3, 1] = np.nan
+    for place, row in enumerate(rows):
+        beaten = any((other >= row).all() and (other > row).any() for other in rows)
+        assert pareto(rows)[place] == (not beaten and np.isfinite(row).all())
+
+
+def rounds_of(strategy, function, count):
+    """Ask and tell whole batches; return the settings and scores of each round."""
+    rounds = []
+    for _ in range(count):
+        settings = strategy.ask(strategy.batch)
+        scores = [score(setting, function(setting)) for setting in settings]
+        rounds.append((strategy.fidelity(27), settings, [each.mean for each in scores]))
+        strategy.tell(settings, scores)
+    return rounds
+
+
+def test_dehb_promotes_the_best_of_each_rung_and_then_evolves():
+    space = search.space(a=jnn.uniform(0, 1), b=jnn.uniform(0, 1))
+    rounds = rounds_of(search.dehb()(space, 0), lambda s: -s["a"] - s["b"], 13)
+    sizes = [(fidelity, len(settings)) for fidelity, settings, _ in rounds]
+    assert sizes[:10] == [  # Hyperband's brackets for R = 27, eta = 3; Awad et al. (2021)
+        (1, 27), (3, 9), (9, 3), (27, 1), (3, 9), (9, 3), (27, 1), (9, 6), (27, 2), (27, 4),
+    ]  # fmt: skip
+    for before, after in ((0, 1), (1, 2), (2, 3)):
+        _, settings, means = rounds[before]
+        order = np.argsort(means)[::-1][: len(rounds[after][1])]
+        assert rounds[after][1] == [settings[place] for place in order]
+    first = {tuple(setting.items()) for setting in rounds[0][1]}
+    assert first.isdisjoint({tuple(setting.items()) for setting in rounds[10][1]})
+    assert np.mean(rounds[10][2]) > np.mean(rounds[0][2])
+
+
+def test_a_child_of_dehb_is_made_of_its_parent_and_of_three_others():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(8)})
+    strategy = search.dehb(factor=0.3, crossover=0.5)(space, 0)
+    rounds_of(strategy, lambda s: -sum(s.values()), 10)
+    population = strategy._populations[0]
+    parent = population.vectors[0].copy()
+    best = population.best(27)
+    mutants = {
+        round(float(a + 0.3 * (b - c)), 9)
+        for a, b, c in itertools.permutations(best[:, 0], 3)
+    }  # fmt: skip
+    inherited = random = 0
+    for _ in range(200):
+        child = strategy._child(parent)
+        assert (child >= 0).all() and (child <= 1).all() and (child != parent).any()
+        inherited += (child == parent).mean() / 200
+        random += child[0] != parent[0] and round(float(child[0]), 9) not in mutants
+    assert abs(inherited - 0.5) < 3 * math.sqrt(0.25 / 1600)
+    outside = np.mean([not 0 <= value <= 1 for value in mutants])
+    assert random / 100 < outside + 0.15
+
+
+def test_dehb_is_closer_to_the_optimum_than_random_search():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(4)})
+
+    def function(setting):
+        return -sum((value - 0.3) ** 2 for value in setting.values())
+
+    best = {"dehb": [], "random": []}
+    for seed in range(5):
+        rounds = rounds_of(search.dehb()(space, seed), function, 120)
+        means = [mean for _, _, means in rounds for mean in means]
+        best["dehb"].append(max(means))
+        settings = search.random()(space, seed).ask(len(means))
+        best["random"].append(max(map(function, settings)))
+    assert np.mean(best["dehb"]) > np.mean(best["random"]) / 3
+
+
+def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp_path):
+    space = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1))
+
+    def run(directory, progress=None):
+        return search.run(
+            lambda c: study_of(search.Choices({"width": 2})), iris(), space, folds=2, trials=6,
+            by=search.dehb(eta=2, brackets=2), test_seeds=1, directory=directory, progress=progress,
+        )  # fmt: skip
+
+    def stop(status):
+        if status.trials == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", stop)
+    found, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+    assert [trial.score.epoch for trial in whole.trials[:4]] == [1, 1, 2, 2]
+    promoted = max(whole.trials[:2], key=lambda trial: trial.score.mean)
+    assert whole.trials[2].setting == promoted.setting
+    assert [trial.setting for trial in found.trials] == [trial.setting for trial in whole.trials]
+    assert whole.best_trial.score.epoch == 2
+    for ours, theirs in zip(found.trials, whole.trials, strict=True):
+        np.testing.assert_array_equal(ours.score.values, theirs.score.values)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: search.dehb(eta=1), "eta must be"),
+        (lambda: search.dehb(factor=0), "factor must be above 0"),
+        (lambda: search.dehb(crossover=2), "crossover must be from 0 to 1"),
+        (lambda: search.nsga2(batch=1), "batch must be"),
+        (lambda: search.bohb(random_share=-1), "random_share must be from 0 to 1"),
+    ],
+)
+def test_settings_of_strategies_that_make_no_sense_get_one_sentence(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_dehb_says_that_it_waits_for_scores():
+    strategy = search.dehb(brackets=1)(MIXED, 0)
+    strategy.ask(9)
+    with pytest.raises(ValueError, match="must be told the scores"):
+        strategy.ask(1)
+
+
+def test_most_settings_of_bohb_are_near_the_best_and_some_are_random():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(2)})
+    strategy = search.bohb()(space, 0)
+    for _ in range(8):
+        settings = strategy.ask(strategy.batch)
+        distances = [sum((value - 0.3) ** 2 for value in s.values()) for s in settings]
+        order = np.argsort(np.argsort(distances))
+        scores = [
+            score(setting, -distance, epoch=27 if place < len(settings) / 3 else 9)
+            for setting, distance, place in zip(settings, distances, order, strict=True)
+        ]
+        strategy.tell(settings, scores)
+    values = np.array([list(s.values()) for s in strategy.ask(27)])
+    near = (np.abs(values - 0.3) < 0.2).all(axis=1).mean()  # 16 % of the square
+    assert 0.45 < near < 0.95  # by chance alone 0.16, without chance about 1
