@@ -1,4 +1,4 @@
-"""Supernets whose architectures inherit weights, differentiable search, and the report of methods."""
+"""Supernets and inherited weights, differentiable search, and the report of methods."""
 
 import dataclasses
 import functools

@@ -78,7 +78,10 @@ class OneShot:
                 self._supernets[program.study] = self._supernet(program, replicas, folder)
             supernet = self._supernets[program.study]
             started = time.perf_counter()
-            members = inheriting_members(replicas.members) * made.members(program, settings)
+            members = inheriting_members(replicas.members)
+            numbers = made.members(program, settings)
+            assert numbers is not None  # a supernet has options
+            members = members * numbers
             result = run(supernet.study, replicas.data, members)
             seconds = time.perf_counter() - started
             steps = 0
