@@ -18,6 +18,7 @@ from jnn.result import Result
 from jnn.search._estimate import FIRST_SEED, estimate
 from jnn.search._found import Found, Trial
 from jnn.search._objectives import further_scores, metric_names, sign_of
+from jnn.search._one_shot import OneShot
 from jnn.search._pbt import PopulationBased, train_by_schedule, train_population_based
 from jnn.search._programs import Program, Programs, StudyOf, check_study_of
 from jnn.search._race import Racing, train_raced
@@ -285,6 +286,8 @@ class _Search:
 
         strategy = self.strategy
         common = programs, settings, self.made, self.replicas
+        if isinstance(strategy, OneShot):
+            return strategy.train(*common, folder_of)
         if isinstance(strategy, Racing):
             return train_raced(*common, strategy, folder_of)
         if isinstance(strategy, PopulationBased):

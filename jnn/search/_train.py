@@ -179,7 +179,7 @@ def run_program(
         progress=remember,
     )
     count = len(program.places)
-    values = _values(result.final()[replicas.goal.metric], count, replicas)
+    values = values_of(result.final()[replicas.goal.metric], count, replicas)
     return result, (time.perf_counter() - started) / count, values
 
 
@@ -231,7 +231,7 @@ def member_values(population: Population, program: Program, replicas: Replicas) 
     else:
         epoch -= epoch % study.evaluate_every
         scores = population.scores[replicas.goal.metric].sel(epoch=epoch)
-    return _values(scores, len(population) // len(replicas.members), replicas)
+    return values_of(scores, len(population) // len(replicas.members), replicas)
 
 
 def members_of(
@@ -241,7 +241,7 @@ def members_of(
     return replicas.members if numbers is None else replicas.members * numbers
 
 
-def _values(scores: Any, settings: int, replicas: Replicas) -> np.ndarray:
+def values_of(scores: Any, settings: int, replicas: Replicas) -> np.ndarray:
     """Return scores in the order of their members as [settings, seeds, folds]."""
     flat = np.asarray(scores, np.float64).reshape(*replicas.shape, settings)
     return np.moveaxis(flat, -1, 0)
