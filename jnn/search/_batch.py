@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from jnn.result import Result
 from jnn.search._cohort import Cohort
 from jnn.search._goal import Replicas
 from jnn.search._programs import Program, Programs
+from jnn.search._record import OtherStudyError
 from jnn.search._space import Setting
 from jnn.search._strategy import Schedule, Score
 from jnn.search._trouble import sentence_of
@@ -56,8 +57,10 @@ class Batch:
     Attributes:
         settings: The settings.
         programs: Those whose study could be made, by the program that trains them.
+        made: Makes studies and members of settings.
         replicas: What every setting is trained on.
         outcome: What has come out so far.
+        common_folder: Folder for what all batches of a search share; None keeps nothing.
     """
 
     def __init__(
@@ -73,8 +76,9 @@ class Batch:
         self.settings = settings
         self.replicas = replicas
         self.outcome = Outcome(len(settings), replicas)
-        self._made = made
+        self.made = made
         self._result_folder = result_folder
+        self.common_folder = None if unfinished is None else unfinished.parent
         self._unfinished = unfinished
         self._check = check
         self.programs, errors = made.group(settings)
@@ -103,8 +107,8 @@ class Batch:
         return cohorts
 
     @contextlib.contextmanager
-    def failing(self, cohort: Cohort) -> Iterator[None]:
-        """Note an error as that of the settings of a cohort, which leaves no other one without.
+    def failing(self, trained: Cohort | Program) -> Iterator[None]:
+        """Note an error as that of some settings, and let all others go on.
 
         Errors of the disk are raised, and all errors if JAX is asked to raise at the first NaN.
         """
@@ -113,8 +117,11 @@ class Batch:
         except Exception as error:
             if isinstance(error, OSError | DamagedFileError) or any(debugging()):
                 raise
-            self.outcome.fail(cohort.places, error, cohort.steps)
-            cohort.close()
+            if isinstance(trained, Program):
+                self.outcome.fail(trained.places, error)
+            else:
+                self.outcome.fail(trained.places, error, trained.steps)
+                trained.close()
 
     def end(self, cohort: Cohort, ends: np.ndarray | None = None) -> None:
         """Note scores and result of the settings of a cohort that end; all of them by default."""
@@ -131,10 +138,6 @@ class Batch:
         places = tuple(np.asarray(cohort.places)[ends].tolist())
         outcome.results.append(cohort.take(ends, self._result_folder(len(outcome.results))))
         outcome.places.append(places)
-
-    def columns(self, program: Program, settings: Sequence[Setting]) -> Mapping[str, np.ndarray]:
-        """Return the numbers of settings of a program, [settings] each."""
-        return self._made.columns(program, settings)
 
     def _opened(
         self, program: Program, seed: int | None, folder: pathlib.Path | None
@@ -156,9 +159,9 @@ class Batch:
 
     def _cohort(self, program: Program, seed: int | None, folder: pathlib.Path | None) -> Cohort:
         replicas = self.replicas if seed is None else self.replicas.of_seed(seed)
-        numbers = self._made.members(program, self.settings)
+        numbers = self.made.members(program, self.settings)
         members = replicas.members if numbers is None else replicas.members * numbers
-        cohort = Cohort(program, members, replicas, self._made.plans, folder)
+        cohort = Cohort(program, members, replicas, self.made.plans, folder)
         cohort.open()
         self._check(program, cohort)
         return cohort

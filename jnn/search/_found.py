@@ -84,7 +84,7 @@ class Found:
             test rows; None if all failed.
         estimate: The score of the winner on the test rows.
         confidence: Confidence of all intervals.
-        rows: The test rows.
+        rows: The test rows; None if they are not known.
     """
 
     goal: Goal
@@ -94,7 +94,7 @@ class Found:
     winner: Result | None
     estimate: Estimate | None
     confidence: float
-    rows: Dataset
+    rows: Dataset | None = None
 
     @property
     def best(self) -> Choice:
@@ -221,6 +221,8 @@ class Found:
         """
         import jax
 
+        if self.rows is None:
+            raise ValueError("Latency needs rows to predict, which this result of a search lacks.")
         rows = self.rows.take(np.arange(min(_LATENCY_ROWS, self.rows.rows))).x
         first = jax.tree.map(lambda array: array[:1], rows)
         measured: dict[Study, tuple[float, float]] = {}

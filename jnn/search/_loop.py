@@ -14,8 +14,8 @@ from jnn.search._problem import Budget, Problem
 from jnn.search._programs import Program, StudyError
 from jnn.search._record import Folder, Round
 from jnn.search._space import Setting, key_of
-from jnn.search._strategy import Strategy
-from jnn.search._train import train
+from jnn.search._strategy import Multifidelity, Strategy
+from jnn.search._train import common_epochs, train
 
 _BATCH = 64  # settings at once, of a strategy that does not say
 _PATIENCE = 20  # rounds without a step of training after which a search ends
@@ -130,18 +130,36 @@ class Search:
     def _cost(self, settings: int) -> float:
         """Return the number of steps that a round of settings takes at most."""
         study = self.problem.study
-        cost = getattr(self._strategy, "cost", lambda n, epochs: n * epochs)
-        return self.problem.replicas.steps_per_epoch(study) * cost(settings, study.epochs)
+        strategy = self._strategy
+        if isinstance(strategy, Multifidelity):
+            epochs = settings * strategy.fidelity(study.epochs)
+        elif hasattr(strategy, "cost"):
+            epochs = strategy.cost(settings, study.epochs)
+        else:
+            epochs = settings * study.epochs
+        return self.problem.replicas.steps_per_epoch(study) * epochs
 
     def _new(self, settings: Sequence[Setting]) -> list[int]:
         """Return the places of the settings that have no score yet, each setting once."""
-        known = {key_of(trial.setting) for trial in self.trials}
+        known = set(self._known(settings))
         new = []
         for place, setting in enumerate(settings):
             if key_of(setting) not in known:
                 known.add(key_of(setting))
                 new.append(place)
         return new
+
+    def _known(self, settings: Sequence[Setting]) -> dict[tuple, Trial]:
+        """Return the trials, by setting, that make another training needless."""
+        epoch = None
+        if isinstance(self._strategy, Multifidelity):
+            programs, _ = self.problem.made.group(settings)
+            epoch = self._strategy.fidelity(common_epochs(programs)) if programs else None
+        return {
+            key_of(trial.setting): trial
+            for trial in self.trials
+            if epoch in (None, trial.score.epoch)
+        }
 
     def _round(
         self,
@@ -181,7 +199,7 @@ class Search:
         elapsed: float,
     ) -> Round:
         """Return the record of a round of all settings that were asked for."""
-        scores = {key_of(trial.setting): (trial.score, trial.failed) for trial in self.trials}
+        scores = {key: (t.score, t.failed) for key, t in self._known(settings).items()}
         others = further_scores(self.problem.replicas.goal.others, outcome)
         for index, place in enumerate(new):
             score = outcome.scores[index]._replace(others=others[index])

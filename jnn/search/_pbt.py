@@ -64,7 +64,7 @@ class PopulationBased:
         for look in checked_looks(self.looks(study.epochs), study.evaluate_every, study.epochs):
             cohort.advance(look)
             sources, current = self.exploit(current, cohort.scores)
-            cohort.gather(sources, batch.columns(cohort.program, current))
+            cohort.gather(sources, batch.made.columns(cohort.program, current))
             schedules = [
                 [*schedules[source], (look, setting)]
                 for source, setting in zip(sources, current, strict=True)

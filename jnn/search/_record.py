@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jnn.population import Plan
-from jnn.search._space import Setting
+from jnn.search._space import Setting, key_of
 from jnn.search._strategy import Schedule, Score
 from jnn.storage import damaged, read_json, write_text
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _FILE = "search.json"
-_OF_A_RUN = ("result.json", "command.json")
 _OF_A_WINNER = ("result.json", "run.json", "members.safetensors", "scores.nc")
 
 
@@ -81,7 +80,7 @@ class Folder:
         if directory is None:
             return
         file = directory / _FILE
-        if not file.exists() and any((directory / name).exists() for name in _OF_A_RUN):
+        if not file.exists() and _holds_run(directory):
             raise ValueError(
                 f"directory must be a folder for a search, but {directory} holds a run. Choose "
                 "another folder."
@@ -241,6 +240,23 @@ def _lock(directory: pathlib.Path) -> "BaseFileLock":
             f"Another search runs in {directory}. Wait until it ends, or choose another directory."
         ) from error
     return lock
+
+
+def rounds_of(directory: pathlib.Path) -> tuple[int, int]:
+    """Return how many rounds, and settings in them, the folder of a search holds."""
+    if not (directory / _FILE).exists():
+        return 0, 0
+    rounds = [_from_json(each) for each in read_json(directory / _FILE)["rounds"]]
+    settings = {key_of(setting) for finished in rounds for setting in finished.settings}
+    return len(rounds), len(settings)
+
+
+def _holds_run(directory: pathlib.Path) -> bool:
+    """Return whether a folder holds a run, finished or not, that is none of a search."""
+    command = directory / "command.json"
+    if command.exists() and read_json(command).get("command") == "search":
+        return False
+    return command.exists() or (directory / "result.json").exists()
 
 
 def _as_json(finished: Round) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jnn.search._batch import Batch
-from jnn.search._cohort import Cohort
+from jnn.search._programs import Program
 from jnn.search._strategy import Driver, Scheduled, Strategy
 
 
@@ -35,7 +35,7 @@ def train_scheduled(strategy: Scheduled, batch: Batch) -> None:
     cohorts = batch.cohorts()
     if not cohorts:
         return
-    epochs = _common_epochs(cohorts)
+    epochs = common_epochs([cohort.program for cohort in cohorts])
     first = max(cohort.program.study.evaluate_every for cohort in cohorts)
     for look in [*checked_looks(strategy.looks(epochs), first, epochs), epochs]:
         for cohort in cohorts:
@@ -64,8 +64,9 @@ def checked_looks(looks: Sequence[int], first: int, epochs: int) -> list[int]:
     return looks
 
 
-def _common_epochs(cohorts: Sequence[Cohort]) -> int:
-    epochs = sorted({cohort.program.study.epochs for cohort in cohorts})
+def common_epochs(programs: Sequence[Program]) -> int:
+    """Return the number of epochs of all programs; raise ValueError if it is not the same."""
+    epochs = sorted({program.study.epochs for program in programs})
     if len(epochs) > 1:
         raise ValueError(
             "A strategy that ends settings early must compare them after as many epochs, got "
