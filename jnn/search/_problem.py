@@ -190,10 +190,21 @@ def _probe(made: Programs, space: Space) -> tuple[Setting, Study]:
 def _check_test_rows(
     made: Programs, setting: Setting, rows: Dataset, test_rows: Dataset, members: Members
 ) -> None:
-    """Raise what is wrong with the test rows now, and not after the search."""
+    """Raise what is wrong with the test rows now, and not after the search.
+
+    What is wrong with the setting itself is left to its training.
+    """
     program = made.program_of(setting)
     numbers = made.members(program, [setting])
-    start(program.study, rows, members if numbers is None else members * numbers, test=test_rows)
+    everyone = members if numbers is None else members * numbers
+    try:
+        start(program.study, rows, everyone, test=test_rows)
+    except Exception as error:
+        try:
+            start(program.study, rows, everyone)
+        except Exception:
+            return
+        raise error
 
 
 def _check_confidence(confidence: Any) -> None:
