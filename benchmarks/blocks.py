@@ -192,6 +192,33 @@ def study(records: AllRecords) -> str:
     return table(["whole study, cold process", "jnn, s", "time / jnn's"], rows)
 
 
+def search(records: AllRecords) -> str:
+    """Return how long a whole search takes by each library."""
+    measured = _job("search", SUITES["search"][0].name, records)
+    if measured is None:
+        return _not_measured("search")
+    case, about, contenders = measured
+    wrong = [*out_of_range(case, contenders), *disagreeing(case, contenders)]
+    jnn = contenders["jnn"]
+    compiling = job_seconds(jnn, about)
+    rows = []
+    for name, timing in contenders.items():
+        score = timing.score
+        seconds = spread(timing.steady).median * about["members"] * about["steps"] / 1e6
+        cells = [
+            name + "†" * (name in wrong),
+            number(seconds),
+            with_quartiles(paired_ratio(timing.steady, jnn.steady)),
+            with_quartiles(paired_ratio(job_seconds(timing, about), compiling)),
+            f"{score.mean:.4f} ({score.lower:.4f}-{score.upper:.4f})",
+        ]
+        rows.append(cells)
+    title = f"{case.title} (n = {len(jnn.steady)}, {len(compiling)} with compilation)"
+    head = [title, "s", "time / jnn's", "with compilation", "accuracy (95 %)"]
+    text = table(head, rows)
+    return text + ("\n\n† Does not count: another accuracy." if "†" in text else "")
+
+
 def inference(records: AllRecords) -> str:
     """Return the time of predictions, and the speed of text in tokens a second."""
     rows = []
@@ -312,6 +339,7 @@ _MAKERS = (
     population,
     step,
     study,
+    search,
     inference,
     reproductions,
     bars,

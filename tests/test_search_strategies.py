@@ -1,6 +1,7 @@
 """Strategies that are only asked and told: every one keeps the same promises."""
 
 import functools
+import itertools
 import math
 import sys
 import warnings
@@ -68,6 +69,8 @@ OURS = {
     "hyperband": (search.hyperband, MIXED),
     "racing": (search.racing, MIXED),
     "population_based": (search.population_based, MIXED),
+    "bohb": (search.bohb, MIXED),
+    "dehb": (search.dehb, MIXED),
     "tpe": (search.tpe, MIXED),
     "nsga2": (search.nsga2, MIXED),
     "cma_es": (search.cma_es, MIXED),
@@ -280,3 +283,132 @@ def test_a_front_holds_the_rows_that_no_other_row_beats():
     for place, row in enumerate(rows):
         beaten = any((other >= row).all() and (other > row).any() for other in rows)
         assert pareto(rows)[place] == (not beaten and np.isfinite(row).all())
+
+
+def rounds_of(strategy, function, count):
+    """Ask and tell whole batches; return the settings and scores of each round."""
+    rounds = []
+    for _ in range(count):
+        settings = strategy.ask(strategy.batch)
+        scores = [score(setting, function(setting)) for setting in settings]
+        rounds.append((strategy.fidelity(27), settings, [each.mean for each in scores]))
+        strategy.tell(settings, scores)
+    return rounds
+
+
+def test_dehb_promotes_the_best_of_each_rung_and_then_evolves():
+    space = search.space(a=jnn.uniform(0, 1), b=jnn.uniform(0, 1))
+    rounds = rounds_of(search.dehb()(space, 0), lambda s: -s["a"] - s["b"], 13)
+    sizes = [(fidelity, len(settings)) for fidelity, settings, _ in rounds]
+    assert sizes[:10] == [  # Hyperband's brackets for R = 27, eta = 3; Awad et al. (2021)
+        (1, 27), (3, 9), (9, 3), (27, 1), (3, 9), (9, 3), (27, 1), (9, 6), (27, 2), (27, 4),
+    ]  # fmt: skip
+    for before, after in ((0, 1), (1, 2), (2, 3)):
+        _, settings, means = rounds[before]
+        order = np.argsort(means)[::-1][: len(rounds[after][1])]
+        assert rounds[after][1] == [settings[place] for place in order]
+    first = {tuple(setting.items()) for setting in rounds[0][1]}
+    assert first.isdisjoint({tuple(setting.items()) for setting in rounds[10][1]})
+    assert np.mean(rounds[10][2]) > np.mean(rounds[0][2])
+
+
+def test_a_child_of_dehb_is_made_of_its_parent_and_of_three_others():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(8)})
+    strategy = search.dehb(factor=0.3, crossover=0.5)(space, 0)
+    rounds_of(strategy, lambda s: -sum(s.values()), 10)
+    population = strategy._populations[0]
+    parent = population.vectors[0].copy()
+    best = population.best(27)
+    mutants = {
+        round(float(a + 0.3 * (b - c)), 9)
+        for a, b, c in itertools.permutations(best[:, 0], 3)
+    }  # fmt: skip
+    inherited = random = 0
+    for _ in range(200):
+        child = strategy._child(parent)
+        assert (child >= 0).all() and (child <= 1).all() and (child != parent).any()
+        inherited += (child == parent).mean() / 200
+        random += child[0] != parent[0] and round(float(child[0]), 9) not in mutants
+    assert abs(inherited - 0.5) < 3 * math.sqrt(0.25 / 1600)
+    outside = np.mean([not 0 <= value <= 1 for value in mutants])
+    assert random / 100 < outside + 0.15
+
+
+def test_dehb_is_closer_to_the_optimum_than_random_search():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(4)})
+
+    def function(setting):
+        return -sum((value - 0.3) ** 2 for value in setting.values())
+
+    best = {"dehb": [], "random": []}
+    for seed in range(5):
+        rounds = rounds_of(search.dehb()(space, seed), function, 120)
+        means = [mean for _, _, means in rounds for mean in means]
+        best["dehb"].append(max(means))
+        settings = search.random()(space, seed).ask(len(means))
+        best["random"].append(max(map(function, settings)))
+    assert np.mean(best["dehb"]) > np.mean(best["random"]) / 3
+
+
+def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp_path):
+    space = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1))
+
+    def run(directory, progress=None):
+        return search.run(
+            lambda c: study_of(search.Choices({"width": 2})), iris(), space, folds=2, trials=6,
+            by=search.dehb(eta=2, brackets=2), test_seeds=1, directory=directory, progress=progress,
+        )  # fmt: skip
+
+    def stop(status):
+        if status.trials == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", stop)
+    found, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+    assert [trial.score.epoch for trial in whole.trials[:4]] == [1, 1, 2, 2]
+    promoted = max(whole.trials[:2], key=lambda trial: trial.score.mean)
+    assert whole.trials[2].setting == promoted.setting
+    assert [trial.setting for trial in found.trials] == [trial.setting for trial in whole.trials]
+    assert whole.best_trial.score.epoch == 2
+    for ours, theirs in zip(found.trials, whole.trials, strict=True):
+        np.testing.assert_array_equal(ours.score.values, theirs.score.values)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: search.dehb(eta=1), "eta must be"),
+        (lambda: search.dehb(factor=0), "factor must be above 0"),
+        (lambda: search.dehb(crossover=2), "crossover must be from 0 to 1"),
+        (lambda: search.nsga2(batch=1), "batch must be"),
+        (lambda: search.bohb(random_share=-1), "random_share must be from 0 to 1"),
+    ],
+)
+def test_settings_of_strategies_that_make_no_sense_get_one_sentence(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_dehb_says_that_it_waits_for_scores():
+    strategy = search.dehb(brackets=1)(MIXED, 0)
+    strategy.ask(9)
+    with pytest.raises(ValueError, match="must be told the scores"):
+        strategy.ask(1)
+
+
+def test_most_settings_of_bohb_are_near_the_best_and_some_are_random():
+    space = search.space(**{f"x{i}": jnn.uniform(0, 1) for i in range(2)})
+    strategy = search.bohb()(space, 0)
+    for _ in range(8):
+        settings = strategy.ask(strategy.batch)
+        distances = [sum((value - 0.3) ** 2 for value in s.values()) for s in settings]
+        order = np.argsort(np.argsort(distances))
+        scores = [
+            score(setting, -distance, epoch=27 if place < len(settings) / 3 else 9)
+            for setting, distance, place in zip(settings, distances, order, strict=True)
+        ]
+        strategy.tell(settings, scores)
+    values = np.array([list(s.values()) for s in strategy.ask(27)])
+    near = (np.abs(values - 0.3) < 0.2).all(axis=1).mean()  # 16 % of the square
+    assert 0.45 < near < 0.95  # by chance alone 0.16, without chance about 1

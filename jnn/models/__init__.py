@@ -3,6 +3,8 @@
 Each is a factory for a study once its sizes are bound: `functools.partial(MLP, 64, (128,), 10)`.
 """
 
+from jnn.models._cell_net import CellNet
+from jnn.models._cells import CELL_OPERATIONS, CellCost, cell_cost, cell_edges, cell_string
 from jnn.models._dcgan import DCGANDiscriminator, DCGANGenerator
 from jnn.models._forecast_linear import DLinear, NLinear
 from jnn.models._gpt import GPT
@@ -18,9 +20,12 @@ from jnn.models._text_encoder import TextEncoder
 from jnn.models._vit import ViT
 
 __all__ = [
+    "CELL_OPERATIONS",
     "CNN1D",
     "GPT",
     "MLP",
+    "CellCost",
+    "CellNet",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DLinear",
@@ -37,5 +42,8 @@ __all__ = [
     "TextCNN",
     "TextEncoder",
     "ViT",
+    "cell_cost",
+    "cell_edges",
+    "cell_string",
     "whitening_kernel",
 ]

@@ -5,6 +5,8 @@ found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, fo
 """
 
 from jnn.search import discrete as discrete
+from jnn.search._bohb import bohb
+from jnn.search._dehb import dehb
 from jnn.search._estimate import Estimate
 from jnn.search._evolution import evolution, reinforce
 from jnn.search._found import Found, Trial
@@ -12,16 +14,18 @@ from jnn.search._halving import halving, hyperband
 from jnn.search._optuna import cma_es, gp, nsga2, optuna, tpe
 from jnn.search._pbt import population_based
 from jnn.search._race import racing
+from jnn.search._record import rounds_of
 from jnn.search._run import SearchStatus, run
 from jnn.search._samplers import grid, random, sobol
 from jnn.search._space import Choices, Setting, Space, space, when
-from jnn.search._strategy import Maker, Scheduled, Score, Strategy
+from jnn.search._strategy import Maker, Multifidelity, Scheduled, Score, Strategy
 
 __all__ = [
     "Choices",
     "Estimate",
     "Found",
     "Maker",
+    "Multifidelity",
     "Scheduled",
     "Score",
     "SearchStatus",
@@ -29,7 +33,9 @@ __all__ = [
     "Space",
     "Strategy",
     "Trial",
+    "bohb",
     "cma_es",
+    "dehb",
     "discrete",
     "evolution",
     "gp",
@@ -42,6 +48,7 @@ __all__ = [
     "racing",
     "random",
     "reinforce",
+    "rounds_of",
     "run",
     "sobol",
     "space",

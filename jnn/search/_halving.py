@@ -121,8 +121,7 @@ def hyperband(by: Maker | None = None, *, eta: int = 3, brackets: int = 4) -> Ma
     is after 1 / eta^s of the epochs; s goes from brackets - 1 down to 0, and begins anew.
 
     Li et al., Hyperband (2018), https://jmlr.org/papers/v18/16-558.html;
-    with `by=jnn.search.tpe()` it is like BOHB, Falkner et al. (2018),
-    https://arxiv.org/abs/1807.01774
+    `bohb` is Hyperband with settings from a model.
 
     Args:
         by: The strategy that chooses the settings; `random()` by default.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jnn.search._space import Setting
+from jnn.search._space import Setting, key_of
 from jnn.search._strategy import Schedule, Score
 from jnn.storage import read_json, write_text
 
@@ -56,7 +56,7 @@ class Folder:
         file = directory / _FILE
         if file.exists():
             self._read(file)
-        elif (directory / "result.json").exists() or (directory / "command.json").exists():
+        elif _holds_run(directory):
             raise ValueError(
                 f"directory must be a folder for a search, but {directory} holds a run. Choose "
                 "another folder."
@@ -92,6 +92,23 @@ class Folder:
                 f"holds one with another {', '.join(changed)}. Choose another folder."
             )
         self.rounds = [_from_json(each) for each in content["rounds"]]
+
+
+def rounds_of(directory: pathlib.Path) -> tuple[int, int]:
+    """Return how many rounds, and settings in them, the folder of a search holds."""
+    if not (directory / _FILE).exists():
+        return 0, 0
+    rounds = [_from_json(each) for each in read_json(directory / _FILE)["rounds"]]
+    settings = {key_of(setting) for finished in rounds for setting in finished.settings}
+    return len(rounds), len(settings)
+
+
+def _holds_run(directory: pathlib.Path) -> bool:
+    """Return whether a folder holds a run, finished or not, that is none of a search."""
+    command = directory / "command.json"
+    if command.exists() and read_json(command).get("command") == "search":
+        return False
+    return command.exists() or (directory / "result.json").exists()
 
 
 def _as_json(finished: Round) -> dict[str, Any]:

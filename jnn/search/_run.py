@@ -24,8 +24,16 @@ from jnn.search._race import Racing, train_raced
 from jnn.search._record import Folder, Round
 from jnn.search._samplers import random
 from jnn.search._space import Setting, Space, key_of
-from jnn.search._strategy import Maker, Scheduled, Strategy
-from jnn.search._train import Goal, Outcome, Replicas, train_scheduled, train_whole
+from jnn.search._strategy import Maker, Multifidelity, Scheduled, Score, Strategy
+from jnn.search._train import (
+    Goal,
+    Outcome,
+    Replicas,
+    common_epochs,
+    empty_outcome,
+    train_scheduled,
+    train_whole,
+)
 from jnn.storage import as_folder
 from jnn.study import Members, Study, holdout
 from jnn.study import folds as make_folds
@@ -201,7 +209,10 @@ class _Search:
         if math.isinf(self.budget.steps):
             return int(left)
         study = self.made.group(self.space.at(np.full((1, len(self.space)), 0.5)))[0].study
-        cost = self.replicas.steps_per_epoch(study) * study.epochs
+        epochs = study.epochs
+        if isinstance(self.strategy, Multifidelity):
+            epochs = self.strategy.fidelity(epochs)
+        cost = self.replicas.steps_per_epoch(study) * epochs
         affordable = int((self.budget.steps - self.steps) // cost)
         if affordable < 1 and not self.trials:
             raise ValueError(
@@ -212,7 +223,7 @@ class _Search:
 
     def _new(self, settings: Sequence[Setting]) -> list[int]:
         """Return the places of the settings that have no score yet, each setting once."""
-        known = {key_of(trial.setting) for trial in self.trials}
+        known = set(self._known(settings))
         new = []
         for place, setting in enumerate(settings):
             if key_of(setting) not in known:
@@ -220,13 +231,24 @@ class _Search:
                 new.append(place)
         return new
 
+    def _known(self, settings: Sequence[Setting]) -> dict[tuple, Score]:
+        """Return the scores, by setting, that make another training needless."""
+        epoch = None
+        if isinstance(self.strategy, Multifidelity):
+            epoch = self.strategy.fidelity(common_epochs(self.made.group(settings)))
+        return {
+            key_of(trial.setting): trial.score
+            for trial in self.trials
+            if epoch is None or trial.score.epoch == epoch
+        }
+
     def _round(
         self, number: int, asked: int, settings: Sequence[Setting], new: Sequence[int]
     ) -> tuple[Round, Sequence[Any]]:
         """Train the new settings, and return the round with its results."""
         fresh = [settings[place] for place in new]
         outcome = self._train(number, fresh)
-        scores = {key_of(trial.setting): trial.score for trial in self.trials}
+        scores = self._known(settings)
         others = further_scores(self.replicas.goal.others, outcome)
         for setting, score, means in zip(fresh, outcome.scores, others, strict=True):
             scores[key_of(setting)] = score._replace(others=means)
@@ -254,6 +276,8 @@ class _Search:
         return replay, [self.folder.part(number, index) for index in range(len(replay.places))]
 
     def _train(self, number: int, settings: Sequence[Setting]) -> Outcome:
+        if not settings:
+            return empty_outcome(0)
         programs = self.made.group(settings)
 
         def folder_of(index: int) -> pathlib.Path | None:

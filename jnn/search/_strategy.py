@@ -70,5 +70,18 @@ class Scheduled(Strategy, Protocol):
         ...
 
 
+@runtime_checkable
+class Multifidelity(Scheduled, Protocol):
+    """A strategy that trains a setting for a share of the epochs, and perhaps again for more.
+
+    Its `looks` and `survivors` end the settings at the fidelity. A setting counts as known only if
+    it was trained for as many epochs.
+    """
+
+    def fidelity(self, epochs: int) -> int:
+        """Return for how many of all epochs the settings of this round are trained."""
+        ...
+
+
 Maker: TypeAlias = Callable[[Space, int], Strategy]
 """A function of the space and a seed that makes a strategy."""

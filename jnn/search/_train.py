@@ -126,7 +126,7 @@ def train_scheduled(
         )
         for program in programs
     ]
-    epochs = _common_epochs(programs)
+    epochs = common_epochs(programs)
     first = max(program.study.evaluate_every for program in programs)
     for look in [*checked_looks(strategy.looks(epochs), first, epochs), epochs]:
         for field in fields:
@@ -265,7 +265,12 @@ def _note(
         outcome.seconds[place] = seconds
 
 
-def _common_epochs(programs: Sequence[Program]) -> int:
+def common_epochs(programs: Sequence[Program]) -> int:
+    """Return the number of epochs of all programs.
+
+    Raises:
+        ValueError: If it is not the same.
+    """
     epochs = sorted({program.study.epochs for program in programs})
     if len(epochs) > 1:
         raise ValueError(
