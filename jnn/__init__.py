@@ -27,6 +27,7 @@ from jnn import (
     recipes,
     search,
     stats,
+    weights,
 )
 from jnn._version import __version__ as __version__
 from jnn.data import Dataset
@@ -126,6 +127,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "models",
     "recipes",
     "data",
+    "weights",
     "stats",
     "plots",
 ]

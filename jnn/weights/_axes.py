@@ -68,16 +68,16 @@ def _groups(text: str) -> list[str]:
     return groups
 
 
-def _sizes(
-    groups: Sequence[str], shape: Sequence[int], sizes: Mapping[str, int]
-) -> dict[str, int]:
+def _sizes(groups: Sequence[str], shape: Sequence[int], sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the size of every letter; in each group one may follow from the others."""
     known = dict(sizes)
     for group, total in zip(groups, shape, strict=True):
         unknown = [letter for letter in group if letter not in known]
         rest = product([known[letter] for letter in group if letter in known])
         if len(unknown) > 1:
-            raise ValueError(f"the sizes of {', '.join(unknown)} are unknown; add e.g. {group[0]}=8")
+            raise ValueError(
+                f"the sizes of {', '.join(unknown)} are unknown; add e.g. {group[0]}=8"
+            )
         if unknown:
             known[unknown[0]] = total // rest if rest else 0
         if product([known[letter] for letter in group]) != total:

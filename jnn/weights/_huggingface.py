@@ -4,7 +4,6 @@ import pathlib
 from typing import Any
 
 from jnn.storage import read_json
-from jnn.weights._mapped import Path
 from jnn.weights._refusal import listed, reading, refusal, shown
 from jnn.weights._tensors import Entry, Tensors
 

@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from jnn.weights._archive import Archive
 from jnn.weights._hdf5 import Open, entries_of, opener
 from jnn.weights._mapped import MappedFile, Path
@@ -148,15 +146,3 @@ def _snake(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def write_hdf5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to an HDF5 file by their paths; bfloat16 is marked as Keras marks it."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            is_half = array.dtype.name == "bfloat16"
-            dataset = file.create_dataset(name, data=array.view("V2") if is_half else array)
-            if is_half:
-                dataset.attrs["dtype"] = "bfloat16"

@@ -6,7 +6,6 @@ side.
 """
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,8 +15,6 @@ from jnn.weights._axes import Axes
 
 Arrays = list[np.ndarray]
 Shapes = Sequence[tuple[int, ...]] | None
-
-_NUMBER = re.compile(r"-?\d+")
 
 
 class _Step(NamedTuple):
@@ -177,9 +174,7 @@ def _divided(arrays: Arrays, parts: Sequence[int], count: int, axis: int) -> Arr
 
 
 def _stack(rest: Sequence[str]) -> _Step:
-    return _Step(
-        lambda arrays, shapes: [np.stack(arrays)], lambda arrays, count: list(arrays[0])
-    )
+    return _Step(lambda arrays, shapes: [np.stack(arrays)], lambda arrays, count: list(arrays[0]))
 
 
 def _sum(rest: Sequence[str]) -> _Step:
@@ -193,7 +188,9 @@ def _tied(rest: Sequence[str]) -> _Step:
     def to_network(arrays: Arrays, shapes: Shapes) -> Arrays:
         for other in arrays[1:]:
             if other.shape != arrays[0].shape or other.tobytes() != arrays[0].tobytes():
-                raise ValueError("they must be equal, as the network has them once, but they differ")
+                raise ValueError(
+                    "they must be equal, as the network has them once, but they differ"
+                )
         return arrays[:1]
 
     return _Step(to_network, lambda arrays, count: arrays[:1] * count)
@@ -201,16 +198,12 @@ def _tied(rest: Sequence[str]) -> _Step:
 
 def _add(rest: Sequence[str]) -> _Step:
     value = float(rest[0])
-    return _each(
-        lambda a: a + np.asarray(value, a.dtype), lambda a: a - np.asarray(value, a.dtype)
-    )
+    return _each(lambda a: a + np.asarray(value, a.dtype), lambda a: a - np.asarray(value, a.dtype))
 
 
 def _times(rest: Sequence[str]) -> _Step:
     value = float(rest[0])
-    return _each(
-        lambda a: a * np.asarray(value, a.dtype), lambda a: a / np.asarray(value, a.dtype)
-    )
+    return _each(lambda a: a * np.asarray(value, a.dtype), lambda a: a / np.asarray(value, a.dtype))
 
 
 def _transpose(rest: Sequence[str]) -> _Step:
@@ -223,7 +216,7 @@ def _axis(rest: Sequence[str], default: int) -> int:
 
 def _parts(rest: Sequence[str]) -> list[int]:
     numbers = rest[: rest.index("axis")] if "axis" in rest else rest
-    return [int(n) for n in numbers if _NUMBER.fullmatch(n)]
+    return [int(n) for n in numbers]
 
 
 _WORDS: dict[str, Callable[[Sequence[str]], _Step]] = {

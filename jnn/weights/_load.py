@@ -14,9 +14,10 @@ from jnn.weights._mapped import product
 from jnn.weights._network import Network, Variables, initial_leaves, network_of
 from jnn.weights._plan import Move, Plan, check_plan, make_plan
 from jnn.weights._read import read
-from jnn.weights._refusal import listed, shown
+from jnn.weights._refusal import listed
 from jnn.weights._tensors import Tensors, entry_of
 
+_ALIGNMENT = 64  # bytes
 _SLAB = 1 << 26  # bytes that are copied before the pages of the file are given back
 
 
@@ -78,7 +79,7 @@ def load(
     plan = make_plan({n: tensors.entries[names[n]] for n in names}, known, table, wanted)
     if only or skip:
         plan.left_over = [] if only else plan.left_over
-    ignored = _fitting(ignore, plan.left_over)
+    ignored = fitting(ignore, plan.left_over)
     filled, misshapen = _fill(tensors, names, known, plan, wanted, cast)
     check_plan(plan, misshapen, tensors.path, known.model.name, ignored)
     return _complete(known, filled, x, key, shared)
@@ -114,17 +115,17 @@ def _wanted(network: Network, only: Patterns, skip: Patterns) -> list[str]:
     names = [n for n, is_stored in zip(network.names, network.stored, strict=True) if is_stored]
     short = {name: name.partition("/")[2] for name in names}
     if only:
-        chosen = {*_fitting(only, names, required=False), *_fitting(only, [*short.values()], False)}
+        chosen = {*fitting(only, names, required=False), *fitting(only, [*short.values()], False)}
         _check_some(only, "only", chosen, short)
         names = [name for name in names if {name, short[name]} & chosen]
     if skip:
-        left = {*_fitting(skip, [*short], False), *_fitting(skip, [*short.values()], False)}
+        left = {*fitting(skip, [*short], False), *fitting(skip, [*short.values()], False)}
         _check_some(skip, "skip", left, short)
         names = [name for name in names if not {name, short[name]} & left]
     return names
 
 
-def _fitting(patterns: Patterns, names: Sequence[str], required: bool = False) -> list[str]:
+def fitting(patterns: Patterns, names: Sequence[str], required: bool = False) -> list[str]:
     """Return the names that fit a pattern; a dot in a name of a file counts as a slash."""
     if not patterns or not names:
         return []
@@ -200,8 +201,9 @@ def _check_types(
             for target in move.targets:
                 if target not in wanted or own == shapes[target].dtype:
                     continue
-                both = jnp.issubdtype(own, jnp.floating), jnp.issubdtype(
-                    shapes[target].dtype, jnp.floating
+                both = (
+                    jnp.issubdtype(own, jnp.floating),
+                    jnp.issubdtype(shapes[target].dtype, jnp.floating),
                 )
                 if not (cast and all(both)):
                     floats &= all(both)
@@ -220,7 +222,7 @@ def _owned(array: np.ndarray, dtype: Any, release: Callable[[], None]) -> jax.Ar
     It is copied by slabs along the axis whose steps are the longest, after each of which the pages
     of the file are given back, so that memory holds little more than the copy.
     """
-    copy = np.empty(array.shape, dtype)
+    copy = _aligned(array.shape, dtype)
     if array.nbytes <= _SLAB:
         copy[...] = array
     else:
@@ -231,7 +233,15 @@ def _owned(array: np.ndarray, dtype: Any, release: Callable[[], None]) -> jax.Ar
             target[start : start + rows] = source[start : start + rows]
             release()
     release()
-    return jnp.asarray(copy)
+    return jax.device_put(copy, may_alias=True)
+
+
+def _aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """Return an array whose memory JAX can take over on a CPU, as it begins where JAX's would."""
+    count = product(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(count + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + count].view(dtype).reshape(shape)
 
 
 def _complete(
@@ -243,7 +253,5 @@ def _complete(
         first = initial_leaves(network, x, key, shared)
     else:
         first = [None] * len(network.names)
-    leaves = [
-        filled.get(name, value) for name, value in zip(network.names, first, strict=True)
-    ]
+    leaves = [filled.get(name, value) for name, value in zip(network.names, first, strict=True)]
     return network.structure.unflatten(leaves)

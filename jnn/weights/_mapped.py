@@ -24,9 +24,7 @@ class MappedFile:
         with pathlib.Path(path).open("rb") as file:
             self.size = os.fstat(file.fileno()).st_size
             # An empty file cannot be mapped.
-            self._map = (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
-            )
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
 
     def bytes(self, start: int, count: int) -> bytes:
         """Return a copy of some bytes.

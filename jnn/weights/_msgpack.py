@@ -35,7 +35,10 @@ def read_msgpack(path: Path) -> Tensors:
                 max_buffer_size=max(size, 1),
                 object_pairs_hook=functools.partial(_mapping, most=size),
             )
-            tree = unpacker.unpack()
+            try:
+                tree = unpacker.unpack()
+            except msgpack.UnpackException as error:
+                raise ValueError(str(error)) from error
             if unpacker.tell() != size:
                 raise ValueError("more follows after its values")
         if not isinstance(tree, Mapping | np.ndarray):

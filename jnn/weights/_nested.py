@@ -37,7 +37,7 @@ def flatten(
         if children is not None:
             waiting += [((*keys, _text(key)), child) for key, child in reversed(children)]
             continue
-        name = join.join(keys) or "tensor"
+        name = join.join(keys) if keys else "tensor"
         if name in tensors or name in others:
             raise ValueError(f"two of its values have the name {shown(name)}")
         found = entry(value)

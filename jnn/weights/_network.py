@@ -65,9 +65,7 @@ def network_of(network: Any, x: Any, shared: Any) -> Network:
     shape_of = lambda array: jax.ShapeDtypeStruct(jnp.shape(array), jnp.result_type(array))  # noqa: E731
     like = jax.tree.map(shape_of, x)
     variables = Variables(
-        *jax.eval_shape(
-            lambda key, x: model.init(key, x, shared=shared), jax.random.key(0), like
-        )
+        *jax.eval_shape(lambda key, x: model.init(key, x, shared=shared), jax.random.key(0), like)
     )
     leaves, structure = jax.tree_util.tree_flatten_with_path(variables)
     names = tuple(name_of_path(keys) for keys, _ in leaves)

@@ -75,6 +75,8 @@ def _read_file(path: pathlib.Path) -> Tensors:
         return _read_zip(path)
     if head.startswith(_HDF5):
         return read_hdf5(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return read_safetensors(path)
     if head.startswith(_LEGACY):
         raise refusal(path, "has the form that PyTorch wrote before version 1.6", _SAVE_ANEW)
     if head[:1] == b"\x80" and head[1:2] and head[1] <= 5:
@@ -82,8 +84,6 @@ def _read_file(path: pathlib.Path) -> Tensors:
             path, "is a pickle, which may run anything when it is read",
             "Save the arrays as safetensors or .npz.",
         )  # fmt: skip
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
-        return read_safetensors(path)
     if head[:1] in (b"\x08", b"\x3a") or path.suffix == ".onnx":
         return read_onnx(path)
     if head and (0x80 <= head[0] <= 0x8F or head[0] in (0xC7, 0xC8, 0xC9, 0xDE, 0xDF)):

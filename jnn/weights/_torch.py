@@ -29,8 +29,11 @@ _STORAGES = {
     "ComplexDoubleStorage": "complex128",
     "UntypedStorage": "uint8",
 }
-_SAME_NAME = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-              "float32", "float64", "bfloat16", "bool", "complex64", "complex128", *FLOAT8)  # fmt: skip
+_SAME_NAME = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+    *FLOAT8,
+)
 _OTHER_NAMES = {"half": "float16", "float": "float32", "double": "float64", "long": "int64"}
 _TYPES = {**{name: name for name in _SAME_NAME}, **_OTHER_NAMES}
 
@@ -67,8 +70,8 @@ def read_torch(path: Path, archive: Archive, pickle: str) -> Tensors:
     if unknown := [name for name in names if not _is_known(name)]:
         raise refusal(
             path,
-            f"holds more than tensors: its pickle asks for {listed(map(str, unknown), 5)}, of which "
-            "nothing was run",
+            "holds more than tensors: its pickle asks for "
+            f"{listed(map(str, unknown), 5)}, of which nothing was run",
             _ADVICE,
         )
 
