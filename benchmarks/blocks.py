@@ -23,6 +23,8 @@ _REPRODUCTIONS = {
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",
     "mnist_cnn": "MNIST, the CNN of Flax's example",
     "mr_textcnn": "Sentences of film critics, CNN-rand (Kim 2014)",
+    "search_budget": "Halving, Hyperband and racing beside random search with more steps",
+    "search_noise": "Searches on noise: the interval of the new score covers chance",
     "shakespeare": "tinyshakespeare by characters, nanoGPT's CPU configuration",
     "uci_dropout": "UCI regression, MC dropout on 4 sets (Gal and Ghahramani 2016)",
     "uci_ensembles": "UCI regression, deep ensembles on 4 sets (Lakshminarayanan et al. 2017)",

@@ -20,6 +20,8 @@ NEEDS = {  # script -> data set and further arguments of the quick run
     "mr_textcnn": ("rt_polarity", []),
     "etth1": ("etth1", []),
     "shakespeare": ("tinyshakespeare", []),
+    "search_noise": ("iris", []),
+    "search_budget": ("concrete", ["concrete"]),
 }
 
 

@@ -183,10 +183,10 @@ def test_the_options_of_data_are_those_of_a_run():
     assert list(vars(Run("iris")))[:3] == ["data", "target", "task"]
 
 
-def test_a_search_leaves_a_table_a_figure_and_a_winner(folder, capsys):
+def test_a_search_leaves_a_table_figures_and_a_winner(folder, capsys):
     assert {path.name for path in folder.iterdir()} == {
-        "command.json", "search.json", "found.json", "search.csv", "search.png", "rounds",
-        "result.json", "run.json", "scores.nc", "members.safetensors",
+        "command.json", "search.json", "found.json", "search.csv", "search.png", "choices.png",
+        "rounds", "result.json", "run.json", "scores.nc", "members.safetensors",
     }  # fmt: skip
     table = pd.read_csv(folder / "search.csv")
     assert len(table) == 6 and set(table["activation"]) == {"tanh", "relu"}

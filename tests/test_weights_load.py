@@ -1,4 +1,4 @@
-"""Tensors of files become the variables of networks of all three kinds, or one error lists why not."""
+"""Tensors of files become variables of networks of all three kinds, or one error lists why not."""
 
 import functools
 
@@ -209,7 +209,7 @@ def test_bad_arguments_are_refused_in_one_sentence(tensors):
         weights.load(tensors, network, family=3)
     with pytest.raises(TypeError, match="A rule must be"):
         weights.load(tensors, network, family=["first.weight"])
-    with pytest.raises(TypeError, match="needs an example batch.*pass x="):
+    with pytest.raises(TypeError, match=r"needs an example batch.*pass x="):
         weights.load(tensors, Linen(), family=table("linen"))
     with pytest.raises(ValueError, match="only must fit some array of the network"):
         weights.load(tensors, network, family=table("nnx"), only="third/*")

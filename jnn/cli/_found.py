@@ -1,10 +1,11 @@
 """What a search has found: its files, and what is printed of it."""
 
+import math
 import os
 import pathlib
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 from rich.console import Console
 
@@ -14,12 +15,9 @@ from jnn.result import table_text
 from jnn.search import Found
 from jnn.storage import atomic_path, read_record, with_remedy, write_record
 
-if TYPE_CHECKING:
-    import pandas
-
 RECORD = "found.json"
 TABLE = "search.csv"
-FIGURE = "search.png"
+FIGURES = ("search.png", "choices.png")
 _MOST = 10  # settings that are printed
 _FEWEST = 10  # settings from which the importance of a choice can be learned
 _COUNTS = ("epochs", "diverged", "parameters")  # printed where they differ
@@ -30,8 +28,8 @@ class FoundRecord(TypedDict):
 
     setting: dict[str, float | int | bool | str] | None
     metric: str
+    choices: Sequence[str]
     sentences: Sequence[str]
-    choices: NotRequired[Sequence[str]]
 
 
 def write_found(found: Found, folder: pathlib.Path) -> None:
@@ -42,8 +40,8 @@ def write_found(found: Found, folder: pathlib.Path) -> None:
     record = FoundRecord(
         setting=None if best is None else dict(best.setting),
         metric=found.goal.metric,
-        sentences=[*repr(found).split("\n"), *_importance(found)],
         choices=_choices(found),
+        sentences=[*repr(found).split("\n"), *_importance(found)],
     )
     write_record(folder / RECORD, record)
 
@@ -63,16 +61,16 @@ def read_found(folder: pathlib.Path) -> FoundRecord:
 
 
 def show_found(found: Found, folder: pathlib.Path, console: Console) -> None:
-    """Print the best settings and how good the winner is, draw a figure, and name the files."""
+    """Print the best settings and how good the winner is, draw figures, and name the files."""
     show_settings(folder, console)
-    files = [TABLE, "scores.nc", "members.safetensors"]
+    files = [TABLE]
     try:
         _draw(found, folder)
-        files.insert(1, FIGURE)
+        files += FIGURES
     except Exception as error:  # matplotlib is optional, and a figure is less than a result
-        print_text(console, f"no {FIGURE}: {reason_of(error)}")
-    if found.winner is None:
-        files = [TABLE]
+        print_text(console, f"no {FIGURES[0]}: {reason_of(error)}")
+    if found.winner is not None:
+        files += ["scores.nc", "members.safetensors"]
     print_text(console, f"result: {folder}{os.sep} ({', '.join(files)})")
 
 
@@ -83,10 +81,11 @@ def show_settings(folder: pathlib.Path, console: Console) -> None:
     record = read_found(folder)
     frame = pandas.read_csv(folder / TABLE, keep_default_na=False, na_values=[""])
     is_plain = console.options.ascii_only
-    header, lines = cells(frame, record["metric"], record.get("choices", []))
+    rows: Any = frame.to_dict("records")
+    header, lines = cells(rows, record["metric"], record["choices"])
     count = f"the best {len(lines)} of {len(frame)} settings" if len(frame) > len(lines) else ""
     print_text(console, count or f"all {len(frame)} settings, the best first")
-    table = table_text(header, lines, len(header) - 2, console.width, is_plain=is_plain)
+    table = table_text(header, lines, len(record["choices"]), console.width, is_plain=is_plain)
     print_text(console, table.rstrip("\n"))
     for sentence in record["sentences"]:
         print_text(console, sentence.replace("±", "+-") if is_plain else sentence)
@@ -99,25 +98,31 @@ class Cells(NamedTuple):
     lines: list[list[str]]
 
 
-def cells(frame: "pandas.DataFrame", metric: str, choices: Sequence[str]) -> Cells:
-    """Return the best settings as text: choices, counts that differ, score with its error."""
-    counts = [name for name in _COUNTS if name in frame and frame[name].nunique() > 1]
-    if "diverged" in frame and (frame["diverged"] > 0).any() and "diverged" not in counts:
+def cells(rows: Sequence[Mapping[str, Any]], metric: str, choices: Sequence[str]) -> Cells:
+    """Return settings as text: their choices, the counts that differ, the score with its error.
+
+    Args:
+        rows: The settings, the best first; only the first ones are shown.
+        metric: Name of the score.
+        choices: Names of the choices.
+    """
+    counts = [name for name in _COUNTS if len({row[name] for row in rows}) > 1]
+    if any(row["diverged"] for row in rows) and "diverged" not in counts:
         counts.append("diverged")
     lines = []
-    for _, row in frame.head(_MOST).iterrows():
-        line = [_text(row[name]) for name in choices]
-        line += [f"{row[name]:.0f}" for name in counts]
-        score = "-" if row[metric] != row[metric] else f"{row[metric]:.4g}"
-        error = "" if row["error"] != row["error"] else f" ± {row['error']:.2g}"
-        lines.append([*line, score + error])
+    for row in rows[:_MOST]:
+        line = [_text(row[name]) for name in (*choices, *counts)]
+        error = "" if math.isnan(row["error"]) else f" ± {row['error']:.2g}"
+        lines.append([*line, _text(row[metric]) + error])
     return Cells([*choices, *counts, f"{metric} ± error"], lines)
 
 
-def _text(value: object) -> str:
+def _text(value: str | float) -> str:
     if isinstance(value, str):
         return value
-    return "-" if value != value else f"{value:.4g}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _choices(found: Found) -> list[str]:
@@ -126,10 +131,12 @@ def _choices(found: Found) -> list[str]:
 
 def _importance(found: Found) -> list[str]:
     """Return how much each choice matters, in one line, if there are enough settings."""
-    finite = [trial for trial in found.trials if trial.score.mean == trial.score.mean]
+    finite = [trial for trial in found.trials if not math.isnan(trial.score.mean)]
     if len(finite) < _FEWEST or len(_choices(found)) < 2:
         return []
-    parts = [f"{row.choice} {row.importance:.2f}" for row in found.importance.itertuples()]
+    table = found.importance
+    pairs = zip(table["choice"], table["importance"], strict=True)
+    parts = [f"{choice} {importance:.2f}" for choice, importance in pairs]
     return [f"importance (loss of R2 of a forest when permuted): {', '.join(parts)}"]
 
 
@@ -138,4 +145,5 @@ def _draw(found: Found, folder: pathlib.Path) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # such as characters that a font lacks
-        plots.write(plots.search_curve(found), folder / FIGURE)
+        for name, draw in zip(FIGURES, (plots.search_curve, plots.choices), strict=True):
+            plots.write(draw(found), folder / name)

@@ -33,7 +33,10 @@ from jnn.storage import as_folder
 OneCommand = TypeVar("OneCommand", Run, Search)
 
 _CURVES = "curves.png"
-SEARCH_FILES = ("search.json", "found.json", "search.csv", "search.png", "rounds")
+SEARCH_FILES = (
+    *("search.json", "found.json", "search.csv", "search.png", "choices.png"),
+    "rounds",
+)
 RUN_FILES = (
     "command.json",
     "result.json",
