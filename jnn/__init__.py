@@ -17,6 +17,7 @@ from jnn import (
     data,
     initializers,
     layers,
+    lora,
     losses,
     metrics,
     models,
@@ -47,7 +48,7 @@ from jnn.engine import (
     make_train,
 )
 from jnn.generation import generate, generate_sliding
-from jnn.model import Hyper, Model, Shared, as_model, as_module
+from jnn.model import Frozen, Hyper, Model, Shared, as_model, as_module, freeze
 from jnn.population import Plan, Population, cross_validate, run, start, use_cpu_cores
 from jnn.result import Result
 from jnn.result import load_tree as load
@@ -74,6 +75,9 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "as_module",
     "Hyper",
     "Shared",
+    "freeze",
+    "Frozen",
+    "lora",
     # The members of a population.
     "Members",
     "seeds",

@@ -6,6 +6,8 @@ transformations as Optax knows them.
 """
 
 from jnn.paths._match import labels, match, names
+from jnn.paths._match import pattern_fits as pattern_fits  # for freezing and LoRA
+from jnn.paths._match import state_patterns as state_patterns  # likewise
 from jnn.paths._optimizers import ScaleState, depths, freeze, scale, scale_by_depth, unfreeze
 from jnn.paths._parts import fill, found_in, join, split, take
 from jnn.paths._pattern import Pattern, Patterns

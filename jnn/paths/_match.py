@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from jnn._names import names_of
-from jnn.paths._pattern import Pattern, Patterns, as_list, matching, text_of
+from jnn.paths._pattern import Pattern, Patterns, as_list, matching, regex_of, text_of
 
 _SHOWN = 3  # names in an error message
 
@@ -64,12 +64,9 @@ def match(pattern: Patterns, tree: Tree, *, required: bool = True) -> Tree:
     >>> match("**/kernel", {"dense": {"kernel": 1.0, "bias": 0.0}, "kernel": 2.0})
     {'dense': {'bias': False, 'kernel': True}, 'kernel': True}
     """
-    patterns = as_list(pattern)
     known = names(tree)
-    if required:
-        check_matches(patterns, known)
-    mask = [any(matching(one, name) for one in patterns) for name in known]
-    return jax.tree.structure(tree).unflatten(mask)
+    fits = pattern_fits(pattern, known, required=required)
+    return jax.tree.structure(tree).unflatten([name in fits for name in known])
 
 
 def labels(
@@ -104,6 +101,35 @@ def labels(
         _check_labelled(places, known)
     values = [default, *patterns.values()]
     return jax.tree.structure(tree).unflatten([values[place + 1] for place in places])
+
+
+def pattern_fits(pattern: Patterns, known: Sequence[str], *, required: bool = True) -> set[str]:
+    """Return the names that fit a pattern.
+
+    Args:
+        pattern: As in `match`.
+        known: Names of leaves.
+        required: Whether a pattern that fits no name is an error.
+    """
+    patterns = as_list(pattern)
+    if required:
+        check_matches(patterns, known)
+    return {name for name in known if any(matching(one, name) for one in patterns)}
+
+
+def state_patterns(pattern: Patterns) -> list[Pattern]:
+    """Return patterns of the names of state that belong to parameters whose names fit a pattern.
+
+    The names of state in a Linen module begin with a collection: "batch_stats/head/mean".
+    """
+    patterns = as_list(pattern)
+    return [
+        *patterns,
+        *(
+            re.compile(f"[^/]*/(?:{regex_of(one).pattern})", regex_of(one).flags)
+            for one in patterns
+        ),
+    ]
 
 
 def first_fits(patterns: Sequence[Pattern], known: Sequence[str]) -> list[int]:

@@ -69,7 +69,13 @@ def fill(tree: Tree, source: Tree, *, fresh: Patterns = ()) -> Tree:
 
 
 def found_in(
-    source: Tree, tree: Tree, *, fresh: Patterns = (), axes: int = 0, what: str = "source"
+    source: Tree,
+    tree: Tree,
+    *,
+    fresh: Patterns = (),
+    axes: int = 0,
+    what: str = "source",
+    required: bool = True,
 ) -> Tree:
     """Return the leaves of a source in the structure of a tree, with None for those of `fresh`.
 
@@ -79,11 +85,13 @@ def found_in(
         fresh: As in `fill`.
         axes: Number of first axes of the arrays of the source that those of the tree lack.
         what: What the source is called in error messages.
+        required: Whether a pattern that fits no name is an error.
     """
     patterns = as_list(fresh, "fresh")
     places = dict(zip(names(source), jax.tree.leaves(source), strict=True))
     known = names(tree)
-    check_matches(patterns, [*known, *(name for name in places if name not in known)])
+    if required:
+        check_matches(patterns, [*known, *(name for name in places if name not in known)])
     is_fresh = [any(matching(one, name) for one in patterns) for name in known]
     expected = [name for name, fits in zip(known, is_fresh, strict=True) if not fits]
     others = [name for name in places if not any(matching(one, name) for one in patterns)]
