@@ -128,11 +128,9 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
         options: Options of the command line, see `arguments`.
         **about: Further entries of the record.
     """
-    path = options.output
+    path = record_path(name, options)
     if path is None:
-        if options.quick:
-            return
-        path = FOLDER / "results" / f"{name}.json"
+        return
     record = {
         "reproduction": name,
         "quick": options.quick,
@@ -142,6 +140,13 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, default=float) + "\n")
+
+
+def record_path(name: str, options: argparse.Namespace) -> Path | None:
+    """Return the file of a record; None for a quick run without an output file."""
+    if options.output is not None or options.quick:
+        return options.output
+    return FOLDER / "results" / f"{name}.json"
 
 
 def machine() -> Mapping[str, Any]:
