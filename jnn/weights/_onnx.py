@@ -228,7 +228,10 @@ def _external(
     name = about.get("location", "")
     if pathlib.PurePath(name).name != name or name in ("", "..") or "\\" in name:
         raise refusal(path, f"keeps tensors in {shown(name)}, which is not in its own folder")
-    file = MappedFile(pathlib.Path(path).parent / name)
+    place = pathlib.Path(path).parent / name
+    if not place.is_file():
+        raise refusal(path, f"keeps tensors in {shown(name)}, which is not there")
+    file = MappedFile(place)
     return file.array(int(about.get("offset", "0")), shape, dtype)
 
 
