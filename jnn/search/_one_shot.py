@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from jnn._settings import check_integer
 from jnn.population import run
+from jnn.search._batch import Batch
+from jnn.search._goal import Replicas
 from jnn.search._inherit import Options, inheriting_members, inheriting_study, supernet_study
-from jnn.search._programs import Program, Programs
+from jnn.search._programs import Program
 from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
-from jnn.search._train import FolderOf, Outcome, Replicas, empty_outcome, values_of
 from jnn.study import Choice, Study
 
 
@@ -58,44 +59,43 @@ class OneShot:
         self._told.extend(settings)
         self._strategy.tell(settings, scores)
 
-    def train(
-        self,
-        programs: Sequence[Program],
-        settings: Sequence[Setting],
-        made: Programs,
-        replicas: Replicas,
-        folder_of: FolderOf,
-    ) -> Outcome:
+    def train(self, batch: Batch) -> None:
         """Score architectures, after a supernet has been trained for each program.
 
         The steps and seconds of a supernet are those of the architectures that are scored first.
         """
-        outcome = empty_outcome(len(settings))
-        trained_before = {program.study for program in made.group(self._told)}
-        for program in programs:
-            if program.study not in self._supernets:
-                folder = _folder(program, folder_of(0))
-                self._supernets[program.study] = self._supernet(program, replicas, folder)
-            supernet = self._supernets[program.study]
-            started = time.perf_counter()
-            members = inheriting_members(replicas.members)
-            numbers = made.members(program, settings)
-            assert numbers is not None  # a supernet has options
-            members = members * numbers
-            result = run(supernet.study, replicas.data, members)
-            seconds = time.perf_counter() - started
-            steps = 0
-            if program.study not in trained_before:
-                seconds += supernet.seconds
-                steps = supernet.steps
-            count = len(program.places)
-            values = values_of(result.final()[replicas.goal.metric], count, replicas)
-            epochs = self._epochs or program.study.epochs
-            for number, place in enumerate(program.places):
-                outcome.scores[place] = replicas.goal.score(values[number], epochs)
-                outcome.steps[place] = steps // count + (number < steps % count)
-                outcome.seconds[place] = seconds / count
-        return outcome
+        told, _ = batch.made.group(self._told)
+        trained_before = {program.study for program in told}
+        for program in batch.programs:
+            with batch.failing(program):
+                is_new = program.study not in trained_before
+                self._score(batch, program, pays=is_new)
+
+    def _score(self, batch: Batch, program: Program, *, pays: bool) -> None:
+        replicas = batch.replicas
+        if program.study not in self._supernets:
+            folder = _folder(program, batch.common_folder)
+            self._supernets[program.study] = self._supernet(program, replicas, folder)
+        supernet = self._supernets[program.study]
+        started = time.perf_counter()
+        numbers = batch.made.members(program, batch.settings)
+        assert numbers is not None  # a supernet has options
+        members = inheriting_members(replicas.members) * numbers
+        result = run(supernet.study, replicas.data, members)
+        seconds = time.perf_counter() - started
+        steps = 0
+        if pays:
+            seconds += supernet.seconds
+            steps = supernet.steps
+        count = len(program.places)
+        values, troubles = replicas.seen(result.scores, supernet.study)
+        epochs = self._epochs or program.study.epochs
+        outcome = batch.outcome
+        for number, place in enumerate(program.places):
+            outcome.scores[place] = replicas.goal.score(values[number], epochs)
+            outcome.failed[place] = troubles[number]
+            outcome.steps[place] = steps // count + (number < steps % count)
+            outcome.seconds[place] = seconds / count
 
     def _supernet(self, program: Program, replicas: Replicas, folder: Any) -> Supernet:
         """Train the supernet of a program, or read it from its folder."""
@@ -162,9 +162,9 @@ def one_shot(
     return make
 
 
-def _folder(program: Program, part: pathlib.Path | None) -> pathlib.Path | None:
+def _folder(program: Program, common: pathlib.Path | None) -> pathlib.Path | None:
     """Return the folder of a program's supernet, which all rounds share."""
-    if part is None:
+    if common is None:
         return None
     digest = hashlib.sha256(program.name.encode()).hexdigest()[:12]
-    return part.parent / f"supernet-{digest}"
+    return common / f"supernet-{digest}"
