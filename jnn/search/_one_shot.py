@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from jnn._settings import check_integer
 from jnn.population import run
 from jnn.search._batch import Batch
+from jnn.search._chooser import chooser
 from jnn.search._goal import Replicas
 from jnn.search._inherit import Options, inheriting_members, inheriting_study, supernet_study
 from jnn.search._programs import Program
-from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
 from jnn.study import Choice, Study
@@ -157,7 +157,7 @@ def one_shot(
     calibration = check_integer("calibration", calibration, least=0)
 
     def make(space: Space, seed: int) -> OneShot:
-        return OneShot(space, (by or random())(space, seed), batch, epochs, calibration)
+        return OneShot(space, chooser(by, space, seed), batch, epochs, calibration)
 
     return make
 
