@@ -121,8 +121,7 @@ def _fitting_short(patterns: Patterns, arrays: Arrays) -> list[str]:
 def _arrays(tree: Any, member: int | None) -> Arrays:
     """Return the arrays by name, each row by row in the memory of the host."""
     tree = _without_result(tree, member)
-    if isinstance(tree, Mapping) and all(np.ndim(v) or np.isscalar(v) or hasattr(v, "dtype")
-                                         for v in tree.values()):  # fmt: skip
+    if isinstance(tree, Mapping) and all(map(_is_array, tree.values())):
         named = {str(name): array for name, array in tree.items()}
     else:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -136,6 +135,10 @@ def _arrays(tree: Any, member: int | None) -> Arrays:
                 "it out."
             )
     return arrays
+
+
+def _is_array(value: Any) -> bool:
+    return np.isscalar(value) or (hasattr(value, "dtype") and hasattr(value, "shape"))
 
 
 def _without_result(tree: Any, member: int | None) -> Any:
