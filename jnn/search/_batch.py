@@ -129,9 +129,10 @@ class Batch:
         if not ends.any():
             return
         outcome = self.outcome
+        scores = cohort.scores
         for index in np.flatnonzero(ends):
             place = cohort.places[index]
-            outcome.scores[place] = cohort.scores[index]
+            outcome.scores[place] = scores[index]
             outcome.failed[place] = outcome.failed[place] or cohort.look.troubles[index]
             outcome.steps[place] += cohort.steps
             outcome.seconds[place] += cohort.look.seconds
