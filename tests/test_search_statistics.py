@@ -1,5 +1,6 @@
 """Intervals and ties of searches cover truths that are known, in simulations of random effects."""
 
+import dataclasses
 import functools
 import math
 
@@ -132,3 +133,13 @@ def test_the_error_of_an_accuracy_is_that_of_the_table_of_hits_and_nothing_compi
     programs = len(programs_of(study))
     again = estimate(result, study, test, "accuracy", confidence=0.95, seed=0)
     assert again == measured and len(programs_of(study)) == programs
+    # Without a mistake on n rows, an error rate of z^2 / (n + z^2) is not excluded.
+    labels = result.outputs(test.x).argmax(axis=-1)
+    learned = test.take(np.flatnonzero(labels[0] == test.y))
+    scores = result.take([0]).scores.copy(deep=True)
+    scores["accuracy"][:] = 1.0
+    perfect = dataclasses.replace(result.take([0]), scores=scores)
+    interval = estimate(perfect, study, learned, "accuracy", confidence=0.95, seed=0).interval
+    z = scipy.stats.norm.ppf(0.975)
+    assert interval.high == 1
+    assert interval.low == pytest.approx(learned.rows / (learned.rows + z**2))

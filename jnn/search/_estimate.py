@@ -12,7 +12,7 @@ from jnn.data import Dataset
 from jnn.engine import ProgramKey, programs_of
 from jnn.metrics import Metric
 from jnn.result import Result
-from jnn.stats import Interval, t_interval
+from jnn.stats import Interval, proportion_interval, t_interval
 from jnn.study import Study
 
 _RESAMPLES = 500  # the error of a standard error is then 3 %
@@ -40,8 +40,10 @@ def estimate(
     The scores of the seeds are those of crossed random effects: of the rows, of the seeds, and of
     what they do together. `squared_error` estimates the variance of their mean from a bootstrap
     that draws the rows anew: rows of one group together, and rows in time in blocks. The interval
-    is the t interval of that error. A score that is no metric of the study, or of several targets,
-    has the t interval over the seeds, which knows nothing of the rows.
+    is the t interval of that error. If every seed is right, or wrong, about all rows, no draw can
+    show a mistake, and the interval is Wilson's of a share of the rows. A score that is no metric
+    of the study, or of several targets, has the t interval over the seeds, which knows nothing of
+    the rows.
 
     Args:
         result: The members, one for each seed, scored on these rows.
@@ -61,7 +63,8 @@ def estimate(
         return Estimate(nothing._replace(confidence=confidence), math.nan)
     if metric not in study.metrics or isinstance(rows.y, dict | tuple):
         error = float(finals.std(ddof=1) / math.sqrt(finals.size)) if finals.size > 1 else math.nan
-        return Estimate(t_interval(finals, confidence), error)
+        interval = t_interval(finals, confidence)
+        return Estimate(interval._replace(method=f"{interval.method} over seeds alone"), error)
     units = _units(rows)
     count = int(units.max()) + 1
     members = len(result.members)
@@ -71,10 +74,14 @@ def estimate(
     error = math.sqrt(variance)
     mean = float(finals.mean())
     half = _t(freedom, confidence) * error
-    method = f"bootstrap t, {members} seeds x {count} {_unit_name(rows)}"
+    low, high, method = mean - half, mean + half, "bootstrap t"
+    if variance == 0 and mean in (0, 1):
+        _, low, high, *_ = proportion_interval(int(mean) * count, count, confidence)
+        method = "Wilson"
+    method += f", {members} seeds x {count} {_unit_name(rows)}"
     if not finite.all():
         method += f", {int((~finite).sum())} diverged seeds left out"
-    return Estimate(Interval(mean, mean - half, mean + half, members, method, confidence), error)
+    return Estimate(Interval(mean, low, high, members, method, confidence), error)
 
 
 def squared_error(scores: np.ndarray, finals: np.ndarray, units: int) -> tuple[float, float]:
