@@ -1,5 +1,6 @@
 """The folder of a search: what was asked, what came out, round by round."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -85,14 +86,16 @@ class Folder:
                 f"directory must be a folder for a search, but {directory} holds a run. Choose "
                 "another folder."
             )
-        self._lock = _lock(directory)
         if file.exists():
+            self._lock = _lock(directory)
             self._read(file)
 
     def close(self) -> None:
-        """Release the lock."""
+        """Release the lock, and remove its file."""
         if self._lock is not None:
             self._lock.release()
+            with contextlib.suppress(OSError):  # another search may have entered the folder
+                pathlib.Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def asked(self, number: int) -> int | None:
         """Return for how many settings a strategy was asked in a round; None if it is new."""
@@ -198,6 +201,8 @@ class Folder:
     def _write(self) -> None:
         if self.directory is None:
             return
+        if self._lock is None:
+            self._lock = _lock(self.directory)
         content = {
             "search": self._search,
             "programs": self._programs,
