@@ -1,6 +1,7 @@
 """What a search is to do: its arguments, checked before anything is compiled."""
 
 import hashlib
+import inspect
 import math
 import numbers
 from typing import Any, NamedTuple
@@ -102,7 +103,13 @@ def _split(data: Dataset, test: Any) -> tuple[Dataset, Dataset]:
     """Return the rows of the search and the test rows."""
     if isinstance(test, Dataset):
         return data, test
-    split = holdout(test).split
+    if isinstance(test, bool) or not isinstance(test, numbers.Real):
+        raise TypeError(
+            f"test must be a share of the rows, such as 0.2, or a data set, got {test!r}."
+        )
+    if not 0 < float(test) < 1:
+        raise ValueError(f"test must be a share between 0 and 1, got {test}. Use e.g. 0.2.")
+    split = holdout(float(test)).split
     assert split is not None
     (fold,) = split.rows(data)
     assert fold.test is not None
@@ -139,7 +146,8 @@ def make_strategy(by: Any, space: Space, seed: int, objectives: int) -> Strategy
     seed = check_integer("seed", seed, least=0)
     if by is None:
         by = random()
-    if not isinstance(by, Strategy) and callable(by):
+    if callable(by) and (inspect.isclass(by) or not isinstance(by, Strategy)):
+        _check_maker(by)
         by = by(space, seed)
     if not isinstance(by, Strategy):
         raise TypeError(
@@ -149,6 +157,18 @@ def make_strategy(by: Any, space: Space, seed: int, objectives: int) -> Strategy
     if hasattr(by, "objectives"):
         by.objectives = objectives  # type: ignore[attr-defined]
     return by
+
+
+def _check_maker(by: Any) -> None:
+    """Raise TypeError unless a function takes a space and a seed."""
+    try:
+        inspect.signature(by).bind(None, 0)
+    except TypeError as error:
+        name = getattr(by, "__name__", repr(by))
+        raise TypeError(
+            f"by must be a strategy, or a function of a space and a seed that makes one, got {name}"
+            f". Call it, as {name}()."
+        ) from error
 
 
 def _identity(
@@ -195,16 +215,13 @@ def _check_test_rows(
     What is wrong with the setting itself is left to its training.
     """
     program = made.program_of(setting)
-    numbers = made.members(program, [setting])
-    everyone = members if numbers is None else members * numbers
     try:
-        start(program.study, rows, everyone, test=test_rows)
-    except Exception as error:
-        try:
-            start(program.study, rows, everyone)
-        except Exception:
-            return
-        raise error
+        numbers = made.members(program, [setting])
+        everyone = members if numbers is None else members * numbers
+        start(program.study, rows, everyone)
+    except Exception:
+        return
+    start(program.study, rows, everyone, test=test_rows)
 
 
 def _check_confidence(confidence: Any) -> None:
