@@ -172,6 +172,21 @@ def test_a_search_without_a_space_searches_what_its_network_and_strategy_can():
     assert command.trials == 64 and command.batch_size == 32
 
 
+def test_a_search_by_several_metrics_tells_the_strategy_all_of_them():
+    for words, metric in (
+        (("accuracy", "log_loss"), None),
+        (("accuracy,parameters",), ("accuracy", "parameters")),
+    ):
+        job, _ = make_search_job(Search("iris", metric=words, folds=2))
+        assert job.metric == metric
+        study = job.study_of(search.Choices(job.space.at(np.zeros((1, 4)))[0]))
+        assert list(study.metrics) == [
+            n for n in ("accuracy", "log_loss") if n in words[0] + words[-1]
+        ]
+    job, _ = make_search_job(Search("iris", metric=("accuracy", "f1"), folds=2, by="nsga2"))
+    assert job.metric == ("accuracy", "f1")
+
+
 def test_the_options_of_data_are_those_of_a_run():
     words = ["t.csv", "--target", "y", "--missing", "fill", "--metric", "mae", "rmse"]
     run, command = parse(["run", *words]), parse(["search", *words])
@@ -305,6 +320,8 @@ WRONG = [
     (["--seed", "-1"], "--seed must be at least 0"),
     (["--epochs", "0"], "--epochs must be at least 1"),
     (["--metric", "rmse"], "jnn: --metric must be among those for a classification"),
+    (["--metric", "parameters"], "--metric must be one of the scores"),
+    (["--metric", "accuracy", "speed", "--by", "nsga2"], "--metric must be among those"),
     (["--target", "y"], "--target must be left out"),
 ]
 

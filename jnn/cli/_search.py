@@ -98,6 +98,7 @@ def _run(job: SearchJob, command: Search, folder: pathlib.Path, console: Console
             seconds=command.seconds,
             folds=job.folds,
             seeds=command.seeds,
+            metric=job.metric,
             test=job.test,
             test_seeds=command.test_seeds,
             seed=command.seed,
