@@ -13,6 +13,7 @@ from jnn._errors import reason_of
 from jnn.cli._terminal import print_text
 from jnn.result import table_text
 from jnn.search import Found
+from jnn.stats import Interval
 from jnn.storage import atomic_path, read_record, with_remedy, write_record
 
 RECORD = "found.json"
@@ -112,8 +113,8 @@ def cells(rows: Sequence[Mapping[str, Any]], metric: str, choices: Sequence[str]
     lines = []
     for row in rows[:_MOST]:
         line = [_text(row[name]) for name in (*choices, *counts)]
-        error = "" if math.isnan(row["error"]) else f" ± {row['error']:.2g}"
-        lines.append([*line, _text(row[metric]) + error])
+        score, error = row[metric], row["error"]
+        lines.append([*line, Interval(score, score - error, score + error, 1, "").short()])
     return Cells([*choices, *counts, f"{metric} ± error"], lines)
 
 

@@ -10,6 +10,7 @@ from jnn._settings import check_integer
 from jnn.engine import Trained
 from jnn.population import run
 from jnn.search._batch import Batch
+from jnn.search._chooser import chooser
 from jnn.search._goal import Replicas
 from jnn.search._inherit import (
     Options,
@@ -19,7 +20,6 @@ from jnn.search._inherit import (
     supernet_study,
 )
 from jnn.search._programs import Program
-from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
 from jnn.study import Choice, Study
@@ -168,7 +168,7 @@ def one_shot(
     calibration = check_integer("calibration", calibration, least=0)
 
     def make(space: Space, seed: int) -> OneShot:
-        return OneShot(space, (by or random())(space, seed), batch, epochs, calibration)
+        return OneShot(space, chooser(by, space, seed), batch, epochs, calibration)
 
     return make
 
