@@ -140,6 +140,14 @@ class Batch:
         outcome.results.append(cohort.take(ends, self._result_folder(len(outcome.results))))
         outcome.places.append(places)
 
+    def add(self, result: Result, places: Sequence[int]) -> None:
+        """Note, and keep in a folder, the members of settings that no cohort has trained."""
+        folder = self._result_folder(len(self.outcome.results))
+        if folder is not None:
+            result.save(folder)
+        self.outcome.results.append(result)
+        self.outcome.places.append(tuple(places))
+
     def _opened(
         self, program: Program, seed: int | None, folder: pathlib.Path | None
     ) -> Cohort | None:

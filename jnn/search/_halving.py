@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jnn._settings import check_integer
-from jnn.search._samplers import random
+from jnn.search._chooser import chooser
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
 
@@ -80,7 +80,7 @@ def halving(by: Maker | None = None, *, batch: int = 64, eta: int = 3, rungs: in
     rungs = check_integer("rungs", rungs, least=1)
 
     def make(space: Space, seed: int) -> Halving:
-        return Halving((by or random())(space, seed), batch, eta, rungs)
+        return Halving(chooser(by, space, seed), batch, eta, rungs)
 
     return make
 
@@ -146,7 +146,7 @@ def hyperband(by: Maker | None = None, *, eta: int = 3, brackets: int = 4) -> Ma
     brackets = check_integer("brackets", brackets, least=1)
 
     def make(space: Space, seed: int) -> Hyperband:
-        return Hyperband((by or random())(space, seed), eta, brackets)
+        return Hyperband(chooser(by, space, seed), eta, brackets)
 
     return make
 
