@@ -5,6 +5,7 @@ found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, fo
 """
 
 from jnn.search import discrete as discrete
+from jnn.search import zero_cost as zero_cost
 from jnn.search._bohb import bohb
 from jnn.search._dehb import dehb
 from jnn.search._estimate import Estimate
@@ -52,4 +53,5 @@ __all__ = [
     "space",
     "tpe",
     "when",
+    "zero_cost",
 ]
