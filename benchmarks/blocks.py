@@ -19,10 +19,15 @@ AllRecords = Mapping[str, Records]
 
 _MOST_MISSES = 6  # misses of one bar that the table names one by one
 _REPRODUCTIONS = {
+    "dehb": "DEHB's regression table, Hartmann 3 and 6 and counting ones (Awad et al. 2021)",
     "etth1": "ETTh1 forecasts, NLinear and DLinear at 4 horizons (Zeng et al. 2023)",
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",
     "mnist_cnn": "MNIST, the CNN of Flax's example",
     "mr_textcnn": "Sentences of film critics, CNN-rand (Kim 2014)",
+    "nasbench201": "NAS-Bench-201, 500 searches on 3 sets (Dong and Yang 2020)",
+    "pbt_toy": "Population-based training, figure 2 (Jaderberg et al. 2017)",
+    "search_budget": "Halving, Hyperband and racing beside random search with more steps",
+    "search_noise": "Searches on noise: the interval of the new score covers chance",
     "shakespeare": "tinyshakespeare by characters, nanoGPT's CPU configuration",
     "uci_dropout": "UCI regression, MC dropout on 4 sets (Gal and Ghahramani 2016)",
     "uci_ensembles": "UCI regression, deep ensembles on 4 sets (Lakshminarayanan et al. 2017)",
@@ -192,6 +197,33 @@ def study(records: AllRecords) -> str:
     return table(["whole study, cold process", "jnn, s", "time / jnn's"], rows)
 
 
+def search(records: AllRecords) -> str:
+    """Return how long a whole search takes by each library."""
+    measured = _job("search", SUITES["search"][0].name, records)
+    if measured is None:
+        return _not_measured("search")
+    case, about, contenders = measured
+    wrong = [*out_of_range(case, contenders), *disagreeing(case, contenders)]
+    jnn = contenders["jnn"]
+    compiling = job_seconds(jnn, about)
+    rows = []
+    for name, timing in contenders.items():
+        score = timing.score
+        seconds = spread(timing.steady).median * about["members"] * about["steps"] / 1e6
+        cells = [
+            name + "†" * (name in wrong),
+            number(seconds),
+            with_quartiles(paired_ratio(timing.steady, jnn.steady)),
+            with_quartiles(paired_ratio(job_seconds(timing, about), compiling)),
+            f"{score.mean:.4f} ({score.lower:.4f}-{score.upper:.4f})",
+        ]
+        rows.append(cells)
+    title = f"{case.title} (n = {len(jnn.steady)}, {len(compiling)} with compilation)"
+    head = [title, "s", "time / jnn's", "with compilation", "accuracy (95 %)"]
+    text = table(head, rows)
+    return text + ("\n\n† Does not count: another accuracy." if "†" in text else "")
+
+
 def inference(records: AllRecords) -> str:
     """Return the time of predictions, and the speed of text in tokens a second."""
     rows = []
@@ -312,6 +344,7 @@ _MAKERS = (
     population,
     step,
     study,
+    search,
     inference,
     reproductions,
     bars,

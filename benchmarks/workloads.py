@@ -15,12 +15,17 @@ from benchmarks.work import Product, Workload
 
 SEARCH_RATES = (1e-4, 1e-2)  # bounds of the random search's learning rate, log-uniform
 SEARCH_FOLDS = 3
+SETTINGS_FOLDS = 5
+SETTINGS_TEST_SHARE = 0.2  # of the rows that no search sees
+SETTINGS_RATES = (1e-4, 1e-2)  # bounds of the learning rate, log-uniform
+SETTINGS_DECAYS = (1e-6, 1e-3)  # bounds of the L2 penalty, log-uniform
 TEXT_LENGTH = 64  # characters
 INPUT = 336  # hours
 HORIZON = 96  # hours
 UCI_HIDDEN = 50
 
 DIGITS_LAYERS = (Product(1, 64, 32, data=64), Product(1, 32, 10))
+SETTINGS_LAYERS = (Product(1, 64, 64, data=64), Product(1, 64, 10))
 SMALL_LAYERS = (Product(1, 64, 62, data=64), Product(1, 62, 10))  # 4660 parameters
 WIDE_LAYERS = (Product(1, 784, 256, data=784), Product(1, 256, 256), Product(1, 256, 10))
 FLAT_LAYERS = (Product(1, 784, 128, data=784), Product(1, 128, 128), Product(1, 128, 10))
@@ -88,6 +93,18 @@ def search() -> Workload:
     x = work.train_x
     y = work.train_y
     return replace(work, train_x=x[:n], train_y=y[:n], test_x=x[n:], test_y=y[n:])
+
+
+def settings() -> Workload:
+    """Return the digits without the test rows of a search: four of five folds, and the fifth."""
+    from sklearn.model_selection import train_test_split
+
+    x, y = all_rows(digits())
+    options: Any = {"test_size": SETTINGS_TEST_SHARE, "stratify": y, "random_state": 0}
+    x, _, y, _ = train_test_split(x, y, **options)
+    n = len(x) - len(x) // SETTINGS_FOLDS
+    parts = (x[:n], y[:n], x[n:], y[n:])
+    return Workload(*parts, "mlp", SETTINGS_LAYERS, "scikit-learn digits")
 
 
 def all_rows(work: Workload) -> tuple[np.ndarray, np.ndarray]:
@@ -266,6 +283,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "digits": digits,
     "small": small,
     "search": search,
+    "settings": settings,
     "recurrent": recurrent,
     "patches": patches,
     "residual": residual,

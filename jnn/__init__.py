@@ -17,15 +17,18 @@ from jnn import (
     data,
     initializers,
     layers,
+    lora,
     losses,
     metrics,
     models,
     modules,
+    paths,
     plots,
     preprocess,
     recipes,
     search,
     stats,
+    weights,
 )
 from jnn._version import __version__ as __version__
 from jnn.data import Dataset
@@ -46,7 +49,7 @@ from jnn.engine import (
     make_train,
 )
 from jnn.generation import generate, generate_sliding
-from jnn.model import Hyper, Model, Shared, as_model, as_module
+from jnn.model import Frozen, Hyper, Model, Shared, as_model, as_module, freeze
 from jnn.population import Plan, Population, cross_validate, run, start, use_cpu_cores
 from jnn.result import Result
 from jnn.result import load_tree as load
@@ -73,6 +76,9 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "as_module",
     "Hyper",
     "Shared",
+    "freeze",
+    "Frozen",
+    "lora",
     # The members of a population.
     "Members",
     "seeds",
@@ -119,11 +125,13 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "metrics",
     "augment",
     "averaging",
+    "paths",
     "preprocess",
     "modules",
     "models",
     "recipes",
     "data",
+    "weights",
     "stats",
     "plots",
 ]

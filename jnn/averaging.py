@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import optax
 from optax.contrib import ScheduleFreeState
 
-__all__ = ["Averaging", "ema", "schedule_free", "swa"]
+from jnn import paths
+
+__all__ = ["Averaging", "ema", "only", "schedule_free", "swa"]
 
 
 def __dir__() -> list[str]:
@@ -136,6 +138,58 @@ def schedule_free() -> Averaging:
     Averaging('schedule_free()')
     """
     return kept_by_optimizer(_schedule_free_point, "schedule_free()")
+
+
+def only(pattern: paths.Patterns, averaging: Averaging) -> Averaging:
+    """Return an averaging of those parameters whose names fit a pattern.
+
+    The other parameters and the running averages of the network are the last ones.
+
+    Args:
+        pattern: A glob, a regular expression or a list of them; see `jnn.paths.match`.
+        averaging: How the parameters are averaged.
+
+    >>> only("trunk/**", ema(0.999))
+    Averaging("only('trunk/**', ema(0.999))")
+    """
+    return dataclasses.replace(
+        averaging,
+        init=functools.partial(_init_part, pattern, averaging),
+        update=functools.partial(_update_part, pattern, averaging),
+        evaluated=functools.partial(_evaluated_part, pattern, averaging),
+        name=f"only({pattern!r}, {averaging.name})",
+    )
+
+
+def _part(pattern: paths.Patterns, variables: Variables) -> Variables:
+    return paths.take(pattern, variables[0]), {}
+
+
+def _init_part(pattern: paths.Patterns, averaging: Averaging, variables: Variables) -> Any:
+    return averaging.init(_part(pattern, variables))
+
+
+def _update_part(
+    pattern: paths.Patterns,
+    averaging: Averaging,
+    average: Any,
+    variables: Variables,
+    number: Any,
+    h: Mapping[str, Any],
+) -> Any:
+    return averaging.update(average, _part(pattern, variables), number, h)
+
+
+def _evaluated_part(
+    pattern: paths.Patterns,
+    averaging: Averaging,
+    average: Any,
+    variables: Variables,
+    opt_state: Any,
+) -> Variables:
+    params, model_state = variables
+    averaged, _ = averaging.evaluated(average, _part(pattern, variables), opt_state)
+    return paths.join(averaged, params), model_state
 
 
 def is_schedule_free(opt_state: Any) -> bool:

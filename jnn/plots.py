@@ -1,6 +1,16 @@
-"""Figures of a result, drawn without a display."""
+"""Figures of a result or a search, drawn without a display."""
 
-from jnn.result import forecast, forest, learning_curves
+from jnn.result import forecast, forest, learning_curves, search_curve
+from jnn.result import search_choices as choices
+from jnn.result import search_importance as importance
 from jnn.result import write_figure as write
 
-__all__ = ["forecast", "forest", "learning_curves", "write"]
+__all__ = [
+    "choices",
+    "forecast",
+    "forest",
+    "importance",
+    "learning_curves",
+    "search_curve",
+    "write",
+]

@@ -13,7 +13,7 @@ import warnings
 
 from jnn.cli._command import parse
 from jnn.cli._input import user_input
-from jnn.cli._job import _load
+from jnn.cli._job import load_data
 from jnn.cli._words import sentence_of
 
 _LINES = range(24)
@@ -84,7 +84,7 @@ def outcome(words: list[str]) -> str:
         with warnings.catch_warnings(), user_input():
             warnings.simplefilter("error")
             warnings.simplefilter("default", UserWarning)  # notes to the user
-            _load(parse(words))
+            load_data(parse(words))
     except (ValueError, OSError, ImportError) as error:
         sentence = sentence_of(error)
         assert "\n" not in sentence and (" must " in sentence or " needs " in sentence), sentence

@@ -19,8 +19,7 @@ from jnn.engine import fold_data
 from jnn.population import (
     Keeper,
 )
-from jnn.population._job import columns_of, prepare
-from jnn.population._run import _text_of
+from jnn.population._job import columns_of, prepare, text_of
 from jnn.storage import notes
 from tests.studies import IRIS, PATIENT, PATIENT_PLAN, QUICK, study
 
@@ -164,7 +163,7 @@ def test_what_was_kept_is_removed_under_the_lock_parts_first(tmp_path, monkeypat
 def program_of(made):
     """The text by which a run knows its program again."""
     job, _ = prepare(made, IRIS, jnn.seeds(1), test=None, plan=None, devices=None)
-    return _text_of(job, columns_of(jnn.seeds(1)))
+    return text_of(job, columns_of(jnn.seeds(1)))
 
 
 def test_a_constant_inside_a_jitted_loss_makes_another_run():

@@ -15,9 +15,10 @@ import scipy.stats
 import jnn
 from jnn import search
 from jnn.search import discrete
+from jnn.search._cohort import Cohort
 from jnn.search._found import _expected_best
+from jnn.search._goal import Goal
 from jnn.search._importance import importance_of
-from jnn.search._train import Goal
 
 SPACE = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1), width=jnn.choice(4, 8))
 
@@ -197,12 +198,15 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run(by, directory=tmp_path / "killed", progress=stop)
     trained = []
-    monkeypatch.setattr(
-        "jnn.search._train.run",
-        lambda *args, **options: trained.append(options["directory"]) or jnn.run(*args, **options),
-    )
+    train = Cohort._train
+
+    def note(cohort, population, epoch):
+        trained.append(cohort._journal.members.parent.parent.name)
+        train(cohort, population, epoch)
+
+    monkeypatch.setattr(Cohort, "_train", note)
     found = run(by, directory=tmp_path / "killed")
-    assert {folder.name[:4] for folder in trained} == {"0002"}  # the third round alone
+    assert {folder[:4] for folder in trained} == {"0002"}  # the third round alone
     assert [t.setting for t in found.trials] == [t.setting for t in whole.trials]
     for ours, theirs in zip(found.trials, whole.trials, strict=True):
         np.testing.assert_array_equal(ours.score.values, theirs.score.values)

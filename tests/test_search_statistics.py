@@ -13,7 +13,7 @@ from jnn import stats
 from jnn.engine import programs_of
 from jnn.search import Found, Trial
 from jnn.search._estimate import difference, estimate, squared_error
-from jnn.search._train import Goal
+from jnn.search._goal import Goal
 
 
 def two_errors(share, repeats):

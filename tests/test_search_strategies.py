@@ -6,12 +6,15 @@ import math
 import sys
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import jnn
 from jnn import search
+from jnn.search import discrete
 from jnn.search._objectives import pareto
 
 pytest.importorskip("optuna")
@@ -382,6 +385,8 @@ def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp
         (lambda: search.dehb(factor=0), "factor must be above 0"),
         (lambda: search.dehb(crossover=2), "crossover must be from 0 to 1"),
         (lambda: search.nsga2(batch=1), "batch must be"),
+        (lambda: discrete.bohb((2, 2), capacity=3), "capacity must be"),
+        (lambda: discrete.bohb((2, 2), good_share=2), "good_share must be from 0 to 1"),
         (lambda: search.bohb(random_share=-1), "random_share must be from 0 to 1"),
     ],
 )
@@ -412,3 +417,49 @@ def test_most_settings_of_bohb_are_near_the_best_and_some_are_random():
     values = np.array([list(s.values()) for s in strategy.ask(27)])
     near = (np.abs(values - 0.3) < 0.2).all(axis=1).mean()  # 16 % of the square
     assert 0.45 < near < 0.95  # by chance alone 0.16, without chance about 1
+
+
+def test_the_densities_of_bohb_are_means_of_kernels():
+    options = (5, 3, 2)
+    random = np.random.default_rng(0)
+    settings = np.stack([random.integers(0, n, 20) for n in options], axis=1)
+    chosen = random.random(20) < 0.5
+    points = np.stack([random.integers(0, n, 7) for n in options], axis=1)
+    expected = []
+    for point in points:
+        values = []
+        for setting in settings[chosen]:
+            product = 1.0
+            for choice, size in enumerate(options):
+                counts = np.bincount(settings[chosen, choice], minlength=size) / chosen.sum()
+                b = (1 - (counts**2).sum()) * chosen.sum() ** (-1 / 7)
+                product *= 1 - b if point[choice] == setting[choice] else b / (size - 1)
+            values.append(product)
+        expected.append(np.log(np.mean(values)))
+    found = discrete._log_density(points, jnp.asarray(settings), jnp.asarray(chosen), options)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    every = np.stack(np.meshgrid(*map(np.arange, options), indexing="ij"), -1).reshape(-1, 3)
+    density = jnp.exp(discrete._log_density(every, settings, jnp.asarray(chosen), options))
+    assert float(density.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_bohb_over_options_finds_more_than_random_search_and_forgets_what_failed():
+    target = np.array([3, 1, 4, 0, 2, 2])
+
+    def score_of(setting):
+        matches = jnp.sum(setting == target) / 6
+        return jnp.where(setting[0] == 4, jnp.nan, matches)
+
+    strategy = discrete.bohb((5,) * 6, capacity=64)  # the ring goes around
+    keys = jax.random.split(jax.random.key(0), 30)
+    run = jax.jit(jax.vmap(functools.partial(discrete.simulate, strategy, score_of, 100)))
+    settings, scores = map(np.asarray, run(keys))
+    assert (settings < 5).all() and (settings >= 0).all()
+    drawn = np.random.default_rng(0).integers(0, 5, settings.shape)
+    at_random = np.where(drawn[..., 0] == 4, np.nan, (drawn == target).mean(axis=2))
+    best, failed = {}, {}
+    for name, values in (("bohb", scores), ("random", at_random)):
+        best[name] = float(np.nanmax(values, axis=1).mean())
+        failed[name] = float(np.isnan(values[:, 50:]).mean())
+    assert best["bohb"] > best["random"] + 0.08
+    assert failed["bohb"] < 0.8 * failed["random"]

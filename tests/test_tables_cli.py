@@ -10,7 +10,7 @@ import pytest
 
 from jnn.cli import main
 from jnn.cli._command import Run, parse
-from jnn.cli._job import _load
+from jnn.cli._job import load_data
 from jnn.data import Dataset
 from tests.fuzz_tables import fuzz
 
@@ -30,7 +30,7 @@ def write(text, name="t.csv", encoding="utf-8"):
 
 def data_of(*words):
     """The data set of a command, without training."""
-    return _load(parse(["run", *words]))
+    return load_data(parse(["run", *words]))
 
 
 def sentence(*words, capsys):

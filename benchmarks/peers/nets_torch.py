@@ -31,13 +31,14 @@ def tensors(x, y):
     return inputs, labels if labels.is_floating_point() else labels.long()
 
 
-def train(net, work, budget, learning_rate=LEARNING_RATE):
+def train(net, work, budget, learning_rate=LEARNING_RATE, weight_decay=0.0):
     """Train one network eagerly and return its test accuracy.
 
     Adam is fused, the rows are shuffled once an epoch, and no loader copies them.
     """
     x, y = tensors(work.train_x, work.train_y)
-    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
+    options = {"lr": learning_rate, "weight_decay": weight_decay, "fused": True}
+    optimizer = torch.optim.Adam(net.parameters(), **options)
     for _ in range(budget.epochs):
         order = torch.randperm(len(x), device=DEVICE)
         for rows in order.split(budget.batch_size):

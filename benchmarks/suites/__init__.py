@@ -11,6 +11,7 @@ from benchmarks.suites import (
     population,
     reproductions,
     scaling,
+    search,
     step,
     study,
 )
@@ -22,6 +23,7 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "step": step.CASES,
     "population": population.CASES,
     "study": study.CASES,
+    "search": search.CASES,
     "reproductions": reproductions.CASES,
     "scaling": scaling.CASES,
     "inference": inference.CASES,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from jnn.cli._strategy import strategies
 from jnn.storage import expand
 
 _Positional = tyro.conf.Positional
@@ -23,8 +24,8 @@ def _hint(metavar: str | None = None, default: str = "") -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """Train a population on a data set and print its scores with intervals."""
+class DataOptions:
+    """What is learned from: options that several commands share."""
 
     data: Annotated[_Positional[str], _hint("DATA")]
     """Name of a data set (see `jnn data list`), a table, a folder of pictures, or - for stdin."""
@@ -88,12 +89,24 @@ class Run:
     """Height and width to which the pictures of a folder are resized, such as 32 or 48x64."""
     model: Annotated[str | None, _hint("MODEL", "a small one for the kind of data")] = None
     """Family of networks and its numbers, such as mlp:128,64 or resnet:18; see `jnn models`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _RunMembers:
+    """Which members `jnn run` trains."""
+
     seeds: int = 20
     """Number of random seeds per setting."""
     folds: Annotated[int | None, _hint("INT", "5, or test/ of a folder")] = None
     """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
     grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
     """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingOptions:
+    """For how long is trained, and where to: options that several commands share."""
+
     epochs: Annotated[int | None, _hint("INT", "20, or enough for 800 steps")] = None
     """Number of passes over the training rows."""
     batch_size: Annotated[int | None, _hint("INT", "32, or all training rows")] = None
@@ -104,9 +117,48 @@ class Run:
     """Folder for the result."""
 
 
+# Fields of the last base come first.
+@dataclasses.dataclass(frozen=True)
+class Run(_TrainingOptions, _RunMembers, DataOptions):
+    """Train a population on a data set and print its scores with intervals."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _SearchOptions:
+    """What `jnn search` searches, how, and for how long."""
+
+    space: Annotated[
+        tuple[str, ...] | None, _hint("NAME=VALUES ...", "rates, weight decay and width")
+    ] = None
+    """What to search: learning_rate=log:1e-4:1e-1 dropout_rate=0:0.5 width=32,64 depth=1,2."""
+    by: Annotated[str, _hint("{" + ",".join(sorted(strategies())) + "}", "random")] = "random"
+    """Strategy, also with its numbers, such as tpe:batch=16 or hyperband:eta=4,by=tpe."""
+    trials: Annotated[int | None, _hint("INT", "64, without --steps and --seconds")] = None
+    """Number of settings to train."""
+    steps: Annotated[float | None, _hint("NUMBER")] = None
+    """Number of training steps that all networks of the search may take together."""
+    seconds: Annotated[float | None, _hint("NUMBER")] = None
+    """Seconds of training, after which no further settings begin."""
+    folds: int = 5
+    """Number of folds on which each setting is scored; with 1, a fifth of the rows is held out."""
+    seeds: int = 1
+    """Number of trainings of each setting on each fold."""
+    test: Annotated[float | None, _hint("SHARE", "0.2, or test/ of a folder")] = None
+    """Share of the rows that only the winner is scored on."""
+    test_seeds: int = 10
+    """Number of trainings of the winner."""
+    seed: int = 0
+    """Seed of the strategy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Search(_TrainingOptions, _SearchOptions, DataOptions):
+    """Search the best setting of a network, and say how good it is on rows it never saw."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Continue an interrupted run."""
+    """Continue an interrupted run or search."""
 
     folder: Annotated[_Positional[pathlib.Path], _hint("FOLDER")]
     """Folder of the run."""
@@ -188,10 +240,11 @@ class Data:
     """Name of the data set to download."""
 
 
-Command = Run | Resume | Predict | Show | Export | Version | Models | Info | Data
+Command = Run | Search | Resume | Predict | Show | Export | Version | Models | Info | Data
 
 _Parsed = (
     Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Show, tyro.conf.subcommand("show")]

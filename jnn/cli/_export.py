@@ -8,12 +8,11 @@ import jax
 
 from jnn.cli import _setup
 from jnn.cli._command import Export
-from jnn.cli._job import study_of
 from jnn.cli._predict_file import usable
 from jnn.cli._saved_command import read_command
+from jnn.cli._saved_study import saved_study
 from jnn.cli._terminal import check_output, is_standard_output, open_output
-from jnn.recipes import About
-from jnn.result import Result, read_schema
+from jnn.result import Result
 from jnn.storage import atomic_path, save
 
 if TYPE_CHECKING:
@@ -78,8 +77,8 @@ def _write_parameters(result: Result, command: Export) -> str:
 def _write_network(command: Export) -> str:
     _setup.configure_jax()
     original = read_command(command.folder)
-    about = About.from_schema(read_schema(command.folder))
-    result = _selected(Result.load(command.folder, study_of(original, about)), command, "best")
+    study = saved_study(command.folder, original)
+    result = _selected(Result.load(command.folder, study), command, "best")
     if command.member is None:
         result, _ = usable(result)
         result.export(command.out)

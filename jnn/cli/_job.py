@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from jnn.cli._command import Run
+from jnn.cli._command import DataOptions, Run
 from jnn.cli._input import user_input
 from jnn.cli._notes import notes
 from jnn.cli._table import FORM_OPTIONS, Columns, form_of, is_table, load_table, local_file
@@ -62,7 +62,7 @@ def make_job(command: Run) -> Job:
     if command.seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {command.seeds}. Use e.g. --seeds 20.")
     with user_input(), notes():
-        data = _load(command)
+        data = load_data(command)
     with user_input():
         members = members_of(command, data)
         command = settled(command, data, members)
@@ -72,7 +72,7 @@ def make_job(command: Run) -> Job:
 
 def settled(command: Run, data: Dataset, members: Members) -> Run:
     """Return a command with a network, a batch size and epochs that fit the data."""
-    rows = _training_rows(data, members)
+    rows = training_rows(data, members)
     batch_size = command.batch_size
     if batch_size is None:
         batch_size = default_batch_size(rows)
@@ -83,7 +83,7 @@ def settled(command: Run, data: Dataset, members: Members) -> Run:
     return dataclasses.replace(command, model=model, epochs=epochs, batch_size=batch_size)
 
 
-def _training_rows(data: Dataset, members: Members) -> int:
+def training_rows(data: Dataset, members: Members) -> int:
     """Return the number of rows that the smallest fold trains on, if it may be small."""
     if members.split is None or data.rows > _LARGE:
         return data.rows
@@ -109,14 +109,14 @@ def study_of(command: Run, about: About) -> Study:
         about,
         model=command.model,
         hyper={name: 0.0 for name in optional if name in settings},
-        metrics=_metrics_of(command.metric),
+        metrics=metrics_of(command.metric),
         epochs=EPOCHS if command.epochs is None else command.epochs,
         batch_size=BATCH_SIZE if command.batch_size is None else command.batch_size,
         steps_per_epoch=command.steps_per_epoch,
     )
 
 
-def _metrics_of(words: Sequence[str] | None) -> list[str] | None:
+def metrics_of(words: Sequence[str] | None) -> list[str] | None:
     """Return the names of metrics, between blanks or commas as those of columns are."""
     if words is None:
         return None
@@ -162,7 +162,7 @@ def _settings_of(command: Run) -> Mapping[str, list[float]]:
     return parse_grid(command.grid)
 
 
-def _load(command: Run) -> Dataset:
+def load_data(command: DataOptions) -> Dataset:
     path = pathlib.Path(command.data)
     if path.is_dir() and command.data not in names():
         reason = f"{command.data} is a folder of pictures, whose subfolders are the classes"
@@ -188,7 +188,7 @@ def _load(command: Run) -> Dataset:
     return load_table(command)
 
 
-def _load_series(command: Run, path: pathlib.Path, horizon: int) -> Dataset:
+def _load_series(command: DataOptions, path: pathlib.Path, horizon: int) -> Dataset:
     _refuse(
         command,
         ("task", "text", "tokenizer", "group", "weights", "id", "missing", "category", "numeric"),
@@ -224,7 +224,7 @@ def _window_of(frame: "pandas.DataFrame", ids: Sequence[str], horizon: int) -> i
     return max(1, min(_WINDOW, max(horizon, steps // 6)))
 
 
-def _refuse(command: Run, options: Sequence[str], reason: str) -> None:
+def _refuse(command: DataOptions, options: Sequence[str], reason: str) -> None:
     """Raise if any of these options is set, because it would have no effect."""
     given = [name for name in options if getattr(command, name) not in (None, False)]
     present = [f"--{name.replace('_', '-')}" for name in given]

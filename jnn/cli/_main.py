@@ -81,6 +81,10 @@ def _function_of(command: "Command") -> Callable[[], None]:
             from jnn.cli._run import run
 
             return functools.partial(run, command)
+        case _command.Search():
+            from jnn.cli._search import search
+
+            return functools.partial(search, command)
         case _command.Resume():
             from jnn.cli._run import resume
 

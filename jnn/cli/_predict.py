@@ -6,17 +6,16 @@ import pathlib
 import sys
 
 from jnn.cli import _setup
-from jnn.cli._command import Predict, Run
-from jnn.cli._job import study_of
+from jnn.cli._command import DataOptions, Predict
 from jnn.cli._predict_file import notes_of, predict_file, usable
-from jnn.cli._run import RUN_FILES
+from jnn.cli._run import RUN_FILES, SEARCH_FILES
 from jnn.cli._saved_command import read_command
+from jnn.cli._saved_study import saved_study
 from jnn.cli._table import Columns, form_of, local_file
 from jnn.cli._terminal import check_output, is_standard_output
 from jnn.data import Counts
 from jnn.data._csv import uncompressed
-from jnn.recipes import About
-from jnn.result import Result, read_schema, setting_text
+from jnn.result import Result, setting_text
 
 
 def predict(command: Predict) -> None:
@@ -24,8 +23,7 @@ def predict(command: Predict) -> None:
     _setup.configure_jax()
     original = read_command(command.folder)
     _check_out(command, original)
-    about = About.from_schema(read_schema(command.folder))
-    result = Result.load(command.folder, study_of(original, about))
+    result = Result.load(command.folder, saved_study(command.folder, original))
     setting = result.best().setting if command.members == "best" else {}
     selected = result.select(**setting) if setting else result
     ensemble, diverged = usable(selected)
@@ -55,20 +53,20 @@ def predict(command: Predict) -> None:
         print_report(f"{diverged} members are left out because their training diverged")
 
 
-def _id_of(command: Predict, original: Run) -> str | None:
+def _id_of(command: Predict, original: DataOptions) -> str | None:
     """Return the columns that name the rows; those of the run only where rows have columns."""
     suffix = uncompressed(command.rows).suffix.lower()
     has_columns = suffix != ".npy" and not (suffix == ".txt" and original.text is not None)
     return original.id if command.id is None and has_columns else command.id
 
 
-def _check_out(command: Predict, original: Run) -> None:
+def _check_out(command: Predict, original: DataOptions) -> None:
     """Raise if the predictions would replace a file that is still needed."""
     out = command.out
     if is_standard_output(out):
         return
     needed = [command.rows, *command.more, pathlib.Path(original.data)]
-    needed += [command.folder / name for name in RUN_FILES]
+    needed += [command.folder / name for name in (*RUN_FILES, *SEARCH_FILES)]
     if out.exists() and any(path.exists() and path.samefile(out) for path in needed):
         raise ValueError(f"--out must be a file of its own, but {out} is needed. Choose another.")
     check_output(out)

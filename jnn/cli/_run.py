@@ -10,12 +10,13 @@ import pathlib
 import threading
 import time
 import warnings
+from typing import TypeVar
 
 from rich.console import Console
 
 from jnn._errors import reason_of
 from jnn.cli import _setup
-from jnn.cli._command import Resume, Run
+from jnn.cli._command import Resume, Run, Search
 from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
@@ -29,7 +30,13 @@ from jnn.population import run as run_study
 from jnn.result import Result
 from jnn.storage import as_folder
 
+OneCommand = TypeVar("OneCommand", Run, Search)
+
 _CURVES = "curves.png"
+SEARCH_FILES = (
+    *("search.json", "found.json", "search.csv", "search.png", "choices.png"),
+    "rounds",
+)
 RUN_FILES = (
     "command.json",
     "result.json",
@@ -60,31 +67,42 @@ def resume(command: Resume) -> None:
     start = time.perf_counter()
     folder = command.folder
     original = read_command(folder)
+    if isinstance(original, Search):
+        from jnn.cli._search import resume_search
+
+        resume_search(_with_data(original, command), folder)
+        return
     if (folder / "result.json").exists():
         if command.data is not None:
             raise ValueError(f"--data must be left out: the run in {folder} is complete.")
         finish(folder)  # the steps that a kill during saving may have left undone
         show_result(Result.load(folder), folder, make_console())
         return
-    moved = None
-    if command.data is not None:
-        original = moved = dataclasses.replace(original, data=command.data)
-    elif original.data == STANDARD_INPUT:
-        raise ValueError(
-            "The data of the run came from standard input, which is gone. Give them as a file: "
-            f"jnn resume {folder} --data FILE."
-        )
-    elif pathlib.Path(original.data).is_absolute() and not pathlib.Path(original.data).exists():
-        raise ValueError(
-            f"The data of the run are no longer at {original.data}. Give their new place: "
-            f"jnn resume {folder} --data FILE."
-        )
+    original = _with_data(original, command)
+    moved = None if command.data is None else original
     with told_how_to_continue(folder):
         _setup.configure_jax()
         _train_and_show(make_job(original), folder, start, moved)
 
 
-def new_folder(command: Run) -> pathlib.Path:
+def _with_data(original: OneCommand, command: Resume) -> OneCommand:
+    """Return the command that is continued, with data that are there."""
+    if command.data is not None:
+        return dataclasses.replace(original, data=command.data)
+    if original.data == STANDARD_INPUT:
+        raise ValueError(
+            "The data of the run came from standard input, which is gone. Give them as a file: "
+            f"jnn resume {command.folder} --data FILE."
+        )
+    if pathlib.Path(original.data).is_absolute() and not pathlib.Path(original.data).exists():
+        raise ValueError(
+            f"The data of the run are no longer at {original.data}. Give their new place: "
+            f"jnn resume {command.folder} --data FILE."
+        )
+    return original
+
+
+def new_folder(command: Run | Search) -> pathlib.Path:
     """Return the folder for the result of a command.
 
     Raises:
@@ -99,7 +117,8 @@ def new_folder(command: Run) -> pathlib.Path:
             f"--out must be a new folder, but {folder} holds a run already. Choose another, or "
             f"continue that run with `jnn resume {folder}`."
         )
-    others = [name for name in RUN_FILES if (folder / name).exists()]
+    files = SEARCH_FILES if isinstance(command, Search) else ()
+    others = [name for name in (*RUN_FILES, *files) if (folder / name).exists()]
     if others:
         raise ValueError(
             f"--out must be a new folder, but {folder} holds {', '.join(others)}, which the run "

@@ -6,14 +6,16 @@ import pathlib
 
 from rich.console import Console
 
-from jnn.cli._command import Run, Show
+from jnn.cli._command import Run, Search, Show
+from jnn.cli._found import RECORD, show_settings
 from jnn.cli._job import members_of
-from jnn.cli._run import RUN_FILES, show_scores
+from jnn.cli._run import RUN_FILES, SEARCH_FILES, show_scores
 from jnn.cli._saved_command import read_command
 from jnn.cli._terminal import make_console, print_text
 from jnn.data._image_folder import has_published_split
 from jnn.population import trained_epochs
 from jnn.result import Result, read_versions
+from jnn.search import rounds_of
 from jnn.storage import as_folder
 
 
@@ -31,7 +33,9 @@ def show(command: Show) -> None:
     original = read_command(folder) if has_command else None
     if original is not None:
         print_text(console, _words_of(original))
-    if is_complete:
+    if isinstance(original, Search):
+        _show_search(folder, original, console)
+    elif is_complete:
         _show_result(folder, console)
     else:
         _show_progress(folder, original, console)
@@ -39,10 +43,28 @@ def show(command: Show) -> None:
 
 
 def _show_result(folder: pathlib.Path, console: Console) -> None:
+    show_scores(_show_members(folder, console), console)
+
+
+def _show_members(folder: pathlib.Path, console: Console) -> Result:
+    """Print what the members of a result are."""
     result = Result.load(folder)
     versions = ", ".join(f"{name} {text}" for name, text in read_versions(folder).items())
     print_text(console, f"{result!r}\n  made by  {versions or 'jnn 0.2 or older'}")
-    show_scores(result, console)
+    return result
+
+
+def _show_search(folder: pathlib.Path, original: Search, console: Console) -> None:
+    """Print what a search has found, or how far it is."""
+    if (folder / RECORD).exists():
+        if (folder / "result.json").exists():
+            _show_members(folder, console)
+        show_settings(folder, console)
+        return
+    rounds, settings = rounds_of(folder)
+    of = "" if original.trials is None else f" of {original.trials}"
+    print_text(console, f"unfinished: {settings}{of} settings are saved, in {rounds} rounds")
+    print_text(console, f"`jnn resume {folder}` continues the search")
 
 
 def _show_progress(folder: pathlib.Path, original: Run | None, console: Console) -> None:
@@ -69,13 +91,14 @@ def _member_count(command: Run) -> int:
 
 
 def _show_files(folder: pathlib.Path, console: Console) -> None:
-    names = [name for name in (*RUN_FILES, "unfinished") if (folder / name).exists()]
+    known = (*RUN_FILES, *SEARCH_FILES, "unfinished")
+    names = [name for name in known if (folder / name).exists()]
     print_text(console, f"files: {folder.absolute()}{os.sep} ({', '.join(names)})")
 
 
-def _words_of(command: Run) -> str:
+def _words_of(command: Run | Search) -> str:
     """Return a command as it could be typed, without options that have their defaults."""
-    words = ["jnn run", command.data]
+    words = ["jnn search" if isinstance(command, Search) else "jnn run", command.data]
     for field in dataclasses.fields(command):
         value = getattr(command, field.name)
         if field.name in ("data", "out") or value == field.default:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from typing import Any
 
-from jnn.cli._command import Run
+from jnn.cli._command import DataOptions
 from jnn.data import Dataset, TableForm, names
 from jnn.data._columns import clean_name
 from jnn.data._csv import read_header
@@ -58,7 +58,7 @@ def local_file(data: str | pathlib.Path) -> pathlib.Path:
         return _copy("stdin.csv", pipe.read())
 
 
-def form_of(command: Run) -> TableForm:
+def form_of(command: DataOptions) -> TableForm:
     """Return how the table of a command is written, as far as its options say it."""
     if command.header and command.no_header:
         raise ValueError("--header must be left out where --no-header is given. Use one of them.")
@@ -73,7 +73,7 @@ def form_of(command: Run) -> TableForm:
     )
 
 
-def load_table(command: Run) -> Dataset:
+def load_table(command: DataOptions) -> Dataset:
     """Read the table of a command, whose rows are independent of each other.
 
     Raises:
@@ -142,11 +142,11 @@ class Columns:
         return read_header(self._path, self._form)
 
 
-def _tokenizer_field(command: Run) -> dict[str, Any]:
+def _tokenizer_field(command: DataOptions) -> dict[str, Any]:
     return {"tokenizer": command.tokenizer} if command.tokenizer else {}
 
 
-def _form_fields(command: Run) -> dict[str, Any]:
+def _form_fields(command: DataOptions) -> dict[str, Any]:
     return dict(vars(form_of(command)))
 
 

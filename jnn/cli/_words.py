@@ -30,6 +30,7 @@ _SENTENCES = (
     (r"choose another metric", "choose others by --metric"),
     (r"^groups(?= must name)", "--group"),
     (r"^times(?= must name)", "--time"),
+    (r"Write them as jnn\.choice of some values", "Write them as --space name=value,value"),
     (r"^length(?= must be a positive)", "--window"),
     (r"^category and numeric(?= must )", "--category and --numeric"),
     (r"^decimal and thousands(?= must )", "--decimal and --thousands"),
@@ -61,6 +62,7 @@ def in_words_of_options(text: str) -> str:
         text = re.sub(pattern, words, text)
     names = "|".join(_names())
     text = re.sub(rf"(?<![\w.-])(?<!series )({names})={_VALUE}", _assignment, text)
+    names = "|".join(_first_names())
     # At the beginning of a sentence alone: elsewhere "the model must" means no option.
     return re.sub(rf"(^|\. )({names})(?= must )", lambda m: m[1] + _option(m[2]), text)
 
@@ -68,9 +70,20 @@ def in_words_of_options(text: str) -> str:
 @functools.cache
 def _names() -> tuple[str, ...]:
     """Return the names of the options of `jnn run` that are arguments in Python too."""
-    from jnn.cli._command import Run
+    return _fields("Run")
 
-    return tuple(field.name for field in dataclasses.fields(Run) if field.name != "data")
+
+@functools.cache
+def _first_names() -> tuple[str, ...]:
+    """Return the names of options with which a sentence may begin, also those of a search."""
+    return tuple(dict.fromkeys(_fields("Run") + _fields("Search")))
+
+
+def _fields(command: str) -> tuple[str, ...]:
+    from jnn.cli import _command
+
+    fields = dataclasses.fields(getattr(_command, command))
+    return tuple(field.name for field in fields if field.name != "data")
 
 
 def _text_of(name: str | bytes | int) -> str:

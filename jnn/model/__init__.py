@@ -3,6 +3,7 @@
 from jnn.model._effects import Effects, take_effects, with_effects, written_over
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._fixed_statistics import fixed_statistics
+from jnn.model._frozen import Frozen, Functions, LowRank, freeze, shared_arrays
 from jnn.model._hyper import Hyper
 from jnn.model._model import Model, as_model, check_numbers
 from jnn.model._nnx import as_module
@@ -10,11 +11,15 @@ from jnn.model._nnx_types import promote_but_statistics as promote_but_statistic
 from jnn.model._shared import Shared
 from jnn.model._signatures import ModelState, Params, name_of
 from jnn.model._switch import TrainKeyword
+from jnn.model._variables import variables_of
 
 __all__ = [
     "DrawsWithoutKey",
     "Effects",
+    "Frozen",
+    "Functions",
     "Hyper",
+    "LowRank",
     "Model",
     "ModelState",
     "NetworkError",
@@ -25,8 +30,11 @@ __all__ = [
     "as_module",
     "check_numbers",
     "fixed_statistics",
+    "freeze",
     "name_of",
+    "shared_arrays",
     "take_effects",
+    "variables_of",
     "with_effects",
     "written_over",
 ]

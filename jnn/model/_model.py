@@ -89,7 +89,7 @@ def as_model(network: Any, *, train_keyword: TrainKeyword = None) -> Model:
     check_train_keyword(train_keyword)
     if isinstance(network, Model):
         return _with_keyword(network, train_keyword)
-    module = _module_of(network)
+    module = module_of(network)
     if module is not None:
         model = Model(*functions_of_linen(module, train_keyword), type(module).__name__)
     elif isinstance(network, tuple) and len(network) == 2 and all(map(callable, network)):
@@ -122,7 +122,7 @@ def _with_keyword(model: Model, train_keyword: TrainKeyword) -> Model:
     return as_model(model.source, train_keyword=train_keyword)
 
 
-def _module_of(network: Any) -> nn.Module | None:
+def module_of(network: Any) -> nn.Module | None:
     """Return a Linen module, also if its functions came as the pair (module.init, module.apply)."""
     if isinstance(network, nn.Module):
         return network

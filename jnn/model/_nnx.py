@@ -95,7 +95,7 @@ def functions_of_nnx(
             call_of(module, owner, train_keyword)  # raises now, not in the first step
         _, params, _, declared, rest = nnx.split(module, *_KINDS)
         _fill_shared(declared, shared, owner)  # checks the names
-        return _to_dict(params), _to_dict(rest)
+        return values_of(params), values_of(rest)
 
     def apply(params, state, x, *, key=None, train=False, hyper=None, shared=None):
         mode = {"train": train, "owner": owner, "train_keyword": train_keyword}
@@ -113,7 +113,7 @@ def functions_of_nnx(
             return answer.outputs, state
         _, written, _, _, rest = nnx.split(module, *_KINDS)
         state, more = _state_after(structure().rest, state, rest)
-        written = _written(params, _to_dict(written))
+        written = _written(params, values_of(written))
         return answer.outputs, add_effects(state, losses=answer.losses + more, params=written)
 
     def choices():
@@ -192,7 +192,7 @@ def _merge(
     return compute_in_type_of_parameters(module)
 
 
-def _to_dict(variables: Any) -> dict:
+def values_of(variables: Any) -> dict:
     """Return the values of an `nnx.State` as a nested dict of arrays with strings as keys."""
     values = {}
     for path, variable in nnx.to_flat_state(variables):
@@ -202,7 +202,7 @@ def _to_dict(variables: Any) -> dict:
 
 
 def _from_dict(abstract: Any, tree: Mapping, hyper: Mapping[str, Any] | None = None) -> Any:
-    """Invert `_to_dict`; a variable of type `Hyper` takes the member's number if there is one."""
+    """Invert `values_of`; a variable of type `Hyper` takes the member's number if there is one."""
     leaves = []
     for path, variable in nnx.to_flat_state(abstract):
         names = _names(path)
@@ -243,7 +243,7 @@ def _state_after(
         for path, variable in variables
         if path in declared or not _is_of_a_call(variable)
     ]
-    after = _to_dict(nnx.from_flat_state(kept))
+    after = values_of(nnx.from_flat_state(kept))
     for path, variable in declared.items():
         if isinstance(variable, Hyper) or _is_of_a_call(variable):
             *parents, name = _names(path)

@@ -23,7 +23,7 @@ def functions_of_pair(
     """
     keywords = [name for name in _KEYWORDS if accepts(apply, name)]
     switches = _switches(apply, train_keyword)
-    is_stateful = _is_stateful(apply, switches)
+    stateful = _is_stateful(apply, switches)
     takes_rows = _takes_rows(init)
     takes_shared = accepts(init, "shared")
 
@@ -33,18 +33,23 @@ def functions_of_pair(
         options = {"shared": shared} if takes_shared else {}
         variables = init(*arguments, **options)
         _check_arrays(variables)
-        return variables if is_stateful else (variables, {})
+        return variables if stateful else (variables, {})
 
     def apply_pair(params, state, x, *, key=None, train=False, hyper=None, shared=None):
         _check_shared(init, apply, shared)
         values = {"key": key, "hyper": {} if hyper is None else hyper, "shared": shared}
         options = {name: values[name] for name in keywords}
         options |= {name: values.at(train) for name, values in switches.items()}
-        if is_stateful:
+        if stateful:
             return apply(params, state, x, **options)
         return apply(params, x, **options), state
 
     return init_pair, apply_pair
+
+
+def is_stateful(apply: Callable[..., Any], train_keyword: TrainKeyword = None) -> bool:
+    """Return whether a pair has state: whether `apply` takes `(params, state, x)`."""
+    return _is_stateful(apply, _switches(apply, train_keyword))
 
 
 def _switches(apply: Callable[..., Any], train_keyword: TrainKeyword) -> dict[str, Values]:

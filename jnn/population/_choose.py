@@ -59,13 +59,13 @@ def _check_numbers(name: str, numbers: np.ndarray, count: int) -> None:
 
 def chosen_members(members: Members, chosen: np.ndarray) -> Members:
     """Return the chosen members, which keep their numbers in the first population."""
-    columns = {**members[chosen].axes["member"], "member": _first_numbers(members)[chosen]}
+    columns = {**members[chosen].axes["member"], "member": first_numbers(members)[chosen]}
     return Members({"member": columns}, members.split)
 
 
 def with_numbers(members: Members, numbers: Mapping[str, np.ndarray]) -> Members:
     """Return members with other hyper-parameters, on one axis `member`."""
-    columns = {"member": _first_numbers(members), **_but(members.columns(), "member")}
+    columns = {"member": first_numbers(members), **_but(members.columns(), "member")}
     for name, values in numbers.items():
         columns |= grid(**{name: values}).axes[name]
     return Members({"member": columns}, members.split)
@@ -118,7 +118,7 @@ def narrowed(numbers: Mapping[str, np.ndarray], present: Mapping[str, Any]) -> d
     return values
 
 
-def _first_numbers(members: Members) -> np.ndarray:
+def first_numbers(members: Members) -> np.ndarray:
     return members.columns().get("member", np.arange(len(members)))
 
 

@@ -2,17 +2,18 @@
 
 import dataclasses
 import functools
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jnn.data import Dataset, Stream
-from jnn.engine import Data, fold_data, programs_of
+from jnn.engine import Data, ProgramKey, fold_data, member_of, program_text, programs_of
 from jnn.population._check import check_study
-from jnn.population._compile import Compiled, compile_population
+from jnn.population._compile import Compiled, compile_population, is_ragged
 from jnn.population._outputs import check_targets
 from jnn.population._plan import Plan, Sizes, make_plan
 from jnn.population._streaming import compile_stream, sample_of
@@ -88,6 +89,30 @@ def columns_of(members: Members) -> dict[str, np.ndarray]:
         columns["fold"] = table["fold"]
     counts = {name: column.astype(np.int32) for name, column in columns.items()}
     return counts | narrow(members.numbers())
+
+
+def text_of(job: Job, columns: Mapping[str, np.ndarray]) -> str:
+    """Return the program of one member, by which an interrupted run is recognized."""
+    programs = programs_of(job.study)
+    one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
+    member = jax.eval_shape(member_of, one)
+    ragged = is_ragged(job.study, job.arrays)
+    with jax.debug_nans(False), jax.debug_infs(False):  # on which the program depends, not the run
+        return program_text(programs.study, programs.trainer, member, job.arrays, ragged=ragged)
+
+
+def digest_of(job: Job, columns: Mapping[str, np.ndarray]) -> str:
+    """Return a digest of program and data; the text is traced once for arrays of one shape."""
+    one = sorted((name, column.shape[1:], str(column.dtype)) for name, column in columns.items())
+    shapes = jax.tree.map(lambda array: (array.shape, str(array.dtype)), job.arrays)
+    x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    key = ProgramKey("text", (repr(one), repr(shapes), x64, precision))
+    text = programs_of(job.study).get(key, lambda: text_of(job, columns))
+    code = hashlib.sha256(text.encode())
+    for leaf in jax.tree.leaves(job.arrays):
+        code.update(np.ascontiguousarray(leaf).tobytes())
+    return code.hexdigest()
 
 
 def _check_types(study: Any, data: Any, members: Any, test: Any, plan: Any) -> None:

@@ -20,13 +20,14 @@ from jnn.population._choose import (
     sources_of,
     with_numbers,
 )
-from jnn.population._compile import bytes_needed
+from jnn.population._compile import Compiled, bytes_needed
 from jnn.population._group import Group
-from jnn.population._job import Job, columns_of, prepare
+from jnn.population._job import Job, columns_of, digest_of, prepare
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan, make_plan, memory_of
+from jnn.population._saved import read_population, write_population
 from jnn.result import Result, scores_dataset
-from jnn.study import Members, Study, seeds
+from jnn.study import Members, PathLike, Study, seeds
 
 if TYPE_CHECKING:
     import xarray
@@ -113,6 +114,18 @@ class Population:
     def plan(self) -> Plan:
         """The layout; that of the last group, if memory holds the members in several only."""
         return self._groups[-1].plan
+
+    @property
+    def digest(self) -> str:
+        """What study and data are, in short: the same in every process for the same training."""
+        return digest_of(self._job, self._columns)
+
+    @default_settings()
+    def compile(self) -> "Population":
+        """Compile now what `advance` would compile; several populations may do so in threads."""
+        for group in self._groups:
+            self._compile(group)
+        return self
 
     @default_settings()
     def advance(self, epochs: int = 1) -> "Population":
@@ -270,6 +283,46 @@ class Population:
             hyper_history={k: v[:, : self.epoch] for k, v in self._hyper_history.items()},
         )
 
+    @default_settings()
+    def save(self, path: PathLike) -> None:
+        """Write the members, in the middle of their training, to a file; see `restore`."""
+        write_population(
+            path,
+            self._collect(),
+            self._hyper_history,
+            digest=self.digest,
+            epoch=self.epoch,
+            members=self.members,
+            plan=self.plan,
+        )
+
+    @default_settings()
+    def restore(self, path: PathLike) -> "Population":
+        """Continue from a file that `save` wrote, with the same bits as without the interruption.
+
+            population = jnn.start(study, data, members).restore("half.safetensors")
+
+        Args:
+            path: A file of a population with the same study and data. It may hold more members than
+                there are here, such as those that have left by `keep` since.
+
+        Returns:
+            The population itself, at the epoch of the file.
+
+        Raises:
+            ValueError: If the file is damaged, of another study or other data, or lacks a member.
+        """
+        saved = read_population(path, self.digest, self.members, len(self._job.devices))
+        self._groups = self._make_groups(saved.plan or self.plan)
+        training = saved.load(self._collect())
+        self.epoch = saved.epoch
+        self.members = saved.members
+        self._columns = columns_of(self.members)
+        self._hyper_history = saved.hyper_history
+        self._is_rearranged = True
+        self._place(training, self.plan)
+        return self
+
     def _make_groups(self, plan: Plan, first: int = 0) -> list[Group]:
         """Return groups of the members from `first` on, in the layout that a run kept of each."""
         groups = []
@@ -301,8 +354,20 @@ class Population:
         Returns:
             The arrays that all members share, on the devices of the group.
         """
-        job = self._job
+        layout = self._compile(group).layout
+        if self._shared is None or self._shared[0] != layout.mesh:
+            self._shared = layout.mesh, layout.share(self._job.arrays)
+        arrays = self._shared[1]
+        if group.training is None:
+            group.begin(self._columns, arrays)
+            self._restore(group)
+        group.to_devices()
+        return arrays
+
+    def _compile(self, group: Group) -> Compiled:
+        """Return the programs of a group; compile them if that has not been done."""
         if group.compiled is None or group.switches != debugging():
+            job = self._job
             self._report("planned", group)
             columns = group.columns(self._columns)
             group.compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
@@ -310,15 +375,7 @@ class Population:
             self._compile_seconds += group.compiled.seconds
             _check_memory(bytes_needed(group.compiled), memory_of(job.devices[0]), group.plan)
             self._report("compiled", group)
-        layout = group.compiled.layout
-        if self._shared is None or self._shared[0] != layout.mesh:
-            self._shared = layout.mesh, layout.share(job.arrays)
-        arrays = self._shared[1]
-        if group.training is None:
-            group.begin(self._columns, arrays)
-            self._restore(group)
-        group.to_devices()
-        return arrays
+        return group.compiled
 
     def _restore(self, group: Group) -> None:
         """Continue from what an interrupted run has saved of a group, if there is something."""

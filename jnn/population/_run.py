@@ -7,13 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import numpy as np
-
 from jnn.data import Dataset, Stream
-from jnn.engine import default_settings, member_of, program_text, programs_of
-from jnn.population._compile import is_ragged
-from jnn.population._job import Job, columns_of, prepare
+from jnn.engine import default_settings
+from jnn.population._job import columns_of, prepare, text_of
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan
 from jnn.population._population import Population, Status
@@ -74,7 +70,7 @@ def run(
     keeper = None
     if directory is not None:
         columns = columns_of(members)
-        keeper = Keeper(directory, _text_of(job, columns), columns, job.arrays, every=save_every)
+        keeper = Keeper(directory, text_of(job, columns), columns, job.arrays, every=save_every)
         if keeper.is_finished:
             return Result.load(keeper.result, study)
     with contextlib.closing(keeper) if keeper else contextlib.nullcontext():
@@ -107,13 +103,3 @@ def _check_options(directory: Any, progress: Any, **seconds: Any) -> None:
             raise ValueError(
                 f"{name} must be a finite number of seconds of at least 0, got {value}."
             )
-
-
-def _text_of(job: Job, columns: dict[str, np.ndarray]) -> str:
-    """Return the program of one member, by which an interrupted run is recognized."""
-    programs = programs_of(job.study)
-    one = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in columns.items()}
-    member = jax.eval_shape(member_of, one)
-    ragged = is_ragged(job.study, job.arrays)
-    with jax.debug_nans(False), jax.debug_infs(False):  # on which the program depends, not the run
-        return program_text(programs.study, programs.trainer, member, job.arrays, ragged=ragged)

@@ -8,9 +8,10 @@ from jnn.result._result import Result
 from jnn.result._rows import encoding_for, prepare_rows
 from jnn.result._schema import RowSpec, Schema, vocabulary_of
 from jnn.result._scores import scores_dataset
+from jnn.result._search_plots import search_choices, search_curve, search_importance
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._shared_rows import shared_test_rows
-from jnn.result._summary import Row, Summary, make_summary
+from jnn.result._summary import Row, Summary, make_summary, table_text
 from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
 
 __all__ = [
@@ -39,8 +40,12 @@ __all__ = [
     "read_scores",
     "read_versions",
     "scores_dataset",
+    "search_choices",
+    "search_curve",
+    "search_importance",
     "setting_text",
     "shared_test_rows",
+    "table_text",
     "vocabulary_of",
     "write_figure",
 ]

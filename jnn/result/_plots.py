@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from jnn.storage import expand
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from jnn.data import Dataset
@@ -43,18 +42,20 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         metric: The score to draw; by default the first on held-out rows.
         most: Number of settings to draw; those that end best.
     """
-    figure, axes = _new_figure()
+    figure, axes = new_figure()
     from matplotlib.ticker import MaxNLocator
 
     metric = metric_of(result.final(), metric)
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
     for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
-        (line,) = axes.plot(epochs, curve.mean, label=_text(setting_text(curve.setting) or metric))
+        (line,) = axes.plot(
+            epochs, curve.mean, label=drawn_text(setting_text(curve.setting) or metric)
+        )
         axes.fill_between(
             epochs, curve.low, curve.high, color=line.get_color(), alpha=0.2, linewidth=0
         )
-    axes.set(xlabel="epoch", ylabel=_text(metric), title=_text(title))
+    axes.set(xlabel="epoch", ylabel=drawn_text(metric), title=drawn_text(title))
     axes.title.set_fontsize("small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
@@ -78,12 +79,12 @@ def forest(result: "Result", metric: str | None = None, *, most: int = 40) -> "F
     rows = rows[:most]
     means = np.array([interval.mean for _, interval in rows])
     bounds = np.array([(interval.low, interval.high) for _, interval in rows])
-    figure, axes = _new_figure(height=1.2 + 0.3 * len(rows))
+    figure, axes = new_figure(height=1.2 + 0.3 * len(rows))
     places = -np.arange(len(rows))
     errors = np.abs(bounds.T - means)
     axes.errorbar(means, places, xerr=errors, fmt="o", capsize=3)
-    axes.set_yticks(places, [_text(setting_text(setting) or metric) for setting, _ in rows])
-    axes.set(xlabel=_text(metric), title=_text(summary.title))
+    axes.set_yticks(places, [drawn_text(setting_text(setting) or metric) for setting, _ in rows])
+    axes.set(xlabel=drawn_text(metric), title=drawn_text(summary.title))
     axes.title.set_fontsize("small")
     axes.grid(alpha=0.3, axis="x")
     return figure
@@ -108,17 +109,18 @@ def forecast(
     offset = 0.0 if data.target_offset is None else data.target_offset[channel]
     past = x[0, :, channel] + offset  # predictions have it too
     future = data.y[np.array([row])][0, :, channel] + offset
-    figure, axes = _new_figure()
+    figure, axes = new_figure()
     steps = np.arange(-len(past), len(future))
     axes.plot(steps, np.concatenate([past, future]), "k", linewidth=1, label="series")
     for name, result in results.items():
         prediction = result.predict(x)
         mean = prediction.mean[0, :, channel]
         half = _DEVIATIONS * prediction.std[0, :, channel]
-        axes.plot(mean, label=_text(name))
+        axes.plot(mean, label=drawn_text(name))
         axes.fill_between(np.arange(len(mean)), mean - half, mean + half, alpha=0.2, linewidth=0)
     axes.set(
-        xlabel="steps from now", title=_text(f"{data.name}; bands: 90 % of the members' spread")
+        xlabel="steps from now",
+        title=drawn_text(f"{data.name}; bands: 90 % of the members' spread"),
     )
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
@@ -147,12 +149,13 @@ class Plots:
         return forest(self.result, metric, most=most)
 
 
-def _text(text: str) -> str:
+def drawn_text(text: str) -> str:
     """Return a text as it is to be drawn: no formula, and no part of a name that is no UTF-8."""
     return text.replace("$", r"\$").encode("utf-8", "replace").decode()
 
 
-def _new_figure(height: float = 4.2) -> "tuple[Figure, Axes]":
+def new_figure(height: float = 4.2, panels: tuple[int, int] = (1, 1)) -> "tuple[Figure, Any]":
+    """Return a figure of this height in inches, and its axes: one, or an array of panels."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -161,7 +164,7 @@ def _new_figure(height: float = 4.2) -> "tuple[Figure, Axes]":
             "Install it with: pip install 'jnn-jax[plots]'"
         ) from error
     figure = Figure(figsize=(7, height), layout="constrained")
-    return figure, figure.subplots()
+    return figure, figure.subplots(*panels)
 
 
 def _scored_epochs(scores: "xarray.Dataset", metric: str) -> np.ndarray:

@@ -11,11 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._settings import check_integer
 from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
 from jnn.result._concat import concatenate
 from jnn.result._digest import digest_of, digest_of_shared
 from jnn.result._export import make_ensemble, write_program
 from jnn.result._files import Content, read_result, write_result
+from jnn.result._latency import milliseconds
 from jnn.result._places import check_place, places_of, places_with
 from jnn.result._plots import Plots
 from jnn.result._predict import (
@@ -347,6 +349,25 @@ class Result:
             values = with_target_offset(values, self.schema, axes=len(axes) + 1)
             mean = with_target_offset(mean, self.schema, axes=1)
             yield Prediction(values, mean, std)
+
+    def latency(self, x: Any, *, repeats: int = 50) -> float:
+        """Return the milliseconds in which one compiled member predicts rows: a median of repeats.
+
+        The rows are on the device already, so that the time is that of the network.
+
+        Args:
+            x: Rows as in `predict`, predicted at once.
+            repeats: Number of predictions, after one that is not timed.
+
+        Raises:
+            TypeError: If `repeats` is not an integer.
+            ValueError: If it is less than 1.
+        """
+        repeats = check_integer("repeats", repeats)
+        part = self.parts[0]
+        answer = make_answer(programs_of(part.known_study()).study, self.schema)
+        one = jax.tree.map(lambda array: jnp.asarray(array[0]), part.trained)
+        return milliseconds(answer, one, prepare_rows(x, self.schema), part, repeats)
 
     def export(
         self,

@@ -128,32 +128,11 @@ class Summary:
                 each number; no number is cut.
             is_plain: Whether to draw the table with ASCII characters.
         """
-        from rich import box
-        from rich.console import Console
-
-        table = _rich_table(*self.cells(), plus_minus="+-" if is_plain else "±")
-        if is_plain:
-            table.box = box.ASCII
-        output = io.StringIO()
-        console = Console(file=output, width=_WIDEST)
-        if console.measure(table).maximum > width:
-            output.write(self._as_list())
-        else:
-            console.print(table)
-        text = f"{self.title}\n{output.getvalue()}{self.caption}"
-        return text.replace("±", "+-") if is_plain else text
-
-    def _as_list(self) -> str:
-        """Return the rows one below the other: the setting, then a line for each score."""
         header, lines = self.cells()
-        count = len(self.rows[0].setting)
-        longest = max(map(len, header[count:]))
-        texts = []
-        for line in lines:
-            pairs = [*zip(header, line, strict=True)]
-            texts.append(", ".join(f"{name}={cell}" for name, cell in pairs[:count]))
-            texts += [f"  {name:<{longest}}  {cell}" for name, cell in pairs[count:]]
-        return "".join(f"{text}\n" for text in texts if text)
+        choices = len(self.rows[0].setting)
+        table = table_text(header, lines, choices, width, is_plain=is_plain)
+        text = f"{self.title}\n{table}{self.caption}"
+        return text.replace("±", "+-") if is_plain else text
 
     def __str__(self) -> str:
         return self.text()
@@ -173,6 +152,51 @@ def html_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
+def table_text(
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    choices: int,
+    width: int,
+    *,
+    is_plain: bool = False,
+) -> str:
+    """Return a table of settings as text, which ends with a line break.
+
+    Args:
+        header: Names of the columns: those of the choices first.
+        lines: The cells of each row.
+        choices: Number of columns that are choices.
+        width: Columns of the terminal. A table that is wider becomes a list, with one line for
+            each number; no number is cut.
+        is_plain: Whether to use ASCII characters only.
+    """
+    from rich import box
+    from rich.console import Console
+
+    plus_minus = "+-" if is_plain else "±"
+    table = _rich_table(header, lines, plus_minus)
+    if is_plain:
+        table.box = box.ASCII
+    output = io.StringIO()
+    console = Console(file=output, width=_WIDEST)
+    if console.measure(table).maximum > width:
+        output.write(_list_text(header, lines, choices).replace("±", plus_minus))
+    else:
+        console.print(table)
+    return output.getvalue()
+
+
+def _list_text(header: Sequence[str], lines: Sequence[Sequence[str]], choices: int) -> str:
+    """Return the rows one below the other: the choices, then a line for each number."""
+    longest = max(map(len, header[choices:]))
+    texts = []
+    for line in lines:
+        pairs = [*zip(header, line, strict=True)]
+        texts.append(", ".join(f"{name}={cell}" for name, cell in pairs[:choices]))
+        texts += [f"  {name:<{longest}}  {cell}" for name, cell in pairs[choices:]]
+    return "".join(f"{text}\n" for text in texts if text)
+
+
 def _rich_table(
     header: Sequence[str], lines: Sequence[Sequence[str]], plus_minus: str = "±"
 ) -> "Table":
@@ -181,7 +205,8 @@ def _rich_table(
 
     table = Table()
     for name in header:
-        table.add_column(Text(name), justify="right", no_wrap=True)
+        column = Text(name.replace("±", plus_minus))
+        table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         table.add_row(*(Text(cell.replace("±", plus_minus)) for cell in line))
     return table

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnn import stats
+from jnn.data import Dataset
 from jnn.result import Choice, Result, setting_text
 from jnn.search._estimate import Estimate, difference
-from jnn.search._objectives import PARAMETERS, parameter_count, pareto
+from jnn.search._goal import Goal
+from jnn.search._objectives import PARAMETERS, pareto
 from jnn.search._space import Setting, key_of
 from jnn.search._strategy import Schedule, Score
-from jnn.search._train import Goal
 from jnn.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_LATENCY_ROWS = 256
+_COSTS = ("parameters", "milliseconds", "milliseconds_batch", "seconds", "steps")
 
 
 class Trial(NamedTuple):
@@ -32,6 +37,7 @@ class Trial(NamedTuple):
         steps: Steps that its members took together.
         seconds: Seconds that it took.
         schedule: How its numbers changed while it trained; None if they did not.
+        failed: Why it has no score; empty if it has one.
     """
 
     number: int
@@ -40,6 +46,29 @@ class Trial(NamedTuple):
     steps: int
     seconds: float
     schedule: Schedule | None = None
+    failed: str = ""
+
+
+class Part(NamedTuple):
+    """Members of some settings, as one program has trained them.
+
+    Attributes:
+        result: The members, or the folder that holds them.
+        study: What was trained.
+        settings: The settings.
+        parameters: Number of parameters of a member.
+    """
+
+    result: Result | pathlib.Path
+    study: Study
+    settings: tuple[Setting, ...]
+    parameters: int
+
+    def load(self) -> Result:
+        """Return the members."""
+        if isinstance(self.result, pathlib.Path):
+            return Result.load(self.result, self.study)
+        return self.result
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -49,28 +78,30 @@ class Found:
     Attributes:
         goal: What was maximized.
         trials: All settings that were trained, in their order.
-        parts: Results of the trials, or the folders that hold them, with study and settings.
+        parts: Their members, as they were trained and ended together.
         best_trial: The setting with the best score; None if all failed.
         winner: The members of the best setting, trained on all rows of the search and scored on the
             test rows; None if all failed.
         estimate: The score of the winner on the test rows.
         confidence: Confidence of all intervals.
+        rows: The test rows; None if they are not known.
     """
 
     goal: Goal
     trials: tuple[Trial, ...]
-    parts: tuple[tuple[Any, Study, tuple[Setting, ...]], ...]
+    parts: tuple[Part, ...]
     best_trial: Trial | None
     winner: Result | None
     estimate: Estimate | None
     confidence: float
+    rows: Dataset | None = None
 
     @property
     def best(self) -> Choice:
         """The best setting, with its score on rows and seeds that the search never saw."""
         if self.best_trial is None or self.estimate is None:
             nothing = stats.Interval(math.nan, math.nan, math.nan, 0, "none", self.confidence)
-            return Choice({}, nothing, "every setting diverged")
+            return Choice({}, nothing, "every setting failed")
         return Choice(
             dict(self.best_trial.setting),
             self.estimate.interval,
@@ -138,14 +169,21 @@ class Found:
     def table(self) -> "pd.DataFrame":
         """All settings, the best first: choices, score, error, epochs, parameters, seconds.
 
+        `failed` says why a setting has no score: an error, or in which epoch which score of how
+        many members was not finite. A setting has none as soon as one of its members has none,
+        whose number is `diverged`.
+
+        `parameters` are those of the arrays that a member has. In a network whose members mask a
+        part of it, such as `jnn.models.SuperMLP`, all settings have those of the whole network.
+
         `pareto` says that no other setting has both a better score and fewer parameters; in a
         search by several metrics, that no other one is at least as good in all of them, and better
-        in one.
+        in one. `front` has other columns.
         """
         import pandas as pd
 
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
-        parameters = self._parameters()
+        parameters = {key_of(s): part.parameters for part in self.parts for s in part.settings}
         rows = []
         for trial in self.trials:
             row: dict[str, Any] = {"trial": trial.number}
@@ -155,7 +193,8 @@ class Found:
                 "error": trial.score.error,
                 "epochs": trial.score.epoch,
                 "diverged": int((~np.isfinite(trial.score.values)).sum()),
-                "parameters": parameters[key_of(trial.setting)],
+                "failed": trial.failed,
+                "parameters": parameters.get(key_of(trial.setting), math.nan),
                 **self._others(trial),
                 "steps": trial.steps,
                 "seconds": trial.seconds,
@@ -163,7 +202,7 @@ class Found:
             rows.append(row)
         table = pd.DataFrame(rows)
         order = np.argsort([-_worst_if_nan(t.score.mean) for t in self.trials], kind="stable")
-        table["pareto"] = pareto(self._objectives(table["parameters"].to_numpy()))
+        table["pareto"] = pareto(self._objectives(table["parameters"].to_numpy(np.float64)))
         return table.iloc[order].reset_index(drop=True)
 
     @property
@@ -171,6 +210,50 @@ class Found:
         """The rows of the table on the Pareto front."""
         table = self.table
         return table[table["pareto"]].reset_index(drop=True)
+
+    @functools.cached_property
+    def latency(self) -> "pd.DataFrame":
+        """The table with the measured milliseconds of a prediction by one member.
+
+        Columns `milliseconds` of one row and `milliseconds_batch` of up to 256 rows: the median of
+        many calls of the compiled network, see `Result.latency`. They are measured when they are
+        first asked for, once for each program, because numbers of the members do not change them.
+        """
+        import jax
+
+        if self.rows is None:
+            raise ValueError("Latency needs rows to predict, which this result of a search lacks.")
+        rows = self.rows.take(np.arange(min(_LATENCY_ROWS, self.rows.rows))).x
+        first = jax.tree.map(lambda array: array[:1], rows)
+        measured: dict[Study, tuple[float, float]] = {}
+        of_setting: dict[tuple, tuple[float, float]] = {}
+        for part in self.parts:
+            if part.study not in measured:
+                member = part.load().member(0)
+                measured[part.study] = member.latency(first), member.latency(rows)
+            of_setting |= {key_of(s): measured[part.study] for s in part.settings}
+        unknown = math.nan, math.nan
+        keys = [key_of(self.trials[number].setting) for number in self.table["trial"]]
+        times = np.array([of_setting.get(key, unknown) for key in keys]).reshape(-1, 2)
+        return self.table.assign(milliseconds=times[:, 0], milliseconds_batch=times[:, 1])
+
+    def front(self, against: str = "parameters") -> "pd.DataFrame":
+        """Return the settings of which no other one has a better score and less of a column.
+
+        Args:
+            against: "parameters", "milliseconds" or "milliseconds_batch", which are measured, see
+                `latency`; or "seconds" or "steps" of training.
+
+        Raises:
+            ValueError: If there is no such column.
+        """
+        if against not in _COSTS:
+            raise ValueError(f"against must be one of {list(_COSTS)}, got {against!r}.")
+        table = self.latency if against.startswith("milliseconds") else self.table
+        costs = table[against].to_numpy(np.float64)
+        scores = self.goal.sign * table[self.goal.metric].to_numpy(np.float64)
+        rows = pareto(np.stack([scores, -costs], axis=1))
+        return table[rows].drop(columns="pareto").reset_index(drop=True)
 
     @functools.cached_property
     def curve(self) -> "pd.DataFrame":
@@ -188,7 +271,7 @@ class Found:
         return pd.DataFrame(
             {
                 "steps": np.cumsum([trial.steps for trial in self.trials]),
-                "best": self.goal.sign * best,
+                "best": self.goal.sign * np.where(np.isfinite(best), best, np.nan),
                 "random": self.goal.sign * _expected_best(means),
             }
         )
@@ -205,41 +288,43 @@ class Found:
         from jnn.search._importance import importance_of
 
         finite = [trial for trial in self.trials if not math.isnan(trial.score.mean)]
+        shown = finite or self.trials
         return importance_of(
-            [trial.setting for trial in finite], [trial.score.mean for trial in finite]
+            [trial.setting for trial in shown], [trial.score.mean for trial in shown]
         )
 
     @functools.cached_property
     def result(self) -> Result:
-        """All members of the search as one result."""
-        results = [
-            Result.load(result, study) if isinstance(result, pathlib.Path) else result
-            for result, study, _ in self.parts
-        ]
-        columns = _shapes([settings for _, _, settings in self.parts], results)
+        """All members of the search as one result.
+
+        Raises:
+            ValueError: If no member was trained, because all settings failed before.
+        """
+        if not self.parts:
+            raise ValueError(
+                f"A result needs members, but none was trained: {self.trials[0].failed}"
+            )
+        results = [part.load() for part in self.parts]
+        columns = _shapes([part.settings for part in self.parts], results)
         return Result.concat(results, **columns)
 
     def __repr__(self) -> str:
+        failed = [trial.failed for trial in self.trials if trial.failed]
         if self.best_trial is None:
-            return f"Found: all {len(self.trials)} settings failed; see .table"
+            return f"Found: all {len(self.trials)} settings failed, {_first(failed)}; see .table"
         ties = self.ties
-        remark = "" if not ties else (
-            f"\nno difference to be seen to {ties} other setting{'s' if ties > 1 else ''}"
-        )  # fmt: skip
+        remarks = ""
+        if ties:
+            others = f"{ties} other setting{'s' if ties > 1 else ''}"
+            remarks += f"\nno difference to be seen to {others}"
+        if failed:
+            remarks += f"\n{len(failed)} failed, {_first(failed)}; see .table"
         return (
             f"best of {len(self.trials)} settings: {setting_text(self.best.setting)}\n"
             f"{self.goal.metric}: {self.best.interval}, on rows that the search never saw\n"
             f"in the search: {self.search_score}\n"
-            f"optimism: {self.optimism}{remark}"
+            f"optimism: {self.optimism}{remarks}"
         )
-
-    def _parameters(self) -> dict[tuple, int]:
-        """Return the number of parameters of each setting."""
-        counts = {}
-        for result, study, settings in self.parts:
-            loaded = Result.load(result, study) if isinstance(result, pathlib.Path) else result
-            counts |= {key_of(setting): parameter_count(loaded) for setting in settings}
-        return counts
 
     def _others(self, trial: Trial) -> dict[str, float]:
         """Return the further metrics of a trial in their own units."""
@@ -252,6 +337,12 @@ class Found:
         if not self.goal.others:
             return np.stack([means, -parameters], axis=1)
         return np.column_stack([means, [trial.score.others for trial in self.trials]])
+
+
+def _first(failed: Sequence[str]) -> str:
+    """Return the first reason, and whether there are others."""
+    reason = failed[0].rstrip(".")
+    return reason if len(set(failed)) == 1 else f"the first one by: {reason}"
 
 
 def _worst_if_nan(mean: float) -> float:

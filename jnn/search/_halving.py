@@ -49,6 +49,16 @@ class Halving:
         """Return the best share 1 / eta of the settings."""
         return best(scores, math.ceil(len(scores) / self._eta))
 
+    def cost(self, n: int, epochs: int) -> int:
+        """Return the number of epochs that n settings of so many epochs take together."""
+        total = 0
+        former = 0
+        for look in [*self.looks(epochs), epochs]:
+            total += n * (look - former)
+            former = look
+            n = math.ceil(n / self._eta)
+        return total
+
 
 def halving(by: Maker | None = None, *, batch: int = 64, eta: int = 3, rungs: int = 3) -> Maker:
     """Return successive halving: at each rung the best 1 / eta of the settings continue.
@@ -107,6 +117,10 @@ class Hyperband:
     def survivors(self, scores: Sequence[Score]) -> np.ndarray:
         """Return the best share 1 / eta of the settings."""
         return self._current.survivors(scores)
+
+    def cost(self, n: int, epochs: int) -> int:
+        """Return the number of epochs that n settings of the next bracket take together."""
+        return self._halving().cost(n, epochs)
 
     def _halving(self) -> Halving:
         rungs = self._bracket

@@ -17,20 +17,16 @@ _REPEATS = 10  # permutations on each fold
 def importance_of(settings: Sequence[Setting], scores: Sequence[float]) -> "pd.DataFrame":
     """Return the permutation importance of each choice; see `Found.importance`.
 
-    Raises:
-        ValueError: If there are fewer than ten settings with a score.
+    It is NaN if there are fewer than ten settings with a score, from which nothing can be learned.
     """
     import pandas as pd
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import KFold
 
-    if len(settings) < _FEWEST:
-        raise ValueError(
-            f"Importance needs at least {_FEWEST} settings with a score, got {len(settings)}. "
-            "Search for longer."
-        )
     names = list(dict.fromkeys(name for setting in settings for name in setting))
+    if len(settings) < _FEWEST:
+        return pd.DataFrame({"choice": names, "importance": np.nan, "deviation": np.nan})
     x = np.stack([_codes([setting.get(name) for setting in settings]) for name in names], axis=1)
     y = np.asarray(scores, np.float64)
     drops = []

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jnn.result import Result
-from jnn.search._train import Outcome
+from jnn.search._batch import Outcome
 from jnn.study import Study
 
 PARAMETERS = "parameters"  # the number of parameters of a member, which every setting has

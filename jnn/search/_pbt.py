@@ -9,19 +9,13 @@ from jnn._settings import check_integer
 from jnn.data import Dataset
 from jnn.population import start
 from jnn.result import Result
+from jnn.search._batch import Batch
+from jnn.search._cohort import Cohort
 from jnn.search._programs import Program, Programs
 from jnn.search._samplers import random
 from jnn.search._space import Setting, Space, plain
 from jnn.search._strategy import Maker, Schedule, Score, Strategy
-from jnn.search._train import (
-    FolderOf,
-    Outcome,
-    Replicas,
-    checked_looks,
-    empty_outcome,
-    member_values,
-    members_of,
-)
+from jnn.search._train import checked_looks
 from jnn.study import Choice, Members
 
 _FACTORS = (0.8, 1.25)  # of a number that is changed
@@ -50,6 +44,35 @@ class PopulationBased:
 
     def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
         """Do nothing: what was learned is in the population."""
+
+    def train(self, batch: Batch) -> None:
+        """Train settings as one population whose members copy each other."""
+        if len(batch.programs) > 1:
+            names = sorted({program.name for program in batch.programs})
+            raise ValueError(
+                "Population-based training needs one program for all settings, got "
+                f"{names}. Search choices that shape the network by another strategy."
+            )
+        for cohort in batch.cohorts():
+            with batch.failing(cohort):
+                self._train(batch, cohort)
+
+    def _train(self, batch: Batch, cohort: Cohort) -> None:
+        study = cohort.program.study
+        current = [batch.settings[place] for place in cohort.places]
+        schedules: list[list] = [[(0, setting)] for setting in current]
+        for look in checked_looks(self.looks(study.epochs), study.evaluate_every, study.epochs):
+            cohort.advance(look)
+            sources, current = self.exploit(current, cohort.scores)
+            cohort.gather(sources, batch.made.columns(cohort.program, current))
+            schedules = [
+                [*schedules[source], (look, setting)]
+                for source, setting in zip(sources, current, strict=True)
+            ]
+        cohort.advance(study.epochs)
+        for place, schedule in zip(cohort.places, schedules, strict=True):
+            batch.outcome.schedules[place] = tuple(schedule)
+        batch.end(cohort)
 
     def looks(self, epochs: int) -> list[int]:
         """Return the epochs after which members are copied and changed, evenly spaced."""
@@ -120,58 +143,6 @@ def population_based(
         return PopulationBased(space, strategy, seed, population, looks, share)
 
     return make
-
-
-def train_population_based(
-    programs: Sequence[Program],
-    settings: Sequence[Setting],
-    made: Programs,
-    replicas: Replicas,
-    strategy: PopulationBased,
-    folder_of: FolderOf,
-) -> Outcome:
-    """Train settings as one population whose members copy each other."""
-    if len(programs) > 1:
-        names = sorted({program.name for program in programs})
-        raise ValueError(
-            f"Population-based training needs one program for all settings, got {names}. Search "
-            "choices that shape the network by another strategy."
-        )
-    (program,) = programs
-    epochs = program.study.epochs
-    population = start(program.study, replicas.data, members_of(made, program, settings, replicas))
-    current = [dict(setting) for setting in settings]
-    schedules: list[list] = [[(0, setting)] for setting in current]
-    copies = len(replicas.members)
-    for look in checked_looks(strategy.looks(epochs), program.study.evaluate_every, epochs):
-        population.advance(look - population.epoch)
-        values = member_values(population, program, replicas)
-        scores = [replicas.goal.score(value, look) for value in values]
-        sources, after = strategy.exploit(current, scores)
-        numbers = made.columns(program, after)
-        everyone = np.arange(copies)[:, None] * len(settings) + sources
-        population.gather(
-            everyone.ravel(), hyper={name: np.tile(v, copies) for name, v in numbers.items()}
-        )
-        schedules = [
-            [*schedules[source], (look, after[place])] for place, source in enumerate(sources)
-        ]
-        current = list(after)
-    population.advance(epochs - population.epoch)
-    result = population.result()
-    folder = folder_of(0)
-    if folder is not None:
-        result.save(folder)
-    outcome = empty_outcome(len(settings))
-    outcome.results.append(result)
-    outcome.places.append(program.places)
-    steps = replicas.steps_per_epoch(program.study) * epochs
-    for place, value in enumerate(member_values(population, program, replicas)):
-        outcome.scores[place] = replicas.goal.score(value, epochs)
-        outcome.steps[place] = steps
-        outcome.seconds[place] = result.timing["total"] / len(settings)
-        outcome.schedules[place] = tuple(schedules[place])
-    return outcome
 
 
 def train_by_schedule(

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jnn._errors import reason_of
 from jnn.population import Plan
 from jnn.search._space import Choices, Setting, Space
+from jnn.search._trouble import sentence_of
 from jnn.study import Choice, Members, Study, sample
 
 StudyOf = Callable[[Choices], Study]
@@ -29,6 +29,15 @@ class Program(NamedTuple):
     numbers: tuple[str, ...]
     places: tuple[int, ...]
 
+    @property
+    def key(self) -> str:
+        """What tells the program from others of the search, the same in every process."""
+        return f"{self.name or 'any'} with the numbers {', '.join(self.numbers) or 'none'}"
+
+
+class StudyError(ValueError):
+    """`study_of` has failed on a setting."""
+
 
 class Programs:
     """Makes studies from settings, one for all settings that need the same program.
@@ -43,15 +52,29 @@ class Programs:
         self._studies: dict[tuple, Study] = {}
         self.plans: dict[Study, Plan] = {}  # so that later rounds share the compiled program
 
-    def group(self, settings: Sequence[Setting]) -> list[Program]:
-        """Return the programs of these settings, in the order of their first setting."""
+    def group(self, settings: Sequence[Setting]) -> tuple[list[Program], dict[int, Exception]]:
+        """Return the programs of settings, in the order of their first one.
+
+        Returns:
+            The programs, and the errors of settings for which `study_of` failed, by their place.
+        """
         places: dict[tuple, list[int]] = {}
+        errors: dict[int, Exception] = {}
         for place, setting in enumerate(settings):
-            places.setdefault(self._signature(setting), []).append(place)
-        return [
+            try:
+                places.setdefault(self._signature(setting), []).append(place)
+            except StudyError as error:
+                errors[place] = error
+        programs = [
             Program(self._studies[signature], _name_of(signature[0]), signature[1], tuple(found))
             for signature, found in places.items()
         ]
+        return programs, errors
+
+    def program_of(self, setting: Setting) -> Program:
+        """Return the program of one setting; raise if its study cannot be made."""
+        signature = self._signature(setting)
+        return Program(self._studies[signature], _name_of(signature[0]), signature[1], (0,))
 
     def members(self, program: Program, settings: Sequence[Setting]) -> Members | None:
         """Return the settings of a program as members, or None if they have no numbers."""
@@ -62,7 +85,9 @@ class Programs:
     def columns(self, program: Program, settings: Sequence[Setting]) -> dict[str, np.ndarray]:
         """Return the numbers of settings of a program, [settings] each."""
         return {
-            name: np.asarray([self._number(name, setting) for setting in settings])
+            name: np.asarray(
+                [self._number(name, setting) for setting in settings], self._dtype(name)
+            )
             for name in program.numbers
         }
 
@@ -89,10 +114,8 @@ class Programs:
     def _study(self, choices: Choices) -> Study:
         try:
             study = self._study_of(choices)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"study_of failed on the setting {dict(choices)}: {reason_of(error)}"
-            ) from error
+        except Exception as error:
+            raise StudyError(f"study_of failed: {sentence_of(error)}") from error
         if not isinstance(study, Study):
             raise TypeError(
                 f"study_of must return a jnn.Study, got {study!r}. Write for example "
@@ -114,6 +137,13 @@ class Programs:
                     f"Nothing reads the choice {name!r}, and texts cannot be numbers of members. "
                     f"Read it in study_of, as c.{name}."
                 )
+
+    def _dtype(self, name: str) -> Any:
+        """Return the type of a number, the same for every batch of settings."""
+        distribution = self._space.distribution(name)
+        if not isinstance(distribution, Choice):
+            return np.dtype(np.float64)
+        return np.result_type(*map(type, distribution.options))
 
     def _is_number(self, name: str) -> bool:
         distribution = self._space.distribution(name)

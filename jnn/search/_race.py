@@ -6,12 +6,11 @@ import numpy as np
 
 from jnn import stats
 from jnn._settings import check_integer
-from jnn.search._programs import Program, Programs
+from jnn.search._batch import Batch
+from jnn.search._goal import Goal
 from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
-from jnn.search._train import FolderOf, Goal, Outcome, Replicas, empty_outcome, run_program
-from jnn.study import Members
 
 
 class Racing:
@@ -33,6 +32,28 @@ class Racing:
     def tell(self, settings: Sequence[Setting], scores: Sequence[Score]) -> None:
         """Tell the other strategy the scores, which have a larger error where a setting ended."""
         self._strategy.tell(settings, scores)
+
+    def train(self, batch: Batch) -> None:
+        """Train settings seed by seed, and end those that are settled."""
+        seeds, folds = batch.replicas.shape
+        goal = batch.replicas.goal
+        values = np.full((len(batch.settings), seeds, folds), np.nan)
+        alive = np.ones(len(batch.settings), bool)
+        for seed in range(seeds):
+            for cohort in batch.cohorts(alive, seed=seed):
+                with batch.failing(cohort):
+                    cohort.advance(cohort.program.study.epochs)
+                    values[list(cohort.places), seed] = cohort.look.values[:, 0]
+                    batch.end(cohort)
+            running = np.flatnonzero(alive)
+            if not running.size:
+                return
+            so_far = values[running, : seed + 1]
+            for place, scores in zip(running, so_far, strict=True):
+                epoch = batch.outcome.scores[place].epoch
+                batch.outcome.scores[place] = goal.score(scores, epoch)
+            if seed + 1 < seeds:
+                alive[running] = self.stays(goal.sign * so_far, goal, seeds - 1)
 
     def stays(self, values: np.ndarray, goal: Goal, looks: int) -> np.ndarray:
         """Return which settings are not yet settled to be worse than the leader.
@@ -88,53 +109,3 @@ def racing(by: Maker | None = None, *, batch: int = 64, error_rate: float = 0.05
         return Racing((by or random())(space, seed), batch, error_rate)
 
     return make
-
-
-def train_raced(
-    programs: Sequence[Program],
-    settings: Sequence[Setting],
-    made: Programs,
-    replicas: Replicas,
-    strategy: Racing,
-    folder_of: FolderOf,
-) -> Outcome:
-    """Train settings seed by seed, and end those that the strategy holds for settled."""
-    outcome = empty_outcome(len(settings))
-    total, folds = replicas.shape
-    values = np.full((len(settings), total, folds), np.nan)
-    alive = np.ones(len(settings), bool)
-    seconds = np.zeros(len(settings))
-    seeds_done = np.zeros(len(settings), int)
-    for seed in range(total):
-        one = replicas._replace(members=_of_seed(replicas.members, seed), shape=(1, folds))
-        for program in programs:
-            places = tuple(place for place in program.places if alive[place])
-            if not places:
-                continue
-            part = program._replace(places=places)
-            result, taken, found = run_program(
-                part, settings, made, one, folder_of(len(outcome.results))
-            )
-            values[list(places), seed] = found[:, 0]
-            seconds[list(places)] += taken
-            seeds_done[list(places)] += 1
-            outcome.results.append(result)
-            outcome.places.append(places)
-        if seed + 1 < total:
-            running = np.flatnonzero(alive)
-            so_far = replicas.goal.sign * values[running, : seed + 1]
-            alive[running] = strategy.stays(so_far, replicas.goal, total - 1)
-    for program in programs:
-        steps = replicas.steps_per_epoch(program.study) * program.study.epochs // total
-        for place in program.places:
-            done = int(seeds_done[place])
-            outcome.scores[place] = replicas.goal.score(values[place, :done], program.study.epochs)
-            outcome.steps[place] = steps * done
-            outcome.seconds[place] = float(seconds[place])
-    return outcome
-
-
-def _of_seed(members: Members, number: int) -> Members:
-    """Return the members of one seed, on the same axes."""
-    columns = {name: column[number : number + 1] for name, column in members.axes["seed"].items()}
-    return Members({**members.axes, "seed": columns}, members.split)

@@ -99,6 +99,28 @@ def grid(*, points: int = 5, batch: int = _BATCH) -> Maker:
     return make
 
 
+def listed(settings: Sequence[Setting], *, batch: int = _BATCH) -> Maker:
+    """Return the strategy that names given settings, in their order; it ends after the last one.
+
+    It trains what is known already: settings of a paper, of an earlier search, or architectures
+    that `jnn.search.strongest` reads off.
+
+    Args:
+        settings: A value for each choice that applies, for each setting.
+        batch: Number of settings to train at once.
+    """
+    batch = check_integer("batch", batch, least=1)
+    settings = list(settings)
+    if not settings:
+        raise ValueError("listed must be given at least one setting, got none.")
+
+    def make(space: Space, seed: int) -> Listed:
+        del seed
+        return Listed(iter([space.check(setting) for setting in settings]), batch)
+
+    return make
+
+
 def _combinations(space: Space, points: int) -> Iterator[Setting]:
     """Yield each combination once, also where some choices do not apply."""
     values = {name: _values(space, name, points) for name in space.dimensions}

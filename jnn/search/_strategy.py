@@ -1,11 +1,14 @@
 """What a strategy is: it asks for settings, is told their scores, and may end some early."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from jnn.search._space import Setting, Space
+
+if TYPE_CHECKING:
+    from jnn.search._batch import Batch
 
 Schedule: TypeAlias = Sequence[tuple[int, Setting]]
 """The epoch from which each setting holds, beginning with 0."""
@@ -59,7 +62,12 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class Scheduled(Strategy, Protocol):
-    """A strategy that looks at its settings while they train."""
+    """A strategy that looks at its settings while they train.
+
+    It may have a method `cost(n, epochs)`, the number of epochs that n settings of so many epochs
+    take together at most, so that a budget of steps is used up. A strategy that does more than to
+    end settings has a method `train(batch)` instead, see `Driver`.
+    """
 
     def looks(self, epochs: int) -> Sequence[int]:
         """Return the epochs, below the last, after which `survivors` is called."""
@@ -67,6 +75,23 @@ class Scheduled(Strategy, Protocol):
 
     def survivors(self, scores: Sequence[Score]) -> np.ndarray:
         """Return which of the settings still in training continue, bool [settings]."""
+        ...
+
+
+@runtime_checkable
+class Driver(Strategy, Protocol):
+    """A strategy that trains its settings in a way of its own."""
+
+    def train(self, batch: "Batch") -> None:
+        """Train the settings of a batch, and note in it what comes out.
+
+            for cohort in batch.cohorts():
+                with batch.failing(cohort):
+                    cohort.advance(cohort.program.study.epochs)
+                    batch.end(cohort)
+
+        is whole training. Between `advance` and `end`, members may `gather`.
+        """
         ...
 
 

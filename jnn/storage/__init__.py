@@ -1,5 +1,6 @@
 """Files that are whole or absent, and are what was written: trees of arrays, text and JSON."""
 
+from jnn._names import escape, unescape
 from jnn.storage._damage import DamagedFileError, check_version, damaged, with_remedy
 from jnn.storage._files import (
     as_folder,
@@ -13,13 +14,11 @@ from jnn.storage._form import FormError, check_form
 from jnn.storage._record import read_json, read_record, write_record
 from jnn.storage._tree import (
     digest_of_tree,
-    escape,
     load,
     load_nested,
     notes,
     save,
     to_host,
-    unescape,
 )
 
 __all__ = [

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from jnn._errors import reason_of
+from jnn._names import names_of, unescape
 from jnn.storage._damage import damaged
 from jnn.storage._files import Path, atomic_path, expand
 
@@ -39,7 +40,7 @@ def save(path: Path, tree: Any, **notes: Any) -> str:
     from safetensors.numpy import save_file
 
     leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
-    names, is_escaped = _names([keys for keys, _ in leaves])
+    names, is_escaped = names_of([keys for keys, _ in leaves])
     arrays = {
         name: np.asarray(array, order="C") for name, (_, array) in zip(names, leaves, strict=True)
     }
@@ -67,7 +68,7 @@ def load(path: Path, like: Any, *, members: bool = False) -> Any:
     """
     arrays, _ = _read(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    names, _ = _names([keys for keys, _ in leaves])
+    names, _ = names_of([keys for keys, _ in leaves])
     expected = set(names)
     if expected != arrays.keys():
         raise ValueError(
@@ -163,31 +164,3 @@ def _as(array: np.ndarray, like: Any) -> Any:
     if _is_key(like):
         return jax.random.wrap_key_data(jnp.asarray(array), impl="threefry2x32")
     return array
-
-
-def _names(leaves: Sequence[Any]) -> tuple[list[str], bool]:
-    """Return a name for each leaf, its keys joined by slashes, and whether the keys are escaped.
-
-    Where slashes in the keys make two names equal, or one the folder of another, every key is
-    written with %2F for a slash and %25 for a percent sign.
-    """
-    parts = [[_text(key) for key in keys] for keys in leaves]
-    names = ["/".join(keys) for keys in parts]
-    folders = {name[:i] for name in names for i in range(len(name)) if name[i] == "/"}
-    if len(set(names)) == len(names) and not folders & set(names):
-        return names, False
-    return ["/".join(map(escape, keys)) for keys in parts], True
-
-
-def _text(key: Any) -> str:
-    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
-
-
-def escape(key: str) -> str:
-    """Return a name without slashes, which are %2F in it, and %25 is a percent sign."""
-    return key.replace("%", "%25").replace("/", "%2F")
-
-
-def unescape(key: str) -> str:
-    """Return the name that `escape` changed."""
-    return key.replace("%2F", "/").replace("%25", "%")

@@ -1,0 +1,32 @@
+"""How the place of an array in a tree is written: its keys, joined by slashes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def names_of(leaves: Sequence[Any]) -> tuple[list[str], bool]:
+    """Return a name for each leaf, its keys joined by slashes, and whether the keys are escaped.
+
+    Where slashes in the keys make two names equal, or one the folder of another, every key is
+    written with %2F for a slash and %25 for a percent sign.
+    """
+    parts = [[_text(key) for key in keys] for keys in leaves]
+    names = ["/".join(keys) for keys in parts]
+    folders = {name[:i] for name in names for i in range(len(name)) if name[i] == "/"}
+    if len(set(names)) == len(names) and not folders & set(names):
+        return names, False
+    return ["/".join(map(escape, keys)) for keys in parts], True
+
+
+def _text(key: Any) -> str:
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def escape(key: str) -> str:
+    """Return a name without slashes, which are %2F in it, and %25 is a percent sign."""
+    return key.replace("%", "%25").replace("/", "%2F")
+
+
+def unescape(key: str) -> str:
+    """Return the name that `escape` changed."""
+    return key.replace("%2F", "/").replace("%25", "%")

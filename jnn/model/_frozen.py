@@ -1,0 +1,269 @@
+"""A network some of whose parameters are arrays that all members share and none trains."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jnn import paths
+from jnn._names import names_of
+from jnn.model._effects import add_effects, take_effects
+from jnn.model._errors import NetworkError
+from jnn.model._model import Model, as_model
+from jnn.model._switch import TrainKeyword
+from jnn.model._variables import variables_of
+
+Tree = Any
+
+
+class LowRank(NamedTuple):
+    """The factors of what is added to a frozen kernel, in the place of the kernel.
+
+    Attributes:
+        lora_a: [inputs, rank].
+        lora_b: [rank, outputs].
+    """
+
+    lora_a: Any
+    lora_b: Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frozen:
+    """A network of which only a part is trained, and the arrays of the rest.
+
+        frozen = jnn.freeze(network, (params, state), "trunk/**")
+        study = jnn.Study(frozen.model, ..., shared=frozen.shared)
+        params = frozen.merge(result.member(0).trained.params)
+
+    Attributes:
+        model: The network for `Study(model=...)`. Its parameters have the structure of those of the
+            network, with None for what is frozen.
+        shared: The arrays for `Study(shared=...)`.
+    """
+
+    model: Model
+    shared: Mapping[str, Any]
+
+    def merge(self, params: Tree) -> Tree:
+        """Return all parameters of the network, the frozen ones and those that a member trained.
+
+        For the members of a result, `jax.vmap(frozen.merge)(result.trained.params)`.
+
+        Args:
+            params: The parameters of one member.
+        """
+        return self._functions.merged(params, self.shared["base"])
+
+    def unmerge(self, params: Tree, merged: Tree) -> Tree:
+        """Return the parameters of the network without what a member added: inverts `merge`.
+
+        Args:
+            params: The parameters of one member.
+            merged: All parameters of the network, such as `merge(params)`.
+        """
+        return self._functions.unmerged(params, merged)
+
+    @property
+    def _functions(self) -> "Functions":
+        return self.model.init.__self__  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model.name!r}, {len(self.shared['base'])} arrays)"
+
+
+def freeze(
+    network: Any,
+    base: Any,
+    pattern: paths.Patterns,
+    *,
+    fresh: paths.Patterns = (),
+    shared: Any = None,
+    train_keyword: TrainKeyword = None,
+) -> Frozen:
+    """Freeze parameters of a network: all members share them as they are, and train the others.
+
+    Frozen parameters exist once and not once per member, and have neither a gradient nor a state of
+    the optimizer.
+
+    Args:
+        network: As in `jnn.as_model`.
+        base: The parameters of the network, or parameters and state, which become those of every
+            member: `(params, state)` as `Model.init` returns them, the variables of a Linen module,
+            or an NNX module or state.
+        pattern: Patterns of the names of the parameters to freeze; see `jnn.paths.match`. The
+            others begin with their values in `base`.
+        fresh: Patterns of the names of parameters that each member draws anew, such as those of a
+            new head; they need not be in `base`, or have another shape there. State of these names
+            is new too.
+        shared: Arrays that the network itself declares as `jnn.Shared`.
+        train_keyword: As in `jnn.as_model`.
+
+    Raises:
+        TypeError: If the network or a pattern is none.
+        ValueError: If a pattern fits no name, and when the network is traced, if names or shapes in
+            `base` are not those of the network.
+    """
+    model = as_model(network, train_keyword=train_keyword)
+    params, state = variables_of(model, base)
+    names = _names(params)
+    drawn = paths.pattern_fits(fresh, names, required=False)
+    frozen = paths.pattern_fits(pattern, names)
+    kept = [name for name in names if name in frozen and name not in drawn]
+    functions = Functions(model, tuple(kept), fresh)
+    return Frozen(
+        Model(functions.init, functions.apply, model.name, functions.choices),
+        shared_arrays(params, state, shared),
+    )
+
+
+def shared_arrays(params: Tree, state: Tree, own: Any) -> dict[str, Any]:
+    """Return what `Functions` reads from the arrays that all members share."""
+    arrays = {"base": dict(zip(_names(params), jax.tree.leaves(params), strict=True))}
+    parts = {"state": state, "own": own}
+    return arrays | {name: part for name, part in parts.items() if part is not None}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Functions:
+    """`init` and `apply` of a network whose frozen parameters are shared arrays.
+
+    Attributes:
+        network: The network itself.
+        frozen: Names of the parameters that are frozen.
+        fresh: Patterns of the names of parameters that are drawn anew.
+        factors: `factors(name, array, key) -> LowRank` for a frozen parameter that is adapted; None
+            for one that is not.
+        product: `product(low, shape) -> array`, what is added to an adapted parameter.
+    """
+
+    network: Model
+    frozen: tuple[str, ...]
+    fresh: paths.Patterns
+    factors: Callable[..., LowRank | None] | None = None
+    product: Callable[..., Any] | None = None
+
+    def init(self, key: Any, x: Any, *, shared: Any = None) -> tuple[Tree, Tree]:
+        """Return what is trained, and the first state."""
+        arrays = _checked(shared, self.network.name)
+        params, state = self.network.init(key, x, **_own(arrays))
+        found = paths.found_in(arrays["base"], params, fresh=self.fresh, what="base")
+        trained = paths.join(found, params)
+        frozen = {*self.frozen}
+        leaves = [
+            self._trained(name, leaf, key) if name in frozen else leaf
+            for name, leaf in zip(_names(params), jax.tree.leaves(trained), strict=True)
+        ]
+        return jax.tree.structure(params).unflatten(leaves), self._first_state(arrays, state)
+
+    def apply(
+        self,
+        params: Tree,
+        state: Tree,
+        x: Any,
+        *,
+        key: Any = None,
+        train: bool = False,
+        hyper: Any = None,
+        shared: Any = None,
+    ) -> tuple[Any, Tree]:
+        """Return the outputs of the network with all its parameters."""
+        arrays = _checked(shared, self.network.name)
+        merged = self.merged(params, arrays["base"])
+        y, state = self.network.apply(
+            merged, state, x, key=key, train=train, hyper=hyper, **_own(arrays)
+        )
+        state, effects = take_effects(state)
+        written = _written(params, effects.params, self.network.name)
+        return y, add_effects(state, losses=effects.loss, params=written)
+
+    def choices(self) -> Mapping[str, range]:
+        """Return the numbers that the network allows."""
+        return self.network.choices()
+
+    def merged(self, params: Tree, base: Mapping[str, Any]) -> Tree:
+        """Return all parameters of the network."""
+
+        def whole(name: str, leaf: Any) -> Any:
+            if leaf is None:
+                return base.get(name)
+            if isinstance(leaf, LowRank):
+                return base[name] + self._product(leaf, base[name])
+            return leaf
+
+        return _map(whole, params)
+
+    def unmerged(self, params: Tree, merged: Tree) -> Tree:
+        """Return all parameters without what is added to the adapted ones."""
+        arrays = dict(zip(_names(merged), jax.tree.leaves(merged), strict=True))
+
+        def plain(name: str, leaf: Any) -> Any:
+            if isinstance(leaf, LowRank):
+                return arrays[name] - self._product(leaf, arrays[name])
+            return arrays.get(name)
+
+        return _map(plain, params)
+
+    def _product(self, low: LowRank, kernel: Any) -> Any:
+        assert self.product is not None
+        return self.product(low, jnp.shape(kernel)).astype(kernel.dtype)
+
+    def _trained(self, name: str, array: Any, key: Any) -> Any:
+        return None if self.factors is None else self.factors(name, array, key)
+
+    def _first_state(self, arrays: Mapping[str, Any], state: Tree) -> Tree:
+        """Return the given state, with the values of a new one for what is drawn anew."""
+        if "state" not in arrays:
+            return state
+        fresh = paths.state_patterns(self.fresh)
+        found = paths.found_in(
+            arrays["state"], state, fresh=fresh, what="the state of base", required=False
+        )
+        return paths.join(found, state)
+
+
+def _checked(shared: Any, name: str) -> Mapping[str, Any]:
+    """Return the shared arrays, which must be those of the frozen network."""
+    if not isinstance(shared, Mapping) or "base" not in shared:
+        raise ValueError(
+            f"shared must hold the frozen parameters of {name}. Pass those that jnn.freeze or "
+            "jnn.lora.adapt returned with the model: Study(frozen.model, shared=frozen.shared)."
+        )
+    return shared
+
+
+def _own(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {"shared": arrays["own"]} if "own" in arrays else {}
+
+
+def _is_place(node: Any) -> bool:
+    return node is None or isinstance(node, LowRank)
+
+
+def _names(tree: Tree) -> list[str]:
+    return paths.names(tree)
+
+
+def _map(function: Callable[[str, Any], Any], params: Tree) -> Tree:
+    """Apply a function to the name of each parameter of the network and what is in its place."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_place)
+    names, _ = names_of([path for path, _ in leaves])
+    places = zip(names, leaves, strict=True)
+    return structure.unflatten([function(name, leaf) for name, (_, leaf) in places])
+
+
+def _written(params: Any, written: Any, name: str) -> Any:
+    """Return those of the written parameters that are trained; frozen ones stay as they are."""
+    if written is None or params is None:
+        return None
+    if isinstance(params, LowRank):
+        raise NetworkError(
+            f"{name} must not write to parameters that are adapted, but it does while it trains. "
+            "Name others to adapt."
+        )
+    if not isinstance(written, Mapping):
+        return written
+    parts = {key: _written(params[key], part, name) for key, part in written.items()}
+    return {key: part for key, part in parts.items() if part is not None} or None
