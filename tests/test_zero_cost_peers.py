@@ -113,7 +113,7 @@ def torch_synflow(net, x):
 
 
 NETWORKS = {
-    "MLP": (functools.partial(jnn.models.MLP, 7, (6, 5), 3), (7,), torch_mlp),
+    "MLP": (functools.partial(jnn.models.MLP, 7, (16, 12), 3), (7,), torch_mlp),
     "CNN": (Small, (8, 8, 3), torch_small),
 }
 

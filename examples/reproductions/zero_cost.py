@@ -5,8 +5,8 @@
 
 Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS (2021), https://arxiv.org/abs/2101.08134,
 table 1: Spearman's correlation of a score at the start, from one batch of 64 images, with the test
-accuracy after 200 epochs, over all 15,625 cells. Ours is over cells that are drawn at random, with
-the network of the benchmark (16 maps, 5 cells in each stage) and batches of the training images. All
+accuracy after 200 epochs, over all 15,625 cells. Ours is over random cells, with
+the network of the benchmark (16 maps, 5 cells in each stage) and batches of training images. All
 cells are members of one program.
 
 Finished pieces are written to jnn_zero_cost.jsonl in the folder for temporary files, and a run that

@@ -194,13 +194,13 @@ def _layer(equation: JaxprEqn, marks: dict[Any, bool], rows: int) -> Site | None
     if is_first == is_second or (name != "dot_general" and is_second):
         return None
     kernel = equation.invars[1 if is_first else 0]
-    shape = equation.outvars[0].aval.shape
+    shape = _shape(equation.outvars[0])
     if name == "conv_general_dilated":
         batch, channels, *space = equation.params["dimension_numbers"].out_spec
         order, count = (batch, *space, channels), 1
     elif name == "dot_general":
         (contracted, _), (batched, _) = equation.params["dimension_numbers"]
-        count = len(kernel.aval.shape) - len(contracted) - len(batched)
+        count = len(_shape(kernel)) - len(contracted) - len(batched)
         axes = range(len(shape))
         order = axes if is_first else (*axes[len(batched) + count :], *axes[len(batched) :][:count])
         if batched:
@@ -211,7 +211,7 @@ def _layer(equation: JaxprEqn, marks: dict[Any, bool], rows: int) -> Site | None
     if not rows or not channels or math.prod(shape) % (rows * channels):
         return None
     to_rows = functools.partial(_ordered, tuple(order), rows, channels)
-    return Site(to_rows, kernel.aval.size // channels)
+    return Site(to_rows, math.prod(_shape(kernel)) // channels)
 
 
 def _ordered(order: tuple[int, ...], rows: int, channels: int, x: jax.Array) -> jax.Array:
@@ -236,7 +236,7 @@ def _is_relu(equation: JaxprEqn, zeros: set[Any], marks: dict[Any, bool], rows: 
         atom.val == 0 if isinstance(atom, Literal) else atom in zeros for atom in equation.invars
     ]
     value = equation.invars[0 if is_zero[1] else 1]
-    shape = value.aval.shape
+    shape = _shape(value)
     return any(is_zero) and _depends(value, marks) and len(shape) > 1 and shape[0] % rows == 0
 
 
@@ -249,6 +249,10 @@ def _zeros(jaxpr: Jaxpr) -> set[Any]:
         and isinstance(equation.invars[0], Literal)
         and equation.invars[0].val == 0
     }
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return atom.aval.shape
 
 
 def _has_site(jaxpr: Jaxpr, depends: Sequence[bool], walk: _Walk) -> bool:
