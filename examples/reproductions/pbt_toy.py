@@ -93,7 +93,7 @@ def search(study: jnn.Study, by, seed: int) -> jnn.search.Found:
 
 def paths(found: jnn.search.Found) -> np.ndarray:
     """Return where the numbers that the workers hold at the end have been, [workers, steps, 2]."""
-    result, _, _ = found.parts[0]
+    result = found.parts[0].load()
     scores = [np.asarray(result.scores[name]).reshape(len(WORKERS), STEPS) for name in "ab"]
     points = np.stack(scores, axis=-1)
     return np.concatenate([np.full((len(WORKERS), 1, 2), START), points], axis=1)
