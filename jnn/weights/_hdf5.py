@@ -89,7 +89,7 @@ def _entry(open_file: Open, path: str, array: "h5py.Dataset", size: int) -> Entr
         if values.shape != shape:
             raise ValueError(f"its array {shown(path)} has changed")
         if is_half and values.dtype.itemsize == 2:
-            return np.ascontiguousarray(values).view(ml_dtypes.bfloat16)
+            return np.asarray(values, order="C").view(ml_dtypes.bfloat16)
         return values.astype(dtype, copy=False)
 
     return Entry(shape, dtype, read)

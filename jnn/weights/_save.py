@@ -17,10 +17,11 @@ from jnn.weights._family import Family, MakeFamily, Table, family_of
 from jnn.weights._keras_file import check_folders, write_like, write_paths
 from jnn.weights._load import fitting
 from jnn.weights._network import STATE, Variables, is_variables, short_names
+from jnn.weights._onnx_file import write_onnx
 from jnn.weights._refusal import listed
 from jnn.weights._torch_file import write_torch
 
-Form = Literal["safetensors", "torch", "keras", "npz", "msgpack"]
+Form = Literal["safetensors", "torch", "keras", "npz", "msgpack", "onnx"]
 Arrays = dict[str, np.ndarray]
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # so that equal arrays make equal files
@@ -33,6 +34,7 @@ _SUFFIXES = {
     ".hdf5": "keras",
     ".npz": "npz",
     ".msgpack": "msgpack",
+    ".onnx": "onnx",
 }
 
 
@@ -47,6 +49,8 @@ def save(
     skip: Patterns = (),
     member: int | None = None,
     like: str | os.PathLike[str] | None = None,
+    network: Any = None,
+    x: Any = None,
 ) -> pathlib.Path:
     """Write the arrays of a network to a file, bit for bit.
 
@@ -60,8 +64,9 @@ def save(
             names to arrays, or any tree of arrays.
         path: The file to write; a leading `~` is the home directory.
         form: "safetensors", "torch" (a `state_dict` for `torch.load`), "keras" (`.weights.h5` for
-            `model.load_weights`), "npz" or "msgpack" (for `flax.serialization`). By default what
-            the suffix of the path says, and "safetensors" for a suffix that is not known.
+            `model.load_weights`), "npz", "msgpack" (for `flax.serialization`), or "onnx" (the whole
+            network as a program, whose outputs are checked; it needs `network` and `x`). By default
+            what the suffix of the path says, and "safetensors" for a suffix that is not known.
         family: The table of names and layouts, as for `load`.
         config: What a family that depends on sizes reads them from, as in config.json.
         prefix: What all names begin with, such as "model.".
@@ -70,25 +75,42 @@ def save(
         like: For "keras": a file that Keras has written for the same layers, whose places the
             arrays take, so that `family` may name them as `read` does, "conv1/kernel". Without it
             names are Keras's places, "layers/conv2d/vars/0".
+        network: For "onnx": what `jnn.as_model` accepts.
+        x: For "onnx": an example batch.
 
     Returns:
         The path.
 
     Raises:
+        ImportError: If the form needs a package that is not installed.
         TypeError: If the tree holds something else than arrays of numbers.
         ValueError: If an array has no name in the family, or a type that the form lacks.
     """
+    place = expand(path)
+    form = form or _SUFFIXES.get(place.suffix, "safetensors")
+    if form == "onnx":
+        return _save_program(_without_result(tree, member), place, network, x)
     arrays = _arrays(tree, member)
     left_out = {*fitting(skip, list(arrays)), *_fitting_short(skip, arrays)}
     arrays = {name: array for name, array in arrays.items() if name not in left_out}
     if family is not None:
         arrays = _named(arrays, family_of(family, config or {}))
     arrays = {prefix + name: array for name, array in arrays.items()}
-    place = expand(path)
-    write = _writer(form or _SUFFIXES.get(place.suffix, "safetensors"), like)
+    write = _writer(form, like)
     with atomic_path(place) as partial:
         write(partial, arrays)
     return place
+
+
+def _save_program(variables: Any, path: pathlib.Path, network: Any, x: Any) -> pathlib.Path:
+    if network is None or x is None or not isinstance(variables, Variables):
+        raise TypeError(
+            "The form 'onnx' is a program, so it needs (params, state), network= and x=, an "
+            "example batch. Pass them."
+        )
+    with atomic_path(path) as partial:
+        write_onnx(partial, network, variables, x)
+    return path
 
 
 def _fitting_short(patterns: Patterns, arrays: Arrays) -> list[str]:
@@ -99,8 +121,7 @@ def _fitting_short(patterns: Patterns, arrays: Arrays) -> list[str]:
 def _arrays(tree: Any, member: int | None) -> Arrays:
     """Return the arrays by name, each row by row in the memory of the host."""
     tree = _without_result(tree, member)
-    if isinstance(tree, Mapping) and all(np.ndim(v) or np.isscalar(v) or hasattr(v, "dtype")
-                                         for v in tree.values()):  # fmt: skip
+    if isinstance(tree, Mapping) and all(map(_is_array, tree.values())):
         named = {str(name): array for name, array in tree.items()}
     else:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -114,6 +135,10 @@ def _arrays(tree: Any, member: int | None) -> Arrays:
                 "it out."
             )
     return arrays
+
+
+def _is_array(value: Any) -> bool:
+    return np.isscalar(value) or (hasattr(value, "dtype") and hasattr(value, "shape"))
 
 
 def _without_result(tree: Any, member: int | None) -> Any:
@@ -175,7 +200,7 @@ def _writer(form: str, like: Any) -> Callable[[pathlib.Path, Arrays], None]:
     if form == "keras" and like is not None:
         return lambda path, arrays: write_like(path, arrays, like)
     if form not in _WRITERS:
-        raise ValueError(f"form must be one of {[*_WRITERS]}, got {form!r}. Choose one.")
+        raise ValueError(f"form must be one of {[*_WRITERS, 'onnx']}, got {form!r}. Choose one.")
     if like is not None:
         raise ValueError(f"like must be None for the form {form!r}, as only Keras has places.")
     return _WRITERS[form]
