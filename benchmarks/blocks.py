@@ -19,10 +19,15 @@ AllRecords = Mapping[str, Records]
 
 _MOST_MISSES = 6  # misses of one bar that the table names one by one
 _REPRODUCTIONS = {
+    "dehb": "DEHB's regression table, Hartmann 3 and 6 and counting ones (Awad et al. 2021)",
     "etth1": "ETTh1 forecasts, NLinear and DLinear at 4 horizons (Zeng et al. 2023)",
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",
     "mnist_cnn": "MNIST, the CNN of Flax's example",
     "mr_textcnn": "Sentences of film critics, CNN-rand (Kim 2014)",
+    "nasbench201": "NAS-Bench-201, 500 searches on 3 sets (Dong and Yang 2020)",
+    "pbt_toy": "Population-based training, figure 2 (Jaderberg et al. 2017)",
+    "search_budget": "Halving, Hyperband and racing beside random search with more steps",
+    "search_noise": "Searches on noise: the interval of the new score covers chance",
     "shakespeare": "tinyshakespeare by characters, nanoGPT's CPU configuration",
     "uci_dropout": "UCI regression, MC dropout on 4 sets (Gal and Ghahramani 2016)",
     "uci_ensembles": "UCI regression, deep ensembles on 4 sets (Lakshminarayanan et al. 2017)",

@@ -28,6 +28,7 @@ from jnn import (
     recipes,
     search,
     stats,
+    weights,
 )
 from jnn._version import __version__ as __version__
 from jnn.data import Dataset
@@ -130,6 +131,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "models",
     "recipes",
     "data",
+    "weights",
     "stats",
     "plots",
 ]

@@ -108,3 +108,19 @@ def test_an_edge_that_is_no_operation_is_refused_before_training():
     model = jnn.as_model(functools.partial(CellNet, 2, 1, 3))
     with pytest.raises(ValueError, match=r"hyper\['edge_2'\] of CellNet must be a whole number"):
         jnn.model.check_numbers(model, {"edge_2": [1, len(CELL_OPERATIONS)]})
+
+
+def test_a_mixture_of_one_operation_an_edge_is_the_cell_of_these_operations(network):
+    _, apply, params, _ = network
+    cell = (3, 1, 2, 4, 0, 3)
+    x = jax.random.normal(jax.random.key(1), (3, 8, 8, 3))
+    mixed = jnn.as_model(functools.partial(CellNet, 2, 1, 3, mixed=True))
+    logits = {f"mixture_edge_{i + 1}": 200.0 * jax.nn.one_hot(n, 5) for i, n in enumerate(cell)}
+    shapes, state = jax.eval_shape(mixed.init, jax.random.key(0), x)
+    assert set(shapes) == {*params, *logits}
+    state = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), state)
+    outputs = jax.jit(lambda p: mixed.apply(p, state, x, key=None, train=True)[0])(
+        {**params, **logits}
+    )
+    expected, _ = apply(params, jnp.float32(cell))
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)

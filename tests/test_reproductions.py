@@ -1,6 +1,7 @@
 """The reproductions reach a score within seconds; their verdicts are those of a t test."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -20,6 +21,11 @@ NEEDS = {  # script -> data set and further arguments of the quick run
     "mr_textcnn": ("rt_polarity", []),
     "etth1": ("etth1", []),
     "shakespeare": ("tinyshakespeare", []),
+    "nasbench201": ("nasbench201", []),
+    "pbt_toy": (None, []),
+    "dehb": (None, []),
+    "search_noise": ("iris", []),
+    "search_budget": ("concrete", ["concrete"]),
 }
 
 
@@ -33,6 +39,8 @@ def record(monkeypatch):
 
 def is_published(name):
     """Tell whether the published files are there; a generated stand-in does not count."""
+    if name in (None, "nasbench201"):
+        return name is None or (pathlib.Path(os.environ.get("JNN_DATA", "")) / name).is_dir()
     try:
         return "generated" not in jnn.data.load(name).source
     except FileNotFoundError:

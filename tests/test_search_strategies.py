@@ -6,12 +6,15 @@ import math
 import sys
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import jnn
 from jnn import search
+from jnn.search import discrete
 from jnn.search._objectives import pareto
 
 pytest.importorskip("optuna")
@@ -230,37 +233,6 @@ def study_of(c):
     )
 
 
-def test_a_search_by_several_metrics_finds_a_front(tmp_path):
-    space = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1), width=[2])
-    told = []
-
-    class Told(search.random()(space, 0).__class__):
-        objectives = 1
-
-        def tell(self, settings, scores):
-            told.append((self.objectives, scores))
-
-    def run():
-        return search.run(
-            study_of, iris(), space, trials=4, folds=2, test_seeds=1, directory=tmp_path,
-            by=lambda space, seed: Told(iter(space.at(np.random.default_rng(0).random((4, 2)))), 3),
-            metric=("accuracy", "loss", "parameters"),
-        )  # fmt: skip
-
-    found = run()
-    table = found.table
-    assert {objectives for objectives, _ in told} == {3}
-    for trial in found.trials:
-        members = found.result.select(**trial.setting)
-        loss, parameters = trial.score.others
-        assert -loss == pytest.approx(float(members.final()["loss"].mean()), rel=1e-5)
-        assert -parameters == (4 + 1) * 2 + (2 + 1) * 3
-    assert len(found.pareto) == table["pareto"].sum() > 0
-    assert found.best_trial.score.mean == table["accuracy"].max()
-    again = run()
-    assert [t.score.others for t in again.trials] == [t.score.others for t in found.trials]
-
-
 @pytest.mark.parametrize(
     ("metric", "kind", "words"),
     [
@@ -350,13 +322,23 @@ def test_dehb_is_closer_to_the_optimum_than_random_search():
     assert np.mean(best["dehb"]) > np.mean(best["random"]) / 3
 
 
-def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp_path):
-    space = search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1))
+@pytest.fixture(scope="module")
+def dehb_runs(tmp_path_factory):
+    """A search by DEHB and three metrics, the same one killed and resumed, and the strategies."""
+    folder = tmp_path_factory.mktemp("dehb")
+    made = []
 
-    def run(directory, progress=None):
+    def by(space, seed):
+        made.append(search.dehb(eta=2, brackets=2)(space, seed))
+        made[-1].objectives = 1
+        return made[-1]
+
+    def run(name, progress=None):
         return search.run(
-            lambda c: study_of(search.Choices({"width": 2})), iris(), space, folds=2, trials=6,
-            by=search.dehb(eta=2, brackets=2), test_seeds=1, directory=directory, progress=progress,
+            lambda c: study_of(search.Choices({"width": 2})), iris(),
+            search.space(learning_rate=jnn.log_uniform(1e-3, 1e-1)), folds=2, trials=6, by=by,
+            test_seeds=1, metric=("accuracy", "loss", "parameters"), directory=folder / name,
+            progress=progress,
         )  # fmt: skip
 
     def stop(status):
@@ -364,15 +346,35 @@ def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed", stop)
-    found, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+        run("killed", stop)
+    return run("whole"), run("killed"), made
+
+
+def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(dehb_runs):
+    whole, resumed, _ = dehb_runs
     assert [trial.score.epoch for trial in whole.trials[:4]] == [1, 1, 2, 2]
     promoted = max(whole.trials[:2], key=lambda trial: trial.score.mean)
     assert whole.trials[2].setting == promoted.setting
-    assert [trial.setting for trial in found.trials] == [trial.setting for trial in whole.trials]
     assert whole.best_trial.score.epoch == 2
-    for ours, theirs in zip(found.trials, whole.trials, strict=True):
+    assert [trial.setting for trial in resumed.trials] == [t.setting for t in whole.trials]
+    for ours, theirs in zip(resumed.trials, whole.trials, strict=True):
         np.testing.assert_array_equal(ours.score.values, theirs.score.values)
+        assert ours.score.others == theirs.score.others
+
+
+def test_a_search_by_several_metrics_tells_all_of_them_and_finds_the_front(dehb_runs):
+    found, _, strategies = dehb_runs
+    assert {strategy.objectives for strategy in strategies} == {3}
+    for part, trials in zip(found.parts, ([0, 1], [2], [3]), strict=False):
+        assert len(part.settings) == len(trials)
+        losses = np.asarray(part.load().final()["loss"]).reshape(2, len(trials)).mean(axis=0)
+        for trial, loss in zip(trials, losses, strict=True):
+            others = found.trials[trial].score.others
+            assert others == (pytest.approx(-loss), -((4 + 1) * 2 + (2 + 1) * 3))
+    table = found.table
+    objectives = np.stack([table["accuracy"], -table["loss"], -table["parameters"]], axis=1)
+    np.testing.assert_array_equal(table["pareto"], pareto(objectives))
+    assert len(found.pareto) == table["pareto"].sum() > 0
 
 
 @pytest.mark.parametrize(
@@ -382,6 +384,8 @@ def test_dehb_trains_a_setting_anew_for_more_epochs_and_goes_on_after_a_kill(tmp
         (lambda: search.dehb(factor=0), "factor must be above 0"),
         (lambda: search.dehb(crossover=2), "crossover must be from 0 to 1"),
         (lambda: search.nsga2(batch=1), "batch must be"),
+        (lambda: discrete.bohb((2, 2), capacity=3), "capacity must be"),
+        (lambda: discrete.bohb((2, 2), good_share=2), "good_share must be from 0 to 1"),
         (lambda: search.bohb(random_share=-1), "random_share must be from 0 to 1"),
     ],
 )
@@ -412,3 +416,89 @@ def test_most_settings_of_bohb_are_near_the_best_and_some_are_random():
     values = np.array([list(s.values()) for s in strategy.ask(27)])
     near = (np.abs(values - 0.3) < 0.2).all(axis=1).mean()  # 16 % of the square
     assert 0.45 < near < 0.95  # by chance alone 0.16, without chance about 1
+
+
+def test_the_densities_of_bohb_are_means_of_kernels():
+    options = (5, 3, 2)
+    random = np.random.default_rng(0)
+    settings = np.stack([random.integers(0, n, 20) for n in options], axis=1)
+    chosen = random.random(20) < 0.5
+    every = np.stack(np.meshgrid(*map(np.arange, options), indexing="ij"), -1).reshape(-1, 3)
+    expected = []
+    for point in every:
+        values = []
+        for setting in settings[chosen]:
+            product = 1.0
+            for choice, size in enumerate(options):
+                counts = np.bincount(settings[chosen, choice], minlength=size) / chosen.sum()
+                b = (1 - (counts**2).sum()) * chosen.sum() ** (-1 / 7)
+                product *= 1 - b if point[choice] == setting[choice] else b / (size - 1)
+            values.append(product)
+        expected.append(np.log(np.mean(values)))
+    log_density = jax.jit(functools.partial(discrete._log_density, options=options))
+    found = np.asarray(log_density(every, settings, chosen))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.exp(found).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_bohb_over_options_finds_more_than_random_search_and_forgets_what_failed():
+    target = np.array([3, 1, 4, 0, 2, 2])
+
+    def score_of(setting):
+        matches = jnp.sum(setting == target) / 6
+        return jnp.where(setting[0] == 4, jnp.nan, matches)
+
+    strategy = discrete.bohb((5,) * 6, capacity=64)  # the ring goes around
+    keys = jax.random.split(jax.random.key(0), 30)
+    run = jax.jit(jax.vmap(functools.partial(discrete.simulate, strategy, score_of, 100)))
+    settings, scores = map(np.asarray, run(keys))
+    assert (settings < 5).all() and (settings >= 0).all()
+    drawn = np.random.default_rng(0).integers(0, 5, settings.shape)
+    at_random = np.where(drawn[..., 0] == 4, np.nan, (drawn == target).mean(axis=2))
+    best, failed = {}, {}
+    for name, values in (("bohb", scores), ("random", at_random)):
+        best[name] = float(np.nanmax(values, axis=1).mean())
+        failed[name] = float(np.isnan(values[:, 50:]).mean())
+    assert best["bohb"] > best["random"] + 0.08
+    assert failed["bohb"] < 0.8 * failed["random"]
+
+
+@pytest.mark.parametrize("outer", ["halving", "hyperband", "racing", "population_based"])
+def test_a_strategy_that_ends_settings_chooses_them_by_one_that_does_not(outer):
+    make = getattr(search, outer)
+    for inner in (search.halving(), search.dehb(), search.racing()):
+        with pytest.raises(ValueError, match="by must only choose settings here"):
+            make(inner)(MIXED, 0)
+    with pytest.raises(TypeError, match="by must be a strategy"):
+        make("tpe")(MIXED, 0)
+
+    class Mine:
+        def __init__(self, space=None, seed=None):
+            self.space = space
+
+        def ask(self, n):
+            return list(search.random()(MIXED, 0).ask(n))
+
+        def tell(self, settings, scores):
+            """Learn nothing."""
+
+    assert make(Mine())(MIXED, 0).ask(2) == make(Mine)(MIXED, 0).ask(2)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", 3, lambda seed: "tpe", object()])
+def test_what_is_no_sampler_gets_one_sentence(sampler):
+    with pytest.raises(TypeError, match="sampler must be a sampler of Optuna"):
+        search.optuna(sampler)(MIXED, 0)
+
+
+def test_the_class_of_a_sampler_serves_with_the_seed_of_the_search():
+    from optuna.samplers import RandomSampler
+
+    asked = [search.optuna(RandomSampler)(MIXED, seed).ask(3) for seed in (0, 0, 1)]
+    assert asked[0] == asked[1] != asked[2]
+
+
+def test_hyperband_that_is_asked_for_nothing_stays_at_its_bracket():
+    strategy = search.hyperband(eta=2, brackets=3)(MIXED, 0)
+    size = strategy.batch
+    assert strategy.ask(0) == [] and strategy.batch == size

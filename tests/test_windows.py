@@ -148,12 +148,25 @@ def test_a_forecast_is_drawn_with_its_past_and_a_band_for_each_ensemble():
     assert len(axes.collections) == 2
 
 
+def test_a_separate_part_of_a_series_scores_like_a_fold_of_the_whole():
+    train, test = np.arange(30), np.arange(40, 50)
+    options = {"inputs": jnn.preprocess.standardize, "targets": jnn.preprocess.standardize}
+    apart = jnn.run(study(**options), DATA.take(train), test=DATA.take(test))
+    fold = jnn.run(study(**options), DATA, jnn.folds([(train, test)]))
+    np.testing.assert_allclose(
+        apart.scores["mse"].values.ravel(), fold.scores["mse"].values.ravel(), rtol=1e-5
+    )
+
+
 WRONG = [
     (lambda: jnn.Dataset.from_series(SERIES[:, 0], 3, 1), "A series must be of shape"),
     (lambda: jnn.Dataset.from_series(SERIES, 58, 3), "fit the series"),
     (lambda: jnn.Dataset.from_tokens([1, 5, 2], 1, classes=3), "labels from 0 to 2"),
     (lambda: jnn.run(study(), DATA, jnn.folds(3, kind="plain")), "must be 'time' for windows"),
-    (lambda: jnn.run(study(), DATA, test=DATA), "cannot have a separate test set"),
+    (
+        lambda: jnn.run(study(), DATA, test=jnn.Dataset.from_arrays(DATA.x[:5], DATA.y[:5])),
+        "must be cut as those",
+    ),
     (
         lambda: DATA.take([4, 2]),
         "must be a slice of it, got 2 rows .*Pass the rows to jnn.folds",

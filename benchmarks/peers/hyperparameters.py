@@ -1,8 +1,9 @@
 """A random search of learning rate and L2 penalty on five folds, whole searches by each library.
 
 All search the same rows, train every setting on every fold with Adam, whose gradient has the
-penalty added, and score it once, at the end. jnn does more than is asked for: it trains the winner
-anew with ten seeds and scores it on other rows.
+penalty added, and score it once, at the end. The scores of a job are those of the settings, which
+are independent of each other, unlike those of folds. jnn does more than is asked for: it trains the
+winner anew with ten seeds and scores it on other rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def jnn(work: Workload, budget: Budget) -> Job:
             test=SETTINGS_TEST_SHARE,
             seed=first_seed,
         )
-        return np.ravel([trial.score.values for trial in found.trials]).tolist()
+        return [trial.score.mean for trial in found.trials]
 
     return job
 
@@ -102,9 +103,7 @@ def scikit_learn(work: Workload, budget: Budget) -> Job:
             refit=False,
             random_state=first_seed,
         )
-        results = search.fit(*all_rows(work)).cv_results_
-        folds = [results[f"split{fold}_test_score"] for fold in range(SETTINGS_FOLDS)]
-        return np.concatenate(folds).tolist()
+        return search.fit(*all_rows(work)).cv_results_["mean_test_score"].tolist()
 
     return job
 
@@ -224,19 +223,15 @@ def _driven_by_optuna(scores, budget: Budget) -> Job:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def job(first_seed):
-        values = []
-
         def objective(trial):
             rate = trial.suggest_float("rate", *SETTINGS_RATES, log=True)
             decay = trial.suggest_float("decay", *SETTINGS_DECAYS, log=True)
-            of_folds = scores(rate, decay, first_seed + trial.number * SETTINGS_FOLDS)
-            values.extend(of_folds)
-            return float(np.mean(of_folds))
+            return float(np.mean(scores(rate, decay, first_seed + trial.number * SETTINGS_FOLDS)))
 
         sampler = optuna.samplers.RandomSampler(seed=first_seed)
         study = optuna.create_study(sampler=sampler, direction="maximize")
         study.optimize(objective, n_trials=_settings(budget))
-        return values
+        return [trial.value for trial in study.trials]
 
     return job
 

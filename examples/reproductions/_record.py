@@ -108,10 +108,10 @@ def arguments(doc: str, names: Sequence[str] = (), **defaults: int) -> argparse.
     return options
 
 
-def show(title: str, rows: Sequence[Row]) -> None:
-    """Print the table."""
+def show(title: str, rows: Sequence[Row], truth: str = "paper") -> None:
+    """Print the table; `truth` says where the figures beside ours come from."""
     table = Table(title=title, title_justify="left")
-    for column in ("", "ours, mean ± 95 %", "n", "paper", "ours - paper", "verdict"):
+    for column in ("", "ours, mean ± 95 %", "n", truth, f"ours - {truth}", "verdict"):
         is_text = column in ("", "verdict")
         table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
     for row in rows:
@@ -128,11 +128,9 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
         options: Options of the command line, see `arguments`.
         **about: Further entries of the record.
     """
-    path = options.output
+    path = record_path(name, options)
     if path is None:
-        if options.quick:
-            return
-        path = FOLDER / "results" / f"{name}.json"
+        return
     record = {
         "reproduction": name,
         "quick": options.quick,
@@ -142,6 +140,13 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, default=float) + "\n")
+
+
+def record_path(name: str, options: argparse.Namespace) -> Path | None:
+    """Return the file of a record; None for a quick run without an output file."""
+    if options.output is not None or options.quick:
+        return options.output
+    return FOLDER / "results" / f"{name}.json"
 
 
 def machine() -> Mapping[str, Any]:
@@ -172,7 +177,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     half = ours.high - ours.mean
     digits = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3
     mean = f"{ours.mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half > 0 else "")
-    published = f"{row.paper:g}" + ("" if row.error is None else f" ± {row.error:.2g} (se)")
+    published = f"{row.paper:g}" + (f" ± {row.error:.2g} (se)" if row.error else "")
     difference = f"{ours.mean - row.paper:+.{digits}f}" + (
         f" (± {row.margin:.{digits}f})" if half > 0 else ""
     )

@@ -13,6 +13,7 @@ from jnn._errors import reason_of
 from jnn.cli._terminal import print_text
 from jnn.result import table_text
 from jnn.search import Found
+from jnn.stats import Interval
 from jnn.storage import atomic_path, read_record, with_remedy, write_record
 
 RECORD = "found.json"
@@ -41,7 +42,7 @@ def write_found(found: Found, folder: pathlib.Path) -> None:
         setting=None if best is None else dict(best.setting),
         metric=found.goal.metric,
         choices=_choices(found),
-        sentences=[*repr(found).split("\n"), *_importance(found)],
+        sentences=[*repr(found).split("\n"), *_front(found), *_importance(found)],
     )
     write_record(folder / RECORD, record)
 
@@ -112,8 +113,8 @@ def cells(rows: Sequence[Mapping[str, Any]], metric: str, choices: Sequence[str]
     lines = []
     for row in rows[:_MOST]:
         line = [_text(row[name]) for name in (*choices, *counts)]
-        error = "" if math.isnan(row["error"]) else f" ± {row['error']:.2g}"
-        lines.append([*line, _text(row[metric]) + error])
+        score, error = row[metric], row["error"]
+        lines.append([*line, Interval(score, score - error, score + error, 1, "").short()])
     return Cells([*choices, *counts, f"{metric} ± error"], lines)
 
 
@@ -127,6 +128,17 @@ def _text(value: str | float) -> str:
 
 def _choices(found: Found) -> list[str]:
     return list(dict.fromkeys(name for trial in found.trials for name in trial.setting))
+
+
+def _front(found: Found) -> list[str]:
+    """Return how many settings are on the Pareto front of a search by several metrics."""
+    if not found.goal.others:
+        return []
+    names = ", ".join([found.goal.metric, *(name for name, _ in found.goal.others)])
+    count = int(found.table["pareto"].to_numpy().sum())
+    return [
+        f"settings that no other one beats in {names}: {count}, in the column pareto of {TABLE}"
+    ]
 
 
 def _importance(found: Found) -> list[str]:

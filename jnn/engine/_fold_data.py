@@ -1,5 +1,6 @@
 """The arrays that all members of a study share, and the rows of each fold."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -171,11 +172,6 @@ def _targets(data: Dataset) -> str:
 
 def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
     """Return x and y of the rows of both."""
-    if any(isinstance(values, Windows) for values in (data.x, data.y, test.x, test.y)):
-        raise ValueError(
-            "Windows of a series cannot have a separate test set. Name training and test windows "
-            "of one data set by jnn.folds([(train_rows, test_rows)])."
-        )
     ours = _row_shapes(data)
     theirs = _row_shapes(test)
     if ours != theirs:
@@ -184,11 +180,42 @@ def _joined(data: Dataset, test: Dataset) -> tuple[Any, Any]:
             f"{theirs}. Prepare both in the same way."
         )
     _check_types(data, test)
+    if any(isinstance(values, Windows) for values in (data.x, data.y, test.x, test.y)):
+        return _joined_windows(data, test)
     x = map_parts(_concatenated, data.x, test.x if is_tree(test.x) else _aligned_x(test, data))
     if is_tree(data.y):
         return x, map_parts(_concatenated, data.y, test.y)
     y = None if data.y is None else np.concatenate([np.asarray(data.y), _aligned_y(test, data)])
     return x, y
+
+
+def _joined_windows(data: Dataset, test: Dataset) -> tuple[Any, Any]:
+    """Return x and y of windows of both, of which none crosses from one series into the other."""
+    ours = 0.0 if data.target_offset is None else data.target_offset
+    theirs = 0.0 if test.target_offset is None else test.target_offset
+    forms = [
+        [isinstance(v, Windows) and (v.length, v.offset, v.steps) for v in (each.x, each.y)]
+        for each in (data, test)
+    ]
+    if forms[0] != forms[1] or not np.array_equal(ours, theirs):
+        raise ValueError(
+            "The windows of the test set must be cut as those of the training set, and have the "
+            "same offset taken out. Take both from one data set, by data.take(rows), or name their "
+            "rows by jnn.folds([(train_rows, test_rows)])."
+        )
+    return _one_after_the_other(data.x, test.x), _one_after_the_other(data.y, test.y)
+
+
+def _one_after_the_other(ours: Any, theirs: Any) -> Any:
+    if ours is None or not isinstance(ours, Windows):
+        return None if ours is None else _concatenated(ours, theirs)
+    first = np.arange(len(ours)) if ours.starts is None else np.asarray(ours.starts)
+    second = np.arange(len(theirs)) if theirs.starts is None else np.asarray(theirs.starts)
+    return dataclasses.replace(
+        ours,
+        values=_concatenated(ours.values, theirs.values),
+        starts=np.concatenate([first, second + len(ours.values)]).astype(np.int32),
+    )
 
 
 def _aligned_x(test: Dataset, data: Dataset) -> np.ndarray:

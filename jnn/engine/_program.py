@@ -52,7 +52,7 @@ class Training(NamedTuple):
         """What the member keeps: of its best epoch, or of its last one; averaged if it is so."""
         if self.best is not None:
             return self.best.trained
-        return _with_variables(self.state.trained, self.averaged)
+        return with_variables(self.state.trained, self.averaged)
 
 
 class Program(NamedTuple):
@@ -165,7 +165,7 @@ def _make_begin(
         if study.keep != "best":
             return Training(state, history, None, averaged)
         _check_monitor(study, shapes)
-        trained = _with_variables(state.trained, averaged)
+        trained = with_variables(state.trained, averaged)
         return Training(state, history, Best(jnp.float32(worst()), jnp.int32(-1), trained))
 
     return begin
@@ -179,7 +179,7 @@ def _make_close(
     def close(training: Training, data: Data, number: Any, state: State, logs: Any) -> Training:
         state = averaged_after(study, state, "epoch", number + 1)
         averaged = evaluated_variables(study, state)
-        scored = state._replace(trained=_with_variables(state.trained, averaged))
+        scored = state._replace(trained=with_variables(state.trained, averaged))
         logged = _train_names(logs)
         due = functools.partial(scores, logged)
         values = {**logged, **_scores_when_due(study, due, number, scored, data)}
@@ -209,7 +209,7 @@ def _unnumbered(batch: Batch) -> Batch:
     return batch._replace(index=np.full(row_count(batch.x), -1, np.int32))
 
 
-def _with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Trained:
+def with_variables(trained: Trained, variables: tuple[Tree, Tree] | None) -> Trained:
     """Return what a member has learned, with other parameters and model state if there are some."""
     if variables is None:
         return trained

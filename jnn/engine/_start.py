@@ -35,9 +35,7 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
 
     It draws parameters from the member's key and fits preprocessing on its training rows.
     """
-    if study.optimizer is None:
-        raise ValueError(MISSING.format("optimizer"))
-    optimizer = as_optimizer(study.optimizer)
+    first_state = make_first_state(study)
 
     def start(member: Member, data: Data) -> State:
         data = on_device(data)
@@ -49,16 +47,30 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
-        with explained("Study.optimizer failed", values=TRACED_NUMBER):
-            transform, _ = optimizer_of(optimizer, hyper)
-            opt_state = initial_opt_state(transform, params, member.key)
-        trained = Trained(params, model_state, scale, hyper)
-        key = jax.random.key_data(member.key)
-        epoch = jnp.int32(0) if reads_epoch(study) else None
-        state = State(trained, opt_state, fold, key, jnp.int32(0), epoch)
-        return with_average(study, state)
+        return first_state(Trained(params, model_state, scale, hyper), member.key, fold)
 
     return start
+
+
+def make_first_state(study: Study) -> Callable[[Trained, jax.Array, jax.Array], State]:
+    """Make `first_state(trained, key, fold) -> State`, before the first step.
+
+    It begins the state of the optimizer, and what is averaged, from the parameters.
+    """
+    if study.optimizer is None:
+        raise ValueError(MISSING.format("optimizer"))
+    optimizer = as_optimizer(study.optimizer)
+
+    def first_state(trained: Trained, key: jax.Array, fold: jax.Array) -> State:
+        with explained("Study.optimizer failed", values=TRACED_NUMBER):
+            transform, _ = optimizer_of(optimizer, trained.hyper)
+            opt_state = initial_opt_state(transform, trained.params, key)
+        words = jax.random.key_data(key)
+        epoch = jnp.int32(0) if reads_epoch(study) else None
+        state = State(trained, opt_state, fold, words, jnp.int32(0), epoch)
+        return with_average(study, state)
+
+    return first_state
 
 
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:

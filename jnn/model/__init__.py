@@ -12,6 +12,7 @@ from jnn.model._shared import Shared
 from jnn.model._signatures import ModelState, Params, name_of
 from jnn.model._switch import TrainKeyword
 from jnn.model._variables import variables_of
+from jnn.model._without_shared import without_shared
 
 __all__ = [
     "DrawsWithoutKey",
@@ -36,5 +37,6 @@ __all__ = [
     "take_effects",
     "variables_of",
     "with_effects",
+    "without_shared",
     "written_over",
 ]

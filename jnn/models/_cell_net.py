@@ -44,11 +44,16 @@ class CellNet(nnx.Module):
 
     The initial parameters are drawn as PyTorch draws them by default.
 
+    If it is mixed, each edge is the sum of all five operations, weighted by the softmax of a
+    parameter `mixture_edge_1` .. `mixture_edge_6` [5], members set no edges, and the
+    normalization of a cell has no scale and no bias; see `jnn.search.darts`.
+
     Args:
         channels: Number of maps of the first stage.
         cells: Number of cells of each stage.
         classes: Number of classes.
         inputs: Number of channels of an image.
+        mixed: Whether the edges are mixtures of operations.
         rngs: Keys of the stream `params`.
 
     Raises:
@@ -62,6 +67,7 @@ class CellNet(nnx.Module):
         classes: int = 10,
         *,
         inputs: int = 3,
+        mixed: bool = False,
         rngs: nnx.Rngs,
     ):
         sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
@@ -75,15 +81,22 @@ class CellNet(nnx.Module):
         self.norm = _norm(widths[2], rngs=rngs)
         bias = functools.partial(_uniform, widths[2] ** -0.5)
         self.output = Dense(widths[2], classes, kernel_init=_KERNEL, bias_init=bias, rngs=rngs)
+        self.mixed = mixed
         choices = range(len(CELL_OPERATIONS))
         strongest = CELL_OPERATIONS.index("nor_conv_3x3")
         for i in range(1, len(EDGES) + 1):
-            setattr(self, f"edge_{i}", Hyper(jnp.float32(strongest), choices=choices))
+            if mixed:
+                logits = 1e-3 * jax.random.normal(rngs.params(), (len(choices),))
+                setattr(self, f"mixture_edge_{i}", nnx.Param(logits))
+            else:
+                setattr(self, f"edge_{i}", Hyper(jnp.float32(strongest), choices=choices))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits: [batch, height, width, inputs] -> [batch, classes]."""
-        numbers = [getattr(self, f"edge_{i}")[...] for i in range(1, len(EDGES) + 1)]
-        edges = jnp.stack(numbers).astype(jnp.int32)
+        name = "mixture_edge_{}" if self.mixed else "edge_{}"
+        numbers = [getattr(self, name.format(i))[...] for i in range(1, len(EDGES) + 1)]
+        edges = jnp.stack(numbers)
+        edges = jax.nn.softmax(edges, axis=-1) if self.mixed else edges.astype(jnp.int32)
         x = self.stem_norm(self.stem(x))
         x = self.stages[0](x, edges)
         for block, stage in zip(self.blocks, self.stages[1:], strict=True):
@@ -163,7 +176,7 @@ def _cell(x: jax.Array, edges: jax.Array, layers: Any, training: bool) -> tuple[
         y, after = _edge_once(nodes[source], layer, training, edges[i])
         nodes[target] = nodes[target] + y if target in nodes else y
         statistics.append(after)
-    return nodes[target], jax.tree.map(lambda *a: jnp.stack(a), *statistics)
+    return nodes[3], jax.tree.map(lambda *a: jnp.stack(a), *statistics)
 
 
 def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,7 +194,15 @@ def _edge(
     """Return the operation of this number on x, and the running statistics after it.
 
     Only the operation that is chosen is computed, unless the number has a vmapped axis.
+
+    Args:
+        number: Index of the operation; or the weights of all operations, of whose sum x becomes.
+        x: Maps [batch, height, width, channels].
+        layer: Parameters and statistics of the convolutions by name.
+        training: Whether batches are normalized by their own statistics.
     """
+    if number.ndim:  # scales would do what the weights of a mixture are to do
+        layer = {name: _unscaled(arrays) for name, arrays in layer.items()}
     before = {name: (arrays["mean"], arrays["var"]) for name, arrays in layer.items()}
 
     def convolution(name: str) -> Any:
@@ -198,7 +219,26 @@ def _edge(
         "nor_conv_3x3": convolution("conv_3x3"),
         "avg_pool_3x3": lambda x: (avg_pool(x, 3, strides=1, padding="SAME"), before),
     }
-    return jax.lax.switch(number, [operations[name] for name in CELL_OPERATIONS], x)
+    in_order = [operations[name] for name in CELL_OPERATIONS]
+    if number.ndim == 0:
+        return jax.lax.switch(number, in_order, x)
+    return _mixture(number, [operation(x) for operation in in_order], before)
+
+
+def _unscaled(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Return the arrays of a convolution whose normalization has no scale and no bias."""
+    ones, zeros = jnp.ones_like(arrays["scale"]), jnp.zeros_like(arrays["bias"])
+    return {**arrays, "scale": ones, "bias": zeros}
+
+
+def _mixture(
+    weights: jax.Array, results: list[tuple[jax.Array, dict[str, Any]]], before: dict[str, Any]
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Return the weighted sum of all operations, and the statistics of their convolutions."""
+    outputs = jnp.stack([y for y, _ in results])
+    mixed = jnp.tensordot(weights.astype(outputs.dtype), outputs, axes=1)
+    after = {name: results[CELL_OPERATIONS.index(f"nor_{name}")][1][name] for name in before}
+    return mixed, after
 
 
 # Edges of equal shapes are traced once.

@@ -11,6 +11,7 @@ from jnn.paths._match import state_patterns as state_patterns  # likewise
 from jnn.paths._optimizers import ScaleState, depths, freeze, scale, scale_by_depth, unfreeze
 from jnn.paths._parts import fill, found_in, join, split, take
 from jnn.paths._pattern import Pattern, Patterns
+from jnn.paths._pattern import as_list as as_list  # for checks
 
 __all__ = [
     "Pattern",

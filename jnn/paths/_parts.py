@@ -108,7 +108,8 @@ def _check_names(expected: Sequence[str], known: Sequence[str], what: str) -> No
     left_over = sorted({*known} - {*expected})
     if missing or left_over:
         raise ValueError(
-            f"{what} must have the names of the tree: missing are {listed(missing) or 'none'}, "
+            f"{what} must have the names that are expected: missing are "
+            f"{listed(missing) or 'none'}, "
             f"left over are {listed(left_over) or 'none'}. Name those that may differ by "
             "fresh='head/**', or rename them."
         )

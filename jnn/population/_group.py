@@ -60,8 +60,12 @@ class Group:
 
     def columns(self, columns: Columns) -> Columns:
         """Return the numbers of the member in each place from those of all members."""
-        members = self.first + self._member_of_place()
+        members = self.members()
         return {name: column[members] for name, column in columns.items()}
+
+    def members(self) -> np.ndarray:
+        """Return the number of the member in each place before any is moved, int [places]."""
+        return self.first + self._member_of_place()
 
     def begin(self, columns: Columns, data: Data) -> None:
         """Draw the members' parameters.

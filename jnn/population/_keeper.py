@@ -66,6 +66,7 @@ class Keeper:
         arrays: The data in memory.
         every: Seconds between two checkpoints of a part. A run that is killed loses at most this
             much training and the segment under way.
+        start: Digest of what the members begin with, if that is not what they draw.
 
     Raises:
         ValueError: If the folder holds another run or its result, or if another process trains in
@@ -80,13 +81,14 @@ class Keeper:
         arrays: Data,
         *,
         every: float = 20.0,
+        start: str = "",
     ):
         self.result = as_folder(directory)
         self.folder = self.result / "unfinished"
         self.every = every
         self.saved = time.monotonic()
         self.lock: BaseFileLock | None = None
-        self.digest = _digest(program, columns, arrays)
+        self.digest = _digest(program, columns, arrays, start)
         record = self._read_record()
         _check_same_run(self.result, record.get("digest"), self.digest)
         self.is_finished = _is_result_of(self.result, self.digest)
@@ -277,9 +279,10 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         return read_record(path, RunRecord)
 
 
-def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Data) -> str:
-    """Hash what makes two runs the same: the program, and the bytes of members and data."""
+def _digest(program: str, columns: Mapping[str, np.ndarray], arrays: Data, start: str) -> str:
+    """Hash what makes two runs the same: the program, and the bytes of members, data and start."""
     code = hashlib.sha256(program.encode())
+    code.update(start.encode())
     for leaf in jax.tree.leaves((dict(columns), arrays)):
         array = np.ascontiguousarray(leaf)
         code.update(f"{array.shape}{array.dtype}".encode())

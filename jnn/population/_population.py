@@ -12,6 +12,7 @@ from jnn._errors import reason_of
 from jnn._settings import check_integer
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, Training, debugging, default_settings, with_own_keys
+from jnn.paths import Patterns
 from jnn.population._choose import (
     chosen_members,
     narrowed,
@@ -26,7 +27,8 @@ from jnn.population._job import Job, columns_of, digest_of, prepare
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan, make_plan, memory_of
 from jnn.population._saved import read_population, write_population
-from jnn.result import Result, scores_dataset
+from jnn.population._start_from import Start, make_start_from
+from jnn.result import Kept, Result, scores_dataset
 from jnn.study import Members, PathLike, Study, seeds
 
 if TYPE_CHECKING:
@@ -71,9 +73,11 @@ class Population:
         progress: Callable[[Status], None] | None = None,
         look_every: float = 0.5,
         results_only: bool = False,
+        start: Start | None = None,
     ) -> None:
         self.members = members
-        self.epoch = 0
+        self.epoch = 0 if start is None else start.epochs
+        self._start = start
         self._job = job
         self._columns = columns_of(members)
         self._keeper = keeper
@@ -168,6 +172,7 @@ class Population:
     @property
     def scores(self) -> "xarray.Dataset":
         """The scores of the epochs so far, with the axes of the members, as `Result.scores`."""
+        self._begin()
         parts = [group.history() for group in self._groups]
         history, best_epoch = _joined(parts)
         history = {name: values[:, : self.epoch] for name, values in history.items()}
@@ -187,6 +192,7 @@ class Population:
         """
         if self.epoch == 0:
             return np.ones(len(self), bool)
+        self._begin()
         groups = [~group.ended() & ~group.diverged() for group in self._groups]
         return np.concatenate(groups)
 
@@ -212,6 +218,7 @@ class Population:
             plan = make_plan(_next_power_of_two(len(chosen)), self._job.sizes, self._job.devices)
         self.members = chosen_members(self.members, chosen)
         self._columns = {name: column[chosen] for name, column in self._columns.items()}
+        self._start = None if self._start is None else self._start.take(chosen)
         self._hyper_history = {k: v[chosen] for k, v in self._hyper_history.items()}
         if training is None:
             self._groups = self._make_groups(plan)
@@ -263,12 +270,19 @@ class Population:
         self._place(copied._replace(state=state), self.plan)
         return self
 
-    def result(self) -> Result:
-        """Return the result of the epochs so far."""
+    def result(self, *, keep_optimizer: bool = False) -> Result:
+        """Return the result of the epochs so far.
+
+        Args:
+            keep_optimizer: As in `jnn.run`.
+        """
         if self.epoch == 0:
             raise ValueError("A result needs at least one epoch. Call advance() first.")
-        training = _joined([group.host_training(for_result=True) for group in self._groups])
+        self._begin()
+        groups = self._groups
+        training = _joined([group.host_training(for_result=not keep_optimizer) for group in groups])
         history = {name: scores[:, : self.epoch] for name, scores in training.history.items()}
+        training = training._replace(history=history)
         total = self._job.seconds + self._seconds
         timing = {"compile": self._compile_seconds, "run": total - self._compile_seconds}
         return Result.of(
@@ -276,11 +290,12 @@ class Population:
             self._job.data,
             self.members,
             self._job.arrays,
-            training._replace(history=history),
+            training,
             {**timing, "total": total},
             str(self.plan),
             train_rows=self._job.rows,
             hyper_history={k: v[:, : self.epoch] for k, v in self._hyper_history.items()},
+            kept=Kept.of(training) if keep_optimizer else None,
         )
 
     @default_settings()
@@ -342,11 +357,15 @@ class Population:
 
     def _collect(self) -> Training:
         """Return the training of all members as host arrays."""
+        self._begin()
+        return _joined([group.host_training() for group in self._groups])
+
+    def _begin(self) -> None:
+        """Begin the groups that have not begun yet."""
         for group in self._groups:
             if group.training is None:
                 self._prepare(group)
                 group.to_host()
-        return _joined([group.host_training() for group in self._groups])
 
     def _prepare(self, group: Group) -> Data:
         """Compile the programs of a group and bring its members onto the devices.
@@ -360,6 +379,8 @@ class Population:
         arrays = self._shared[1]
         if group.training is None:
             group.begin(self._columns, arrays)
+            if self._start is not None:
+                self._start.place(self._job.study, group)
             self._restore(group)
         group.to_devices()
         return arrays
@@ -463,6 +484,9 @@ def start(
     test: Dataset | None = None,
     plan: Plan | None = None,
     devices: Sequence[Any] | None = None,
+    start_from: Any = None,
+    fresh: Patterns = (),
+    resume_optimizer: bool = False,
 ) -> Population:
     """Start a population whose training the caller advances.
 
@@ -481,6 +505,9 @@ def start(
         plan: The layout; chosen by `jnn.population.make_plan` by default. If the memory does not
             suffice it is halved repeatedly.
         devices: Devices to use; all local ones by default.
+        start_from: As in `jnn.run`.
+        fresh: As in `jnn.run`.
+        resume_optimizer: As in `jnn.run`.
 
     Raises:
         TypeError: If an argument is of another type.
@@ -488,7 +515,8 @@ def start(
     """
     members = seeds(1) if members is None else members
     job, plan = prepare(study, data, members, test=test, plan=plan, devices=devices)
-    return Population(job, members, plan)
+    begin = make_start_from(job, members, start_from, fresh, resume_optimizer)
+    return Population(job, members, plan, start=begin)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

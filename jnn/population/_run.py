@@ -9,10 +9,12 @@ from typing import Any
 
 from jnn.data import Dataset, Stream
 from jnn.engine import default_settings
+from jnn.paths import Patterns
 from jnn.population._job import columns_of, prepare, text_of
 from jnn.population._keeper import Keeper
 from jnn.population._plan import Plan
 from jnn.population._population import Population, Status
+from jnn.population._start_from import make_start_from
 from jnn.result import Result
 from jnn.storage import as_folder
 from jnn.study import Members, PathLike, Study, seeds
@@ -31,6 +33,10 @@ def run(
     save_every: float = 20.0,
     progress: Callable[[Status], None] | None = None,
     look_every: float = 0.5,
+    start_from: Any = None,
+    fresh: Patterns = (),
+    resume_optimizer: bool = False,
+    keep_optimizer: bool = False,
 ) -> Result:
     """Train every member of a study as one compiled program.
 
@@ -55,6 +61,21 @@ def run(
             programs are compiled, and during training.
         look_every: Seconds of training from one look of the host to the next, in which it saves,
             calls `progress` and ends members; a look costs about a millisecond.
+        start_from: What members begin with in place of the parameters that they would draw: a
+            `Result`, or the folder of one, of which each member takes the one of its own seed and
+            fold, or all the only one, such as `result.best_members()`; or parameters, with which
+            all members begin, in any form that `jnn.freeze` takes, or a `jnn.Trained`. The state of
+            the model is taken over too. The optimizer begins anew, epochs count from 0, and
+            preprocessing is fitted on the members' own training rows. A result that was trained on
+            rows which score a member is refused where it is known, that is, on the same data set.
+        fresh: Patterns of the names of parameters that are drawn all the same, such as "head/**";
+            they may be missing in `start_from` or have another shape. See `jnn.paths.match`.
+        resume_optimizer: Let a training go on: take over the state of the optimizer, the count of
+            steps and epochs, and the scores so far from a result that keeps them. `Study.epochs`
+            then counts the former epochs in, and the result has the bits of one training of that
+            many epochs, if nothing else was changed.
+        keep_optimizer: Whether the result keeps the state of the optimizer, so that its training
+            can go on.
 
     Returns:
         The scores after each epoch on the members' named axes, and the trained parameters.
@@ -64,15 +85,20 @@ def run(
         ValueError: If study, data and members do not fit together; before anything is compiled.
     """
     _check_options(directory, progress, save_every=save_every, look_every=look_every)
+    if not isinstance(keep_optimizer, bool):
+        raise TypeError(f"keep_optimizer must be True or False, got {keep_optimizer!r}.")
     directory = None if directory is None else as_folder(directory)
     members = seeds(1) if members is None else members
     job, layout = prepare(study, data, members, test=test, plan=plan, devices=devices)
+    start = make_start_from(job, members, start_from, fresh, resume_optimizer)
     keeper = None
     if directory is not None:
         columns = columns_of(members)
-        keeper = Keeper(directory, text_of(job, columns), columns, job.arrays, every=save_every)
+        digest = "" if start is None else start.digest
+        text = text_of(job, columns)
+        keeper = Keeper(directory, text, columns, job.arrays, every=save_every, start=digest)
         if keeper.is_finished:
-            return Result.load(keeper.result, study)
+            return _finished(keeper, study, keep_optimizer)
     with contextlib.closing(keeper) if keeper else contextlib.nullcontext():
         population = Population(
             job,
@@ -82,13 +108,26 @@ def run(
             follow_kept_plans=plan is None,
             progress=progress,
             look_every=look_every,
-            results_only=True,
+            results_only=not keep_optimizer,
+            start=start,
         )
-        result = population.advance(study.epochs).result()
+        population.advance(study.epochs - population.epoch)
+        result = population.result(keep_optimizer=keep_optimizer)
         if keeper:
             result.save(keeper.result)
             keeper.clear()
         return result
+
+
+def _finished(keeper: Keeper, study: Study, keep_optimizer: bool) -> Result:
+    """Return the saved result of a run that is complete."""
+    result = Result.load(keeper.result, study)
+    if keep_optimizer and result.kept is None:
+        raise ValueError(
+            f"{keeper.result} holds the result of this run without the state of its optimizer. "
+            "Choose another directory for keep_optimizer=True."
+        )
+    return result
 
 
 def _check_options(directory: Any, progress: Any, **seconds: Any) -> None:

@@ -1,6 +1,8 @@
 """What comes out of a run: scores, tables, choices and predictions."""
 
+from jnn.result._digest import digest_of, digest_of_rows
 from jnn.result._files import read_schema, read_scores, read_versions
+from jnn.result._kept import Kept
 from jnn.result._load import load_tree
 from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
@@ -17,6 +19,7 @@ from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
 __all__ = [
     "EPOCH_NOTES",
     "Choice",
+    "Kept",
     "Part",
     "Prediction",
     "Result",
@@ -28,6 +31,8 @@ __all__ = [
     "check_batch",
     "choose",
     "compare",
+    "digest_of",
+    "digest_of_rows",
     "encoding_for",
     "forecast",
     "forest",

@@ -1,5 +1,6 @@
 """The folder of a saved result: scores.nc, members.safetensors and result.json."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,9 @@ import numpy as np
 from jnn import storage
 from jnn.data import map_parts
 from jnn.engine import Data, Rows, Trained, make_trainer, member_of, network_digest
+from jnn.result import _kept
 from jnn.result._digest import digest_of_shared
+from jnn.result._kept import Kept
 from jnn.result._netcdf import read_netcdf, write_netcdf
 from jnn.result._predict import Part
 from jnn.result._record import (
@@ -62,16 +65,21 @@ def write_result(directory: PathLike, content: Content) -> pathlib.Path:
             (folder / name).unlink(missing_ok=True)
     trees = [part.trained._asdict() for part in content.parts]
     tree = trees[0] if len(trees) == 1 else {str(i): tree for i, tree in enumerate(trees)}
-    members_digest = storage.save(folder / MEMBERS, tree)
+    digests = {SCORES: scores_digest, MEMBERS: storage.save(folder / MEMBERS, tree)}
+    kept = content.parts[0].kept if len(content.parts) == 1 else None
+    if kept is not None:
+        digests[_kept.FILE] = kept.save(folder / _kept.FILE)
     record: ResultRecord = {
         "schema": content.schema.to_json(),
         "timing": dict(content.timing),
         "members": members_to_json(content.members),
         "parts": [_part_to_json(part, content.schema) for part in content.parts],
         "versions": versions(),
-        "digests": {SCORES: scores_digest, MEMBERS: members_digest},
+        "digests": digests,
     }
     storage.write_record(folder / RECORD, record)
+    if kept is None:
+        (folder / _kept.FILE).unlink(missing_ok=True)
     return folder
 
 
@@ -107,7 +115,18 @@ def read_result(directory: PathLike, studies: Sequence[Study] | None) -> Content
             scores.attrs = {}
         is_comparable = record.get("versions") == versions()
         trained = _read_parts(members_path, parts, studies, members, schema, is_comparable)
+        if _kept.FILE in record.get("digests", {}):
+            (part,) = trained
+            kept = _read_kept(folder / _kept.FILE, record["digests"][_kept.FILE], len(members))
+            trained = (dataclasses.replace(part, kept=kept),)
     return Content(scores, schema, members, trained, record["timing"])
+
+
+def _read_kept(path: pathlib.Path, digest: str, count: int) -> Kept:
+    """Return the state of a training in a file, whose arrays are read when they are needed."""
+    if digest != storage.digest_of_tree(path):
+        raise storage.damaged(path, f"it is not the file that {RECORD} was written for")
+    return Kept(path, np.arange(count), int(storage.notes(path)["epochs"]))
 
 
 def read_result_record(directory: PathLike) -> ResultRecord:

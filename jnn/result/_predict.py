@@ -12,6 +12,7 @@ import numpy as np
 from jnn._settings import check_integer
 from jnn.data import count_rows, map_parts, with_offset
 from jnn.engine import ProgramKey, Trained, default_settings, make_predict, programs_of
+from jnn.result._kept import Kept
 from jnn.result._schema import Schema
 from jnn.study import Study
 
@@ -27,11 +28,13 @@ class Part:
         study: What was trained; None when loaded without it.
         trained: The members' arrays, each with a first axis [members of this part].
         places: Where these members stand in the result, int [members of this part].
+        kept: The state of their training, from which it can go on; None if it was not kept.
     """
 
     study: Study | None
     trained: Trained
     places: np.ndarray
+    kept: Kept | None = None
 
     def known_study(self) -> Study:
         """Return the study.
@@ -60,7 +63,8 @@ class Part:
             return None
         rows = rows[there]
         trained = jax.tree.map(lambda array: array[rows], self.trained)
-        return Part(self.study, trained, np.flatnonzero(there))
+        kept = None if self.kept is None else self.kept.take(rows)
+        return Part(self.study, trained, np.flatnonzero(there), kept)
 
 
 class Prediction(NamedTuple):

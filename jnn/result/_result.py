@@ -14,9 +14,10 @@ import numpy as np
 from jnn._settings import check_integer
 from jnn.engine import Data, ProgramKey, Trained, Training, programs_of
 from jnn.result._concat import concatenate
-from jnn.result._digest import digest_of, digest_of_shared
+from jnn.result._digest import digest_of, digest_of_rows, digest_of_shared
 from jnn.result._export import make_ensemble, write_program
 from jnn.result._files import Content, read_result, write_result
+from jnn.result._kept import Kept
 from jnn.result._latency import milliseconds
 from jnn.result._places import check_place, places_of, places_with
 from jnn.result._plots import Plots
@@ -80,6 +81,7 @@ class Result:
         *,
         train_rows: float | None = None,
         hyper_history: Mapping[str, np.ndarray] | None = None,
+        kept: Kept | None = None,
     ) -> "Result":
         """Assemble the result of a run.
 
@@ -94,6 +96,7 @@ class Result:
             train_rows: Number of rows that train, if not those of `arrays`.
             hyper_history: Numbers that changed during training, [members, epochs]; they become the
                 coordinates `<name>_by_epoch`.
+            kept: The state of the training, if it is to be kept.
         """
         best_epoch = None if training.best is None else training.best.epoch
         scores = scores_dataset(study, members, training.history, best_epoch)
@@ -115,10 +118,23 @@ class Result:
             plan=plan,
             higher_is_better=tuple(name for name in map(str, scores) if bare_name(name) in higher),
             digest=digest_of(arrays),
+            rows_digest=digest_of_rows(arrays),
             shared_digest=digest_of_shared(study.shared),
         )
-        part = Part(study, training.trained, np.arange(len(members)))
+        part = Part(study, training.trained, np.arange(len(members)), kept)
         return cls(scores, schema, members, (part,), dict(timing))
+
+    def owned_by(self, study: Study, trained: Trained, members: Members) -> "Result":
+        """Return these scores as those of members of another study.
+
+        Args:
+            study: What can predict with the members.
+            trained: What they have learned, [members, ...].
+            members: The members, in the order of this result.
+        """
+        part = Part(study, trained, np.arange(len(members)))
+        schema = dataclasses.replace(self.schema, shared_digest=digest_of_shared(study.shared))
+        return dataclasses.replace(self, schema=schema, members=members, parts=(part,))
 
     @classmethod
     def concat(cls, results: "Sequence[Result]", **settings: Sequence[float | str]) -> "Result":
@@ -170,6 +186,11 @@ class Result:
         """What was trained; None when loaded without it, and then nothing can be predicted."""
         return self._only_part().study
 
+    @property
+    def kept(self) -> Kept | None:
+        """The state of the training, with `jnn.run(..., keep_optimizer=True)`; else None."""
+        return self._only_part().kept
+
     def final(self) -> "xarray.Dataset":
         """Return the scores at the epoch whose parameters each member ended with.
 
@@ -205,6 +226,19 @@ class Result:
             confidence: Confidence of the interval.
         """
         return choose(self.final(), self.schema, metric, confidence)
+
+    def best_members(self, metric: str | None = None) -> "Result":
+        """Return the members of the best setting, of all seeds and folds.
+
+        They are what a study starts from: `jnn.run(study, data, members, start_from=
+        result.best_members())`. The setting is that of `best`; where no validation rows choose it,
+        the test rows of the folds have.
+
+        Args:
+            metric: Score that chooses; by default the first on held-out rows.
+        """
+        setting = self.best(metric).setting
+        return self.select(**setting) if setting else self.take(slice(None))
 
     def compare(self, a: Setting, b: Setting, metric: str | None = None) -> Comparison:
         """Return the paired difference of two settings; see `jnn.result.compare`.

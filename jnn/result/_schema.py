@@ -81,6 +81,7 @@ class Schema:
         higher_is_better: The scores of which a higher value is better.
         digest: Hash of the data and of every fold's test rows, by which results are known to be
             comparable; empty where it is unknown.
+        rows_digest: Hash of the data alone, without the folds; empty where it is unknown.
         shared_digest: Hash of the arrays in `Study.shared`; empty without such arrays, or where it
             is unknown, as after joining results of different shared arrays.
         target_offset: What was taken out of the targets, and is added to predictions in float64, in
@@ -105,6 +106,7 @@ class Schema:
     plan: str = ""
     higher_is_better: tuple[str, ...] = ()
     digest: str = ""
+    rows_digest: str = ""
     shared_digest: str = ""
     target_offset: Any = None
 

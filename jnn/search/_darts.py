@@ -51,26 +51,29 @@ def darts(
                 "Study.optimizer, and leave out Study.averaging."
             )
         make = as_optimizer(study.optimizer)
-        weights = supervised(_of_part(study, lambda h: _only(make(h), "weights")))
-        logits = supervised(_of_part(study, lambda h: _only(chosen, "logits")))
+        alternating = dataclasses.replace(
+            study, optimizer=lambda h: _alternating(chosen, make(h)), trainer=None
+        )
+        inner = supervised(alternating)
 
         def start(member: Member, data: Data) -> State:
-            state = weights.start(member, data)
+            state = inner.start(member, data)
             _check_mixtures(state.trained.params)
-            others = logits.start(member, data).opt_state
-            return state._replace(opt_state={"weights": state.opt_state, "logits": others})
+            return state
 
         def step(state: State, batch: Batch) -> tuple[State, Any]:
-            in_logits = _half(batch.index)
-            first, _ = logits.step(
-                state._replace(opt_state=state.opt_state["logits"]), _part(batch, in_logits)
-            )
-            before = first._replace(opt_state=state.opt_state["weights"], step=state.step)
-            after, logs = weights.step(before, _part(batch, ~in_logits))
-            both = {"weights": after.opt_state, "logits": first.opt_state}
-            return after._replace(opt_state=both), logs
+            is_first = _half(batch.index)
 
-        return weights._replace(start=start, step=step)
+            def half(before: State, rows: jax.Array) -> tuple[State, Any]:
+                after, logs = inner.step(before, _part(batch, rows))
+                return after._replace(step=state.step), logs
+
+            # A scan, so that the network is compiled once.
+            after, logs = jax.lax.scan(half, state, jnp.stack([is_first, ~is_first]))
+            logs = jax.tree.map(lambda log: log[1], logs)
+            return after._replace(step=state.step + 1), logs
+
+        return inner._replace(start=start, step=step)
 
     return trainer_of
 
@@ -98,8 +101,31 @@ def strongest(result: Result) -> list[Setting]:
     return [{name: int(best[name][member]) for name in names} for member in range(members)]
 
 
-def _of_part(study: Study, optimizer: Any) -> Study:
-    return dataclasses.replace(study, optimizer=optimizer, trainer=None)
+def _alternating(
+    logits: optax.GradientTransformation, weights: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Return an optimizer that moves the logits in every first and the others in every second step.
+
+    The state of each of the two advances in its own steps only.
+    """
+    turns = (_only(logits, "logits"), _only(weights, "weights"))
+
+    def init(params: Any) -> Any:
+        return jnp.int32(0), tuple(turn.init(params) for turn in turns)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        number, before = state
+        both = [turn.update(updates, s, params) for turn, s in zip(turns, before, strict=True)]
+        after = tuple(
+            _where(number == turn, both[turn][1], before[turn]) for turn in range(len(turns))
+        )
+        return _where(number == 0, both[0][0], both[1][0]), (1 - number, after)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _where(condition: jax.Array, first: Any, second: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), first, second)
 
 
 def _only(optimizer: optax.GradientTransformation, part: str) -> optax.GradientTransformation:

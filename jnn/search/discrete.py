@@ -20,7 +20,9 @@ import optax
 
 from jnn._settings import check_integer
 
-__all__ = ["Discrete", "evolution", "random", "reinforce", "simulate"]
+_LEAST_BANDWIDTH = 1e-3
+
+__all__ = ["Discrete", "bohb", "evolution", "random", "reinforce", "simulate"]
 
 
 def __dir__() -> list[str]:
@@ -47,6 +49,20 @@ class Pool(NamedTuple):
     Attributes:
         settings: int32 [population, choices].
         scores: float32 [population].
+        told: Number of settings told so far.
+    """
+
+    settings: jax.Array
+    scores: jax.Array
+    told: jax.Array
+
+
+class History(NamedTuple):
+    """The last settings of a search, in a ring.
+
+    Attributes:
+        settings: int32 [capacity, choices].
+        scores: float32 [capacity].
         told: Number of settings told so far.
     """
 
@@ -184,6 +200,79 @@ def reinforce(
     return Discrete(init, ask, tell)
 
 
+def bohb(
+    options: Sequence[int],
+    *,
+    good_share: float = 0.15,
+    random_share: float = 1 / 3,
+    candidates: int = 64,
+    capacity: int = 512,
+) -> Discrete:
+    """Return the model of BOHB: the candidate that is likely among good settings, not among others.
+
+    Good settings are the best `good_share` of those told, at least choices + 1. Their density l and
+    that of the others g are means of products of the kernels of Aitchison and Aitken,
+
+        k(x, y) = 1 - b if x = y, else b / (options - 1).
+
+    The bandwidth b of a choice is (1 - sum of squared frequencies) n^(-1 / (4 + choices)), which is
+    the normal-reference rule with a measure of spread that needs no order of the options.
+    Candidates are drawn around good settings with three times the bandwidth, and the one with the
+    largest l / g is named. A share of the settings is random, and so are all until both densities
+    have more settings than choices. It knows of one fidelity: that of the scores it is told.
+
+    Falkner, Klein and Hutter, BOHB (2018), https://arxiv.org/abs/1807.01774;
+    Aitchison and Aitken, Multivariate Binary Discrimination by the Kernel Method (1976)
+
+    Args:
+        options: Number of options of each choice.
+        good_share: Share of the settings that count as good.
+        random_share: Share of the settings that are random.
+        candidates: Number of settings of which the most promising is named.
+        capacity: Number of settings that are remembered, the last ones.
+    """
+    options = _checked(options)
+    candidates = check_integer("candidates", candidates, least=1)
+    fewest = len(options) + 1  # of each density
+    capacity = check_integer("capacity", capacity, least=2 * fewest)
+    for name, share in (("good_share", good_share), ("random_share", random_share)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, got {share}. Use e.g. 0.2.")
+
+    def init(key: jax.Array) -> History:
+        del key
+        settings = jnp.zeros((capacity, len(options)), jnp.int32)
+        return History(settings, jnp.full(capacity, -jnp.inf), jnp.zeros((), jnp.int32))
+
+    def ask(state: History, key: jax.Array) -> jax.Array:
+        first, chance, source, noise = jax.random.split(key, 4)
+        count = jnp.minimum(state.told, capacity)
+        known = jnp.arange(capacity) < count
+        order = jnp.argsort(jnp.where(known, -state.scores, jnp.nan), stable=True)  # NaN is last
+        best = jnp.maximum(fewest, jnp.floor(good_share * count).astype(jnp.int32))
+        good = known & jnp.zeros(capacity, bool).at[order].set(jnp.arange(capacity) < best)
+        others = known & ~good
+        centers = order[jax.random.randint(source, (candidates,), 0, jnp.minimum(best, capacity))]
+        bandwidth = _bandwidth(state.settings, good, options)
+        drawn = _neighbors(state.settings[centers], 3 * bandwidth, noise, options)
+        ratio = _log_density(drawn, state.settings, good, options) - _log_density(
+            drawn, state.settings, others, options
+        )
+        is_random = jax.random.bernoulli(chance, random_share) | (jnp.sum(others) < fewest)
+        return jnp.where(is_random, _draw(first, options), drawn[jnp.argmax(ratio)])
+
+    def tell(state: History, setting: jax.Array, score: jax.Array) -> History:
+        score = jnp.where(jnp.isnan(score), -jnp.inf, score)
+        place = state.told % capacity
+        return History(
+            state.settings.at[place].set(setting),
+            state.scores.at[place].set(score),
+            state.told + 1,
+        )
+
+    return Discrete(init, ask, tell)
+
+
 def simulate(
     strategy: Discrete,
     score_of: Callable[[jax.Array], jax.Array],
@@ -217,6 +306,42 @@ def simulate(
 
 def _draw(key: jax.Array, options: tuple[int, ...]) -> jax.Array:
     return jax.random.randint(key, (len(options),), 0, jnp.asarray(options))
+
+
+def _bandwidth(settings: jax.Array, chosen: jax.Array, options: tuple[int, ...]) -> jax.Array:
+    """Return the bandwidth of each choice, from the chosen settings, float32 [choices]."""
+    count = jnp.maximum(jnp.sum(chosen), 1)
+    is_option = settings[:, :, None] == jnp.arange(max(options))  # [settings, choices, options]
+    shares = jnp.sum(is_option & chosen[:, None, None], axis=0) / count
+    spread = 1 - jnp.sum(shares**2, axis=1)
+    return jnp.maximum(spread * count ** (-1 / (4 + len(options))), _LEAST_BANDWIDTH)
+
+
+def _neighbors(
+    settings: jax.Array, bandwidth: jax.Array, key: jax.Array, options: tuple[int, ...]
+) -> jax.Array:
+    """Return a draw from the kernel around each setting, int32 [settings, choices]."""
+    sizes = jnp.asarray(options)
+    largest = (sizes - 1) / sizes  # at which all options are equally likely
+    moves, steps = jax.random.split(key)
+    moved = jax.random.bernoulli(moves, jnp.minimum(bandwidth, largest), settings.shape)
+    step = jax.random.randint(steps, settings.shape, 1, jnp.maximum(sizes, 2))
+    return jnp.where(moved, (settings + step) % sizes, settings)
+
+
+def _log_density(
+    points: jax.Array, settings: jax.Array, chosen: jax.Array, options: tuple[int, ...]
+) -> jax.Array:
+    """Return the log of the kernel density of the chosen settings at points, float32 [points]."""
+    bandwidth = _bandwidth(settings, chosen, options)
+    elsewhere = jnp.log(bandwidth) - jnp.log(jnp.maximum(jnp.asarray(options) - 1, 1))
+    same = jnp.log1p(-bandwidth)
+    kernels = jnp.zeros((len(points), len(settings)))
+    for choice in range(len(options)):  # a loop is faster than a sum over a short last axis
+        agree = points[:, choice, None] == settings[:, choice]
+        kernels += jnp.where(agree, same[choice], elsewhere[choice])
+    kernels = jnp.where(chosen, kernels, -jnp.inf)
+    return jax.nn.logsumexp(kernels, axis=1) - jnp.log(jnp.maximum(jnp.sum(chosen), 1))
 
 
 def _mutated(

@@ -1,0 +1,24 @@
+"""Weights of networks in and out: files of other libraries by name, layout and shape."""
+
+from jnn.weights._family import Family, Rule, families, register
+from jnn.weights._layout import Layout
+from jnn.weights._load import load
+from jnn.weights._network import Variables
+from jnn.weights._pattern import Pattern
+from jnn.weights._read import read
+from jnn.weights._save import save
+from jnn.weights._tensors import Tensors
+
+__all__ = [
+    "Family",
+    "Layout",
+    "Pattern",
+    "Rule",
+    "Tensors",
+    "Variables",
+    "families",
+    "load",
+    "read",
+    "register",
+    "save",
+]

@@ -1,0 +1,73 @@
+"""The errors for files of weights that cannot be read: one sentence, whatever a reader met."""
+
+import contextlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+
+from jnn.storage import DamagedFileError, damaged
+from jnn.weights._mapped import Path
+
+# What readers of damaged files raise. Memory is here as a size that nobody has is a wrong size.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_LONGEST = 100  # characters of a name in a sentence
+_MOST = 30  # names in a sentence
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into the ValueError for damaged files."""
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except _FAULTS as error:
+        raise damaged(path, error) from error
+
+
+def refusal(path: Path, fault: str, remedy: str | None = None) -> DamagedFileError:
+    """Return the error for a file: "The file PATH holds no tensors. Write it again."."""
+    if remedy is None:
+        return DamagedFileError(path, fault)
+    return DamagedFileError(path, fault, remedy)
+
+
+def shown(name: object) -> str:
+    """Return a name from a file on one line, in quotes, and not too long.
+
+    >>> shown("conv1.weight"), len(shown("a" * 1000))
+    ("'conv1.weight'", 100)
+    """
+    text = repr(name)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 4]}...{text[-1]}"
+
+
+def listed(names: Iterable[object], most: int = _MOST) -> str:
+    """Return sorted names as a list in a sentence; of very many the first ones and their count.
+
+    >>> listed(["b", "a"])
+    "['a', 'b']"
+    """
+    texts = sorted(map(shown, names))
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"[{', '.join(texts[:most])}]{more}"
