@@ -135,7 +135,7 @@ def _front(found: Found) -> list[str]:
     if not found.goal.others:
         return []
     names = ", ".join([found.goal.metric, *(name for name, _ in found.goal.others)])
-    count = int(found.table["pareto"].sum())
+    count = int(found.table["pareto"].to_numpy().sum())
     return [
         f"settings that no other one beats in {names}: {count}, in the column pareto of {TABLE}"
     ]

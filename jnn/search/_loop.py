@@ -290,7 +290,8 @@ class Search:
             batch: The settings of the round under way; None between rounds.
             elapsed: Seconds that the round has taken.
         """
-        if self._progress is None:
+        is_ending = batch is not None and not batch.alive  # the report of the round follows
+        if self._progress is None or is_ending:
             return
         scores = [trial.score for trial in self.trials]
         steps = self.steps
