@@ -1,5 +1,6 @@
 """Frozen parameters and low-rank updates: the numbers of the definition, and shared arrays."""
 
+import collections
 import functools
 import pickle
 
@@ -146,8 +147,59 @@ def test_the_program_has_the_base_once_for_all_members():
     assert batched == {(5, 3, 1), (5, 1, 4), (5,)}
     batch = jnn.Batch(data.x[:8], data.y[:8], shared=data.shared)
     jaxpr = jax.make_jaxpr(jax.vmap(jnn.make_step(study), (0, None)))(state, batch).jaxpr
-    shapes = [variable.aval.shape for variable in jaxpr.invars]
-    assert (3, 4) in shapes and (5, 3, 4) not in shapes
+    assert (3, 4) in [variable.aval.shape for variable in jaxpr.invars]
+    assert not {(5, 3, 4), (5, 12)} & shapes_in(jaxpr)
+
+
+def shapes_in(jaxpr):
+    """Return the shapes of all arrays that a program computes."""
+    shapes = {v.aval.shape for equation in jaxpr.eqns for v in equation.outvars}
+    inner = (leaf for equation in jaxpr.eqns for leaf in jax.tree.leaves(equation.params))
+    programs = [getattr(leaf, "jaxpr", None) for leaf in inner]
+    return shapes.union(*(shapes_in(program) for program in programs if program is not None))
+
+
+class Layers(nn.Module):
+    """Products inside of loops, recomputed parts and several axes of inputs and outputs."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.RNN(nn.GRUCell(4))(x)
+        x = nn.remat(nn.Dense)(6, name="remat")(x)
+        x = nn.DenseGeneral((2, 3), axis=(-2, -1), name="general")(x)
+        x = nn.Einsum((2, 3, 2), "...ij,ijk->...k", name="einsum")(x)
+        table = nn.Embed(2, 2, name="tied")
+        return nn.Conv(3, (1,), name="conv")(table.attend(x)[:, None])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "outputs"),
+    [
+        ("**/kernel", 1),
+        pytest.param("general/kernel", 2, marks=pytest.mark.slow),
+        pytest.param("tied/*", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_an_update_is_added_wherever_a_kernel_is_read(pattern, outputs):
+    x = jnp.asarray(RANDOM.normal(size=(3, 5, 2)), jnp.float32)
+    network = Layers()
+    params = jax.jit(network.init)(jax.random.key(0), x)["params"]
+    adapted = jnn.lora.adapt(network, params, pattern, rank=1, alpha=2, outputs=outputs)
+    first, _ = adapted.model.init(jax.random.key(1), x, shared=adapted.shared)
+    changed = with_random_b(first)
+
+    def apart(params):
+        y, _ = adapted.model.apply(params, {}, x, train=True, shared=adapted.shared)
+        return (y**2).sum(), y
+
+    def merged(params):
+        y = network.apply({"params": adapted.merge(params)}, x)
+        return (y**2).sum(), y
+
+    answers = [jax.jit(jax.value_and_grad(f, has_aux=True))(changed) for f in (apart, merged)]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *answers)
+    (_, y), _ = answers[0]
+    assert np.abs(y - network.apply({"params": params}, x)).max() > 0.01
 
 
 def test_a_convolution_is_adapted_as_by_two_convolutions():
@@ -219,6 +271,10 @@ def test_every_form_of_variables_is_the_same_base():
     params, state = jnn.model.variables_of(linen, variables)
     assert params is variables["params"] and list(state) == ["batch_stats"]
     assert jnn.model.variables_of(linen, params) == (params, None)
+    named = collections.namedtuple("Variables", ["params", "state"])(params, state)
+    assert jnn.model.variables_of(linen, named) == (params, state)
+    with pytest.raises(TypeError, match=r"got the leaf 'folder'\. Load a file by"):
+        jnn.freeze(NnxNet, "folder", "**")
     layers = ({"w": 1.0}, {"w": 2.0})  # parameters that are themselves a pair
     pair = jnn.as_model((lambda key, x: layers, lambda params, x: x))
     assert jnn.model.variables_of(pair, layers) == (layers, None)

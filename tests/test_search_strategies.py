@@ -461,3 +461,44 @@ def test_bohb_over_options_finds_more_than_random_search_and_forgets_what_failed
         failed[name] = float(np.isnan(values[:, 50:]).mean())
     assert best["bohb"] > best["random"] + 0.08
     assert failed["bohb"] < 0.8 * failed["random"]
+
+
+@pytest.mark.parametrize("outer", ["halving", "hyperband", "racing", "population_based"])
+def test_a_strategy_that_ends_settings_chooses_them_by_one_that_does_not(outer):
+    make = getattr(search, outer)
+    for inner in (search.halving(), search.dehb(), search.racing()):
+        with pytest.raises(ValueError, match="by must only choose settings here"):
+            make(inner)(MIXED, 0)
+    with pytest.raises(TypeError, match="by must be a strategy"):
+        make("tpe")(MIXED, 0)
+
+    class Mine:
+        def __init__(self, space=None, seed=None):
+            self.space = space
+
+        def ask(self, n):
+            return list(search.random()(MIXED, 0).ask(n))
+
+        def tell(self, settings, scores):
+            """Learn nothing."""
+
+    assert make(Mine())(MIXED, 0).ask(2) == make(Mine)(MIXED, 0).ask(2)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", 3, lambda seed: "tpe", object()])
+def test_what_is_no_sampler_gets_one_sentence(sampler):
+    with pytest.raises(TypeError, match="sampler must be a sampler of Optuna"):
+        search.optuna(sampler)(MIXED, 0)
+
+
+def test_the_class_of_a_sampler_serves_with_the_seed_of_the_search():
+    from optuna.samplers import RandomSampler
+
+    asked = [search.optuna(RandomSampler)(MIXED, seed).ask(3) for seed in (0, 0, 1)]
+    assert asked[0] == asked[1] != asked[2]
+
+
+def test_hyperband_that_is_asked_for_nothing_stays_at_its_bracket():
+    strategy = search.hyperband(eta=2, brackets=3)(MIXED, 0)
+    size = strategy.batch
+    assert strategy.ask(0) == [] and strategy.batch == size

@@ -209,7 +209,7 @@ class Found:
     def pareto(self) -> "pd.DataFrame":
         """The rows of the table on the Pareto front."""
         table = self.table
-        return table[table["pareto"]].reset_index(drop=True)
+        return table.loc[np.flatnonzero(table["pareto"])].reset_index(drop=True)
 
     @functools.cached_property
     def latency(self) -> "pd.DataFrame":
@@ -253,7 +253,7 @@ class Found:
         costs = table[against].to_numpy(np.float64)
         scores = self.goal.sign * table[self.goal.metric].to_numpy(np.float64)
         rows = pareto(np.stack([scores, -costs], axis=1))
-        return table[rows].drop(columns="pareto").reset_index(drop=True)
+        return table.loc[np.flatnonzero(rows)].drop(columns="pareto").reset_index(drop=True)
 
     @functools.cached_property
     def curve(self) -> "pd.DataFrame":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jnn._settings import check_integer
-from jnn.search._samplers import random
+from jnn.search._chooser import chooser
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
 
@@ -37,8 +37,9 @@ class Halving:
         whole = [i for i, score in enumerate(scores) if score.epoch == last]
         short = [i for i, score in enumerate(scores) if score.epoch < last]
         self._strategy.tell([settings[i] for i in whole], [scores[i] for i in whole])
-        if hasattr(self._strategy, "ended_early"):
-            self._strategy.ended_early([settings[i] for i in short], [scores[i] for i in short])
+        ended_early = getattr(self._strategy, "ended_early", None)
+        if ended_early is not None:
+            ended_early([settings[i] for i in short], [scores[i] for i in short])
 
     def looks(self, epochs: int) -> list[int]:
         """Return the epochs after which settings end: a share 1 / eta^k of all."""
@@ -80,7 +81,7 @@ def halving(by: Maker | None = None, *, batch: int = 64, eta: int = 3, rungs: in
     rungs = check_integer("rungs", rungs, least=1)
 
     def make(space: Space, seed: int) -> Halving:
-        return Halving((by or random())(space, seed), batch, eta, rungs)
+        return Halving(chooser(by, space, seed), batch, eta, rungs)
 
     return make
 
@@ -102,6 +103,8 @@ class Hyperband:
 
     def ask(self, n: int) -> Sequence[Setting]:
         """Return the settings of the next bracket, at most n."""
+        if n < 1:
+            return []
         self._current = self._halving()
         self._bracket = (self._bracket - 1) % self._brackets
         return self._current.ask(min(n, self._current.batch))
@@ -146,7 +149,7 @@ def hyperband(by: Maker | None = None, *, eta: int = 3, brackets: int = 4) -> Ma
     brackets = check_integer("brackets", brackets, least=1)
 
     def make(space: Space, seed: int) -> Hyperband:
-        return Hyperband((by or random())(space, seed), eta, brackets)
+        return Hyperband(chooser(by, space, seed), eta, brackets)
 
     return make
 

@@ -10,9 +10,9 @@ from jnn.data import Dataset
 from jnn.population import start
 from jnn.result import Result
 from jnn.search._batch import Batch
+from jnn.search._chooser import chooser
 from jnn.search._cohort import Cohort
 from jnn.search._programs import Program, Programs
-from jnn.search._samplers import random
 from jnn.search._space import Setting, Space, plain
 from jnn.search._strategy import Maker, Schedule, Score, Strategy
 from jnn.search._train import checked_looks
@@ -139,7 +139,7 @@ def population_based(
         raise ValueError(f"share must be above 0 and at most a half, got {share}. Use e.g. 0.25.")
 
     def make(space: Space, seed: int) -> PopulationBased:
-        strategy = (by or random())(space, seed)
+        strategy = chooser(by, space, seed)
         return PopulationBased(space, strategy, seed, population, looks, share)
 
     return make

@@ -11,11 +11,11 @@ import numpy as np
 from jnn._settings import check_integer
 from jnn.data import Dataset, Windows
 from jnn.population import start
+from jnn.search._chooser import as_strategy
 from jnn.search._estimate import FIRST_SEED
 from jnn.search._goal import Goal, Replicas
 from jnn.search._objectives import metric_names, sign_of
 from jnn.search._programs import Programs, StudyError, StudyOf, check_study_of
-from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Strategy
 from jnn.study import Members, Study, holdout
@@ -137,15 +137,7 @@ def _goal(study: Study, metric: Any, rows: Dataset, members: Members) -> Goal:
 def make_strategy(by: Any, space: Space, seed: int, objectives: int) -> Strategy:
     """Return the strategy, told the number of metrics if it takes them."""
     seed = check_integer("seed", seed, least=0)
-    if by is None:
-        by = random()
-    if not isinstance(by, Strategy) and callable(by):
-        by = by(space, seed)
-    if not isinstance(by, Strategy):
-        raise TypeError(
-            f"by must be a strategy, such as jnn.search.tpe(), or have the methods ask(n) and "
-            f"tell(settings, scores), got {by!r}."
-        )
+    by = as_strategy(by, space, seed)
     if hasattr(by, "objectives"):
         by.objectives = objectives  # type: ignore[attr-defined]
     return by

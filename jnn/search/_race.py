@@ -7,8 +7,8 @@ import numpy as np
 from jnn import stats
 from jnn._settings import check_integer
 from jnn.search._batch import Batch
+from jnn.search._chooser import chooser
 from jnn.search._goal import Goal
-from jnn.search._samplers import random
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
 
@@ -106,6 +106,6 @@ def racing(by: Maker | None = None, *, batch: int = 64, error_rate: float = 0.05
         raise ValueError(f"error_rate must be between 0 and 1, got {error_rate}. Use e.g. 0.05.")
 
     def make(space: Space, seed: int) -> Racing:
-        return Racing((by or random())(space, seed), batch, error_rate)
+        return Racing(chooser(by, space, seed), batch, error_rate)
 
     return make

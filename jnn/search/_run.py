@@ -82,7 +82,8 @@ def run(
         directory: Folder for what is found. The same call, after the process was killed, goes on
             where it was, also within a round, and finds the same; with a larger budget it goes on
             searching. It holds the winner's members as `jnn.run` saves them.
-        progress: Called with a `SearchStatus` after each round.
+        progress: Called with a `SearchStatus` after each round, and within it when a program has
+            been trained up to a look.
 
     Returns:
         What was found.
