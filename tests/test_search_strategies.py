@@ -502,3 +502,23 @@ def test_hyperband_that_is_asked_for_nothing_stays_at_its_bracket():
     strategy = search.hyperband(eta=2, brackets=3)(MIXED, 0)
     size = strategy.batch
     assert strategy.ask(0) == [] and strategy.batch == size
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "GPSampler"])
+def test_samplers_of_several_objectives_are_told_all_of_them(name):
+    strategy, _ = make(name)
+    strategy.objectives = 2
+
+    def rounds():
+        for number in range(3):
+            settings = strategy.ask(4)
+            scores = [score(setting)._replace(others=(float(number),)) for setting in settings]
+            strategy.tell(settings, scores)
+
+    if name == "CmaEsSampler":
+        with pytest.raises(ValueError, match="metric must be one name for CmaEsSampler"):
+            rounds()
+        return
+    rounds()
+    values = {trial.values[1] for trial in strategy._study.trials if trial.values}
+    assert values >= {0.0} and strategy._study.directions == [2, 2]  # to be maximized
