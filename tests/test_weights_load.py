@@ -162,6 +162,22 @@ def test_a_new_head_keeps_its_first_values_and_the_rest_is_loaded(tensors):
     np.testing.assert_array_equal(params["first"]["kernel"], tensors["first.weight"].T)
 
 
+def test_tensors_that_may_be_left_over_change_nothing_else(tensors):
+    more = tensors | {"third.scale": np.zeros(2), "third.shift": np.zeros(2)}
+    network, rules = NETWORKS["nnx"](), table("nnx")
+    params, _ = weights.load(more, network, family=rules, ignore=["third.*"])
+    np.testing.assert_array_equal(params["first"]["kernel"], tensors["first.weight"].T)
+    with pytest.raises(ValueError, match=r"left over in the file are \['third.shift'\]"):
+        weights.load(more, network, family=rules, ignore="third.scale")
+
+
+def test_two_tensors_for_one_array_are_an_error(tensors):
+    rules = [("other.bias", "first/bias"), *table("nnx")]
+    more = tensors | {"other.bias": tensors["first.bias"]}
+    with pytest.raises(ValueError, match=r"left over in the file are \['other.bias'\]"):
+        weights.load(more, NETWORKS["nnx"](), family=rules)
+
+
 def test_a_part_is_loaded_by_pattern(tensors):
     network = NETWORKS["pair"]()
     part = {"first.weight": tensors["first.weight"]}

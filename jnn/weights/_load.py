@@ -77,11 +77,11 @@ def load(
     names = _names(tensors, prefix, table)
     wanted = _wanted(known, only, skip)
     plan = make_plan({n: tensors.entries[names[n]] for n in names}, known, table, wanted)
-    if only or skip:
-        plan.left_over = [] if only else plan.left_over
-    ignored = fitting(ignore, plan.left_over)
+    ignored = plan.left_over if only else fitting(ignore, plan.left_over)
+    plan.left_over = sorted({*plan.left_over} - {*ignored})
     filled, misshapen = _fill(tensors, names, known, plan, wanted, cast)
-    check_plan(plan, misshapen, tensors.path, known.model.name, ignored)
+    check_plan(plan, misshapen, tensors.path, known.model.name)
+    assert {*wanted} == filled.keys(), "what does not fit is an error"
     return _complete(known, filled, x, key, shared)
 
 

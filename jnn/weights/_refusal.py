@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 
+from jnn._errors import reason_of
 from jnn.storage import DamagedFileError, damaged
 from jnn.weights._mapped import Path
 
@@ -29,6 +30,7 @@ _FAULTS = (
     zlib.error,
 )
 _LONGEST = 100  # characters of a name in a sentence
+_LONGEST_REASON = 200  # characters of what a library says of a file
 _MOST = 30  # names in a sentence
 
 
@@ -40,7 +42,8 @@ def reading(path: Path) -> Iterator[None]:
     except DamagedFileError:
         raise
     except _FAULTS as error:
-        raise damaged(path, error) from error
+        missing = isinstance(error, FileNotFoundError)
+        raise damaged(path, error if missing else reason_of(error)[:_LONGEST_REASON]) from error
 
 
 def refusal(path: Path, fault: str, remedy: str | None = None) -> DamagedFileError:
