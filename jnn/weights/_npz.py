@@ -37,7 +37,7 @@ def _entry(archive: Archive, name: str) -> Entry:
         return entry_of(_in_order(archive.file.array(first + start, shape[::order], dtype), order))
 
     def read() -> np.ndarray:
-        content = archive.bytes(name)
+        content = archive.content(name)
         array = np.frombuffer(content, dtype, product(shape), start)
         return _in_order(array.reshape(shape[::order]), order)
 

@@ -215,7 +215,7 @@ def _stack_global(machine: _Machine) -> None:
     machine.name(machine.pop(), name)
 
 
-_OPERATIONS: dict[bytes, Callable[[_Machine], None]] = {
+_OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"\x80": _protocol,
     b"\x95": lambda machine: machine.take(8),  # FRAME: the size of a part
     b"(": lambda machine: machine.push(_MARK),

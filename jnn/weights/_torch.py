@@ -42,7 +42,7 @@ class _Tensor(NamedTuple):
     """A tensor of a pickle: part of a storage, with its steps along each axis in entries."""
 
     key: str
-    count: int
+    capacity: int
     dtype: np.dtype
     start: int
     shape: tuple[int, ...]
@@ -63,9 +63,9 @@ def read_torch(path: Path, archive: Archive, pickle: str) -> Tensors:
     """
     folder = pickle.removesuffix("data.pkl")
     order = folder + "byteorder"
-    if order in archive.members and archive.bytes(order).strip() != b"little":
+    if order in archive.members and archive.content(order).strip() != b"little":
         raise refusal(path, "was written on a machine with another order of bytes", _ADVICE)
-    content = archive.bytes(pickle)
+    content = archive.content(pickle)
     value, names = read_pickle(content, _call)
     if unknown := [name for name in names if not _is_known(name)]:
         raise refusal(
@@ -94,11 +94,11 @@ def _view(archive: Archive, folder: str, tensor: _Tensor) -> np.ndarray:
     count = product(tensor.shape)
     if count == 0:
         return np.empty(tensor.shape, tensor.dtype)
-    if last >= tensor.count or tensor.count * bytes_each > size:
+    if last >= tensor.capacity or tensor.capacity * bytes_each > size:
         raise ValueError(f"a tensor of shape {tensor.shape} lies outside of its storage")
     if count * bytes_each > archive.file.size:
         raise ValueError(f"a tensor of shape {tensor.shape} is larger than the file")
-    storage = archive.file.array(start, (tensor.count,), tensor.dtype)
+    storage = archive.file.array(start, (tensor.capacity,), tensor.dtype)
     strides = [step * bytes_each for step in tensor.steps]
     return np.lib.stride_tricks.as_strided(
         storage[tensor.start :], tensor.shape, strides, writeable=False
