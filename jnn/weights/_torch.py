@@ -9,7 +9,7 @@ from jnn.weights._archive import Archive
 from jnn.weights._mapped import Path, product
 from jnn.weights._nested import flatten
 from jnn.weights._pickle import Global, Opaque, Persistent, read_pickle
-from jnn.weights._refusal import listed, refusal
+from jnn.weights._refusal import UnknownContent, listed, refusal
 from jnn.weights._tensors import Entry, Tensors, entry_of
 from jnn.weights._types import FLOAT8, dtype_of
 
@@ -121,7 +121,7 @@ def _tensor(storage: Any, start: Any, shape: Any, steps: Any, *rest: Any) -> _Te
     """Return the tensor that PyTorch's `_rebuild_tensor_v2` would make."""
     key, count, dtype = _storage(storage)
     if any(rest[2:]):
-        raise ValueError("a tensor is conjugated or negated only when it is looked at")
+        raise UnknownContent("a tensor is conjugated or negated only when it is looked at")
     return _placed(key, count, dtype, start, shape, steps)
 
 
@@ -131,7 +131,7 @@ def _typed_tensor(
     """Return the tensor of `_rebuild_tensor_v3`, whose storage is bytes."""
     key, count, kind = _storage(storage)
     if any(rest) or not isinstance(dtype, Global) or dtype.name not in _TYPES:
-        raise ValueError("a tensor has a type of numbers that is not known")
+        raise UnknownContent("a tensor has a type of numbers that is not known")
     numbers = dtype_of(_TYPES[dtype.name])
     return _placed(key, count * kind.itemsize // numbers.itemsize, numbers, start, shape, steps)
 
@@ -142,7 +142,7 @@ def _storage(storage: Any) -> tuple[str, int, np.dtype]:
         raise ValueError("a tensor has no storage")
     _, kind, key, _, count = about
     if not isinstance(kind, Global) or kind.name not in _STORAGES or not _is_known(kind):
-        raise ValueError("a storage has a type of numbers that is not known")
+        raise UnknownContent("a storage has a type of numbers that is not known")
     if not isinstance(key, str):
         raise ValueError("a storage has no name")
     return key, _whole([count])[0], dtype_of(_STORAGES[kind.name])
