@@ -178,7 +178,7 @@ class Found:
 
         `pareto` says that no other setting has both a better score and fewer parameters; in a
         search by several metrics, that no other one is at least as good in all of them, and better
-        in one. `front` has other columns.
+        in one. Settings that ended early are on no front. `front` has other columns.
         """
         import pandas as pd
 
@@ -332,8 +332,15 @@ class Found:
         return {name: sign * mean for (name, sign), mean in pairs if name != PARAMETERS}
 
     def _objectives(self, parameters: np.ndarray) -> np.ndarray:
-        """Return what the Pareto front is of, [trials, objectives], higher is better."""
-        means = np.array([trial.score.mean for trial in self.trials])
+        """Return what the Pareto front is of, [trials, objectives], higher is better.
+
+        It is NaN for trials that ended early, which compare with the others no more than in the
+        choice of the winner.
+        """
+        most = max((trial.score.trained for trial in self.trials), default=(0, 0))
+        means = np.array(
+            [trial.score.mean if trial.score.trained == most else np.nan for trial in self.trials]
+        )
         if not self.goal.others:
             return np.stack([means, -parameters], axis=1)
         return np.column_stack([means, [trial.score.others for trial in self.trials]])

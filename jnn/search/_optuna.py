@@ -38,11 +38,22 @@ class OptunaStrategy:
         """Return n settings; the sampler knows of those that are still in training.
 
         There are none once the sampler has named all combinations.
+
+        Raises:
+            ValueError: If there are several metrics, and the sampler learns from one.
         """
         if self._has_ended:
             return []
         trials = [self._study.ask() for _ in range(n)]
-        settings = [self._suggest(trial) for trial in trials]
+        try:
+            settings = [self._suggest(trial) for trial in trials]
+        except ValueError as error:
+            if "multi-objective" not in str(error):
+                raise
+            raise ValueError(
+                f"metric must be one name for {type(self._sampler).__name__}, which learns from "
+                f"one score, got {self.objectives} metrics. Use e.g. jnn.search.nsga2()."
+            ) from error
         self._running += trials
         return settings
 
