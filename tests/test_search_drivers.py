@@ -348,6 +348,7 @@ def test_a_restored_population_goes_on_with_the_same_bits(tmp_path):
         jnn.start(other, IRIS, jnn.seeds(2) * jnn.folds(2)).restore(tmp_path / "all")
 
 
+@pytest.mark.slow
 def test_programs_compiled_beside_each_other_give_the_same_bits(monkeypatch):
     import contextlib
 
