@@ -14,7 +14,7 @@ import pytest
 
 import jnn
 from jnn import search
-from jnn.search import discrete
+from jnn.search import _kernels, discrete
 from jnn.search._objectives import pareto
 
 pytest.importorskip("optuna")
@@ -436,7 +436,7 @@ def test_the_densities_of_bohb_are_means_of_kernels():
                 product *= 1 - b if point[choice] == setting[choice] else b / (size - 1)
             values.append(product)
         expected.append(np.log(np.mean(values)))
-    log_density = jax.jit(functools.partial(discrete._log_density, options=options))
+    log_density = jax.jit(functools.partial(_kernels.log_density, options=options))
     found = np.asarray(log_density(every, settings, chosen))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-5)

@@ -319,6 +319,8 @@ def test_what_is_no_file_of_weights_is_named(tmp_path):
     empty = tmp_path / "folder"
     empty.mkdir()
     assert "is a folder without weights" in refused(empty)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is neither a file nor a folder" in refused(tmp_path / "pipe")
     with pytest.raises(ValueError, match="is missing"):
         weights.read(tmp_path / "absent")
 

@@ -235,6 +235,21 @@ def test_bad_arguments_are_refused_in_one_sentence(tensors):
         Rule(("a", "b"), ("c", "d"))
 
 
+def test_the_table_of_gpt2_names_every_array_of_gpt_and_comes_back_exactly(tmp_path):
+    gpt = functools.partial(jnn.models.GPT, 19, 12, layers=2, num_heads=4, features=16)
+    shapes = jax.eval_shape(lambda key: jnn.as_model(gpt).init(key, None), KEY)
+    random = np.random.default_rng(0)
+    variables = jax.tree.map(lambda a: random.normal(size=a.shape).astype(a.dtype), shapes)
+    path = weights.save(variables, tmp_path / "w.safetensors", family="gpt2", prefix="transformer.")
+    shapes = {name: array.shape for name, array in weights.read(path).items()}
+    assert shapes["transformer.h.1.attn.c_attn.weight"] == (16, 48)
+    assert len(shapes) == 4 + 1 + 2 * 12  # as GPT2LMHeadModel has, with lm_head.weight
+    loaded = weights.load(path, gpt, family="gpt2")
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(variables), strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    assert "gpt2" in weights.families()
+
+
 LAYOUTS = {  # layout: (file's shapes, network's shapes, the truth in NumPy)
     "transpose": ([(2, 3)], [(3, 2)], lambda a: [a.T]),
     "OIHW->HWIO": ([(2, 3, 4, 5)], [(4, 5, 3, 2)], lambda a: [np.einsum("oihw->hwio", a)]),

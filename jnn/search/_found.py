@@ -178,7 +178,7 @@ class Found:
 
         `pareto` says that no other setting has both a better score and fewer parameters; in a
         search by several metrics, that no other one is at least as good in all of them, and better
-        in one. `front` has other columns.
+        in one. Settings that ended early are on no front. `front` has other columns.
         """
         import pandas as pd
 

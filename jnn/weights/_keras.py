@@ -1,5 +1,6 @@
 """Keras's files: `.keras`, `.weights.h5`, and the HDF5 files of Keras 2."""
 
+import collections
 import json
 import re
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def read_hdf5(path: Path) -> Tensors:
 
 def read_keras(path: Path, archive: Archive) -> Tensors:
     """Read a `.keras` file, whose configuration has the names of its layers."""
-    config = json.loads(archive.bytes(_CONFIG))
+    config = json.loads(archive.content(_CONFIG))
     if not isinstance(config, dict):
         raise ValueError("its configuration is no object")
     archive.place(WEIGHTS)
@@ -74,18 +75,19 @@ def names_of(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the name of every array by its path: its layer's name and the variable's."""
     with open_file() as file:
-        root = file.get("model_weights", file)
-        if "layer_names" in root.attrs:
-            prefix = "model_weights/" if root != file else ""
-            text = file.attrs.get("model_config")
-            config = {} if text is None else json.loads(text)
+        prefix = "model_weights/" if "model_weights" in file else ""
+        if "layer_names" in file[prefix or "/"].attrs:
+            config = json.loads(str(file.attrs.get("model_config", "{}")))
+            if not isinstance(config, dict):
+                raise ValueError("its configuration is no object")
             return {path: _old_name(path, prefix) for path in paths}, config
+        folders = {path: path.rpartition("/")[0] for path in paths}
+        counts = collections.Counter(folders.values())
         names = {}
-        for path in paths:
-            folder = path.rpartition("/")[0]
-            own = file[folder].attrs.get("name") if folder else None
-            count = sum(other.rpartition("/")[0] == folder for other in paths)
-            names[path] = _new_name(path, own if isinstance(own, str) else None, layers, count)
+        for path, folder in folders.items():
+            own = file[folder or "/"].attrs.get("name")
+            own = own if isinstance(own, str) else None
+            names[path] = _new_name(path, own, layers, counts[folder])
         return names, {}
 
 

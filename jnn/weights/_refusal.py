@@ -29,9 +29,14 @@ _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_SAVE_PLAIN = "Save plain tensors of numbers in it."
 _LONGEST = 100  # characters of a name in a sentence
 _LONGEST_REASON = 200  # characters of what a library says of a file
 _MOST = 30  # names in a sentence
+
+
+class UnknownContent(ValueError):
+    """A file is whole, but holds something that jnn does not read."""
 
 
 @contextlib.contextmanager
@@ -41,6 +46,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except DamagedFileError:
         raise
+    except UnknownContent as error:
+        raise refusal(path, f"holds what jnn does not read: {error}", _SAVE_PLAIN) from error
     except _FAULTS as error:
         missing = isinstance(error, FileNotFoundError)
         raise damaged(path, error if missing else reason_of(error)[:_LONGEST_REASON]) from error
