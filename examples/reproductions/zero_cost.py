@@ -15,8 +15,8 @@ cells share a batch.
 
 Finished pieces are written to jnn_zero_cost.jsonl in the folder for temporary files, and a run that
 was stopped goes on with them. `grasp` costs more than all the others together, so `--grasp` says
-for how many cells it is computed. `--pairs N` adds cells per second beside PyTorch, which scores one
-cell after the other, on N cells in turns.
+for how many cells it is computed. `--pairs N` adds cells per second beside PyTorch, which scores
+one cell after the other, on N cells in turns.
 """
 
 import csv
