@@ -172,18 +172,42 @@ def shapes_in(jaxpr):
     return shapes.union(*(shapes_in(program) for program in programs if program is not None))
 
 
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        lambda table, ids: jnn.layers.embedding(ids, table),
+        lambda table, ids: table[ids],
+        lambda table, ids: jnp.take(table, ids, axis=0),
+    ],
+)
+def test_rows_of_a_table_are_looked_up_in_base_and_update_apart(lookup):
+    ids = jnp.arange(12).reshape(3, 4) % 7
+    base = jnp.asarray(RANDOM.normal(size=(7, 5)), jnp.float32)
+    adapted = jnn.lora.adapt((lambda key, x: base, lookup), base, "**", rank=1)
+    low = with_random_b(adapted.model.init(jax.random.key(0), ids, shared=adapted.shared)[0])
+
+    def embedded(low):
+        return adapted.model.apply(low, {}, ids, shared=adapted.shared)[0]
+
+    expected = np.float64(adapted.merge(low))[np.asarray(ids)]
+    np.testing.assert_allclose(embedded(low), expected, rtol=1e-4, atol=1e-5)
+    assert (7, 5) not in shapes_in(jax.make_jaxpr(embedded)(low).jaxpr)
+
+
 def every_use(params, x):
     """Read the kernels in a loop, a part that is computed again, and products of other forms."""
     loop, deep, wide, tied = (params[name] for name in ("loop", "deep", "wide", "tied"))
+    x = x + jnn.layers.embedding(jnp.arange(6) % 5, params["table"])
     _, x = jax.lax.scan(lambda h, row: (jnp.tanh(h @ loop + row),) * 2, jnp.zeros(4), x)
     x = jax.checkpoint(lambda x: jnp.sin(jax.jit(jnn.layers.dense)(x, deep)))(x)  # [rows, 4]
     x = jax.lax.dot_general(x.reshape(-1, 2, 2), wide, (((2, 1), (1, 0)), ((), ())))  # [rows, 2, 3]
     return jnp.einsum("...i,ji->...j", x, tied) + tied[0, 0]
 
 
-@pytest.mark.parametrize(("pattern", "outputs"), [(["loop", "deep", "tied"], 1), ("wide", 2)])
+@pytest.mark.parametrize(("pattern", "outputs"), [(["loop", "deep", "t*"], 1), ("wide", 2)])
 def test_an_update_is_added_wherever_a_kernel_is_read(pattern, outputs):
     shapes = {"loop": (4, 4), "deep": (4, 4), "wide": (2, 2, 2, 3), "tied": (5, 3)}
+    shapes["table"] = (5, 4)
     random = np.random.default_rng(3)
     params = {k: jnp.asarray(0.5 * random.normal(size=v), jnp.float32) for k, v in shapes.items()}
     x = jnp.asarray(random.normal(size=(6, 4)), jnp.float32)

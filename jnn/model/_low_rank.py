@@ -1,7 +1,7 @@
 """Kernels with low-rank updates: in the products of a network, base and update apart.
 
 The updated kernel of each member would be as large as the base. So where a network multiplies rows
-by such a kernel, base and update are multiplied apart,
+by such a kernel, or looks up rows of it, base and update are multiplied apart,
 
     x (base + a b) = x base + (x a) b
 
@@ -92,6 +92,8 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
             return [jax.tree.map(lambda array: _bind(equation, [array])[0], values[0])]
         if name in _PRODUCTS and _PRODUCTS[name](equation, *values):
             return [_product(equation, *values)]
+        if name == "gather" and _takes_rows(equation, *values):
+            return [_rows(equation, *values)]
     return _bind(equation, [_whole(value) for value in values])
 
 
@@ -109,6 +111,29 @@ def _product(equation: Any, rows: Any, kernel: Updated) -> jax.Array:
     (narrow,) = _bind(equation, [rows, kernel.a])
     (update,) = _bind(equation, [narrow, kernel.b])
     return y + update
+
+
+def _rows(equation: Any, table: Updated, index: Any) -> jax.Array:
+    """Return rows of the base plus rows of a times b."""
+    (rows,) = _bind(equation, [table.base, index])
+    params = {**equation.params, "slice_sizes": (1, table.a.shape[1])}
+    with equation.ctx.manager:
+        narrow = equation.primitive.bind(table.a, index, **params)
+    return rows + jnp.matmul(narrow, table.b).astype(rows.dtype)
+
+
+def _takes_rows(equation: Any, table: Any, index: Any) -> bool:
+    """Return whether an equation takes whole rows of a matrix, such as embeddings of ids."""
+    if isinstance(index, Updated) or len(table.shape) != 2:
+        return False
+    numbers = equation.params["dimension_numbers"]
+    last = equation.outvars[0].aval.ndim - 1
+    return (
+        numbers.collapsed_slice_dims == numbers.start_index_map == (0,)
+        and numbers.offset_dims == (last,)
+        and not numbers.operand_batching_dims
+        and tuple(equation.params["slice_sizes"]) == (1, table.shape[1])
+    )
 
 
 def _can_split_dot(equation: Any, rows: Any, kernel: Any) -> bool:

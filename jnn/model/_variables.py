@@ -28,8 +28,9 @@ def variables_of(model: Model, tree: Any) -> tuple[Any, Any]:
     params, state = _parts_of(model, tree)
     for leaf in jax.tree.leaves((params, state)):
         if not hasattr(leaf, "dtype") and not isinstance(leaf, bool | int | float):
+            text = repr(leaf).splitlines()[0][:60]
             raise TypeError(
-                f"The variables of {model.name} must be arrays, got the leaf {leaf!r:.60}. Load "
+                f"The variables of {model.name} must be arrays, got the leaf {text}. Load "
                 "a file by jnn.weights.load(path, network), a result by jnn.Result.load(folder)."
             )
     return params, state
@@ -59,8 +60,9 @@ def _is_pair(model: Model, module: nn.Module | None, tree: Any) -> bool:
     """Return whether a tree is the pair of parameters and state."""
     if not isinstance(tree, tuple) or len(tree) != 2:
         return False
-    if hasattr(tree, "_fields"):
-        return tree._fields[0] == "params"
+    fields = getattr(tree, "_fields", None)
+    if fields is not None:
+        return fields[0] == "params"
     is_of_functions = isinstance(model.source, tuple) and module is None
     if is_of_functions and not is_stateful(model.source[1], model.train_keyword):
         return isinstance(tree[1], Mapping) and not tree[1]

@@ -86,8 +86,8 @@ class Folder:
                 f"directory must be a folder for a search, but {directory} holds a run. Choose "
                 "another folder."
             )
-        self._lock = _lock(directory)
         if file.exists():
+            self._lock = _lock(directory)
             self._read(file)
 
     def close(self) -> None:
@@ -202,6 +202,8 @@ class Folder:
     def _write(self) -> None:
         if self.directory is None:
             return
+        if self._lock is None:
+            self._lock = _lock(self.directory)
         content = {
             "search": self._search,
             "programs": self._programs,

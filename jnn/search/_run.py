@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -97,6 +98,8 @@ def run(
     seed = check_integer("seed", seed, least=0)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of a SearchStatus, got {progress!r}.")
+    if directory is not None and not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"directory must be a path, got {directory!r}.")
     path = None if directory is None else as_folder(directory)
     problem = make_problem(
         study_of,

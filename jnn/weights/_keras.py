@@ -8,6 +8,7 @@ from typing import Any
 
 from jnn.weights._archive import Archive
 from jnn.weights._hdf5 import Open, entries_of, opener
+from jnn.weights._hdf5_heap import check_heaps
 from jnn.weights._mapped import MappedFile, Path
 from jnn.weights._refusal import reading, shown
 from jnn.weights._tensors import Entry, Tensors
@@ -41,7 +42,9 @@ _ALL_OR_NONE = {"batch_normalization", "layer_normalization", "group_normalizati
 def read_hdf5(path: Path) -> Tensors:
     """Read an HDF5 file: weights of Keras 3, weights or a whole network of Keras 2, or others."""
     with reading(path):
-        size = MappedFile(path).size
+        file = MappedFile(path)
+        size = file.size
+        check_heaps(file, 0, size)
         open_file = opener(path)
         entries, config = _read(open_file, size, {})
     return Tensors(path, "keras", entries, config=config)
@@ -52,9 +55,9 @@ def read_keras(path: Path, archive: Archive) -> Tensors:
     config = json.loads(archive.content(_CONFIG))
     if not isinstance(config, dict):
         raise ValueError("its configuration is no object")
-    archive.place(WEIGHTS)
+    start, size = archive.place(WEIGHTS)
+    check_heaps(archive.file, start, start + size)
     open_file = opener(lambda: archive.open(WEIGHTS))
-    size = archive.members[WEIGHTS].file_size
     entries, _ = _read(open_file, size, _layer_names(config))
     return Tensors(path, "keras", entries, config=config)
 
