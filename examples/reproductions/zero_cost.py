@@ -179,6 +179,8 @@ def main() -> None:
     speed = speeds(network, data, cells, names, options.pairs) if options.pairs else None
     if speed is not None:
         print(f"cells per second: {speed['jnn']:.3f}, PyTorch one by one {speed['torch']:.3f}")
+    missing = ", ".join(name for name in NAMES if name not in names)
+    unscored = missing or f"grasp beyond {options.grasp} cells"
     save(
         "zero_cost",
         rows,
@@ -187,7 +189,7 @@ def main() -> None:
         cells=count,
         others={name: interval._asdict() for name, interval in others.items()},
         cells_per_second=speed,
-        not_run=f"the other {15_625 - count} cells, and grasp beyond {options.grasp}, for time",
+        not_run=f"the other {15_625 - count} cells, and {unscored}, for time",
     )
     if "synflow" in names and not options.quick:
         assert ours["synflow"].mean > 0.6, f"synflow must rank the cells, got {ours['synflow']}"
