@@ -31,6 +31,7 @@ _REPRODUCTIONS = {
     "shakespeare": "tinyshakespeare by characters, nanoGPT's CPU configuration",
     "uci_dropout": "UCI regression, MC dropout on 4 sets (Gal and Ghahramani 2016)",
     "uci_ensembles": "UCI regression, deep ensembles on 4 sets (Lakshminarayanan et al. 2017)",
+    "zero_cost": "Zero-cost scores, ranks on NAS-Bench-201 (Abdelfattah et al. 2021)",
 }
 
 

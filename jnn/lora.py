@@ -5,7 +5,9 @@
     result = jnn.run(study, data, jnn.seeds(1000))
     params = adapted.merge(result.member(0).trained.params)
 
-Only the factors are parameters of a member, so a thousand members hold the network once.
+Only the factors are parameters of a member, so a thousand members hold the network once. Products
+of rows and an adapted kernel are computed as x base + (x a) b, so that the kernel of a member is
+never formed; convolutions form it.
 """
 
 import dataclasses
@@ -108,9 +110,9 @@ def adapt(
         if name in adapted:
             _check_matrix(name, jnp.shape(leaf), rank, outputs)
     scale = 1.0 if alpha is None else alpha / rank
-    low = _Updates(frozenset(adapted), rank, scale, initial, outputs)
+    low = _Updates(frozenset(adapted), rank, initial, outputs)
     frozen = tuple(name for name in names if name not in whole)
-    functions = Functions(model, frozen, fresh, low.factors, low.product)
+    functions = Functions(model, frozen, fresh, low.factors, scale)
     return Frozen(
         Model(functions.init, functions.apply, f"{model.name} with LoRA", functions.choices),
         shared_arrays(params, state, shared),
@@ -123,7 +125,6 @@ class _Updates:
 
     adapted: frozenset[str]
     rank: int
-    scale: float
     initial: str
     outputs: int
 
@@ -140,11 +141,6 @@ class _Updates:
             bound = 1 / math.sqrt(rows)
             a = jax.random.uniform(key, shape, dtype, -bound, bound)
         return LowRank(a, jnp.zeros((self.rank, columns), dtype))
-
-    def product(self, low: LowRank, shape: tuple[int, ...]) -> jax.Array:
-        """Return what is added to a parameter of this shape."""
-        a, b = jnp.asarray(low.lora_a), jnp.asarray(low.lora_b)
-        return self.scale * jnp.matmul(a, b).reshape(shape)
 
 
 def _matrix(shape: Sequence[int], outputs: int) -> tuple[int, int]:

@@ -87,6 +87,7 @@ class Interval(NamedTuple):
         half = (high - low) / 2
         digits = _decimals(half)
         if math.isclose(mean - low, half, rel_tol=1e-6, abs_tol=1e-12):
+            mean = round(mean, digits) + 0.0  # no -0
             return f"{mean:.{digits}f} ± {half:.{digits}f}"
         return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 

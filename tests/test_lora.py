@@ -1,5 +1,6 @@
 """Frozen parameters and low-rank updates: the numbers of the definition, and shared arrays."""
 
+import collections
 import functools
 import pickle
 
@@ -105,32 +106,45 @@ def test_an_adapted_network_starts_as_the_base_and_adds_the_product_of_the_facto
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), plain, params)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        NnxNet,
-        pytest.param((init, apply), marks=pytest.mark.slow),
-        pytest.param(LinenNet(), marks=pytest.mark.slow),
-    ],
-    ids=["nnx", "pair", "linen"],
-)
-def test_members_share_the_base_and_each_equals_its_run_alone(network, tmp_path):
+@functools.cache
+def trained(network):
+    """Members of an adapted network, and one of them alone, in the same program."""
     adapted = jnn.lora.adapt(network, pretrained(network), "hidden/kernel", rank=2, fresh="head/**")
     study = study_of(adapted)
     members = jnn.seeds(3) * jnn.grid(rate=[0.03, 0.1])
-    result = jnn.run(study, DATA, members, plan=jnn.Plan(1, 2, 3))
+    plan = jnn.Plan(1, 2, 3)
+    alone = jnn.run(study, DATA, members[[4]], plan=plan)
+    return adapted, jnn.run(study, DATA, members, plan=plan), alone
+
+
+@pytest.mark.parametrize(
+    "network", [NnxNet, pytest.param(LinenNet(), marks=pytest.mark.slow)], ids=["nnx", "linen"]
+)
+def test_members_have_the_factors_only_and_each_equals_its_run_alone(network):
+    adapted, result, alone = trained(network)
     assert sum(array[0].size for array in jax.tree.leaves(result.trained.params)) == 14 + 10
-    alone = jnn.run(study, DATA, members[[4]])
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    jax.tree.map(lambda a, b: close(a[4], b[0]), result.trained, alone.trained)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a[4], b[0]), result.trained, alone.trained
+    )
+    merged = jax.vmap(adapted.merge)(result.trained.params)
+    for array in jax.tree.leaves(jnn.paths.take(["head/**", "hidden/kernel"], merged)):
+        assert len(np.unique(array, axis=0)) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [NnxNet, LinenNet()], ids=["nnx", "linen"])
+def test_the_merged_network_computes_what_the_saved_members_do(network, tmp_path):
+    adapted, result, _ = trained(network)
     result.save(tmp_path / "result")
-    loaded = jnn.Result.load(tmp_path / "result", study)
+    loaded = jnn.Result.load(tmp_path / "result", result.study)
     merged = jax.vmap(adapted.merge)(loaded.trained.params)
     state = loaded.trained.model_state
     y, _ = jax.vmap(jnn.as_model(network).apply, (0, 0, None))(merged, state, X)
-    close(result.outputs(np.asarray(X)), y)
-    heads = jnn.paths.take("head/**", merged)
-    assert all(len(np.unique(array, axis=0)) == 6 for array in jax.tree.leaves(heads))
+    np.testing.assert_allclose(loaded.outputs(np.asarray(X)), y, rtol=1e-4, atol=1e-5)
+    members = result.members
+    alone = jnn.run(result.study, DATA, members[[4]])  # in a program of its own
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: close(a[4], b[0]), result.trained, alone.trained)
 
 
 def test_the_program_has_the_base_once_for_all_members():
@@ -146,8 +160,74 @@ def test_the_program_has_the_base_once_for_all_members():
     assert batched == {(5, 3, 1), (5, 1, 4), (5,)}
     batch = jnn.Batch(data.x[:8], data.y[:8], shared=data.shared)
     jaxpr = jax.make_jaxpr(jax.vmap(jnn.make_step(study), (0, None)))(state, batch).jaxpr
-    shapes = [variable.aval.shape for variable in jaxpr.invars]
-    assert (3, 4) in shapes and (5, 3, 4) not in shapes
+    assert (3, 4) in [variable.aval.shape for variable in jaxpr.invars]
+    assert not {(5, 3, 4), (5, 12)} & shapes_in(jaxpr)
+
+
+def shapes_in(jaxpr):
+    """Return the shapes of all arrays that a program computes."""
+    shapes = {v.aval.shape for equation in jaxpr.eqns for v in equation.outvars}
+    inner = (leaf for equation in jaxpr.eqns for leaf in jax.tree.leaves(equation.params))
+    programs = [getattr(leaf, "jaxpr", None) for leaf in inner]
+    return shapes.union(*(shapes_in(program) for program in programs if program is not None))
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        lambda table, ids: jnn.layers.embedding(ids, table),
+        lambda table, ids: table[ids],
+        lambda table, ids: jnp.take(table, ids, axis=0),
+    ],
+)
+def test_rows_of_a_table_are_looked_up_in_base_and_update_apart(lookup):
+    ids = jnp.arange(12).reshape(3, 4) % 7
+    base = jnp.asarray(RANDOM.normal(size=(7, 5)), jnp.float32)
+    adapted = jnn.lora.adapt((lambda key, x: base, lookup), base, "**", rank=1)
+    low = with_random_b(adapted.model.init(jax.random.key(0), ids, shared=adapted.shared)[0])
+
+    def embedded(low):
+        return adapted.model.apply(low, {}, ids, shared=adapted.shared)[0]
+
+    expected = np.float64(adapted.merge(low))[np.asarray(ids)]
+    np.testing.assert_allclose(embedded(low), expected, rtol=1e-4, atol=1e-5)
+    assert (7, 5) not in shapes_in(jax.make_jaxpr(embedded)(low).jaxpr)
+
+
+def every_use(params, x):
+    """Read the kernels in a loop, a part that is computed again, and products of other forms."""
+    loop, deep, wide, tied = (params[name] for name in ("loop", "deep", "wide", "tied"))
+    x = x + jnn.layers.embedding(jnp.arange(6) % 5, params["table"])
+    _, x = jax.lax.scan(lambda h, row: (jnp.tanh(h @ loop + row),) * 2, jnp.zeros(4), x)
+    x = jax.checkpoint(lambda x: jnp.sin(jax.jit(jnn.layers.dense)(x, deep)))(x)  # [rows, 4]
+    x = jax.lax.dot_general(x.reshape(-1, 2, 2), wide, (((2, 1), (1, 0)), ((), ())))  # [rows, 2, 3]
+    return jnp.einsum("...i,ji->...j", x, tied) + tied[0, 0]
+
+
+@pytest.mark.parametrize(("pattern", "outputs"), [(["loop", "deep", "t*"], 1), ("wide", 2)])
+def test_an_update_is_added_wherever_a_kernel_is_read(pattern, outputs):
+    shapes = {"loop": (4, 4), "deep": (4, 4), "wide": (2, 2, 2, 3), "tied": (5, 3)}
+    shapes["table"] = (5, 4)
+    random = np.random.default_rng(3)
+    params = {k: jnp.asarray(0.5 * random.normal(size=v), jnp.float32) for k, v in shapes.items()}
+    x = jnp.asarray(random.normal(size=(6, 4)), jnp.float32)
+    network = (lambda key, x: params, every_use)
+    adapted = jnn.lora.adapt(network, params, pattern, rank=1, alpha=2, outputs=outputs)
+    first, _ = adapted.model.init(jax.random.key(1), x, shared=adapted.shared)
+    changed = jax.tree.map(lambda a: jnp.asarray(random.normal(size=a.shape) / 2, a.dtype), first)
+
+    def apart(params):
+        y, _ = adapted.model.apply(params, {}, x, train=True, shared=adapted.shared)
+        return (y**2).sum(), y
+
+    def merged(params):
+        y = every_use(adapted.merge(params), x)
+        return (y**2).sum(), y
+
+    answers = [jax.jit(jax.value_and_grad(f, has_aux=True))(changed) for f in (apart, merged)]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *answers)
+    (_, y), _ = answers[0]
+    assert np.abs(y - every_use(params, x)).max() > 0.01
 
 
 def test_a_convolution_is_adapted_as_by_two_convolutions():
@@ -219,6 +299,10 @@ def test_every_form_of_variables_is_the_same_base():
     params, state = jnn.model.variables_of(linen, variables)
     assert params is variables["params"] and list(state) == ["batch_stats"]
     assert jnn.model.variables_of(linen, params) == (params, None)
+    named = collections.namedtuple("Variables", ["params", "state"])(params, state)
+    assert jnn.model.variables_of(linen, named) == (params, state)
+    with pytest.raises(TypeError, match=r"got the leaf 'folder'\. Load a file by"):
+        jnn.freeze(NnxNet, "folder", "**")
     layers = ({"w": 1.0}, {"w": 2.0})  # parameters that are themselves a pair
     pair = jnn.as_model((lambda key, x: layers, lambda params, x: x))
     assert jnn.model.variables_of(pair, layers) == (layers, None)

@@ -225,6 +225,16 @@ def test_rates_by_depth_are_those_of_ulmfit():
         paths.scale({"layer12/*": 1.0}).init(tree)
 
 
+def test_rates_by_name_stand_inside_of_an_optimizer_that_freezes():
+    tree = {"a": jnp.ones(1), "b": jnp.ones(1), "c": jnp.ones(1)}
+    inner = optax.chain(
+        paths.scale_by_depth("*", lambda depth: 10.0**depth), paths.scale({"[ab]": 2.0})
+    )
+    optimizer = paths.freeze("a", inner)
+    updates, _ = optimizer.update(tree, optimizer.init(tree), tree)
+    assert [float(updates[name][0]) for name in tree] == [0.0, 20.0, 1.0]
+
+
 def test_a_mask_decays_the_kernels_only():
     optimizer = optax.adamw(0.1, weight_decay=0.5, mask=functools.partial(paths.match, "**/kernel"))
     params = init(jax.random.key(0), None) | {"bias": jnp.ones(1)}

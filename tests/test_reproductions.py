@@ -22,6 +22,7 @@ NEEDS = {  # script -> data set and further arguments of the quick run
     "etth1": ("etth1", []),
     "shakespeare": ("tinyshakespeare", []),
     "nasbench201": ("nasbench201", []),
+    "zero_cost": ("nasbench201", ["synflow", "jacob_cov"]),
     "pbt_toy": (None, []),
     "dehb": (None, []),
     "search_noise": ("iris", []),

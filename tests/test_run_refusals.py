@@ -278,3 +278,9 @@ def test_shared_numpy_arrays_are_stored_in_the_types_of_jax():
     shared = {"table": np.ones((4, 3)), "index": np.arange(4)}
     stored = study(model=READS_TABLE, shared=shared).shared
     assert stored["table"].dtype == np.float32 and stored["index"].dtype == np.int32
+
+
+def test_a_number_that_only_the_step_reads_is_read_in_every_run_of_a_study():
+    penalized = study(hyper={"learning_rate": 0.01}, penalty=lambda params, h: h.l2 * 0.0)
+    for folds in (jnn.folds(2), jnn.holdout(0.2)):
+        jnn.start(penalized, IRIS, folds * jnn.grid(l2=[1e-3]))

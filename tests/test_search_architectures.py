@@ -13,7 +13,12 @@ import scipy.stats
 import jnn
 from jnn import search
 from jnn.search._darts import _half
-from jnn.search._inherit import inheriting_members, inheriting_study, supernet_study
+from jnn.search._inherit import (
+    inherited_result,
+    inheriting_members,
+    inheriting_study,
+    supernet_study,
+)
 from jnn.search._programs import _constant
 
 RATES = {"weights": 0.1, "logits": 0.5}
@@ -179,8 +184,39 @@ def test_an_architecture_is_scored_with_the_weights_of_its_seed_and_fold():
         np.testing.assert_allclose(scores[seed, fold, place], expected, atol=1e-6)
 
 
-def test_the_steps_of_a_supernet_are_shared_by_the_architectures_that_it_scores():
-    found = search.run(
+def centered():
+    """A network x -> (x - mean) @ kernel, whose mean is that of the last batch times `width`."""
+
+    def init(key, x):
+        kernel = jax.random.normal(key, (x.shape[1], 3))
+        return {"kernel": kernel}, {"mean": jnp.zeros(x.shape[1])}
+
+    def apply(params, state, x, hyper, train):
+        mean = hyper["width"] * x.mean(axis=0) if train else state["mean"]
+        return (x - mean) @ params["kernel"], {"mean": mean}
+
+    return init, apply
+
+
+def test_statistics_become_those_of_the_architecture_before_it_is_scored():
+    whole_fold = dataclasses.replace(super_study(), model=centered(), batch_size=75)
+    members = jnn.seeds(1) * jnn.folds(2)
+    supernets = jnn.run(supernet_study(whole_fold, {"width": [1, 2]}), iris(), members)
+    widths = jnn.sample(2, width=_constant([1, 2]))
+    scoring = inheriting_study(whole_fold, supernets.trained, folds=2, calibration=1)
+    result = jnn.run(scoring, iris(), inheriting_members(members) * widths)
+    result = inherited_result(result, whole_fold, supernets.trained, members * widths)
+    x = np.asarray(iris().x)
+    for fold, rows in enumerate(jnn.folds(2).split.rows(iris())):
+        first, second = result.trained.model_state["mean"][2 * fold : 2 * fold + 2]
+        np.testing.assert_allclose(second, 2 * first, rtol=1e-5)
+        error = x[rows.train].std(axis=0) / np.sqrt(75)  # of a batch that is drawn from the fold
+        assert (np.abs(first - x[rows.train].mean(axis=0)) < 4 * error).all()
+
+
+def test_a_one_shot_search_trains_one_supernet_and_keeps_what_it_scores(tmp_path):
+    calls = functools.partial(
+        search.run,
         lambda c: super_study(),
         iris(),
         SHAPES,
@@ -188,10 +224,19 @@ def test_the_steps_of_a_supernet_are_shared_by_the_architectures_that_it_scores(
         trials=6,
         folds=2,
         test_seeds=2,
+        directory=tmp_path,
     )
+    found = calls()
     steps_per_epoch = 2  # 60 of the 120 rows of the search train a fold, in batches of 32
     assert [trial.steps for trial in found.trials] == [2 * 6 * steps_per_epoch // 4] * 4 + [0] * 2
     assert found.winner is not None and len(found.winner.members) == 2
+    part = found.parts[0].load()
+    kernels = part.trained.params["kernel"].reshape(2, 4, 4, 3)
+    assert (kernels == kernels[:, :1]).all()  # of each fold one, which all architectures share
+    (tmp_path / "result.json").unlink()
+    again = calls()
+    assert [trial.score.mean for trial in again.trials] == [t.score.mean for t in found.trials]
+    assert sum(trial.steps for trial in again.trials) == 2 * 6 * steps_per_epoch
 
 
 @pytest.mark.parametrize(

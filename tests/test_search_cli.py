@@ -48,15 +48,17 @@ def folder(tmp_path_factory):
         patch.setattr("jnn.cli._setup.configure_jax", lambda: None)
         whole = home / "whole"
         main([*words, "--trials", "6", "--out", str(whole)])
-        patch.setattr("jnn.cli._search._move", _interrupt)
+        patch.setattr("jnn.cli._search._move", _interrupt_second_round)
         with pytest.raises(SystemExit) as stop:
             main([*words, "--trials", "6", "--out", str(home / "killed")])
     assert stop.value.code == 130
     return whole
 
 
-def _interrupt(*_):
-    raise KeyboardInterrupt
+def _interrupt_second_round(bar, task, trials, status):
+    assert trials == 6 and status.alive <= 3
+    if status.trials > 3:
+        raise KeyboardInterrupt
 
 
 def wrong(arguments, capsys):
@@ -85,13 +87,14 @@ def test_a_comma_begins_another_model_only_before_a_name():
 
 
 def test_the_strategies_are_all_those_of_the_library():
-    makers = {
-        name
+    returns = {
+        name: inspect.signature(getattr(search, name)).return_annotation
         for name in search.__all__
         if inspect.isfunction(getattr(search, name))
-        and "batch" in inspect.signature(getattr(search, name)).parameters
     }
-    assert makers - {"optuna"} <= set(strategies())
+    makers = {name for name, kind in returns.items() if kind == search.Maker}
+    assert makers - set(strategies()) <= {"optuna", "listed", "one_shot"}
+    assert {"random", "tpe", "halving", "dehb", "bohb", "nsga2", "racing"} <= set(strategies())
     space = search.space(learning_rate=[0.1, 0.2])
     for name in strategies():
         assert isinstance(parse_strategy(name)(space, 0), search.Strategy), name
@@ -172,6 +175,21 @@ def test_a_search_without_a_space_searches_what_its_network_and_strategy_can():
     assert command.trials == 64 and command.batch_size == 32
 
 
+def test_a_search_by_several_metrics_tells_the_strategy_all_of_them():
+    for words, metric in (
+        (("accuracy", "log_loss"), None),
+        (("accuracy,parameters",), ("accuracy", "parameters")),
+    ):
+        job, _ = make_search_job(Search("iris", metric=words, folds=2))
+        assert job.metric == metric
+        study = job.study_of(search.Choices(job.space.at(np.zeros((1, 4)))[0]))
+        assert list(study.metrics) == [
+            n for n in ("accuracy", "log_loss") if n in words[0] + words[-1]
+        ]
+    job, _ = make_search_job(Search("iris", metric=("accuracy", "f1"), folds=2, by="nsga2"))
+    assert job.metric == ("accuracy", "f1")
+
+
 def test_the_options_of_data_are_those_of_a_run():
     words = ["t.csv", "--target", "y", "--missing", "fill", "--metric", "mae", "rmse"]
     run, command = parse(["run", *words]), parse(["search", *words])
@@ -186,7 +204,7 @@ def test_the_options_of_data_are_those_of_a_run():
 def test_a_search_leaves_a_table_figures_and_a_winner(folder, capsys):
     assert {path.name for path in folder.iterdir()} == {
         "command.json", "search.json", "found.json", "search.csv", "search.png", "choices.png",
-        "rounds", "result.json", "run.json", "scores.nc", "members.safetensors",
+        "rounds", "search.lock", "result.json", "run.json", "scores.nc", "members.safetensors",
     }  # fmt: skip
     table = pd.read_csv(folder / "search.csv")
     assert len(table) == 6 and set(table["activation"]) == {"tanh", "relu"}
@@ -287,11 +305,11 @@ WRONG = [
     (["--space", "model=mlp:4", "--model", "mlp:4"], "--model must be left out"),
     (["--space", "batch_size=8", "--batch-size", "8"], "--batch-size must be left out"),
     (["--space", "model=mlp:", "width=4,8"], "give the sizes of its layers"),
-    (["--by", "genius"], "--by must be one of cma_es, "),
+    (["--by", "genius"], "--by must be one of bohb, cma_es, "),
     (["--by", "halving:speed=2"], "numbers of the names by, batch, eta, rungs"),
     (["--by", "halving:eta=fast"], "--by must have numbers"),
     (["--by", "halving:eta=1"], "eta must be an integer of at least 2"),
-    (["--by", "halving:by=genius"], "--by must be one of cma_es, "),
+    (["--by", "halving:by=genius"], "--by must be one of bohb, cma_es, "),
     (["--by", "evolution", "--space", "learning_rate=0.1:1"], "Write them as --space"),
     (["--trials", "0"], "--trials must be at least 1, got 0"),
     (["--steps", "0"], "--steps must be a finite number above 0, got 0"),
@@ -305,6 +323,8 @@ WRONG = [
     (["--seed", "-1"], "--seed must be at least 0"),
     (["--epochs", "0"], "--epochs must be at least 1"),
     (["--metric", "rmse"], "jnn: --metric must be among those for a classification"),
+    (["--metric", "parameters"], "--metric must be one of the scores"),
+    (["--metric", "accuracy", "speed", "--by", "nsga2"], "--metric must be among those"),
     (["--target", "y"], "--target must be left out"),
 ]
 

@@ -14,7 +14,7 @@ import pytest
 
 import jnn
 from jnn import search
-from jnn.search import discrete
+from jnn.search import _kernels, discrete
 from jnn.search._objectives import pareto
 
 pytest.importorskip("optuna")
@@ -372,7 +372,8 @@ def test_a_search_by_several_metrics_tells_all_of_them_and_finds_the_front(dehb_
             others = found.trials[trial].score.others
             assert others == (pytest.approx(-loss), -((4 + 1) * 2 + (2 + 1) * 3))
     table = found.table
-    objectives = np.stack([table["accuracy"], -table["loss"], -table["parameters"]], axis=1)
+    accuracy = np.where(table["epochs"] == 2, table["accuracy"], np.nan)  # of whole trainings
+    objectives = np.stack([accuracy, -table["loss"], -table["parameters"]], axis=1)
     np.testing.assert_array_equal(table["pareto"], pareto(objectives))
     assert len(found.pareto) == table["pareto"].sum() > 0
 
@@ -435,7 +436,7 @@ def test_the_densities_of_bohb_are_means_of_kernels():
                 product *= 1 - b if point[choice] == setting[choice] else b / (size - 1)
             values.append(product)
         expected.append(np.log(np.mean(values)))
-    log_density = jax.jit(functools.partial(discrete._log_density, options=options))
+    log_density = jax.jit(functools.partial(_kernels.log_density, options=options))
     found = np.asarray(log_density(every, settings, chosen))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-5)
@@ -483,3 +484,42 @@ def test_a_strategy_that_ends_settings_chooses_them_by_one_that_does_not(outer):
             """Learn nothing."""
 
     assert make(Mine())(MIXED, 0).ask(2) == make(Mine)(MIXED, 0).ask(2)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", 3, lambda seed: "tpe", object()])
+def test_what_is_no_sampler_gets_one_sentence(sampler):
+    with pytest.raises(TypeError, match="sampler must be a sampler of Optuna"):
+        search.optuna(sampler)(MIXED, 0)
+
+
+def test_the_class_of_a_sampler_serves_with_the_seed_of_the_search():
+    from optuna.samplers import RandomSampler
+
+    asked = [search.optuna(RandomSampler)(MIXED, seed).ask(3) for seed in (0, 0, 1)]
+    assert asked[0] == asked[1] != asked[2]
+
+
+def test_hyperband_that_is_asked_for_nothing_stays_at_its_bracket():
+    strategy = search.hyperband(eta=2, brackets=3)(MIXED, 0)
+    size = strategy.batch
+    assert strategy.ask(0) == [] and strategy.batch == size
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "GPSampler"])
+def test_samplers_of_several_objectives_are_told_all_of_them(name):
+    strategy, _ = make(name)
+    strategy.objectives = 2
+
+    def rounds():
+        for number in range(3):
+            settings = strategy.ask(4)
+            scores = [score(setting)._replace(others=(float(number),)) for setting in settings]
+            strategy.tell(settings, scores)
+
+    if name == "CmaEsSampler":
+        with pytest.raises(ValueError, match="metric must be one name for CmaEsSampler"):
+            rounds()
+        return
+    rounds()
+    values = {trial.values[1] for trial in strategy._study.trials if trial.values}
+    assert values >= {0.0} and strategy._study.directions == [2, 2]  # to be maximized

@@ -256,6 +256,15 @@ def test_groups_of_hdf5_that_hold_each_other_are_refused(tmp_path):
     assert "hold each other" in refused(path)
 
 
+def test_a_damaged_heap_of_hdf5_is_refused_and_not_walked_for_ever(tmp_path):
+    path = tmp_path / "w.h5"
+    content = bytearray((FIXTURES / "network.weights.h5").read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 : heap + 32] = bytes(16)  # free space of no bytes
+    path.write_bytes(content)
+    assert "do not follow each other" in refused(path)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -319,6 +328,8 @@ def test_what_is_no_file_of_weights_is_named(tmp_path):
     empty = tmp_path / "folder"
     empty.mkdir()
     assert "is a folder without weights" in refused(empty)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is neither a file nor a folder" in refused(tmp_path / "pipe")
     with pytest.raises(ValueError, match="is missing"):
         weights.read(tmp_path / "absent")
 

@@ -162,6 +162,22 @@ def test_a_new_head_keeps_its_first_values_and_the_rest_is_loaded(tensors):
     np.testing.assert_array_equal(params["first"]["kernel"], tensors["first.weight"].T)
 
 
+def test_tensors_that_may_be_left_over_change_nothing_else(tensors):
+    more = tensors | {"third.scale": np.zeros(2), "third.shift": np.zeros(2)}
+    network, rules = NETWORKS["nnx"](), table("nnx")
+    params, _ = weights.load(more, network, family=rules, ignore=["third.*"])
+    np.testing.assert_array_equal(params["first"]["kernel"], tensors["first.weight"].T)
+    with pytest.raises(ValueError, match=r"left over in the file are \['third.shift'\]"):
+        weights.load(more, network, family=rules, ignore="third.scale")
+
+
+def test_two_tensors_for_one_array_are_an_error(tensors):
+    rules = [("other.bias", "first/bias"), *table("nnx")]
+    more = tensors | {"other.bias": tensors["first.bias"]}
+    with pytest.raises(ValueError, match=r"left over in the file are \['other.bias'\]"):
+        weights.load(more, NETWORKS["nnx"](), family=rules)
+
+
 def test_a_part_is_loaded_by_pattern(tensors):
     network = NETWORKS["pair"]()
     part = {"first.weight": tensors["first.weight"]}
@@ -217,6 +233,21 @@ def test_bad_arguments_are_refused_in_one_sentence(tensors):
         Rule("a.{i}", "b/{j}")
     with pytest.raises(ValueError, match="one name on one of its sides"):
         Rule(("a", "b"), ("c", "d"))
+
+
+def test_the_table_of_gpt2_names_every_array_of_gpt_and_comes_back_exactly(tmp_path):
+    gpt = functools.partial(jnn.models.GPT, 19, 12, layers=2, num_heads=4, features=16)
+    shapes = jax.eval_shape(lambda key: jnn.as_model(gpt).init(key, None), KEY)
+    random = np.random.default_rng(0)
+    variables = jax.tree.map(lambda a: random.normal(size=a.shape).astype(a.dtype), shapes)
+    path = weights.save(variables, tmp_path / "w.safetensors", family="gpt2", prefix="transformer.")
+    shapes = {name: array.shape for name, array in weights.read(path).items()}
+    assert shapes["transformer.h.1.attn.c_attn.weight"] == (16, 48)
+    assert len(shapes) == 4 + 1 + 2 * 12  # as GPT2LMHeadModel has, with lm_head.weight
+    loaded = weights.load(path, gpt, family="gpt2")
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(variables), strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    assert "gpt2" in weights.families()
 
 
 LAYOUTS = {  # layout: (file's shapes, network's shapes, the truth in NumPy)

@@ -24,6 +24,7 @@ import gzip
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +108,37 @@ def reached(mean: np.ndarray, target: float) -> int | None:
     return int(above[0]) + 1 if len(above) else None
 
 
+def compare(place: tuple[str, str], ours: np.ndarray, curve: np.ndarray) -> dict[str, Any]:
+    """Print our values of a strategy on a set beside the published ones, and return them."""
+    mean, deviation = (PUBLISHED | RECALLED)[place]
+    after = reached(curve, mean)
+    when = "not in these" if after is None else f"after {after}"
+    source = "published" if place in PUBLISHED else "recalled, not confirmed"
+    print(
+        f"{place[0]}, {place[1]}: ours {ours.mean():.2f} +- {ours.std(ddof=1):.2f}, {source} "
+        f"{mean:.2f} +- {deviation:.2f}, which ours reaches {when} evaluations"
+    )
+    return {
+        "strategy": place[0],
+        "set": place[1],
+        "mean": ours.mean(),
+        "deviation": ours.std(ddof=1),
+        "published_mean": mean,
+        "published_deviation": deviation,
+        "source_found": place in PUBLISHED,
+        "evaluations_to_reach_it": after,
+    }
+
+
+def summary(values: np.ndarray) -> dict[str, list[float]]:
+    """Return mean and standard deviation over the runs, at some numbers of evaluations."""
+    return {
+        str(n): [values[:, n - 1].mean(), values[:, n - 1].std(ddof=1)]
+        for n in CURVE
+        if n <= values.shape[1]
+    }
+
+
 def draw(curves: dict[tuple[str, str], np.ndarray], path: Path) -> None:
     """Draw the mean curves of all strategies, a panel for each set."""
     from matplotlib.figure import Figure
@@ -153,11 +185,10 @@ def main() -> None:
             curves[strategy, name] = np.asarray(search(keys, *tables), np.float64)
         seconds[strategy] = time.perf_counter() - start
         for name in SETS:
-            values = curves[strategy, name]
             cells = "  ".join(
-                f"{n}: {values[:, n - 1].mean():.2f} +- {values[:, n - 1].std(ddof=1):.2f}"
-                for n in CURVE if n <= evaluations
-            )  # fmt: skip
+                f"{n}: {mean:.2f} +- {deviation:.2f}"
+                for n, (mean, deviation) in summary(curves[strategy, name]).items()
+            )
             print(f"{strategy}, {name}, N evaluations: {cells}", flush=True)
     at = {place: values[:, compared - 1] for place, values in curves.items()}
     rows = [
@@ -165,25 +196,7 @@ def main() -> None:
         for (strategy, name), (mean, deviation) in PUBLISHED.items()
     ]
     show(f"Test accuracy in % after {compared} evaluations, {runs} runs", rows)
-    about = []
-    for place, (mean, deviation) in (PUBLISHED | RECALLED).items():
-        ours, curve = at[place], curves[place].mean(axis=0)
-        about.append({
-            "strategy": place[0],
-            "set": place[1],
-            "mean": ours.mean(),
-            "deviation": ours.std(ddof=1),
-            "published_mean": mean,
-            "published_deviation": deviation,
-            "source_found": place in PUBLISHED,
-            "evaluations_to_reach_it": reached(curve, mean),
-        })  # fmt: skip
-        source = "published" if place in PUBLISHED else "recalled, not confirmed"
-        print(
-            f"{place[0]}, {place[1]}: ours {ours.mean():.2f} +- {ours.std(ddof=1):.2f}, {source} "
-            f"{mean:.2f} +- {deviation:.2f}, which ours reaches after "
-            f"{about[-1]['evaluations_to_reach_it']} evaluations"
-        )
+    figures = [compare(place, at[place], curves[place].mean(axis=0)) for place in curves]
     print({name: round(value, 1) for name, value in seconds.items()}, "seconds, with compilation")
     path = record_path("nasbench201", options)
     if path is not None:
@@ -195,15 +208,8 @@ def main() -> None:
         evaluations=compared,
         runs=runs,
         seconds=seconds,
-        figures=about,
-        curves={
-            f"{strategy}, {name}": {
-                str(n): [values[:, n - 1].mean(), values[:, n - 1].std(ddof=1)]
-                for n in CURVE
-                if n <= evaluations
-            }
-            for (strategy, name), values in curves.items()
-        },
+        figures=figures,
+        curves={", ".join(place): summary(values) for place, values in curves.items()},
         not_run="budgets in seconds, and the methods that share weights",
     )
     for name in SETS:

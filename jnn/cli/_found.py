@@ -42,7 +42,7 @@ def write_found(found: Found, folder: pathlib.Path) -> None:
         setting=None if best is None else dict(best.setting),
         metric=found.goal.metric,
         choices=_choices(found),
-        sentences=[*repr(found).split("\n"), *_importance(found)],
+        sentences=[*repr(found).split("\n"), *_front(found), *_importance(found)],
     )
     write_record(folder / RECORD, record)
 
@@ -128,6 +128,17 @@ def _text(value: str | float) -> str:
 
 def _choices(found: Found) -> list[str]:
     return list(dict.fromkeys(name for trial in found.trials for name in trial.setting))
+
+
+def _front(found: Found) -> list[str]:
+    """Return how many settings are on the Pareto front of a search by several metrics."""
+    if not found.goal.others:
+        return []
+    names = ", ".join([found.goal.metric, *(name for name, _ in found.goal.others)])
+    count = int(found.table["pareto"].to_numpy().sum())
+    return [
+        f"settings that no other one beats in {names}: {count}, in the column pareto of {TABLE}"
+    ]
 
 
 def _importance(found: Found) -> list[str]:

@@ -2,13 +2,21 @@
 
 import contextlib
 import functools
+import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from jnn import search as searches
 from jnn.cli import _setup
@@ -98,6 +106,7 @@ def _run(job: SearchJob, command: Search, folder: pathlib.Path, console: Console
             seconds=command.seconds,
             folds=job.folds,
             seeds=command.seeds,
+            metric=job.metric,
             test=job.test,
             test_seeds=command.test_seeds,
             seed=command.seed,
@@ -107,20 +116,24 @@ def _run(job: SearchJob, command: Search, folder: pathlib.Path, console: Console
 
 
 @contextlib.contextmanager
-def _show_progress(command: Search, console: Console) -> Iterator:
+def _show_progress(command: Search, console: Console) -> Iterator[Callable[[SearchStatus], None]]:
     """Show a bar, and yield the function for `jnn.search.run(..., progress=...)`."""
     text = TextColumn("{task.description}")
     percentage = TextColumn("{task.percentage:>3.0f} %")
     times = (TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(text, BarColumn(), percentage, *times, console=console, transient=True) as bar:
-        task = bar.add_task("compiling and training", total=1.0)
-        bar.update(task, completed=0.0)
+        task = bar.add_task("preparing", total=1.0)
         yield functools.partial(_move, bar, task, command.trials)
 
 
-def _move(bar: Progress, task, trials: int | None, status: SearchStatus) -> None:
-    of = "" if trials is None else f" of {trials}"
-    words = f"{status.trials}{of} settings, best {status.best:.4g}"
-    if status.share >= 1:
-        words += ", training the winner anew"
+def _move(bar: Progress, task: TaskID, trials: int | None, status: SearchStatus) -> None:
+    words = f"{status.trials} settings trained" if trials is None else (
+        f"{status.trials} of {trials} settings trained"
+    )  # fmt: skip
+    if status.alive:
+        words += f", {status.alive} in training"
+    if not math.isnan(status.best):
+        words += f", best {status.best:.4g}"
+    if status.share >= 1 and not status.alive:
+        words = f"{status.trials} settings trained, the winner in training"
     bar.update(task, description=words, completed=status.share)

@@ -9,9 +9,9 @@ import numpy as np
 from jnn import search
 from jnn.cli._command import Search
 from jnn.cli._input import user_input
-from jnn.cli._job import load_data, training_rows
+from jnn.cli._job import load_data, metrics_of, training_rows
 from jnn.cli._notes import notes
-from jnn.cli._search_space import default_space, make_space, studies_of
+from jnn.cli._search_space import PARAMETERS, default_space, make_space, studies_of
 from jnn.cli._space import parse_space
 from jnn.cli._strategy import parse_strategy
 from jnn.data import Dataset, ImageEncoding
@@ -32,6 +32,7 @@ class SearchJob(NamedTuple):
         space: What is searched.
         by: The strategy.
         folds: Folds of the rows of the search.
+        metric: Metrics that are searched by; None for the first one of the study.
     """
 
     study_of: Callable[[search.Choices], Study]
@@ -40,6 +41,7 @@ class SearchJob(NamedTuple):
     space: search.Space
     by: search.Maker
     folds: Members
+    metric: tuple[str, ...] | None
 
 
 def make_search_job(command: Search) -> tuple[SearchJob, Search]:
@@ -63,7 +65,8 @@ def make_search_job(command: Search) -> tuple[SearchJob, Search]:
         study_of = studies_of(command, about)
         middle = space.at(np.full((1, len(space)), 0.5))[0]
         study_of(search.Choices(middle))  # says what is wrong with a metric or a network
-    return SearchJob(study_of, rows, test, space, by, members), command
+    metric = _goals(command)
+    return SearchJob(study_of, rows, test, space, by, members, metric), command
 
 
 def _split(command: Search, data: Dataset) -> tuple[Dataset, Dataset]:
@@ -82,6 +85,17 @@ def _split(command: Search, data: Dataset) -> tuple[Dataset, Dataset]:
     assert fold.test is not None
     rows = [fold.train] if fold.validation is None else [fold.train, fold.validation]
     return data.take(np.concatenate(rows)), data.take(fold.test)
+
+
+def _goals(command: Search) -> tuple[str, ...] | None:
+    """Return the metrics that are searched by, if they are several.
+
+    Metrics after the first one are printed only, unless the strategy is for several, or one of them
+    is the number of parameters.
+    """
+    names = tuple(metrics_of(command.metric) or ())
+    is_several = command.by.startswith("nsga2") or PARAMETERS in names
+    return names if names and is_several else None
 
 
 def _settled(command: Search, about: About, rows: Dataset, members: Members) -> Search:

@@ -20,6 +20,7 @@ from jnn.recipes import (
 )
 from jnn.study import Choice, Study, grid
 
+PARAMETERS = "parameters"  # which a search may have as a further metric
 _NUMBERS = ("learning_rate", "weight_decay", "dropout_rate")  # of members of one program
 _WORDS = {"activation": tuple(ACTIVATIONS), "optimizer": tuple(OPTIMIZERS)}
 _OPTIONS = ("dropout_rate", "activation")  # that some networks take
@@ -82,6 +83,7 @@ def studies_of(command: Search, about: About) -> Callable[[search.Choices], Stud
         about: Description of the data.
     """
     names = parse_space(command.space or ())
+    metrics = [name for name in metrics_of(command.metric) or () if name != PARAMETERS]
 
     def study_of(c: search.Choices) -> Study:
         model = str(c["model"] if "model" in names else command.model)
@@ -94,7 +96,7 @@ def studies_of(command: Search, about: About) -> Callable[[search.Choices], Stud
             about,
             model=with_choices(model, about, sizes) if sizes else model,
             hyper=dict.fromkeys([*decays, *["dropout_rate"] * drops], 0.0),
-            metrics=metrics_of(command.metric),
+            metrics=metrics or None,
             epochs=EPOCHS if command.epochs is None else command.epochs,
             batch_size=int(c["batch_size"] if "batch_size" in names else _batch_size(command)),
             steps_per_epoch=command.steps_per_epoch,

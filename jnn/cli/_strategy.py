@@ -8,6 +8,7 @@ from typing import Any
 from jnn import search
 
 _MAKER = "by"  # the argument that is a strategy itself
+_OF_SUPERNETS = ("one_shot",)  # strategies for networks that contain others; none has a name
 
 
 @functools.cache
@@ -16,7 +17,7 @@ def strategies() -> Mapping[str, Callable[..., search.Maker]]:
     found = {}
     for name in search.__all__:
         function = getattr(search, name)
-        if not inspect.isfunction(function):
+        if not inspect.isfunction(function) or name in _OF_SUPERNETS:
             continue
         signature = inspect.signature(function)
         is_maker = signature.return_annotation == search.Maker

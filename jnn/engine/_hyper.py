@@ -32,9 +32,7 @@ class HyperParameters(Mapping[str, Any]):
                 f"{sorted(self._values) or 'none'}. Add jnn.grid({name}=[...]) to the members or "
                 f"Study(hyper={{{name!r}: ...}})."
             )
-        names = _NAMES_READ.get()
-        if names is not None:
-            names.add(name)
+        note_names({name})
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:
@@ -76,3 +74,10 @@ def recording_names() -> Iterator[set[str]]:
         yield names
     finally:
         _NAMES_READ.reset(token)
+
+
+def note_names(read: set[str]) -> None:
+    """Add names that were read to those that are collected around the call."""
+    names = _NAMES_READ.get()
+    if names is not None:
+        names |= read

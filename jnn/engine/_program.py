@@ -147,7 +147,12 @@ def _make_begin(
 
     def begin(member: Member, data: Data) -> Training:
         state = trainer.start(member, data)
-        _, logs = jax.eval_shape(trainer.step, state, example_batch(study, data))
+
+        def step(state: State, batch: Batch) -> tuple[State, Any]:
+            # A function that JAX knows would not be called, which notes the numbers that it reads.
+            return trainer.step(state, batch)
+
+        _, logs = jax.eval_shape(step, state, example_batch(study, data))
         logged = _train_names(logs)
         shapes = _joined(logged, jax.eval_shape(functools.partial(scores, logged), state, data))
         history = {

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jnn.engine._hyper import note_names, recording_names
+
 
 class Traced:
     """A function that is traced once for arguments of the same structure, shapes and dtypes."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._traces: dict[Any, tuple[ClosedJaxpr, Any]] = {}
+        self._traces: dict[Any, tuple[ClosedJaxpr, Any, set[str]]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         jaxpr, outputs = self._trace(arguments)
@@ -30,12 +32,15 @@ class Traced:
         key = structure, tuple((shape.shape, shape.dtype) for shape in shapes)
         if key not in self._traces:
             # A trace names the mesh that it was made under. Without one it serves under any.
-            with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+            no_mesh = jax.sharding.AbstractMesh((), ())
+            with recording_names() as names, jax.sharding.use_abstract_mesh(no_mesh):
                 jaxpr, outputs = jax.make_jaxpr(self._function, return_shape=True)(
                     *structure.unflatten(shapes)
                 )
-            self._traces[key] = jaxpr, jax.tree.structure(outputs)
-        return self._traces[key]
+            self._traces[key] = jaxpr, jax.tree.structure(outputs), names
+        jaxpr, outputs, names = self._traces[key]
+        note_names(names)  # also where nothing is traced anew
+        return jaxpr, outputs
 
 
 def _as_array(value: Any) -> jax.Array:

@@ -114,7 +114,10 @@ def lower(role: Role, platform: str) -> Any:
     """Return the lowering for a platform."""
 
     def computed(a: Array, b: Array, *, geometry: Geometry, members: bool) -> Array:
-        return compute(role, geometry, a, b, platform=platform, members=members)
+        # A program in float64 may be lowered outside of the `enable_x64` that it was traced in.
+        is_wide = jax.config.jax_enable_x64 or a.dtype == jnp.float64  # type: ignore[attr-defined]
+        with jax.enable_x64(is_wide):
+            return compute(role, geometry, a, b, platform=platform, members=members)
 
     return mlir.lower_fun(computed, multiple_results=False)
 

@@ -11,6 +11,7 @@ from jnn import paths
 from jnn._names import names_of
 from jnn.model._effects import add_effects, take_effects
 from jnn.model._errors import NetworkError
+from jnn.model._low_rank import Updated, with_updates
 from jnn.model._model import Model, as_model
 from jnn.model._switch import TrainKeyword
 from jnn.model._variables import variables_of
@@ -86,7 +87,7 @@ def freeze(
     """Freeze parameters of a network: all members share them as they are, and train the others.
 
     Frozen parameters exist once and not once per member, and have neither a gradient nor a state of
-    the optimizer.
+    the optimizer. State is not frozen: running averages of batch normalization go on in training.
 
     Args:
         network: As in `jnn.as_model`.
@@ -136,14 +137,14 @@ class Functions:
         fresh: Patterns of the names of parameters that are drawn anew.
         factors: `factors(name, array, key) -> LowRank` for a frozen parameter that is adapted; None
             for one that is not.
-        product: `product(low, shape) -> array`, what is added to an adapted parameter.
+        scale: The factor of what is added to an adapted parameter.
     """
 
     network: Model
     frozen: tuple[str, ...]
     fresh: paths.Patterns
     factors: Callable[..., LowRank | None] | None = None
-    product: Callable[..., Any] | None = None
+    scale: float = 1.0
 
     def init(self, key: Any, x: Any, *, shared: Any = None) -> tuple[Tree, Tree]:
         """Return what is trained, and the first state."""
@@ -171,10 +172,14 @@ class Functions:
     ) -> tuple[Any, Tree]:
         """Return the outputs of the network with all its parameters."""
         arrays = _checked(shared, self.network.name)
-        merged = self.merged(params, arrays["base"])
-        y, state = self.network.apply(
-            merged, state, x, key=key, train=train, hyper=hyper, **_own(arrays)
-        )
+
+        def network(kernels: Mapping[str, Any]) -> tuple[Any, Tree]:
+            merged = self._with_kernels(params, arrays["base"], kernels)
+            options = {"key": key, "train": train, "hyper": hyper, **_own(arrays)}
+            return self.network.apply(merged, state, x, **options)
+
+        kernels = self._updated(params, arrays["base"])
+        y, state = with_updates(network, kernels) if kernels else network({})
         state, effects = take_effects(state)
         written = _written(params, effects.params, self.network.name)
         return y, add_effects(state, losses=effects.loss, params=written)
@@ -185,15 +190,8 @@ class Functions:
 
     def merged(self, params: Tree, base: Mapping[str, Any]) -> Tree:
         """Return all parameters of the network."""
-
-        def whole(name: str, leaf: Any) -> Any:
-            if leaf is None:
-                return base.get(name)
-            if isinstance(leaf, LowRank):
-                return base[name] + self._product(leaf, base[name])
-            return leaf
-
-        return _map(whole, params)
+        kernels = {name: kernel.whole() for name, kernel in self._updated(params, base).items()}
+        return self._with_kernels(params, base, kernels)
 
     def unmerged(self, params: Tree, merged: Tree) -> Tree:
         """Return all parameters without what is added to the adapted ones."""
@@ -201,14 +199,34 @@ class Functions:
 
         def plain(name: str, leaf: Any) -> Any:
             if isinstance(leaf, LowRank):
-                return arrays[name] - self._product(leaf, arrays[name])
+                return arrays[name] - self._sum(arrays[name], leaf).update()
             return arrays.get(name)
 
         return _map(plain, params)
 
-    def _product(self, low: LowRank, kernel: Any) -> Any:
-        assert self.product is not None
-        return self.product(low, jnp.shape(kernel)).astype(kernel.dtype)
+    def _updated(self, params: Tree, base: Mapping[str, Any]) -> dict[str, Updated]:
+        """Return the adapted kernels by name."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_place)
+        names, _ = names_of([path for path, _ in leaves])
+        return {
+            name: self._sum(base[name], leaf)
+            for name, (_, leaf) in zip(names, leaves, strict=True)
+            if isinstance(leaf, LowRank)
+        }
+
+    def _sum(self, kernel: Any, low: LowRank) -> Updated:
+        a, b = jnp.asarray(low.lora_a), jnp.asarray(low.lora_b)
+        return Updated(jnp.asarray(kernel), a, self.scale * b)
+
+    def _with_kernels(self, params: Tree, base: Mapping[str, Any], kernels: Any) -> Tree:
+        """Return all parameters, with these kernels for the adapted ones."""
+
+        def whole(name: str, leaf: Any) -> Any:
+            if leaf is None:
+                return base.get(name)
+            return kernels[name] if isinstance(leaf, LowRank) else leaf
+
+        return _map(whole, params)
 
     def _trained(self, name: str, array: Any, key: Any) -> Any:
         return None if self.factors is None else self.factors(name, array, key)

@@ -176,7 +176,7 @@ def _cell(x: jax.Array, edges: jax.Array, layers: Any, training: bool) -> tuple[
         y, after = _edge_once(nodes[source], layer, training, edges[i])
         nodes[target] = nodes[target] + y if target in nodes else y
         statistics.append(after)
-    return nodes[target], jax.tree.map(lambda *a: jnp.stack(a), *statistics)
+    return nodes[3], jax.tree.map(lambda *a: jnp.stack(a), *statistics)
 
 
 def _recomputed(function: Callable[..., Any]) -> Callable[..., Any]:

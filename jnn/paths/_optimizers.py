@@ -4,8 +4,7 @@ They are optimizers like any other, so they serve with a training loop of one's 
 `Study(optimizer=...)`.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -71,7 +70,7 @@ def unfreeze(
     (0.0, -0.5, -0.5)
     """
     groups = {pattern: number for number, pattern in enumerate(steps)}
-    transforms: dict[int, Any] = {
+    transforms: dict[Hashable, Any] = {
         number: optax.conditionally_mask(optimizer, _reached(steps[pattern]))
         for pattern, number in groups.items()
     }
@@ -82,7 +81,7 @@ def unfreeze(
 class ScaleState(NamedTuple):
     """The number of steps that `scale` has taken."""
 
-    count: jax.Array
+    steps: Any
 
 
 def scale(
@@ -109,19 +108,7 @@ def scale(
     """
     places = {pattern: number for number, pattern in enumerate(factors)}
     values = [*factors.values(), default]  # -1 is the default
-
-    def init(params: Tree) -> ScaleState:
-        labels(places, params, default=-1)  # raises now for a pattern that fits nothing
-        return ScaleState(jnp.zeros([], jnp.int32))
-
-    def update(updates: Tree, state: ScaleState, params: Tree = None) -> tuple[Tree, ScaleState]:
-        del params
-        numbers = [value(state.count) if callable(value) else value for value in values]
-        place = labels(places, updates, default=-1)
-        scaled = jax.tree.map(lambda u, i: (u * numbers[i]).astype(u.dtype), updates, place)
-        return scaled, ScaleState(optax.safe_increment(state.count))
-
-    return optax.GradientTransformation(init, update)
+    return _scaled(lambda tree: labels(places, tree, default=-1), values.__getitem__)
 
 
 def scale_by_depth(
@@ -149,16 +136,8 @@ def scale_by_depth(
     >>> [float(array[0]) for array in jax.tree.leaves(scaled)]
     [0.25, 0.5, 1.0]
     """
-
-    def by_name(tree: Tree) -> optax.GradientTransformation:
-        below = zip(names(tree), jax.tree.leaves(depths(layers, tree)), strict=True)
-        exact = {re.compile(re.escape(name)): factor(depth) for name, depth in below}
-        return scale(exact)
-
-    return optax.GradientTransformation(
-        lambda params: by_name(params).init(params),
-        lambda updates, state, params=None: by_name(updates).update(updates, state, params),
-    )
+    patterns = as_list(layers, "layers")
+    return _scaled(lambda tree: depths(patterns, tree), factor)
 
 
 def depths(layers: Patterns, tree: Tree) -> Tree:
@@ -202,3 +181,45 @@ def _layer_of(patterns: list[Pattern], name: str) -> tuple[Any, ...] | None:
 
 def _reached(start: Any) -> Callable[..., Any]:
     return lambda step: step >= start
+
+
+def _scaled(
+    places_of: Callable[[Tree], Tree], factor: Callable[[int], Factor]
+) -> optax.GradientTransformation:
+    """Return a transformation that multiplies each update by the factor of its place.
+
+    Args:
+        places_of: Function of a tree that returns the place of each leaf, an integer.
+        factor: `factor(place)`, a number or a function of the number of steps.
+    """
+
+    def init(params: Tree) -> ScaleState:
+        places_of(_unmasked(params))  # raises now for a pattern that fits nothing
+        return ScaleState(jnp.zeros([], jnp.int32))
+
+    def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, ScaleState]:
+        del params
+        places = places_of(_unmasked(updates))
+        factors = {place: factor(place) for place in {*jax.tree.leaves(places)}}
+        numbers = {
+            place: value(state.steps) if callable(value) else value
+            for place, value in factors.items()
+        }
+
+        def scaled(update: Any, place: int) -> Any:
+            is_masked = isinstance(update, optax.MaskedNode)
+            return update if is_masked else (update * numbers[place]).astype(update.dtype)
+
+        answer = jax.tree.map(scaled, updates, places, is_leaf=_is_masked)
+        return answer, ScaleState(optax.safe_increment(state.steps))
+
+    return optax.GradientTransformation(init, update)
+
+
+def _unmasked(tree: Tree) -> Tree:
+    """Return a tree of the same names that also has a leaf for what another optimizer trains."""
+    return jax.tree.map(lambda _: 0, tree, is_leaf=_is_masked)
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)

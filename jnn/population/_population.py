@@ -391,10 +391,11 @@ class Population:
             job = self._job
             self._report("planned", group)
             columns = group.columns(self._columns)
-            group.compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
+            compiled = job.compile(job.study, group.plan, job.devices, columns, job.arrays)
+            self._compile_seconds += compiled.seconds
+            _check_memory(bytes_needed(compiled), memory_of(job.devices[0]), group.plan)
+            group.compiled = compiled
             group.switches = debugging()
-            self._compile_seconds += group.compiled.seconds
-            _check_memory(bytes_needed(group.compiled), memory_of(job.devices[0]), group.plan)
             self._report("compiled", group)
         return group.compiled
 

@@ -21,6 +21,7 @@ from jnn.model import variables_of
 from jnn.population._compile import is_ragged
 from jnn.population._group import Group
 from jnn.population._job import Job, columns_of
+from jnn.population._layout import Layout
 from jnn.population._sources import sources_in
 from jnn.result import Kept, Result
 from jnn.storage import to_host
@@ -64,9 +65,8 @@ class Start(NamedTuple):
             return
         assert group.compiled is not None
         layout = group.compiled.layout
-        is_shared = self.sources is None
-        restart = _restart_of(study, layout, is_shared)
-        if is_shared:
+        restart = _restart_of(study, layout, is_shared=self.sources is None)
+        if self.sources is None:
             variables = layout.share(self.variables)
         else:
             places = self.sources[group.members()]
@@ -169,7 +169,7 @@ def _found(variables: tuple[Any, Any], like: Trained, fresh: paths.Patterns, axe
     return to_host((found, of_state))
 
 
-def _restart_of(study: Study, layout: Any, is_shared: bool) -> Any:
+def _restart_of(study: Study, layout: Layout, *, is_shared: bool) -> Any:
     """Return the compiled `restart` of all members of a layout."""
     programs = programs_of(study)
     devices = tuple(layout.mesh.devices.flat)

@@ -115,9 +115,9 @@ def read_result(directory: PathLike, studies: Sequence[Study] | None) -> Content
             scores.attrs = {}
         is_comparable = record.get("versions") == versions()
         trained = _read_parts(members_path, parts, studies, members, schema, is_comparable)
-        if _kept.FILE in record.get("digests", {}):
+        if digest := record.get("digests", {}).get(_kept.FILE):
             (part,) = trained
-            kept = _read_kept(folder / _kept.FILE, record["digests"][_kept.FILE], len(members))
+            kept = _read_kept(folder / _kept.FILE, digest, len(members))
             trained = (dataclasses.replace(part, kept=kept),)
     return Content(scores, schema, members, trained, record["timing"])
 

@@ -131,7 +131,7 @@ def _is_key(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
-def _continued(first: Any, before: Any, epochs: int) -> dict[str, np.ndarray]:
+def _continued(first: Any, before: Any, epochs: int) -> dict[str, Any]:
     """Return scores by name for all epochs; those of the epochs before, and then NaN."""
     history = {name: np.array(scores) for name, scores in first.items()}
     for name, scores in history.items():

@@ -124,6 +124,18 @@ class Result:
         part = Part(study, training.trained, np.arange(len(members)), kept)
         return cls(scores, schema, members, (part,), dict(timing))
 
+    def owned_by(self, study: Study, trained: Trained, members: Members) -> "Result":
+        """Return these scores as those of members of another study.
+
+        Args:
+            study: What can predict with the members.
+            trained: What they have learned, [members, ...].
+            members: The members, in the order of this result.
+        """
+        part = Part(study, trained, np.arange(len(members)))
+        schema = dataclasses.replace(self.schema, shared_digest=digest_of_shared(study.shared))
+        return dataclasses.replace(self, schema=schema, members=members, parts=(part,))
+
     @classmethod
     def concat(cls, results: "Sequence[Result]", **settings: Sequence[float | str]) -> "Result":
         """Join the members of several results on one axis `member`.

@@ -5,6 +5,7 @@ found = jnn.search.run(study_of, data, space, by=jnn.search.tpe(), trials=64, fo
 """
 
 from jnn.search import discrete as discrete
+from jnn.search import zero_cost as zero_cost
 from jnn.search._batch import Batch
 from jnn.search._bohb import bohb
 from jnn.search._cohort import Cohort
@@ -69,4 +70,5 @@ __all__ = [
     "strongest",
     "tpe",
     "when",
+    "zero_cost",
 ]

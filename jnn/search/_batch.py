@@ -72,6 +72,7 @@ class Batch:
         result_folder: Callable[[int], pathlib.Path | None] = lambda number: None,
         unfinished: pathlib.Path | None = None,
         check: Callable[[Program, Cohort], None] = lambda program, cohort: None,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.replicas = replicas
@@ -81,9 +82,16 @@ class Batch:
         self.common_folder = None if unfinished is None else unfinished.parent
         self._unfinished = unfinished
         self._check = check
+        self._looked = looked
+        self._open: list[Cohort] = []
         self.programs, errors = made.group(settings)
         for place, error in errors.items():
             self.outcome.fail([place], error)
+
+    @property
+    def alive(self) -> int:
+        """Number of settings in training."""
+        return sum(len(cohort.places) for cohort in self._open)
 
     def cohorts(self, which: np.ndarray | None = None, *, seed: int | None = None) -> list[Cohort]:
         """Return settings ready to train, those of one program together.
@@ -104,6 +112,8 @@ class Batch:
             cohort = self._opened(part, seed, folder) if places else None
             if cohort is not None:
                 cohorts.append(cohort)
+        self._open = cohorts
+        self._looked()
         return cohorts
 
     @contextlib.contextmanager
@@ -122,6 +132,7 @@ class Batch:
             else:
                 self.outcome.fail(trained.places, error, trained.steps)
                 trained.close()
+        self._looked()
 
     def end(self, cohort: Cohort, ends: np.ndarray | None = None) -> None:
         """Note scores and result of the settings of a cohort that end; all of them by default."""
@@ -139,6 +150,14 @@ class Batch:
         places = tuple(np.asarray(cohort.places)[ends].tolist())
         outcome.results.append(cohort.take(ends, self._result_folder(len(outcome.results))))
         outcome.places.append(places)
+
+    def add(self, result: Result, places: Sequence[int]) -> None:
+        """Note, and keep in a folder, the members of settings that no cohort has trained."""
+        folder = self._result_folder(len(self.outcome.results))
+        if folder is not None:
+            result.save(folder)
+        self.outcome.results.append(result)
+        self.outcome.places.append(tuple(places))
 
     def _opened(
         self, program: Program, seed: int | None, folder: pathlib.Path | None

@@ -1,5 +1,6 @@
 """What is given as `by=`: a strategy or what makes one, of a search or of another strategy."""
 
+import inspect
 from typing import Any
 
 from jnn.search._samplers import random
@@ -16,6 +17,7 @@ def as_strategy(by: Any, space: Space, seed: int) -> Strategy:
     strategy = random() if by is None else by
     is_made = isinstance(strategy, Strategy) and not isinstance(strategy, type)
     if not is_made and callable(strategy):
+        _check_maker(strategy)
         strategy = strategy(space, seed)
     if not isinstance(strategy, Strategy):
         raise TypeError(
@@ -39,3 +41,15 @@ def chooser(by: Any, space: Space, seed: int) -> Strategy:
             "long they are trained. Use random(), tpe() or another one that chooses."
         )
     return strategy
+
+
+def _check_maker(by: Any) -> None:
+    """Raise TypeError unless a function takes a space and a seed."""
+    try:
+        inspect.signature(by).bind(None, 0)
+    except TypeError as error:
+        name = getattr(by, "__name__", repr(by))
+        raise TypeError(
+            f"by must be a strategy, or a function of a space and a seed that makes one, got {name}"
+            f". Call it, as {name}()."
+        ) from error

@@ -5,6 +5,7 @@ import json
 import pathlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +48,7 @@ class Cohort:
         program: What trains them.
         places: Where the settings that are still in training stand in their batch.
         look: What is known of them.
+        compiled: Done when a thread has compiled the program; None if there is no such thread.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Cohort:
         self.program = program
         self.places = program.places
         self.look = Look(0, np.zeros((0, 0, 0)), (), 0.0)
+        self.compiled: Future[None] | None = None
         self._replicas = replicas
         self._members = members
         self._remaining = np.arange(len(members))
@@ -180,6 +183,8 @@ class Cohort:
     def _live(self) -> Population:
         """Return the population at the epoch that it has reached."""
         population = self.open()
+        if self.compiled is not None:
+            self.compiled.result()
         if not self._is_live:
             if self._journal is not None and self._journal.saved_epoch > 0:
                 population.restore(self._journal.members)

@@ -113,14 +113,13 @@ def _alternating(
     def init(params: Any) -> Any:
         return jnp.int32(0), tuple(turn.init(params) for turn in turns)
 
-    def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         number, before = state
-        both = [t.update(gradients, s, params) for t, s in zip(turns, before, strict=True)]
-        updates = _where(number == 0, both[0][0], both[1][0])
+        both = [turn.update(updates, s, params) for turn, s in zip(turns, before, strict=True)]
         after = tuple(
             _where(number == turn, both[turn][1], before[turn]) for turn in range(len(turns))
         )
-        return updates, (1 - number, after)
+        return _where(number == 0, both[0][0], both[1][0]), (1 - number, after)
 
     return optax.GradientTransformation(init, update)
 

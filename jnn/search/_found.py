@@ -178,7 +178,7 @@ class Found:
 
         `pareto` says that no other setting has both a better score and fewer parameters; in a
         search by several metrics, that no other one is at least as good in all of them, and better
-        in one. `front` has other columns.
+        in one. Settings that ended early are on no front. `front` has other columns.
         """
         import pandas as pd
 
@@ -209,7 +209,7 @@ class Found:
     def pareto(self) -> "pd.DataFrame":
         """The rows of the table on the Pareto front."""
         table = self.table
-        return table[table["pareto"]].reset_index(drop=True)
+        return table.loc[np.flatnonzero(table["pareto"])].reset_index(drop=True)
 
     @functools.cached_property
     def latency(self) -> "pd.DataFrame":
@@ -253,7 +253,7 @@ class Found:
         costs = table[against].to_numpy(np.float64)
         scores = self.goal.sign * table[self.goal.metric].to_numpy(np.float64)
         rows = pareto(np.stack([scores, -costs], axis=1))
-        return table[rows].drop(columns="pareto").reset_index(drop=True)
+        return table.loc[np.flatnonzero(rows)].drop(columns="pareto").reset_index(drop=True)
 
     @functools.cached_property
     def curve(self) -> "pd.DataFrame":
@@ -332,8 +332,15 @@ class Found:
         return {name: sign * mean for (name, sign), mean in pairs if name != PARAMETERS}
 
     def _objectives(self, parameters: np.ndarray) -> np.ndarray:
-        """Return what the Pareto front is of, [trials, objectives], higher is better."""
-        means = np.array([trial.score.mean for trial in self.trials])
+        """Return what the Pareto front is of, [trials, objectives], higher is better.
+
+        It is NaN for trials that ended early, which compare with the others no more than in the
+        choice of the winner.
+        """
+        most = max((trial.score.trained for trial in self.trials), default=(0, 0))
+        means = np.array(
+            [trial.score.mean if trial.score.trained == most else np.nan for trial in self.trials]
+        )
         if not self.goal.others:
             return np.stack([means, -parameters], axis=1)
         return np.column_stack([means, [trial.score.others for trial in self.trials]])

@@ -37,8 +37,9 @@ class Halving:
         whole = [i for i, score in enumerate(scores) if score.epoch == last]
         short = [i for i, score in enumerate(scores) if score.epoch < last]
         self._strategy.tell([settings[i] for i in whole], [scores[i] for i in whole])
-        if hasattr(self._strategy, "ended_early"):
-            self._strategy.ended_early([settings[i] for i in short], [scores[i] for i in short])
+        ended_early = getattr(self._strategy, "ended_early", None)
+        if ended_early is not None:
+            ended_early([settings[i] for i in short], [scores[i] for i in short])
 
     def looks(self, epochs: int) -> list[int]:
         """Return the epochs after which settings end: a share 1 / eta^k of all."""
@@ -102,6 +103,8 @@ class Hyperband:
 
     def ask(self, n: int) -> Sequence[Setting]:
         """Return the settings of the next bracket, at most n."""
+        if n < 1:
+            return []
         self._current = self._halving()
         self._bracket = (self._bracket - 1) % self._brackets
         return self._current.ask(min(n, self._current.batch))

@@ -21,10 +21,11 @@ from jnn.engine import (
     make_forward,
     supervised,
 )
+from jnn.model import take_effects
+from jnn.result import Result
 from jnn.study import Members, Study
 
 _PATH = 0x9A7  # folded into a step's key for the architecture of the step
-_CALIBRATION = 0xCA1  # folded into a member's key for forward passes before scoring
 
 Options = Mapping[str, Sequence[float]]
 
@@ -73,7 +74,7 @@ def supernet_study(study: Study, options: Options, epochs: int | None = None) ->
 
 
 def inheriting_study(study: Study, supernets: Trained, folds: int, calibration: int) -> Study:
-    """Return a study that trains nothing, and scores architectures with the weights of supernets.
+    """Return a study that trains no weight, and scores architectures with those of supernets.
 
     Its members have a number `supernet`, see `inheriting_members`.
 
@@ -90,33 +91,26 @@ def inheriting_study(study: Study, supernets: Trained, folds: int, calibration: 
         forward = make_forward(study)
 
         def start(member: Member, data: Data) -> State:
-            place = jnp.int32(member.hyper["supernet"]) * folds + member.fold
+            place = jnp.int32(member.hyper["supernet"]) * folds + jnp.int32(member.fold)
+            statistics = _at(place, data.shared["supernets"].model_state)
             hyper = {name: jnp.asarray(value) for name, value in member.hyper.items()}
-            trained = Trained({}, {"place": place}, (), hyper)
+            trained = Trained({}, {"place": place, "statistics": statistics}, (), hyper)
             key = jax.random.key_data(member.key)
             return State(trained, (), jnp.int32(member.fold), key, jnp.int32(0))
 
         def step(state: State, batch: Batch) -> tuple[State, Any]:
-            del batch
+            if calibration:
+                key = key_of(state.key, STEP, state.step)
+                whole = _inherited(state.trained, batch.shared["supernets"])
+                own = batch.shared["own"]
+                _, after = forward(whole, batch.x, shared=own, key=key, train=True)
+                state = _with_statistics(state, take_effects(after)[0])
             return state._replace(step=state.step + 1), jnp.float32(0)
 
         def evaluate(state: State, data: Data, rows: Rows) -> dict[str, jax.Array]:
             trained = _inherited(state.trained, data.shared["supernets"])
             data = data._replace(shared=data.shared["own"])
-            state = state._replace(trained=trained)
-            for number in range(calibration):
-                state = _calibrated(state, data, number)
-            return inner.evaluate(state, data, rows)
-
-        def _calibrated(state: State, data: Data, number: int) -> State:
-            """Return a state whose network has seen one more batch of the fold's training rows."""
-            key = key_of(state.key, STEP, number)
-            count = data.train.count[state.fold]
-            place = jax.random.randint(key, (study.batch_size,), 0, count)
-            x = jax.tree.map(lambda a: a[data.train.index[state.fold][place]], data.x)
-            key = jax.random.fold_in(key, _CALIBRATION)
-            _, after = forward(state.trained, x, shared=data.shared, key=key, train=True)
-            return state._replace(trained=state.trained._replace(model_state=after))
+            return inner.evaluate(state._replace(trained=trained), data, rows)
 
         def predict(trained: Trained, x: Any, shared: Any = None) -> Any:
             return inner.predict(_inherited(trained, shared["supernets"]), x, shared["own"])
@@ -128,7 +122,7 @@ def inheriting_study(study: Study, supernets: Trained, folds: int, calibration: 
         trainer=trainer_of,
         shared={"supernets": supernets._replace(hyper={}), "own": study.shared},
         epochs=1,
-        steps_per_epoch=1,
+        steps_per_epoch=max(1, calibration),
         evaluate_every=1,
         keep="last",
         patience=None,
@@ -136,6 +130,24 @@ def inheriting_study(study: Study, supernets: Trained, folds: int, calibration: 
         averaging=None,
         record=(),
     )
+
+
+def inherited_result(result: Result, study: Study, supernets: Trained, members: Members) -> Result:
+    """Return the scores of an inheriting study as a result of members that own their weights.
+
+    Args:
+        result: What a study that `inheriting_study` returned has scored.
+        study: What the supernets were trained by, before `supernet_study`.
+        supernets: What they have learned, [seeds * folds, ...].
+        members: The members of the result without their number `supernet`.
+    """
+    (part,) = result.parts
+    state = part.trained.model_state
+    weights = _at(np.asarray(state["place"]), supernets)
+    hyper = {name: value for name, value in part.trained.hyper.items() if name != "supernet"}
+    trained = weights._replace(model_state=state["statistics"], hyper=hyper)
+    scores = result.scores.drop_vars(["train_loss", "supernet"])
+    return dataclasses.replace(result, scores=scores).owned_by(study, trained, members)
 
 
 def inheriting_members(members: Members) -> Members:
@@ -157,9 +169,17 @@ def _with_hyper(state: State, hyper: Mapping[str, Any]) -> State:
     return state._replace(trained=state.trained._replace(hyper=hyper))
 
 
+def _with_statistics(state: State, statistics: Any) -> State:
+    own = {**state.trained.model_state, "statistics": statistics}
+    return state._replace(trained=state.trained._replace(model_state=own))
+
+
+def _at(place: Any, tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[place], tree)
+
+
 def _inherited(trained: Trained, supernets: Trained) -> Trained:
-    """Return a member's numbers with the weights of its supernet."""
-    place = trained.model_state["place"]
-    weights = jax.tree.map(lambda leaf: leaf[place], supernets)
+    """Return a member's numbers and statistics with the weights of its supernet."""
+    weights = _at(trained.model_state["place"], supernets)
     hyper = {name: value for name, value in trained.hyper.items() if name != "supernet"}
-    return weights._replace(hyper=hyper)
+    return weights._replace(model_state=trained.model_state["statistics"], hyper=hyper)

@@ -30,6 +30,7 @@ class SearchStatus(NamedTuple):
         seconds: Seconds of asking and training.
         share: Share of the budget that is spent, 0..1.
         best: Best score so far, in the metric's own units; NaN before there is one.
+        alive: Number of settings in training; 0 between rounds.
     """
 
     trials: int
@@ -37,6 +38,7 @@ class SearchStatus(NamedTuple):
     seconds: float
     share: float
     best: float
+    alive: int = 0
 
 
 class Search:
@@ -178,6 +180,7 @@ class Search:
             result_folder=lambda index: self.folder.part(number, index),
             unfinished=self.folder.unfinished(number),
             check=self._check_program,
+            looked=lambda: self._report(batch, time.perf_counter() - started),
         )
         self._use_plans(batch.programs)
         train(self._strategy, batch)
@@ -280,17 +283,33 @@ class Search:
                 )
             )
 
-    def _report(self) -> None:
-        if self._progress is None:
+    def _report(self, batch: Batch | None = None, elapsed: float = 0.0) -> None:
+        """Tell how far the search is.
+
+        Args:
+            batch: The settings of the round under way; None between rounds.
+            elapsed: Seconds that the round has taken.
+        """
+        is_ending = batch is not None and not batch.alive  # the report of the round follows
+        if self._progress is None or is_ending:
             return
-        means = [trial.score.mean for trial in self.trials]
-        best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-        spent = Budget(len(self.trials), self.steps, self.seconds)
+        scores = [trial.score for trial in self.trials]
+        steps = self.steps
+        if batch is not None:
+            ended = sorted({place for places in batch.outcome.places for place in places})
+            scores += [batch.outcome.scores[place] for place in ended]
+            steps += sum(batch.outcome.steps)
+        best = max((s.mean for s in scores if not math.isnan(s.mean)), default=math.nan)
+        spent = Budget(len(scores), steps, self.seconds + elapsed)
         share = max(part / whole for part, whole in zip(spent, self._budget, strict=True))
-        goal = self.problem.replicas.goal
         self._progress(
             SearchStatus(
-                len(self.trials), self.steps, self.seconds, min(1.0, share), goal.sign * best
+                len(scores),
+                steps,
+                spent.seconds,
+                min(1.0, share),
+                self.problem.replicas.goal.sign * best,
+                0 if batch is None else batch.alive,
             )
         )
 

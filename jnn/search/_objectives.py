@@ -75,11 +75,11 @@ def pareto(objectives: np.ndarray) -> np.ndarray:
     Args:
         objectives: [rows, objectives], higher is better; a row with NaN is not on the front.
     """
-    finite = np.isfinite(objectives).all(axis=1)
+    finite = np.all(np.isfinite(objectives), axis=1)
     values = np.where(finite[:, None], objectives, -np.inf)
-    no_worse = (values[:, None] >= values).all(axis=2)
-    better = (values[:, None] > values).any(axis=2)
-    return finite & ~(no_worse & better).any(axis=0)
+    no_worse = np.all(values[:, None] >= values, axis=2)
+    better = np.any(values[:, None] > values, axis=2)
+    return np.logical_and(finite, ~np.any(no_worse & better, axis=0))
 
 
 def _check_known(names: Sequence[str], known: Sequence[str]) -> None:

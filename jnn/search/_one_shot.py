@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jnn._settings import check_integer
+from jnn.engine import Trained
 from jnn.population import run
 from jnn.search._batch import Batch
 from jnn.search._chooser import chooser
 from jnn.search._goal import Replicas
-from jnn.search._inherit import Options, inheriting_members, inheriting_study, supernet_study
+from jnn.search._inherit import (
+    Options,
+    inherited_result,
+    inheriting_members,
+    inheriting_study,
+    supernet_study,
+)
 from jnn.search._programs import Program
 from jnn.search._space import Setting, Space
 from jnn.search._strategy import Maker, Score, Strategy
@@ -23,11 +30,13 @@ class Supernet(NamedTuple):
 
     Attributes:
         study: A study that scores architectures with their weights.
+        trained: What they have learned, [seeds * folds, ...].
         steps: Number of steps that they took together.
         seconds: Seconds that they took.
     """
 
     study: Study
+    trained: Trained
     steps: int
     seconds: float
 
@@ -81,14 +90,14 @@ class OneShot:
         numbers = batch.made.members(program, batch.settings)
         assert numbers is not None  # a supernet has options
         members = inheriting_members(replicas.members) * numbers
-        result = run(supernet.study, replicas.data, members)
+        scored = run(supernet.study, replicas.data, members)
         seconds = time.perf_counter() - started
         steps = 0
         if pays:
             seconds += supernet.seconds
             steps = supernet.steps
         count = len(program.places)
-        values, troubles = replicas.seen(result.scores, supernet.study)
+        values, troubles = replicas.seen(scored.scores, supernet.study)
         epochs = self._epochs or program.study.epochs
         outcome = batch.outcome
         for number, place in enumerate(program.places):
@@ -96,6 +105,8 @@ class OneShot:
             outcome.failed[place] = troubles[number]
             outcome.steps[place] = steps // count + (number < steps % count)
             outcome.seconds[place] = seconds / count
+        plain = replicas.members * numbers
+        batch.add(inherited_result(scored, program.study, supernet.trained, plain), program.places)
 
     def _supernet(self, program: Program, replicas: Replicas, folder: Any) -> Supernet:
         """Train the supernet of a program, or read it from its folder."""
@@ -106,7 +117,7 @@ class OneShot:
             program.study, result.trained, replicas.shape[1], self._calibration
         )
         steps = replicas.steps_per_epoch(program.study) * study.epochs
-        return Supernet(scoring, steps, time.perf_counter() - started)
+        return Supernet(scoring, result.trained, steps, time.perf_counter() - started)
 
     def _options(self, program: Program) -> Options:
         """Return the options of the choices that a supernet draws."""

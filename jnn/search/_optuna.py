@@ -38,11 +38,22 @@ class OptunaStrategy:
         """Return n settings; the sampler knows of those that are still in training.
 
         There are none once the sampler has named all combinations.
+
+        Raises:
+            ValueError: If there are several metrics, and the sampler learns from one.
         """
         if self._has_ended:
             return []
         trials = [self._study.ask() for _ in range(n)]
-        settings = [self._suggest(trial) for trial in trials]
+        try:
+            settings = [self._suggest(trial) for trial in trials]
+        except ValueError as error:
+            if "multi-objective" not in str(error):
+                raise
+            raise ValueError(
+                f"metric must be one name for {type(self._sampler).__name__}, which learns from "
+                f"one score, got {self.objectives} metrics. Use e.g. jnn.search.nsga2()."
+            ) from error
         self._running += trials
         return settings
 
@@ -112,15 +123,26 @@ def optuna(sampler: "Callable[[int], Any] | Any", *, batch: int = 32) -> Maker:
     sign changed where lower values are better.
 
     Args:
-        sampler: A sampler, such as `optuna.samplers.TPESampler(seed=0)`, or a function of a seed
-            that makes one. A sampler without a seed cannot be resumed with the same settings.
+        sampler: A sampler, such as `optuna.samplers.TPESampler(seed=0)`, its class, or a function
+            of a seed that makes one. A sampler that was given no seed cannot be resumed with the
+            same settings.
         batch: Number of settings to ask for at once.
+
+    Raises:
+        TypeError: If it is no sampler.
     """
     batch = check_integer("batch", batch, least=1)
+    if not callable(sampler):
+        _check_sampler(sampler)
 
     def make(space: Space, seed: int) -> OptunaStrategy:
-        is_sampler = hasattr(sampler, "sample_relative")
-        return OptunaStrategy(space, sampler if is_sampler else sampler(seed), batch)
+        made = sampler
+        if isinstance(sampler, type):
+            made = sampler(seed=seed)
+        elif callable(sampler):
+            made = sampler(seed)
+        _check_sampler(made)
+        return OptunaStrategy(space, made, batch)
 
     return make
 
@@ -205,6 +227,14 @@ def nsga2(*, batch: int = 32) -> Maker:
     return optuna(_with_sentence(sampler), batch=batch)
 
 
+def _check_sampler(sampler: Any) -> None:
+    if not hasattr(sampler, "sample_relative"):
+        raise TypeError(
+            "sampler must be a sampler of Optuna, such as optuna.samplers.TPESampler(seed=0), or a "
+            f"function of a seed that makes one, got {sampler!r}."
+        )
+
+
 def _create_study(sampler: Any, objectives: int) -> Any:
     import optuna as library
 
@@ -212,7 +242,8 @@ def _create_study(sampler: Any, objectives: int) -> Any:
     library.logging.set_verbosity(library.logging.WARNING)
     try:
         with _quiet():
-            return library.create_study(directions=["maximize"] * objectives, sampler=sampler)
+            directions = [library.study.StudyDirection.MAXIMIZE] * objectives
+            return library.create_study(directions=directions, sampler=sampler)
     finally:
         library.logging.set_verbosity(level)
 

@@ -102,7 +102,13 @@ def _split(data: Dataset, test: Any) -> tuple[Dataset, Dataset]:
     """Return the rows of the search and the test rows."""
     if isinstance(test, Dataset):
         return data, test
-    split = holdout(test).split
+    if isinstance(test, bool) or not isinstance(test, numbers.Real):
+        raise TypeError(
+            f"test must be a share of the rows, such as 0.2, or a data set, got {test!r}."
+        )
+    if not 0 < float(test) < 1:
+        raise ValueError(f"test must be a share between 0 and 1, got {test}. Use e.g. 0.2.")
+    split = holdout(float(test)).split
     assert split is not None
     (fold,) = split.rows(data)
     assert fold.test is not None
@@ -187,16 +193,13 @@ def _check_test_rows(
     What is wrong with the setting itself is left to its training.
     """
     program = made.program_of(setting)
-    numbers = made.members(program, [setting])
-    everyone = members if numbers is None else members * numbers
     try:
-        start(program.study, rows, everyone, test=test_rows)
-    except Exception as error:
-        try:
-            start(program.study, rows, everyone)
-        except Exception:
-            return
-        raise error
+        numbers = made.members(program, [setting])
+        everyone = members if numbers is None else members * numbers
+        start(program.study, rows, everyone)
+    except Exception:
+        return
+    start(program.study, rows, everyone, test=test_rows)
 
 
 def _check_confidence(confidence: Any) -> None:

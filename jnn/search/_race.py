@@ -6,6 +6,7 @@ import numpy as np
 
 from jnn import stats
 from jnn._settings import check_integer
+from jnn.search._ahead import compiling
 from jnn.search._batch import Batch
 from jnn.search._chooser import chooser
 from jnn.search._goal import Goal
@@ -40,11 +41,13 @@ class Racing:
         values = np.full((len(batch.settings), seeds, folds), np.nan)
         alive = np.ones(len(batch.settings), bool)
         for seed in range(seeds):
-            for cohort in batch.cohorts(alive, seed=seed):
-                with batch.failing(cohort):
-                    cohort.advance(cohort.program.study.epochs)
-                    values[list(cohort.places), seed] = cohort.look.values[:, 0]
-                    batch.end(cohort)
+            cohorts = batch.cohorts(alive, seed=seed)
+            with compiling(cohorts):
+                for cohort in cohorts:
+                    with batch.failing(cohort):
+                        cohort.advance(cohort.program.study.epochs)
+                        values[list(cohort.places), seed] = cohort.look.values[:, 0]
+                        batch.end(cohort)
             running = np.flatnonzero(alive)
             if not running.size:
                 return

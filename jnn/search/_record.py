@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _FILE = "search.json"
+_LOCK = "search.lock"
 _OF_A_WINNER = ("result.json", "run.json", "members.safetensors", "scores.nc")
 
 
@@ -85,14 +86,17 @@ class Folder:
                 f"directory must be a folder for a search, but {directory} holds a run. Choose "
                 "another folder."
             )
-        self._lock = _lock(directory)
         if file.exists():
+            self._lock = _lock(directory)
             self._read(file)
 
     def close(self) -> None:
-        """Release the lock."""
-        if self._lock is not None:
-            self._lock.release()
+        """Release the lock; a folder in which nothing was written is left as it was."""
+        if self._lock is None or self.directory is None:
+            return
+        self._lock.release()
+        if not (self.directory / _FILE).exists():
+            (self.directory / _LOCK).unlink(missing_ok=True)
 
     def asked(self, number: int) -> int | None:
         """Return for how many settings a strategy was asked in a round; None if it is new."""
@@ -198,6 +202,8 @@ class Folder:
     def _write(self) -> None:
         if self.directory is None:
             return
+        if self._lock is None:
+            self._lock = _lock(self.directory)
         content = {
             "search": self._search,
             "programs": self._programs,
@@ -232,7 +238,7 @@ def _lock(directory: pathlib.Path) -> "BaseFileLock":
     from filelock import FileLock, Timeout
 
     directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / "search.lock")
+    lock = FileLock(directory / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

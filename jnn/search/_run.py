@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -82,7 +83,8 @@ def run(
         directory: Folder for what is found. The same call, after the process was killed, goes on
             where it was, also within a round, and finds the same; with a larger budget it goes on
             searching. It holds the winner's members as `jnn.run` saves them.
-        progress: Called with a `SearchStatus` after each round.
+        progress: Called with a `SearchStatus` after each round, and within it when a program has
+            been trained up to a look.
 
     Returns:
         What was found.
@@ -96,6 +98,8 @@ def run(
     seed = check_integer("seed", seed, least=0)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of a SearchStatus, got {progress!r}.")
+    if directory is not None and not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"directory must be a path, got {directory!r}.")
     path = None if directory is None else as_folder(directory)
     problem = make_problem(
         study_of,

@@ -306,7 +306,9 @@ def _check_value(name: str, distribution: Distribution, value: Value) -> None:
     if isinstance(distribution, Choice):
         if not any(value == option for option in distribution.options):
             raise ValueError(f"{name} must be one of {list(distribution.options)}, got {value!r}.")
-    elif isinstance(value, bool | str) or not distribution.low <= value <= distribution.high:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not distribution.low <= value <= distribution.high:
         raise ValueError(
             f"{name} must be a number from {distribution.low} to {distribution.high}, got "
             f"{value!r}."

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jnn.search._ahead import compiling
 from jnn.search._batch import Batch
 from jnn.search._programs import Program
 from jnn.search._strategy import Driver, Scheduled, Strategy
@@ -24,10 +25,12 @@ def train(strategy: Strategy, batch: Batch) -> None:
 
 def train_whole(batch: Batch) -> None:
     """Train every setting for all epochs, one program after another."""
-    for cohort in batch.cohorts():
-        with batch.failing(cohort):
-            cohort.advance(cohort.program.study.epochs)
-            batch.end(cohort)
+    cohorts = batch.cohorts()
+    with compiling(cohorts):
+        for cohort in cohorts:
+            with batch.failing(cohort):
+                cohort.advance(cohort.program.study.epochs)
+                batch.end(cohort)
 
 
 def train_scheduled(strategy: Scheduled, batch: Batch) -> None:
@@ -38,9 +41,10 @@ def train_scheduled(strategy: Scheduled, batch: Batch) -> None:
     epochs = common_epochs([cohort.program for cohort in cohorts])
     first = max(cohort.program.study.evaluate_every for cohort in cohorts)
     for look in [*checked_looks(strategy.looks(epochs), first, epochs), epochs]:
-        for cohort in cohorts:
-            with batch.failing(cohort):
-                cohort.advance(look)
+        with compiling(cohorts):
+            for cohort in cohorts:
+                with batch.failing(cohort):
+                    cohort.advance(look)
         cohorts = [cohort for cohort in cohorts if cohort.places]
         stays = np.zeros(sum(len(cohort.places) for cohort in cohorts), bool)
         if look < epochs and len(stays):

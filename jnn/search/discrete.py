@@ -19,8 +19,7 @@ import numpy as np
 import optax
 
 from jnn._settings import check_integer
-
-_LEAST_BANDWIDTH = 1e-3
+from jnn.search._kernels import bandwidths, log_density, neighbors
 
 __all__ = ["Discrete", "bohb", "evolution", "random", "reinforce", "simulate"]
 
@@ -246,16 +245,11 @@ def bohb(
 
     def ask(state: History, key: jax.Array) -> jax.Array:
         first, chance, source, noise = jax.random.split(key, 4)
-        count = jnp.minimum(state.told, capacity)
-        known = jnp.arange(capacity) < count
-        order = jnp.argsort(jnp.where(known, -state.scores, jnp.nan), stable=True)  # NaN is last
-        best = jnp.maximum(fewest, jnp.floor(good_share * count).astype(jnp.int32))
-        good = known & jnp.zeros(capacity, bool).at[order].set(jnp.arange(capacity) < best)
-        others = known & ~good
-        centers = order[jax.random.randint(source, (candidates,), 0, jnp.minimum(best, capacity))]
-        bandwidth = _bandwidth(state.settings, good, options)
-        drawn = _neighbors(state.settings[centers], 3 * bandwidth, noise, options)
-        ratio = _log_density(drawn, state.settings, good, options) - _log_density(
+        order, good, others = _split(state, good_share, fewest)
+        places = jax.random.randint(source, (candidates,), 0, jnp.maximum(jnp.sum(good), 1))
+        bandwidth = 3 * bandwidths(state.settings, good, options)
+        drawn = neighbors(state.settings[order[places]], bandwidth, noise, options)
+        ratio = log_density(drawn, state.settings, good, options) - log_density(
             drawn, state.settings, others, options
         )
         is_random = jax.random.bernoulli(chance, random_share) | (jnp.sum(others) < fewest)
@@ -308,40 +302,17 @@ def _draw(key: jax.Array, options: tuple[int, ...]) -> jax.Array:
     return jax.random.randint(key, (len(options),), 0, jnp.asarray(options))
 
 
-def _bandwidth(settings: jax.Array, chosen: jax.Array, options: tuple[int, ...]) -> jax.Array:
-    """Return the bandwidth of each choice, from the chosen settings, float32 [choices]."""
-    count = jnp.maximum(jnp.sum(chosen), 1)
-    is_option = settings[:, :, None] == jnp.arange(max(options))  # [settings, choices, options]
-    shares = jnp.sum(is_option & chosen[:, None, None], axis=0) / count
-    spread = 1 - jnp.sum(shares**2, axis=1)
-    return jnp.maximum(spread * count ** (-1 / (4 + len(options))), _LEAST_BANDWIDTH)
-
-
-def _neighbors(
-    settings: jax.Array, bandwidth: jax.Array, key: jax.Array, options: tuple[int, ...]
-) -> jax.Array:
-    """Return a draw from the kernel around each setting, int32 [settings, choices]."""
-    sizes = jnp.asarray(options)
-    largest = (sizes - 1) / sizes  # at which all options are equally likely
-    moves, steps = jax.random.split(key)
-    moved = jax.random.bernoulli(moves, jnp.minimum(bandwidth, largest), settings.shape)
-    step = jax.random.randint(steps, settings.shape, 1, jnp.maximum(sizes, 2))
-    return jnp.where(moved, (settings + step) % sizes, settings)
-
-
-def _log_density(
-    points: jax.Array, settings: jax.Array, chosen: jax.Array, options: tuple[int, ...]
-) -> jax.Array:
-    """Return the log of the kernel density of the chosen settings at points, float32 [points]."""
-    bandwidth = _bandwidth(settings, chosen, options)
-    elsewhere = jnp.log(bandwidth) - jnp.log(jnp.maximum(jnp.asarray(options) - 1, 1))
-    same = jnp.log1p(-bandwidth)
-    kernels = jnp.zeros((len(points), len(settings)))
-    for choice in range(len(options)):  # a loop is faster than a sum over a short last axis
-        agree = points[:, choice, None] == settings[:, choice]
-        kernels += jnp.where(agree, same[choice], elsewhere[choice])
-    kernels = jnp.where(chosen, kernels, -jnp.inf)
-    return jax.nn.logsumexp(kernels, axis=1) - jnp.log(jnp.maximum(jnp.sum(chosen), 1))
+def _split(
+    state: History, good_share: float, fewest: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the order from the best setting to the worst, and which are good, and which others."""
+    capacity = len(state.scores)
+    count = jnp.minimum(state.told, capacity)
+    known = jnp.arange(capacity) < count
+    order = jnp.argsort(jnp.where(known, -state.scores, jnp.nan), stable=True)  # NaN is last
+    best = jnp.maximum(fewest, jnp.floor(good_share * count).astype(jnp.int32))
+    good = known & jnp.zeros(capacity, bool).at[order].set(jnp.arange(capacity) < best)
+    return order, good, known & ~good
 
 
 def _mutated(

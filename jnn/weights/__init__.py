@@ -1,5 +1,6 @@
 """Weights of networks in and out: files of other libraries by name, layout and shape."""
 
+from jnn.weights import tables as _tables  # noqa: F401  (the names of families)
 from jnn.weights._family import Family, Rule, families, register
 from jnn.weights._layout import Layout
 from jnn.weights._load import load

@@ -47,7 +47,7 @@ class Archive:
             raise ValueError(f"its member {name[:40]!r} is cut off")
         return start, info.file_size
 
-    def bytes(self, name: str) -> bytes:
+    def content(self, name: str) -> bytes:
         """Return the content of a member, compared with its checksum."""
         with self._zip.open(name) as member:
             content = member.read(self.members[name].file_size + 1)

@@ -52,7 +52,7 @@ class Axes:
         sizes = _sizes(before, array.shape, sizes)
         letters = "".join(before)
         array = array.reshape([sizes[letter] for letter in letters])
-        array = np.flip(array, [letters.index(letter) for letter in self.flipped])
+        array = np.flip(array, tuple(letters.index(letter) for letter in self.flipped))
         array = array.transpose([letters.index(letter) for letter in "".join(after)])
         if all(len(group) == 1 for group in after):
             return array

@@ -61,12 +61,13 @@ def _walk(
 ) -> Iterator[tuple[str, "h5py.Dataset"]]:
     """Yield the arrays of a group and of the groups in it; links to other places are refused."""
     import h5py
+    from h5py import h5o  # type: ignore[attr-defined]
 
-    address = h5py.h5o.get_info(group.id).addr
+    address = h5o.get_info(group.id).addr
     if levels == 0 or address in above or len(above) > _MOST:
         raise ValueError("its groups hold each other, or are nested too deep")
     above.add(address)
-    for name in group:
+    for name in map(str, group):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"its entry {shown(prefix + name)} is a link to another place")
         value = group[name]
@@ -85,7 +86,7 @@ def _entry(open_file: Open, path: str, array: "h5py.Dataset", size: int) -> Entr
 
     def read() -> np.ndarray:
         with open_file() as file:
-            values = file[path][()]
+            values = np.asarray(file[path][()])  # type: ignore[index]
         if values.shape != shape:
             raise ValueError(f"its array {shown(path)} has changed")
         if is_half and values.dtype.itemsize == 2:

@@ -1,5 +1,6 @@
 """Keras's files: `.keras`, `.weights.h5`, and the HDF5 files of Keras 2."""
 
+import collections
 import json
 import re
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from typing import Any
 
 from jnn.weights._archive import Archive
 from jnn.weights._hdf5 import Open, entries_of, opener
+from jnn.weights._hdf5_heap import check_heaps
 from jnn.weights._mapped import MappedFile, Path
 from jnn.weights._refusal import reading, shown
 from jnn.weights._tensors import Entry, Tensors
@@ -40,7 +42,9 @@ _ALL_OR_NONE = {"batch_normalization", "layer_normalization", "group_normalizati
 def read_hdf5(path: Path) -> Tensors:
     """Read an HDF5 file: weights of Keras 3, weights or a whole network of Keras 2, or others."""
     with reading(path):
-        size = MappedFile(path).size
+        file = MappedFile(path)
+        size = file.size
+        check_heaps(file, 0, size)
         open_file = opener(path)
         entries, config = _read(open_file, size, {})
     return Tensors(path, "keras", entries, config=config)
@@ -48,12 +52,12 @@ def read_hdf5(path: Path) -> Tensors:
 
 def read_keras(path: Path, archive: Archive) -> Tensors:
     """Read a `.keras` file, whose configuration has the names of its layers."""
-    config = json.loads(archive.bytes(_CONFIG))
+    config = json.loads(archive.content(_CONFIG))
     if not isinstance(config, dict):
         raise ValueError("its configuration is no object")
-    archive.place(WEIGHTS)
+    start, size = archive.place(WEIGHTS)
+    check_heaps(archive.file, start, start + size)
     open_file = opener(lambda: archive.open(WEIGHTS))
-    size = archive.members[WEIGHTS].file_size
     entries, _ = _read(open_file, size, _layer_names(config))
     return Tensors(path, "keras", entries, config=config)
 
@@ -74,18 +78,19 @@ def names_of(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the name of every array by its path: its layer's name and the variable's."""
     with open_file() as file:
-        root = file.get("model_weights", file)
-        if "layer_names" in root.attrs:
-            prefix = "model_weights/" if root != file else ""
-            text = file.attrs.get("model_config")
-            config = {} if text is None else json.loads(text)
+        prefix = "model_weights/" if "model_weights" in file else ""
+        if "layer_names" in file[prefix or "/"].attrs:
+            config = json.loads(str(file.attrs.get("model_config", "{}")))
+            if not isinstance(config, dict):
+                raise ValueError("its configuration is no object")
             return {path: _old_name(path, prefix) for path in paths}, config
+        folders = {path: path.rpartition("/")[0] for path in paths}
+        counts = collections.Counter(folders.values())
         names = {}
-        for path in paths:
-            folder = path.rpartition("/")[0]
-            own = file[folder].attrs.get("name") if folder else None
-            count = sum(other.rpartition("/")[0] == folder for other in paths)
-            names[path] = _new_name(path, own if isinstance(own, str) else None, layers, count)
+        for path, folder in folders.items():
+            own = file[folder or "/"].attrs.get("name")
+            own = own if isinstance(own, str) else None
+            names[path] = _new_name(path, own, layers, counts[folder])
         return names, {}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jnn.storage import expand
 from jnn.weights._hdf5 import entries_of, opener
+from jnn.weights._hdf5_heap import check_heaps
 from jnn.weights._keras import names_of
 from jnn.weights._mapped import MappedFile, Path
 from jnn.weights._refusal import listed, reading
@@ -43,8 +44,10 @@ def write_like(path: pathlib.Path, arrays: Arrays, like: Path) -> None:
 
     like = expand(like)
     with reading(like):
+        file = MappedFile(like)
+        check_heaps(file, 0, file.size)
         open_file = opener(like)
-        entries = entries_of(open_file, MappedFile(like).size)
+        entries = entries_of(open_file, file.size)
         names, _ = names_of(open_file, entries, {})
     places = {name: place for place, name in names.items() if not place.startswith("optimizer")}
     missing, left_over = places.keys() - arrays.keys(), arrays.keys() - places.keys()

@@ -1,7 +1,7 @@
 """`jnn.weights.load`: the tensors of a file as the variables of a network."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -77,11 +77,11 @@ def load(
     names = _names(tensors, prefix, table)
     wanted = _wanted(known, only, skip)
     plan = make_plan({n: tensors.entries[names[n]] for n in names}, known, table, wanted)
-    if only or skip:
-        plan.left_over = [] if only else plan.left_over
-    ignored = fitting(ignore, plan.left_over)
+    ignored = plan.left_over if only else fitting(ignore, plan.left_over)
+    plan.left_over = sorted({*plan.left_over} - {*ignored})
     filled, misshapen = _fill(tensors, names, known, plan, wanted, cast)
-    check_plan(plan, misshapen, tensors.path, known.model.name, ignored)
+    check_plan(plan, misshapen, tensors.path, known.model.name)
+    assert {*wanted} == filled.keys(), "what does not fit is an error"
     return _complete(known, filled, x, key, shared)
 
 
@@ -115,26 +115,31 @@ def _wanted(network: Network, only: Patterns, skip: Patterns) -> list[str]:
     names = [n for n, is_stored in zip(network.names, network.stored, strict=True) if is_stored]
     short = {name: name.partition("/")[2] for name in names}
     if only:
-        chosen = {*fitting(only, names, required=False), *fitting(only, [*short.values()], False)}
+        chosen = {*fitting(only, [*short, *short.values()])}
         _check_some(only, "only", chosen, short)
         names = [name for name in names if {name, short[name]} & chosen]
     if skip:
-        left = {*fitting(skip, [*short], False), *fitting(skip, [*short.values()], False)}
+        left = {*fitting(skip, [*short, *short.values()])}
         _check_some(skip, "skip", left, short)
         names = [name for name in names if not {name, short[name]} & left]
     return names
 
 
-def fitting(patterns: Patterns, names: Sequence[str], required: bool = False) -> list[str]:
+def fitting(patterns: Patterns, names: Iterable[str]) -> list[str]:
     """Return the names that fit a pattern; a dot in a name of a file counts as a slash."""
-    if not patterns or not names:
+    if not patterns:
         return []
-    several = patterns if isinstance(patterns, list | tuple) else [patterns]
-    slashed = [p.replace(".", "/") if isinstance(p, str) else p for p in several]
-    mask = match([*several, *slashed], dict.fromkeys(names, 0), required=False)
-    dotted = {name: name.replace(".", "/") for name in names}
-    more = match([*several, *slashed], dict.fromkeys(dotted.values(), 0), required=False)
-    return [name for name in names if mask[name] or more[dotted[name]]]
+    several: list[Any] = [*patterns] if isinstance(patterns, list | tuple) else [patterns]
+    several += [one.replace(".", "/") for one in several if isinstance(one, str)]
+
+    def fits(name: str) -> bool:
+        # One by one, as names of files may be folders of each other.
+        return any(
+            match(several, {spelling: 0}, required=False)[spelling]
+            for spelling in (name, name.replace(".", "/"))
+        )
+
+    return [name for name in names if fits(name)]
 
 
 def _check_some(patterns: Patterns, name: str, chosen: set[str], short: Mapping[str, str]) -> None:

@@ -35,6 +35,10 @@ class MappedFile:
         self._check(start, count)
         return self._map[start : start + count]
 
+    def find(self, content: Any, start: int, end: int) -> int:
+        """Return the first place from `start` on and before `end` that has these bytes, or -1."""
+        return self._map.find(content, start, end)
+
     def array(self, start: int, shape: Sequence[int], dtype: Any) -> np.ndarray:
         """Return an array that lies in the file, row by row.
 

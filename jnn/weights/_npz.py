@@ -8,7 +8,7 @@ import numpy as np
 
 from jnn.weights._archive import Archive
 from jnn.weights._mapped import Path, product
-from jnn.weights._refusal import refusal, shown
+from jnn.weights._refusal import UnknownContent, refusal, shown
 from jnn.weights._tensors import Entry, Tensors, entry_of
 
 _MAGIC = b"\x93NUMPY"
@@ -37,7 +37,7 @@ def _entry(archive: Archive, name: str) -> Entry:
         return entry_of(_in_order(archive.file.array(first + start, shape[::order], dtype), order))
 
     def read() -> np.ndarray:
-        content = archive.bytes(name)
+        content = archive.content(name)
         array = np.frombuffer(content, dtype, product(shape), start)
         return _in_order(array.reshape(shape[::order]), order)
 
@@ -66,10 +66,10 @@ def _header(content: bytes) -> tuple[int, np.dtype, tuple[int, ...], int]:
 
 def _dtype(text: object) -> np.dtype:
     if not isinstance(text, str):
-        raise ValueError("an array has named fields, and is no tensor")
+        raise UnknownContent("an array has named fields, and is no tensor")
     dtype = np.dtype(text)
     if dtype.kind not in "biufc":
-        raise ValueError(
+        raise UnknownContent(
             f"an array has the type {text[:20]!r}; tensors are numbers, and nothing is unpickled"
         )
     return dtype

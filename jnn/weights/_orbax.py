@@ -45,7 +45,8 @@ def read_orbax(folder: pathlib.Path, place: pathlib.Path) -> Tensors:
     with reading(folder):
         _check_metadata(place / _METADATA)
         checkpointer = orbax.PyTreeCheckpointer()
-        shapes = checkpointer.metadata(place.absolute()).item_metadata.tree
+        shapes: Any = checkpointer.metadata(place.absolute()).item_metadata
+        shapes = shapes.tree
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         _check_size(folder, shapes, size)
         as_numpy = jax.tree.map(lambda _: orbax.RestoreArgs(restore_type=np.ndarray), shapes)

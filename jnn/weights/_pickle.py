@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jnn.weights._refusal import UnknownContent
+
 
 class Global(NamedTuple):
     """The name of a class or a function, which is not imported."""
@@ -50,7 +52,7 @@ def read_pickle(content: bytes, call: Call) -> tuple[Any, set[Global]]:
     while (operation := machine.take(1)) != b".":
         run = _OPERATIONS.get(operation)
         if run is None:
-            raise ValueError(f"its pickle has the operation {operation!r}, which no tensors need")
+            raise UnknownContent(f"the operation {operation!r} of its pickle")
         run(machine)
     return machine.pop(), machine.globals
 
@@ -207,7 +209,7 @@ def _long(machine: _Machine) -> None:
 def _protocol(machine: _Machine) -> None:
     version = machine.number("<B")
     if not 2 <= version <= 5:
-        raise ValueError(f"its pickle has protocol {version}; 2 to 5 are known")
+        raise UnknownContent(f"its pickle has protocol {version}; 2 to 5 are known")
 
 
 def _stack_global(machine: _Machine) -> None:
@@ -215,7 +217,7 @@ def _stack_global(machine: _Machine) -> None:
     machine.name(machine.pop(), name)
 
 
-_OPERATIONS: dict[bytes, Callable[[_Machine], None]] = {
+_OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"\x80": _protocol,
     b"\x95": lambda machine: machine.take(8),  # FRAME: the size of a part
     b"(": lambda machine: machine.push(_MARK),

@@ -57,18 +57,19 @@ def make_plan(
     full = {**short_names(network.names), **{name: name for name in network.names}}
     moves: list[Move] = []
     used: set[str] = set()
+    filled: set[str] = set()
     absent: dict[str, str] = {}
     left_over = []
     for name in tensors:
         if name in used:
             continue
-        move = _move_of(name, family, full, tensors, used)
-        if move is None:
+        move = _move_of(name, family, full, tensors)
+        if move is None or filled & {*move.targets}:  # no array has two tensors
             left_over.append(name)
             continue
         used |= {*move.sources}
+        filled |= {*move.targets}
         moves.append(move)
-    filled = {target for move in moves for target in move.targets}
     moves = [move for move in moves if {*move.targets} & {*wanted}]
     for target in wanted:
         if target not in filled:
@@ -80,12 +81,16 @@ def _plan_of_same_names(tensors: Shapes, network: Network, wanted: Sequence[str]
     """Return the plan for a file that has the names of the network, full or short."""
     full = {**short_names(network.names), **{name: name for name in network.names}}
     moves = []
+    filled: set[str] = set()
+    left_over = []
     for name in tensors:
-        if name in full:
-            moves.append(Move((name,), (full[name],), Rule(_plain(name), _plain(full[name]))))
-    filled = {target for move in moves for target in move.targets}
+        target = full.get(name)
+        if target is None or target in filled:  # no array has two tensors
+            left_over.append(name)
+            continue
+        filled.add(target)
+        moves.append(Move((name,), (target,), Rule(_plain(name), _plain(target))))
     missing = {target: "" for target in wanted if target not in filled}
-    left_over = [name for name in tensors if name not in full]
     return Plan([m for m in moves if {*m.targets} & {*wanted}], missing, left_over)
 
 
@@ -94,9 +99,7 @@ def _plain(name: str) -> str:
     return name.replace("{", "").replace("}", "")
 
 
-def _move_of(
-    name: str, family: Family, full: Mapping[str, str], tensors: Shapes, used: set[str]
-) -> Move | None:
+def _move_of(name: str, family: Family, full: Mapping[str, str], tensors: Shapes) -> Move | None:
     """Return the move that takes a tensor; None if there is no place for it."""
     for rule in family.rules:
         for source in rule.sources:
@@ -127,9 +130,7 @@ def _name_in_file(target: str, family: Family) -> str:
     return ""
 
 
-def check_plan(
-    plan: Plan, misshapen: Sequence[str], path: Any, name: str, ignored: Sequence[str]
-) -> None:
+def check_plan(plan: Plan, misshapen: Sequence[str], path: Any, name: str) -> None:
     """Raise ValueError with all that does not fit, sorted, on both sides.
 
     Args:
@@ -137,16 +138,14 @@ def check_plan(
         misshapen: What is said of each array of another shape.
         path: Of the file.
         name: Of the network.
-        ignored: Names in the file that may be left over.
     """
     missing = [f"{target} ({source})" if source else target
                for target, source in plan.missing.items()]  # fmt: skip
-    left_over = sorted({*plan.left_over} - {*ignored})
-    if not (missing or left_over or misshapen):
+    if not (missing or plan.left_over or misshapen):
         return
     raise ValueError(
-        f"The tensors of {path} must fit {name}, but missing in the file are "
-        f"{listed(missing)}, left over in the file are {listed(left_over)}, and of another shape "
-        f"are {listed(misshapen)}. Load a part with only= or skip=, leave out tensors of the file "
+        f"The tensors of {path} must fit {name}, but missing in the file are {listed(missing)}, "
+        f"left over in the file are {listed(plan.left_over)}, and of another shape are "
+        f"{listed(misshapen)}. Load a part with only= or skip=, leave out tensors of the file "
         "with ignore=, or correct the family's table."
     )

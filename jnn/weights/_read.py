@@ -68,6 +68,8 @@ def _read_folder(folder: pathlib.Path) -> Tensors:
 
 
 def _read_file(path: pathlib.Path) -> Tensors:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise refusal(path, "is neither a file nor a folder", "Name a file of weights.")
     with reading(path):
         size = path.stat().st_size
         head = MappedFile(path).bytes(0, min(size, 16))

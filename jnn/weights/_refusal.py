@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 
+from jnn._errors import reason_of
 from jnn.storage import DamagedFileError, damaged
 from jnn.weights._mapped import Path
 
@@ -28,8 +29,14 @@ _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_SAVE_PLAIN = "Save plain tensors of numbers in it."
 _LONGEST = 100  # characters of a name in a sentence
+_LONGEST_REASON = 200  # characters of what a library says of a file
 _MOST = 30  # names in a sentence
+
+
+class UnknownContent(ValueError):
+    """A file is whole, but holds something that jnn does not read."""
 
 
 @contextlib.contextmanager
@@ -39,8 +46,11 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except DamagedFileError:
         raise
+    except UnknownContent as error:
+        raise refusal(path, f"holds what jnn does not read: {error}", _SAVE_PLAIN) from error
     except _FAULTS as error:
-        raise damaged(path, error) from error
+        missing = isinstance(error, FileNotFoundError)
+        raise damaged(path, error if missing else reason_of(error)[:_LONGEST_REASON]) from error
 
 
 def refusal(path: Path, fault: str, remedy: str | None = None) -> DamagedFileError:

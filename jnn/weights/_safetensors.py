@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jnn.weights._mapped import MappedFile, Path
-from jnn.weights._refusal import reading
+from jnn.weights._refusal import UnknownContent, reading
 from jnn.weights._tensors import Entry, Tensors, entry_of
 from jnn.weights._types import dtype_of
 
@@ -65,7 +65,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _entry(file: MappedFile, start: int, about: dict[str, Any]) -> Entry:
     if about["dtype"] not in _TYPES:
-        raise ValueError(f"its numbers of type {about['dtype']!r} are packed, which NumPy has not")
+        raise UnknownContent(f"numbers of type {about['dtype']!r}, which NumPy has not")
     dtype: np.dtype = dtype_of(_TYPES[about["dtype"]])
     first, _ = about["data_offsets"]
     return entry_of(file.array(start + first, about["shape"], dtype))

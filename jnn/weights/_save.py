@@ -87,8 +87,8 @@ def save(
         ValueError: If an array has no name in the family, or a type that the form lacks.
     """
     place = expand(path)
-    form = form or _SUFFIXES.get(place.suffix, "safetensors")
-    if form == "onnx":
+    chosen = form or _SUFFIXES.get(place.suffix, "safetensors")
+    if chosen == "onnx":
         return _save_program(_without_result(tree, member), place, network, x)
     arrays = _arrays(tree, member)
     left_out = {*fitting(skip, list(arrays)), *_fitting_short(skip, arrays)}
@@ -96,7 +96,7 @@ def save(
     if family is not None:
         arrays = _named(arrays, family_of(family, config or {}))
     arrays = {prefix + name: array for name, array in arrays.items()}
-    write = _writer(form, like)
+    write = _writer(chosen, like)
     with atomic_path(place) as partial:
         write(partial, arrays)
     return place

@@ -9,7 +9,7 @@ from jnn.weights._archive import Archive
 from jnn.weights._mapped import Path, product
 from jnn.weights._nested import flatten
 from jnn.weights._pickle import Global, Opaque, Persistent, read_pickle
-from jnn.weights._refusal import listed, refusal
+from jnn.weights._refusal import UnknownContent, listed, refusal
 from jnn.weights._tensors import Entry, Tensors, entry_of
 from jnn.weights._types import FLOAT8, dtype_of
 
@@ -42,7 +42,7 @@ class _Tensor(NamedTuple):
     """A tensor of a pickle: part of a storage, with its steps along each axis in entries."""
 
     key: str
-    count: int
+    capacity: int
     dtype: np.dtype
     start: int
     shape: tuple[int, ...]
@@ -63,9 +63,9 @@ def read_torch(path: Path, archive: Archive, pickle: str) -> Tensors:
     """
     folder = pickle.removesuffix("data.pkl")
     order = folder + "byteorder"
-    if order in archive.members and archive.bytes(order).strip() != b"little":
+    if order in archive.members and archive.content(order).strip() != b"little":
         raise refusal(path, "was written on a machine with another order of bytes", _ADVICE)
-    content = archive.bytes(pickle)
+    content = archive.content(pickle)
     value, names = read_pickle(content, _call)
     if unknown := [name for name in names if not _is_known(name)]:
         raise refusal(
@@ -94,11 +94,11 @@ def _view(archive: Archive, folder: str, tensor: _Tensor) -> np.ndarray:
     count = product(tensor.shape)
     if count == 0:
         return np.empty(tensor.shape, tensor.dtype)
-    if last >= tensor.count or tensor.count * bytes_each > size:
+    if last >= tensor.capacity or tensor.capacity * bytes_each > size:
         raise ValueError(f"a tensor of shape {tensor.shape} lies outside of its storage")
     if count * bytes_each > archive.file.size:
         raise ValueError(f"a tensor of shape {tensor.shape} is larger than the file")
-    storage = archive.file.array(start, (tensor.count,), tensor.dtype)
+    storage = archive.file.array(start, (tensor.capacity,), tensor.dtype)
     strides = [step * bytes_each for step in tensor.steps]
     return np.lib.stride_tricks.as_strided(
         storage[tensor.start :], tensor.shape, strides, writeable=False
@@ -121,7 +121,7 @@ def _tensor(storage: Any, start: Any, shape: Any, steps: Any, *rest: Any) -> _Te
     """Return the tensor that PyTorch's `_rebuild_tensor_v2` would make."""
     key, count, dtype = _storage(storage)
     if any(rest[2:]):
-        raise ValueError("a tensor is conjugated or negated only when it is looked at")
+        raise UnknownContent("a tensor is conjugated or negated only when it is looked at")
     return _placed(key, count, dtype, start, shape, steps)
 
 
@@ -131,7 +131,7 @@ def _typed_tensor(
     """Return the tensor of `_rebuild_tensor_v3`, whose storage is bytes."""
     key, count, kind = _storage(storage)
     if any(rest) or not isinstance(dtype, Global) or dtype.name not in _TYPES:
-        raise ValueError("a tensor has a type of numbers that is not known")
+        raise UnknownContent("a tensor has a type of numbers that is not known")
     numbers = dtype_of(_TYPES[dtype.name])
     return _placed(key, count * kind.itemsize // numbers.itemsize, numbers, start, shape, steps)
 
@@ -142,7 +142,7 @@ def _storage(storage: Any) -> tuple[str, int, np.dtype]:
         raise ValueError("a tensor has no storage")
     _, kind, key, _, count = about
     if not isinstance(kind, Global) or kind.name not in _STORAGES or not _is_known(kind):
-        raise ValueError("a storage has a type of numbers that is not known")
+        raise UnknownContent("a storage has a type of numbers that is not known")
     if not isinstance(key, str):
         raise ValueError("a storage has no name")
     return key, _whole([count])[0], dtype_of(_STORAGES[kind.name])

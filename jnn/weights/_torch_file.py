@@ -8,6 +8,7 @@ import pathlib
 import struct
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -44,17 +45,22 @@ def write_torch(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
         _add(archive, file.tell(), "data.pkl", pickle)
         _add(archive, file.tell(), "byteorder", b"little")
         for i, array in enumerate(arrays.values()):
-            _add(archive, file.tell(), f"data/{i}", array.tobytes())
+            _add(archive, file.tell(), f"data/{i}", _bytes(array))
         _add(archive, file.tell(), "version", b"3\n")
 
 
-def _add(archive: zipfile.ZipFile, place: int, name: str, content: bytes) -> None:
+def _add(archive: zipfile.ZipFile, place: int, name: str, content: Any) -> None:
     """Add a member whose content begins at a multiple of the alignment."""
     info = zipfile.ZipInfo(f"archive/{name}", _TIME)
     start = place + _HEADER + len(info.filename) + 4
     padding = -start % _ALIGNMENT
     info.extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
     archive.writestr(info, content)
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the bytes of an array without copying them."""
+    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
 
 
 def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:

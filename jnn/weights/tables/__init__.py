@@ -1,0 +1,3 @@
+"""Families of networks as tables, one in a file; importing the package makes their names known."""
+
+from jnn.weights.tables import _gpt2 as _gpt2
