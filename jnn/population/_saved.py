@@ -33,7 +33,7 @@ class SavedPopulation(NamedTuple):
         hyper_history: Their numbers that changed, [members, epochs] each.
         plan: The layout; None if there are too few devices for it.
         places: Where they stand in the file, int [members].
-        count: Number of members in the file.
+        size: Number of members in the file.
     """
 
     path: PathLike
@@ -42,7 +42,7 @@ class SavedPopulation(NamedTuple):
     hyper_history: dict[str, np.ndarray]
     plan: Plan | None
     places: np.ndarray
-    count: int
+    size: int
 
     def load(self, like: Any) -> Any:
         """Return the training of the members.
@@ -50,7 +50,7 @@ class SavedPopulation(NamedTuple):
         Args:
             like: A training of as many members, [members, ...].
         """
-        training = load(self.path, _of_count(like, self.count))
+        training = load(self.path, _of_count(like, self.size))
         return jax.tree.map(lambda array: array[self.places], training)
 
 

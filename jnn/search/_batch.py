@@ -141,7 +141,7 @@ class Batch:
             return
         outcome = self.outcome
         scores = cohort.scores
-        for index in np.flatnonzero(ends):
+        for index in np.flatnonzero(ends).tolist():
             place = cohort.places[index]
             outcome.scores[place] = scores[index]
             outcome.failed[place] = outcome.failed[place] or cohort.look.troubles[index]

@@ -1,6 +1,7 @@
 """The loop of a search: ask, train, tell, until the budget is spent."""
 
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -135,10 +136,9 @@ class Search:
         strategy = self._strategy
         if isinstance(strategy, Multifidelity):
             epochs = settings * strategy.fidelity(study.epochs)
-        elif hasattr(strategy, "cost"):
-            epochs = strategy.cost(settings, study.epochs)
         else:
-            epochs = settings * study.epochs
+            cost = getattr(strategy, "cost", operator.mul)
+            epochs = cost(settings, study.epochs)
         return self.problem.replicas.steps_per_epoch(study) * epochs
 
     def _new(self, settings: Sequence[Setting]) -> list[int]:

@@ -308,7 +308,7 @@ def _check_value(name: str, distribution: Distribution, value: Value) -> None:
             raise ValueError(f"{name} must be one of {list(distribution.options)}, got {value!r}.")
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not distribution.low <= value <= distribution.high:
+    if not (is_number and distribution.low <= float(value) <= distribution.high):
         raise ValueError(
             f"{name} must be a number from {distribution.low} to {distribution.high}, got "
             f"{value!r}."

@@ -80,7 +80,7 @@ def _first_bad(values: "xarray.DataArray", study: Study) -> np.ndarray:
     axis = values.dims.index("epoch")
     finite = np.isfinite(values.values)
     finite = finite.reshape(*finite.shape[: axis + 1], -1).all(axis=-1)
-    number = np.arange(1, finite.shape[-1] + 1)
+    number = np.arange(1, values.sizes["epoch"] + 1)
     due = (number % study.evaluate_every == 0) | (number == study.epochs)
     if values.name == "train_loss":
         due[:] = True
