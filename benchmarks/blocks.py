@@ -25,6 +25,7 @@ _REPRODUCTIONS = {
     "mnist_cnn": "MNIST, the CNN of Flax's example",
     "mr_textcnn": "Sentences of film critics, CNN-rand (Kim 2014)",
     "nasbench201": "NAS-Bench-201, 500 searches on 3 sets (Dong and Yang 2020)",
+    "darts": "Differentiable search, its skip connections on NAS-Bench-201 (Zela et al. 2020)",
     "pbt_toy": "Population-based training, figure 2 (Jaderberg et al. 2017)",
     "search_budget": "Halving, Hyperband and racing beside random search with more steps",
     "search_noise": "Searches on noise: the interval of the new score covers chance",

@@ -23,6 +23,7 @@ NEEDS = {  # script -> data set and further arguments of the quick run
     "shakespeare": ("tinyshakespeare", []),
     "nasbench201": ("nasbench201", []),
     "zero_cost": ("nasbench201", ["synflow", "jacob_cov"]),
+    "darts": ("nasbench201", []),
     "pbt_toy": (None, []),
     "dehb": (None, []),
     "search_noise": ("iris", []),
