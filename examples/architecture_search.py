@@ -6,7 +6,8 @@ The architectures are masks of one network, `jnn.models.SuperMLP`: depth, widths
 network for the 40 numbers of MNIST-1D. Every method may take the same number of steps of all
 members. Each winner is trained from scratch with new seeds and scored on rows that no search saw,
 so that the methods are compared by what a user gets: (method - random) / random in percent, paired
-over repeats, each with other test rows. On two CPU cores it takes about ten minutes.
+over repeats, each with other test rows. On two CPU cores it takes about
+five minutes.
 """
 
 import argparse
