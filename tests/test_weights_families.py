@@ -19,9 +19,28 @@ GPT2 = {
     "n_head": 4,
     "n_embd": 16,
 }
+LLAMA = {
+    "vocab_size": 19,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 CONFIGS = {  # (config, names of the file that the library writes, how many there are)
     "gpt2": (GPT2, ["transformer.h.1.attn.c_attn.weight", "lm_head.weight"], 4 + 1 + 2 * 12),
     "gpt2, own output": ({**GPT2, "tie_word_embeddings": False}, ["lm_head.weight"], 29),
+    "llama": (
+        {"model_type": "llama", **LLAMA, "rope_theta": 500.0, "rope_scaling": None},
+        ["model.layers.1.self_attn.k_proj.weight", "lm_head.weight", "model.norm.weight"],
+        3 + 2 * 9,
+    ),
+    "mistral": ({"model_type": "mistral", **LLAMA, "sliding_window": None}, [], 21),
+    "qwen2": (
+        {"model_type": "qwen2", **LLAMA, "tie_word_embeddings": True},
+        ["model.layers.0.self_attn.v_proj.bias", "lm_head.weight"],
+        3 + 2 * 12,
+    ),
 }
 
 
@@ -70,6 +89,13 @@ REFUSED = [
     ({**GPT2, "activation_function": "relu"}, "activation_function .*'gpt2' must be 'gelu_new' or"),
     ({**GPT2, "architectures": ["GPT2ForTokenClassification"]}, "architectures .* must be None or"),
     ({**GPT2, "n_layer": "two"}, "n_layer must be a positive integer, got 'two'"),
+    (
+        {"model_type": "llama", **LLAMA, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+        "rope_type of the config of 'llama' must be 'default', got 'linear'",
+    ),
+    ({"model_type": "llama", **LLAMA, "head_dim": 8}, "head_dim .* must be None or 4, got 8"),
+    ({"model_type": "llama", **LLAMA, "attention_bias": True}, "attention_bias .* must be False"),
+    ({"model_type": "mistral", **LLAMA, "sliding_window": 8}, "sliding_window .* must be None"),
     ({"model_type": "gpt2", "n_layer": 2}, r"must have \['n_embd', 'n_head', 'n_positions', 'voc"),
 ]
 
