@@ -67,6 +67,19 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
         functools.partial(models.TextEncoder, 30522, 512, layers=12, num_heads=12, features=768),
         109_482_240,
     ),
+    "DistilBERT": (
+        functools.partial(
+            models.TextEncoder,
+            30522,
+            512,
+            layers=6,
+            num_heads=12,
+            features=768,
+            head="positions",
+            segments=None,
+        ),
+        66_362_880,
+    ),
     "PatchTST/42 for ETTh1": (functools.partial(models.PatchTST, 336, 96), 81_728),
     "GRU of MNIST-1D": (
         functools.partial(
@@ -139,6 +152,13 @@ TINY = {
         IDS,
         (2, 5),
     ),
+    "text encoder of words": (
+        functools.partial(
+            models.TextEncoder, 7, 6, layers=1, num_heads=2, features=8, head="words", segments=None
+        ),
+        IDS,
+        (2, 6, 7),
+    ),
     "PatchTST": (
         functools.partial(
             models.PatchTST, 24, 4, patch=8, stride=4, num_heads=2, features=4, layers=2, hidden=8
@@ -183,6 +203,15 @@ def test_padding_at_the_end_changes_nothing(name):
     params, state, apply = tiny(name)
     short = jnn.as_module(TINY[name][0], params, state)(IDS[:, :4])
     np.testing.assert_allclose(apply(params, IDS.at[:, 4:].set(0)), short, rtol=1e-5, atol=1e-6)
+
+
+def test_padding_changes_no_word_of_a_text_encoder_whether_by_its_id_or_by_a_mask():
+    params, _, apply = tiny("text encoder of words")
+    params = jax.tree.map(lambda a: 20 * a, params)  # so that positions heed each other
+    short = apply(params, IDS.at[:, 4:].set(0))
+    hidden = apply(params, {"ids": IDS, "mask": jnp.broadcast_to(jnp.arange(6) < 4, (2, 6))})
+    np.testing.assert_allclose(hidden[:, :4], short[:, :4], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(hidden[:, :4], apply(params, IDS)[:, :4], atol=0.1)
 
 
 def test_hidden_padding_before_a_text_changes_nothing_in_llama():
@@ -337,6 +366,20 @@ WRONG = [
     (
         lambda: models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0)),
         "stride must be a positive integer, got 0",
+    ),
+    (
+        lambda: called(TINY["text encoder of words"][0], IDS, IDS),
+        "segments must be None for a network without embeddings of segments",
+    ),
+    (
+        lambda: models.TextEncoder(
+            7, 6, layers=1, num_heads=2, features=8, head="first", rngs=nnx.Rngs(0)
+        ),
+        r"head must be one of \['pooled', 'positions', 'words'\], got 'first'",
+    ),
+    (
+        lambda: TINY["text encoder of words"][0](outputs=3, rngs=nnx.Rngs(0)),
+        "outputs must be None for the head 'words', got 3",
     ),
     (
         lambda: models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0)),
