@@ -1,12 +1,13 @@
 """Figures of a result or a search, drawn without a display."""
 
-from jnn.result import forecast, forest, learning_curves, search_curve
+from jnn.result import few_shot, forecast, forest, learning_curves, search_curve
 from jnn.result import search_choices as choices
 from jnn.result import search_importance as importance
 from jnn.result import write_figure as write
 
 __all__ = [
     "choices",
+    "few_shot",
     "forecast",
     "forest",
     "importance",
