@@ -29,6 +29,7 @@ from jnn import (
     recipes,
     search,
     stats,
+    transfer,
     weights,
 )
 from jnn._version import __version__ as __version__
@@ -80,6 +81,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "freeze",
     "Frozen",
     "lora",
+    "transfer",
     # The members of a population.
     "Members",
     "seeds",

@@ -1,6 +1,7 @@
 """Figures of a result or a search, drawn without a display."""
 
 from jnn.result import (
+    few_shot,
     forecast,
     forest,
     histogram,
@@ -15,6 +16,7 @@ from jnn.result import write_figure as write
 
 __all__ = [
     "choices",
+    "few_shot",
     "forecast",
     "forest",
     "histogram",

@@ -47,6 +47,7 @@ from jnn.engine._state import Trained as Trained
 from jnn.engine._state import member_of as member_of
 from jnn.engine._state import on_device as on_device
 from jnn.engine._state import row_count as row_count
+from jnn.engine._state import rows_of as rows_of
 from jnn.engine._state import take_rows as take_rows
 from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward

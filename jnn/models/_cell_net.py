@@ -18,7 +18,8 @@ from jnn._signature import with_signature
 from jnn.layers import avg_pool, batch_norm, batch_norm_train, conv, global_avg_pool
 from jnn.model import Hyper
 from jnn.models._cells import CELL_OPERATIONS, EDGES
-from jnn.modules import BatchNorm, Conv, Dense
+from jnn.models._output import output_layer
+from jnn.modules import BatchNorm, Conv
 
 # What PyTorch draws kernels from by default, as the benchmark did: uniform within 1 / sqrt(inputs).
 _KERNEL = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -51,7 +52,7 @@ class CellNet(nnx.Module):
     Args:
         channels: Number of maps of the first stage.
         cells: Number of cells of each stage.
-        classes: Number of classes.
+        classes: Number of classes; None to return the mean of the last maps over space.
         inputs: Number of channels of an image.
         mixed: Whether the edges are mixtures of operations.
         rngs: Keys of the stream `params`.
@@ -64,7 +65,7 @@ class CellNet(nnx.Module):
         self,
         channels: int = 16,
         cells: int = 5,
-        classes: int = 10,
+        classes: int | None = 10,
         *,
         inputs: int = 3,
         mixed: bool = False,
@@ -72,7 +73,8 @@ class CellNet(nnx.Module):
     ):
         sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
         for name, size in sizes.items():
-            check_integer(name, size, least=1)
+            if (name, size) != ("classes", None):
+                check_integer(name, size, least=1)
         widths = [channels, 2 * channels, 4 * channels]
         self.stem = _conv(inputs, channels, 3, rngs=rngs)
         self.stem_norm = _norm(channels, rngs=rngs)
@@ -80,7 +82,9 @@ class CellNet(nnx.Module):
         self.blocks = nnx.List([_Block(width, rngs=rngs) for width in widths[:2]])
         self.norm = _norm(widths[2], rngs=rngs)
         bias = functools.partial(_uniform, widths[2] ** -0.5)
-        self.output = Dense(widths[2], classes, kernel_init=_KERNEL, bias_init=bias, rngs=rngs)
+        self.output = output_layer(
+            widths[2], classes, kernel_init=_KERNEL, bias_init=bias, rngs=rngs
+        )
         self.mixed = mixed
         choices = range(len(CELL_OPERATIONS))
         strongest = CELL_OPERATIONS.index("nor_conv_3x3")

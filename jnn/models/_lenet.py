@@ -7,6 +7,7 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import max_pool
+from jnn.models._output import output_layer
 from jnn.modules import BatchNorm, Conv, Dense, Dropout
 
 
@@ -18,7 +19,8 @@ class LeNet(nnx.Module):
 
     Args:
         shape: Shape of an image, (height, width, channels); height and width are at least 4.
-        outputs: Number of classes; the logits are [batch, outputs].
+        outputs: Number of classes; the logits are [batch, outputs]. None to return the hidden
+            units.
         maps: Number of output channels of each convolution, which is followed by 2x2 max-pooling.
         hidden: Number of units of the dense layer.
         batch_norm: Whether to normalize after each convolution.
@@ -33,7 +35,7 @@ class LeNet(nnx.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        outputs: int,
+        outputs: int | None,
         *,
         maps: Sequence[int] = (16, 32),
         hidden: int = 64,
@@ -53,7 +55,7 @@ class LeNet(nnx.Module):
         self.norms = nnx.List([BatchNorm(n, rngs=rngs) for n in maps] if batch_norm else [])
         flat = (height >> len(maps)) * (width >> len(maps)) * maps[-1]
         self.hidden = Dense(flat, hidden, rngs=rngs)
-        self.output = Dense(hidden, outputs, rngs=rngs)
+        self.output = output_layer(hidden, outputs, rngs=rngs)
         self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

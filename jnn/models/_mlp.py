@@ -7,6 +7,7 @@ import jax
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.models._output import output_layer
 from jnn.modules import Dense, Dropout
 
 
@@ -22,7 +23,7 @@ class MLP(nnx.Module):
             [batch, inputs].
         hidden: Number of units of each hidden layer; empty for a linear model.
         outputs: Number of classes, or of targets of a regression; y is [batch, outputs], without
-            activation.
+            activation. None to return the last hidden units.
         activation: Activation f of the hidden layers.
         dropout_rate: Share of the hidden units that is dropped in training, which members may set
             by that name; None for no dropout.
@@ -33,7 +34,7 @@ class MLP(nnx.Module):
         self,
         inputs: int,
         hidden: Sequence[int],
-        outputs: int,
+        outputs: int | None,
         *,
         activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
         dropout_rate: float | None = None,
@@ -41,7 +42,7 @@ class MLP(nnx.Module):
     ):
         sizes = (inputs, *hidden)
         self.hidden = nnx.List([Dense(m, n, rngs=rngs) for m, n in itertools.pairwise(sizes)])
-        self.output = Dense(sizes[-1], outputs, rngs=rngs)
+        self.output = output_layer(sizes[-1], outputs, rngs=rngs)
         self.activation = activation
         self.dropout = Dropout(dropout_rate, rngs=rngs)
 

@@ -9,7 +9,8 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import global_avg_pool, max_pool
-from jnn.modules import BatchNorm, Conv, Dense
+from jnn.models._output import output_layer
+from jnn.modules import BatchNorm, Conv
 
 _HE = nnx.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 
@@ -34,7 +35,7 @@ class ResNet(nnx.Module):
 
     Args:
         channels: Number of channels of an image.
-        outputs: Number of classes.
+        outputs: Number of classes; None to return the mean of the last maps over space.
         depth: Number of layers with parameters, see the table.
         stem: "large" begins with a 7x7 convolution of stride 2 and a 3x3 max-pool of stride 2,
             "small" with one 3x3 convolution, for images of 28 or 32 pixels a side. By default
@@ -50,7 +51,7 @@ class ResNet(nnx.Module):
     def __init__(
         self,
         channels: int,
-        outputs: int,
+        outputs: int | None,
         depth: int = 18,
         *,
         stem: Literal["large", "small"] | None = None,
@@ -75,7 +76,7 @@ class ResNet(nnx.Module):
                 block = form.block(maps, width << stage, stride, rngs=rngs)
                 self.blocks.append(block)
                 maps = block.maps
-        self.output = Dense(maps, outputs, rngs=rngs)
+        self.output = output_layer(maps, outputs, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits: [batch, height, width, channels] -> [batch, outputs]."""

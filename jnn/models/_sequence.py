@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.models._output import output_layer
 from jnn.models._shape import check_shape
 from jnn.modules import LSTM, Dense, Dropout, Embedding, Recurrent
 
@@ -26,7 +27,8 @@ class SequenceClassifier(nnx.Module):
         shape: Shape of a sequence of numbers, (length,) or (length, channels); of ids, (length,),
             with `vocabulary`.
         hidden: Number of units of a layer in one direction.
-        outputs: Number of classes, or of targets of a regression.
+        outputs: Number of classes, or of targets of a regression; None to return what the linear
+            layer reads.
         layer: Kind of the layers: `jnn.modules.LSTM`, `GRU` or `RNN`, or a partial of one.
         layers: Number of layers, each of which reads the outputs of the one before.
         bidirectional: Whether each layer also runs backwards.
@@ -48,7 +50,7 @@ class SequenceClassifier(nnx.Module):
         self,
         shape: Sequence[int],
         hidden: int,
-        outputs: int,
+        outputs: int | None,
         *,
         layer: Callable[..., Recurrent] = LSTM,
         layers: int = 1,
@@ -79,7 +81,7 @@ class SequenceClassifier(nnx.Module):
         )
         self.dropout = Dropout(dropout_rate, rngs=rngs)
         width = self.recurrent.out_features
-        self.output = Dense(length * width if read == "all" else width, outputs, rngs=rngs)
+        self.output = output_layer(length * width if read == "all" else width, outputs, rngs=rngs)
         self.padding_id = padding_id
         self.read = read
 

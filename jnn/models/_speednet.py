@@ -10,7 +10,8 @@ from jnn._arrays import as_array
 from jnn._settings import NOT_NEGATIVE, check_integer, check_number
 from jnn._signature import with_signature
 from jnn.layers import conv, global_max_pool, max_pool
-from jnn.modules import BatchNorm, Conv, Dense
+from jnn.models._output import output_layer
+from jnn.modules import BatchNorm, Conv
 
 _UNIFORM = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # within 1 / sqrt(fan_in)
 
@@ -30,7 +31,7 @@ class SpeedNet(nnx.Module):
 
     Args:
         channels: Number of channels of an image, whose sides have at least 9 pixels.
-        outputs: Number of classes.
+        outputs: Number of classes; None to return the maxima of the last maps over space.
         whitening: The frozen kernel [size, size, channels, maps], made by `whitening_kernel` from
             training images; by default random, as a placeholder.
         widths: Number of maps of each group.
@@ -43,7 +44,7 @@ class SpeedNet(nnx.Module):
     def __init__(
         self,
         channels: int,
-        outputs: int,
+        outputs: int | None,
         *,
         whitening: jax.Array | None = None,
         widths: Sequence[int] = (64, 256, 256),
@@ -64,7 +65,8 @@ class SpeedNet(nnx.Module):
         for width in widths:
             self.groups.append(_Group(maps, width, rngs=rngs))
             maps = width
-        self.output = Dense(maps, outputs, use_bias=False, kernel_init=_UNIFORM, rngs=rngs)
+        self.output = output_layer(maps, outputs, use_bias=False, kernel_init=_UNIFORM, rngs=rngs)
+        self.divisor = 1 if outputs is None else 9
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits of standardized images.
@@ -75,7 +77,7 @@ class SpeedNet(nnx.Module):
         x = _gelu(conv(x, kernel, self.whitening_bias[...], padding="VALID"))
         for group in self.groups:
             x = group(x)
-        return self.output(global_max_pool(x)) / 9
+        return self.output(global_max_pool(x)) / self.divisor
 
 
 def whitening_kernel(images: jax.Array, *, size: int = 2, eps: float = 5e-4) -> jax.Array:

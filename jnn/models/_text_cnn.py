@@ -9,7 +9,8 @@ from flax import nnx
 from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.layers import global_max_pool
-from jnn.modules import Conv, Dense, Dropout, Embedding
+from jnn.models._output import output_layer
+from jnn.modules import Conv, Dropout, Embedding
 
 
 @with_signature
@@ -25,7 +26,7 @@ class TextCNN(nnx.Module):
 
     Args:
         vocabulary: Number of ids.
-        outputs: Number of classes.
+        outputs: Number of classes; None to return z.
         features: Number of features of a word vector, drawn uniformly from -0.25 to 0.25.
         windows: Number of words that each convolution sees.
         maps: Number of outputs of each convolution.
@@ -38,7 +39,7 @@ class TextCNN(nnx.Module):
     def __init__(
         self,
         vocabulary: int,
-        outputs: int,
+        outputs: int | None,
         *,
         features: int = 300,
         windows: Sequence[int] = (3, 4, 5),
@@ -54,7 +55,7 @@ class TextCNN(nnx.Module):
             [Conv(features, maps, (w,), padding=[(around, around)], rngs=rngs) for w in windows]
         )
         self.dropout = Dropout(dropout_rate, rngs=rngs)
-        self.output = Dense(len(windows) * maps, outputs, rngs=rngs)
+        self.output = output_layer(len(windows) * maps, outputs, rngs=rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:
         """Return the logits: ids [batch, length] -> [batch, outputs]."""
@@ -76,7 +77,8 @@ class CNN1D(nnx.Module):
 
     Args:
         shape: Shape of a series, (length,) or (length, channels).
-        outputs: Number of classes, or of targets of a regression.
+        outputs: Number of classes, or of targets of a regression; None to return the outputs of the
+            convolutions.
         maps: Number of outputs of each convolution.
         windows: Number of time steps that each convolution sees.
         stride: Number of time steps between the windows of each convolution.
@@ -90,7 +92,7 @@ class CNN1D(nnx.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        outputs: int,
+        outputs: int | None,
         *,
         maps: Sequence[int] = (25, 25, 25),
         windows: Sequence[int] = (5, 3, 3),
@@ -111,7 +113,7 @@ class CNN1D(nnx.Module):
                 f"CNN1D: the series is too short for windows {tuple(windows)}, got shape "
                 f"{tuple(shape)}. Use a longer series, or fewer or smaller windows."
             )
-        self.output = Dense(length * channels, outputs, rngs=rngs)
+        self.output = output_layer(length * channels, outputs, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs: [batch, length] or [batch, length, channels] -> [batch, outputs]."""

@@ -9,6 +9,7 @@ from flax import nnx
 
 from jnn._signature import with_signature
 from jnn.layers import broadcast_parameter
+from jnn.models._output import output_layer
 from jnn.models._shape import check_shape
 from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
 
@@ -26,7 +27,7 @@ class ViT(nnx.Module):
 
     Args:
         shape: Shape of an image, (height, width, channels).
-        outputs: Number of classes.
+        outputs: Number of classes; None to return the features of the class token.
         patch: Side of a patch in pixels, which divides height and width.
         layers: Number of blocks.
         num_heads: Number of heads of each attention.
@@ -43,7 +44,7 @@ class ViT(nnx.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        outputs: int,
+        outputs: int | None,
         *,
         patch: int,
         layers: int,
@@ -76,7 +77,8 @@ class ViT(nnx.Module):
             [block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)]
         )
         self.norm = LayerNorm(features, rngs=rngs)
-        self.output = Dense(features, outputs, kernel_init=nnx.initializers.zeros_init(), rngs=rngs)
+        zeros = nnx.initializers.zeros_init()
+        self.output = output_layer(features, outputs, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits: [batch, height, width, channels] -> [batch, outputs]."""

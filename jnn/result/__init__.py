@@ -1,6 +1,7 @@
 """What comes out of a run: scores, tables, choices and predictions."""
 
 from jnn.result._digest import digest_of, digest_of_rows
+from jnn.result._few_shot_plot import few_shot
 from jnn.result._files import read_schema, read_scores, read_versions
 from jnn.result._kept import Kept
 from jnn.result._load import load_tree
@@ -15,7 +16,7 @@ from jnn.result._search_plots import search_choices, search_curve, search_import
 from jnn.result._selection import Choice, choose, compare
 from jnn.result._shared_rows import shared_test_rows
 from jnn.result._summary import Row, Summary, make_summary, table_text
-from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
+from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text, value_text
 
 __all__ = [
     "EPOCH_NOTES",
@@ -35,6 +36,7 @@ __all__ = [
     "digest_of",
     "digest_of_rows",
     "encoding_for",
+    "few_shot",
     "forecast",
     "forest",
     "histogram",
@@ -55,6 +57,7 @@ __all__ = [
     "setting_text",
     "shared_test_rows",
     "table_text",
+    "value_text",
     "vocabulary_of",
     "write_figure",
 ]

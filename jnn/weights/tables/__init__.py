@@ -1,3 +1,5 @@
 """Families of networks as tables, one in a file; importing the package makes their names known."""
 
+from jnn.weights.tables import _bert as _bert
 from jnn.weights.tables import _gpt2 as _gpt2
+from jnn.weights.tables import _llama as _llama
