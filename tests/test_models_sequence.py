@@ -173,11 +173,10 @@ def test_channels_of_a_patched_series_do_not_see_each_other():
 def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
     module = TINY["ViT"][0](rngs=nnx.Rngs(0))
     conv = nnx.Conv(3, 8, (4, 4), strides=4, padding="VALID", rngs=nnx.Rngs(0))
-    conv.kernel[...] = module.embedding.kernel[...].reshape(4, 4, 3, 8)
-    from jnn.models._vit import _patches
-
-    got = module.embedding(_patches(IMAGES, 4))
-    np.testing.assert_allclose(got, conv(IMAGES).reshape(2, 2, 8), rtol=1e-5, atol=1e-5)
+    conv.kernel[...] = module.embedding.kernel[...]
+    wide = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))  # whose last pixels are in no patch
+    for images in (IMAGES, wide):
+        np.testing.assert_allclose(module.embedding(images), conv(images), rtol=1e-5, atol=1e-5)
 
 
 def test_gpt_starts_near_the_uniform_distribution():
