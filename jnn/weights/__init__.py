@@ -1,6 +1,7 @@
 """Weights of networks in and out: files of other libraries by name, layout and shape."""
 
 from jnn.weights import tables as _tables  # noqa: F401  (the names of families)
+from jnn.weights._config import from_config, from_folder
 from jnn.weights._family import Family, Rule, families, register
 from jnn.weights._layout import Layout
 from jnn.weights._load import load
@@ -18,6 +19,8 @@ __all__ = [
     "Tensors",
     "Variables",
     "families",
+    "from_config",
+    "from_folder",
     "load",
     "read",
     "register",

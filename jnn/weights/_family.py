@@ -71,33 +71,58 @@ class Family:
     Attributes:
         rules: The table; the first rule that a name fits counts.
         prefixes: Beginnings of names that some files have, such as "transformer.".
+        heads: Patterns of names that have no prefix even then, such as "lm_head.*". A file that
+            is saved with one of them has the first prefix before all other names.
         name: Of the family.
     """
 
     rules: tuple[Rule, ...]
     prefixes: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
     name: str = "table"
 
 
 Table = Family | Sequence[Rule | tuple[Any, ...]] | Mapping[str, str]
 MakeFamily = Callable[[Mapping[str, Any]], Table]
+Config = Mapping[str, Any]
+MakeNetwork = Callable[[Config], Callable[..., Any]]
 
 _FAMILIES: dict[str, Table | MakeFamily] = {}
+_NETWORKS: dict[str, MakeNetwork] = {}
 
 
-def register(name: str, family: Table | MakeFamily) -> None:
-    """Give a family of networks a name, by which `load` and `save` know it.
+def register(name: str, family: Table | MakeFamily, network: MakeNetwork | None = None) -> None:
+    """Give a family of networks a name, by which `load`, `save` and `from_folder` know it.
 
     Args:
-        name: The name.
+        name: The name; for `from_folder` the `model_type` of the config.
         family: A table, or a function that makes one of the file's config.
+        network: Function that makes the network of a config, as config.json has it; it raises
+            ValueError for settings that the network cannot have. None if only the table is known.
     """
     _FAMILIES[name] = family
+    _NETWORKS.pop(name, None)
+    if network is not None:
+        _NETWORKS[name] = network
 
 
 def families() -> list[str]:
     """Return the names of the families that are known."""
     return sorted(_FAMILIES)
+
+
+def network_maker(model_type: object) -> MakeNetwork:
+    """Return the function that makes the networks of a `model_type` of config.json.
+
+    Raises:
+        ValueError: If none is known.
+    """
+    if not isinstance(model_type, str) or model_type not in _NETWORKS:
+        raise ValueError(
+            f"model_type of the config must be one of {sorted(_NETWORKS)}, got {model_type!r:.80}. "
+            "Make the network yourself, and pass jnn.weights.load a table of rules."
+        )
+    return _NETWORKS[model_type]
 
 
 def family_of(family: Table | MakeFamily | str, config: Mapping[str, Any]) -> Family:

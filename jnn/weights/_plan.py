@@ -101,7 +101,7 @@ def _plain(name: str) -> str:
 
 def _move_of(name: str, family: Family, full: Mapping[str, str], tensors: Shapes) -> Move | None:
     """Return the move that takes a tensor; None if there is no place for it."""
-    for rule in family.rules:
+    for place, rule in enumerate(family.rules):
         for source in rule.sources:
             values = source.values(name)
             if values is None:
@@ -112,8 +112,13 @@ def _move_of(name: str, family: Family, full: Mapping[str, str], tensors: Shapes
             targets = tuple(one.name(values) for one in rule.targets)
             if any(target not in full for target in targets):
                 continue
-            if rule.steps.is_tied:
-                sources = tuple(one for one in sources if one in tensors)
+            if rule.steps.is_tied:  # of those that are there, and are not arrays of their own
+                before = dataclasses.replace(family, rules=family.rules[:place])
+                sources = tuple(
+                    one
+                    for one in sources
+                    if one in tensors and _move_of(one, before, full, tensors) is None
+                )
             if all(one in tensors for one in sources):
                 return Move(sources, tuple(full[target] for target in targets), rule)
     return None

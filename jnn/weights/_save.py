@@ -45,7 +45,7 @@ def save(
     *,
     family: Table | MakeFamily | str | None = None,
     config: Mapping[str, Any] | None = None,
-    prefix: str = "",
+    prefix: str | None = None,
     skip: Patterns = (),
     member: int | None = None,
     like: str | os.PathLike[str] | None = None,
@@ -69,7 +69,9 @@ def save(
             what the suffix of the path says, and "safetensors" for a suffix that is not known.
         family: The table of names and layouts, as for `load`.
         config: What a family that depends on sizes reads them from, as in config.json.
-        prefix: What all names begin with, such as "model.".
+        prefix: What all names begin with, such as "model.", but for the heads of a family. By
+            default what the family's library writes, such as "transformer." beside "lm_head.weight"
+            of "gpt2", and nothing without a family.
         skip: Patterns of the network's names to leave out.
         member: The number of the member of a result.
         like: For "keras": a file that Keras has written for the same layers, whose places the
@@ -93,9 +95,11 @@ def save(
     arrays = _arrays(tree, member)
     left_out = {*fitting(skip, list(arrays)), *_fitting_short(skip, arrays)}
     arrays = {name: array for name, array in arrays.items() if name not in left_out}
-    if family is not None:
-        arrays = _named(arrays, family_of(family, config or {}))
-    arrays = {prefix + name: array for name, array in arrays.items()}
+    if family is None:
+        arrays = {(prefix or "") + name: array for name, array in arrays.items()}
+    else:
+        table = family_of(family, config or {})
+        arrays = _prefixed(_named(arrays, table), table, prefix)
     write = _writer(chosen, like)
     with atomic_path(place) as partial:
         write(partial, arrays)
@@ -168,6 +172,7 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
     """Return the arrays by the names, and in the layouts, of a family."""
     full = {**short_names(arrays), **{name: name for name in arrays}}
     named: Arrays = {}
+    tied: Arrays = {}
     used: set[str] = set()
     for name in full:
         for rule in family.rules:
@@ -179,7 +184,11 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
                 continue
             found = rule.steps.to_file([arrays[full[t]] for t in targets], len(rule.sources))
             sources = [one.name(values[0]) for one in rule.sources]
-            named |= dict(zip(sources, map(_in_rows, found), strict=True))
+            copies = dict(zip(sources, map(_in_rows, found), strict=True))
+            if rule.steps.is_tied:
+                tied |= copies
+            else:
+                named |= copies
             used |= {full[target] for target in targets}
             break
     # A number of the state without axes, such as a dropout rate, is no weight.
@@ -189,7 +198,15 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
             f"The family {family.name} must name every array, but has no rule for {listed(lost)}. "
             "Add rules, or leave the arrays out with skip=."
         )
-    return named
+    return tied | named  # what is an array of its own is no copy
+
+
+def _prefixed(arrays: Arrays, family: Family, prefix: str | None) -> Arrays:
+    """Return the arrays with the prefix before all names but those of heads."""
+    heads = {*fitting(family.heads, arrays)}
+    if prefix is None:
+        prefix = family.prefixes[0] if heads and family.prefixes else ""
+    return {name if name in heads else prefix + name: array for name, array in arrays.items()}
 
 
 def _in_rows(array: np.ndarray) -> np.ndarray:

@@ -1,15 +1,23 @@
 """GPT-2 as Hugging Face names it, for `jnn.models.GPT`.
 
 Kernels are [in, out] on both sides; queries, keys and values are fused in the file, and the kernel
-of the output is the embedding. Older files have the causal mask among their tensors.
+of the output is the embedding, unless the network has its own. Older files have the causal mask
+among their tensors.
 """
 
-from jnn.weights._family import Family, Rule, register
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from jnn.models import GPT
+from jnn.weights._config import check_settings, sizes
+from jnn.weights._family import Config, Family, Rule, register
 
 _BLOCK, _OURS = "h.{i}", "blocks/{i}"
 _QKV = tuple(f"{_OURS}/attention/{name}" for name in ("query", "key", "value"))
 
 RULES = (
+    Rule("lm_head.weight", "output/kernel", "transpose"),
     Rule(("wte.weight", "lm_head.weight"), "embedding/embedding", "tied"),
     Rule("wpe.weight", "positions/embedding"),
     Rule(f"{_BLOCK}.ln_1.weight", f"{_OURS}/norm1/scale"),
@@ -34,4 +42,22 @@ RULES = (
     Rule("ln_f.bias", "norm/bias"),
 )
 
-register("gpt2", Family(RULES, prefixes=("transformer.",)))
+
+def network(config: Config) -> Callable[..., Any]:
+    """Return the GPT of a config."""
+    names = {"vocabulary": "vocab_size", "length": "n_positions", "layers": "n_layer"}
+    numbers = sizes(config, **names, num_heads="n_head", features="n_embd")
+    check_settings(
+        config,
+        activation_function=("gelu_new", "gelu_pytorch_tanh"),
+        layer_norm_epsilon=1e-5,
+        n_inner=(None, 4 * numbers["features"]),
+        scale_attn_weights=True,
+        scale_attn_by_inverse_layer_idx=False,
+        add_cross_attention=False,
+        architectures=(None, ["GPT2LMHeadModel"], ["GPT2Model"]),
+    )
+    return functools.partial(GPT, **numbers, tied=config.get("tie_word_embeddings", True))
+
+
+register("gpt2", Family(RULES, ("transformer.",), heads=("lm_head.*",)), network)

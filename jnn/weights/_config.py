@@ -1,0 +1,123 @@
+"""Networks from config.json, in which Hugging Face writes the sizes of a network."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jnn._settings import check_integer
+from jnn.paths import Patterns
+from jnn.storage import expand, read_json
+from jnn.weights._family import Config, network_maker
+from jnn.weights._load import load
+from jnn.weights._network import Variables
+from jnn.weights._read import read
+
+_FILE = "config.json"
+
+
+def from_config(config: str | os.PathLike[str] | Config, **options: Any) -> Callable[..., Any]:
+    """Return the network of a config.json, without weights.
+
+        network = jnn.weights.from_config({"model_type": "gpt2", "vocab_size": 50257, ...})
+        params, state = jnn.as_model(network).init(key, None)
+
+    Args:
+        config: A folder with config.json, the file itself, or its content as a mapping, of which
+            `model_type` names the family. Dropout is off, whatever the config says.
+        **options: Arguments of the network, such as `dropout_rate=0.1`, which take the place of
+            those that the config gives.
+
+    Returns:
+        The network as a study takes it: a class of `jnn.models` with its sizes.
+
+    Raises:
+        ValueError: If no family with a network has the model_type, or the config has settings that
+            the network cannot have.
+    """
+    content = config if isinstance(config, Mapping) else _read_config(config)
+    network = network_maker(content.get("model_type"))(content)
+    return functools.partial(network, **options)
+
+
+def from_folder(
+    folder: str | os.PathLike[str],
+    *,
+    skip: Patterns = (),
+    ignore: Patterns = (),
+    cast: bool = False,
+    key: Any = None,
+    **options: Any,
+) -> tuple[Callable[..., Any], Variables]:
+    """Return the network of a folder of Hugging Face, and its variables.
+
+        network, (params, state) = jnn.weights.from_folder("gpt2")
+        logits, _ = jnn.as_model(network).apply(params, state, ids)
+
+    The folder holds config.json and the weights, as `save_pretrained` writes them; nothing is
+    downloaded. For a new head, give its size and let it keep its first values:
+    `from_folder(folder, outputs=4, skip="output/*")`.
+
+    Args:
+        folder: The folder.
+        skip: Patterns of the network's names that keep their first values, as for `load`.
+        ignore: Patterns of names in the file that may be left over, as for `load`.
+        cast: Whether floats of another width, such as bfloat16, are converted.
+        key: Random key of the first values of arrays that are not loaded.
+        **options: Arguments of the network, as for `from_config`.
+
+    Returns:
+        The network as a study takes it, and `(params, state)`.
+
+    Raises:
+        ValueError: As `from_config` and `load`.
+    """
+    tensors = read(folder)
+    if not tensors.config:
+        raise ValueError(
+            f"The folder must hold {_FILE}, which {tensors.path} does not. Make the network "
+            "yourself, and call jnn.weights.load."
+        )
+    network = from_config(tensors.config, **options)
+    family = tensors.config["model_type"]
+    variables = load(
+        tensors, network, family=family, skip=skip, ignore=ignore, cast=cast, key=key
+    )  # fmt: skip
+    return network, variables
+
+
+def _read_config(path: str | os.PathLike[str]) -> Config:
+    place = expand(path)
+    return read_json(place / _FILE if place.is_dir() else place)
+
+
+def sizes(config: Config, **names: str) -> dict[str, int]:
+    """Return settings of a config that are sizes by the names that the network has for them.
+
+    Raises:
+        ValueError: If one is missing, or no positive integer.
+    """
+    if absent := sorted({*names.values()} - config.keys()):
+        raise ValueError(
+            f"The config of {config.get('model_type')!r} must have {absent}, which it lacks. Add "
+            "the sizes of the network."
+        )
+    return {own: check_integer(name, config[name]) for own, name in names.items()}
+
+
+def check_settings(config: Config, **allowed: Any) -> None:
+    """Raise ValueError for a setting of a config that the network cannot have.
+
+    Args:
+        config: The config; a setting that it lacks is right.
+        **allowed: The value that a setting must have, or a tuple of the values it may have.
+    """
+    for name, values in allowed.items():
+        values = values if isinstance(values, tuple) else (values,)
+        if config.get(name, values[0]) not in values:
+            words = " or ".join(map(repr, values))
+            raise ValueError(
+                f"{name} of the config of {config.get('model_type')!r} must be {words}, got "
+                f"{config[name]!r:.80}. jnn's network has nothing else; make one that has, and "
+                "pass jnn.weights.load a table of rules."
+            )
