@@ -202,6 +202,9 @@ MEMBERS = {
         models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, dropout_rate=0.3
     ),
     "attention": functools.partial(models.ViT, (4, 2, 1), 2, **SMALL, dropout_rate=0.3),
+    "convolutions": functools.partial(
+        models.ConvNeXt, 1, 2, depths=(2,), widths=(4,), patch=1, layer_scale=1, drop_path_rate=0.3
+    ),
 }
 
 
@@ -218,7 +221,8 @@ def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
         epochs=1,
         batch_size=10,
     )
-    members = jnn.seeds(2) * jnn.grid(dropout_rate=[0.1, 0.5])
+    rate = "drop_path_rate" if name == "convolutions" else "dropout_rate"
+    members = jnn.seeds(2) * jnn.grid(**{rate: [0.1, 0.5]})
     together, alone = jnn.run(study, data, members), jnn.run(study, data, members[3])
     close = functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
     jax.tree.map(close, together.member(3).trained.params, alone.trained.params)

@@ -188,9 +188,7 @@ def test_a_network_of_torchvision_has_the_logits_of_jnn(torchvision, name, tmp_p
     assert np.array_equal(logits_of_torch(back.eval(), x), expected)
 
 
-def test_a_step_of_training_changes_parameters_and_statistics_as_in_pytorch(
-    transformers, tmp_path
-):
+def test_a_step_of_training_changes_parameters_and_statistics_as_in_pytorch(transformers, tmp_path):
     """PyTorch's running variance is of sums divided by n - 1, that of jnn, as Flax's, by n."""
     import torch
 
