@@ -15,6 +15,7 @@ from jnn import (
     augment,
     averaging,
     data,
+    gan,
     initializers,
     layers,
     lora,
@@ -28,6 +29,7 @@ from jnn import (
     recipes,
     search,
     stats,
+    transfer,
     weights,
 )
 from jnn._version import __version__ as __version__
@@ -79,6 +81,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "freeze",
     "Frozen",
     "lora",
+    "transfer",
     # The members of a population.
     "Members",
     "seeds",
@@ -93,6 +96,7 @@ __all__ = [  # noqa: RUF022  (in the order of the story)
     "run",
     "cross_validate",
     "search",
+    "gan",
     "start",
     "Population",
     "Plan",

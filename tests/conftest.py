@@ -1,5 +1,6 @@
 """Settings for all tests: four CPU devices, float32 products, quick compiling, shapes checked."""
 
+import gc
 import importlib.metadata
 import os
 import pathlib
@@ -17,6 +18,7 @@ flags = "--xla_backend_optimization_level=0"  # compiles sooner, computes the sa
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA refuses flags unknown to it
     flags += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", flags)
+gc.set_threshold(200_000, 50, 100)  # the caches of JAX are much to look through, and stay anyway
 
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402

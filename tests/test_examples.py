@@ -53,7 +53,7 @@ WITH_CODE = [page for page in PAGES[1:] if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=[page.name for page in WITH_CODE])
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch):
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch, any_types):
     families = jnn.recipes._families
     monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
     names: dict = {}
@@ -63,7 +63,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_a_page_links_only_to_files_that_exist(page):
-    for name in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for name in re.findall(r"\]\(([^)#:]+)\)", prose):
         assert (page.parent / name).exists(), name
 
 

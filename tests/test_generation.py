@@ -14,6 +14,9 @@ from jnn.modules import GRU, LSTM
 
 FACTORIES = {
     "gpt": functools.partial(jnn.models.GPT, 11, 16, layers=2, num_heads=2, features=8),
+    "llama": functools.partial(
+        jnn.models.Llama, 11, layers=2, num_heads=4, features=16, hidden=8, num_kv_heads=2
+    ),
     "lstm": functools.partial(jnn.models.LanguageModel, 11, 8, layers=2, layer=LSTM),
     "gru": functools.partial(jnn.models.LanguageModel, 11, 8, layer=GRU),
 }

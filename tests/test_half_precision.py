@@ -202,6 +202,7 @@ NETWORKS = {
     "GPT": (functools.partial(models.GPT, 8, 8, **transformer), ids),
     "LanguageModel": (functools.partial(models.LanguageModel, 8, 8), ids),
     "LeNet": (functools.partial(models.LeNet, (16, 16, 3), 3, batch_norm=True), images),
+    "Llama": (functools.partial(models.Llama, 8, hidden=16, **transformer), ids),
     "MLP": (functools.partial(models.MLP, 768, (8,), 3), images),
     "MiniXception": (functools.partial(models.MiniXception, 3, 3, stem=(4,), widths=(8,)), images),
     "NLinear": (functools.partial(models.NLinear, 32, 4), series),

@@ -29,6 +29,34 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
         functools.partial(models.GPT, 65, 64, layers=4, num_heads=4, features=128, use_bias=False),
         804_096,
     ),
+    **{
+        name: (
+            functools.partial(
+                models.Llama,
+                sizes[0],
+                layers=sizes[1],
+                num_heads=sizes[2],
+                features=sizes[3],
+                hidden=sizes[4],
+                **options,
+            ),
+            count,
+        )
+        for name, sizes, options, count in [
+            (
+                "Llama-3.2-1B",
+                (128256, 16, 32, 2048, 8192),
+                {"num_kv_heads": 8, "rotary_base": 5e5, "tied": True},
+                1_235_814_400,
+            ),
+            (
+                "Qwen2-0.5B",
+                (151936, 24, 14, 896, 4864),
+                {"num_kv_heads": 2, "rotary_base": 1e6, "tied": True, "qkv_bias": True},
+                494_032_768,
+            ),
+        ]
+    },
     "ViT-B/16": (
         functools.partial(
             models.ViT, (224, 224, 3), 1000, patch=16, layers=12, num_heads=12, features=768
@@ -38,6 +66,19 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
     "BERT-base": (
         functools.partial(models.TextEncoder, 30522, 512, layers=12, num_heads=12, features=768),
         109_482_240,
+    ),
+    "DistilBERT": (
+        functools.partial(
+            models.TextEncoder,
+            30522,
+            512,
+            layers=6,
+            num_heads=12,
+            features=768,
+            head="positions",
+            segments=None,
+        ),
+        66_362_880,
     ),
     "PatchTST/42 for ETTh1": (functools.partial(models.PatchTST, 336, 96), 81_728),
     "GRU of MNIST-1D": (
@@ -71,6 +112,9 @@ IDS = jnp.asarray(np.random.default_rng(0).integers(1, 7, (2, 6)))
 SERIES = jnp.asarray(np.random.default_rng(1).normal(size=(2, 24, 3)), jnp.float32)
 IMAGES = jnp.asarray(np.random.default_rng(2).normal(size=(2, 8, 4, 3)), jnp.float32)
 TINY_GPT = functools.partial(models.GPT, 7, 8, layers=2, num_heads=2, features=8)
+TINY_LLAMA = functools.partial(
+    models.Llama, 7, layers=1, num_heads=4, features=8, hidden=6, num_kv_heads=2, qkv_bias=True
+)
 TINY = {
     "classifier of numbers": (
         functools.partial(
@@ -97,6 +141,7 @@ TINY = {
         (2, 4, 3),
     ),
     "GPT": (TINY_GPT, IDS, (2, 6, 7)),
+    "Llama": (TINY_LLAMA, IDS, (2, 6, 7)),
     "ViT": (
         functools.partial(models.ViT, (8, 4, 3), 5, patch=4, layers=1, num_heads=2, features=8),
         IMAGES,
@@ -106,6 +151,13 @@ TINY = {
         functools.partial(models.TextEncoder, 7, 6, 5, layers=1, num_heads=2, features=8),
         IDS,
         (2, 5),
+    ),
+    "text encoder of words": (
+        functools.partial(
+            models.TextEncoder, 7, 6, layers=1, num_heads=2, features=8, head="words", segments=None
+        ),
+        IDS,
+        (2, 6, 7),
     ),
     "PatchTST": (
         functools.partial(
@@ -137,7 +189,7 @@ def test_outputs_have_the_promised_shape(name):
     assert y.shape == TINY[name][2] and np.isfinite(y).all()
 
 
-@pytest.mark.parametrize("name", ["recurrent language model", "GPT"])
+@pytest.mark.parametrize("name", ["recurrent language model", "GPT", "Llama"])
 def test_a_language_model_sees_nothing_later(name):
     params, _, apply = tiny(name)
     changed = IDS.at[:, 3:].set((IDS[:, 3:] + 1) % 7)
@@ -151,6 +203,23 @@ def test_padding_at_the_end_changes_nothing(name):
     params, state, apply = tiny(name)
     short = jnn.as_module(TINY[name][0], params, state)(IDS[:, :4])
     np.testing.assert_allclose(apply(params, IDS.at[:, 4:].set(0)), short, rtol=1e-5, atol=1e-6)
+
+
+def test_padding_changes_no_word_of_a_text_encoder_whether_by_its_id_or_by_a_mask():
+    params, _, apply = tiny("text encoder of words")
+    params = jax.tree.map(lambda a: 20 * a, params)  # so that positions heed each other
+    short = apply(params, IDS.at[:, 4:].set(0))
+    hidden = apply(params, {"ids": IDS, "mask": jnp.broadcast_to(jnp.arange(6) < 4, (2, 6))})
+    np.testing.assert_allclose(hidden[:, :4], short[:, :4], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(hidden[:, :4], apply(params, IDS)[:, :4], atol=0.1)
+
+
+def test_hidden_padding_before_a_text_changes_nothing_in_llama():
+    params, _, apply = tiny("Llama")
+    padded = jnp.concatenate([jnp.zeros((2, 3), IDS.dtype), IDS], axis=1)
+    mask = jnp.broadcast_to(jnp.arange(9) >= 3, (2, 9))
+    got = apply(params, {"ids": padded, "mask": mask})
+    np.testing.assert_allclose(got[:, 3:], apply(params, IDS), rtol=1e-4, atol=1e-6)
 
 
 def test_a_forecast_moves_and_grows_with_its_series():
@@ -300,6 +369,20 @@ WRONG = [
     (
         lambda: models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0)),
         "stride must be a positive integer, got 0",
+    ),
+    (
+        lambda: called(TINY["text encoder of words"][0], IDS, IDS),
+        "segments must be None for a network without embeddings of segments",
+    ),
+    (
+        lambda: models.TextEncoder(
+            7, 6, layers=1, num_heads=2, features=8, head="first", rngs=nnx.Rngs(0)
+        ),
+        r"head must be one of \['pooled', 'positions', 'words'\], got 'first'",
+    ),
+    (
+        lambda: TINY["text encoder of words"][0](outputs=3, rngs=nnx.Rngs(0)),
+        "outputs must be None for the head 'words', got 3",
     ),
     (
         lambda: models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0)),

@@ -211,6 +211,24 @@ def test_rotary_attention_sees_distances_only():
     np.testing.assert_allclose(shifted, layer(X), rtol=1e-4, atol=1e-5)
 
 
+PARTS = ("query", "key", "value", "out")
+
+
+def test_a_gated_block_multiplies_its_hidden_units():
+    options = {"hidden": 4, "gated": True, "activation": jax.nn.silu, "use_bias": False}
+    block = filled(functools.partial(modules.TransformerBlock, 6, 2, qkv_bias=True, **options))
+    biases = {name for name in PARTS if getattr(block.attention, name).bias is not None}
+    assert biases == {"query", "key", "value"}
+    block.attention.out.kernel[...] = jnp.zeros_like(block.attention.out.kernel[...])
+    x = np.asarray(block.norm2(X), np.float64)
+    gate, linear1, linear2 = (
+        np.asarray(layer.kernel[...], np.float64)
+        for layer in (block.gate, block.linear1, block.linear2)
+    )
+    wanted = X + (x @ gate / (1 + np.exp(-(x @ gate))) * (x @ linear1)) @ linear2
+    np.testing.assert_allclose(block(X), wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_a_transformer_block_is_pytorchs(norm_first):

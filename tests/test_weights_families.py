@@ -19,9 +19,75 @@ GPT2 = {
     "n_head": 4,
     "n_embd": 16,
 }
+LLAMA = {
+    "vocab_size": 19,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+BERT = {
+    "model_type": "bert",
+    "vocab_size": 19,
+    "max_position_embeddings": 12,
+    "type_vocab_size": 2,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "pad_token_id": 0,
+}
+DISTILBERT = {
+    "model_type": "distilbert",
+    "vocab_size": 19,
+    "max_position_embeddings": 12,
+    "n_layers": 2,
+    "n_heads": 4,
+    "dim": 16,
+    "hidden_dim": 24,
+}
+WORDS = ["cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "cls.predictions.bias"]
 CONFIGS = {  # (config, names of the file that the library writes, how many there are)
     "gpt2": (GPT2, ["transformer.h.1.attn.c_attn.weight", "lm_head.weight"], 4 + 1 + 2 * 12),
     "gpt2, own output": ({**GPT2, "tie_word_embeddings": False}, ["lm_head.weight"], 29),
+    "llama": (
+        {"model_type": "llama", **LLAMA, "rope_theta": 500.0, "rope_scaling": None},
+        ["model.layers.1.self_attn.k_proj.weight", "lm_head.weight", "model.norm.weight"],
+        3 + 2 * 9,
+    ),
+    "mistral": ({"model_type": "mistral", **LLAMA, "sliding_window": None}, [], 21),
+    "qwen2": (
+        {"model_type": "qwen2", **LLAMA, "tie_word_embeddings": True},
+        ["model.layers.0.self_attn.v_proj.bias", "lm_head.weight"],
+        3 + 2 * 12,
+    ),
+    "bert": (BERT, ["embeddings.LayerNorm.weight"], 5 + 2 * 16),
+    "bert, words": (
+        {**BERT, "architectures": ["BertForMaskedLM"]},
+        [*WORDS, "bert.embeddings.token_type_embeddings.weight"],
+        5 + 2 * 16 + 7,
+    ),
+    "bert, classes": (
+        {
+            **BERT,
+            "architectures": ["BertForSequenceClassification"],
+            "id2label": dict.fromkeys("abc"),
+        },
+        ["bert.pooler.dense.weight", "classifier.weight"],
+        5 + 2 * 16 + 4,
+    ),
+    "distilbert": (DISTILBERT, ["embeddings.LayerNorm.weight"], 4 + 2 * 16),
+    "distilbert, words": (
+        {**DISTILBERT, "architectures": ["DistilBertForMaskedLM"]},
+        ["vocab_projector.weight", "distilbert.transformer.layer.1.ffn.lin1.weight"],
+        4 + 2 * 16 + 6,
+    ),
+    "distilbert, classes": (
+        {**DISTILBERT, "architectures": ["DistilBertForSequenceClassification"]},
+        ["pre_classifier.weight", "classifier.bias"],
+        4 + 2 * 16 + 4,
+    ),
 }
 
 
@@ -64,12 +130,67 @@ def test_options_take_the_place_of_the_settings_of_a_config(tmp_path):
     assert 0.25 in [float(leaf) for leaf in jax.tree.leaves(state) if jnp.ndim(leaf) == 0]
 
 
+def test_a_head_of_a_checkpoint_is_left_out_or_replaced(tmp_path):
+    config, _, _ = CONFIGS["bert, classes"]
+    variables = filled(weights.from_config(config))
+    folder = folder_of(config, variables, tmp_path / "model")
+    trunk, (params, _) = weights.from_folder(folder, head="positions", outputs=None)
+    assert trunk.keywords["features"] == 16 and not {"pooler", "output"} & params.keys()
+    with pytest.raises(ValueError, match=r"params/output/kernel \(16, 7\) from classifier.weight"):
+        weights.from_folder(folder, outputs=7)
+    _, (params, _) = weights.from_folder(folder, outputs=7, skip="output/*")
+    np.testing.assert_array_equal(params["pooler"]["kernel"], variables[0]["pooler"]["kernel"])
+    assert params["output"]["kernel"].shape == (16, 7)
+
+
+def test_files_of_bert_from_older_times_are_read(tmp_path):
+    config, _, _ = CONFIGS["bert, words"]
+    variables = filled(weights.from_config(config))
+    tensors = dict(weights.read(folder_of(config, variables, tmp_path / "model")))
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("Norm.bias", "Norm.beta"): array
+        for name, array in tensors.items()
+        if not name.startswith("cls.predictions.decoder")
+    }
+    assert len(old) == len(tensors) - 2 and not old.keys() >= tensors.keys()
+    old["bert.embeddings.position_ids"] = np.arange(12)[None]
+    old |= {
+        "cls.seq_relationship.weight": np.ones((2, 16)),
+        "cls.seq_relationship.bias": np.ones(2),
+    }
+    old |= {"bert.pooler.dense.weight": np.ones((16, 16)), "bert.pooler.dense.bias": np.ones(16)}
+    loaded = weights.load(old, weights.from_config(config), family="bert")
+    jax.tree.map(np.testing.assert_array_equal, tuple(loaded), tuple(variables))
+
+
+def test_a_decoder_that_is_not_the_embedding_is_refused(tmp_path):
+    config, _, _ = CONFIGS["bert, words"]
+    network = weights.from_config(config)
+    tensors = dict(weights.read(folder_of(config, filled(network), tmp_path / "model")))
+    tensors["cls.predictions.decoder.weight"] = tensors["cls.predictions.decoder.weight"] + 1
+    with pytest.raises(ValueError, match="must be equal, as the network has them once"):
+        weights.load(tensors, network, family="bert")
+
+
 REFUSED = [
     ({"model_type": "xlnet"}, r"model_type of the config must be one of .*'gpt2'.*got 'xlnet'"),
     ({}, "model_type of the config must be one of .*got None"),
     ({**GPT2, "activation_function": "relu"}, "activation_function .*'gpt2' must be 'gelu_new' or"),
     ({**GPT2, "architectures": ["GPT2ForTokenClassification"]}, "architectures .* must be None or"),
     ({**GPT2, "n_layer": "two"}, "n_layer must be a positive integer, got 'two'"),
+    (
+        {"model_type": "llama", **LLAMA, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+        "rope_type of the config of 'llama' must be 'default', got 'linear'",
+    ),
+    ({"model_type": "llama", **LLAMA, "head_dim": 8}, "head_dim .* must be None or 4, got 8"),
+    ({"model_type": "llama", **LLAMA, "attention_bias": True}, "attention_bias .* must be False"),
+    ({"model_type": "mistral", **LLAMA, "sliding_window": 8}, "sliding_window .* must be None"),
+    (
+        {**BERT, "hidden_act": "relu"},
+        "hidden_act of the config of 'bert' must be 'gelu', got 'relu'",
+    ),
+    ({**BERT, "position_embedding_type": "relative_key"}, "position_embedding_type .* 'absolute'"),
+    ({**BERT, "architectures": ["BertForQuestionAnswering"]}, "architectures .*'BertForMaskedLM'"),
     ({"model_type": "gpt2", "n_layer": 2}, r"must have \['n_embd', 'n_head', 'n_positions', 'voc"),
 ]
 

@@ -43,7 +43,7 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         hyper = {name: jnp.asarray(value) for name, value in settings.items()}
         _check_key(member.key)
         fold = jnp.asarray(member.fold, jnp.int32)
-        scale = _fit(study, data, fold)
+        scale = fit_preprocessing(study, data, fold)
         first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
@@ -102,8 +102,8 @@ def _check_key(key: jax.Array) -> None:
         )
 
 
-def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
-    """Fit preprocessing on a fold's training rows.
+def fit_preprocessing(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
+    """Return what preprocessing is fitted to on a fold's training rows, a `Trained.scale`.
 
     Rows enter by weights over all rows, so that vmap copies no data.
     """

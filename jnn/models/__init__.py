@@ -10,6 +10,7 @@ from jnn.models._dcgan import DCGANDiscriminator, DCGANGenerator
 from jnn.models._forecast_linear import DLinear, NLinear
 from jnn.models._gpt import GPT
 from jnn.models._lenet import LeNet
+from jnn.models._llama import Llama
 from jnn.models._mini_xception import MiniXception
 from jnn.models._mlp import MLP
 from jnn.models._patch_tst import PatchTST
@@ -35,6 +36,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "LeNet",
+    "Llama",
     "MiniXception",
     "NLinear",
     "PatchTST",

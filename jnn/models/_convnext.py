@@ -125,7 +125,7 @@ class _Block(nnx.Module):
         self.norm = LayerNorm(width, rngs=rngs)
         self.linear1 = Dense(width, 4 * width, kernel_init=_NORMAL, rngs=rngs)
         self.linear2 = Dense(4 * width, width, kernel_init=_NORMAL, rngs=rngs)
-        self.scale = None if layer_scale is None else nnx.Param(jnp.full(width, float(layer_scale)))
+        self.scale = None if layer_scale is None else nnx.Param(jnp.full(width, 1.0 * layer_scale))
         self.drop_path = DropPath(drop_path_rate, factor=depth, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -45,6 +45,7 @@ class MultiHeadAttention(nnx.Module):
         dropout_rate: Share of the attention weights that is dropped, which members may set by that
             name; None for no dropout.
         use_bias: Whether the four maps have a bias.
+        qkv_bias: Whether the maps of queries, keys and values have a bias; `use_bias` by default.
         kernel_init: Initializer of the kernels of query, key and value, as matrices
             [in, heads * dim].
         out_kernel_init: Initializer of the kernel of out; `kernel_init` by default.
@@ -68,6 +69,7 @@ class MultiHeadAttention(nnx.Module):
         rotary_base: float | None = None,
         dropout_rate: float | None = None,
         use_bias: bool = True,
+        qkv_bias: bool | None = None,
         kernel_init: nnx.Initializer = _LECUN,
         out_kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
@@ -77,7 +79,8 @@ class MultiHeadAttention(nnx.Module):
         source_features = in_kv_features or in_features
         _check_heads(features, num_heads, kv_heads)
         dim = features // num_heads
-        options: dict[str, Any] = {"use_bias": use_bias, "kernel_init": kernel_init, "rngs": rngs}
+        options: dict[str, Any] = {"kernel_init": kernel_init, "rngs": rngs}
+        options["use_bias"] = use_bias if qkv_bias is None else qkv_bias
         self.query = nnx.LinearGeneral(in_features, (num_heads, dim), **options)
         self.key = nnx.LinearGeneral(source_features, (kv_heads, dim), **options)
         self.value = nnx.LinearGeneral(source_features, (kv_heads, dim), **options)

@@ -1,5 +1,6 @@
 """A layer of a transformer: attention between positions, then a small network at each."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,9 @@ class TransformerBlock(nnx.Module):
     x = norm(x + attention(x)), y = norm(x + W_2 f(W_1 x))
         otherwise (Vaswani et al. 2017, arXiv:1706.03762)
 
+    With `gated` the network is W_2 (f(W_g x) * W_1 x) (Shazeer 2020, arXiv:2002.05202), which is
+    SwiGLU for f = `jax.nn.silu`.
+
     Args:
         features: Number of features of every position.
         num_heads: Number of heads of the attention.
@@ -40,6 +44,8 @@ class TransformerBlock(nnx.Module):
         attention_dropout_rate: Share of the attention weights that is dropped, which members set
             by the name `dropout_rate` too; None for no dropout.
         use_bias: Whether the linear maps have a bias.
+        qkv_bias: Whether the maps of queries, keys and values have a bias; `use_bias` by default.
+        gated: Whether the hidden units are multiplied by activated ones, by a third map `gate`.
         kernel_init: Initializer of the kernels.
         residual_init: Initializer of the two kernels whose products are added to the input;
             `kernel_init` by default.
@@ -61,6 +67,8 @@ class TransformerBlock(nnx.Module):
         dropout_rate: float | None = None,
         attention_dropout_rate: float | None = None,
         use_bias: bool = True,
+        qkv_bias: bool | None = None,
+        gated: bool = False,
         kernel_init: nnx.Initializer = _LECUN,
         residual_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
@@ -75,18 +83,17 @@ class TransformerBlock(nnx.Module):
             rotary_base=rotary_base,
             dropout_rate=attention_dropout_rate,
             use_bias=use_bias,
+            qkv_bias=qkv_bias,
             kernel_init=kernel_init,
             out_kernel_init=residual_init,
             rngs=rngs,
         )
         self.norm1 = norm(features, rngs=rngs)
         self.norm2 = norm(features, rngs=rngs)
-        self.linear1 = Dense(
-            features, hidden, use_bias=use_bias, kernel_init=kernel_init, rngs=rngs
-        )
-        self.linear2 = Dense(
-            hidden, features, use_bias=use_bias, kernel_init=residual_init, rngs=rngs
-        )
+        dense = functools.partial(Dense, use_bias=use_bias, rngs=rngs)
+        self.gate = dense(features, hidden, kernel_init=kernel_init) if gated else None
+        self.linear1 = dense(features, hidden, kernel_init=kernel_init)
+        self.linear2 = dense(hidden, features, kernel_init=residual_init)
         self.norm_first = norm_first
         self.activation = activation
         self.dropout = Dropout(dropout_rate, rngs=rngs)
@@ -121,4 +128,6 @@ class TransformerBlock(nnx.Module):
         return self.norm2(x + self.dropout(self._two_layers(x)))
 
     def _two_layers(self, x: jax.Array) -> jax.Array:
-        return self.linear2(self.activation(self.linear1(x)))
+        if self.gate is None:
+            return self.linear2(self.activation(self.linear1(x)))
+        return self.linear2(self.activation(self.gate(x)) * self.linear1(x))

@@ -195,7 +195,7 @@ def _fill(
 def _shape_words(move: Move, entries: Any, shapes: Any, why: str = "") -> str:
     there = ", ".join(f"{target} {shapes[target].shape}" for target in move.targets)
     here = ", ".join(f"{name} {tuple(entries[name].shape)}" for name in move.sources)
-    return f"{there} from {here}" + (f": {why}" if why else "")
+    return (f"{why}: " if why else "") + f"{there} from {here}"  # long texts are cut at their end
 
 
 def _check_types(

@@ -179,6 +179,8 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
             values = [v for one in rule.targets if (v := one.values(name)) is not None]
             if not values or full[name] in used:
                 continue
+            if rule.needs is not None and rule.needs not in full:
+                continue
             targets = [one.name(values[0]) for one in rule.targets]
             if not all(target in full for target in targets):
                 continue
