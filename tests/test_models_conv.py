@@ -337,6 +337,29 @@ def test_architectures_are_members_of_one_program():
     assert not np.array_equal(hidden[:, :2], start[:, :2])
 
 
+def test_members_set_how_often_the_blocks_of_convnext_are_left_out():
+    make = functools.partial(
+        models.ConvNeXt, 1, 2, depths=(2,), widths=(3,), patch=2, layer_scale=1
+    )
+    model = jnn.as_model(functools.partial(make, drop_path_rate=0.5))
+    x = jax.random.normal(jax.random.key(0), (4, 4, 4, 1))
+    params, state = model.init(jax.random.key(0), x)
+    params["stages"] = jax.tree.map(lambda a: 20 * a, params["stages"])
+    without = jax.tree.map(jnp.copy, params)
+    without["stages"]["0"]["1"]["scale"] = jnp.zeros(3)
+
+    @jax.jit
+    def outputs(rate):
+        hyper = {"drop_path_rate": rate}
+        trained = model.apply(params, state, x, key=jax.random.key(1), train=True, hyper=hyper)[0]
+        return trained, *(model.apply(p, state, x)[0] for p in (params, without))
+
+    kept, whole, without_last = outputs(0.0)
+    np.testing.assert_allclose(kept, whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(1.0)[0], without_last, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(whole, without_last, atol=1e-3)
+
+
 def test_a_small_resnet_learns():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 64)

@@ -277,7 +277,9 @@ MEMBERS = {
 }
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize(
+    "name", ["recurrent", "attention", pytest.param("convolutions", marks=pytest.mark.slow)]
+)
 def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
     x = np.random.default_rng(0).normal(size=(60, 8, 1)).astype(np.float32)
     y = (x.sum(axis=(1, 2)) > 0).astype(np.int32)
