@@ -94,6 +94,10 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
         5_134,
     ),
     "LSTM over characters": (functools.partial(models.LanguageModel, 65, 128), 148_289),
+    "LSTM of PyTorch's example": (  # with one bias of each gate in place of two
+        functools.partial(models.LanguageModel, 33278, 200, layers=2),
+        33278 * 200 + 2 * 4 * (200 + 200 + 1) * 200 + 201 * 33278,
+    ),
     "LSTM forecaster": (functools.partial(models.Forecaster, 7, 96, 64), 62_112),
 }
 
@@ -132,6 +136,11 @@ TINY = {
     ),
     "recurrent language model": (
         functools.partial(models.LanguageModel, 7, 4, layer=RNN),
+        IDS,
+        (2, 6, 7),
+    ),
+    "tied language model": (
+        functools.partial(models.LanguageModel, 7, 4, tied=True),
         IDS,
         (2, 6, 7),
     ),
@@ -274,16 +283,34 @@ MEMBERS = {
     "convolutions": functools.partial(
         models.ConvNeXt, 1, 2, depths=(2,), widths=(4,), patch=1, layer_scale=1, drop_path_rate=0.3
     ),
+    "ids": functools.partial(
+        models.TextEncoder, 9, 8, 2, layers=1, num_heads=2, features=8, dropout_rate=0.3
+    ),
+    "next ids": functools.partial(TINY_LLAMA, dropout_rate=0.3),
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["recurrent", "attention", pytest.param("convolutions", marks=pytest.mark.slow)]
-)
-def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
+def data_of(name):
     x = np.random.default_rng(0).normal(size=(60, 8, 1)).astype(np.float32)
     y = (x.sum(axis=(1, 2)) > 0).astype(np.int32)
-    data = jnn.Dataset.from_arrays(x if name == "recurrent" else x.reshape(60, 4, 2, 1), y)
+    ids = np.int32(x[..., 0] > 0)
+    inputs = {
+        "recurrent": x,
+        "attention": x.reshape(60, 4, 2, 1),
+        "convolutions": x.reshape(60, 4, 2, 1),
+        "ids": {"ids": ids, "mask": np.arange(8) < 4 + ids.sum(1, keepdims=True)},
+    }
+    if name in inputs:
+        return jnn.Dataset.from_arrays(inputs[name], y)
+    return jnn.Dataset.from_tokens(np.random.default_rng(0).integers(0, 7, 481), 8)
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ids", "next ids", "convolutions")]
+
+
+@pytest.mark.parametrize("name", ["recurrent", "attention", *SLOW])
+def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
+    data = data_of(name)
     study = jnn.Study(
         model=MEMBERS[name],
         loss=jnn.losses.softmax_cross_entropy,
@@ -385,6 +412,10 @@ WRONG = [
     (
         lambda: TINY["text encoder of words"][0](outputs=3, rngs=nnx.Rngs(0)),
         "outputs must be None for the head 'words', got 3",
+    ),
+    (
+        lambda: models.LanguageModel(7, 4, features=3, tied=True, rngs=nnx.Rngs(0)),
+        "features must be hidden, 4, for a tied network, got 3",
     ),
     (
         lambda: models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0)),

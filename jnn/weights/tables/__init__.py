@@ -8,3 +8,4 @@ from jnn.weights.tables import _llama as _llama
 from jnn.weights.tables import _mini_xception as _mini_xception
 from jnn.weights.tables import _resnet as _resnet
 from jnn.weights.tables import _vit as _vit
+from jnn.weights.tables import _word_language_model as _word_language_model
