@@ -99,7 +99,7 @@ class MultiHeadAttention(nnx.Module):
         self.causal = causal
         self.rotary_base = rotary_base
         self.rotary_scaling = rotary_scaling
-        self.dropout_rate = None if dropout_rate is None else rate_of(dropout_rate)
+        self.dropout_rate = None if dropout_rate is None else rate_of("dropout_rate", dropout_rate)
         self.deterministic = False
         self.rngs = None if dropout_rate is None else stream_of(rngs)
 
