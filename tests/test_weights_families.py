@@ -122,6 +122,18 @@ def test_a_folder_becomes_a_network_and_its_variables_bit_for_bit(name, tmp_path
     assert config["model_type"] in weights.families()
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_lstm_of_pytorch_comes_back_bit_for_bit(tied, tmp_path):
+    network = functools.partial(jnn.models.LanguageModel, 19, 6, layers=2, tied=tied)
+    variables = filled(network)
+    path = weights.save(variables, tmp_path / "model.pt", family="word_language_model")
+    tensors = weights.read(path)
+    assert np.array_equal(tensors["encoder.weight"], tensors["decoder.weight"]) == tied
+    assert len(tensors) == 3 + 2 * 4 and not tensors["rnn.bias_hh_l1"].any()
+    loaded = weights.load(path, network, family="word_language_model")
+    jax.tree.map(np.testing.assert_array_equal, tuple(loaded), tuple(variables))
+
+
 def test_options_take_the_place_of_the_settings_of_a_config(tmp_path):
     folder = folder_of(GPT2, filled(weights.from_config(GPT2)), tmp_path / "model")
     assert weights.from_config(folder).keywords == weights.from_config(GPT2).keywords
@@ -179,8 +191,8 @@ REFUSED = [
     ({**GPT2, "architectures": ["GPT2ForTokenClassification"]}, "architectures .* must be None or"),
     ({**GPT2, "n_layer": "two"}, "n_layer must be a positive integer, got 'two'"),
     (
-        {"model_type": "llama", **LLAMA, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
-        "rope_type of the config of 'llama' must be 'default', got 'linear'",
+        {"model_type": "llama", **LLAMA, "rope_scaling": {"type": "yarn", "factor": 2.0}},
+        "rope_type of the config of 'llama' must be 'default' or 'linear' or 'llama3', got 'yarn'",
     ),
     ({"model_type": "llama", **LLAMA, "head_dim": 8}, "head_dim .* must be None or 4, got 8"),
     ({"model_type": "llama", **LLAMA, "attention_bias": True}, "attention_bias .* must be False"),

@@ -1,5 +1,6 @@
 """Families of texts against transformers: the same folder, ids and logits, and the way back."""
 
+import functools
 import json
 
 import jax
@@ -71,9 +72,14 @@ SIZES = {
     "eos_token_id": None,
 }
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}
+SLOWED = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+SLOWED |= {"original_max_position_embeddings": 24, "rope_theta": 5.0}
+LINEAR = {"rope_type": "linear", "factor": 3.0, "rope_theta": 100.0}
 LLAMAS = {
     "Llama": ("Llama", ROPE),
     "Llama tied": ("Llama", {"tie_word_embeddings": True, "rms_norm_eps": 1e-5}),
+    "Llama 3.2": ("Llama", {"rope_parameters": SLOWED, "num_attention_heads": 2}),
+    "Llama of long texts": ("Llama", {"rope_parameters": LINEAR}),
     "Mistral": ("Mistral", {"sliding_window": None}),
     "Qwen2": ("Qwen2", {**ROPE, "tie_word_embeddings": True}),
 }
@@ -82,7 +88,7 @@ LLAMAS = {
 @pytest.mark.parametrize("name", LLAMAS)
 def test_llama_of_hugging_face_has_the_logits_of_jnn_llama(name, tmp_path):
     kind, options = LLAMAS[name]
-    config = getattr(transformers, f"{kind}Config")(**SIZES, **options)
+    config = getattr(transformers, f"{kind}Config")(**{**SIZES, **options})
     folder = tmp_path / "model"
     theirs = saved(getattr(transformers, f"{kind}ForCausalLM")(config), folder)
 
@@ -163,3 +169,36 @@ def test_a_trunk_and_a_new_head_come_from_any_checkpoint_of_bert(tmp_path):
         tmp_path, head="pooled", outputs=3, skip="output/*", key=jax.random.key(1)
     )
     assert ours_of(network, variables, IDS).shape == (3, 3)
+
+
+class WordLanguageModel(torch.nn.Module):
+    """The names of the RNNModel of PyTorch's example word_language_model, and what it computes."""
+
+    def __init__(self, tied):
+        super().__init__()
+        self.encoder = torch.nn.Embedding(19, 6)
+        self.rnn = torch.nn.LSTM(6, 6, 2, batch_first=True)
+        self.decoder = torch.nn.Linear(6, 19)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+
+    def forward(self, ids):
+        return self.decoder(self.rnn(self.encoder(ids))[0])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_lstm_of_pytorchs_word_language_model_has_the_logits_of_jnn(tied, tmp_path):
+    torch.manual_seed(0)
+    theirs = WordLanguageModel(tied)
+    torch.save(theirs.state_dict(), tmp_path / "model.pt")
+    expected = theirs(torch.tensor(IDS)).detach()
+    network = functools.partial(jnn.models.LanguageModel, 19, 6, layers=2, tied=tied)
+    variables = weights.load(tmp_path / "model.pt", network, family="word_language_model")
+    np.testing.assert_allclose(ours_of(network, variables, IDS), expected, **CLOSE)
+
+    weights.save(variables, tmp_path / "back.pt", family="word_language_model")
+    again = WordLanguageModel(tied)
+    again.load_state_dict(torch.load(tmp_path / "back.pt", weights_only=True))
+    np.testing.assert_allclose(again(torch.tensor(IDS)).detach(), expected, **CLOSE)
+    loaded = weights.load(tmp_path / "back.pt", network, family="word_language_model")
+    jax.tree.map(np.testing.assert_array_equal, tuple(loaded), tuple(variables))

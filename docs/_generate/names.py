@@ -67,6 +67,14 @@ LINEAR = [
         "Dropout(broadcast_axes=())",
         "dropout(broadcast_axes=())",
     ),
+    Row(
+        "",
+        "",
+        "",
+        "DropPath(factor=1.0)",
+        "dropout(broadcast_axes=())",
+        "`StochasticDepth` of torchvision, `DropPath` of timm",
+    ),
 ]
 
 CONVOLUTION = [

@@ -41,8 +41,6 @@ from jnn.layers._attention import attention as attention
 from jnn.layers._attention import causal_mask as causal_mask
 from jnn.layers._attention import empty_cache as empty_cache
 from jnn.layers._attention import extend_cache as extend_cache
-from jnn.layers._attention import rotary as rotary
-from jnn.layers._attention import sinusoidal_positions as sinusoidal_positions
 from jnn.layers._conv import conv as conv
 from jnn.layers._conv import conv_general_dilated as conv_general_dilated
 from jnn.layers._conv import conv_plan as conv_plan
@@ -68,6 +66,9 @@ from jnn.layers._pool import avg_pool as avg_pool
 from jnn.layers._pool import global_avg_pool as global_avg_pool
 from jnn.layers._pool import global_max_pool as global_max_pool
 from jnn.layers._pool import max_pool as max_pool
+from jnn.layers._positions import RotaryScaling as RotaryScaling
+from jnn.layers._positions import rotary as rotary
+from jnn.layers._positions import sinusoidal_positions as sinusoidal_positions
 from jnn.layers._random import shuffled as shuffled  # for the engine; not a layer
 from jnn.layers._recurrent import LSTMState as LSTMState
 from jnn.layers._recurrent import bidirectional as bidirectional
@@ -87,6 +88,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "ACTIVATIONS",
     "KVCache",
     "LSTMState",
+    "RotaryScaling",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "attention",

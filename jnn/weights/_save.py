@@ -184,8 +184,10 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
             targets = [one.name(values[0]) for one in rule.targets]
             if not all(target in full for target in targets):
                 continue
-            found = rule.steps.to_file([arrays[full[t]] for t in targets], len(rule.sources))
             sources = [one.name(values[0]) for one in rule.sources]
+            if not rule.steps.is_tied and named.keys() & {*sources}:  # names of another array
+                continue
+            found = rule.steps.to_file([arrays[full[t]] for t in targets], len(rule.sources))
             copies = dict(zip(sources, map(_in_rows, found), strict=True))
             if rule.steps.is_tied:
                 tied |= copies
