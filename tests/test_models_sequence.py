@@ -251,11 +251,10 @@ def test_channels_of_a_patched_series_do_not_see_each_other():
 def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
     module = TINY["ViT"][0](rngs=nnx.Rngs(0))
     conv = nnx.Conv(3, 8, (4, 4), strides=4, padding="VALID", rngs=nnx.Rngs(0))
-    conv.kernel[...] = module.embedding.kernel[...].reshape(4, 4, 3, 8)
-    from jnn.models._vit import _patches
-
-    got = module.embedding(_patches(IMAGES, 4))
-    np.testing.assert_allclose(got, conv(IMAGES).reshape(2, 2, 8), rtol=1e-5, atol=1e-5)
+    conv.kernel[...] = module.embedding.kernel[...]
+    wide = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))  # whose last pixels are in no patch
+    for images in (IMAGES, wide):
+        np.testing.assert_allclose(module.embedding(images), conv(images), rtol=1e-5, atol=1e-5)
 
 
 def test_gpt_starts_near_the_uniform_distribution():
@@ -281,6 +280,9 @@ MEMBERS = {
         models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, dropout_rate=0.3
     ),
     "attention": functools.partial(models.ViT, (4, 2, 1), 2, **SMALL, dropout_rate=0.3),
+    "convolutions": functools.partial(
+        models.ConvNeXt, 1, 2, depths=(2,), widths=(4,), patch=1, layer_scale=1, drop_path_rate=0.3
+    ),
     "ids": functools.partial(
         models.TextEncoder, 9, 8, 2, layers=1, num_heads=2, features=8, dropout_rate=0.3
     ),
@@ -295,6 +297,7 @@ def data_of(name):
     inputs = {
         "recurrent": x,
         "attention": x.reshape(60, 4, 2, 1),
+        "convolutions": x.reshape(60, 4, 2, 1),
         "ids": {"ids": ids, "mask": np.arange(8) < 4 + ids.sum(1, keepdims=True)},
     }
     if name in inputs:
@@ -302,7 +305,7 @@ def data_of(name):
     return jnn.Dataset.from_tokens(np.random.default_rng(0).integers(0, 7, 481), 8)
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ids", "next ids")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ids", "next ids", "convolutions")]
 
 
 @pytest.mark.parametrize("name", ["recurrent", "attention", *SLOW])
@@ -316,7 +319,8 @@ def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
         epochs=1,
         batch_size=10,
     )
-    members = jnn.seeds(2) * jnn.grid(dropout_rate=[0.1, 0.5])
+    rate = "drop_path_rate" if name == "convolutions" else "dropout_rate"
+    members = jnn.seeds(2) * jnn.grid(**{rate: [0.1, 0.5]})
     together, alone = jnn.run(study, data, members), jnn.run(study, data, members[3])
     close = functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
     jax.tree.map(close, together.member(3).trained.params, alone.trained.params)

@@ -191,8 +191,8 @@ REFUSED = [
     ({**GPT2, "architectures": ["GPT2ForTokenClassification"]}, "architectures .* must be None or"),
     ({**GPT2, "n_layer": "two"}, "n_layer must be a positive integer, got 'two'"),
     (
-        {"model_type": "llama", **LLAMA, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
-        "rope_type of the config of 'llama' must be 'default', got 'linear'",
+        {"model_type": "llama", **LLAMA, "rope_scaling": {"type": "yarn", "factor": 2.0}},
+        "rope_type of the config of 'llama' must be 'default' or 'linear' or 'llama3', got 'yarn'",
     ),
     ({"model_type": "llama", **LLAMA, "head_dim": 8}, "head_dim .* must be None or 4, got 8"),
     ({"model_type": "llama", **LLAMA, "attention_bias": True}, "attention_bias .* must be False"),

@@ -72,9 +72,14 @@ SIZES = {
     "eos_token_id": None,
 }
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}
+SLOWED = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+SLOWED |= {"original_max_position_embeddings": 24, "rope_theta": 5.0}
+LINEAR = {"rope_type": "linear", "factor": 3.0, "rope_theta": 100.0}
 LLAMAS = {
     "Llama": ("Llama", ROPE),
     "Llama tied": ("Llama", {"tie_word_embeddings": True, "rms_norm_eps": 1e-5}),
+    "Llama 3.2": ("Llama", {"rope_parameters": SLOWED, "num_attention_heads": 2}),
+    "Llama of long texts": ("Llama", {"rope_parameters": LINEAR}),
     "Mistral": ("Mistral", {"sliding_window": None}),
     "Qwen2": ("Qwen2", {**ROPE, "tie_word_embeddings": True}),
 }
@@ -83,7 +88,7 @@ LLAMAS = {
 @pytest.mark.parametrize("name", LLAMAS)
 def test_llama_of_hugging_face_has_the_logits_of_jnn_llama(name, tmp_path):
     kind, options = LLAMAS[name]
-    config = getattr(transformers, f"{kind}Config")(**SIZES, **options)
+    config = getattr(transformers, f"{kind}Config")(**{**SIZES, **options})
     folder = tmp_path / "model"
     theirs = saved(getattr(transformers, f"{kind}ForCausalLM")(config), folder)
 

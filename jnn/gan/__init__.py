@@ -10,6 +10,7 @@ examples = jnn.gan.sample(result, 2500)
 """
 
 from jnn.gan._interpolation import interpolation
+from jnn.gan._labels import with_labels
 from jnn.gan._latents import Latents, normal, uniform
 from jnn.gan._mixtures import (
     draw_mixture,
@@ -23,6 +24,7 @@ from jnn.gan._mixtures import (
 from jnn.gan._packing import pack
 from jnn.gan._penalties import Penalty, gradient_penalty, r1, r2
 from jnn.gan._sample import sample
+from jnn.gan._spectral_norm import spectral_norm
 from jnn.gan._study import Study
 from jnn.losses.gan import (
     Adversarial,
@@ -62,6 +64,8 @@ __all__ = [
     "reverse_kl",
     "ring",
     "sample",
+    "spectral_norm",
     "uniform",
     "wasserstein",
+    "with_labels",
 ]

@@ -105,6 +105,14 @@ def sizes(config: Config, **names: str) -> dict[str, int]:
     return {own: check_integer(name, config[name]) for own, name in names.items()}
 
 
+def classes(config: Config) -> int | None:
+    """Return the number of classes of a config; None for a network without a head."""
+    if any(name.endswith("Model") for name in config.get("architectures") or ()):
+        return None
+    labels = config.get("id2label")
+    return config.get("num_labels", 2) if labels is None else len(labels)
+
+
 def check_settings(config: Config, **allowed: Any) -> None:
     """Raise ValueError for a setting of a config that the network cannot have.
 

@@ -27,6 +27,7 @@ def load(
     x: Any = None,
     *,
     family: Table | MakeFamily | str | None = None,
+    config: Mapping[str, Any] | None = None,
     prefix: str = "",
     only: Patterns = (),
     skip: Patterns = (),
@@ -52,6 +53,8 @@ def load(
             `jnn.weights.Family`, or a list of rules `(name in the file, name in the network,
             layout)`; see `jnn.weights.Rule`. None for a file with the network's own names, as
             `jnn.weights.save` writes it without a family.
+        config: What a family that depends on sizes reads them from; by default the file's own, such
+            as config.json.
         prefix: Beginning of the names to read, such as "model."; tensors without it are left out.
         only: Patterns of the network's names to load, as in `jnn.paths.match`; the other arrays
             keep their first values.
@@ -73,7 +76,8 @@ def load(
     """
     tensors = _tensors(path)
     known = network_of(network, x, shared)
-    table = None if family is None else family_of(family, tensors.config)
+    config = tensors.config if config is None else config
+    table = None if family is None else family_of(family, config)
     names = _names(tensors, prefix, table)
     wanted = _wanted(known, only, skip)
     plan = make_plan({n: tensors.entries[names[n]] for n in names}, known, table, wanted)

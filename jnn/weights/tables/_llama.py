@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from jnn.layers import RotaryScaling
 from jnn.models import Llama
 from jnn.weights._config import check_settings, sizes
 from jnn.weights._family import Config, Family, Rule, register
@@ -46,18 +47,20 @@ RULES = (
 FAMILY = Family(RULES, ("model.",), heads=("lm_head.*",))
 
 
-def network(config: Config, qkv_bias: bool = False, base: float = 10_000.0) -> Callable[..., Any]:
-    """Return the Llama of a config; `base` is the rotary one of a config that has none."""
+def network(config: Config, qkv_bias: bool = False) -> Callable[..., Any]:
+    """Return the Llama of a config."""
     names = {"vocabulary": "vocab_size", "layers": "num_hidden_layers"}
     names |= {"features": "hidden_size", "hidden": "intermediate_size"}
     numbers = sizes(config, **names, num_heads="num_attention_heads")
     _check(config, numbers)
+    rope = _rope(config)
     kv_heads = config.get("num_key_value_heads") or numbers["num_heads"]
     return functools.partial(
         Llama,
         **numbers,
         num_kv_heads=kv_heads,
-        rotary_base=float(_rope(config).get("rope_theta") or config.get("rope_theta") or base),
+        rotary_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
+        rotary_scaling=_scaling(rope),
         epsilon=config.get("rms_norm_eps", 1e-6),
         tied=config.get("tie_word_embeddings", False),
         qkv_bias=qkv_bias,
@@ -77,17 +80,32 @@ def _check(config: Config, numbers: dict[str, int]) -> None:
     )
     if config["model_type"] == "mistral":
         check_settings(config, sliding_window=None)
+    rope = {**_rope(config), "model_type": config["model_type"]}
     check_settings(
-        {"rope_type": "default", **_rope(config), "model_type": config["model_type"]},
-        rope_type="default",
-        type="default",
-        partial_rotary_factor=(1.0, None),
+        rope, rope_type=("default", "linear", "llama3"), partial_rotary_factor=(1.0, None)
     )
 
 
 def _rope(config: Config) -> Config:
     """Return the settings of the rotary positions, which older files have as "rope_scaling"."""
-    return config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    kind = rope.pop("type", None)  # as the oldest ones have it
+    return rope if kind is None else {"rope_type": kind, **rope}
+
+
+def _scaling(rope: Config) -> RotaryScaling | None:
+    """Return how the rotary frequencies are changed."""
+    kind = rope.get("rope_type", "default")
+    if kind == "default":
+        return None
+    if kind == "linear":
+        return RotaryScaling(rope["factor"], length=0)
+    return RotaryScaling(
+        rope["factor"],
+        rope["original_max_position_embeddings"],
+        rope["low_freq_factor"],
+        rope["high_freq_factor"],
+    )
 
 
 register("llama", FAMILY, network)
