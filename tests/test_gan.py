@@ -122,6 +122,19 @@ def test_a_resumed_population_has_the_same_bits(tmp_path):
     np.testing.assert_array_equal(gan.sample(again, 5), gan.sample(result, 5))
 
 
+def test_a_pair_begins_with_what_another_has_learned():
+    first = together("packed and averaged")
+    settings = GAMES["packed and averaged"] | {"optimizers": (optax.sgd(0.0), optax.sgd(0.0))}
+    still = study(**settings, epochs=1)
+    members = jnn.seeds(2) * jnn.folds(2)
+    learned = first.select(rate=0.1).trained.params
+    begun = jnn.run(still, RING, members, start_from=first.select(rate=0.1))
+    jax.tree.map(np.testing.assert_array_equal, begun.trained.params, learned)
+    averaged = begun.trained.model_state["averaged"][0]
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, averaged, learned["generator"])
+
+
 def test_a_pair_that_diverges_leaves_the_others_alone_and_is_told():
     name = "penalized and unrolled"
     wild = jnn.seeds(2) * jnn.folds(2) * jnn.grid(rate=[0.01, 1e38])

@@ -85,6 +85,8 @@ COUNTS = [
     (models.DCGANGenerator, ((64, 64, 3),), {}, 3_576_704),
     (models.DCGANGenerator, ((64, 64, 3),), {"width": 128}, 12_658_432),
     (models.DCGANDiscriminator, ((64, 64, 3),), {}, 2_765_568),
+    (models.SNGANGenerator, ((32, 32, 3),), {}, 4_276_739),
+    (models.SNGANDiscriminator, ((32, 32, 3),), {}, 1_053_825),
 ]
 
 
@@ -115,6 +117,9 @@ def test_shapes():
     for side in (28, 32, 64):
         assert outputs(models.DCGANGenerator, (2, 100), (side, side, 1)) == (2, side, side, 1)
         assert outputs(models.DCGANDiscriminator, (2, side, side, 1), (side, side, 1)) == (2,)
+    for side in (28, 32):
+        assert outputs(models.SNGANGenerator, (2, 128), (side, side, 1)) == (2, side, side, 1)
+        assert outputs(models.SNGANDiscriminator, (2, side, side, 1), (side, side, 1)) == (2,)
 
 
 EMPTY = {
@@ -127,6 +132,10 @@ EMPTY = {
         (8, 8, 1),
     ),
     "DCGANGenerator": (functools.partial(models.DCGANGenerator, (8, 8, 1), noise=3, width=2), (3,)),
+    "SNGANDiscriminator": (
+        functools.partial(models.SNGANDiscriminator, (8, 8, 1), width=2),
+        (8, 8, 1),
+    ),
 }
 
 

@@ -1,9 +1,12 @@
 """Tables of networks for images against the libraries that they are named after.
 
 Logits are compared relative to the largest one, as float32 itself loses digits with depth.
+Torchvision is no part of the extra `peers`: its wheels need PyTorch's build for the same device,
+and where that is another one, importing it fails, and Transformers with it.
 """
 
 import functools
+import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +37,7 @@ def torchvision():
 def transformers(request):
     """Transformers, which imports torchvision if it is there."""
     pytest.importorskip("torch")
-    if __import__("importlib.util").util.find_spec("torchvision"):
+    if importlib.util.find_spec("torchvision"):
         request.getfixturevalue("torchvision")
     return pytest.importorskip("transformers", reason="needs transformers")
 
@@ -235,3 +238,38 @@ def test_a_step_of_training_changes_parameters_and_statistics_as_in_pytorch(tran
         np.testing.assert_allclose(
             found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name
         )
+
+
+def test_the_network_of_pytorchs_tutorial_has_the_logits_of_jnn_lenet(tmp_path):
+    torch = pytest.importorskip("torch")
+    nn, functional = torch.nn, torch.nn.functional
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(3, 6, 5), nn.Conv2d(6, 16, 5)
+            self.fc1, self.fc2, self.fc3 = (
+                nn.Linear(400, 120),
+                nn.Linear(120, 84),
+                nn.Linear(84, 10),
+            )
+
+        def forward(self, x):
+            for conv in (self.conv1, self.conv2):
+                x = functional.max_pool2d(functional.relu(conv(x)), 2)
+            x = functional.relu(self.fc1(torch.flatten(x, 1)))
+            return self.fc3(functional.relu(self.fc2(x)))
+
+    theirs = drawn(Net())
+    torch.save(theirs.state_dict(), tmp_path / "w.pt")
+    network = functools.partial(
+        jnn.models.LeNet, (32, 32, 3), 10, maps=(6, 16), window=5, padding="VALID",
+        hidden=(120, 84),
+    )  # fmt: skip
+    params, state = weights.load(tmp_path / "w.pt", network, family="lenet")
+    x = images(32)
+    assert_near(logits_of(network, params, state, x), logits_of_torch(theirs, x))
+    weights.save((params, state), tmp_path / "back.pt", family="lenet")
+    back = torch.load(tmp_path / "back.pt", weights_only=True)
+    theirs.load_state_dict(back, strict=True)
+    assert all(torch.equal(back[name], tensor) for name, tensor in theirs.state_dict().items())

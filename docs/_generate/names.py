@@ -165,6 +165,14 @@ NORMALIZATION = [
         "instance_norm(eps=1e-06)",
         "Keras and `jnn.modules`: as many groups as channels",
     ),
+    Row(
+        "",
+        "",
+        "",
+        "MinibatchStd(group=4)",
+        "minibatch_std(group=4)",
+        "one more channel, by which a discriminator sees whether examples differ",
+    ),
 ]
 
 RECURRENT = [

@@ -33,9 +33,10 @@ from jnn.engine._program import make_train as make_train
 from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
-from jnn.engine._restart import make_restart as make_restart
+from jnn.engine._restart import make_begin_from as make_begin_from
 from jnn.engine._sample import make_sample as make_sample
 from jnn.engine._start import fit_preprocessing as fit_preprocessing
+from jnn.engine._start import make_restart as make_restart
 from jnn.engine._start import make_start as make_start
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns

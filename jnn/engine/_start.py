@@ -73,6 +73,22 @@ def make_first_state(study: Study) -> Callable[[Trained, jax.Array, jax.Array], 
     return first_state
 
 
+def make_restart(study: Study) -> Callable[[State, Trained], State]:
+    """Make `restart(state, trained) -> State`: the first state of a member, with other parameters.
+
+    The state of the optimizer, and what is averaged, begin from these.
+    """
+    first_state = make_first_state(study)
+
+    def restart(state: State, trained: Trained) -> State:
+        key = state.key
+        if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+            key = jax.random.wrap_key_data(key, impl="threefry2x32")
+        return first_state(trained, key, state.fold)
+
+    return restart
+
+
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
     """Return the first parameters and variables of the network."""
     options = {} if shared is None else {"shared": shared}

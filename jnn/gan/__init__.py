@@ -9,7 +9,25 @@ result = jnn.run(study, data, jnn.seeds(20))
 examples = jnn.gan.sample(result, 2500)
 """
 
+from jnn.gan._distances import (
+    DensityCoverage,
+    Moments,
+    PrecisionRecall,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    moments,
+    precision_recall,
+)
+from jnn.gan._features import (
+    by_channels,
+    classified_kl,
+    classified_modes,
+    features_of,
+    frechet,
+)
 from jnn.gan._interpolation import interpolation
+from jnn.gan._labels import with_labels
 from jnn.gan._latents import Latents, normal, uniform
 from jnn.gan._mixtures import (
     draw_mixture,
@@ -23,6 +41,7 @@ from jnn.gan._mixtures import (
 from jnn.gan._packing import pack
 from jnn.gan._penalties import Penalty, gradient_penalty, r1, r2
 from jnn.gan._sample import sample
+from jnn.gan._spectral_norm import spectral_norm
 from jnn.gan._study import Study
 from jnn.losses.gan import (
     Adversarial,
@@ -38,23 +57,36 @@ from jnn.losses.gan import (
 
 __all__ = [
     "Adversarial",
+    "DensityCoverage",
     "Latents",
+    "Moments",
     "Penalty",
+    "PrecisionRecall",
     "Relativistic",
     "Study",
+    "by_channels",
+    "classified_kl",
+    "classified_modes",
+    "density_coverage",
     "draw_mixture",
+    "features_of",
+    "frechet",
+    "frechet_distance",
     "gradient_penalty",
     "grid",
     "high_quality",
     "hinge",
     "interpolation",
+    "kernel_distance",
     "least_squares",
     "minimax",
     "mode_counts",
     "modes",
+    "moments",
     "non_saturating",
     "normal",
     "pack",
+    "precision_recall",
     "r1",
     "r2",
     "relativistic",
@@ -62,6 +94,8 @@ __all__ = [
     "reverse_kl",
     "ring",
     "sample",
+    "spectral_norm",
     "uniform",
     "wasserstein",
+    "with_labels",
 ]

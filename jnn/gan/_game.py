@@ -26,7 +26,7 @@ from jnn.gan._latents import Latents
 from jnn.gan._packing import pack
 from jnn.gan._penalties import Penalty
 from jnn.gan._player import Player, make_player
-from jnn.gan._state import GENERATOR, generator_of, inputs_of, joined
+from jnn.gan._state import DISCRIMINATOR, GENERATOR, generator_of, inputs_of, joined, player_state
 from jnn.gan._step import make_step
 from jnn.losses.gan import Adversarial, Relativistic
 from jnn.model import Model
@@ -77,6 +77,7 @@ class Game:
             make_evaluate(study, draw, samples=self.samples, labelled=self.classes is not None),
             predict,
             frozenset(higher),
+            _make_restart(*players),
         )
 
     def players(self, study: Study) -> tuple[Player, Player]:
@@ -130,6 +131,24 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         return joined(state, made, judge, generator.study)
 
     return start
+
+
+def _make_restart(generator: Player, discriminator: Player) -> Any:
+    """Make `restart(state, trained) -> State`."""
+
+    def restart(state: State, trained: Trained) -> State:
+        key = key_of(state.key, INIT)
+        state = state._replace(trained=trained)
+        made, judge = (
+            player.restart(own._replace(key=jax.random.fold_in(key, number)), own.trained)
+            for player, number, own in (
+                (generator, _GENERATOR_KEY, player_state(state, GENERATOR)),
+                (discriminator, _DISCRIMINATOR_KEY, player_state(state, DISCRIMINATOR)),
+            )
+        )
+        return joined(state, made, judge, generator.study)
+
+    return restart
 
 
 def _no_loss(outputs: Any, targets: Any) -> Any:

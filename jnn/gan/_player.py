@@ -15,6 +15,7 @@ from jnn.engine import (
     State,
     Trained,
     make_forward,
+    make_restart,
     make_start,
     optimized,
 )
@@ -46,6 +47,7 @@ class Player(NamedTuple):
     Attributes:
         study: The network, its optimizer, its precision and its averaging.
         begin: `begin(key, hyper, x) -> State` draws parameters for inputs like x.
+        restart: `restart(state, trained) -> State` takes these instead.
         call: `call(state, x, *, key, params=None) -> Pass`, in training mode, with the parameters
             of the state or with others.
         score: `score(trained, x) -> outputs`, not in training mode.
@@ -54,6 +56,7 @@ class Player(NamedTuple):
 
     study: Study
     begin: Callable[[jax.Array, Any, Any], State]
+    restart: Callable[[State, Trained], State]
     call: Callable[..., Pass]
     score: Callable[[Trained, Any], Any]
     move: Callable[[State, Pass, Known], State]
@@ -90,4 +93,4 @@ def make_player(study: Study) -> Player:
         trained = state.trained._replace(params=params, model_state=passed.model_state)
         return state._replace(trained=trained, opt_state=opt_state)
 
-    return Player(study, begin, call, score, move)
+    return Player(study, begin, make_restart(study), call, score, move)

@@ -51,6 +51,7 @@ from jnn.layers._linear import dense as dense
 from jnn.layers._linear import dot_general as dot_general
 from jnn.layers._linear import embedding as embedding
 from jnn.layers._linear import lora as lora
+from jnn.layers._minibatch import minibatch_std as minibatch_std
 from jnn.layers._norm import batch_norm as batch_norm
 from jnn.layers._norm import batch_norm_train as batch_norm_train
 from jnn.layers._norm import first_along as first_along  # for the modules; not a layer
@@ -121,6 +122,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "lstm",
     "lstm_cell",
     "max_pool",
+    "minibatch_std",
     "maxout",
     "prelu",
     "rms_norm",

@@ -16,6 +16,7 @@ from jnn.models._mlp import MLP
 from jnn.models._patch_tst import PatchTST
 from jnn.models._resnet import ResNet
 from jnn.models._sequence import Forecaster, LanguageModel, SequenceClassifier
+from jnn.models._sngan import SNGANDiscriminator, SNGANGenerator
 from jnn.models._speednet import SpeedNet, whitening_kernel
 from jnn.models._super import SuperCNN, SuperMLP
 from jnn.models._text_cnn import CNN1D, TextCNN
@@ -41,6 +42,8 @@ __all__ = [
     "NLinear",
     "PatchTST",
     "ResNet",
+    "SNGANDiscriminator",
+    "SNGANGenerator",
     "SequenceClassifier",
     "SpeedNet",
     "SuperCNN",

@@ -50,6 +50,8 @@ RULES = (
     Rule(f"conv2d_{3 + _BLOCKS}/bias", "output/bias"),
     Rule(f"conv2d_{3 + _BLOCKS}/kernel", None),  # of a network without outputs
     Rule(f"conv2d_{3 + _BLOCKS}/bias", None),
+    Rule("optimizer_weights/{}", None),  # of a network that was compiled, in Keras 2 and 3
+    Rule("optimizer/{}", None),
 )
 
 register("mini_xception", Family(RULES))
