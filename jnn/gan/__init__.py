@@ -9,6 +9,23 @@ result = jnn.run(study, data, jnn.seeds(20))
 examples = jnn.gan.sample(result, 2500)
 """
 
+from jnn.gan._distances import (
+    DensityCoverage,
+    Moments,
+    PrecisionRecall,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    moments,
+    precision_recall,
+)
+from jnn.gan._features import (
+    by_channels,
+    classified_kl,
+    classified_modes,
+    features_of,
+    frechet,
+)
 from jnn.gan._interpolation import interpolation
 from jnn.gan._labels import with_labels
 from jnn.gan._latents import Latents, normal, uniform
@@ -40,23 +57,36 @@ from jnn.losses.gan import (
 
 __all__ = [
     "Adversarial",
+    "DensityCoverage",
     "Latents",
+    "Moments",
     "Penalty",
+    "PrecisionRecall",
     "Relativistic",
     "Study",
+    "by_channels",
+    "classified_kl",
+    "classified_modes",
+    "density_coverage",
     "draw_mixture",
+    "features_of",
+    "frechet",
+    "frechet_distance",
     "gradient_penalty",
     "grid",
     "high_quality",
     "hinge",
     "interpolation",
+    "kernel_distance",
     "least_squares",
     "minimax",
     "mode_counts",
     "modes",
+    "moments",
     "non_saturating",
     "normal",
     "pack",
+    "precision_recall",
     "r1",
     "r2",
     "relativistic",

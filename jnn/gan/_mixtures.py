@@ -65,7 +65,7 @@ def modes(means: Any, std: float) -> Metric:
     Array(4., dtype=float32)
     """
     doc = "Number of modes with at least one example of high quality."
-    return _metric(means, std, _covered, higher_is_better=True, doc=doc, name="modes")
+    return _metric(means, std, covered, higher_is_better=True, doc=doc, name="modes")
 
 
 def high_quality(means: Any, std: float) -> Metric:
@@ -91,7 +91,7 @@ def reverse_kl(means: Any, std: float) -> Metric:
         std: Standard deviation of each coordinate around a mean.
     """
     doc = "Kullback-Leibler divergence of the shares of the modes from equal ones."
-    return _metric(means, std, _unevenness, higher_is_better=False, doc=doc, name="reverse_kl")
+    return _metric(means, std, unevenness, higher_is_better=False, doc=doc, name="reverse_kl")
 
 
 def mode_counts(x: Any, means: Any, std: float) -> jax.Array:
@@ -117,7 +117,7 @@ def _metric(
     check_number("std", std, POSITIVE)
     means = _checked_means(means)
     return Metric(
-        functools.partial(_no_counts, len(means)),
+        functools.partial(no_counts, len(means)),
         functools.partial(_add_counts, means, std),
         value,
         higher_is_better,
@@ -134,7 +134,7 @@ def _checked_means(means: Any) -> np.ndarray:
     return means
 
 
-def _no_counts(number: int) -> tuple[jax.Array, jax.Array]:
+def no_counts(number: int) -> tuple[jax.Array, jax.Array]:
     return jnp.zeros(number), jnp.zeros(())
 
 
@@ -156,7 +156,7 @@ def _count(means: np.ndarray, std: float, x: jax.Array, weights: jax.Array) -> j
     return jnp.zeros(len(means)).at[jnp.argmin(square, axis=1)].add(counts)
 
 
-def _covered(sums: Any) -> jax.Array:
+def covered(sums: Any) -> jax.Array:
     counts, total = sums
     return jnp.where(jnp.isnan(total), jnp.nan, jnp.sum(counts > 0).astype(jnp.float32))
 
@@ -166,7 +166,7 @@ def _share(sums: Any) -> jax.Array:
     return counts.sum() / total
 
 
-def _unevenness(sums: Any) -> jax.Array:
+def unevenness(sums: Any) -> jax.Array:
     counts, total = sums
     shares = counts / counts.sum()
     value = jnp.sum(jax.scipy.special.xlogy(shares, shares * len(counts)))
