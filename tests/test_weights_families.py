@@ -213,6 +213,42 @@ def test_a_config_of_another_network_is_refused_in_one_sentence(config, words):
         weights.from_config(config)
 
 
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1e30,
+    10**9,
+    "x",
+    "",
+    [],
+    [3],
+    {},
+    {"factor": "x"},
+    {"rope_type": "llama3"},
+]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_junk_in_a_config_raises_nothing_but_value_errors(name):
+    config, _, _ = CONFIGS[name]
+    optional = {"rope_parameters": None, "rms_norm_eps": 1e-6, "num_labels": 2, "id2label": None}
+    for setting in config.keys() | optional.keys() | {"architectures"}:
+        for value in JUNK:
+            try:
+                weights.from_config({**config, setting: value})
+            except ValueError as error:
+                assert str(error).count("\n") == 0
+
+
+def test_more_layers_than_a_file_has_weights_for_are_refused_at_once(tmp_path):
+    folder = folder_of(GPT2, filled(weights.from_config(GPT2)), tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps({**GPT2, "n_layer": 10**9}))
+    with pytest.raises(ValueError, match="got 1000000000 layers and 29 tensors"):
+        weights.from_folder(folder)
+
+
 def test_a_folder_without_config_is_refused(tmp_path):
     weights.save({"a": np.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"must hold config\.json, which .* does not"):
