@@ -80,6 +80,10 @@ class Game:
             _make_restart(*players),
         )
 
+    def describe(self) -> dict[str, Any]:
+        """Return the settings by name, for records."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     def players(self, study: Study) -> tuple[Player, Player]:
         """Return the functions of generator and discriminator."""
         generator, discriminator = (
