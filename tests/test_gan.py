@@ -432,6 +432,7 @@ def test_samples_are_in_the_units_of_the_data():
         ({"averaging": jnn.averaging.swa(2)}, ValueError, "updated after each step"),
         ({"targets": None}, TypeError, "jnn.gan.Study has no setting 'targets'"),
         ({"latent": "8"}, TypeError, "latent must be a number of random numbers, a shape"),
+        ({"latent": lambda key: 0}, TypeError, "latent must be callable as draw"),
         ({"latent": 0}, ValueError, "latent must be a positive integer"),
         (
             {"simultaneous": True, "discriminator_steps": 2},
@@ -461,6 +462,15 @@ def test_settings_that_make_no_game_are_told(settings, kind, sentence):
             "^The discriminator must return an output for each of its 2 rows",
         ),
         ({"penalty": lambda critic, real, fake, *, key, h: real @ fake}, "A penalty of the discr"),
+        ({"penalty": lambda critic, real, fake, *, key, h: 1.0}, "A penalty must return one value"),
+        (
+            {"loss": gan.Adversarial(lambda p, t: p, jnp.sum)},
+            r"^The loss of the generator must return one value for each of the 16 rows",
+        ),
+        (
+            {"latent": lambda key, rows: jnp.zeros(3)},
+            r"^latent must be a function draw\(key, rows\)",
+        ),
     ],
 )
 def test_players_that_do_not_fit_are_told_before_compiling(settings, sentence):
