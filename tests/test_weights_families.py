@@ -155,6 +155,18 @@ def test_a_head_of_a_checkpoint_is_left_out_or_replaced(tmp_path):
     assert params["output"]["kernel"].shape == (16, 7)
 
 
+def test_a_folder_is_a_trunk_whose_features_know_of_padding(tmp_path):
+    folder = folder_of(BERT, filled(weights.from_config(BERT)), tmp_path / "model")
+    ids = np.random.default_rng(0).integers(1, 19, (4, 6)).astype(np.int32)
+    mask = np.arange(6) < [[6], [5], [4], [3]]
+    trunk = jnn.transfer.trunk(*weights.from_folder(folder))
+    features = trunk.features({"ids": ids, "mask": mask})
+    padded = trunk.features({"ids": np.where(mask, ids, 7), "mask": mask})
+    assert features.shape == (4, 6, 16)
+    np.testing.assert_allclose(padded[mask], features[mask], rtol=1e-5, atol=1e-5)
+    assert not np.allclose(padded[~mask], features[~mask], atol=1e-2)
+
+
 def test_files_of_bert_from_older_times_are_read(tmp_path):
     config, _, _ = CONFIGS["bert, words"]
     variables = filled(weights.from_config(config))
@@ -211,6 +223,42 @@ REFUSED = [
 def test_a_config_of_another_network_is_refused_in_one_sentence(config, words):
     with pytest.raises(ValueError, match=words):
         weights.from_config(config)
+
+
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1e30,
+    10**9,
+    "x",
+    "",
+    [],
+    [3],
+    {},
+    {"factor": "x"},
+    {"rope_type": "llama3"},
+]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_junk_in_a_config_raises_nothing_but_value_errors(name):
+    config, _, _ = CONFIGS[name]
+    optional = {"rope_parameters": None, "rms_norm_eps": 1e-6, "num_labels": 2, "id2label": None}
+    for setting in config.keys() | optional.keys() | {"architectures"}:
+        for value in JUNK:
+            try:
+                weights.from_config({**config, setting: value})
+            except ValueError as error:
+                assert str(error).count("\n") == 0
+
+
+def test_more_layers_than_a_file_has_weights_for_are_refused_at_once(tmp_path):
+    folder = folder_of(GPT2, filled(weights.from_config(GPT2)), tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps({**GPT2, "n_layer": 10**9}))
+    with pytest.raises(ValueError, match="got 1000000000 layers and 29 tensors"):
+        weights.from_folder(folder)
 
 
 def test_a_folder_without_config_is_refused(tmp_path):

@@ -257,10 +257,10 @@ def _complete(
     network: Network, filled: Mapping[str, Any], x: Any, key: Any, shared: Any
 ) -> Variables:
     """Return the variables; what is not filled has its first values."""
-    if len(filled) < len(network.names):
+    leaves = [filled.get(name) for name in network.names]
+    absent = [place for place, leaf in enumerate(leaves) if leaf is None]
+    if absent:
         key = jax.random.key(0) if key is None else key
-        first = initial_leaves(network, x, key, shared)
-    else:
-        first = [None] * len(network.names)
-    leaves = [filled.get(name, value) for name, value in zip(network.names, first, strict=True)]
+        for place, leaf in initial_leaves(network, x, key, shared, absent).items():
+            leaves[place] = leaf
     return network.structure.unflatten(leaves)

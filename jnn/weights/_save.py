@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jnn._names import names_of
+from jnn._names import names_in
 from jnn.paths import Patterns
 from jnn.storage import atomic_path, expand, to_host
 from jnn.weights._family import Family, MakeFamily, Table, family_of
@@ -131,9 +131,8 @@ def _arrays(tree: Any, member: int | None) -> Arrays:
     if isinstance(tree, Mapping) and all(map(_is_array, tree.values())):
         named = {str(name): array for name, array in tree.items()}
     else:
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        names, _ = names_of([keys for keys, _ in leaves])
-        named = {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}
+        names, _ = names_in(tree)
+        named = dict(zip(names, jax.tree.leaves(tree), strict=True))
     arrays = {name: np.asarray(to_host(array), order="C") for name, array in named.items()}
     for name, array in arrays.items():
         if array.dtype.kind in "OSUMm":

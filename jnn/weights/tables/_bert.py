@@ -5,53 +5,28 @@ TensorFlow have gamma and beta for the norms, and older ones have the numbers of
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
+from jnn._settings import check_integer
 from jnn.models import TextEncoder
-from jnn.weights._config import check_settings, sizes
+from jnn.weights._config import check_settings, classes, sizes
 from jnn.weights._family import Config, Family, Rule, register
+from jnn.weights.tables._layers import Rules, from_heads, head, linear, norm, to_heads
 
 _OURS = "blocks/{i}"
 _WORDS = "words/bias"
 
 
-def _dense(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return (
-        Rule(f"{theirs}.weight", f"{ours}/kernel", "transpose"),
-        Rule(f"{theirs}.bias", f"{ours}/bias"),
-    )
+def _norm(theirs: str, ours: str) -> Rules:
+    """Return the rules of a norm, which files from TensorFlow name otherwise."""
+    gamma = Rule(f"{theirs}.gamma", f"{ours}/scale")
+    return *norm(theirs, ours), gamma, Rule(f"{theirs}.beta", f"{ours}/bias")
 
 
-def _norm(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return (
-        Rule(f"{theirs}.weight", f"{ours}/scale"),
-        Rule(f"{theirs}.bias", f"{ours}/bias"),
-        Rule(f"{theirs}.gamma", f"{ours}/scale"),
-        Rule(f"{theirs}.beta", f"{ours}/bias"),
-    )
-
-
-def _attention(theirs: Mapping[str, str], block: str) -> tuple[Rule, ...]:
-    """Return the rules of the four maps, of which the last one is that of the outputs."""
-    *inputs, (out, ours) = theirs.items()
-    return (
-        *(
-            rule
-            for name, own in inputs
-            for rule in (
-                Rule(f"{block}.{name}.weight", f"{_OURS}/attention/{own}/kernel", "(HK)D->DHK"),
-                Rule(f"{block}.{name}.bias", f"{_OURS}/attention/{own}/bias", "(HK)->HK"),
-            )
-        ),
-        Rule(f"{block}.{out}.weight", f"{_OURS}/attention/{ours}/kernel", "D(HK)->HKD"),
-        Rule(f"{block}.{out}.bias", f"{_OURS}/attention/{ours}/bias"),
-    )
-
-
-def _embeddings(decoder: str) -> tuple[Rule, ...]:
+def _embeddings(decoder: str) -> Rules:
     """Return the rules of the embeddings, one of which is the kernel of the decoder too."""
     words = "embeddings.word_embeddings.weight"
     return (
@@ -67,54 +42,42 @@ _BLOCK = "encoder.layer.{i}"
 BERT = (
     *_embeddings("cls.predictions.decoder"),
     Rule("embeddings.token_type_embeddings.weight", "segments/embedding"),
-    *_attention(
-        {
-            "self.query": "query",
-            "self.key": "key",
-            "self.value": "value",
-            "output.dense": "out",
-        },
-        f"{_BLOCK}.attention",
-    ),
+    *to_heads(f"{_BLOCK}.attention.self.query", f"{_OURS}/attention/query"),
+    *to_heads(f"{_BLOCK}.attention.self.key", f"{_OURS}/attention/key"),
+    *to_heads(f"{_BLOCK}.attention.self.value", f"{_OURS}/attention/value"),
+    *from_heads(f"{_BLOCK}.attention.output.dense", f"{_OURS}/attention/out"),
     *_norm(f"{_BLOCK}.attention.output.LayerNorm", f"{_OURS}/norm1"),
-    *_dense(f"{_BLOCK}.intermediate.dense", f"{_OURS}/linear1"),
-    *_dense(f"{_BLOCK}.output.dense", f"{_OURS}/linear2"),
+    *linear(f"{_BLOCK}.intermediate.dense", f"{_OURS}/linear1"),
+    *linear(f"{_BLOCK}.output.dense", f"{_OURS}/linear2"),
     *_norm(f"{_BLOCK}.output.LayerNorm", f"{_OURS}/norm2"),
-    *_dense("pooler.dense", "pooler"),
-    *_dense("classifier", "output"),
+    *linear("pooler.dense", "pooler"),
+    *head("classifier"),
     Rule(("cls.predictions.bias", "cls.predictions.decoder.bias"), _WORDS, "tied"),
-    *_dense("cls.predictions.transform.dense", "words/dense"),
+    *linear("cls.predictions.transform.dense", "words/dense"),
     *_norm("cls.predictions.transform.LayerNorm", "words/norm"),
     Rule("pooler.dense.{}", None),
-    Rule("classifier.{}", None),
     *(Rule("cls" + parts * ".{}", None) for parts in (2, 3, 4)),
 )
 
 _BLOCK = "transformer.layer.{i}"
 DISTILBERT = (
     *_embeddings("vocab_projector"),
-    *_attention(
-        {"q_lin": "query", "k_lin": "key", "v_lin": "value", "out_lin": "out"},
-        f"{_BLOCK}.attention",
-    ),
+    *to_heads(f"{_BLOCK}.attention.q_lin", f"{_OURS}/attention/query"),
+    *to_heads(f"{_BLOCK}.attention.k_lin", f"{_OURS}/attention/key"),
+    *to_heads(f"{_BLOCK}.attention.v_lin", f"{_OURS}/attention/value"),
+    *from_heads(f"{_BLOCK}.attention.out_lin", f"{_OURS}/attention/out"),
     *_norm(f"{_BLOCK}.sa_layer_norm", f"{_OURS}/norm1"),
-    *_dense(f"{_BLOCK}.ffn.lin1", f"{_OURS}/linear1"),
-    *_dense(f"{_BLOCK}.ffn.lin2", f"{_OURS}/linear2"),
+    *linear(f"{_BLOCK}.ffn.lin1", f"{_OURS}/linear1"),
+    *linear(f"{_BLOCK}.ffn.lin2", f"{_OURS}/linear2"),
     *_norm(f"{_BLOCK}.output_layer_norm", f"{_OURS}/norm2"),
-    *_dense("pre_classifier", "pooler"),
-    *_dense("classifier", "output"),
+    *linear("pre_classifier", "pooler"),
+    *head("classifier"),
     Rule("vocab_projector.bias", _WORDS),
-    *_dense("vocab_transform", "words/dense"),
+    *linear("vocab_transform", "words/dense"),
     *_norm("vocab_layer_norm", "words/norm"),
     *(
-        Rule(f"{head}.{{}}", None)
-        for head in (
-            "pre_classifier",
-            "classifier",
-            "vocab_projector",
-            "vocab_transform",
-            "vocab_layer_norm",
-        )
+        Rule(f"{name}.{{}}", None)
+        for name in ("pre_classifier", "vocab_projector", "vocab_transform", "vocab_layer_norm")
     ),
 )
 
@@ -143,7 +106,7 @@ def distilbert(config: Config) -> Callable[..., Any]:
 
 
 def _network(config: Config, name: str, **names: str) -> Callable[..., Any]:
-    labels = len(config.get("id2label") or range(config.get("num_labels", 2)))
+    labels = classes(config)
     heads = {
         f"{name}Model": {"head": "positions"},
         f"{name}ForSequenceClassification": {"head": "pooled", "outputs": labels},
@@ -155,8 +118,10 @@ def _network(config: Config, name: str, **names: str) -> Callable[..., Any]:
     check_settings(config, tie_word_embeddings=True, architectures=(None, *known))
     (architecture,) = config.get("architectures") or [f"{name}Model"]
     numbers = sizes(config, vocabulary="vocab_size", length="max_position_embeddings", **names)
-    padding = {"padding_id": config.get("pad_token_id", 0)}
-    return functools.partial(TextEncoder, **numbers, **padding, **heads[architecture])
+    padding_id = config.get("pad_token_id", 0)
+    if padding_id is not None:
+        check_integer("pad_token_id", padding_id, least=0)
+    return functools.partial(TextEncoder, **numbers, padding_id=padding_id, **heads[architecture])
 
 
 register("bert", Family(BERT, ("bert.",), heads=("cls.*", "classifier.*")), bert)

@@ -14,6 +14,18 @@ def linear(theirs: str, ours: str) -> Rules:
     return kernel, Rule(f"{theirs}.bias", f"{ours}/bias")
 
 
+def to_heads(theirs: str, ours: str) -> Rules:
+    """Return the rules of a `Linear` from features to heads: queries, keys or values."""
+    kernel = Rule(f"{theirs}.weight", f"{ours}/kernel", "(HK)D->DHK")
+    return kernel, Rule(f"{theirs}.bias", f"{ours}/bias", "(HK)->HK")
+
+
+def from_heads(theirs: str, ours: str) -> Rules:
+    """Return the rules of a `Linear` from heads to features."""
+    kernel = Rule(f"{theirs}.weight", f"{ours}/kernel", "D(HK)->HKD")
+    return kernel, Rule(f"{theirs}.bias", f"{ours}/bias")
+
+
 def convolution(theirs: str, ours: str) -> Rules:
     """Return the rules of `Conv2d`."""
     kernel = Rule(f"{theirs}.weight", f"{ours}/kernel", "OIHW->HWIO")

@@ -1,19 +1,22 @@
 """ViT as torchvision and Hugging Face name it, for `jnn.models.ViT`."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 from jnn.models import ViT
-from jnn.weights._config import check_settings, classes, sizes
+from jnn.weights._config import check_settings, classes, number, sizes
 from jnn.weights._family import Config, Rule, register
 from jnn.weights.tables._layers import (
     Rules,
     convolution,
+    from_heads,
     head,
     linear,
     norm,
     of_two_libraries,
+    to_heads,
 )
 
 _OURS = "blocks/{i}"
@@ -24,25 +27,14 @@ _FIRST = "ABD->(AB)D A=1"  # an axis of size 1 before the others
 
 def _blocks(theirs: str, qkv: tuple[str, str, str], out: str, first: str, second: str) -> Rules:
     """Return the rules of the blocks of Hugging Face."""
-    rules: list[Rule] = []
-    for name, ours in zip(qkv, _QKV, strict=True):
-        rules.append(Rule(f"{theirs}.{name}.weight", f"{ours}/kernel", "(HK)D->DHK"))
-        rules.append(Rule(f"{theirs}.{name}.bias", f"{ours}/bias", "(HK)->HK"))
+    maps = [to_heads(f"{theirs}.{name}", ours) for name, ours in zip(qkv, _QKV, strict=True)]
     return (
-        *rules,
-        *_out(f"{theirs}.{out}"),
+        *itertools.chain(*maps),
+        *from_heads(f"{theirs}.{out}", f"{_ATTENTION}/out"),
         *norm(f"{theirs}.layernorm_before", f"{_OURS}/norm1"),
         *norm(f"{theirs}.layernorm_after", f"{_OURS}/norm2"),
         *linear(f"{theirs}.{first}", f"{_OURS}/linear1"),
         *linear(f"{theirs}.{second}", f"{_OURS}/linear2"),
-    )
-
-
-def _out(theirs: str) -> Rules:
-    """Return the rules of the map after the heads."""
-    return (
-        Rule(f"{theirs}.weight", f"{_ATTENTION}/out/kernel", "D(HK)->HKD"),
-        Rule(f"{theirs}.bias", f"{_ATTENTION}/out/bias"),
     )
 
 
@@ -85,7 +77,7 @@ TORCHVISION = (
         tuple(f"{name}/bias" for name in _QKV),
         "split 3; (HK)->HK",
     ),
-    *_out(f"{_LAYER}.self_attention.out_proj"),
+    *from_heads(f"{_LAYER}.self_attention.out_proj", f"{_ATTENTION}/out"),
     *norm(f"{_LAYER}.ln_1", f"{_OURS}/norm1"),
     *norm(f"{_LAYER}.ln_2", f"{_OURS}/norm2"),
     *linear(f"{_LAYER}.mlp.0", f"{_OURS}/linear1"),
@@ -113,8 +105,13 @@ def network(config: Config) -> Callable[..., Any]:
         architectures=(None, ["ViTForImageClassification"], ["ViTModel"]),
     )
     shape = (side["side"], side["side"], side["channels"])
-    epsilon = config.get("layer_norm_eps", 1e-12)
-    return functools.partial(ViT, shape=shape, outputs=classes(config), epsilon=epsilon, **numbers)
+    return functools.partial(
+        ViT,
+        shape=shape,
+        outputs=classes(config),
+        epsilon=number(config, "layer_norm_eps", 1e-12),
+        **numbers,
+    )
 
 
 register("vit", of_two_libraries(TORCHVISION, HUGGINGFACE, "vit."), network)
