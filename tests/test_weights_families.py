@@ -155,6 +155,18 @@ def test_a_head_of_a_checkpoint_is_left_out_or_replaced(tmp_path):
     assert params["output"]["kernel"].shape == (16, 7)
 
 
+def test_a_folder_is_a_trunk_whose_features_know_of_padding(tmp_path):
+    folder = folder_of(BERT, filled(weights.from_config(BERT)), tmp_path / "model")
+    ids = np.random.default_rng(0).integers(1, 19, (4, 6)).astype(np.int32)
+    mask = np.arange(6) < [[6], [5], [4], [3]]
+    trunk = jnn.transfer.trunk(*weights.from_folder(folder))
+    features = trunk.features({"ids": ids, "mask": mask})
+    padded = trunk.features({"ids": np.where(mask, ids, 7), "mask": mask})
+    assert features.shape == (4, 6, 16)
+    np.testing.assert_allclose(padded[mask], features[mask], rtol=1e-5, atol=1e-5)
+    assert not np.allclose(padded[~mask], features[~mask], atol=1e-2)
+
+
 def test_files_of_bert_from_older_times_are_read(tmp_path):
     config, _, _ = CONFIGS["bert, words"]
     variables = filled(weights.from_config(config))

@@ -97,6 +97,12 @@ REFUSED = [
     ({**RESNET, "depths": [1, 1]}, r"layer_type and depths .* must be one of .*got \('basic'"),
     ({**RESNET, "hidden_sizes": [4, 8, 16, 30]}, "hidden_sizes .* must be"),
     ({**RESNET, "downsample_in_bottleneck": True}, "downsample_in_bottleneck .* must be False"),
+    ({**RESNET, "depths": [[2], 2]}, "depths must be a positive integer"),
+    ({**RESNET, "layer_type": []}, "layer_type and depths"),
+    ({**VIT, "id2label": None, "num_labels": "two"}, "num_labels must be a positive integer"),
+    ({**VIT, "layer_norm_eps": "small"}, "layer_norm_eps must be a number"),
+    ({**CONVNEXT, "depths": 3}, "depths .* must be a list of sizes, got 3"),
+    ({**CONVNEXT, "layer_scale_init_value": None}, "layer_scale_init_value must be a number"),
     ({**CONVNEXT, "hidden_act": "relu"}, "hidden_act .*'convnext' must be 'gelu'"),
 ]
 
@@ -105,6 +111,13 @@ REFUSED = [
 def test_a_config_of_another_network_is_refused_in_one_sentence(config, words):
     with pytest.raises(ValueError, match=words):
         weights.from_config(config)
+
+
+def test_a_config_of_very_many_layers_is_refused_before_they_are_built(tmp_path):
+    folder = folder_of(CONVNEXT, filled(weights.from_config(CONVNEXT)), tmp_path)
+    (folder / "config.json").write_text(json.dumps({**CONVNEXT, "depths": [10**9, 1]}))
+    with pytest.raises(ValueError, match="got 1000000001 layers and 39 tensors"):
+        weights.from_folder(folder)
 
 
 TORCHVISION = {

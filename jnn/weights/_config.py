@@ -100,7 +100,8 @@ def from_folder(
 
 def _check_layers(network: Callable[..., Any], tensors: Tensors) -> None:
     """Raise ValueError for a network of very many layers before it is built."""
-    layers = getattr(network, "keywords", {}).get("layers", 0)
+    numbers = getattr(network, "keywords", {})
+    layers = numbers.get("layers", sum(numbers.get("depths", ())))
     if isinstance(layers, int) and layers > len(tensors):
         raise ValueError(
             f"The config of {tensors.path} must have as many layers as there are weights for, got "
@@ -138,12 +139,28 @@ def number(config: Config, name: str, default: float | None = None) -> float:
     return float(value)
 
 
+def size_of_each(config: Config, name: str) -> tuple[int, ...]:
+    """Return a setting of a config that is a list of sizes.
+
+    Raises:
+        ValueError: If it is missing, or no list of positive integers.
+    """
+    values = config.get(name)
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError(
+            f"{name} of the config of {config.get('model_type')!r} must be a list of sizes, got "
+            f"{values!r:.80}. Correct it."
+        )
+    return tuple(check_integer(name, value) for value in values)
+
+
 def classes(config: Config) -> int | None:
     """Return the number of classes of a config; None for a network without a head."""
     if any(name.endswith("Model") for name in config.get("architectures") or ()):
         return None
     labels = config.get("id2label")
-    return config.get("num_labels", 2) if labels is None else len(labels)
+    count = len(labels) if isinstance(labels, Mapping) else config.get("num_labels", 2)
+    return check_integer("num_labels", count)
 
 
 def check_settings(config: Config, **allowed: Any) -> None:

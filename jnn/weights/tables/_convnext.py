@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jnn.models import ConvNeXt
-from jnn.weights._config import check_settings, classes, sizes
+from jnn.weights._config import check_settings, classes, number, size_of_each, sizes
 from jnn.weights._family import Config, Rule, register
 from jnn.weights.tables._layers import (
     Rules,
@@ -70,14 +70,16 @@ def network(config: Config) -> Callable[..., Any]:
         hidden_act="gelu",
         architectures=(None, ["ConvNextForImageClassification"], ["ConvNextModel"]),
     )
-    scale = config.get("layer_scale_init_value", 1e-6)
+    scale = None
+    if config.get("layer_scale_init_value") != 0:
+        scale = number(config, "layer_scale_init_value", 1e-6)
     return functools.partial(
         ConvNeXt,
         outputs=classes(config),
-        depths=tuple(config.get("depths", (3, 3, 9, 3))),
-        widths=tuple(config.get("hidden_sizes", (96, 192, 384, 768))),
-        layer_scale=scale if scale > 0 else None,
-        epsilon=config.get("layer_norm_eps", 1e-12),
+        depths=size_of_each(config, "depths"),
+        widths=size_of_each(config, "hidden_sizes"),
+        layer_scale=scale,
+        epsilon=number(config, "layer_norm_eps", 1e-12),
         **numbers,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jnn.models import ResNet
-from jnn.weights._config import check_settings, classes, sizes
+from jnn.weights._config import check_settings, classes, size_of_each, sizes
 from jnn.weights._family import Config, register
 from jnn.weights.tables._layers import batch_norm, convolution, head, of_two_libraries
 
@@ -35,7 +35,7 @@ HUGGINGFACE = (
     *batch_norm(f"{_BLOCK}.shortcut.normalization", f"{_OURS}/shortcut/norm"),
     *head("classifier.1"),
 )
-_DEPTHS = {
+_DEPTHS: dict[tuple[str, tuple[int, ...]], int] = {
     ("basic", (2, 2, 2, 2)): 18,
     ("basic", (3, 4, 6, 3)): 34,
     ("bottleneck", (3, 4, 6, 3)): 50,
@@ -47,8 +47,8 @@ _DEPTHS = {
 def network(config: Config) -> Callable[..., Any]:
     """Return the ResNet of a config."""
     numbers = sizes(config, channels="num_channels", width="embedding_size")
-    kind, depths = config.get("layer_type", "bottleneck"), tuple(config.get("depths", ()))
-    if (kind, depths) not in _DEPTHS:
+    kind, depths = config.get("layer_type", "bottleneck"), size_of_each(config, "depths")
+    if not isinstance(kind, str) or (kind, depths) not in _DEPTHS:
         raise ValueError(
             f"layer_type and depths of the config of 'resnet' must be one of {[*_DEPTHS]}, got "
             f"{(kind, depths)!r:.80}. jnn's ResNet has no other sizes."

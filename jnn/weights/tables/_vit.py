@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jnn.models import ViT
-from jnn.weights._config import check_settings, classes, sizes
+from jnn.weights._config import check_settings, classes, number, sizes
 from jnn.weights._family import Config, Rule, register
 from jnn.weights.tables._layers import (
     Rules,
@@ -105,8 +105,13 @@ def network(config: Config) -> Callable[..., Any]:
         architectures=(None, ["ViTForImageClassification"], ["ViTModel"]),
     )
     shape = (side["side"], side["side"], side["channels"])
-    epsilon = config.get("layer_norm_eps", 1e-12)
-    return functools.partial(ViT, shape=shape, outputs=classes(config), epsilon=epsilon, **numbers)
+    return functools.partial(
+        ViT,
+        shape=shape,
+        outputs=classes(config),
+        epsilon=number(config, "layer_norm_eps", 1e-12),
+        **numbers,
+    )
 
 
 register("vit", of_two_libraries(TORCHVISION, HUGGINGFACE, "vit."), network)
