@@ -116,8 +116,13 @@ def test_a_resumed_population_has_the_same_bits(tmp_path):
     name = "packed and averaged"
     begun = jnn.start(made(name), RING, MEMBERS, plan=jnn.Plan(1, 2, 4)).advance(1)
     result = begun.advance(1).result()
+    begun = jnn.start(made(name), RING, MEMBERS, plan=jnn.Plan(1, 2, 4)).advance(1)
+    begun.save(tmp_path / "half")
+    other = jnn.start(made(name), RING, MEMBERS, plan=jnn.Plan(1, 2, 4))
+    restored = other.restore(tmp_path / "half").advance(1).result()
     for index in range(len(MEMBERS)):
         assert_same_member(result.member(index), together(name), index, exact=True)
+        assert_same_member(restored.member(index), together(name), index, exact=True)
     again = jnn.Result.load(result.save(tmp_path / "saved"), made(name))
     np.testing.assert_array_equal(gan.sample(again, 5), gan.sample(result, 5))
 
@@ -155,6 +160,9 @@ def test_phases_share_one_program_that_a_second_run_does_not_compile_again():
 def test_a_study_of_a_game_is_pickled():
     again = pickle.loads(pickle.dumps(study(optimizers=(rate_of, rate_of))))
     assert again.trainer.packing == 1 and again.batch_size == 16
+    described = again.describe()["trainer"]
+    assert described["packing"] == 1 and described["discriminator"] == "MLP"
+    assert "trainer=Game" in repr(again)
 
 
 def rate_of(h):
@@ -282,6 +290,37 @@ def test_a_penalty_is_added_to_the_critics_loss_but_not_to_what_is_recorded():
     assert logs["discriminator_loss"] == plain[2]["discriminator_loss"]
 
 
+class Sowing(nn.Module):
+    """A shift that sows a loss of its own."""
+
+    @nn.compact
+    def __call__(self, z):
+        shift = self.param("b", lambda key: jnp.array([0.3, -0.2]))
+        self.sow("losses", "size", 2 * shift.sum())
+        return z + shift
+
+
+def test_a_loss_that_a_generator_sows_is_trained():
+    _, plain, _, _ = one_step()
+    _, after, _, _ = one_step(generator=Sowing())
+    np.testing.assert_allclose(params_of(after)[1], params_of(plain)[1] - 0.5 * 2, rtol=1e-5)
+
+
+def test_a_game_in_half_precision_keeps_its_state_in_float32():
+    before, after, logs, _ = one_step(
+        precision="bfloat16", generator=functools.partial(MLP, 2, (3,), 2)
+    )
+    _, full, _, _ = one_step(generator=functools.partial(MLP, 2, (3,), 2))
+    assert jax.tree.map(jnp.result_type, before) == jax.tree.map(jnp.result_type, after)
+    assert logs["generator_loss"].dtype == jnp.float32
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.01), after, full)
+    assert not np.array_equal(last_kernel(after), last_kernel(full))
+
+
+def last_kernel(params):
+    return params["generator"]["output"]["kernel"]
+
+
 def test_the_averaged_generator_is_scored_and_sampled():
     made = study(averaging=jnn.averaging.ema(0.8), generator=SHIFT, latent=2, metrics={})
     trainer = made.trainer(made)
@@ -393,6 +432,7 @@ def test_samples_are_in_the_units_of_the_data():
         ({"averaging": jnn.averaging.swa(2)}, ValueError, "updated after each step"),
         ({"targets": None}, TypeError, "jnn.gan.Study has no setting 'targets'"),
         ({"latent": "8"}, TypeError, "latent must be a number of random numbers, a shape"),
+        ({"latent": lambda key: 0}, TypeError, "latent must be callable as draw"),
         ({"latent": 0}, ValueError, "latent must be a positive integer"),
         (
             {"simultaneous": True, "discriminator_steps": 2},
@@ -422,6 +462,15 @@ def test_settings_that_make_no_game_are_told(settings, kind, sentence):
             "^The discriminator must return an output for each of its 2 rows",
         ),
         ({"penalty": lambda critic, real, fake, *, key, h: real @ fake}, "A penalty of the discr"),
+        ({"penalty": lambda critic, real, fake, *, key, h: 1.0}, "A penalty must return one value"),
+        (
+            {"loss": gan.Adversarial(lambda p, t: p, jnp.sum)},
+            r"^The loss of the generator must return one value for each of the 16 rows",
+        ),
+        (
+            {"latent": lambda key, rows: jnp.zeros(3)},
+            r"^latent must be a function draw\(key, rows\)",
+        ),
     ],
 )
 def test_players_that_do_not_fit_are_told_before_compiling(settings, sentence):
@@ -460,6 +509,7 @@ def test_scores_of_mixtures_are_counts_by_the_nearest_mean():
     np.testing.assert_allclose(gan.high_quality(MEANS, 0.1)(x, None), near.mean(), rtol=1e-6)
     kl = (shares * np.log(8 * shares)).sum()
     np.testing.assert_allclose(gan.reverse_kl(MEANS, 0.1)(x, None), kl, rtol=1e-5)
+    assert gan.reverse_kl(MEANS, 0.1)(100 + x, None) == pytest.approx(np.log(8))
     grid = gan.grid(5)
     assert len(grid) == 25 and set(grid.ravel()) == {-4, -2, 0, 2, 4}
     drawn = jnp.asarray(gan.draw_mixture(grid, 0.05, 20_000))

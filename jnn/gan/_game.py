@@ -80,6 +80,10 @@ class Game:
             _make_restart(*players),
         )
 
+    def describe(self) -> dict[str, Any]:
+        """Return the settings by name, for records."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     def players(self, study: Study) -> tuple[Player, Player]:
         """Return the functions of generator and discriminator."""
         generator, discriminator = (
@@ -119,7 +123,9 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         rows = 2 * game.packing
         labels = None if game.classes is None else jnp.zeros(rows, jnp.int32)
         key = key_of(member.key, INIT)
-        inputs = inputs_of(game.latents(key, rows), labels)
+        latents = game.latents(key, rows)
+        _check_latents(latents, rows)
+        inputs = inputs_of(latents, labels)
         made = generator.begin(jax.random.fold_in(key, _GENERATOR_KEY), hyper, inputs)
         _check_samples(jax.eval_shape(generator.score, made.trained, inputs), (rows, *row))
         packed = pack(jnp.zeros((rows, *row)), game.packing)
@@ -172,6 +178,15 @@ def _check_data(game: Game, data: Data) -> None:
         raise ValueError(
             f"A conditional pair, classes={game.classes}, needs data with integer labels y [rows], "
             f"got {came}. Give labels, or leave classes out."
+        )
+
+
+def _check_latents(latents: Any, rows: int) -> None:
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(latents)]
+    if not shapes or any(shape[:1] != (rows,) for shape in shapes):
+        raise ValueError(
+            f"latent must be a function draw(key, rows) that returns arrays [rows, ...], got the "
+            f"shapes {shapes} for {rows} rows."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from jnn._settings import SettingTypeError, check_integer, check_number
+from jnn.study import check_call
 
 Latents = Callable[[jax.Array, int], Any]
 """A function `draw(key, rows)` that returns an array, or a tree of them, [rows, ...]."""
@@ -46,7 +47,10 @@ def uniform(shape: int | Sequence[int], *, low: float = -1.0, high: float = 1.0)
 
 def as_latents(latent: int | Sequence[int] | Latents) -> Latents:
     """Return a sampler: `normal` of a number or a shape, or the function itself."""
-    return latent if callable(latent) else normal(latent)
+    if callable(latent):
+        check_call("latent", latent, "draw(key, rows)", 2)
+        return latent
+    return normal(latent)
 
 
 def _shape_of(shape: Any) -> tuple[int, ...]:

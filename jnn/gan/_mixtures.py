@@ -84,7 +84,7 @@ def reverse_kl(means: Any, std: float) -> Metric:
 
     sum_i p_i log(p_i modes),  p_i the share of mode i
 
-    It is 0 for equal shares and log(modes) for a single mode; NaN if none is of high quality.
+    It is 0 for equal shares, and log(modes) for a single mode or if none is of high quality.
 
     Args:
         means: [modes, dimensions].
@@ -168,6 +168,7 @@ def _share(sums: Any) -> jax.Array:
 
 def unevenness(sums: Any) -> jax.Array:
     counts, total = sums
-    shares = counts / counts.sum()
+    shares = counts / jnp.maximum(counts.sum(), 1e-9)
     value = jnp.sum(jax.scipy.special.xlogy(shares, shares * len(counts)))
+    value = jnp.where(counts.sum() > 0, value, jnp.log(len(counts)))
     return jnp.where(jnp.isnan(total), jnp.nan, value)

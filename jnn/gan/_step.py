@@ -132,7 +132,7 @@ def make_discriminator_step(
             with explained("A penalty of the discriminator failed"):
                 key = jax.random.fold_in(penalty_key, number)
                 values = penalty(critic, *both, key=key, h=h)
-            total = total + weighted_mean(jnp.broadcast_to(values, weights.shape), weights)
+            total = total + _mean("A penalty", values, weights)
         written = on_real.written if on_fake.written is None else on_fake.written
         return total, (loss, on_fake._replace(written=written))
 
@@ -174,11 +174,12 @@ def _make_fooling(
         on_fake = discriminator.call(judge, inputs, key=own_key).outputs
         with explained("The loss of the generator failed"):
             if not isinstance(game.loss, Relativistic):
-                return weighted_mean(game.loss.generator(on_fake), None)
+                values = game.loss.generator(on_fake)
+                return _mean("The loss of the generator", values, jnp.ones(len(on_fake)))
             inputs = inputs_of(pack(real.x, game.packing), labels)
             on_real = discriminator.call(judge, inputs, key=own_key).outputs
             values = game.loss.generator(on_real, on_fake)
-        return weighted_mean(values, _pack_weights(game, real))
+        return _mean("The loss of the generator", values, _pack_weights(game, real))
 
     return fooling
 
@@ -187,12 +188,23 @@ def _judging_loss(
     game: "Game", on_real: jax.Array, on_fake: jax.Array, weights: jax.Array
 ) -> jax.Array:
     """Return the discriminator's loss; rows weigh on the real side only, as all fakes are drawn."""
-    with explained("The loss of the discriminator failed"):
+    what = "The loss of the discriminator"
+    with explained(what + " failed"):
         if isinstance(game.loss, Relativistic):
-            return weighted_mean(game.loss.discriminator(on_real, on_fake), weights)
+            return _mean(what, game.loss.discriminator(on_real, on_fake), weights)
         real = game.loss.discriminator(on_real, jnp.ones_like(on_real))
         fake = game.loss.discriminator(on_fake, jnp.zeros_like(on_fake))
-    return weighted_mean(real, weights) + weighted_mean(fake, None)
+    return _mean(what, real, weights) + _mean(what, fake, jnp.ones(len(on_fake)))
+
+
+def _mean(what: str, values: Any, weights: jax.Array) -> jax.Array:
+    """Return the weighted mean of values of packs, of which there must be one or more each."""
+    if jnp.shape(values)[:1] != weights.shape:
+        raise ValueError(
+            f"{what} must return one value for each of the {len(weights)} rows that the "
+            f"discriminator judges, got the shape {jnp.shape(values)}. It must not average them."
+        )
+    return weighted_mean(values, weights)
 
 
 def _real(game: "Game", study: Study, state: State, batch: Batch) -> Real:

@@ -56,8 +56,8 @@ def Study(
     It is a `jnn.Study` whose trainer plays the game, so members, grids, folds, plans, resuming and
     saving are those of any study. Each step updates the discriminator on real and generated
     examples, in separate batches, and then the generator. An epoch records the means of
-    `train_discriminator_loss` and `train_generator_loss`. `result.predict(x)` returns a generated
-    example for each row of x; `jnn.gan.sample` draws more of them.
+    `train_discriminator_loss` and `train_generator_loss`. `jnn.gan.sample` draws examples of the
+    trained generators; `result.outputs(x)` are examples too, one for each row of x.
 
     Args:
         generator: Network of any form that `jnn.as_model` takes, from latents to examples of the
