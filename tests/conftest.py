@@ -1,7 +1,9 @@
 """Settings for all tests: four CPU devices, float32 products, quick compiling, shapes checked."""
 
+import functools
 import gc
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 
@@ -33,6 +35,32 @@ FLOOR_0 = [
 ]
 with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
     import jnn  # noqa: F401  (what is imported later stays checked)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("peers"):
+        complete_torchvision()
+
+
+@functools.cache
+def complete_torchvision():
+    """Let torchvision be imported, and with it transformers, beside a PyTorch of another build.
+
+    Its compiled operators, which no network of the tests needs, are then absent, and importing it
+    fails unless they are declared.
+    """
+    if not all(map(importlib.util.find_spec, ("torch", "torchvision"))):
+        return None
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
+        return library  # which declares them as long as it lives
+    return None
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Tables of networks for images against the libraries that they are named after.
 
 Logits are compared relative to the largest one, as float32 itself loses digits with depth.
-Torchvision is no part of the extra `peers`: its wheels need PyTorch's build for the same device,
-and where that is another one, importing it fails, and Transformers with it.
+Torchvision is no part of the extra `peers`, as its wheels need PyTorch's build for the same device.
 """
 
 import functools
-import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -19,26 +17,14 @@ from jnn import weights
 pytestmark = pytest.mark.peers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def torchvision():
-    """Torchvision; one of another build than PyTorch's has networks all the same."""
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("PIL", reason="needs torchvision")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        return pytest.importorskip("torchvision", reason="needs torchvision")
-    except RuntimeError:  # its operators, which these networks do not need, are not there
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
-        return pytest.importorskip("torchvision")
+    return pytest.importorskip("torchvision", reason="needs torchvision")
 
 
-@pytest.fixture(scope="module")
-def transformers(request):
-    """Transformers, which imports torchvision if it is there."""
+@pytest.fixture
+def transformers():
     pytest.importorskip("torch")
-    if importlib.util.find_spec("torchvision"):
-        request.getfixturevalue("torchvision")
     return pytest.importorskip("transformers", reason="needs transformers")
 
 
