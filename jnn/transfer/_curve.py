@@ -23,7 +23,7 @@ from jnn.result import (
     value_text,
 )
 from jnn.study import Members
-from jnn.transfer._features import in_batches
+from jnn.transfer._features import features_of_rows
 from jnn.transfer._labels import Draws
 from jnn.transfer._trunk import Trunk
 
@@ -126,7 +126,7 @@ class FewShot:
         heads = self.results[representation].select(**setting)
         if heads.study is not None and heads.study.augment is not None:  # the trunk is inside
             return heads.predict(rows)
-        return heads.predict(in_batches(self.trunks[representation], rows, representation))
+        return heads.predict(features_of_rows(self.trunks[representation], rows, representation))
 
     def plot(self, metric: str | None = None) -> "Figure":
         """Draw the score against the number of labels; see `jnn.plots.few_shot`.

@@ -46,7 +46,8 @@ def linear_probe(
 
     sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / (2 C)
 
-    is minimized by L-BFGS as by `LogisticRegression` of scikit-learn, whose defaults these are. Its
+    with |W|^2 / C for two classes, where |W_1 - W_0|^2 is penalized, is minimized by L-BFGS as by
+    `LogisticRegression` of scikit-learn, whose defaults these are. Its
     steps are taken in the directions in which the features of all rows vary, each scaled by an
     estimate of the curvature there, so that they are few. Where members have many rows, each step
     multiplies all rows by the weights of all members at once, and rows without a label weigh 0.
@@ -141,7 +142,9 @@ class _Solver:
         stats, x, y, weights = _rows_of(study, data, fold)
         moments, directions = _moments(study.inputs, data.x, self.width)
         rotated = x if directions is None else x @ directions
-        problem = Problem(rotated, jax.nn.one_hot(y, self.classes), weights, 1 / hyper["C"])
+        # Two classes differ by one vector of weights, whose penalty both halves share.
+        penalty = (2 if self.classes == 2 else 1) / hyper["C"]
+        problem = Problem(rotated, jax.nn.one_hot(y, self.classes), weights, penalty)
         kernel, bias, loss = solve(problem, moments, self.tolerance, self.iterations)
         if directions is not None:
             kernel = directions @ kernel
