@@ -6,8 +6,8 @@
 Of Pang and Lee's 10,662 sentences (2005, https://arxiv.org/abs/cs/0506075) a tenth is held out in
 each of 10 splits, and a logistic regression learns from 64 to 9,500 of the others. The mean of the
 token vectors of wordllama, which tells the topic of news from few labels (`ag_news.py`), says
-little of sentiment: tf-idf overtakes it with more labels. Measured before, with scikit-learn and a
-number of labels that is not known: 0.691 for wordllama and 0.783 for tf-idf.
+little of sentiment: tf-idf overtakes it with more labels. Measured before, with scikit-learn and
+settings that are not known: 0.691 for wordllama and 0.783 for tf-idf.
 """
 
 from _texts import arguments, report
