@@ -13,6 +13,7 @@ from jnn.cli import main
 from jnn.cli._command import Run
 from jnn.cli._job import make_job
 from jnn.cli._run import new_folder
+from jnn.cli._saved_command import read_command
 from jnn.cli._setup import cache_folder, configure_jax
 from jnn.data import data_folder
 from jnn.population import Group
@@ -116,6 +117,25 @@ def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeyp
         tmp_path / "here" / "unfinished"
     ).exists()
     assert "holds a run already" in wrong(["run", "iris", *QUICK, "--out", "here"], capsys)
+
+
+def test_a_run_begins_with_the_members_of_another(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jnn.cli._run._draw_curves", lambda *_: None)
+    main(["run", "iris", *QUICK, "--grid", "learning_rate=0.01,0.1", "--out", "first"])
+    still = [*QUICK, "--grid", "learning_rate=0", "--start-from", "first"]
+    main(["run", "iris", *still, "--fresh", "output/*", "--out", "second"])
+    capsys.readouterr()
+    first, second = (jnn.Result.load(name).trained.params for name in ("first", "second"))
+    kernels = jnn.Result.load("first").best_members().trained.params["hidden"]["0"]["kernel"]
+    np.testing.assert_array_equal(second["hidden"]["0"]["kernel"], kernels)
+    drawn = first["output"]["kernel"][::2]  # one for each seed and fold
+    assert (second["output"]["kernel"] != drawn).all()
+    original = read_command(tmp_path / "second")
+    assert original.start_from == tmp_path / "first" and original.fresh == ("output/*",)
+    main(["resume", "second"])
+    told = wrong(["run", "iris", *still, "--seeds", "3", "--out", "third"], capsys)
+    assert "--start-from must have one member" in told and "as many --seeds" in told
+    assert "--fresh must be left out" in wrong(["run", "iris", "--fresh", "output/*"], capsys)
 
 
 def test_info_and_data_list(capsys):

@@ -28,6 +28,11 @@ NETWORKS = {
         IMAGES,
         4,
     ),
+    "ConvNeXt": (
+        lambda n: functools.partial(models.ConvNeXt, 3, n, depths=(1,), widths=(4,)),
+        IMAGES,
+        4,
+    ),
     "SpeedNet": (lambda n: functools.partial(models.SpeedNet, 3, n, widths=(2, 3, 4)), IMAGES, 4),
     "CellNet": (lambda n: functools.partial(models.CellNet, 2, 1, n), IMAGES, 8),
     "CNN1D": (lambda n: functools.partial(models.CNN1D, (8, 3), n, maps=(2, 2, 2)), SERIES, 2),
@@ -67,3 +72,15 @@ def test_without_outputs_a_network_returns_what_its_last_layer_reads(name):
     assert features.shape == (2, width)
     expected = features @ last["kernel"] / (9 if name == "SpeedNet" else 1) + last.get("bias", 0)
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_mini_xception_without_outputs_returns_the_mean_of_what_its_last_convolution_reads():
+    small = functools.partial(models.MiniXception, 3, stem=(2,), widths=(3,))
+    whole, trunk = functools.partial(small, outputs=2), functools.partial(small, outputs=None)
+    params, state = jnn.as_model(whole).init(jax.random.key(0), IMAGES)
+    last = params.pop("output")
+    features, _ = jnn.as_model(trunk).apply(params, state, IMAGES)
+    assert features.shape == (2, 3)
+    middle = {**last, "kernel": jnp.zeros((3, 3, 3, 2)).at[1, 1, 0, 0].set(1)}
+    picked, _ = jnn.as_model(whole).apply({**params, "output": middle}, state, IMAGES)
+    np.testing.assert_allclose(picked[:, 0], features[:, 0], rtol=1e-5, atol=1e-6)

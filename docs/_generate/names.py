@@ -67,6 +67,14 @@ LINEAR = [
         "Dropout(broadcast_axes=())",
         "dropout(broadcast_axes=())",
     ),
+    Row(
+        "",
+        "",
+        "",
+        "DropPath(factor=1.0)",
+        "dropout(broadcast_axes=())",
+        "`StochasticDepth` of torchvision, `DropPath` of timm",
+    ),
 ]
 
 CONVOLUTION = [
@@ -156,6 +164,14 @@ NORMALIZATION = [
         "GroupNorm",
         "instance_norm(eps=1e-06)",
         "Keras and `jnn.modules`: as many groups as channels",
+    ),
+    Row(
+        "",
+        "",
+        "",
+        "MinibatchStd(group=4)",
+        "minibatch_std(group=4)",
+        "one more channel, by which a discriminator sees whether examples differ",
     ),
 ]
 
