@@ -1,6 +1,5 @@
 """Settings for all tests: four CPU devices, float32 products, quick compiling, shapes checked."""
 
-import functools
 import gc
 import importlib.metadata
 import importlib.util
@@ -37,36 +36,33 @@ with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
     import jnn  # noqa: F401  (what is imported later stays checked)
 
 
-def pytest_runtest_setup(item):
-    if item.get_closest_marker("peers"):
-        complete_torchvision()
-
-
-@functools.cache
-def complete_torchvision():
-    """Let torchvision be imported, and with it transformers, beside a PyTorch of another build.
-
-    Its compiled operators, which no network of the tests needs, are then absent, and importing it
-    fails unless they are declared.
-    """
-    if not all(map(importlib.util.find_spec, ("torch", "torchvision"))):
-        return None
-    import torch
-
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
-        return library  # which declares them as long as it lives
-    return None
-
-
 @pytest.fixture
 def any_types(monkeypatch):
     """Leave out the tests' own checks of types, which users do not have."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """Torchvision; one of another build than PyTorch's has networks all the same."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("PIL", reason="needs torchvision")
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        return pytest.importorskip("torchvision", reason="needs torchvision")
+    except RuntimeError:  # its operators, which these networks do not need, are not there
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
+        return pytest.importorskip("torchvision")
+
+
+@pytest.fixture(scope="session")
+def transformers(request):
+    """Transformers, which imports torchvision if it is there."""
+    pytest.importorskip("torch")
+    if importlib.util.find_spec("torchvision"):
+        request.getfixturevalue("torchvision")
+    return pytest.importorskip("transformers", reason="needs transformers")
 
 
 @pytest.hookimpl(tryfirst=True)

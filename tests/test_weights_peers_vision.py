@@ -1,7 +1,8 @@
 """Tables of networks for images against the libraries that they are named after.
 
 Logits are compared relative to the largest one, as float32 itself loses digits with depth.
-Torchvision is no part of the extra `peers`, as its wheels need PyTorch's build for the same device.
+Torchvision is no part of the extra `peers`: its wheels need PyTorch's build for the same device,
+and where that is another one, importing it fails, and Transformers with it.
 """
 
 import functools
@@ -15,17 +16,6 @@ import jnn
 from jnn import weights
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture
-def torchvision():
-    return pytest.importorskip("torchvision", reason="needs torchvision")
-
-
-@pytest.fixture
-def transformers():
-    pytest.importorskip("torch")
-    return pytest.importorskip("transformers", reason="needs transformers")
 
 
 def drawn(network):
