@@ -13,7 +13,6 @@ from jnn import weights
 
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers", reason="needs transformers")
 
 IDS = np.random.default_rng(0).integers(1, 19, (3, 8))
 LENGTHS = np.array([8, 5, 2])
@@ -86,7 +85,7 @@ LLAMAS = {
 
 
 @pytest.mark.parametrize("name", LLAMAS)
-def test_llama_of_hugging_face_has_the_logits_of_jnn_llama(name, tmp_path):
+def test_llama_of_hugging_face_has_the_logits_of_jnn_llama(name, tmp_path, transformers):
     kind, options = LLAMAS[name]
     config = getattr(transformers, f"{kind}Config")(**{**SIZES, **options})
     folder = tmp_path / "model"
@@ -131,7 +130,9 @@ HEADS = ["ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("kind", ["Bert", "DistilBert"])
-def test_bert_of_hugging_face_has_the_outputs_of_jnn_text_encoder(kind, head, tmp_path):
+def test_bert_of_hugging_face_has_the_outputs_of_jnn_text_encoder(
+    kind, head, tmp_path, transformers
+):
     sizes = BERT if kind == "Bert" else DISTILBERT
     config = getattr(transformers, f"{kind}Config")(**sizes)
     folder = tmp_path / "model"
@@ -155,7 +156,7 @@ def test_bert_of_hugging_face_has_the_outputs_of_jnn_text_encoder(kind, head, tm
     check_way_back(theirs, folder, tmp_path / "back", same, **options)
 
 
-def test_a_trunk_and_a_new_head_come_from_any_checkpoint_of_bert(tmp_path):
+def test_a_trunk_and_a_new_head_come_from_any_checkpoint_of_bert(tmp_path, transformers):
     theirs = saved(transformers.BertForPreTraining(transformers.BertConfig(**BERT)), tmp_path)
     expected = theirs.bert(torch.tensor(IDS))
     for options, wanted in [

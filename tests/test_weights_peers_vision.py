@@ -6,7 +6,6 @@ and where that is another one, importing it fails, and Transformers with it.
 """
 
 import functools
-import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -17,29 +16,6 @@ import jnn
 from jnn import weights
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def torchvision():
-    """Torchvision; one of another build than PyTorch's has networks all the same."""
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("PIL", reason="needs torchvision")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        return pytest.importorskip("torchvision", reason="needs torchvision")
-    except RuntimeError:  # its operators, which these networks do not need, are not there
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
-        return pytest.importorskip("torchvision")
-
-
-@pytest.fixture(scope="module")
-def transformers(request):
-    """Transformers, which imports torchvision if it is there."""
-    pytest.importorskip("torch")
-    if importlib.util.find_spec("torchvision"):
-        request.getfixturevalue("torchvision")
-    return pytest.importorskip("transformers", reason="needs transformers")
 
 
 def drawn(network):

@@ -1,7 +1,11 @@
 """Sparse features, such as tf-idf: each row as the columns and the values that are not zero."""
 
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 _NAMES = ("data", "indices", "indptr", "shape")
@@ -53,3 +57,82 @@ def unpacked(tree: Any) -> Any:
         return tree["features"]
     data, indices, indptr, shape = (tree["csr"][name] for name in _NAMES)
     return scipy.sparse.csr_array((data, indices, indptr), shape=tuple(shape.tolist()))
+
+
+def product(x: Any, kernel: jax.Array) -> jax.Array:
+    """Return x @ kernel, [rows, outputs], of dense features or sparse rows."""
+    if isinstance(x, Mapping):
+        return _sparse_product(x["columns"], x["values"], kernel)
+    return x @ kernel
+
+
+def transposed_product(x: Any, errors: jax.Array, features: int) -> jax.Array:
+    """Return x^T @ errors, [features, outputs], of dense features or sparse rows."""
+    if isinstance(x, Mapping):
+        return _make_transposed(features)(x["columns"], x["values"], errors)
+    return x.T @ errors
+
+
+def mean_squares(x: Any, features: int) -> jax.Array:
+    """Return the mean square of each feature over the rows, [features]."""
+    if isinstance(x, Mapping):
+        squares = jnp.zeros(features).at[x["columns"]].add(x["values"] ** 2)
+        return squares / len(x["values"])
+    return (x**2).mean(axis=0)
+
+
+@jax.custom_batching.custom_vmap
+def _sparse_product(columns: jax.Array, values: jax.Array, kernel: jax.Array) -> jax.Array:
+    return jnp.einsum("rk,rko->ro", values, kernel[columns])
+
+
+@_sparse_product.def_vmap
+def _sparse_products(
+    size: int, batched: list[bool], columns: jax.Array, values: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, bool]:
+    """Return the products of the kernels of all members with one gather for each value of a row.
+
+    A gather copies the outputs of all members, which stand beside each other, and not each
+    member's few.
+    """
+    if batched != [False, False, True]:
+        return _one_by_one(_sparse_product.fun, batched)(columns, values, kernel), True
+    wide = kernel.transpose(1, 0, 2).reshape(kernel.shape[1], -1)  # [features, members * outputs]
+
+    def add(place: int, total: jax.Array) -> jax.Array:
+        return total + values[:, place, None] * wide[columns[:, place]]
+
+    total = jnp.zeros((len(values), wide.shape[1]), kernel.dtype)
+    total = jax.lax.fori_loop(0, values.shape[1], add, total)
+    return total.reshape(len(values), size, -1).transpose(1, 0, 2), True
+
+
+@functools.cache
+def _make_transposed(features: int) -> Callable[..., jax.Array]:
+    """Make the product of transposed sparse rows [rows, features] with errors."""
+
+    @jax.custom_batching.custom_vmap
+    def transposed(columns: jax.Array, values: jax.Array, errors: jax.Array) -> jax.Array:
+        zeros = jnp.zeros((features, errors.shape[1]), errors.dtype)
+        return zeros.at[columns].add(values[..., None] * errors[:, None])
+
+    @transposed.def_vmap
+    def rule(
+        size: int, batched: list[bool], columns: jax.Array, values: jax.Array, errors: jax.Array
+    ) -> tuple[jax.Array, bool]:
+        if batched != [False, False, True]:
+            return _one_by_one(transposed.fun, batched)(columns, values, errors), True
+        wide = errors.transpose(1, 0, 2).reshape(errors.shape[1], -1)
+
+        def add(place: int, total: jax.Array) -> jax.Array:
+            return total.at[columns[:, place]].add(values[:, place, None] * wide)
+
+        total = jnp.zeros((features, wide.shape[1]), errors.dtype)
+        total = jax.lax.fori_loop(0, values.shape[1], add, total)
+        return total.reshape(features, size, -1).transpose(1, 0, 2), True
+
+    return transposed
+
+
+def _one_by_one(function: Callable[..., jax.Array], batched: list[bool]) -> Callable[..., Any]:
+    return jax.vmap(function, in_axes=tuple(0 if one else None for one in batched))
