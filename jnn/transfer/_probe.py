@@ -28,7 +28,7 @@ from jnn.study import Study
 from jnn.transfer._solve import Problem, solve
 from jnn.transfer._sparse import mean_squares, product
 
-_FEW = 8  # a member gathers its rows if these are less than this share of all rows
+_FEW = 4  # a member gathers its rows if these are less than this share of all rows
 _LARGEST = 1024  # features up to which the directions of their second moments are found
 _NUMBERS = ("C", "labels")
 
@@ -99,7 +99,7 @@ def _study(
         return {"kernel": jnp.zeros((features, classes)), "bias": jnp.zeros(classes)}
 
     def apply(params: Any, x: Any) -> jax.Array:
-        return product(_flat(x), params["kernel"]) + params["bias"]
+        return product(params["kernel"].T, _flat(x)).T + params["bias"]
 
     return Study(
         (init, apply),
@@ -144,11 +144,11 @@ class _Solver:
         rotated = x if directions is None else x @ directions
         # Two classes differ by one vector of weights, whose penalty both halves share.
         penalty = (2 if self.classes == 2 else 1) / hyper["C"]
-        problem = Problem(rotated, jax.nn.one_hot(y, self.classes), weights, penalty)
+        problem = Problem(rotated, jax.nn.one_hot(y, self.classes, axis=0), weights, penalty)
         kernel, bias, loss = solve(problem, moments, self.tolerance, self.iterations)
         if directions is not None:
-            kernel = directions @ kernel
-        trained = Trained({"kernel": kernel, "bias": bias}, {}, (stats, ()), hyper)
+            kernel = kernel @ directions.T
+        trained = Trained({"kernel": kernel.T, "bias": bias}, {}, (stats, ()), hyper)
         words = jax.random.key_data(member.key)
         return State(trained, loss, fold, words, jnp.int32(0))
 
@@ -202,7 +202,8 @@ def _make_evaluate(study: Study) -> Any:
         if study.inputs is not identity:
             return of_rows(state, data, rows)
         params = state.trained.params
-        outputs = product(jax.tree.map(jnp.asarray, _flat(data.x)), params["kernel"])
+        x = jax.tree.map(jnp.asarray, _flat(data.x))
+        outputs = product(params["kernel"].T, x).T
         trained = Trained({}, {}, ((), ()), {})
         scored = data._replace(x=outputs + params["bias"])
         return of_outputs(state._replace(trained=trained), scored, rows)
