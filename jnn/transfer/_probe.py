@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ from jnn.transfer._solve import Problem, solve
 from jnn.transfer._sparse import mean_squares, product
 
 _FEW = 4  # a member gathers its rows if these are less than this share of all rows
+_SECONDS = 8e-9  # of a search, for one feature, class and row
+_WORTH = 0.25  # seconds that a group must save, whose program takes a second to compile, once
 _LARGEST = 1024  # features up to which the directions of their second moments are found
 _NUMBERS = ("C", "labels")
 
@@ -216,18 +219,30 @@ def _flat(x: Any) -> Any:
     return x if isinstance(x, Mapping) else x.reshape(x.shape[0], -1)
 
 
-def groups_of(study: Study, labels: np.ndarray, rows: int) -> list[np.ndarray]:
+def groups_of(study: Study, labels: np.ndarray, data: Dataset) -> list[np.ndarray]:
     """Return the places of members in the groups that are populations of their own.
 
-    The rows of few labels are gathered, and would be padded to the most labels otherwise.
+    The rows of members that gather theirs are padded to the most of their group, so that members of
+    fewer labels are a group of their own where that saves more than a program costs.
 
     Args:
         study: What the heads are.
         labels: Number of labels of each member.
-        rows: Number of rows of the data.
+        data: The features.
     """
-    is_few = labels * _FEW <= rows
-    groups = (
-        (is_few, ~is_few) if isinstance(study.trainer, _Solver) else (np.ones(len(labels), bool),)
-    )
-    return [np.flatnonzero(group) for group in groups if group.any()]
+    if not isinstance(study.trainer, _Solver):
+        return [np.arange(len(labels))]
+    gathers = (labels * _FEW <= data.rows) | (study.inputs is not identity)
+    numbers = list(data.x["values"].shape if isinstance(data.x, Mapping) else data.x.shape)
+    seconds = _SECONDS * math.prod(numbers[1:]) * data.classes  # of a row of padding
+    groups = [np.flatnonzero(~gathers)]
+    first = 0
+    sizes = np.unique(labels[gathers])[::-1]
+    for number, size in enumerate(sizes):
+        fewer = labels[gathers & (labels <= size)]
+        if seconds * (sizes[first] - fewer).sum() > _WORTH:
+            groups.append(np.flatnonzero(gathers & (labels > size) & (labels <= sizes[first])))
+            first = number
+    if len(sizes):
+        groups.append(np.flatnonzero(gathers & (labels <= sizes[first])))
+    return [group for group in groups if len(group)]
