@@ -26,6 +26,7 @@ from jnn.gan._features import (
     features_of,
     frechet,
 )
+from jnn.gan._game import Game
 from jnn.gan._interpolation import interpolation
 from jnn.gan._labels import with_labels
 from jnn.gan._latents import Latents, normal, uniform
@@ -58,6 +59,7 @@ from jnn.losses.gan import (
 __all__ = [
     "Adversarial",
     "DensityCoverage",
+    "Game",
     "Latents",
     "Moments",
     "Penalty",
