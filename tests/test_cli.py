@@ -13,7 +13,6 @@ from jnn.cli import main
 from jnn.cli._command import Run
 from jnn.cli._job import make_job
 from jnn.cli._run import new_folder
-from jnn.cli._saved_command import read_command
 from jnn.cli._setup import cache_folder, configure_jax
 from jnn.data import data_folder
 from jnn.population import Group
@@ -95,10 +94,11 @@ def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
     assert best < 200 and "rmse" in capsys.readouterr().out  # noise 100, price spread 3000
 
 
-def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
-    def interrupted(*arguments):
-        raise KeyboardInterrupt
+def interrupted(*arguments):
+    raise KeyboardInterrupt
 
+
+def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
     original = Group.advance
     monkeypatch.setattr(Group, "advance", interrupted)
     with pytest.raises(SystemExit) as stop:
@@ -123,16 +123,18 @@ def test_a_run_begins_with_the_members_of_another(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("jnn.cli._run._draw_curves", lambda *_: None)
     main(["run", "iris", *QUICK, "--grid", "learning_rate=0.01,0.1", "--out", "first"])
     still = [*QUICK, "--grid", "learning_rate=0", "--start-from", "first"]
-    main(["run", "iris", *still, "--fresh", "output/*", "--out", "second"])
+    original = Group.advance
+    monkeypatch.setattr(Group, "advance", interrupted)
+    with pytest.raises(SystemExit):
+        main(["run", "iris", *still, "--fresh", "output/*", "--out", "second"])
+    monkeypatch.setattr(Group, "advance", original)
+    main(["resume", "second"])
     capsys.readouterr()
     first, second = (jnn.Result.load(name).trained.params for name in ("first", "second"))
     kernels = jnn.Result.load("first").best_members().trained.params["hidden"]["0"]["kernel"]
     np.testing.assert_array_equal(second["hidden"]["0"]["kernel"], kernels)
     drawn = first["output"]["kernel"][::2]  # one for each seed and fold
     assert (second["output"]["kernel"] != drawn).all()
-    original = read_command(tmp_path / "second")
-    assert original.start_from == tmp_path / "first" and original.fresh == ("output/*",)
-    main(["resume", "second"])
     told = wrong(["run", "iris", *still, "--seeds", "3", "--out", "third"], capsys)
     assert "--start-from must have one member" in told and "as many --seeds" in told
     assert "--fresh must be left out" in wrong(["run", "iris", "--fresh", "output/*"], capsys)

@@ -211,6 +211,14 @@ NETWORKS = {
         series,
     ),
     "ResNet": (functools.partial(models.ResNet, 3, 3, 8, width=4), images),
+    "SNGANDiscriminator": (
+        functools.partial(models.SNGANDiscriminator, (8, 8, 3), width=2),
+        jnp.zeros((2, 8, 8, 3)),
+    ),
+    "SNGANGenerator": (
+        functools.partial(models.SNGANGenerator, (8, 8, 3), noise=4, width=2),
+        jnp.zeros((2, 4)),
+    ),
     "SequenceClassifier": (
         functools.partial(models.SequenceClassifier, (8,), 4, 3, vocabulary=8, layer=modules.GRU),
         ids,

@@ -170,6 +170,7 @@ WRONG = [
         "x must have 128 features",
     ),
     (lambda rngs: models.LeNet((8, 30, 1), 2, window=5, padding="VALID", rngs=rngs), "16 pixels"),
+    (lambda rngs: models.LeNet((8, 8, 1), 2, padding="valid", rngs=rngs), "'SAME' or 'VALID'"),
     (lambda rngs: models.ConvNeXt(3, 2, depths=(1, 2), widths=(4,), rngs=rngs), "each stage"),
     (
         lambda rngs: models.ConvNeXt(3, 2, depths=(1,), widths=(4,), rngs=rngs)(

@@ -76,11 +76,22 @@ def test_without_outputs_a_network_returns_what_its_last_layer_reads(name):
 
 def test_mini_xception_without_outputs_returns_the_mean_of_what_its_last_convolution_reads():
     small = functools.partial(models.MiniXception, 3, stem=(2,), widths=(3,))
-    whole, trunk = functools.partial(small, outputs=2), functools.partial(small, outputs=None)
-    params, state = jnn.as_model(whole).init(jax.random.key(0), IMAGES)
-    last = params.pop("output")
-    features, _ = jnn.as_model(trunk).apply(params, state, IMAGES)
+    whole, trunk = (jnn.as_model(functools.partial(small, outputs=n)) for n in (2, None))
+    numbers = np.random.default_rng(0)
+    shapes = jax.eval_shape(whole.init, jax.random.key(0), IMAGES)
+    params, state = jax.tree.map(
+        lambda a: jnp.asarray(numbers.uniform(0.1, 0.5, a.shape), a.dtype), shapes
+    )
+    middle = jnp.zeros((3, 3, 3, 2)).at[1, 1, :, 0].set(jnp.array([1.0, 2.0, 4.0]))
+    output = {"kernel": middle, "bias": jnp.ones(2)}
+    rest = {key: value for key, value in params.items() if key != "output"}
+
+    @jax.jit
+    def both(x):
+        logits, _ = whole.apply({**rest, "output": output}, state, x)
+        return logits, trunk.apply(rest, state, x)[0]
+
+    logits, features = both(IMAGES)
     assert features.shape == (2, 3)
-    middle = {**last, "kernel": jnp.zeros((3, 3, 3, 2)).at[1, 1, 0, 0].set(1)}
-    picked, _ = jnn.as_model(whole).apply({**params, "output": middle}, state, IMAGES)
-    np.testing.assert_allclose(picked[:, 0], features[:, 0], rtol=1e-5, atol=1e-6)
+    expected = features @ jnp.array([1.0, 2.0, 4.0]) + 1
+    np.testing.assert_allclose(logits[:, 0], expected, rtol=1e-5, atol=1e-6)

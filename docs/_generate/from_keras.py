@@ -68,6 +68,20 @@ def parameters(layer: keras.layers.Layer) -> int:
     return built(layer, None, 5, 3).count_params()
 
 
+def gates(kind: type, count: int) -> list[float]:
+    def step(bias: np.ndarray) -> float:
+        layer = built(kind(1), None, 1, 1)
+        shapes = [weights.shape for weights in layer.get_weights()]
+        biases = np.zeros(shapes[2], np.float32)  # of a GRU [2, gates], else [gates]
+        biases.reshape(-1, count)[0] = bias
+        layer.set_weights([np.zeros(shapes[0]), np.zeros(shapes[1]), biases])
+        half = np.full((1, 1), 0.5, np.float32)
+        states = [half, half] if count == 4 else half
+        return number(layer(np.zeros((1, 1, 1)), initial_state=states)[0, 0])
+
+    return ours.open_gates(count, step)
+
+
 def dropped() -> str:
     y = layers.Dropout(0.2)(np.ones(100_000), training=True)
     return f"{number(ops.mean(ops.cast(y == 0, 'float32'))):.1f}"
@@ -143,6 +157,17 @@ ROWS = [
         "bias_init=jnn.initializers.forget_bias()",
     ),
     Row(
+        "the state 0.5 after a step of an LSTM with an open gate: i, f, g, o",
+        lambda: gates(layers.LSTM, 4),
+        ours.lstm_gates,
+    ),
+    Row(
+        "the same of a GRU: z, r, n, or r, z, n",
+        lambda: gates(layers.GRU, 3),
+        ours.gru_gates,
+        write="gates zrn->rzn",
+    ),
+    Row(
         "parameters of an LSTM of 3 inputs and 4 units",
         lambda: parameters(layers.LSTM(4)),
         ours.lstm_parameters,
@@ -174,6 +199,11 @@ ROWS = [
         "variance that is averaged for two rows -1 and 1",
         lambda: running(3, [-1.0, 1.0], 1, momentum=0.0),
         ours.running_variance,
+    ),
+    Row(
+        "kernel of a convolution from 2 to 4 channels, with a window of 3",
+        lambda: str(built(layers.Conv2D(4, 3), None, 8, 8, 2).kernel.shape),
+        ours.kernel_shape,
     ),
     Row(
         "outputs of a window of 3 over 8 steps: `valid`, or SAME",

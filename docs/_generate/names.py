@@ -325,7 +325,8 @@ Brackets show defaults that differ or that are worth knowing.
 
 Kernels of linear and convolutional layers start as U(-1, 1) / sqrt(fan in) in PyTorch, as Glorot
 uniform in Keras, and as LeCun normal in Flax and jnn. Biases start as U(-1, 1) / sqrt(fan in) in
-PyTorch and as 0 in the others.
+PyTorch and as 0 in the others. [From PyTorch](from_pytorch.md#what-differs-by-default) and
+[From Keras](from_keras.md#what-differs-by-default) measure which numbers the defaults change.
 """
 COLUMNS = ("torch.nn", "keras.layers", "flax.nnx", "jnn.modules", "jnn.layers")
 

@@ -138,6 +138,41 @@ def dropped(**options: Any) -> str:
     return f"{float((y == 0).mean()):.1f}"
 
 
+def open_gates(gates: int, step: Callable[[np.ndarray], Any]) -> list[Any]:
+    """Return the state after a step with kernels of zeros, once for each gate that is wide open.
+
+    Args:
+        gates: Number of gates.
+        step: `step(bias) -> state`, from the state 0.5, for a bias of one unit [gates].
+    """
+    return [step(20 * np.eye(gates, dtype=np.float32)[gate]) for gate in range(gates)]
+
+
+def gru_gates(**options: Any) -> list[Number]:
+    def step(bias: np.ndarray) -> Number:
+        params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
+        params["bias"] = jnp.asarray(bias)
+        x, carry = jnp.zeros((1, 1, 1)), jnp.full((1, 1), 0.5)
+        return jnn.layers.gru(x, params, carry, **options)[1][0, 0, 0]
+
+    return open_gates(3, step)
+
+
+def lstm_gates(**options: Any) -> list[Number]:
+    def step(bias: np.ndarray) -> Number:
+        params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
+        params["bias"] = jnp.asarray(bias)
+        x, state = jnp.zeros((1, 1, 1)), jnp.full((1, 1), 0.5)
+        return jnn.layers.lstm(x, params, (state, state), **options)[1][0, 0, 0]
+
+    return open_gates(4, step)
+
+
+def kernel_shape(**options: Any) -> str:
+    """Return the shape of the kernel of a convolution from 2 to 4 channels, with a window of 3."""
+    return str(jnn.modules.Conv(2, 4, (3, 3), rngs=rngs(), **options).kernel.shape)
+
+
 def forget_gate(**options: Any) -> Number:
     """Return the first forget gate of an LSTM for an input of zeros."""
     lstm = jnn.modules.LSTM(3, 4, rngs=rngs(), **options)

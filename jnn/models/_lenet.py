@@ -51,6 +51,8 @@ class LeNet(nnx.Module):
         dropout_rate: float | None = None,
         rngs: nnx.Rngs,
     ):
+        if padding not in ("SAME", "VALID"):
+            raise ValueError(f"padding must be 'SAME' or 'VALID', got {padding!r}. Choose one.")
         *sides, channels = shape
         for _ in maps:
             sides = [_after(side, window, padding) for side in sides]
@@ -65,14 +67,10 @@ class LeNet(nnx.Module):
         self.convs = nnx.List([Conv(m, n, kernel, padding=padding, rngs=rngs) for m, n in pairs])
         self.norms = nnx.List([BatchNorm(n, rngs=rngs) for n in maps] if batch_norm else [])
         flat = sides[0] * sides[1] * (maps[-1] if maps else channels)
-        if isinstance(hidden, int):
-            self.hidden = Dense(flat, hidden, rngs=rngs)
-            last = hidden
-        else:
-            sizes = (flat, *hidden)
-            self.hidden = nnx.List([Dense(m, n, rngs=rngs) for m, n in itertools.pairwise(sizes)])
-            last = sizes[-1]
-        self.output = output_layer(last, outputs, rngs=rngs)
+        sizes = (flat, *hidden) if isinstance(hidden, Sequence) else (flat, hidden)
+        layers = [Dense(m, n, rngs=rngs) for m, n in itertools.pairwise(sizes)]
+        self.hidden = nnx.List(layers) if isinstance(hidden, Sequence) else layers[0]
+        self.output = output_layer(sizes[-1], outputs, rngs=rngs)
         self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
