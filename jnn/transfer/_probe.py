@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,9 @@ from jnn.study import Study
 from jnn.transfer._solve import Problem, solve
 from jnn.transfer._sparse import mean_squares, product
 
-_FEW = 8  # a member gathers its rows if these are less than this share of all rows
+_FEW = 4  # a member gathers its rows if these are less than this share of all rows
+_SECONDS = 8e-9  # of a search, for one feature, class and row
+_WORTH = 0.25  # seconds that a group must save, whose program takes a second to compile, once
 _LARGEST = 1024  # features up to which the directions of their second moments are found
 _NUMBERS = ("C", "labels")
 
@@ -99,7 +102,7 @@ def _study(
         return {"kernel": jnp.zeros((features, classes)), "bias": jnp.zeros(classes)}
 
     def apply(params: Any, x: Any) -> jax.Array:
-        return product(_flat(x), params["kernel"]) + params["bias"]
+        return product(params["kernel"].T, _flat(x)).T + params["bias"]
 
     return Study(
         (init, apply),
@@ -144,11 +147,11 @@ class _Solver:
         rotated = x if directions is None else x @ directions
         # Two classes differ by one vector of weights, whose penalty both halves share.
         penalty = (2 if self.classes == 2 else 1) / hyper["C"]
-        problem = Problem(rotated, jax.nn.one_hot(y, self.classes), weights, penalty)
+        problem = Problem(rotated, jax.nn.one_hot(y, self.classes, axis=0), weights, penalty)
         kernel, bias, loss = solve(problem, moments, self.tolerance, self.iterations)
         if directions is not None:
-            kernel = directions @ kernel
-        trained = Trained({"kernel": kernel, "bias": bias}, {}, (stats, ()), hyper)
+            kernel = kernel @ directions.T
+        trained = Trained({"kernel": kernel.T, "bias": bias}, {}, (stats, ()), hyper)
         words = jax.random.key_data(member.key)
         return State(trained, loss, fold, words, jnp.int32(0))
 
@@ -202,7 +205,8 @@ def _make_evaluate(study: Study) -> Any:
         if study.inputs is not identity:
             return of_rows(state, data, rows)
         params = state.trained.params
-        outputs = product(jax.tree.map(jnp.asarray, _flat(data.x)), params["kernel"])
+        x = jax.tree.map(jnp.asarray, _flat(data.x))
+        outputs = product(params["kernel"].T, x).T
         trained = Trained({}, {}, ((), ()), {})
         scored = data._replace(x=outputs + params["bias"])
         return of_outputs(state._replace(trained=trained), scored, rows)
@@ -215,18 +219,30 @@ def _flat(x: Any) -> Any:
     return x if isinstance(x, Mapping) else x.reshape(x.shape[0], -1)
 
 
-def groups_of(study: Study, labels: np.ndarray, rows: int) -> list[np.ndarray]:
+def groups_of(study: Study, labels: np.ndarray, data: Dataset) -> list[np.ndarray]:
     """Return the places of members in the groups that are populations of their own.
 
-    The rows of few labels are gathered, and would be padded to the most labels otherwise.
+    The rows of members that gather theirs are padded to the most of their group, so that members of
+    fewer labels are a group of their own where that saves more than a program costs.
 
     Args:
         study: What the heads are.
         labels: Number of labels of each member.
-        rows: Number of rows of the data.
+        data: The features.
     """
-    is_few = labels * _FEW <= rows
-    groups = (
-        (is_few, ~is_few) if isinstance(study.trainer, _Solver) else (np.ones(len(labels), bool),)
-    )
-    return [np.flatnonzero(group) for group in groups if group.any()]
+    if not isinstance(study.trainer, _Solver):
+        return [np.arange(len(labels))]
+    gathers = (labels * _FEW <= data.rows) | (study.inputs is not identity)
+    numbers = list(data.x["values"].shape if isinstance(data.x, Mapping) else data.x.shape)
+    seconds = _SECONDS * math.prod(numbers[1:]) * data.classes  # of a row of padding
+    groups = [np.flatnonzero(~gathers)]
+    first = 0
+    sizes = np.unique(labels[gathers])[::-1]
+    for number, size in enumerate(sizes):
+        fewer = labels[gathers & (labels <= size)]
+        if seconds * (sizes[first] - fewer).sum() > _WORTH:
+            groups.append(np.flatnonzero(gathers & (labels > size) & (labels <= sizes[first])))
+            first = number
+    if len(sizes):
+        groups.append(np.flatnonzero(gathers & (labels <= sizes[first])))
+    return [group for group in groups if len(group)]

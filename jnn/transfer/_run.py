@@ -165,7 +165,7 @@ def _trained(
 ) -> Result:
     """Return the heads of one representation, in the order of the members of `drawn`."""
     study = _with_steps(study, int(drawn.labels.max()))
-    groups = groups_of(study, drawn.labels, rows.rows)
+    groups = groups_of(study, drawn.labels, rows)
     results = []
     for number, places in enumerate(groups):
         population = drawn.trained(places, with_labels="labels" in study.hyper)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jnn.transfer._sparse import product, transposed_product
+from jnn.transfer._sparse import product, row_sums
 
 _CURVATURE = 0.15  # of the cross entropy along a logit, between those of guessing and of being sure
 _MEMORY = 8  # pairs of differences that L-BFGS keeps
@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 
     Attributes:
         x: Features [rows, features], or sparse rows.
-        y: Classes, one-hot [rows, classes].
+        y: Classes, one-hot [classes, rows].
         weights: Weight of each row [rows].
         penalty: Strength of the penalty.
     """
@@ -45,7 +45,7 @@ class _Search(NamedTuple):
 def solve(
     problem: Problem, moments: jax.Array, tolerance: float, most: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return the weights [features, classes], the biases [classes] and the mean loss.
+    """Return the weights [classes, features], the biases [classes] and the mean loss.
 
     Args:
         problem: What is minimized.
@@ -55,7 +55,7 @@ def solve(
     """
     total = problem.weights.sum()
     curvature = jnp.append(_CURVATURE * total * moments + problem.penalty, _CURVATURE * total)
-    scale = 1 / jnp.sqrt(curvature)[:, None]  # the bias is the last row
+    scale = 1 / jnp.sqrt(curvature)  # the bias is the last column
     lbfgs = optax.scale_by_lbfgs(_MEMORY, scale_init_precond=False)
 
     def evaluate(point: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -77,22 +77,25 @@ def solve(
         chosen = jax.tree.map(lambda a, b: jnp.where(is_less, a, b), after, stay)
         return chosen._replace(tried=search.tried + 1)
 
-    start = jnp.zeros((len(curvature), problem.y.shape[1]))
+    start = jnp.zeros((problem.y.shape[0], len(curvature)))
     loss, gradient = evaluate(start)
     direction, memory = lbfgs.update(gradient, lbfgs.init(start), start)
     first = _Search(start, loss, gradient, memory, direction, jnp.float32(1), jnp.int32(1))
     found = jax.lax.while_loop(is_open, try_step, first)
     weights = scale * found.point
-    return weights[:-1], weights[-1], found.loss / total
+    return weights[:, :-1], weights[:, -1], found.loss / total
 
 
 def _loss(problem: Problem, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the loss, and its gradient by weights whose last row is the bias."""
-    kernel, bias = weights[:-1], weights[-1]
-    logits = product(problem.x, kernel) + bias
-    log_sum = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    losses = log_sum[:, 0] - (logits * problem.y).sum(axis=-1)
-    errors = problem.weights[:, None] * (jnp.exp(logits - log_sum) - problem.y)
+    """Return the loss, and its gradient by weights whose last column is the bias.
+
+    Rows are the last axis, along which the processor computes many at once; classes are few.
+    """
+    kernel, bias = weights[:, :-1], weights[:, -1:]
+    logits = product(kernel, problem.x) + bias
+    log_sum = jax.nn.logsumexp(logits, axis=0)
+    losses = log_sum - (logits * problem.y).sum(axis=0)
+    errors = problem.weights * (jnp.exp(logits - log_sum) - problem.y)
     loss = (problem.weights * losses).sum() + problem.penalty / 2 * (kernel**2).sum()
-    by_kernel = transposed_product(problem.x, errors, len(kernel)) + problem.penalty * kernel
-    return loss, jnp.concatenate([by_kernel, errors.sum(axis=0, keepdims=True)])
+    by_kernel = row_sums(errors, problem.x, kernel.shape[1]) + problem.penalty * kernel
+    return loss, jnp.concatenate([by_kernel, errors.sum(axis=1, keepdims=True)], axis=1)

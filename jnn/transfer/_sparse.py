@@ -59,18 +59,29 @@ def unpacked(tree: Any) -> Any:
     return scipy.sparse.csr_array((data, indices, indptr), shape=tuple(shape.tolist()))
 
 
-def product(x: Any, kernel: jax.Array) -> jax.Array:
-    """Return x @ kernel, [rows, outputs], of dense features or sparse rows."""
+def product(kernel: jax.Array, x: Any) -> jax.Array:
+    """Return kernel @ x^T, [outputs, rows], of dense features or sparse rows.
+
+    Args:
+        kernel: [outputs, features].
+        x: Features [rows, features], or `columns` and `values` of rows.
+    """
     if isinstance(x, Mapping):
-        return _sparse_product(x["columns"], x["values"], kernel)
-    return x @ kernel
+        return _sparse_product(kernel, x["columns"], x["values"])
+    return kernel @ x.T
 
 
-def transposed_product(x: Any, errors: jax.Array, features: int) -> jax.Array:
-    """Return x^T @ errors, [features, outputs], of dense features or sparse rows."""
+def row_sums(errors: jax.Array, x: Any, features: int) -> jax.Array:
+    """Return errors @ x, [outputs, features], of dense features or sparse rows.
+
+    Args:
+        errors: [outputs, rows].
+        x: Features [rows, features], or `columns` and `values` of rows.
+        features: Number of features.
+    """
     if isinstance(x, Mapping):
-        return _make_transposed(features)(x["columns"], x["values"], errors)
-    return x.T @ errors
+        return _make_row_sums(features)(errors, x["columns"], x["values"])
+    return errors @ x
 
 
 def mean_squares(x: Any, features: int) -> jax.Array:
@@ -82,56 +93,56 @@ def mean_squares(x: Any, features: int) -> jax.Array:
 
 
 @jax.custom_batching.custom_vmap
-def _sparse_product(columns: jax.Array, values: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jnp.einsum("rk,rko->ro", values, kernel[columns])
+def _sparse_product(kernel: jax.Array, columns: jax.Array, values: jax.Array) -> jax.Array:
+    return jnp.einsum("rk,ork->or", values, kernel[:, columns])
 
 
 @_sparse_product.def_vmap
 def _sparse_products(
-    size: int, batched: list[bool], columns: jax.Array, values: jax.Array, kernel: jax.Array
+    size: int, batched: list[bool], kernel: jax.Array, columns: jax.Array, values: jax.Array
 ) -> tuple[jax.Array, bool]:
     """Return the products of the kernels of all members with one gather for each value of a row.
 
     A gather copies the outputs of all members, which stand beside each other, and not each
     member's few.
     """
-    if batched != [False, False, True]:
-        return _one_by_one(_sparse_product.fun, batched)(columns, values, kernel), True
-    wide = kernel.transpose(1, 0, 2).reshape(kernel.shape[1], -1)  # [features, members * outputs]
+    if batched != [True, False, False]:
+        return _one_by_one(_sparse_product.fun, batched)(kernel, columns, values), True
+    wide = kernel.reshape(-1, kernel.shape[2]).T  # [features, members * outputs]
 
     def add(place: int, total: jax.Array) -> jax.Array:
         return total + values[:, place, None] * wide[columns[:, place]]
 
     total = jnp.zeros((len(values), wide.shape[1]), kernel.dtype)
     total = jax.lax.fori_loop(0, values.shape[1], add, total)
-    return total.reshape(len(values), size, -1).transpose(1, 0, 2), True
+    return total.T.reshape(size, -1, len(values)), True
 
 
 @functools.cache
-def _make_transposed(features: int) -> Callable[..., jax.Array]:
-    """Make the product of transposed sparse rows [rows, features] with errors."""
+def _make_row_sums(features: int) -> Callable[..., jax.Array]:
+    """Make the product of errors with sparse rows of this number of features."""
 
     @jax.custom_batching.custom_vmap
-    def transposed(columns: jax.Array, values: jax.Array, errors: jax.Array) -> jax.Array:
-        zeros = jnp.zeros((features, errors.shape[1]), errors.dtype)
-        return zeros.at[columns].add(values[..., None] * errors[:, None])
+    def sums(errors: jax.Array, columns: jax.Array, values: jax.Array) -> jax.Array:
+        zeros = jnp.zeros((len(errors), features), errors.dtype)
+        return zeros.at[:, columns].add(values * errors[..., None])
 
-    @transposed.def_vmap
+    @sums.def_vmap
     def rule(
-        size: int, batched: list[bool], columns: jax.Array, values: jax.Array, errors: jax.Array
+        size: int, batched: list[bool], errors: jax.Array, columns: jax.Array, values: jax.Array
     ) -> tuple[jax.Array, bool]:
-        if batched != [False, False, True]:
-            return _one_by_one(transposed.fun, batched)(columns, values, errors), True
-        wide = errors.transpose(1, 0, 2).reshape(errors.shape[1], -1)
+        if batched != [True, False, False]:
+            return _one_by_one(sums.fun, batched)(errors, columns, values), True
+        wide = errors.reshape(-1, errors.shape[2]).T  # [rows, members * outputs]
 
         def add(place: int, total: jax.Array) -> jax.Array:
             return total.at[columns[:, place]].add(values[:, place, None] * wide)
 
         total = jnp.zeros((features, wide.shape[1]), errors.dtype)
         total = jax.lax.fori_loop(0, values.shape[1], add, total)
-        return total.reshape(features, size, -1).transpose(1, 0, 2), True
+        return total.T.reshape(size, -1, features), True
 
-    return transposed
+    return sums
 
 
 def _one_by_one(function: Callable[..., jax.Array], batched: list[bool]) -> Callable[..., Any]:
