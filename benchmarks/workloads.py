@@ -19,6 +19,8 @@ SETTINGS_FOLDS = 5
 SETTINGS_TEST_SHARE = 0.2  # of the rows that no search sees
 SETTINGS_RATES = (1e-4, 1e-2)  # bounds of the learning rate, log-uniform
 SETTINGS_DECAYS = (1e-6, 1e-3)  # bounds of the L2 penalty, log-uniform
+HEADS_LABELS = (16, 64, 256, 1024)
+HEADS_TEST_SHARE = 0.4
 TEXT_LENGTH = 64  # characters
 INPUT = 336  # hours
 HORIZON = 96  # hours
@@ -26,6 +28,7 @@ UCI_HIDDEN = 50
 
 DIGITS_LAYERS = (Product(1, 64, 32, data=64), Product(1, 32, 10))
 SETTINGS_LAYERS = (Product(1, 64, 64, data=64), Product(1, 64, 10))
+HEADS_LAYERS = (Product(1, 64, 512, data=64), Product(1, 512, 512), Product(1, 512, 10))
 SMALL_LAYERS = (Product(1, 64, 62, data=64), Product(1, 62, 10))  # 4660 parameters
 WIDE_LAYERS = (Product(1, 784, 256, data=784), Product(1, 256, 256), Product(1, 256, 10))
 FLAT_LAYERS = (Product(1, 784, 128, data=784), Product(1, 128, 128), Product(1, 128, 10))
@@ -93,6 +96,11 @@ def search() -> Workload:
     x = work.train_x
     y = work.train_y
     return replace(work, train_x=x[:n], train_y=y[:n], test_x=x[n:], test_y=y[n:])
+
+
+def heads() -> Workload:
+    """Return digits and a trunk of 512 features, on which heads learn."""
+    return replace(digits(), network="mlp", layers=HEADS_LAYERS)
 
 
 def settings() -> Workload:
@@ -284,6 +292,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "small": small,
     "search": search,
     "settings": settings,
+    "heads": heads,
     "recurrent": recurrent,
     "patches": patches,
     "residual": residual,

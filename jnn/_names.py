@@ -3,6 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+from flax import nnx
+
+
+def names_in(tree: Any) -> tuple[list[str], bool]:
+    """Return what `names_of` does for all leaves of a tree, in their order.
+
+    A variable of NNX has its value under a key of its own, which is no part of its name.
+    """
+    nodes = jax.tree_util.tree_leaves_with_path(
+        tree, is_leaf=lambda node: isinstance(node, nnx.Variable)
+    )
+    paths = []
+    for path, node in nodes:
+        inner = jax.tree_util.tree_leaves_with_path(node)
+        skipped = int(isinstance(node, nnx.Variable))
+        paths += [(*path, *keys[skipped:]) for keys, _ in inner]
+    return names_of(paths)
+
 
 def names_of(leaves: Sequence[Any]) -> tuple[list[str], bool]:
     """Return a name for each leaf, its keys joined by slashes, and whether the keys are escaped.

@@ -1,3 +1,3 @@
 """The version of the package, which the files that it writes hold."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

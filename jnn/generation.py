@@ -29,7 +29,7 @@ Number = float | Float[Array, ""]
 
 
 class Decoder(Protocol):
-    """A language model with a cache: `jnn.models.GPT`, `jnn.models.LanguageModel`, or your own."""
+    """A language model with a cache: `jnn.models.GPT`, `Llama`, `LanguageModel`, or your own."""
 
     def start(self, batch: int, capacity: int) -> Any:
         """Return an empty cache for up to `capacity` ids."""

@@ -13,14 +13,14 @@ never formed; convolutions form it.
 import dataclasses
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from jnn import paths
-from jnn._settings import check_integer, check_number
+from jnn._settings import FROM_0_TO_1, check_integer, check_number
 from jnn.model import (
     Frozen,
     Functions,
@@ -46,8 +46,9 @@ def adapt(
     base: Any,
     pattern: paths.Patterns,
     *,
-    rank: int = 8,
+    rank: int | Mapping[Any, int] = 8,
     alpha: float | None = None,
+    dropout_rate: float | None = None,
     initial: Literal["kaiming", "gaussian"] = "kaiming",
     outputs: int = 1,
     train: paths.Patterns = (),
@@ -70,9 +71,14 @@ def adapt(
         network: As in `jnn.as_model`: a pair of functions, a Linen module or an NNX factory.
         base: Its parameters, or its parameters and state, as in `jnn.freeze`.
         pattern: Patterns of the names of the kernels to adapt; see `jnn.paths.match`.
-        rank: Rank of the updates.
+        rank: Rank of the updates; or one for each pattern of names, of which the first that a
+            kernel fits counts: `{"**/query/kernel": 8, "**": 4}`.
         alpha: Strength of the updates before they are divided by the rank; by default the rank,
             which makes the factor 1.
+        dropout_rate: Share of the entries of x that is dropped before x meets `a` in training, as
+            by `lora_dropout` in `peft`. The product with the base has the whole x. Members may
+            set it as `lora_dropout_rate`, and None is for no dropout. A kernel in a loop over time
+            sees the same entries dropped at all steps. Kernels of convolutions cannot drop.
         initial: How `a` is drawn: "kaiming", uniform between -1 / sqrt(inputs) and
             1 / sqrt(inputs), as in `peft` by default; or "gaussian", normal with the standard
             deviation 1 / rank, as in `peft` by that name.
@@ -94,7 +100,8 @@ def adapt(
         ValueError: If a pattern fits no name, a leaf that is adapted is no matrix, or the rank is
             larger than a matrix.
     """
-    rank = check_integer("rank", rank, advice="Set it to e.g. 8.")
+    if dropout_rate is not None:
+        check_number("dropout_rate", dropout_rate, FROM_0_TO_1, "It is the share to drop.")
     outputs = check_integer("outputs", outputs)
     if alpha is not None:
         check_number("alpha", alpha, advice="The default is the rank.")
@@ -106,13 +113,14 @@ def adapt(
     whole = paths.pattern_fits(train, names) | paths.pattern_fits(fresh, names, required=False)
     adapted = paths.pattern_fits(pattern, names)
     _check_apart(adapted & whole)
+    ranks = _ranks(rank, sorted(adapted))
     for name, leaf in zip(names, jax.tree.leaves(params), strict=True):
         if name in adapted:
-            _check_matrix(name, jnp.shape(leaf), rank, outputs)
-    scale = 1.0 if alpha is None else alpha / rank
-    low = _Updates(frozenset(adapted), rank, initial, outputs)
+            _check_matrix(name, jnp.shape(leaf), ranks[name], outputs)
+    scales = {name: 1.0 if alpha is None else alpha / rank for name, rank in ranks.items()}
+    low = _Updates(ranks, initial, outputs)
     frozen = tuple(name for name in names if name not in whole)
-    functions = Functions(model, frozen, fresh, low.factors, scale)
+    functions = Functions(model, frozen, fresh, low.factors, scales, dropout_rate)
     return Frozen(
         Model(functions.init, functions.apply, f"{model.name} with LoRA", functions.choices),
         shared_arrays(params, state, shared),
@@ -121,26 +129,34 @@ def adapt(
 
 @dataclasses.dataclass(frozen=True)
 class _Updates:
-    """The low-rank updates of the adapted parameters, which are named in `adapted`."""
+    """The low-rank updates of the adapted parameters, whose ranks are given by name."""
 
-    adapted: frozenset[str]
-    rank: int
+    ranks: Mapping[str, int]
     initial: str
     outputs: int
 
     def factors(self, name: str, array: Any, key: Any) -> LowRank | None:
         """Return the first factors of a parameter; None for one that is not adapted."""
-        if name not in self.adapted:
+        if name not in self.ranks:
             return None
+        rank = self.ranks[name]
         rows, columns = _matrix(jnp.shape(array), self.outputs)
         key = jax.random.fold_in(jax.random.fold_in(key, _DRAW), zlib.crc32(name.encode()))
-        shape, dtype = (rows, self.rank), array.dtype
+        shape, dtype = (rows, rank), array.dtype
         if self.initial == "gaussian":
-            a = jax.random.normal(key, shape, dtype) / self.rank
+            a = jax.random.normal(key, shape, dtype) / rank
         else:
             bound = 1 / math.sqrt(rows)
             a = jax.random.uniform(key, shape, dtype, -bound, bound)
-        return LowRank(a, jnp.zeros((self.rank, columns), dtype))
+        return LowRank(a, jnp.zeros((rank, columns), dtype))
+
+
+def _ranks(rank: int | Mapping[Any, int], names: Sequence[str]) -> dict[str, int]:
+    """Return the rank of each adapted kernel."""
+    by_pattern: Mapping[Any, int] = rank if isinstance(rank, Mapping) else {"**": rank}
+    for one in by_pattern.values():
+        check_integer("rank", one, advice="Set it to e.g. 8.")
+    return paths.labels(by_pattern, dict.fromkeys(names, 0))
 
 
 def _matrix(shape: Sequence[int], outputs: int) -> tuple[int, int]:

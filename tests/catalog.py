@@ -168,6 +168,11 @@ NORM = [
         shaped((2, 3, 4), (4,), (4,)),
         params=(1, 2),
     ),
+    Row(
+        "minibatch_std",
+        lambda x: layers.minibatch_std(x, 2),
+        shaped((BATCH, 3, 2)),
+    ),
     Row("instance_norm", layers.instance_norm, shaped((2, 3, 4), (4,), (4,)), params=(1, 2)),
 ]
 

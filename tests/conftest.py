@@ -2,6 +2,7 @@
 
 import gc
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 
@@ -39,6 +40,29 @@ with jaxtyping.install_import_hook(FLOOR_0, "beartype.beartype"):
 def any_types(monkeypatch):
     """Leave out the tests' own checks of types, which users do not have."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """Torchvision; one of another build than PyTorch's has networks all the same."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("PIL", reason="needs torchvision")
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        return pytest.importorskip("torchvision", reason="needs torchvision")
+    except RuntimeError:  # its operators, which these networks do not need, are not there
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float most) -> Tensor")
+        return pytest.importorskip("torchvision")
+
+
+@pytest.fixture(scope="session")
+def transformers(request):
+    """Transformers, which imports torchvision if it is there."""
+    pytest.importorskip("torch")
+    if importlib.util.find_spec("torchvision"):
+        request.getfixturevalue("torchvision")
+    return pytest.importorskip("transformers", reason="needs transformers")
 
 
 @pytest.hookimpl(tryfirst=True)

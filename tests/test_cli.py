@@ -94,10 +94,11 @@ def test_a_table_of_ones_own_is_standardised_and_encoded(tmp_path, capsys):
     assert best < 200 and "rmse" in capsys.readouterr().out  # noise 100, price spread 3000
 
 
-def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
-    def interrupted(*arguments):
-        raise KeyboardInterrupt
+def interrupted(*arguments):
+    raise KeyboardInterrupt
 
+
+def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeypatch):
     original = Group.advance
     monkeypatch.setattr(Group, "advance", interrupted)
     with pytest.raises(SystemExit) as stop:
@@ -116,6 +117,27 @@ def test_an_interrupted_run_is_resumed_from_its_folder(tmp_path, capsys, monkeyp
         tmp_path / "here" / "unfinished"
     ).exists()
     assert "holds a run already" in wrong(["run", "iris", *QUICK, "--out", "here"], capsys)
+
+
+def test_a_run_begins_with_the_members_of_another(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jnn.cli._run._draw_curves", lambda *_: None)
+    main(["run", "iris", *QUICK, "--grid", "learning_rate=0.01,0.1", "--out", "first"])
+    still = [*QUICK, "--grid", "learning_rate=0", "--start-from", "first"]
+    original = Group.advance
+    monkeypatch.setattr(Group, "advance", interrupted)
+    with pytest.raises(SystemExit):
+        main(["run", "iris", *still, "--fresh", "output/*", "--out", "second"])
+    monkeypatch.setattr(Group, "advance", original)
+    main(["resume", "second"])
+    capsys.readouterr()
+    first, second = (jnn.Result.load(name).trained.params for name in ("first", "second"))
+    kernels = jnn.Result.load("first").best_members().trained.params["hidden"]["0"]["kernel"]
+    np.testing.assert_array_equal(second["hidden"]["0"]["kernel"], kernels)
+    drawn = first["output"]["kernel"][::2]  # one for each seed and fold
+    assert (second["output"]["kernel"] != drawn).all()
+    told = wrong(["run", "iris", *still, "--seeds", "3", "--out", "third"], capsys)
+    assert "--start-from must have one member" in told and "as many --seeds" in told
+    assert "--fresh must be left out" in wrong(["run", "iris", "--fresh", "output/*"], capsys)
 
 
 def test_info_and_data_list(capsys):

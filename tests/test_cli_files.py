@@ -211,7 +211,9 @@ def test_data_that_were_moved_are_named_with_what_helps(tmp_path, capsys, monkey
     told = wrong(["resume", str(tmp_path / "run")], capsys)
     assert f"no longer at {tmp_path / 'a.csv'}" in told and "--data FILE" in told
     given = []
-    monkeypatch.setattr("jnn.cli._run._train_and_show", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(
+        "jnn.cli._run._train_and_show", lambda *given_to, begin: given.append(given_to)
+    )
     monkeypatch.setattr("jnn.cli._run.make_job", lambda command: command.data)
     main(["resume", str(tmp_path / "run"), "--data", str(tmp_path / "b.csv")])
     (job, _, _, command), *_ = given

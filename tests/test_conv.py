@@ -30,6 +30,11 @@ CASES = {
     "one tap": ((2, 5, 4, 3), (1, 1, 3, 4), {"strides": 2}),
     "groups": ((2, 5, 6, 4), (3, 2, 2, 6), {"groups": 2}),
     "depthwise": ((2, 5, 6, 4), (3, 3, 1, 4), {"groups": 4, "strides": 2}),
+    "depthwise, many taps": (
+        (2, 6, 5, 4),
+        (5, 5, 1, 4),
+        {"groups": 4, "padding": [(1, 3), (0, 4)]},
+    ),
     "depthwise, more outputs": ((2, 5, 6, 3), (2, 3, 1, 6), {"groups": 3, "dilation": 2}),
     "groups with one output each": ((2, 5, 6, 4), (3, 2, 2, 2), {"groups": 2}),
     "series": ((3, 11, 4), (5, 4, 3), {"strides": 2, "padding": [(1, 1)]}),
@@ -471,6 +476,8 @@ def test_flax_layers_take_the_function_and_keep_their_numbers(moves):
 def test_the_plan_follows_platform_shape_and_override():
     shapes = ((8, 28, 28, 16), (3, 3, 16, 32))
     assert conv_plan(*shapes, platform="gpu") == ("lax", "lax", "lax", "batched taps")
+    separate = conv_plan((8, 9, 9, 4), (7, 7, 1, 4), groups=4, platform="cpu")
+    assert separate == ("taps", "flip taps", "by group", "loop")
     assert conv_plan(*shapes, platform="cpu") == ("image", "flip", "exchange", "loop")
     assert conv_plan(*shapes, platform="gpu", lowering="direct") == conv_plan(
         *shapes, platform="cpu"

@@ -11,7 +11,10 @@ import pytest
 
 from docs._generate import differences
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning"),  # of Keras
+]
 DOCS = differences.DOCS
 
 

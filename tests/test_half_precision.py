@@ -191,6 +191,7 @@ transformer = {"layers": 1, "num_heads": 2, "features": 8}
 NETWORKS = {
     "CNN1D": (functools.partial(models.CNN1D, (32, 2), 3), series),
     "CellNet": (functools.partial(models.CellNet, 4, 1, 3), images),
+    "ConvNeXt": (functools.partial(models.ConvNeXt, 3, 3, depths=(1, 1), widths=(4, 8)), images),
     "DCGANDiscriminator": (functools.partial(models.DCGANDiscriminator, (16, 16, 3)), images),
     "DCGANGenerator": (
         functools.partial(models.DCGANGenerator, (8, 8, 3), noise=4),
@@ -203,12 +204,21 @@ NETWORKS = {
     "LeNet": (functools.partial(models.LeNet, (16, 16, 3), 3, batch_norm=True), images),
     "Llama": (functools.partial(models.Llama, 8, hidden=16, **transformer), ids),
     "MLP": (functools.partial(models.MLP, 768, (8,), 3), images),
+    "MiniXception": (functools.partial(models.MiniXception, 3, 3, stem=(4,), widths=(8,)), images),
     "NLinear": (functools.partial(models.NLinear, 32, 4), series),
     "PatchTST": (
         functools.partial(models.PatchTST, 32, 4, patch=8, features=8, layers=1),
         series,
     ),
     "ResNet": (functools.partial(models.ResNet, 3, 3, 8, width=4), images),
+    "SNGANDiscriminator": (
+        functools.partial(models.SNGANDiscriminator, (8, 8, 3), width=2),
+        jnp.zeros((2, 8, 8, 3)),
+    ),
+    "SNGANGenerator": (
+        functools.partial(models.SNGANGenerator, (8, 8, 3), noise=4, width=2),
+        jnp.zeros((2, 4)),
+    ),
     "SequenceClassifier": (
         functools.partial(models.SequenceClassifier, (8,), 4, 3, vocabulary=8, layer=modules.GRU),
         ids,

@@ -231,6 +231,26 @@ def test_rotary_turns_complex_numbers():
     assert_close(rotary(x, positions), np.concatenate([turned.real, turned.imag], -1))
 
 
+def test_scaling_slows_the_slow_frequencies_and_no_fast_ones():
+    """By the angle that each pair of channels is turned by at position 1."""
+    x = jnp.repeat(jnp.array([1.0, 0.0]), 8)[None, None]
+
+    def angles(scaling):
+        y = layers.rotary(x, jnp.ones(1), base=1e4, scaling=scaling)[0, 0]
+        return jnp.arctan2(y[8:], y[:8])
+
+    plain = 1e4 ** (-np.arange(8) / 8)
+    turns = 300 * plain / (2 * np.pi)  # over a text of the training, from 47.7 down to 0.015
+    slowed = angles(layers.RotaryScaling(10.0, 300.0, 1.0, 5.0))
+    assert_close(slowed[turns > 5], plain[turns > 5])
+    assert_close(slowed[turns < 1], plain[turns < 1] / 10)
+    (middle,) = np.nonzero((turns > 1) & (turns < 5))
+    assert len(middle) == 2
+    share = (turns[middle] - 1) / 4
+    assert_close(slowed[middle], share * plain[middle] + (1 - share) * plain[middle] / 10)
+    assert_close(angles(layers.RotaryScaling(4.0, 0)), plain / 4)
+
+
 def test_sinusoidal_positions_are_the_published_formula():
     table = layers.sinusoidal_positions(50, 8)
     for t, i in [(0, 0), (3, 1), (49, 3)]:

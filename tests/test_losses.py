@@ -353,6 +353,7 @@ def test_adversarial_losses_are_their_papers_equations():
         "least_squares": ((x - real) ** 2, (x - 1) ** 2),
         "hinge": (np.maximum(0, 1 - sign * x), -x),
         "wasserstein": (-sign * x, -x),
+        "minimax": (-np.log(sigmoid(sign * x)), np.log(1 - sigmoid(x))),
     }
     for name, (discriminator, generator) in equations.items():
         game = getattr(losses.gan, name)
@@ -360,6 +361,25 @@ def test_adversarial_losses_are_their_papers_equations():
             call(game.discriminator, x, real), discriminator, rtol=1e-5, err_msg=name
         )
         np.testing.assert_allclose(call(game.generator, x), generator, rtol=1e-5, err_msg=name)
+
+
+def test_relativistic_losses_compare_real_with_fake():
+    """Two losses swap their players, so that each player is the other's mirror image."""
+    real, fake = LOGITS[:, 0], LOGITS[:, 1]
+    log, sigmoid = np.log, lambda x: scipy.special.expit(x.astype(np.float64))
+    pairs = losses.gan.relativistic
+    np.testing.assert_allclose(
+        call(pairs.discriminator, real, fake), -log(sigmoid(real - fake)), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        call(pairs.generator, real, fake), -log(sigmoid(fake - real)), rtol=1e-5
+    )
+    means = losses.gan.relativistic_average
+    above = -log(sigmoid(real - fake.mean())) - log(1 - sigmoid(fake - real.mean()))
+    below = -log(sigmoid(fake - real.mean())) - log(1 - sigmoid(real - fake.mean()))
+    np.testing.assert_allclose(call(means.discriminator, real, fake), above, rtol=1e-5)
+    np.testing.assert_allclose(call(means.generator, real, fake), below, rtol=1e-5)
+    refuse(pairs.discriminator, real, fake[:2], match="one shape")
 
 
 def test_gradient_penalty_measures_the_slope_between_real_and_fake():

@@ -196,3 +196,60 @@ def test_ctc_is_pytorchs_with_lengths():
         )
 
     compare(ours, theirs, (logits, labels), 1)
+
+
+def test_adversarial_losses_are_those_of_pytorch_scripts():
+    """Values and gradients of the usual expressions; fake examples have the target 0."""
+    real, fake = (torch.tensor(row[:, :1], requires_grad=True) for row in (LOGITS, NUMBERS))
+    ones, zeros, bce = (
+        torch.ones(BATCH, 1),
+        torch.zeros(BATCH, 1),
+        F.binary_cross_entropy_with_logits,
+    )
+    expected = {
+        "non_saturating": (bce(real, ones) + bce(fake, zeros), bce(fake, ones)),
+        "minimax": (bce(real, ones) + bce(fake, zeros), -bce(fake, zeros)),
+        "least_squares": (F.mse_loss(real, ones) + F.mse_loss(fake, zeros), F.mse_loss(fake, ones)),
+        "hinge": (F.relu(1 - real).mean() + F.relu(1 + fake).mean(), -fake.mean()),
+        "wasserstein": (fake.mean() - real.mean(), -fake.mean()),
+        "relativistic": (bce(real - fake, ones), bce(fake - real, ones)),
+        "relativistic_average": (
+            bce(real - fake.mean(), ones) + bce(fake - real.mean(), zeros),
+            bce(fake - real.mean(), ones) + bce(real - fake.mean(), zeros),
+        ),
+    }
+    for name, values in expected.items():
+        game = getattr(losses.gan, name)
+
+        def of_discriminator(real, fake, game=game):
+            if isinstance(game, losses.gan.Relativistic):
+                return game.discriminator(real, fake).mean()
+            of_real = game.discriminator(real, jnp.ones((BATCH, 1)))
+            return of_real.mean() + game.discriminator(fake, jnp.zeros((BATCH, 1))).mean()
+
+        def of_generator(real, fake, game=game):
+            if isinstance(game, losses.gan.Relativistic):
+                return game.generator(real, fake).mean()
+            return game.generator(fake).mean() + 0 * real.sum()
+
+        for ours, theirs in zip((of_discriminator, of_generator), values, strict=True):
+            numbers = real.detach().numpy(), fake.detach().numpy()
+            value, slopes = jax.value_and_grad(ours, (0, 1))(*map(jnp.asarray, numbers))
+            grads = torch.autograd.grad(theirs, (real, fake), retain_graph=True, allow_unused=True)
+            np.testing.assert_allclose(value, theirs.item(), rtol=1e-5, err_msg=name)
+            for slope, grad in zip(slopes, grads, strict=True):
+                grad = np.zeros((BATCH, 1)) if grad is None else grad.numpy()
+                np.testing.assert_allclose(slope, grad, rtol=1e-4, atol=1e-7, err_msg=name)
+
+
+def test_penalties_of_slopes_are_those_of_pytorch_scripts():
+    weight = np.linspace(-1, 1, CLASSES).astype(np.float32)
+    x = torch.tensor(NUMBERS, requires_grad=True)
+    (slope,) = torch.autograd.grad(torch.tanh(x @ torch.tensor(weight)).sum(), x)
+    critic = lambda x: jnp.tanh(x @ weight)  # noqa: E731
+    r1 = slope.pow(2).sum(1)
+    both = jnp.asarray(NUMBERS)
+    np.testing.assert_allclose(losses.gan.squared_slope(critic, both), r1, rtol=1e-4)
+    for center in (1.0, 0.0):
+        ours = losses.gan.gradient_penalty(critic, both, both, key=jax.random.key(0), center=center)
+        np.testing.assert_allclose(ours, (slope.norm(dim=1) - center) ** 2, rtol=1e-4, atol=1e-7)

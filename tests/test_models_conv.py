@@ -49,6 +49,7 @@ DEEP = {
     (10, 56): 853_018,
     (10, 110): 1_727_962,
 }
+LARGER_CONVNEXTS = {(96, 192, 384, 768): 50_223_688, (128, 256, 512, 1024): 88_591_464}
 COUNTS = [
     *[(ResNet, (3, 1000, depth), {}, n) for depth, n in RESNETS.items()],
     *[(ResNet, (3, 10, depth), {}, n) for depth, n in THIN_RESNETS.items()],
@@ -56,6 +57,25 @@ COUNTS = [
         pytest.param(ResNet, (3, *sizes), {}, n, marks=pytest.mark.slow)
         for sizes, n in DEEP.items()
     ],
+    (models.ConvNeXt, (3, 1000), {}, 28_589_128),
+    *[
+        pytest.param(
+            models.ConvNeXt,
+            (3, 1000),
+            {"depths": (3, 3, 27, 3), "widths": widths},
+            n,
+            marks=pytest.mark.slow,
+        )
+        for widths, n in LARGER_CONVNEXTS.items()
+    ],
+    (models.MiniXception, (1, 7), {}, 56_951),
+    (models.LeNet, ((28, 28, 1), 10), {}, 105_866),
+    (
+        models.LeNet,
+        ((32, 32, 3), 10),
+        {"maps": (6, 16), "window": 5, "padding": "VALID", "hidden": (120, 84)},
+        62_006,
+    ),
     (SpeedNet, (3, 10), {}, 1_971_352),
     (TextCNN, (18_766, 2), {}, 5_990_702),
     (models.CNN1D, ((40,), 10), {}, 5_210),
@@ -65,6 +85,8 @@ COUNTS = [
     (models.DCGANGenerator, ((64, 64, 3),), {}, 3_576_704),
     (models.DCGANGenerator, ((64, 64, 3),), {"width": 128}, 12_658_432),
     (models.DCGANDiscriminator, ((64, 64, 3),), {}, 2_765_568),
+    (models.SNGANGenerator, ((32, 32, 3),), {}, 4_276_739),
+    (models.SNGANDiscriminator, ((32, 32, 3),), {}, 1_053_825),
 ]
 
 
@@ -95,6 +117,9 @@ def test_shapes():
     for side in (28, 32, 64):
         assert outputs(models.DCGANGenerator, (2, 100), (side, side, 1)) == (2, side, side, 1)
         assert outputs(models.DCGANDiscriminator, (2, side, side, 1), (side, side, 1)) == (2,)
+    for side in (28, 32):
+        assert outputs(models.SNGANGenerator, (2, 128), (side, side, 1)) == (2, side, side, 1)
+        assert outputs(models.SNGANDiscriminator, (2, side, side, 1), (side, side, 1)) == (2,)
 
 
 EMPTY = {
@@ -107,6 +132,10 @@ EMPTY = {
         (8, 8, 1),
     ),
     "DCGANGenerator": (functools.partial(models.DCGANGenerator, (8, 8, 1), noise=3, width=2), (3,)),
+    "SNGANDiscriminator": (
+        functools.partial(models.SNGANDiscriminator, (8, 8, 1), width=2),
+        (8, 8, 1),
+    ),
 }
 
 
@@ -140,6 +169,16 @@ WRONG = [
         lambda rngs: models.LeNet((8, 8, 1), 2, rngs=rngs)(jnp.ones((1, 16, 8, 1))),
         "x must have 128 features",
     ),
+    (lambda rngs: models.LeNet((8, 30, 1), 2, window=5, padding="VALID", rngs=rngs), "16 pixels"),
+    (lambda rngs: models.LeNet((8, 8, 1), 2, padding="valid", rngs=rngs), "'SAME' or 'VALID'"),
+    (lambda rngs: models.ConvNeXt(3, 2, depths=(1, 2), widths=(4,), rngs=rngs), "each stage"),
+    (
+        lambda rngs: models.ConvNeXt(3, 2, depths=(1,), widths=(4,), rngs=rngs)(
+            jnp.ones((1, 8, 8))
+        ),
+        r"batch, any, any, 3\]",
+    ),
+    (lambda rngs: models.MiniXception(1, 2, rngs=rngs)(jnp.ones((1, 9, 9, 3))), "any, any, 1"),
     (lambda rngs: models.DCGANGenerator((36, 36, 3), rngs=rngs), "power of 2"),
     (lambda rngs: DLinear(8, 2, window=4, rngs=rngs), "odd"),
     (lambda rngs: SuperCNN(1, (2,), 2, window=2, rngs=rngs), "odd"),
@@ -306,6 +345,29 @@ def test_architectures_are_members_of_one_program():
     hidden, start = (r.trained.params["hidden"]["0"]["kernel"][0] for r in (both, frozen))
     assert np.array_equal(hidden[:, 2:], start[:, 2:])
     assert not np.array_equal(hidden[:, :2], start[:, :2])
+
+
+def test_members_set_how_often_the_blocks_of_convnext_are_left_out():
+    make = functools.partial(
+        models.ConvNeXt, 1, 2, depths=(2,), widths=(3,), patch=2, layer_scale=1
+    )
+    model = jnn.as_model(functools.partial(make, drop_path_rate=0.5))
+    x = jax.random.normal(jax.random.key(0), (4, 4, 4, 1))
+    params, state = model.init(jax.random.key(0), x)
+    params["stages"] = jax.tree.map(lambda a: 20 * a, params["stages"])
+    without = jax.tree.map(jnp.copy, params)
+    without["stages"]["0"]["1"]["scale"] = jnp.zeros(3)
+
+    @jax.jit
+    def outputs(rate):
+        hyper = {"drop_path_rate": rate}
+        trained = model.apply(params, state, x, key=jax.random.key(1), train=True, hyper=hyper)[0]
+        return trained, *(model.apply(p, state, x)[0] for p in (params, without))
+
+    kept, whole, without_last = outputs(0.0)
+    np.testing.assert_allclose(kept, whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(1.0)[0], without_last, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(whole, without_last, atol=1e-3)
 
 
 def test_a_small_resnet_learns():

@@ -71,7 +71,7 @@ def torch_resnet(net, x, counts, training):
     else:
         x = torch.relu(norm(conv(x, net.stem, 1, 1), net.stem_norm, training))
     firsts = set(np.cumsum(counts)[:-1])
-    for i, layer in enumerate(net.blocks):
+    for i, layer in enumerate(layer for stage in net.stages for layer in stage):
         x = block(x, layer, 2 if i in firsts else 1, training)
     return x.mean((2, 3)) @ tensor(net.output.kernel) + tensor(net.output.bias)
 

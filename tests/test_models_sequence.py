@@ -67,6 +67,19 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
         functools.partial(models.TextEncoder, 30522, 512, layers=12, num_heads=12, features=768),
         109_482_240,
     ),
+    "DistilBERT": (
+        functools.partial(
+            models.TextEncoder,
+            30522,
+            512,
+            layers=6,
+            num_heads=12,
+            features=768,
+            head="positions",
+            segments=None,
+        ),
+        66_362_880,
+    ),
     "PatchTST/42 for ETTh1": (functools.partial(models.PatchTST, 336, 96), 81_728),
     "GRU of MNIST-1D": (
         functools.partial(
@@ -81,6 +94,10 @@ PUBLISHED = {  # counts of the papers, of their authors' code or written out in 
         5_134,
     ),
     "LSTM over characters": (functools.partial(models.LanguageModel, 65, 128), 148_289),
+    "LSTM of PyTorch's example": (  # with one bias of each gate in place of two
+        functools.partial(models.LanguageModel, 33278, 200, layers=2),
+        33278 * 200 + 2 * 4 * (200 + 200 + 1) * 200 + 201 * 33278,
+    ),
     "LSTM forecaster": (functools.partial(models.Forecaster, 7, 96, 64), 62_112),
 }
 
@@ -122,6 +139,11 @@ TINY = {
         IDS,
         (2, 6, 7),
     ),
+    "tied language model": (
+        functools.partial(models.LanguageModel, 7, 4, tied=True),
+        IDS,
+        (2, 6, 7),
+    ),
     "forecaster": (
         functools.partial(models.Forecaster, 3, 4, 5, from_last=True),
         SERIES,
@@ -138,6 +160,13 @@ TINY = {
         functools.partial(models.TextEncoder, 7, 6, 5, layers=1, num_heads=2, features=8),
         IDS,
         (2, 5),
+    ),
+    "text encoder of words": (
+        functools.partial(
+            models.TextEncoder, 7, 6, layers=1, num_heads=2, features=8, head="words", segments=None
+        ),
+        IDS,
+        (2, 6, 7),
     ),
     "PatchTST": (
         functools.partial(
@@ -185,6 +214,15 @@ def test_padding_at_the_end_changes_nothing(name):
     np.testing.assert_allclose(apply(params, IDS.at[:, 4:].set(0)), short, rtol=1e-5, atol=1e-6)
 
 
+def test_padding_changes_no_word_of_a_text_encoder_whether_by_its_id_or_by_a_mask():
+    params, _, apply = tiny("text encoder of words")
+    params = jax.tree.map(lambda a: 20 * a, params)  # so that positions heed each other
+    short = apply(params, IDS.at[:, 4:].set(0))
+    hidden = apply(params, {"ids": IDS, "mask": jnp.broadcast_to(jnp.arange(6) < 4, (2, 6))})
+    np.testing.assert_allclose(hidden[:, :4], short[:, :4], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(hidden[:, :4], apply(params, IDS)[:, :4], atol=0.1)
+
+
 def test_hidden_padding_before_a_text_changes_nothing_in_llama():
     params, _, apply = tiny("Llama")
     padded = jnp.concatenate([jnp.zeros((2, 3), IDS.dtype), IDS], axis=1)
@@ -213,11 +251,10 @@ def test_channels_of_a_patched_series_do_not_see_each_other():
 def test_patches_of_an_image_are_what_a_convolution_of_that_stride_sees():
     module = TINY["ViT"][0](rngs=nnx.Rngs(0))
     conv = nnx.Conv(3, 8, (4, 4), strides=4, padding="VALID", rngs=nnx.Rngs(0))
-    conv.kernel[...] = module.embedding.kernel[...].reshape(4, 4, 3, 8)
-    from jnn.models._vit import _patches
-
-    got = module.embedding(_patches(IMAGES, 4))
-    np.testing.assert_allclose(got, conv(IMAGES).reshape(2, 2, 8), rtol=1e-5, atol=1e-5)
+    conv.kernel[...] = module.embedding.kernel[...]
+    wide = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))  # whose last pixels are in no patch
+    for images in (IMAGES, wide):
+        np.testing.assert_allclose(module.embedding(images), conv(images), rtol=1e-5, atol=1e-5)
 
 
 def test_gpt_starts_near_the_uniform_distribution():
@@ -243,14 +280,37 @@ MEMBERS = {
         models.SequenceClassifier, (8, 1), 6, 2, layer=GRU, dropout_rate=0.3
     ),
     "attention": functools.partial(models.ViT, (4, 2, 1), 2, **SMALL, dropout_rate=0.3),
+    "convolutions": functools.partial(
+        models.ConvNeXt, 1, 2, depths=(2,), widths=(4,), patch=1, layer_scale=1, drop_path_rate=0.3
+    ),
+    "ids": functools.partial(
+        models.TextEncoder, 9, 8, 2, layers=1, num_heads=2, features=8, dropout_rate=0.3
+    ),
+    "next ids": functools.partial(TINY_LLAMA, dropout_rate=0.3),
 }
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
+def data_of(name):
     x = np.random.default_rng(0).normal(size=(60, 8, 1)).astype(np.float32)
     y = (x.sum(axis=(1, 2)) > 0).astype(np.int32)
-    data = jnn.Dataset.from_arrays(x if name == "recurrent" else x.reshape(60, 4, 2, 1), y)
+    ids = np.int32(x[..., 0] > 0)
+    inputs = {
+        "recurrent": x,
+        "attention": x.reshape(60, 4, 2, 1),
+        "convolutions": x.reshape(60, 4, 2, 1),
+        "ids": {"ids": ids, "mask": np.arange(8) < 4 + ids.sum(1, keepdims=True)},
+    }
+    if name in inputs:
+        return jnn.Dataset.from_arrays(inputs[name], y)
+    return jnn.Dataset.from_tokens(np.random.default_rng(0).integers(0, 7, 481), 8)
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ids", "next ids", "convolutions")]
+
+
+@pytest.mark.parametrize("name", ["recurrent", "attention", *SLOW])
+def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
+    data = data_of(name)
     study = jnn.Study(
         model=MEMBERS[name],
         loss=jnn.losses.softmax_cross_entropy,
@@ -259,7 +319,8 @@ def test_a_member_of_a_population_is_its_solo_run_with_dropout(name):
         epochs=1,
         batch_size=10,
     )
-    members = jnn.seeds(2) * jnn.grid(dropout_rate=[0.1, 0.5])
+    rate = "drop_path_rate" if name == "convolutions" else "dropout_rate"
+    members = jnn.seeds(2) * jnn.grid(**{rate: [0.1, 0.5]})
     together, alone = jnn.run(study, data, members), jnn.run(study, data, members[3])
     close = functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
     jax.tree.map(close, together.member(3).trained.params, alone.trained.params)
@@ -337,6 +398,24 @@ WRONG = [
     (
         lambda: models.PatchTST(24, 4, stride=0, rngs=nnx.Rngs(0)),
         "stride must be a positive integer, got 0",
+    ),
+    (
+        lambda: called(TINY["text encoder of words"][0], IDS, IDS),
+        "segments must be None for a network without embeddings of segments",
+    ),
+    (
+        lambda: models.TextEncoder(
+            7, 6, layers=1, num_heads=2, features=8, head="first", rngs=nnx.Rngs(0)
+        ),
+        r"head must be one of \['pooled', 'positions', 'words'\], got 'first'",
+    ),
+    (
+        lambda: TINY["text encoder of words"][0](outputs=3, rngs=nnx.Rngs(0)),
+        "outputs must be None for the head 'words', got 3",
+    ),
+    (
+        lambda: models.LanguageModel(7, 4, features=3, tied=True, rngs=nnx.Rngs(0)),
+        "features must be hidden, 4, for a tied network, got 3",
     ),
     (
         lambda: models.SequenceClassifier((4,), 2, 2, read="first", rngs=nnx.Rngs(0)),

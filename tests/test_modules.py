@@ -418,3 +418,15 @@ def test_wrong_sizes_are_refused(what):
     make, words = WRONG[what]
     with pytest.raises(ValueError, match=words):
         make(nnx.Rngs(0))
+
+
+def test_a_dropped_path_leaves_out_whole_rows_and_keeps_the_mean():
+    layer = modules.DropPath(0.8, factor=0.25, rngs=nnx.Rngs(dropout=0))
+    y = layer(jnp.ones((4000, 2, 3)))
+    np.testing.assert_allclose(np.unique(y), [0, 1.25], atol=1e-4)
+    assert (y == y[:, :1, :1]).all()
+    assert abs((y == 0).mean() - 0.2) < 0.03  # 4.7 standard deviations
+    layer.eval()
+    np.testing.assert_array_equal(layer(X), X)
+    with pytest.raises(ValueError, match="factor must be"):
+        modules.DropPath(0.5, factor=2, rngs=nnx.Rngs(0))

@@ -1,5 +1,6 @@
 """The reproductions reach a score within seconds; their verdicts are those of a t test."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -25,9 +26,13 @@ NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the
     "zero_cost": ("nasbench201 cifar10", ["synflow", "jacob_cov"]),
     "darts": ("nasbench201 cifar10", []),
     "pbt_toy": ("", []),
+    "gan_ring": ("", ["plain", "packed2"]),
     "dehb": ("", []),
     "search_noise": ("iris", []),
     "search_budget": ("concrete", ["concrete"]),
+    "../transfer/ag_news": ("ag_news_test", ["words"]),
+    "../transfer/movie_reviews": ("rt_polarity", ["words"]),
+    "../transfer/mr_word_vectors": ("rt_polarity", ["static"]),
 }
 
 
@@ -54,6 +59,8 @@ def is_published(name):
 @pytest.mark.parametrize("script", NEEDS)
 def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path):
     data, more = NEEDS[script]
+    if "transfer" in script and importlib.util.find_spec("wordllama") is None:
+        pytest.skip("needs the vectors of wordllama, which is not installed")
     for name in data.split():
         if not is_published(name):
             pytest.skip(f"the files of {name} are not in the folder JNN_DATA")
@@ -99,7 +106,9 @@ def test_one_run_without_an_interval_gets_no_verdict(record):
 
 
 def test_the_committed_records_are_of_full_runs_and_say_what_was_not_run():
-    for path in (FOLDER / "results").glob("*.json"):
+    beside = [FOLDER / f"{script}.py" for script in NEEDS if "transfer" in script]
+    records = [path.parent / "results" / f"{path.stem}.json" for path in beside]
+    for path in (*(FOLDER / "results").glob("*.json"), *records):
         saved = json.loads(path.read_text())
         assert not saved["quick"], path.name
         assert saved["not_run"] and saved["cpu"] and saved["commit"] and saved["rows"], path.name

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -195,6 +196,18 @@ def test_a_network_with_a_slash_in_a_name_is_saved_and_loaded(tmp_path):
 def test_a_tree_without_a_digest_is_read_as_before(tmp_path):
     save_file({"a": np.ones(2)}, tmp_path / "old", {"notes": "{}"})
     np.testing.assert_array_equal(jnn.load(tmp_path / "old", {"a": np.ones(2)})["a"], [1, 1])
+
+
+def test_an_nnx_state_is_saved_by_the_names_of_all_trees_and_read_by_those_of_0_4(tmp_path):
+    state = nnx.state(nnx.Linear(2, 1, rngs=nnx.Rngs(0)))
+    jnn.save(tmp_path / "state", {"layer": state})
+    saved = load_file(tmp_path / "state")
+    assert set(saved) == {"layer/kernel", "layer/bias"}
+    save_file({f"{name}/value": array for name, array in saved.items()}, tmp_path / "old")
+    for name in ("state", "old"):
+        again = jnn.load(tmp_path / name, {"layer": state})["layer"]
+        assert isinstance(again["kernel"], nnx.Param)
+        np.testing.assert_array_equal(again["kernel"][...], state["kernel"][...])
 
 
 def test_a_home_is_meant_by_a_tilde_at_every_entrance(tmp_path, monkeypatch):

@@ -94,6 +94,35 @@ def test_two_players_without_targets_train_as_a_population(tmp_path):
     np.testing.assert_array_equal(again.trained.params["critic"], result.trained.params["critic"])
 
 
+def test_members_of_a_trainer_begin_with_given_parameters_if_it_can_restart():
+    def step(state, batch):
+        """Move by the state of the optimizer, which start and restart begin."""
+        params = {"w": state.trained.params["w"] + state.opt_state}
+        trained = state.trained._replace(params=params)
+        return state._replace(trained=trained, step=state.step + 1), jnp.float32(0)
+
+    def start(member, data):
+        trained = jnn.Trained({"w": jnp.zeros(2)}, {}, (), dict(member.hyper))
+        key = jax.random.key_data(member.key)
+        return jnn.State(trained, jnp.zeros(2), member.fold, key, jnp.int32(0))
+
+    def restart(state, trained):
+        return state._replace(trained=trained, opt_state=trained.params["w"])
+
+    learned = {"w": np.float32([1, 2])}
+    able = game(trainer=bare(start=start, step=step, restart=restart), epochs=1, batch_size=64)
+    begun = jnn.run(able, POINTS, jnn.seeds(2), start_from=learned)
+    np.testing.assert_array_equal(begun.trained.params["w"], [[2, 4], [2, 4]])
+    drawn = jnn.run(able, POINTS, jnn.seeds(2))
+    np.testing.assert_array_equal(drawn.trained.params["w"], np.zeros((2, 2)))
+
+    with pytest.raises(ValueError, match=r"must have a function restart\(state, trained\)"):
+        jnn.start(game(trainer=bare()), POINTS, start_from=learned)
+    wider = bare(restart=lambda state, trained: state._replace(step=jnp.zeros(3)))
+    with pytest.raises(ValueError, match="The trainer's restart must keep the shapes"):
+        jnn.start(game(trainer=wider), POINTS, start_from=learned)
+
+
 def test_a_trainer_of_another_type_is_refused():
     made = jnn.Study((lambda key: {}, lambda params, x: x), trainer=lambda study: None)
     with pytest.raises(TypeError, match=r"must return a jnn\.Trainer"):

@@ -34,6 +34,8 @@ NETWORKS = {
     ),
     "lstm": (of(jnn.models.LanguageModel, 11, 8), IDS),
     "gpt": (of(jnn.models.GPT, 11, 6, layers=1, num_heads=2, features=8), IDS),
+    "llama": (of(jnn.models.Llama, 11, layers=1, num_heads=4, features=8, hidden=6), IDS),
+    "bert": (of(jnn.models.TextEncoder, 11, 6, 3, layers=1, num_heads=2, features=8), IDS),
     "vit": (
         of(jnn.models.ViT, (8, 8, 3), 3, patch=4, layers=1, num_heads=2, features=8),
         rows(8, 8, 3),

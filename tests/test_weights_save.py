@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import zipfile
 
 import flax.serialization
 import h5py
@@ -118,6 +119,43 @@ def test_arrays_take_the_places_that_a_file_of_keras_has(tmp_path):
         assert words in str(caught.value)
 
 
+def test_a_whole_network_of_keras_has_the_layers_of_another_and_new_numbers(tmp_path):
+    source = FIXTURES / "network.keras"
+    arrays = {
+        name: array + 1
+        for name, array in weights.read(source).items()
+        if not name.startswith("optimizer")
+    }
+    path = weights.save(arrays, tmp_path / "ours.keras", like=source)
+    found = weights.read(path)
+    assert found.config == weights.read(source).config
+    assert {name: a.tobytes() for name, a in found.items()} == {
+        name: a.tobytes() for name, a in arrays.items()
+    }
+    with zipfile.ZipFile(path) as ours, zipfile.ZipFile(source) as theirs:
+        assert ours.namelist() == theirs.namelist()
+        assert ours.read("metadata.json") == theirs.read("metadata.json")
+    again = weights.save(arrays, tmp_path / "again.keras", like=source)
+    assert again.read_bytes() == path.read_bytes()
+    only = weights.save(arrays, tmp_path / "only.weights.h5", like=source)
+    with h5py.File(only) as file:
+        assert "layers" in file
+
+    (tmp_path / "none.keras").write_bytes(b"no zip")
+    for like, words in (
+        (None, "like must be a .keras file.*got None"),
+        (only, "like must be a .keras file.*got .*only.weights.h5"),
+        (FIXTURES / "keras_2.h5", "like must be a file of Keras 3"),
+        (tmp_path / "none.keras", "none.keras"),
+        (FIXTURES / "torch.pt", "torch.pt"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            weights.save(arrays, tmp_path / "wrong.keras", like=like)
+        assert not (tmp_path / "wrong.keras").exists()
+    with pytest.raises(ValueError, match="missing are"):
+        weights.save({}, tmp_path / "wrong.keras", like=source)
+
+
 def test_what_a_form_or_a_family_cannot_hold_is_refused_and_no_file_is_left(tmp_path):
     path = tmp_path / "w"
     wide = {"a": np.ones(2, np.complex128)}
@@ -184,3 +222,34 @@ def test_keras_loads_what_is_saved_for_it(tmp_path, monkeypatch):
     for layer, suffix in itertools.product(("first", "last"), ("kernel", "bias")):
         found = np.asarray(getattr(other.get_layer(layer), suffix))
         np.testing.assert_array_equal(found, arrays[f"{layer}/{suffix}"])
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras with this NumPy
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_keras_opens_a_whole_network_of_jnn_with_equal_outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    x = keras.Input((8, 8, 2))
+    y = layers.BatchNormalization()(layers.SeparableConv2D(4, 3, padding="same", name="one")(x))
+    y = layers.GlobalAveragePooling2D()(layers.Add()([layers.Conv2D(4, 1)(x), y]))
+    theirs = keras.Model(x, layers.Dense(3, name="head")(y))
+    theirs.compile("adam", "mse")
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype(np.float32)
+    theirs.fit(images, np.zeros((4, 3)), verbose=0)
+    theirs.save(tmp_path / "made.keras")
+    expected = theirs.predict(images, verbose=0)
+    arrays = {
+        name: array
+        for name, array in weights.read(tmp_path / "made.keras").items()
+        if not name.startswith("optimizer")
+    }
+    for factor in (1, 2):
+        changed = {name: factor * array for name, array in arrays.items()}
+        weights.save(changed, tmp_path / "ours.keras", like=tmp_path / "made.keras")
+        for options in ({}, {"compile": False}):
+            back = keras.saving.load_model(tmp_path / "ours.keras", **options)
+            assert np.array_equal(back.predict(images, verbose=0), expected) == (factor == 1)
+    variables = {v.path.replace("separable_conv2d", "one"): np.asarray(v) for v in back.variables}
+    np.testing.assert_array_equal(variables["head/kernel"], 2 * arrays["head/kernel"])

@@ -14,6 +14,7 @@ from benchmarks.suites import (
     search,
     step,
     study,
+    transfer,
 )
 
 SUITES: dict[str, tuple[Entry, ...]] = {
@@ -24,6 +25,7 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "population": population.CASES,
     "study": study.CASES,
     "search": search.CASES,
+    "transfer": transfer.CASES,
     "reproductions": reproductions.CASES,
     "scaling": scaling.CASES,
     "inference": inference.CASES,

@@ -6,13 +6,15 @@ tests/test_docs_peers.py measures them again.
 """
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+
+import jnn
 
 DOCS = Path(__file__).parents[1]
 MARKS = "<!-- differences -->\n", "<!-- end -->\n"
@@ -30,7 +32,7 @@ class Row(NamedTuple):
 
 def arguments(text: str) -> dict[str, Any]:
     """Return keyword arguments that are written as in a call."""
-    return eval(f"dict({text})", {"jax": jax, "jnp": jnp})
+    return eval(f"dict({text})", {"jax": jax, "jnn": jnn})
 
 
 def shown(value: Any) -> str:
@@ -39,7 +41,7 @@ def shown(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return ", ".join(map(shown, value))
-    value = float(value)
+    value = float(value) + 0.0  # no -0
     return f"{value:.0f}" if value == round(value) else f"{value:.2g}"
 
 
@@ -59,11 +61,12 @@ def page_with(text: str, table: str) -> str:
     return re.sub(f"{first}.*{last}", lambda _: f"{first}\n{table}\n{last}", text, flags=re.DOTALL)
 
 
-PAGES = {"from_pytorch.md": "PyTorch"}
+PAGES = {"from_pytorch.md": "PyTorch", "from_keras.md": "Keras"}
 
 
 def rows_of(page: str) -> tuple[str, Sequence[Row]]:
     """Return the library of a page and the rows of its table."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
     module = importlib.import_module(f"docs._generate.{page.removesuffix('.md')}")
     return PAGES[page], module.ROWS
 

@@ -1,5 +1,6 @@
 """The rows of the table of defaults in `docs/from_pytorch.md`; see `differences`."""
 
+import math
 import warnings
 
 import numpy as np
@@ -66,6 +67,36 @@ def last_batch() -> int:
     return [len(batch) for (batch,) in torch.utils.data.DataLoader(dataset, 32)][-1]
 
 
+def after_the_rate_fell() -> float:
+    weight = nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([weight], lr=1.0, momentum=0.9)
+    for gradient, rate in [(1.0, 1.0), (0.0, 0.0)]:
+        before = weight.item()
+        optimizer.param_groups[0]["lr"] = rate
+        weight.grad = torch.tensor(gradient)
+        optimizer.step()
+    return weight.item() - before
+
+
+def weighted_loss() -> float:
+    """Return the cross entropy of two rows of equal logits, in units of log 2."""
+    weight = torch.tensor([1.0, 3.0])
+    loss = nn.functional.cross_entropy(torch.zeros(2, 2), torch.tensor([0, 1]), weight)
+    return number(loss) / math.log(2)
+
+
+def gates(kind: type, count: int) -> list[float]:
+    def step(bias: np.ndarray) -> float:
+        layer = kind(1, 1)
+        zeros = {name: torch.zeros_like(array) for name, array in layer.state_dict().items()}
+        layer.load_state_dict({**zeros, "bias_ih_l0": torch.tensor(bias)})
+        half = torch.full((1, 1), 0.5)
+        carry = (half, half) if count == 4 else half
+        return number(layer(torch.zeros(1, 1), carry)[0][0, 0])
+
+    return ours.open_gates(count, step)
+
+
 def dropped() -> str:
     return f"{number((nn.Dropout(0.2)(torch.ones(100_000)) == 0).float().mean()):.1f}"
 
@@ -104,6 +135,16 @@ ROWS = [
         lambda: number(nn.LSTM(8, 100).state_dict()["weight_hh_l0"].std()),
         ours.recurrent_deviation,
         UNIFORM.replace("kernel_init", "recurrent_kernel_init", 1),
+    ),
+    Row(
+        "the state 0.5 after a step of an LSTM with an open gate: i, f, g, o",
+        lambda: gates(nn.LSTM, 4),
+        ours.lstm_gates,
+    ),
+    Row(
+        "the same of a GRU: r, z, n",
+        lambda: gates(nn.GRU, 3),
+        ours.gru_gates,
     ),
     Row(
         "parameters of an LSTM of 3 inputs and 4 units: two biases, or one",
@@ -145,6 +186,12 @@ ROWS = [
         ours.last_batch,
     ),
     Row(
+        "kernel of a convolution from 2 to 4 channels, with a window of 3",
+        lambda: str(tuple(nn.Conv2d(2, 4, 3).weight.shape)),
+        ours.kernel_shape,
+        write="OIHW->HWIO",
+    ),
+    Row(
         "outputs of a window of 3 over 8 steps: no padding, or SAME",
         lambda: nn.Conv1d(1, 1, 3)(torch.zeros(1, 1, 8)).shape[-1],
         ours.padded_size,
@@ -181,9 +228,20 @@ ROWS = [
         ours.divergence,
     ),
     Row(
+        "loss of two rows of loss 1 and weights of classes 1 and 3: divided by the weights",
+        weighted_loss,
+        ours.weighted_loss,
+    ),
+    Row(
         "first step of Adam for a gradient of 1e-8, in units of its rate",
         lambda: first_step(torch.optim.Adam, 1e-8),
         ours.first_step(optax.adam, 1e-8),
+    ),
+    Row(
+        "second step of SGD with momentum 0.9 for the gradients 1 and 0, if its rate falls from 1 "
+        "to 0",
+        after_the_rate_fell,
+        ours.step_after_the_rate_fell,
     ),
     Row(
         "first step of RMSprop for a gradient of 1: decay 0.99, or 0.9",

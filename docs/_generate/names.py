@@ -67,6 +67,14 @@ LINEAR = [
         "Dropout(broadcast_axes=())",
         "dropout(broadcast_axes=())",
     ),
+    Row(
+        "",
+        "",
+        "",
+        "DropPath(factor=1.0)",
+        "dropout(broadcast_axes=())",
+        "`StochasticDepth` of torchvision, `DropPath` of timm",
+    ),
 ]
 
 CONVOLUTION = [
@@ -156,6 +164,14 @@ NORMALIZATION = [
         "GroupNorm",
         "instance_norm(eps=1e-06)",
         "Keras and `jnn.modules`: as many groups as channels",
+    ),
+    Row(
+        "",
+        "",
+        "",
+        "MinibatchStd(group=4)",
+        "minibatch_std(group=4)",
+        "one more channel, by which a discriminator sees whether examples differ",
     ),
 ]
 
@@ -309,7 +325,8 @@ Brackets show defaults that differ or that are worth knowing.
 
 Kernels of linear and convolutional layers start as U(-1, 1) / sqrt(fan in) in PyTorch, as Glorot
 uniform in Keras, and as LeCun normal in Flax and jnn. Biases start as U(-1, 1) / sqrt(fan in) in
-PyTorch and as 0 in the others.
+PyTorch and as 0 in the others. [From PyTorch](from_pytorch.md#what-differs-by-default) and
+[From Keras](from_keras.md#what-differs-by-default) measure which numbers the defaults change.
 """
 COLUMNS = ("torch.nn", "keras.layers", "flax.nnx", "jnn.modules", "jnn.layers")
 

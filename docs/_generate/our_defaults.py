@@ -138,6 +138,41 @@ def dropped(**options: Any) -> str:
     return f"{float((y == 0).mean()):.1f}"
 
 
+def open_gates(gates: int, step: Callable[[np.ndarray], Any]) -> list[Any]:
+    """Return the state after a step with kernels of zeros, once for each gate that is wide open.
+
+    Args:
+        gates: Number of gates.
+        step: `step(bias) -> state`, from the state 0.5, for a bias of one unit [gates].
+    """
+    return [step(20 * np.eye(gates, dtype=np.float32)[gate]) for gate in range(gates)]
+
+
+def gru_gates(**options: Any) -> list[Number]:
+    def step(bias: np.ndarray) -> Number:
+        params = {"input_kernel": jnp.zeros((1, 3)), "recurrent_kernel": jnp.zeros((1, 3))}
+        params["bias"] = jnp.asarray(bias)
+        x, carry = jnp.zeros((1, 1, 1)), jnp.full((1, 1), 0.5)
+        return jnn.layers.gru(x, params, carry, **options)[1][0, 0, 0]
+
+    return open_gates(3, step)
+
+
+def lstm_gates(**options: Any) -> list[Number]:
+    def step(bias: np.ndarray) -> Number:
+        params = {"input_kernel": jnp.zeros((1, 4)), "recurrent_kernel": jnp.zeros((1, 4))}
+        params["bias"] = jnp.asarray(bias)
+        x, state = jnp.zeros((1, 1, 1)), jnp.full((1, 1), 0.5)
+        return jnn.layers.lstm(x, params, (state, state), **options)[1][0, 0, 0]
+
+    return open_gates(4, step)
+
+
+def kernel_shape(**options: Any) -> str:
+    """Return the shape of the kernel of a convolution from 2 to 4 channels, with a window of 3."""
+    return str(jnn.modules.Conv(2, 4, (3, 3), rngs=rngs(), **options).kernel.shape)
+
+
 def forget_gate(**options: Any) -> Number:
     """Return the first forget gate of an LSTM for an input of zeros."""
     lstm = jnn.modules.LSTM(3, 4, rngs=rngs(), **options)
@@ -205,4 +240,35 @@ def clipped_norm(**options: Any) -> Number:
     del options
     gradients = [jnp.asarray([3.0]), jnp.asarray([4.0])]
     updates, _ = optax.clip_by_global_norm(1.0).update(gradients, optax.EmptyState())
-    return optax.global_norm(updates)
+    return optax.tree.norm(updates)
+
+
+def weighted_loss(**options: Any) -> Number:
+    """Return the training loss of two rows of loss 1 and the weights 1 and 3."""
+    model = (lambda key, x: {"bias": jnp.zeros(1)}, lambda params, x: 0 * params["bias"] + x)
+    study = jnn.Study(
+        model, jnn.losses.absolute_error, optax.sgd(0.0), epochs=1, batch_size=2, **options
+    )
+    x = np.array([[0.0], [1.0]])
+    data = jnn.Dataset.from_arrays(x, x + 1, weights=np.array([1.0, 3.0]))
+    return jnn.run(study, data).scores["train_loss"].item()
+
+
+def step_after_the_rate_fell(**options: Any) -> Number:
+    """Return the second step of SGD for the gradients 1 and 0 at the rates 1 and 0."""
+    rate = optax.piecewise_constant_schedule(1.0, {1: 0.0})
+    return steps_of(optax.sgd(rate, momentum=0.9, **options), [1.0, 0.0])[1]
+
+
+def ranked() -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and probabilities of 1000 rows, most of them below 0.01."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 1000)
+    scores = labels + random.normal(size=1000)
+    return labels, np.float32(0.01) / (1 + np.exp(-scores.astype(np.float32)))
+
+
+def auc(**options: Any) -> str:
+    del options
+    labels, probabilities = ranked()
+    return f"{float(jnn.metrics.roc_auc(jnp.log(probabilities), jnp.asarray(labels))):.3f}"

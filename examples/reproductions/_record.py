@@ -13,6 +13,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -143,10 +144,10 @@ def save(name: str, rows: Sequence[Row], options: argparse.Namespace, **about: A
 
 
 def record_path(name: str, options: argparse.Namespace) -> Path | None:
-    """Return the file of a record; None for a quick run without an output file."""
+    """Return the file of a record, beside the script; None for a quick run without a file."""
     if options.output is not None or options.quick:
         return options.output
-    return FOLDER / "results" / f"{name}.json"
+    return Path(sys.argv[0]).resolve().parent / "results" / f"{name}.json"
 
 
 def machine() -> Mapping[str, Any]:

@@ -21,11 +21,11 @@ from flax import nnx
 import jnn
 
 
-def make_model(vocabulary: int):
+def make_model(vocabulary: int, features: int = 300):
     """Make a factory of the network as Kim's code starts it."""
 
     def model(rngs: nnx.Rngs) -> nnx.Module:
-        net = jnn.models.TextCNN(vocabulary, 2, rngs=rngs)
+        net = jnn.models.TextCNN(vocabulary, 2, features=features, rngs=rngs)
         for conv in net.convs:
             conv.kernel[...] = jax.random.uniform(
                 rngs.params(), conv.kernel.shape, minval=-0.01, maxval=0.01
@@ -57,6 +57,24 @@ def is_last_kernel(params):
     )
 
 
+def make_study(model, epochs: int, **settings) -> jnn.Study:
+    """Make the study of the published code."""
+    return jnn.Study(
+        model=model,
+        loss=jnn.losses.softmax_cross_entropy,
+        optimizer=optax.chain(
+            optax.adadelta(1.0, rho=0.95, eps=1e-6), optax.masked(max_norm(3.0), is_last_kernel)
+        ),
+        metrics={"accuracy": jnn.metrics.accuracy},
+        epochs=epochs,
+        batch_size=50,
+        keep="best",
+        validation=0.1,
+        monitor="accuracy",
+        **settings,
+    )
+
+
 def main() -> None:
     """Train, print the table, and check the score."""
     options = arguments(__doc__, folds=1)
@@ -64,19 +82,7 @@ def main() -> None:
     data = jnn.data.load("rt_polarity")
     data = data.take(slice(None, None, 10)) if options.quick else data
     members = jnn.folds(10)[: options.folds]
-    study = jnn.Study(
-        model=make_model(int(data.x.max()) + 1),
-        loss=jnn.losses.softmax_cross_entropy,
-        optimizer=optax.chain(
-            optax.adadelta(1.0, rho=0.95, eps=1e-6), optax.masked(max_norm(3.0), is_last_kernel)
-        ),
-        metrics={"accuracy": jnn.metrics.accuracy},
-        epochs=4 if options.quick else 25,
-        batch_size=50,
-        keep="best",
-        validation=0.1,
-        monitor="accuracy",
-    )
+    study = make_study(make_model(int(data.x.max()) + 1), 4 if options.quick else 25)
     start = time.perf_counter()
     result = jnn.run(study, data, members)
     seconds = time.perf_counter() - start

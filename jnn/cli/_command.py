@@ -101,6 +101,10 @@ class _RunMembers:
     """Number of folds of the cross-validation; with 1, a fifth of the rows is held out once."""
     grid: Annotated[tuple[str, ...] | None, _hint("NAME=NUMBERS ...", "3 learning rates")] = None
     """Settings to cross: learning_rate=1e-3,1e-2 weight_decay=0,1e-4 dropout_rate=0,0.2."""
+    start_from: Annotated[pathlib.Path | None, _hint("FOLDER")] = None
+    """Folder of an earlier run, with whose parameters of the same seed and fold members begin."""
+    fresh: Annotated[tuple[str, ...] | None, _hint("PATTERN ...")] = None
+    """With --start-from, patterns of parameters that are drawn all the same, such as output/**."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pathlib
 import threading
 import time
 import warnings
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -20,6 +20,7 @@ from jnn.cli._command import Resume, Run, Search
 from jnn.cli._job import Job, make_job, settled
 from jnn.cli._progress import show_progress
 from jnn.cli._saved_command import read_command, write_command
+from jnn.cli._start import start_of
 from jnn.cli._stop import told_how_to_continue
 from jnn.cli._table import STANDARD_INPUT
 from jnn.cli._terminal import make_console, print_text
@@ -54,8 +55,10 @@ def run(command: Run) -> None:
     try:
         with told_how_to_continue(folder):
             _setup.configure_jax()
+            begin = start_of(command)
             job = make_job(command)
-            _train_and_show(job, folder, start, settled(command, job.data, job.members))
+            made = settled(command, job.data, job.members)
+            _train_and_show(job, folder, start, made, begin=begin)
     finally:
         if command.out is None:  # a run that was refused leaves no folder
             with contextlib.suppress(OSError):  # of a folder that is not empty
@@ -82,7 +85,8 @@ def resume(command: Resume) -> None:
     moved = None if command.data is None else original
     with told_how_to_continue(folder):
         _setup.configure_jax()
-        _train_and_show(make_job(original), folder, start, moved)
+        begin = start_of(original)
+        _train_and_show(make_job(original), folder, start, moved, begin=begin)
 
 
 def _with_data(original: OneCommand, command: Resume) -> OneCommand:
@@ -140,7 +144,7 @@ def _create_folder(name: str) -> pathlib.Path:
 
 
 def _train_and_show(
-    job: Job, folder: pathlib.Path, start: float, command: Run | None = None
+    job: Job, folder: pathlib.Path, start: float, command: Run | None, *, begin: dict[str, Any]
 ) -> None:
     """Train the job and print its scores.
 
@@ -149,10 +153,11 @@ def _train_and_show(
         folder: Folder for the result.
         start: When the command began, on the clock `time.perf_counter`.
         command: The command to write to the folder; None if it is there already.
+        begin: Arguments of `jnn.run` that say what the members begin with.
     """
     console = make_console()
     _show_job(job, console)
-    result = _train(job, folder, console, command)
+    result = _train(job, folder, console, command, begin)
     show_result(result, folder, console)
     seconds = ", ".join(f"{k} {v:.1f} s" for k, v in result.timing.items() if k != "total")
     print_text(console, f"{seconds}, total {time.perf_counter() - start:.1f} s")
@@ -167,11 +172,17 @@ def _show_job(job: Job, console: Console) -> None:
     print_text(console, repr(job.members))
 
 
-def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None) -> Result:
+def _train(
+    job: Job,
+    folder: pathlib.Path,
+    console: Console,
+    command: Run | None,
+    begin: dict[str, Any],
+) -> Result:
     """Train the job below a progress bar."""
 
     @functools.cache  # once, although each group of members is planned by itself
-    def begin() -> None:
+    def tell() -> None:
         if command is not None:  # written only now, because the run is known to be possible
             write_command(command, folder)
         print_text(console, f"folder: {folder}{os.sep}")
@@ -181,10 +192,10 @@ def _train(job: Job, folder: pathlib.Path, console: Console, command: Run | None
 
         def report(status: Status) -> None:
             if status.stage == "planned":
-                begin()
+                tell()
             move_bar(status)
 
-        return run_study(*job, directory=folder, progress=report)
+        return run_study(*job, directory=folder, progress=report, **begin)
 
 
 def _import_early() -> None:

@@ -21,6 +21,8 @@ def write_command(command: Run | Search, folder: pathlib.Path) -> None:
     if command.data not in names() and path.exists():
         fields["data"] = str(path.absolute())
     fields["out"] = None if command.out is None else str(command.out)
+    if isinstance(command, Run) and command.start_from is not None:
+        fields["start_from"] = str(command.start_from.absolute())
     if isinstance(command, Search):
         fields[_KIND] = "search"
     # Without a digest, because people change it by hand; what they write is checked.
@@ -50,6 +52,8 @@ def read_command(folder: pathlib.Path) -> Run | Search:
     for name in ("data_as_typed", _KIND):
         fields.pop(name, None)
     fields = {name: _as_tuple(value) for name, value in fields.items()}
+    if fields.get("start_from") is not None:
+        fields["start_from"] = pathlib.Path(fields["start_from"])
     return kind(**{**fields, "out": folder})
 
 

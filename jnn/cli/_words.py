@@ -33,6 +33,7 @@ _SENTENCES = (
     (r"Write them as jnn\.choice of some values", "Write them as --space name=value,value"),
     (r"^length(?= must be a positive)", "--window"),
     (r"^category and numeric(?= must )", "--category and --numeric"),
+    (r"Pass result\.best_members\(\).*$", "Use the same --folds, and as many --seeds or fewer."),
     (r"^decimal and thousands(?= must )", "--decimal and --thousands"),
 )
 _VALUE = r"(\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\"|[-\w]+(?:\.\w+)*)"

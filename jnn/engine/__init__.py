@@ -1,5 +1,7 @@
 """One member's training as pure functions: start, step, epoch, evaluate and the whole program."""
 
+from jnn.engine._average import averaged_after as averaged_after
+from jnn.engine._average import evaluated_variables as evaluated_variables
 from jnn.engine._debugging import debugging as debugging
 from jnn.engine._debugging import default_settings as default_settings
 from jnn.engine._debugging import floating_point_told as floating_point_told
@@ -7,15 +9,19 @@ from jnn.engine._debugging import hidden as hidden
 from jnn.engine._debugging import shown as shown
 from jnn.engine._early_stopping import has_patience as has_patience
 from jnn.engine._epoch import make_epoch as make_epoch
+from jnn.engine._evaluate import even_batches as even_batches
 from jnn.engine._evaluate import in_own_units as in_own_units
 from jnn.engine._evaluate import make_evaluate as make_evaluate
 from jnn.engine._evaluate import make_predict as make_predict
+from jnn.engine._evaluate import sum_over as sum_over
+from jnn.engine._explain import explained as explained
 from jnn.engine._fingerprint import network_digest as network_digest
 from jnn.engine._fingerprint import program_text as program_text
 from jnn.engine._fold_data import fold_data as fold_data
 from jnn.engine._hyper import HyperParameters as HyperParameters
 from jnn.engine._hyper import MissingHyperParameter as MissingHyperParameter
 from jnn.engine._hyper import recording_names as recording_names
+from jnn.engine._keys import INIT as INIT
 from jnn.engine._keys import STEP as STEP
 from jnn.engine._keys import key_of as key_of
 from jnn.engine._program import Best as Best
@@ -27,8 +33,10 @@ from jnn.engine._program import make_train as make_train
 from jnn.engine._programs import ProgramKey as ProgramKey
 from jnn.engine._programs import Programs as Programs
 from jnn.engine._programs import programs_of as programs_of
-from jnn.engine._restart import make_restart as make_restart
+from jnn.engine._restart import make_begin_from as make_begin_from
 from jnn.engine._sample import make_sample as make_sample
+from jnn.engine._start import fit_preprocessing as fit_preprocessing
+from jnn.engine._start import make_restart as make_restart
 from jnn.engine._start import make_start as make_start
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
@@ -38,13 +46,18 @@ from jnn.engine._state import Rows as Rows
 from jnn.engine._state import State as State
 from jnn.engine._state import Trained as Trained
 from jnn.engine._state import member_of as member_of
+from jnn.engine._state import on_device as on_device
 from jnn.engine._state import row_count as row_count
 from jnn.engine._state import rows_of as rows_of
+from jnn.engine._state import take_rows as take_rows
 from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward
 from jnn.engine._step import make_step as make_step
+from jnn.engine._step import optimized as optimized
+from jnn.engine._step import weighted_mean as weighted_mean
 from jnn.engine._trainer import Trainer as Trainer
 from jnn.engine._trainer import make_trainer as make_trainer
 from jnn.engine._trainer import supervised as supervised
 from jnn.engine._trainer import traced_once as traced_once
+from jnn.engine._update import Known as Known
 from jnn.engine._update import with_own_keys as with_own_keys

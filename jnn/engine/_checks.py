@@ -23,7 +23,9 @@ _SUPERVISED = (
 )
 
 
-def check_unchanged(before: State, after: State, *, advice: str = _SUPERVISED) -> None:
+def check_unchanged(
+    before: State, after: State, subject: str = "A step", *, advice: str = _SUPERVISED
+) -> None:
     """Raise ValueError if a step changes the shapes, dtypes or structure of its state."""
     old = _kinds(before)
     new = _kinds(after)
@@ -34,8 +36,8 @@ def check_unchanged(before: State, after: State, *, advice: str = _SUPERVISED) -
         changed = [name for name in old if old[name] != new[name]]
     if changed:
         raise ValueError(
-            f"A step must keep the shapes and dtypes of its state, but it changes {changed[:5]}. "
-            + advice
+            f"{subject} must keep the shapes and dtypes of its state, but it changes "
+            f"{changed[:5]}. {advice}"
         )
 
 
@@ -43,6 +45,13 @@ def checked_start(state: Any) -> State:
     """Return what a trainer's start returned, if it is a state of arrays."""
     _check_state(state, "start", "a jnn.State")
     return state
+
+
+def checked_restart(after: Any, before: State) -> State:
+    """Return what a trainer's restart returned, if it is a state as before."""
+    _check_state(after, "restart", "a jnn.State")
+    check_unchanged(before, after, "The trainer's restart", advice="Check it.")
+    return after
 
 
 def checked_step(answer: Any, before: State) -> tuple[State, Any]:

@@ -74,7 +74,7 @@ def make_evaluate(
         data, rows = on_device((data, rows))
         index = rows.index[state.fold]
         count = rows.count[state.fold]
-        batches, size = _even_batches(index.shape[0], study.evaluation_batch)
+        batches, size = even_batches(index.shape[0], study.evaluation_batch)
         position = jnp.arange(batches * size)
         index = index[position % count]
         weights = (position < count).astype(jnp.float32)
@@ -84,7 +84,7 @@ def make_evaluate(
             sums, (losses, everything) = score(state, data, (index, weights))
         else:
             split = (index.reshape(batches, size), weights.reshape(batches, size))
-            sums, (losses, everything) = _sum_over(lambda batch: score(state, data, batch), split)
+            sums, (losses, everything) = sum_over(lambda batch: score(state, data, batch), split)
         # One sum over all rows, so that its rounding does not depend on the size of a batch.
         total, count = (jnp.sum(of_rows[: rows.index.shape[1]]) for of_rows in losses)
         values = {"loss": total / count}
@@ -211,7 +211,7 @@ def _misfit(name: str, predictions: Tree, y: Tree) -> str:
     )
 
 
-def _sum_over(score: Callable[[Any], tuple[Any, Any]], batches: Any) -> tuple[Any, Any]:
+def sum_over(score: Callable[[Any], tuple[Any, Any]], batches: Any) -> tuple[Any, Any]:
     """Return the summed first results of `score` over batches, and the joined second ones."""
 
     def body(sums: Any, batch: Any) -> tuple[Any, Any]:
@@ -224,7 +224,7 @@ def _sum_over(score: Callable[[Any], tuple[Any, Any]], batches: Any) -> tuple[An
     return sums, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), everything)
 
 
-def _even_batches(rows: int, most: int) -> tuple[int, int]:
+def even_batches(rows: int, most: int) -> tuple[int, int]:
     """Return the number of batches of at most `most` rows, and their size."""
     batches = -(-rows // most)
     return batches, -(-rows // batches)

@@ -24,7 +24,7 @@ USER_ERRORS = (  # of functions of a study
     TypeError,
     ValueError,
 )
-_OWN = ("jnn.engine", "jnn.study")  # whose errors are sentences already
+_OWN = ("jnn.engine", "jnn.study", "jnn.gan")  # whose errors are sentences already
 _VALUE_ERRORS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.NonConcreteBooleanIndexError,

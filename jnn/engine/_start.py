@@ -43,7 +43,7 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         hyper = {name: jnp.asarray(value) for name, value in settings.items()}
         _check_key(member.key)
         fold = jnp.asarray(member.fold, jnp.int32)
-        scale = _fit(study, data, fold)
+        scale = fit_preprocessing(study, data, fold)
         first_rows = take_rows(data.x, slice(0, 2))  # of which only shape and dtype matter
         x = study.inputs.forward(scale[0], first_rows)
         params, model_state = _initial(study, key_of(member.key, INIT), x, data.shared)
@@ -71,6 +71,22 @@ def make_first_state(study: Study) -> Callable[[Trained, jax.Array, jax.Array], 
         return with_average(study, state)
 
     return first_state
+
+
+def make_restart(study: Study) -> Callable[[State, Trained], State]:
+    """Make `restart(state, trained) -> State`: the first state of a member, with other parameters.
+
+    The state of the optimizer, and what is averaged, begin from these.
+    """
+    first_state = make_first_state(study)
+
+    def restart(state: State, trained: Trained) -> State:
+        key = state.key
+        if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+            key = jax.random.wrap_key_data(key, impl="threefry2x32")
+        return first_state(trained, key, state.fold)
+
+    return restart
 
 
 def _initial(study: Study, key: jax.Array, x: Tree, shared: Tree) -> tuple[Tree, Tree]:
@@ -102,8 +118,8 @@ def _check_key(key: jax.Array) -> None:
         )
 
 
-def _fit(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
-    """Fit preprocessing on a fold's training rows.
+def fit_preprocessing(study: Study, data: Data, fold: jax.Array) -> tuple[Any, ...]:
+    """Return what preprocessing is fitted to on a fold's training rows, a `Trained.scale`.
 
     Rows enter by weights over all rows, so that vmap copies no data.
     """

@@ -41,7 +41,7 @@ from jnn.engine._state import (
 )
 from jnn.engine._update import Known, updates_of
 from jnn.model import take_effects, with_effects, written_over
-from jnn.study import Study, as_optimizer
+from jnn.study import OptimizerFactory, Study, as_optimizer
 
 _AUGMENT = 0xA06  # folded into a step's key for augmentation; large, as layers fold in small ones
 _DRAW = 0xD4A  # and for further forward passes of an objective
@@ -93,10 +93,7 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
         params = written_over(params, written)
         objective = lambda params: total_loss(params, state, batch, key)[0]  # noqa: E731
         known = Known(gradients, mean, total, objective, key)
-        with explained("Study.optimizer failed", values=TRACED_NUMBER):
-            transform, wrong = optimizer_of(optimizer, state.trained.hyper)
-            updates, opt_state = updates_of(transform, state.opt_state, params, known)
-        params = optax.apply_updates(params, nan_if_wrong(updates, wrong))
+        params, opt_state = optimized(optimizer, state, params, known)
         trained = state.trained._replace(params=params, model_state=model_state)
         after = state._replace(trained=trained, opt_state=opt_state, step=state.step + 1)
         after = averaged_after(study, after, "step", after.step)
@@ -104,6 +101,23 @@ def make_step(study: Study) -> Callable[[State, Batch], tuple[State, Any]]:
         return after, logs_of(study, mean, gradients, opt_state)
 
     return step
+
+
+def optimized(
+    optimizer: OptimizerFactory, state: State, params: Tree, known: Known
+) -> tuple[Tree, Tree]:
+    """Return the parameters after a step of an optimizer, and its next state.
+
+    Args:
+        optimizer: Function of the member's hyper-parameters.
+        state: Before the step; its parameters may be other ones than `params`.
+        params: The parameters to update.
+        known: The gradients, and what else the optimizer may ask for.
+    """
+    with explained("Study.optimizer failed", values=TRACED_NUMBER):
+        transform, wrong = optimizer_of(optimizer, state.trained.hyper)
+        updates, opt_state = updates_of(transform, state.opt_state, params, known)
+    return optax.apply_updates(params, nan_if_wrong(updates, wrong)), opt_state
 
 
 def make_forward(study: Study) -> Callable[..., tuple[Tree, Tree]]:

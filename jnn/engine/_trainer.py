@@ -5,10 +5,16 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jnn.engine._checks import check_rows, checked_scores, checked_start, checked_step
+from jnn.engine._checks import (
+    check_rows,
+    checked_restart,
+    checked_scores,
+    checked_start,
+    checked_step,
+)
 from jnn.engine._evaluate import make_evaluate, make_predict
 from jnn.engine._explain import explained
-from jnn.engine._start import make_start
+from jnn.engine._start import make_restart, make_start
 from jnn.engine._state import Batch, Data, Member, Rows, State, Trained, Tree, row_count
 from jnn.engine._step import make_step
 from jnn.engine._traced import Traced
@@ -19,6 +25,7 @@ _FORMS = {  # functions of a trainer: how they are called, and their number of a
     "step": ("step(state, batch) -> (jnn.State, logs)", 2),
     "evaluate": ("evaluate(state, data, rows) -> {name: score}", 3),
     "predict": ("predict(trained, x, shared) -> outputs", 3),
+    "restart": ("restart(state, trained) -> jnn.State", 2),
 }
 
 
@@ -35,6 +42,9 @@ class Trainer(NamedTuple):
         evaluate: `evaluate(state, data, rows) -> {name: score}` on the rows of the member's fold.
         predict: `predict(trained, x, shared) -> outputs` [rows, ...].
         higher_is_better: The names of the scores whose higher values are better.
+        restart: `restart(state, trained) -> State`, what `start` has returned, but with `trained`
+            in place of what it drew, and the state of the optimizers begun from there. None if
+            members of this training cannot begin with given parameters (`jnn.run(start_from=...)`).
     """
 
     start: Callable[[Member, Data], State]
@@ -42,6 +52,7 @@ class Trainer(NamedTuple):
     evaluate: Callable[[State, Data, Rows], dict[str, jax.Array]]
     predict: Callable[[Trained, Tree, Tree], Tree]
     higher_is_better: frozenset[str] = frozenset()
+    restart: Callable[[State, Trained], State] | None = None
 
 
 def supervised(study: Study, *, spread: Callable[[Any], Any] = lambda batch: batch) -> Trainer:
@@ -49,7 +60,12 @@ def supervised(study: Study, *, spread: Callable[[Any], Any] = lambda batch: bat
     higher = (name for name, metric in study.metrics.items() if metric.higher_is_better)
     evaluate = make_evaluate(study, spread=spread)
     return Trainer(
-        make_start(study), make_step(study), evaluate, make_predict(study), frozenset(higher)
+        make_start(study),
+        make_step(study),
+        evaluate,
+        make_predict(study),
+        frozenset(higher),
+        make_restart(study),
     )
 
 
@@ -76,6 +92,8 @@ def make_trainer(study: Study, *, spread: Callable[[Any], Any] = lambda batch: b
             "jnn.Trainer(start, step, evaluate, predict)."
         )
     for name, (form, arguments) in _FORMS.items():
+        if name == "restart" and trainer.restart is None:
+            continue
         check_call(f"The trainer's {name}", getattr(trainer, name), form, arguments)
     higher = trainer.higher_is_better
     is_collection = isinstance(higher, set | frozenset | tuple | list)
@@ -111,7 +129,20 @@ def _checked(trainer: Trainer) -> Trainer:
         check_rows(outputs, row_count(x))
         return outputs
 
-    return Trainer(start, step, evaluate, predict, frozenset(trainer.higher_is_better))
+    def restart(state: State, trained: Trained) -> State:
+        assert trainer.restart is not None
+        with explained("The trainer's restart failed"):
+            after = trainer.restart(state, trained)
+        return checked_restart(after, state)
+
+    return Trainer(
+        start,
+        step,
+        evaluate,
+        predict,
+        frozenset(trainer.higher_is_better),
+        None if trainer.restart is None else restart,
+    )
 
 
 def traced_once(trainer: Trainer) -> Trainer:
@@ -125,4 +156,5 @@ def traced_once(trainer: Trainer) -> Trainer:
         Traced(trainer.evaluate),
         Traced(trainer.predict),
         trainer.higher_is_better,
+        None if trainer.restart is None else Traced(trainer.restart),
     )

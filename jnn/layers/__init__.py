@@ -41,8 +41,6 @@ from jnn.layers._attention import attention as attention
 from jnn.layers._attention import causal_mask as causal_mask
 from jnn.layers._attention import empty_cache as empty_cache
 from jnn.layers._attention import extend_cache as extend_cache
-from jnn.layers._attention import rotary as rotary
-from jnn.layers._attention import sinusoidal_positions as sinusoidal_positions
 from jnn.layers._conv import conv as conv
 from jnn.layers._conv import conv_general_dilated as conv_general_dilated
 from jnn.layers._conv import conv_plan as conv_plan
@@ -53,6 +51,7 @@ from jnn.layers._linear import dense as dense
 from jnn.layers._linear import dot_general as dot_general
 from jnn.layers._linear import embedding as embedding
 from jnn.layers._linear import lora as lora
+from jnn.layers._minibatch import minibatch_std as minibatch_std
 from jnn.layers._norm import batch_norm as batch_norm
 from jnn.layers._norm import batch_norm_train as batch_norm_train
 from jnn.layers._norm import first_along as first_along  # for the modules; not a layer
@@ -67,6 +66,9 @@ from jnn.layers._pool import avg_pool as avg_pool
 from jnn.layers._pool import global_avg_pool as global_avg_pool
 from jnn.layers._pool import global_max_pool as global_max_pool
 from jnn.layers._pool import max_pool as max_pool
+from jnn.layers._positions import RotaryScaling as RotaryScaling
+from jnn.layers._positions import rotary as rotary
+from jnn.layers._positions import sinusoidal_positions as sinusoidal_positions
 from jnn.layers._random import shuffled as shuffled  # for the engine; not a layer
 from jnn.layers._recurrent import LSTMState as LSTMState
 from jnn.layers._recurrent import bidirectional as bidirectional
@@ -86,6 +88,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "ACTIVATIONS",
     "KVCache",
     "LSTMState",
+    "RotaryScaling",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "attention",
@@ -119,6 +122,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "lstm",
     "lstm_cell",
     "max_pool",
+    "minibatch_std",
     "maxout",
     "prelu",
     "rms_norm",

@@ -1,4 +1,4 @@
-"""Attention, position encodings and the cache for generation.
+"""Attention and the cache for generation.
 
 The time axis stands before the heads: q is (*batch, time, heads, dim), k and v are (*batch, source,
 kv_heads, dim). A mask is True where a query may attend and broadcasts to (*batch, heads, time,
@@ -15,17 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from jnn._arrays import as_array, as_arrays
-from jnn._settings import POSITIVE, SHARE, check_number
+from jnn._settings import SHARE, check_number
 from jnn.layers._attention_operands import (
     check_mask_and_bias,
-    check_positions,
     check_qkv,
     check_steps,
 )
-from jnn.layers._floating import narrow, widen
+from jnn.layers._floating import widen
 from jnn.layers._regularize import dropout
 from jnn.layers._wide_product import wide_product
 
@@ -138,60 +137,6 @@ def causal_mask(
     return jnp.arange(length if source is None else source) <= positions
 
 
-def rotary(
-    x: Float[Array, "*batch time heads dim"],
-    positions: Shaped[Array, "*#batch time"],
-    *,
-    base: Scalar = 10000.0,
-) -> Float[Array, "*batch time heads dim"]:
-    """Rotate pairs of channels by an angle that grows with the position.
-
-    y[i] = x[i] cos(a) - x[i + dim/2] sin(a),  y[i + dim/2] = x[i + dim/2] cos(a) + x[i] sin(a)
-    with a = position * base^(-2i / dim)    (Su et al. 2021, https://arxiv.org/abs/2104.09864)
-
-    The products of rotated queries and keys then depend on the distance of their positions only.
-    Channel i is paired with channel i + dim/2, as in GPT-NeoX, Llama and Hugging Face. The paper
-    pairs neighboring channels, which is the same up to a permutation of the channels.
-
-    Raises:
-        ValueError: If dim is odd, x has fewer than three axes, or the positions do not broadcast to
-            (*batch, time).
-
-    >>> rotary(jnp.array([[[2.0, 0.0]]]), jnp.array([jnp.pi / 2])).ravel().astype(int)
-    Array([0, 2], dtype=int32)
-    """
-    x, positions = as_arrays(x, positions)
-    check_number("base", base, POSITIVE, "The paper has 10000.")
-    check_positions(x, positions)
-    angles = positions[..., None] * _frequencies(x.shape[-1], base)  # *batch time dim/2
-    sin = jnp.sin(angles)[..., None, :]
-    cos = jnp.cos(angles)[..., None, :]
-    first, second = jnp.split(widen(x), 2, axis=-1)
-    rotated = [first * cos - second * sin, second * cos + first * sin]
-    return narrow(jnp.concatenate(rotated, axis=-1), x)
-
-
-def sinusoidal_positions(
-    length: int, dim: int, *, base: Scalar = 10000.0
-) -> Float[Array, "length dim"]:
-    """Encode each position by sines and cosines of decreasing frequency.
-
-    p[t, 2i] = sin(t * base^(-2i / dim)),  p[t, 2i + 1] = cos(t * base^(-2i / dim))
-    (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5)
-
-    Raises:
-        ValueError: If dim is odd, or length or dim is negative.
-
-    >>> sinusoidal_positions(1, 4)
-    Array([[0., 1., 0., 1.]], dtype=float32)
-    """
-    check_number("base", base, POSITIVE, "The paper has 10000.")
-    if length < 0 or dim < 0:
-        raise ValueError(f"length and dim must be 0 or more, got {length} and {dim}.")
-    angles = jnp.arange(length)[:, None] * _frequencies(dim, base)
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, dim)
-
-
 class KVCache(NamedTuple):
     """The keys and values of the steps that a generation has processed.
 
@@ -272,13 +217,6 @@ def _without_hidden(mask: Array, *steps: Array) -> list[Array]:
     batch = mask.shape[:-3]
     seen = mask.reshape(*batch, heads, time, source).any(axis=(-3, -2))
     return [jnp.where(seen[..., None, None], step, 0) for step in steps]
-
-
-def _frequencies(dim: int, base: Scalar):
-    """Return base^(-2i / dim) for each i below dim / 2."""
-    if dim % 2:
-        raise ValueError(f"dim must be even, because channels are used in pairs, got {dim}.")
-    return base ** (-jnp.arange(0, dim, 2) / dim)
 
 
 def _head_rows(array, kv_heads: int):

@@ -2,15 +2,25 @@
 
 `discriminator(predictions, targets)` takes the discriminator's raw outputs and targets 1 for real
 and 0 for fake examples. `generator(predictions)` takes its raw outputs on fake examples. Both
-return one value per example, to be minimized.
+return one value per example, to be minimized. The losses of the two relativistic games take the raw
+outputs of both kinds, `discriminator(real, fake)` and `generator(real, fake)`, pair by pair.
 
+minimax          -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)));   log(1 - sigmoid(D(fake)))
 non_saturating   -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)));   -log sigmoid(D(fake))
 least_squares    (D(real) - 1)^2 + D(fake)^2;                         (D(fake) - 1)^2
 hinge            max(0, 1 - D(real)) + max(0, 1 + D(fake));           -D(fake)
 wasserstein      D(fake) - D(real);                                   -D(fake)
 
+relativistic
+    -log sigmoid(D(real) - D(fake));
+    -log sigmoid(D(fake) - D(real))
+relativistic_average, with the means R of D(real) and F of D(fake) over the batch:
+    -log sigmoid(D(real) - F) - log(1 - sigmoid(D(fake) - R));
+    -log sigmoid(D(fake) - R) - log(1 - sigmoid(D(real) - F))
+
 Sources:
-    non_saturating: Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661
+    minimax, non_saturating: Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661
+    relativistic, relativistic_average: Jolicoeur-Martineau, 2018, https://arxiv.org/abs/1807.00734
     least_squares: Mao et al., 2016, https://arxiv.org/abs/1611.04076
     hinge: Miyato et al., 2018, https://arxiv.org/abs/1802.05957
     wasserstein: Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875
@@ -39,10 +49,15 @@ from jnn.losses._regression import squared_error
 
 __all__ = [
     "Adversarial",
+    "Relativistic",
     "gradient_penalty",
     "hinge",
     "least_squares",
+    "minimax",
     "non_saturating",
+    "relativistic",
+    "relativistic_average",
+    "squared_slope",
     "wasserstein",
 ]
 
@@ -60,16 +75,30 @@ class Adversarial(NamedTuple):
     generator: Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
+class Relativistic(NamedTuple):
+    """The losses of the two players of a game in which real examples are compared with fake ones.
+
+    Attributes:
+        discriminator: `discriminator(real, fake)` of the predictions on real and on fake examples,
+            one value per pair.
+        generator: `generator(real, fake)`, likewise.
+    """
+
+    discriminator: Callable[[Float[Array, "..."], Float[Array, "..."]], Float[Array, "..."]]
+    generator: Callable[[Float[Array, "..."], Float[Array, "..."]], Float[Array, "..."]]
+
+
 def gradient_penalty(
     critic: Callable[[Float[Array, "batch *shape"]], Float[Array, "..."]],
     real: Float[Array, "batch *shape"],
     fake: Float[Array, "batch *shape"],
     *,
     key: PRNGKeyArray,
+    center: float = 1.0,
 ) -> Float[Array, " batch"]:
     """Return the penalty that keeps the slope of a Wasserstein critic near 1, per example.
 
-    (||d critic(z) / dz|| - 1)^2,  z = e real + (1 - e) fake,  e uniform in [0, 1]
+    (||d critic(z) / dz|| - center)^2,  z = e real + (1 - e) fake,  e uniform in [0, 1]
 
     It is usually added to the critic's loss with a weight of 10.
 
@@ -80,6 +109,8 @@ def gradient_penalty(
         real: Real examples.
         fake: Generated examples, one for each real example.
         key: PRNG key for e.
+        center: The slope that is not penalized; 0 for the zero-centered penalty of Thanh-Tung et
+            al. (2019), https://arxiv.org/abs/1902.03984
 
     Raises:
         ValueError: If real and fake differ in shape.
@@ -97,9 +128,39 @@ def gradient_penalty(
         )
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
-    slope = jax.grad(lambda z: as_float(critic(z)).sum())(between)  # [batch, *shape]
-    rows = as_float(slope).reshape(len(real), math.prod(real.shape[1:]))
-    return (optax.safe_norm(rows, 0.0, axis=1) - 1) ** 2
+    return (optax.safe_norm(_slopes(critic, between), 0.0, axis=1) - center) ** 2
+
+
+def squared_slope(
+    critic: Callable[[Float[Array, "batch *shape"]], Float[Array, "..."]],
+    x: Float[Array, "batch *shape"],
+) -> Float[Array, " batch"]:
+    """Return the squared length of the gradient of a critic by its input, per example.
+
+    ||d critic(x) / dx||^2
+
+    Half of it, times a weight gamma, is the penalty R1 at real examples and R2 at fake ones.
+
+    Mescheder et al., Which Training Methods for GANs do actually Converge? (2018),
+    https://arxiv.org/abs/1801.04406
+
+    Args:
+        critic: Function from examples to raw outputs.
+        x: Examples.
+
+    >>> squared_slope(lambda x: x @ jnp.array([3.0, 4.0]), jnp.ones((1, 2)))
+    Array([25.], dtype=float32)
+    """
+    return jnp.sum(_slopes(critic, as_array(x)) ** 2, axis=1)
+
+
+def _slopes(
+    critic: Callable[[Float[Array, "batch *shape"]], Float[Array, "..."]],
+    x: Float[Array, "batch *shape"],
+) -> Float[Array, "batch size"]:
+    """Return the gradient by each example, flattened to rows."""
+    slope = jax.grad(lambda x: as_float(critic(x)).sum())(x)  # [batch, *shape]
+    return as_float(slope).reshape(len(x), math.prod(x.shape[1:]))
 
 
 def _negative(predictions: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -115,6 +176,31 @@ def _wasserstein_critic(
     return mean_over_outputs(jnp.where(is_real > 0, -outputs, outputs))
 
 
+def _detected(predictions: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return log(1 - sigmoid(D(fake)))."""
+    return -binary_cross_entropy(predictions, jnp.zeros_like(as_array(predictions)))
+
+
+def _not_above(
+    lower: Float[Array, "..."], upper: Float[Array, "..."], *, swapped: bool = False
+) -> Float[Array, "..."]:
+    """Return -log sigmoid(lower - upper), or with the two swapped."""
+    first, second = paired(lower, upper)
+    difference = second - first if swapped else first - second
+    return mean_over_outputs(jax.nn.softplus(-difference))
+
+
+def _not_above_mean(
+    real: Float[Array, "..."], fake: Float[Array, "..."], *, swapped: bool = False
+) -> Float[Array, "..."]:
+    """Return -log sigmoid(real - mean fake) - log(1 - sigmoid(fake - mean real)), or swapped."""
+    real, fake = paired(real, fake)
+    first, second = (fake, real) if swapped else (real, fake)
+    above = jax.nn.softplus(-(first - second.mean(axis=0)))
+    below = jax.nn.softplus(second - first.mean(axis=0))
+    return mean_over_outputs(above + below)
+
+
 def _as_real(
     loss: Callable[..., Float[Array, "..."]], predictions: Float[Array, "..."]
 ) -> Float[Array, "..."]:
@@ -126,3 +212,6 @@ non_saturating = Adversarial(binary_cross_entropy, partial(_as_real, binary_cros
 least_squares = Adversarial(squared_error, partial(_as_real, squared_error))
 hinge = Adversarial(binary_hinge, _negative)
 wasserstein = Adversarial(_wasserstein_critic, _negative)
+minimax = Adversarial(binary_cross_entropy, _detected)
+relativistic = Relativistic(_not_above, partial(_not_above, swapped=True))
+relativistic_average = Relativistic(_not_above_mean, partial(_not_above_mean, swapped=True))

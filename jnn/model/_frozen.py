@@ -1,6 +1,7 @@
 """A network some of whose parameters are arrays that all members share and none trains."""
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,12 +12,14 @@ from jnn import paths
 from jnn._names import names_of
 from jnn.model._effects import add_effects, take_effects
 from jnn.model._errors import NetworkError
-from jnn.model._low_rank import Updated, with_updates
+from jnn.model._low_rank import Drop, Updated, with_updates
 from jnn.model._model import Model, as_model
 from jnn.model._switch import TrainKeyword
 from jnn.model._variables import variables_of
 
 Tree = Any
+DROPOUT_RATE = "lora_dropout_rate"  # as members set it; the network may have a rate of its own
+_DROP = 0xD09  # folded into a step's key for the updates; large, as networks fold in small ones
 
 
 class LowRank(NamedTuple):
@@ -137,14 +140,17 @@ class Functions:
         fresh: Patterns of the names of parameters that are drawn anew.
         factors: `factors(name, array, key) -> LowRank` for a frozen parameter that is adapted; None
             for one that is not.
-        scale: The factor of what is added to an adapted parameter.
+        scales: The factor of what is added to an adapted parameter, by its name.
+        dropout_rate: Share of the entries of the rows that is dropped before they meet an update in
+            training, which members may set as `lora_dropout_rate`; None for no dropout.
     """
 
     network: Model
     frozen: tuple[str, ...]
     fresh: paths.Patterns
     factors: Callable[..., LowRank | None] | None = None
-    scale: float = 1.0
+    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    dropout_rate: float | None = None
 
     def init(self, key: Any, x: Any, *, shared: Any = None) -> tuple[Tree, Tree]:
         """Return what is trained, and the first state."""
@@ -179,6 +185,8 @@ class Functions:
             return self.network.apply(merged, state, x, **options)
 
         kernels = self._updated(params, arrays["base"])
+        if self.dropout_rate is not None and train and key is not None:
+            kernels = self._dropping(kernels, key, {} if hyper is None else hyper)
         y, state = with_updates(network, kernels) if kernels else network({})
         state, effects = take_effects(state)
         written = _written(params, effects.params, self.network.name)
@@ -199,7 +207,7 @@ class Functions:
 
         def plain(name: str, leaf: Any) -> Any:
             if isinstance(leaf, LowRank):
-                return arrays[name] - self._sum(arrays[name], leaf).update()
+                return arrays[name] - self._sum(name, arrays[name], leaf).update()
             return arrays.get(name)
 
         return _map(plain, params)
@@ -209,14 +217,26 @@ class Functions:
         leaves, _ = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_place)
         names, _ = names_of([path for path, _ in leaves])
         return {
-            name: self._sum(base[name], leaf)
+            name: self._sum(name, base[name], leaf)
             for name, (_, leaf) in zip(names, leaves, strict=True)
             if isinstance(leaf, LowRank)
         }
 
-    def _sum(self, kernel: Any, low: LowRank) -> Updated:
+    def _sum(self, name: str, kernel: Any, low: LowRank) -> Updated:
         a, b = jnp.asarray(low.lora_a), jnp.asarray(low.lora_b)
-        return Updated(jnp.asarray(kernel), a, self.scale * b)
+        return Updated(jnp.asarray(kernel), a, self.scales[name] * b)
+
+    def _dropping(
+        self, kernels: Mapping[str, Updated], key: Any, hyper: Mapping[str, Any]
+    ) -> dict[str, Updated]:
+        """Return the kernels with what is dropped of the rows that meet each of them."""
+        rate = hyper.get(DROPOUT_RATE, self.dropout_rate)
+        key = jax.random.fold_in(key, _DROP)
+        keys = {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in kernels}
+        return {
+            name: dataclasses.replace(kernel, drop=Drop(rate, keys[name]))
+            for name, kernel in kernels.items()
+        }
 
     def _with_kernels(self, params: Tree, base: Mapping[str, Any], kernels: Any) -> Tree:
         """Return all parameters, with these kernels for the adapted ones."""

@@ -6,23 +6,41 @@ by such a kernel, or looks up rows of it, base and update are multiplied apart,
     x (base + a b) = x base + (x a) b
 
 which leaves the base one array for all members, also within a program. The network is traced as one
-of whole kernels, and its equations are then evaluated; other equations take the whole kernel.
+of whole kernels, and its equations are then evaluated; other equations take the whole kernel. In
+training, a share of x may be dropped before it is multiplied by a, as in peft.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Jaxpr, Literal
 
+from jnn.layers import dropout
+from jnn.model._errors import NetworkError
+
 Tree = Any
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["base", "a", "b"], meta_fields=[])
+class Drop(NamedTuple):
+    """What is dropped of the rows that meet a kernel, in its update alone.
+
+    Attributes:
+        rate: Share of the entries.
+        key: Random key of the kernel.
+    """
+
+    rate: Any
+    key: Any
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["base", "a", "b", "drop"], meta_fields=[]
+)
 @dataclasses.dataclass(frozen=True)
 class Updated:
     """A kernel [*inputs, *outputs] as base + a b.
@@ -31,11 +49,13 @@ class Updated:
         base: [*inputs, *outputs].
         a: [inputs, rank].
         b: [rank, outputs].
+        drop: What is dropped in training, or None.
     """
 
     base: Any
     a: Any
     b: Any
+    drop: Drop | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,8 +63,22 @@ class Updated:
         return jnp.shape(self.base)
 
     def whole(self) -> jax.Array:
-        """Return the kernel itself."""
+        """Return the kernel itself.
+
+        Raises:
+            NetworkError: If entries of the rows are to be dropped, which are then not known.
+        """
+        if self.drop is not None:
+            raise NetworkError(
+                f"An adapted kernel of shape {self.shape} must be multiplied by rows for "
+                "dropout_rate, but the network does something else with it, such as a convolution. "
+                "Leave out dropout_rate, or name other kernels."
+            )
         return self.base + self.update()
+
+    def seen(self, rows: jax.Array) -> jax.Array:
+        """Return the rows as a sees them: some of their entries dropped."""
+        return rows if self.drop is None else dropout(rows, self.drop.rate, key=self.drop.key)
 
     def update(self) -> jax.Array:
         """Return the update as an array of the shape of the kernel."""
@@ -89,7 +123,9 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
         if name in _NESTED:
             return _NESTED[name](equation, values)
         if name in _CONVERSIONS:
-            return [jax.tree.map(lambda array: _bind(equation, [array])[0], values[0])]
+            kernel = values[0]
+            base, a, b = (_bind(equation, [part])[0] for part in (kernel.base, kernel.a, kernel.b))
+            return [Updated(base, a, b, kernel.drop)]
         if name in _PRODUCTS and _PRODUCTS[name](equation, *values):
             return [_product(equation, *values)]
         if name == "gather" and _takes_rows(equation, *values):
@@ -104,17 +140,17 @@ def _product(equation: Any, rows: Any, kernel: Updated) -> jax.Array:
         inputs = len(equation.params["dimension_numbers"][0][1])
         a = kernel.a.reshape(*kernel.shape[:inputs], -1)
         b = kernel.b.reshape(-1, *kernel.shape[inputs:])
-        (narrow,) = _bind(equation, [rows, a])
+        (narrow,) = _bind(equation, [kernel.seen(rows), a])
         last = (((narrow.ndim - 1,), (0,)), ((), ()))
         options = {k: equation.params[k] for k in ("precision", "preferred_element_type")}
         return y + lax.dot_general(narrow, b, last, **options)
-    (narrow,) = _bind(equation, [rows, kernel.a])
+    (narrow,) = _bind(equation, [kernel.seen(rows), kernel.a])
     (update,) = _bind(equation, [narrow, kernel.b])
     return y + update
 
 
 def _rows(equation: Any, table: Updated, index: Any) -> jax.Array:
-    """Return rows of the base plus rows of a times b."""
+    """Return rows of the base plus rows of a times b; ids have no entries to drop."""
     (rows,) = _bind(equation, [table.base, index])
     params = {**equation.params, "slice_sizes": (1, table.a.shape[1])}
     with equation.ctx.manager:

@@ -33,7 +33,7 @@ class DCGANGenerator(nnx.Module):
     """
 
     def __init__(self, shape: Sequence[int], *, noise: int = 100, width: int = 64, rngs: nnx.Rngs):
-        self.base, maps = _sizes(shape, width)
+        self.base, maps = sizes_of_maps(shape, width)
         inner = list(reversed(maps))
         self.project = Dense(
             noise, self.base**2 * inner[0], use_bias=False, kernel_init=_NORMAL, rngs=rngs
@@ -74,7 +74,7 @@ class DCGANDiscriminator(nnx.Module):
     """
 
     def __init__(self, shape: Sequence[int], *, width: int = 64, rngs: nnx.Rngs):
-        base, maps = _sizes(shape, width)
+        base, maps = sizes_of_maps(shape, width)
         options: dict[str, Any] = {
             "strides": 2,
             "padding": 1,
@@ -100,7 +100,7 @@ class DCGANDiscriminator(nnx.Module):
         return self.output(jax.lax.collapse(x, 1))[:, 0]
 
 
-def _sizes(shape: Sequence[int], width: int) -> tuple[int, list[int]]:
+def sizes_of_maps(shape: Sequence[int], width: int) -> tuple[int, list[int]]:
     """Return the side of the innermost maps, and the number of maps after each halving."""
     side = shape[0]
     halvings = 0

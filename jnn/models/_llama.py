@@ -8,7 +8,7 @@ from flax import nnx
 
 from jnn._settings import check_integer
 from jnn._signature import with_signature
-from jnn.layers import KVCache, dense
+from jnn.layers import KVCache, RotaryScaling, dense
 from jnn.modules import Dense, Dropout, Embedding, RMSNorm, TransformerBlock
 
 
@@ -34,6 +34,8 @@ class Llama(nnx.Module):
         num_kv_heads: Number of heads of keys and values, each of which serves a group of query
             heads; `num_heads` by default.
         rotary_base: Base of the rotary frequencies, rope theta.
+        rotary_scaling: Change of the rotary frequencies, see `jnn.layers.RotaryScaling`; Llama 3.2
+            has `RotaryScaling(32.0)`.
         epsilon: Number that the norms add to the mean square.
         tied: Whether the kernel of the output is the embedding; otherwise it has its own.
         qkv_bias: Whether queries, keys and values have a bias, as in Qwen2.
@@ -56,6 +58,7 @@ class Llama(nnx.Module):
         hidden: int,
         num_kv_heads: int | None = None,
         rotary_base: float = 10_000.0,
+        rotary_scaling: RotaryScaling | None = None,
         epsilon: float = 1e-6,
         tied: bool = False,
         qkv_bias: bool = False,
@@ -75,6 +78,7 @@ class Llama(nnx.Module):
             causal=True,
             num_kv_heads=num_kv_heads,
             rotary_base=rotary_base,
+            rotary_scaling=rotary_scaling,
             dropout_rate=dropout_rate,
             attention_dropout_rate=dropout_rate,
             use_bias=False,

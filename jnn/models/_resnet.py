@@ -68,14 +68,15 @@ class ResNet(nnx.Module):
         else:
             self.stem = _conv(channels, width, 3, 1, rngs=rngs)
         self.stem_norm = _norm(width, rngs=rngs)
-        self.blocks = nnx.List([])
+        self.stages = nnx.List([])
         maps = width
         for stage, count in enumerate(form.counts):
+            blocks = nnx.List([])
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
-                block = form.block(maps, width << stage, stride, rngs=rngs)
-                self.blocks.append(block)
-                maps = block.maps
+                blocks.append(form.block(maps, width << stage, stride, rngs=rngs))
+                maps = blocks[i].maps
+            self.stages.append(blocks)
         self.output = output_layer(maps, outputs, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -83,8 +84,9 @@ class ResNet(nnx.Module):
         x = jax.nn.relu(self.stem_norm(self.stem(x)))
         if self.is_large:
             x = max_pool(x, 3, strides=2, padding=[(1, 1)] * 2)
-        for block in self.blocks:
-            x = block(x)
+        for blocks in self.stages:
+            for block in blocks:
+                x = block(x)
         return self.output(global_avg_pool(x))
 
 

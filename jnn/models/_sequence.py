@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jnn._signature import with_signature
+from jnn.layers import dense
 from jnn.models._output import output_layer
 from jnn.models._shape import check_shape
 from jnn.modules import LSTM, Dense, Dropout, Embedding, Recurrent
@@ -107,7 +108,8 @@ class LanguageModel(nnx.Module):
     """Word vectors, recurrent layers, and the logits of the next id at every step.
 
     Mikolov et al. (2010). `LanguageModel(65, 128)` over characters has 148 289 parameters:
-    65 * 128, an LSTM of 4 (128 + 128 + 1) 128, and 129 * 65.
+    65 * 128, an LSTM of 4 (128 + 128 + 1) 128, and 129 * 65. `LanguageModel(33278, 200, layers=2,
+    dropout_rate=0.2)` is PyTorch's example word_language_model.
 
     Args:
         vocabulary: Number of ids.
@@ -115,9 +117,14 @@ class LanguageModel(nnx.Module):
         layer: Kind of the layers: `jnn.modules.LSTM`, `GRU` or `RNN`, or a partial of one.
         layers: Number of layers, each of which reads the outputs of the one before.
         features: Number of features of a word vector; `hidden` by default.
+        tied: Whether the kernel of the output is the word vectors (Press and Wolf 2017), which then
+            have `hidden` features; otherwise it has its own.
         dropout_rate: Share dropped before, between and after the layers, which members may set by
             that name; None for no dropout.
         rngs: Keys of the streams `params` and `dropout`.
+
+    Raises:
+        ValueError: If the network is tied and the word vectors have other than `hidden` features.
     """
 
     def __init__(
@@ -128,14 +135,25 @@ class LanguageModel(nnx.Module):
         layer: Callable[..., Recurrent] = LSTM,
         layers: int = 1,
         features: int | None = None,
+        tied: bool = False,
         dropout_rate: float | None = None,
         rngs: nnx.Rngs,
     ):
         inputs = features or hidden
+        if tied and inputs != hidden:
+            raise ValueError(
+                f"features must be hidden, {hidden}, for a tied network, got {inputs}. Leave it "
+                "out."
+            )
         self.embedding = Embedding(vocabulary, inputs, rngs=rngs)
         self.recurrent = layer(inputs, hidden, layers=layers, dropout_rate=dropout_rate, rngs=rngs)
         self.dropout = Dropout(dropout_rate, rngs=rngs)
-        self.output = Dense(hidden, vocabulary, rngs=rngs)
+        if tied:
+            self.output = None
+            self.bias = nnx.Param(jnp.zeros(vocabulary))
+        else:
+            self.output = Dense(hidden, vocabulary, rngs=rngs)
+            self.bias = None
 
     def __call__(self, ids: jax.Array) -> jax.Array:
         """Return the logits of each next id: ids [batch, time] -> [batch, time, vocabulary]."""
@@ -152,7 +170,11 @@ class LanguageModel(nnx.Module):
             The logits [batch, time, vocabulary], and the carry after the last id.
         """
         carry, ys = self.recurrent(self.dropout(self.embedding(ids)), carry)
-        return self.output(self.dropout(ys)), carry
+        ys = self.dropout(ys)
+        if self.output is not None:
+            return self.output(ys), carry
+        bias = None if self.bias is None else self.bias[...]
+        return dense(ys, self.embedding.embedding[...].T, bias), carry
 
 
 @with_signature

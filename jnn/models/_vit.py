@@ -10,8 +10,9 @@ from flax import nnx
 from jnn._signature import with_signature
 from jnn.layers import broadcast_parameter
 from jnn.models._output import output_layer
+from jnn.models._patch_conv import patch_conv
 from jnn.models._shape import check_shape
-from jnn.modules import Dense, Dropout, LayerNorm, TransformerBlock
+from jnn.modules import Dropout, LayerNorm, TransformerBlock
 
 
 @with_signature
@@ -35,6 +36,7 @@ class ViT(nnx.Module):
         hidden: Number of hidden units of the network in a block; `4 * features` by default.
         dropout_rate: Share of embeddings and of what a block adds that is dropped, which members
             may set by that name; None for no dropout.
+        epsilon: Number added to the variances of the normalizations.
         rngs: Keys of the streams `params` and `dropout`.
 
     Raises:
@@ -52,6 +54,7 @@ class ViT(nnx.Module):
         features: int,
         hidden: int | None = None,
         dropout_rate: float | None = None,
+        epsilon: float = 1e-6,
         rngs: nnx.Rngs,
     ):
         height, width, channels = shape
@@ -62,13 +65,14 @@ class ViT(nnx.Module):
             )
         count = (height // patch) * (width // patch)
         self.shape = (height, width, channels)
-        self.patch = patch
-        self.embedding = Dense(patch * patch * channels, features, rngs=rngs)
+        self.embedding = patch_conv(channels, features, patch, rngs=rngs)
         self.token = nnx.Param(jnp.zeros((1, features)))
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (count + 1, features)))
         self.dropout = Dropout(dropout_rate, rngs=rngs)
+        norm = partial(LayerNorm, epsilon=epsilon)
         block = partial(
             TransformerBlock,
+            norm=norm,
             activation=partial(jax.nn.gelu, approximate=False),
             dropout_rate=dropout_rate,
             kernel_init=nnx.initializers.xavier_uniform(),
@@ -76,14 +80,15 @@ class ViT(nnx.Module):
         self.blocks = nnx.List(
             [block(features, num_heads, hidden, rngs=rngs) for _ in range(layers)]
         )
-        self.norm = LayerNorm(features, rngs=rngs)
+        self.norm = norm(features, rngs=rngs)
         zeros = nnx.initializers.zeros_init()
         self.output = output_layer(features, outputs, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits: [batch, height, width, channels] -> [batch, outputs]."""
         check_shape(x, *self.shape)
-        x = self.embedding(_patches(x, self.patch))  # [batch, patches, features]
+        x = self.embedding(x)  # [batch, rows, columns, features]
+        x = jax.lax.collapse(x, 1, 3)  # [batch, patches, features]
         shape = (x.shape[0], 1, x.shape[-1])
         token = jnp.broadcast_to(broadcast_parameter(self.token[...].astype(x.dtype), shape), shape)
         x = jnp.concatenate([token, x], axis=1)
@@ -92,13 +97,3 @@ class ViT(nnx.Module):
         for block in self.blocks:
             x = block(x)
         return self.output(self.norm(x[:, 0]))
-
-
-def _patches(x: jax.Array, side: int) -> jax.Array:
-    """Cut images into patches, row by row.
-
-    [batch, height, width, channels] -> [batch, patches, side * side * channels]
-    """
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height // side, side, width // side, side, channels).swapaxes(2, 3)
-    return x.reshape(batch, (height // side) * (width // side), side * side * channels)

@@ -1,5 +1,6 @@
 """Multi-head attention with the parameters of `flax.nnx.MultiHeadAttention`."""
 
+import functools
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ from flax import nnx
 from jnn._signature import with_signature
 from jnn.layers import (
     KVCache,
+    RotaryScaling,
     attention,
     broadcast_parameter,
     dense,
@@ -42,6 +44,7 @@ class MultiHeadAttention(nnx.Module):
         causal: Whether a position sees only itself and the ones before.
         rotary_base: Base of the rotary frequencies base^(-2i / dim), 10 000 in Su et al. (2021);
             None for no rotary positions.
+        rotary_scaling: Change of the rotary frequencies, see `jnn.layers.RotaryScaling`.
         dropout_rate: Share of the attention weights that is dropped, which members may set by that
             name; None for no dropout.
         use_bias: Whether the four maps have a bias.
@@ -67,6 +70,7 @@ class MultiHeadAttention(nnx.Module):
         *,
         causal: bool = False,
         rotary_base: float | None = None,
+        rotary_scaling: RotaryScaling | None = None,
         dropout_rate: float | None = None,
         use_bias: bool = True,
         qkv_bias: bool | None = None,
@@ -94,7 +98,8 @@ class MultiHeadAttention(nnx.Module):
         )
         self.causal = causal
         self.rotary_base = rotary_base
-        self.dropout_rate = None if dropout_rate is None else rate_of(dropout_rate)
+        self.rotary_scaling = rotary_scaling
+        self.dropout_rate = None if dropout_rate is None else rate_of("dropout_rate", dropout_rate)
         self.deterministic = False
         self.rngs = None if dropout_rate is None else stream_of(rngs)
 
@@ -160,8 +165,9 @@ class MultiHeadAttention(nnx.Module):
         """Rotate queries and keys by their positions, which start at the offset."""
         if self.rotary_base is None:
             return q, k
-        q = rotary(q, jnp.arange(q.shape[-3]) + offset, base=self.rotary_base)
-        k = rotary(k, jnp.arange(k.shape[-3]) + offset, base=self.rotary_base)
+        turn = functools.partial(rotary, base=self.rotary_base, scaling=self.rotary_scaling)
+        q = turn(q, jnp.arange(q.shape[-3]) + offset)
+        k = turn(k, jnp.arange(k.shape[-3]) + offset)
         return q, k
 
 

@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 
 from jnn._signature import with_signature
-from jnn.layers import KVCache
+from jnn.layers import KVCache, RotaryScaling
 from jnn.modules._attention import MultiHeadAttention
 from jnn.modules._dropout import Dropout
 from jnn.modules._linear import Dense
@@ -39,6 +39,7 @@ class TransformerBlock(nnx.Module):
         causal: Whether a position sees only itself and the ones before.
         num_kv_heads: Number of heads of keys and values, see `MultiHeadAttention`.
         rotary_base: Base of the rotary frequencies, see `MultiHeadAttention`.
+        rotary_scaling: Change of the rotary frequencies, see `jnn.layers.RotaryScaling`.
         dropout_rate: Share of each sum's new part that is dropped, which members may set by that
             name; None for no dropout.
         attention_dropout_rate: Share of the attention weights that is dropped, which members set
@@ -64,6 +65,7 @@ class TransformerBlock(nnx.Module):
         causal: bool = False,
         num_kv_heads: int | None = None,
         rotary_base: float | None = None,
+        rotary_scaling: RotaryScaling | None = None,
         dropout_rate: float | None = None,
         attention_dropout_rate: float | None = None,
         use_bias: bool = True,
@@ -81,6 +83,7 @@ class TransformerBlock(nnx.Module):
             num_kv_heads=num_kv_heads,
             causal=causal,
             rotary_base=rotary_base,
+            rotary_scaling=rotary_scaling,
             dropout_rate=attention_dropout_rate,
             use_bias=use_bias,
             qkv_bias=qkv_bias,

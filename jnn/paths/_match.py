@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from flax import nnx
 
-from jnn._names import names_of
+from jnn._names import names_in
 from jnn.paths._pattern import Pattern, Patterns, as_list, matching, regex_of, text_of
 
 _SHOWN = 3  # names in an error message
@@ -26,16 +25,7 @@ def names(tree: Tree) -> list[str]:
     >>> names({"layers": [{"kernel": 1.0}, {"kernel": 2.0}], "bias": 0.0})
     ['bias', 'layers/0/kernel', 'layers/1/kernel']
     """
-    with_variables, _ = jax.tree_util.tree_flatten_with_path(
-        tree, is_leaf=lambda node: isinstance(node, nnx.Variable)
-    )
-    paths = []
-    for path, node in with_variables:
-        inner = jax.tree_util.tree_leaves_with_path(node)
-        # A variable of NNX has its value under a key of its own, which is no part of its name.
-        skipped = int(isinstance(node, nnx.Variable))
-        paths += [(*path, *keys[skipped:]) for keys, _ in inner]
-    return names_of(paths)[0]
+    return names_in(tree)[0]
 
 
 def match(pattern: Patterns, tree: Tree, *, required: bool = True) -> Tree:

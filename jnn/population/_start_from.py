@@ -10,10 +10,11 @@ import numpy as np
 from jnn import paths
 from jnn.engine import (
     ProgramKey,
+    State,
     Trained,
     floating_point_told,
+    make_begin_from,
     make_program,
-    make_restart,
     member_of,
     programs_of,
 )
@@ -95,13 +96,15 @@ def make_start_from(
         start_from = Result.load(start_from)
     if resume_optimizer:
         return _going_on(job, members, start_from, fresh)
-    if study.trainer is not None:
+    restart = programs_of(study).trainer.restart
+    if restart is None:
         raise ValueError(
-            "start_from needs a study of supervised training, or resume_optimizer=True, as only "
-            "Study.trainer can begin the state of its optimizers anew. Let its start return the "
-            "parameters."
+            "The trainer must have a function restart(state, trained) -> jnn.State for start_from, "
+            "which begins the state of its optimizers anew. Give it to jnn.Trainer, or go on by "
+            "resume_optimizer=True."
         )
-    like = _trained_shapes(job, members)
+    state = _state_shapes(job, members)
+    like = jax.eval_shape(restart, state, state.trained).trained  # traced for its errors
     sources = None
     axes = 0
     if isinstance(start_from, Result):
@@ -175,7 +178,7 @@ def _restart_of(study: Study, layout: Layout, *, is_shared: bool) -> Any:
     devices = tuple(layout.mesh.devices.flat)
 
     def make() -> Any:
-        restart = make_restart(programs.study)
+        restart = make_begin_from(programs.study, programs.trainer)
         if is_shared:
             function = layout.over_members(restart, 1)
         else:
@@ -192,9 +195,9 @@ def _member_shapes(members: Members) -> Any:
     return jax.eval_shape(member_of, one)
 
 
-def _trained_shapes(job: Job, members: Members) -> Trained:
+def _state_shapes(job: Job, members: Members) -> State:
     start = programs_of(job.study).trainer.start
-    return jax.eval_shape(start, _member_shapes(members), job.arrays).trained
+    return jax.eval_shape(start, _member_shapes(members), job.arrays)
 
 
 def _training_shapes(job: Job, members: Members) -> Any:

@@ -9,6 +9,7 @@ from jnn.result._plots import forecast, forest, learning_curves, write_figure
 from jnn.result._predict import Part, Prediction, check_batch
 from jnn.result._result import Result
 from jnn.result._rows import encoding_for, prepare_rows
+from jnn.result._sample_plots import histogram, image_grid, player_losses
 from jnn.result._schema import RowSpec, Schema, vocabulary_of
 from jnn.result._scores import scores_dataset
 from jnn.result._search_plots import search_choices, search_curve, search_importance
@@ -38,10 +39,13 @@ __all__ = [
     "few_shot",
     "forecast",
     "forest",
+    "histogram",
+    "image_grid",
     "learning_curves",
     "load_tree",
     "make_summary",
     "metric_of",
+    "player_losses",
     "prepare_rows",
     "read_schema",
     "read_scores",

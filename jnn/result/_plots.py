@@ -43,9 +43,16 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         most: Number of settings to draw; those that end best.
     """
     figure, axes = new_figure()
+    metric = metric_of(result.final(), metric)
+    axes.set_title(drawn_text(draw_curves(axes, result, metric, most)), fontsize="small")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def draw_curves(axes: Any, result: "Result", metric: str, most: int) -> str:
+    """Draw the curves of a metric, and return the title that says what the bands are."""
     from matplotlib.ticker import MaxNLocator
 
-    metric = metric_of(result.final(), metric)
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
     for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
@@ -55,12 +62,10 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
         axes.fill_between(
             epochs, curve.low, curve.high, color=line.get_color(), alpha=0.2, linewidth=0
         )
-    axes.set(xlabel="epoch", ylabel=drawn_text(metric), title=drawn_text(title))
-    axes.title.set_fontsize("small")
+    axes.set(xlabel="epoch", ylabel=drawn_text(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
-    return figure
+    return title
 
 
 def forest(result: "Result", metric: str | None = None, *, most: int = 40) -> "Figure":

@@ -10,6 +10,7 @@ import numpy as np
 
 from jnn.data import Dataset
 from jnn.engine import ProgramKey, programs_of
+from jnn.gan import Game
 from jnn.metrics import Metric
 from jnn.result import Result
 from jnn.stats import Interval, proportion_interval, t_interval
@@ -42,8 +43,8 @@ def estimate(
     that draws the rows anew: rows of one group together, and rows in time in blocks. The interval
     is the t interval of that error. If every seed is right, or wrong, about all rows, no draw can
     show a mistake, and the interval is Wilson's of a share of the rows. A score that is no metric
-    of the study, or of several targets, has the t interval over the seeds, which knows nothing of
-    the rows.
+    of the study, of generated examples, or of several targets, has the t interval over the seeds,
+    which knows nothing of the rows.
 
     Args:
         result: The members, one for each seed, scored on these rows.
@@ -61,7 +62,8 @@ def estimate(
     if not finals.size:
         nothing = Interval(math.nan, math.nan, math.nan, 0, "none (all members diverged)")
         return Estimate(nothing._replace(confidence=confidence), math.nan)
-    if metric not in study.metrics or isinstance(rows.y, dict | tuple):
+    is_of_rows = metric in study.metrics and not isinstance(study.trainer, Game)
+    if not is_of_rows or rows.y is None or isinstance(rows.y, dict | tuple):
         error = float(finals.std(ddof=1) / math.sqrt(finals.size)) if finals.size > 1 else math.nan
         interval = t_interval(finals, confidence)
         return Estimate(interval._replace(method=f"{interval.method} over seeds alone"), error)

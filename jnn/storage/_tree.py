@@ -12,7 +12,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from jnn._errors import reason_of
-from jnn._names import names_of, unescape
+from jnn._names import names_in, names_of, unescape
 from jnn.storage._damage import damaged
 from jnn.storage._files import Path, atomic_path, expand
 
@@ -39,11 +39,9 @@ def save(path: Path, tree: Any, **notes: Any) -> str:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    leaves = jax.tree_util.tree_leaves_with_path(to_host(tree))
-    names, is_escaped = names_of([keys for keys, _ in leaves])
-    arrays = {
-        name: np.asarray(array, order="C") for name, (_, array) in zip(names, leaves, strict=True)
-    }
+    names, is_escaped = names_in(tree)
+    leaves = jax.tree.leaves(to_host(tree))
+    arrays = {name: np.asarray(array, order="C") for name, array in zip(names, leaves, strict=True)}
     metadata = {"notes": json.dumps(notes)} | ({_ESCAPED: "true"} if is_escaped else {})
     metadata[_DIGEST] = _digest_of(arrays, metadata)
     with atomic_path(path) as partial:
@@ -67,8 +65,11 @@ def load(path: Path, like: Any, *, members: bool = False) -> Any:
             those of `like`.
     """
     arrays, _ = _read(path)
-    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    names, _ = names_of([keys for keys, _ in leaves])
+    leaves, structure = jax.tree.flatten(like)
+    names, _ = names_in(like)
+    former = _former_names(like)
+    if set(former) == arrays.keys():
+        names = former
     expected = set(names)
     if expected != arrays.keys():
         raise ValueError(
@@ -76,7 +77,7 @@ def load(path: Path, like: Any, *, members: bool = False) -> Any:
             f"{sorted(expected - arrays.keys())}, left over are "
             f"{sorted(arrays.keys() - expected)}. Load it with the study that it was saved from."
         )
-    for name, (_, leaf) in zip(names, leaves, strict=True):
+    for name, leaf in zip(names, leaves, strict=True):
         shape = arrays[name].shape[int(members) :]
         words = (2,) if _is_key(leaf) else ()
         if shape != (*leaf.shape, *words):
@@ -84,8 +85,13 @@ def load(path: Path, like: Any, *, members: bool = False) -> Any:
                 f"{name} must have shape {(*leaf.shape, *words)}, got {shape} in {path}. "
                 "Load it with the study that it was saved from."
             )
-    values = [_as(arrays[name], leaf) for name, (_, leaf) in zip(names, leaves, strict=True)]
+    values = [_as(arrays[name], leaf) for name, leaf in zip(names, leaves, strict=True)]
     return structure.unflatten(values)
+
+
+def _former_names(tree: Any) -> list[str]:
+    """Return the names of versions before 0.5, in which an array of NNX was "kernel/value"."""
+    return names_of([keys for keys, _ in jax.tree_util.tree_leaves_with_path(tree)])[0]
 
 
 def load_nested(path: Path) -> dict[str, Any]:

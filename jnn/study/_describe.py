@@ -17,6 +17,8 @@ def described(value: Any) -> Any:
         return value.name
     if isinstance(value, Mapping):
         return {name: described(inner) for name, inner in value.items()}
+    if hasattr(value, "describe"):
+        return {name: described(inner) for name, inner in value.describe().items()}
     if hasattr(value, "tolist"):
         return value.tolist() if value.size <= 100 else f"{value.dtype}{list(value.shape)}"
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
@@ -33,6 +35,8 @@ def short(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, str):
         return repr(value)
+    if hasattr(value, "describe"):
+        return name_of(value)
     if hasattr(value, "shape") and getattr(value, "ndim", 0):
         return f"{value.dtype}{list(value.shape)}"
     return str(described(value))

@@ -312,7 +312,7 @@ def _check_values(name: str, column: np.ndarray) -> None:
     is_rate = name == "rate" or (name.endswith("_rate") and not name.startswith("log"))
     if is_rate and np.any(column < 0):
         raise ValueError(f"{name!r} must be at least 0, got {column.min():g}.")
-    if name == "dropout_rate" and np.any(column > 1):
+    if name.endswith("dropout_rate") and np.any(column > 1):
         raise ValueError(
             f"{name!r} must be at most 1, got {column.max():g}. It is the share that is dropped."
         )

@@ -5,7 +5,9 @@ print(few)
 """
 
 from jnn.transfer._curve import FewShot
+from jnn.transfer._labels import Draws
+from jnn.transfer._probe import linear_probe
 from jnn.transfer._run import run
 from jnn.transfer._trunk import Trunk, trunk
 
-__all__ = ["FewShot", "Trunk", "run", "trunk"]
+__all__ = ["Draws", "FewShot", "Trunk", "linear_probe", "run", "trunk"]

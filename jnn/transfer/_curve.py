@@ -23,8 +23,8 @@ from jnn.result import (
     value_text,
 )
 from jnn.study import Members
-from jnn.transfer._features import in_batches
-from jnn.transfer._labels import Plan
+from jnn.transfer._features import features_of_rows
+from jnn.transfer._labels import Draws
 from jnn.transfer._trunk import Trunk
 
 if TYPE_CHECKING:
@@ -48,11 +48,14 @@ class FewShot:
             and `labels`. Its scores can be selected, summarized and compared like any other's.
         results: The result of each representation by name, whose rows are features.
         trunks: What turns rows into features, by name.
+        draws: The rows of each member: `draws.rows(place)` for the one at this place of the result
+            of a representation, the same in all of them.
     """
 
     result: Result
     results: Mapping[str, Result]
     trunks: Mapping[str, Trunk]
+    draws: Draws
 
     @property
     def table(self) -> "pandas.DataFrame":
@@ -123,7 +126,7 @@ class FewShot:
         heads = self.results[representation].select(**setting)
         if heads.study is not None and heads.study.augment is not None:  # the trunk is inside
             return heads.predict(rows)
-        return heads.predict(in_batches(self.trunks[representation], rows, representation))
+        return heads.predict(features_of_rows(self.trunks[representation], rows, representation))
 
     def plot(self, metric: str | None = None) -> "Figure":
         """Draw the score against the number of labels; see `jnn.plots.few_shot`.
@@ -163,32 +166,30 @@ class FewShot:
 
 
 def as_few_shot(
-    results: Mapping[str, Result], trunks: Mapping[str, Trunk], data: Dataset, plan: Plan
+    results: Mapping[str, Result], trunks: Mapping[str, Trunk], data: Dataset, draws: Draws
 ) -> FewShot:
-    """Return results whose members have the folds of the user, each alone and joined.
+    """Return results, each alone and all joined.
 
     Args:
-        results: The result of each representation, in the members of `plan.trained`.
+        results: The result of each representation.
         trunks: What turns rows into features, by name.
         data: The rows of the trunks.
-        plan: The members.
+        draws: The rows of each member.
     """
-    about = _about_folds(data, plan)
-    named = {name: _named(result, plan.members, about) for name, result in results.items()}
     rows = Schema.of_data(data, data)
     fields = {name: getattr(rows, name) for name in _OF_ROWS}
     joined = Result.concat(
-        [_of_rows(result, fields) for result in named.values()], representation=[*named]
+        [_of_rows(result, fields) for result in results.values()], representation=[*results]
     )
-    return FewShot(joined, named, trunks)
+    return FewShot(joined, results, trunks, draws)
 
 
-def _about_folds(data: Dataset, plan: Plan) -> dict[str, Any]:
+def about_folds(data: Dataset, draws: Draws) -> dict[str, Any]:
     """Return what a schema says of the folds: labels are drawn from their training rows."""
-    train, test = (rows_of([getattr(f, name) for f in plan.folds]) for name in ("train", "test"))
+    train, test = (rows_of([getattr(f, name) for f in draws.folds]) for name in ("train", "test"))
     arrays = Data(data.x, data.y, train, None, test, data.weights)
     return {
-        "split": plan.split,
+        "split": draws.split,
         "train_rows": float(np.mean(train.count)),
         "test_rows": float(np.mean(test.count)),
         "shared_test_rows": shared_test_rows(test),
@@ -197,9 +198,15 @@ def _about_folds(data: Dataset, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _named(result: Result, members: Members, about: Mapping[str, Any]) -> Result:
-    """Return a result with the members of the user."""
-    own = [name for name, coordinate in result.scores.coords.items() if name != "epoch"]
+def with_members(result: Result, members: Members, about: Mapping[str, Any]) -> Result:
+    """Return a result with the members, and the folds, that the user has named.
+
+    Args:
+        result: The same members with folds of labeled rows, on one axis `member`.
+        members: The members.
+        about: What the schema says of their folds.
+    """
+    own = [name for name in result.scores.coords if name != "epoch"]
     columns = {k: ("member", v) for k, v in members.columns().items() if v.ndim == 1}
     scores = result.scores.drop_vars(own).assign_coords(columns)
     schema = dataclasses.replace(result.schema, **about)

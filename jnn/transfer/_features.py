@@ -1,7 +1,9 @@
 """Features, computed once and kept in a folder."""
 
+import functools
 import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 from jnn.data import Dataset, count_rows, map_parts
 from jnn.storage import load_nested, remove_partial_files, save
 from jnn.transfer._sparse import as_rows, is_sparse, joined_sparse, packed, unpacked
-from jnn.transfer._trunk import Trunk, computed
+from jnn.transfer._trunk import Trunk, computed, take_rows
 
 _SAMPLE = 64  # rows whose features are computed anew to recognize a trunk
 _PART = 16  # batches in a file, which a killed process loses at most
@@ -29,48 +31,50 @@ def features_of(trunk: Trunk, data: Dataset, name: str, folder: pathlib.Path | N
         name: Name of the trunk, for errors.
         folder: Where features are kept; None to keep none.
     """
-    size = trunk.batch * _PART
-    firsts = range(0, data.rows, size)
-    if folder is None:
-        return _joined([_part(trunk, data, name, first, size) for first in firsts])
-    sample = np.unique(np.linspace(0, data.rows - 1, min(_SAMPLE, data.rows)).astype(int))
-    seen = computed(trunk, trunk.rows_of(data, sample), len(sample), name)
-    folder = folder / _digest(trunk, data, seen)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partial_files(folder)
-    return _joined([_kept(trunk, data, name, first, size, folder) for first in firsts])
+    take = functools.partial(trunk.rows_of, data)
+    if folder is not None:
+        sample = np.unique(np.linspace(0, data.rows - 1, min(_SAMPLE, data.rows)).astype(int))
+        seen = computed(trunk, take(sample), len(sample), name)
+        folder = folder / _digest(trunk, data, seen)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_partial_files(folder)
+    parts = []
+    for places in _pieces(np.arange(data.rows), trunk.batch * _PART):
+        path = None if folder is None else folder / f"rows_{places[0]}.safetensors"
+        if path is not None and path.exists():
+            parts.append(unpacked(load_nested(path)))
+            continue
+        parts.append(_computed(trunk, take, places, name))
+        if path is not None:
+            save(path, packed(parts[-1]))
+    return _as_inputs(_stacked(parts))
 
 
-def _kept(
-    trunk: Trunk, data: Dataset, name: str, first: int, size: int, folder: pathlib.Path
+def features_of_rows(trunk: Trunk, rows: Any, name: str) -> Any:
+    """Return the features of rows as they are given to a trunk, [rows, ...].
+
+    Args:
+        trunk: What computes the features.
+        rows: A list, an array, `jnn.data.Windows`, or a dict or tuple of arrays.
+        name: Name of the trunk, for errors.
+    """
+    if isinstance(rows, list):
+        take, count = (lambda places: [rows[place] for place in places]), len(rows)
+    else:
+        take, count = functools.partial(take_rows, rows), count_rows(rows)
+    return _as_inputs(_computed(trunk, take, np.arange(count), name))
+
+
+def _computed(
+    trunk: Trunk, take: Callable[[np.ndarray], Any], places: np.ndarray, name: str
 ) -> Any:
-    path = folder / f"rows_{first}.safetensors"
-    if path.exists():
-        return unpacked(load_nested(path))
-    part = _part(trunk, data, name, first, size)
-    save(path, packed(part))
-    return part
+    """Return the features of the rows at some places, a batch at a time."""
+    batches = _pieces(places, trunk.batch)
+    return _stacked([computed(trunk, take(batch), len(batch), name) for batch in batches])
 
 
-def in_batches(trunk: Trunk, rows: Any, name: str) -> Any:
-    """Return the features of rows as they are given to the trunk, as the heads take them."""
-    count = count_rows(rows) if isinstance(rows, dict) else len(rows)
-    pieces = []
-    for start in range(0, count, trunk.batch):
-        stop = min(start + trunk.batch, count)
-        part = slice(start, stop)
-        batch = {key: rows[key][part] for key in rows} if isinstance(rows, dict) else rows[part]
-        pieces.append(computed(trunk, batch, stop - start, name))
-    return _joined(pieces)
-
-
-def _part(trunk: Trunk, data: Dataset, name: str, first: int, size: int) -> Any:
-    stop = min(first + size, data.rows)
-    pieces = []
-    for start in range(first, stop, trunk.batch):
-        rows = np.arange(start, min(start + trunk.batch, stop))
-        pieces.append(computed(trunk, trunk.rows_of(data, rows), len(rows), name))
-    return _stacked(pieces)
+def _pieces(places: np.ndarray, size: int) -> list[np.ndarray]:
+    return [places[first : first + size] for first in range(0, len(places), size)]
 
 
 def _stacked(pieces: list[Any]) -> Any:
@@ -79,9 +83,9 @@ def _stacked(pieces: list[Any]) -> Any:
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *pieces)
 
 
-def _joined(parts: list[Any]) -> Any:
-    joined = _stacked(parts)
-    return as_rows(joined) if is_sparse(joined) else map_parts(_single, joined)
+def _as_inputs(features: Any) -> Any:
+    """Return features as the x of a data set."""
+    return as_rows(features) if is_sparse(features) else map_parts(_single, features)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

@@ -14,24 +14,67 @@ Draw = Literal["auto", "stratified", "balanced", "random"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Plan:
-    """The members of a few-shot curve, as the user names them and as the engine trains them.
+class Draws:
+    """The members of a few-shot curve, and the rows that each of them learns from.
 
     Attributes:
-        members: The user's members with the axis `labels`, on one axis `member`.
-        trained: The same members, whose fold is one of those of labeled rows.
+        members: The user's members with the setting `labels`, on one axis `member`.
         folds: The folds of the user, whose test rows score.
         split: Description of these folds.
+        classes: The class of each row, of which draws have their share; None for random draws.
+        draw: How rows are drawn.
     """
 
     members: Members
-    trained: Members
     folds: list[Fold]
     split: str
+    classes: np.ndarray | None
+    draw: Draw
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The number of labels of each member, int [members]."""
+        return self.members.columns()["labels"]
+
+    def rows(self, place: int) -> Fold:
+        """Return the rows that a member learns from, and those that validate and score it."""
+        columns = self.members[place].columns()
+        seed = columns["seed"][0] if "seed" in columns else 0
+        key = np.array([[seed, columns["fold"][0], columns["labels"][0]]])
+        ((train, *_),) = self._listed(key)
+        return self.folds[columns["fold"][0]]._replace(train=train)
+
+    def trained(self, places: np.ndarray, *, with_labels: bool) -> Members:
+        """Return some members as the engine trains them, with labeled rows for their folds.
+
+        Args:
+            places: Places of the members.
+            with_labels: Whether they have the number of labels as a hyper-parameter.
+        """
+        columns = self.members[places].columns()
+        seeds = columns.get("seed", np.zeros(len(places), int))
+        keys = np.stack([seeds, columns["fold"], columns["labels"]], axis=1)
+        distinct, numbers = np.unique(keys, axis=0, return_inverse=True)
+        columns |= {"member": np.arange(len(places)), "fold": numbers.reshape(-1)}
+        if not with_labels:
+            del columns["labels"]
+        return Members({"member": columns}, folds(self._listed(distinct)).split)
+
+    def _listed(self, distinct: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        """Return the labeled rows of each seed, fold and number, and the fold's other rows."""
+        orders: dict[tuple[int, int], np.ndarray] = {}
+        listed = []
+        for seed, number, size in distinct.tolist():
+            fold = self.folds[number]
+            if (seed, number) not in orders:
+                orders[seed, number] = drawn(fold, self.classes, self.draw, seed, number)
+            rows = orders[seed, number][:size]
+            listed.append(tuple(part for part in (rows, *fold[1:]) if part is not None))
+        return listed
 
 
-def plan(data: Dataset, members: Members, labels: Sequence[int], draw: Draw) -> Plan:
-    """Draw the labeled rows of each seed, fold and number of labels.
+def draws(data: Dataset, members: Members, labels: Sequence[int], draw: Draw) -> Draws:
+    """Return the draws of labels from the training rows of each fold, after all checks.
 
     Args:
         data: The rows.
@@ -57,21 +100,7 @@ def plan(data: Dataset, members: Members, labels: Sequence[int], draw: Draw) -> 
     _check_rows(user_folds, sizes, classes, data)
     joined = members * Members({"labels": {"labels": np.asarray(sizes)}})
     joined = joined[np.arange(len(joined))]
-    columns = joined.columns()
-    seeds = columns.get("seed", np.zeros(len(joined), int))
-    keys = np.stack([seeds, columns["fold"], columns["labels"]], axis=1)
-    distinct, places = np.unique(keys, axis=0, return_inverse=True)
-    listed = _listed(distinct, user_folds, classes, draw)
-    settings = {name: c for name, c in columns.items() if name != "labels"}
-    trained = Members({"member": {**settings, "fold": places.reshape(-1)}}, folds(listed).split)
-    return Plan(joined, trained, user_folds, members.split.description)
-
-
-def with_labels(plan: Plan) -> Members:
-    """Return the members for a study that reads the number of labels."""
-    ((name, columns),) = plan.trained.axes.items()
-    labels = plan.members.columns()["labels"]
-    return Members({name: {**columns, "labels": labels}}, plan.trained.split)
+    return Draws(joined, user_folds, members.split.description, classes, draw)
 
 
 def _checked_sizes(labels: Any) -> list[int]:
@@ -114,21 +143,6 @@ def _check_rows(
             f"labels must be at least the number of classes, {count}, so that each is drawn, got "
             f"{min(sizes)}. Use more labels, or draw='random'."
         )
-
-
-def _listed(
-    distinct: np.ndarray, user_folds: Sequence[Fold], classes: np.ndarray | None, draw: Draw
-) -> list[tuple[np.ndarray, ...]]:
-    """Return the labeled rows, and those of the user's fold that validate and test."""
-    orders: dict[tuple[int, int], np.ndarray] = {}
-    listed = []
-    for seed, number, size in distinct.tolist():
-        fold = user_folds[number]
-        if (seed, number) not in orders:
-            orders[seed, number] = drawn(fold, classes, draw, seed, number)
-        rows = orders[seed, number][:size]
-        listed.append(tuple(part for part in (rows, *fold[1:]) if part is not None))
-    return listed
 
 
 def drawn(fold: Fold, classes: np.ndarray | None, draw: Draw, seed: int, number: int) -> np.ndarray:

@@ -7,15 +7,19 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jnn.data import Dataset
 from jnn.population import Status
 from jnn.population import run as run_study
+from jnn.result import Result
 from jnn.storage import as_folder
 from jnn.study import Members, PathLike, Study, folds
-from jnn.transfer._curve import FewShot, as_few_shot
+from jnn.transfer._curve import FewShot, about_folds, as_few_shot, with_members
 from jnn.transfer._features import features_of
 from jnn.transfer._inside import inside
-from jnn.transfer._labels import Draw, Plan, plan, with_labels
+from jnn.transfer._labels import Draw, Draws, draws
+from jnn.transfer._probe import groups_of, linear_probe
 from jnn.transfer._trunk import Trunk, as_trunk
 
 Heads = Study | Callable[[Dataset], Study]
@@ -26,7 +30,7 @@ _SPLITS = 20  # by default
 def run(
     trunk: Any,
     data: Dataset,
-    heads: Heads,
+    heads: Heads = linear_probe,
     members: Members | None = None,
     *,
     labels: Sequence[int] = (16, 64, 256, 1024),
@@ -64,7 +68,8 @@ def run(
             to cut a network before a layer; or a dict of several by name.
         data: The rows.
         heads: What is trained on the features: a study, or a function of the data set of features
-            that returns one. A study with `labels` among its `hyper` is told the number.
+            that returns one. By default the logistic regression of `jnn.transfer.linear_probe`. A
+            study with `labels` among its `hyper` is told the number.
         members: The population of each number of labels, whose folds' test rows score. By default
             20 random splits, stratified for a classification, with a fifth of the rows as test.
         labels: Numbers of labeled rows.
@@ -92,16 +97,14 @@ def run(
         raise TypeError(
             f"heads must be a jnn.Study, or a function that returns one, got {heads!r}."
         )
-    drawn = plan(data, members, labels, draw)
+    drawn = draws(data, members, labels, draw)
+    about = about_folds(data, drawn)
     folder = None if directory is None else as_folder(directory)
     results = {}
     for name, one in trunks.items():
         study, rows = _prepared(name, one, data, heads, folder)
-        population = with_labels(drawn) if "labels" in study.hyper else drawn.trained
         place = None if folder is None else folder / _folder_name(name)
-        results[name] = run_study(
-            _with_steps(study, drawn), rows, population, directory=place, progress=progress
-        )
+        results[name] = _trained(study, rows, drawn, about, place, progress)
     return as_few_shot(results, trunks, data, drawn)
 
 
@@ -152,14 +155,37 @@ def _prepared(
     return study, rows
 
 
+def _trained(
+    study: Study,
+    rows: Dataset,
+    drawn: Draws,
+    about: Mapping[str, Any],
+    folder: pathlib.Path | None,
+    progress: Callable[[Status], None] | None,
+) -> Result:
+    """Return the heads of one representation, in the order of the members of `drawn`."""
+    study = _with_steps(study, int(drawn.labels.max()))
+    groups = groups_of(study, drawn.labels, rows)
+    results = []
+    for number, places in enumerate(groups):
+        population = drawn.trained(places, with_labels="labels" in study.hyper)
+        place = folder if folder is None or len(groups) == 1 else folder / str(number)
+        result = run_study(study, rows, population, directory=place, progress=progress)
+        results.append(with_members(result, drawn.members[places], about))
+    if len(results) == 1:
+        return results[0]
+    order = np.argsort(np.concatenate(groups))
+    return with_members(Result.concat(results).take(order), drawn.members, about)
+
+
 _SAME_STEPS: "weakref.WeakKeyDictionary[Study, dict[int, Study]]" = weakref.WeakKeyDictionary()
 
 
-def _with_steps(study: Study, drawn: Plan) -> Study:
+def _with_steps(study: Study, most: int) -> Study:
     """Return the study with one number of steps for all sizes; one object for each number."""
     if study.steps_per_epoch is not None or study.trainer is not None:
         return study
-    steps = -(-int(drawn.members.columns()["labels"].max()) // study.batch_size)
+    steps = -(-most // study.batch_size)
     made = _SAME_STEPS.setdefault(study, {})
     if steps not in made:
         made[steps] = dataclasses.replace(study, steps_per_epoch=steps)

@@ -34,13 +34,11 @@ class Trunk:
     variables: tuple[Any, Any] | None = None
     batch: int = 512
 
-    def rows_of(self, data: Dataset, rows: Any) -> Any:
+    def rows_of(self, data: Dataset, places: np.ndarray) -> Any:
         """Return what the trunk reads of some rows: the texts, if there are some, or `x`."""
         if self.model is None and data.texts is not None:
-            return data.texts[rows].tolist()
-        if isinstance(data.x, Windows):
-            return data.x[rows]
-        return map_parts(lambda array: np.asarray(array[rows]), data.x)
+            return data.texts[places].tolist()
+        return take_rows(data.x, places)
 
     def digest(self) -> str:
         """Return a hash of the parameters of a network."""
@@ -92,6 +90,13 @@ def as_trunk(source: Any) -> Trunk:
     if isinstance(source, tuple) and len(source) == 2:
         return trunk(*source)
     return trunk(source)
+
+
+def take_rows(rows: Any, places: np.ndarray) -> Any:
+    """Return the rows at some places, of an array, of windows or of several parts."""
+    if isinstance(rows, Windows):
+        return rows[places]
+    return map_parts(lambda array: np.asarray(array)[places], rows)
 
 
 def computed(trunk: Trunk, rows: Any, count: int, name: str) -> Features:

@@ -5,13 +5,15 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jnn._settings import check_integer
+from jnn._errors import reason_of
+from jnn._settings import POSITIVE, check_integer, check_number
 from jnn.paths import Patterns
 from jnn.storage import expand, read_json
 from jnn.weights._family import Config, network_maker
 from jnn.weights._load import load
 from jnn.weights._network import Variables
 from jnn.weights._read import read
+from jnn.weights._tensors import Tensors
 
 _FILE = "config.json"
 
@@ -36,7 +38,16 @@ def from_config(config: str | os.PathLike[str] | Config, **options: Any) -> Call
             the network cannot have.
     """
     content = config if isinstance(config, Mapping) else _read_config(config)
-    network = network_maker(content.get("model_type"))(content)
+    make = network_maker(content.get("model_type"))
+    try:
+        network = make(content)
+    except ValueError:
+        raise
+    except (TypeError, AttributeError, ArithmeticError, LookupError) as error:
+        raise ValueError(
+            f"The config of {content['model_type']!r} must have settings of the right types, but "
+            f"{reason_of(error):.200}. Correct it."
+        ) from error
     return functools.partial(network, **options)
 
 
@@ -79,11 +90,23 @@ def from_folder(
             "yourself, and call jnn.weights.load."
         )
     network = from_config(tensors.config, **options)
+    _check_layers(network, tensors)
     family = tensors.config["model_type"]
     variables = load(
         tensors, network, family=family, skip=skip, ignore=ignore, cast=cast, key=key
     )  # fmt: skip
     return network, variables
+
+
+def _check_layers(network: Callable[..., Any], tensors: Tensors) -> None:
+    """Raise ValueError for a network of very many layers before it is built."""
+    numbers = getattr(network, "keywords", {})
+    layers = numbers.get("layers", sum(numbers.get("depths", ())))
+    if isinstance(layers, int) and layers > len(tensors):
+        raise ValueError(
+            f"The config of {tensors.path} must have as many layers as there are weights for, got "
+            f"{layers} layers and {len(tensors)} tensors. Correct it."
+        )
 
 
 def _read_config(path: str | os.PathLike[str]) -> Config:
@@ -103,6 +126,41 @@ def sizes(config: Config, **names: str) -> dict[str, int]:
             "the sizes of the network."
         )
     return {own: check_integer(name, config[name]) for own, name in names.items()}
+
+
+def number(config: Config, name: str, default: float | None = None) -> float:
+    """Return a setting of a config that is a positive number.
+
+    Raises:
+        ValueError: If it is none, or is missing and has no default.
+    """
+    value = config.get(name, default)
+    check_number(name, value, POSITIVE)
+    return float(value)
+
+
+def size_of_each(config: Config, name: str) -> tuple[int, ...]:
+    """Return a setting of a config that is a list of sizes.
+
+    Raises:
+        ValueError: If it is missing, or no list of positive integers.
+    """
+    values = config.get(name)
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError(
+            f"{name} of the config of {config.get('model_type')!r} must be a list of sizes, got "
+            f"{values!r:.80}. Correct it."
+        )
+    return tuple(check_integer(name, value) for value in values)
+
+
+def classes(config: Config) -> int | None:
+    """Return the number of classes of a config; None for a network without a head."""
+    if any(name.endswith("Model") for name in config.get("architectures") or ()):
+        return None
+    labels = config.get("id2label")
+    count = len(labels) if isinstance(labels, Mapping) else config.get("num_labels", 2)
+    return check_integer("num_labels", count)
 
 
 def check_settings(config: Config, **allowed: Any) -> None:

@@ -22,11 +22,14 @@ class Rule:
         target: Name of an array of the network, its keys joined by slashes; or names of several
             that the file has as one; None for tensors that the network does not need.
         layout: How the numbers lie on both sides; see `jnn.weights.Layout`.
+        needs: Name of an array that the network must have for the rule to count; None for any
+            network.
     """
 
     source: Names
     target: Names | None
     layout: str = "same"
+    needs: str | None = None
 
     def __post_init__(self) -> None:
         fields = [one.fields() for one in (*self.sources, *self.targets)]

@@ -14,7 +14,7 @@ from jnn.weights._refusal import reading, shown
 from jnn.weights._tensors import Entry, Tensors
 
 WEIGHTS = "model.weights.h5"  # in a .keras file
-_CONFIG = "config.json"
+CONFIG = "config.json"
 
 # The variables of a layer in the order of Keras, by the class as files write it.
 _VARIABLES = {
@@ -52,13 +52,13 @@ def read_hdf5(path: Path) -> Tensors:
 
 def read_keras(path: Path, archive: Archive) -> Tensors:
     """Read a `.keras` file, whose configuration has the names of its layers."""
-    config = json.loads(archive.content(_CONFIG))
+    config = json.loads(archive.content(CONFIG))
     if not isinstance(config, dict):
         raise ValueError("its configuration is no object")
     start, size = archive.place(WEIGHTS)
     check_heaps(archive.file, start, start + size)
     open_file = opener(lambda: archive.open(WEIGHTS))
-    entries, _ = _read(open_file, size, _layer_names(config))
+    entries, _ = _read(open_file, size, layer_names(config))
     return Tensors(path, "keras", entries, config=config)
 
 
@@ -123,7 +123,7 @@ def _new_name(path: str, own: str | None, layers: Mapping[str, str], count: int)
     return "/".join([*parts, variable])
 
 
-def _layer_names(config: Mapping[str, Any], prefix: str = "", levels: int = 16) -> dict[str, str]:
+def layer_names(config: Mapping[str, Any], prefix: str = "", levels: int = 16) -> dict[str, str]:
     """Return the names of the layers by their places in the file of weights.
 
     The place of the second Dense of a network is "layers/dense_1", whatever its name.
@@ -142,7 +142,7 @@ def _layer_names(config: Mapping[str, Any], prefix: str = "", levels: int = 16) 
         if not isinstance(own, str):
             raise ValueError(f"the layer {shown(place)} has no name in its configuration")
         names[place] = own
-        names |= _layer_names(layer, f"{place}/", levels - 1)
+        names |= layer_names(layer, f"{place}/", levels - 1)
     return names
 
 

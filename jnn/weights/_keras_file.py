@@ -1,19 +1,27 @@
-"""Weights as Keras reads them: `.weights.h5` files, at given places or at those of a file."""
+"""Networks as Keras reads them: `.weights.h5` at given places or those of a file, and `.keras`."""
 
+import functools
+import io
+import json
 import pathlib
+import zipfile
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from jnn.storage import expand
-from jnn.weights._hdf5 import entries_of, opener
+from jnn.weights._archive import Archive
+from jnn.weights._hdf5 import Open, entries_of, opener
 from jnn.weights._hdf5_heap import check_heaps
-from jnn.weights._keras import names_of
+from jnn.weights._keras import CONFIG, WEIGHTS, layer_names, names_of
 from jnn.weights._mapped import MappedFile, Path
 from jnn.weights._refusal import listed, reading
+from jnn.weights._tensors import Entry
 
 Arrays = Mapping[str, np.ndarray]
+
+_TIME = (1980, 1, 1, 0, 0, 0)  # so that equal arrays make equal files
 
 
 def write_paths(path: pathlib.Path, arrays: Arrays) -> None:
@@ -40,28 +48,84 @@ def check_folders(names: Iterable[str]) -> None:
 
 def write_like(path: pathlib.Path, arrays: Arrays, like: Path) -> None:
     """Write arrays at the places that a file of Keras has for them; all of them must fit."""
+    _write_weights(path, arrays, _source(expand(like)))
+
+
+def write_network_like(path: pathlib.Path, arrays: Arrays, like: Path) -> None:
+    """Write a `.keras` file with the layers of another one, and with these arrays."""
+    source = _source(expand(like))
+    if source.archive is None:
+        raise ValueError(
+            f"like must be a .keras file for a .keras file, which tells the layers, got {like}. "
+            "Save the network in Keras: model.save('made_by_keras.keras')."
+        )
+    weights = io.BytesIO()
+    _write_weights(weights, arrays, source)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in source.archive.members:
+            content = weights.getvalue() if name == WEIGHTS else source.archive.content(name)
+            archive.writestr(zipfile.ZipInfo(name, _TIME), content)
+
+
+class _Source(NamedTuple):
+    """A file that Keras has written.
+
+    Attributes:
+        path: The file.
+        open_file: What opens its weights.
+        entries: The arrays by their places.
+        names: The names of the arrays by their places.
+        archive: The whole file, if it is a `.keras` file.
+    """
+
+    path: pathlib.Path
+    open_file: Open
+    entries: Mapping[str, Entry]
+    names: Mapping[str, str]
+    archive: Archive | None
+
+
+def _source(path: pathlib.Path) -> _Source:
+    with reading(path):
+        archive = Archive(path) if zipfile.is_zipfile(path) else None
+        if archive is None:
+            file = MappedFile(path)
+            start, size, open_file, layers = 0, file.size, opener(path), {}
+        else:
+            file = archive.file
+            start, size = archive.place(WEIGHTS)
+            open_file = opener(functools.partial(archive.open, WEIGHTS))
+            layers = layer_names(json.loads(archive.content(CONFIG)))
+        check_heaps(file, start, start + size)
+        entries = entries_of(open_file, size)
+        names, _ = names_of(open_file, entries, layers)
+        with open_file() as content:
+            is_old = "model_weights" in content or "layer_names" in content.attrs
+    if is_old:
+        raise ValueError(
+            f"like must be a file of Keras 3, got {path} of Keras 2. Load it in Keras 3, and save "
+            "it as .keras."
+        )
+    return _Source(path, open_file, entries, names, archive)
+
+
+def _write_weights(target: pathlib.Path | IO[bytes], arrays: Arrays, like: _Source) -> None:
+    """Write an HDF5 file; what the other one has of an optimizer is left out."""
     import h5py
 
-    like = expand(like)
-    with reading(like):
-        file = MappedFile(like)
-        check_heaps(file, 0, file.size)
-        open_file = opener(like)
-        entries = entries_of(open_file, file.size)
-        names, _ = names_of(open_file, entries, {})
-    places = {name: place for place, name in names.items() if not place.startswith("optimizer")}
+    places = {n: place for place, n in like.names.items() if not place.startswith("optimizer")}
     missing, left_over = places.keys() - arrays.keys(), arrays.keys() - places.keys()
     shapes = [
-        f"{name} {arrays[name].shape} for {entries[place].shape}"
+        f"{name} {arrays[name].shape} for {like.entries[place].shape}"
         for name, place in places.items()
-        if name in arrays and arrays[name].shape != entries[place].shape
+        if name in arrays and arrays[name].shape != like.entries[place].shape
     ]
     if missing or left_over or shapes:
         raise ValueError(
-            f"The arrays must fit {like}, but missing are {listed(missing)}, left over are "
+            f"The arrays must fit {like.path}, but missing are {listed(missing)}, left over are "
             f"{listed(left_over)}, and of another shape are {listed(shapes)}. Correct the table."
         )
-    with open_file() as source, h5py.File(path, "w") as file:
+    with like.open_file() as source, h5py.File(target, "w") as file:
         for name, place in places.items():
             _write(file, place, arrays[name])
             folder = place.rpartition("/")[0]

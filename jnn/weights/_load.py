@@ -27,6 +27,7 @@ def load(
     x: Any = None,
     *,
     family: Table | MakeFamily | str | None = None,
+    config: Mapping[str, Any] | None = None,
     prefix: str = "",
     only: Patterns = (),
     skip: Patterns = (),
@@ -52,6 +53,8 @@ def load(
             `jnn.weights.Family`, or a list of rules `(name in the file, name in the network,
             layout)`; see `jnn.weights.Rule`. None for a file with the network's own names, as
             `jnn.weights.save` writes it without a family.
+        config: What a family that depends on sizes reads them from; by default the file's own, such
+            as config.json.
         prefix: Beginning of the names to read, such as "model."; tensors without it are left out.
         only: Patterns of the network's names to load, as in `jnn.paths.match`; the other arrays
             keep their first values.
@@ -73,7 +76,8 @@ def load(
     """
     tensors = _tensors(path)
     known = network_of(network, x, shared)
-    table = None if family is None else family_of(family, tensors.config)
+    config = tensors.config if config is None else config
+    table = None if family is None else family_of(family, config)
     names = _names(tensors, prefix, table)
     wanted = _wanted(known, only, skip)
     plan = make_plan({n: tensors.entries[names[n]] for n in names}, known, table, wanted)
@@ -191,7 +195,7 @@ def _fill(
 def _shape_words(move: Move, entries: Any, shapes: Any, why: str = "") -> str:
     there = ", ".join(f"{target} {shapes[target].shape}" for target in move.targets)
     here = ", ".join(f"{name} {tuple(entries[name].shape)}" for name in move.sources)
-    return f"{there} from {here}" + (f": {why}" if why else "")
+    return (f"{why}: " if why else "") + f"{there} from {here}"  # long texts are cut at their end
 
 
 def _check_types(
@@ -253,10 +257,10 @@ def _complete(
     network: Network, filled: Mapping[str, Any], x: Any, key: Any, shared: Any
 ) -> Variables:
     """Return the variables; what is not filled has its first values."""
-    if len(filled) < len(network.names):
+    leaves = [filled.get(name) for name in network.names]
+    absent = [place for place, leaf in enumerate(leaves) if leaf is None]
+    if absent:
         key = jax.random.key(0) if key is None else key
-        first = initial_leaves(network, x, key, shared)
-    else:
-        first = [None] * len(network.names)
-    leaves = [filled.get(name, value) for name, value in zip(network.names, first, strict=True)]
+        for place, leaf in initial_leaves(network, x, key, shared, absent).items():
+            leaves[place] = leaf
     return network.structure.unflatten(leaves)

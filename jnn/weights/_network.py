@@ -1,7 +1,7 @@
 """The arrays of a network by name: its parameters and its state, as `load` and `save` see them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -92,11 +92,19 @@ def short_names(names: Any) -> dict[str, str]:
     return {rest: name for rest, name in short.items() if rest not in twice}
 
 
-def initial_leaves(network: Network, x: Any, key: Any, shared: Any) -> list[Any]:
-    """Return the first values of all leaves, which are drawn by `key`."""
+def initial_leaves(
+    network: Network, x: Any, key: Any, shared: Any, places: Sequence[int]
+) -> dict[int, Any]:
+    """Return the first values, drawn by `key`, of the leaves at these places, and of no others."""
     if x is not None:
         x = jax.tree.map(lambda a: jnp.zeros(jnp.shape(a), jnp.result_type(a)), x)
-    return jax.tree.leaves(Variables(*network.model.init(key, x, shared=shared)))
+
+    @jax.jit  # leaves out what is not returned
+    def draw(key: Any, x: Any, shared: Any) -> list[Any]:
+        leaves = jax.tree.leaves(Variables(*network.model.init(key, x, shared=shared)))
+        return [leaves[place] for place in places]
+
+    return dict(zip(places, draw(key, x, shared), strict=True))
 
 
 def _is_transient(name: str) -> bool:

@@ -102,6 +102,8 @@ def _plain(name: str) -> str:
 def _move_of(name: str, family: Family, full: Mapping[str, str], tensors: Shapes) -> Move | None:
     """Return the move that takes a tensor; None if there is no place for it."""
     for place, rule in enumerate(family.rules):
+        if rule.needs is not None and rule.needs not in full:
+            continue
         for source in rule.sources:
             values = source.values(name)
             if values is None:

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jnn._names import names_of
+from jnn._names import names_in
 from jnn.paths import Patterns
 from jnn.storage import atomic_path, expand, to_host
 from jnn.weights._family import Family, MakeFamily, Table, family_of
-from jnn.weights._keras_file import check_folders, write_like, write_paths
+from jnn.weights._keras_file import check_folders, write_like, write_network_like, write_paths
 from jnn.weights._load import fitting
 from jnn.weights._network import STATE, Variables, is_variables, short_names
 from jnn.weights._onnx_file import write_onnx
@@ -32,6 +32,7 @@ _SUFFIXES = {
     ".bin": "torch",
     ".h5": "keras",
     ".hdf5": "keras",
+    ".keras": "keras",
     ".npz": "npz",
     ".msgpack": "msgpack",
     ".onnx": "onnx",
@@ -64,9 +65,10 @@ def save(
             names to arrays, or any tree of arrays.
         path: The file to write; a leading `~` is the home directory.
         form: "safetensors", "torch" (a `state_dict` for `torch.load`), "keras" (`.weights.h5` for
-            `model.load_weights`), "npz", "msgpack" (for `flax.serialization`), or "onnx" (the whole
-            network as a program, whose outputs are checked; it needs `network` and `x`). By default
-            what the suffix of the path says, and "safetensors" for a suffix that is not known.
+            `model.load_weights`, or `.keras` for `keras.saving.load_model`), "npz", "msgpack" (for
+            `flax.serialization`), or "onnx" (the whole network as a program, whose outputs are
+            checked; it needs `network` and `x`). By default what the suffix of the path says, and
+            "safetensors" for a suffix that is not known.
         family: The table of names and layouts, as for `load`.
         config: What a family that depends on sizes reads them from, as in config.json.
         prefix: What all names begin with, such as "model.", but for the heads of a family. By
@@ -75,8 +77,9 @@ def save(
         skip: Patterns of the network's names to leave out.
         member: The number of the member of a result.
         like: For "keras": a file that Keras has written for the same layers, whose places the
-            arrays take, so that `family` may name them as `read` does, "conv1/kernel". Without it
-            names are Keras's places, "layers/conv2d/vars/0".
+            arrays take, so that `family` may name them as `read` does, "conv1/kernel". A `.keras`
+            file needs another one, whose layers it has. Without it names are Keras's places,
+            "layers/conv2d/vars/0".
         network: For "onnx": what `jnn.as_model` accepts.
         x: For "onnx": an example batch.
 
@@ -100,7 +103,7 @@ def save(
     else:
         table = family_of(family, config or {})
         arrays = _prefixed(_named(arrays, table), table, prefix)
-    write = _writer(chosen, like)
+    write = _writer(chosen, like, is_whole=place.suffix == ".keras")
     with atomic_path(place) as partial:
         write(partial, arrays)
     return place
@@ -128,9 +131,8 @@ def _arrays(tree: Any, member: int | None) -> Arrays:
     if isinstance(tree, Mapping) and all(map(_is_array, tree.values())):
         named = {str(name): array for name, array in tree.items()}
     else:
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        names, _ = names_of([keys for keys, _ in leaves])
-        named = {name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}
+        names, _ = names_in(tree)
+        named = dict(zip(names, jax.tree.leaves(tree), strict=True))
     arrays = {name: np.asarray(to_host(array), order="C") for name, array in named.items()}
     for name, array in arrays.items():
         if array.dtype.kind in "OSUMm":
@@ -179,11 +181,15 @@ def _named(arrays: Arrays, family: Family) -> Arrays:
             values = [v for one in rule.targets if (v := one.values(name)) is not None]
             if not values or full[name] in used:
                 continue
+            if rule.needs is not None and rule.needs not in full:
+                continue
             targets = [one.name(values[0]) for one in rule.targets]
             if not all(target in full for target in targets):
                 continue
-            found = rule.steps.to_file([arrays[full[t]] for t in targets], len(rule.sources))
             sources = [one.name(values[0]) for one in rule.sources]
+            if not rule.steps.is_tied and named.keys() & {*sources}:  # names of another array
+                continue
+            found = rule.steps.to_file([arrays[full[t]] for t in targets], len(rule.sources))
             copies = dict(zip(sources, map(_in_rows, found), strict=True))
             if rule.steps.is_tied:
                 tied |= copies
@@ -213,9 +219,15 @@ def _in_rows(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, order="C")
 
 
-def _writer(form: str, like: Any) -> Callable[[pathlib.Path, Arrays], None]:
+def _writer(form: str, like: Any, *, is_whole: bool) -> Callable[[pathlib.Path, Arrays], None]:
     if form == "keras" and like is not None:
-        return lambda path, arrays: write_like(path, arrays, like)
+        write = write_network_like if is_whole else write_like
+        return lambda path, arrays: write(path, arrays, like)
+    if form == "keras" and is_whole:
+        raise ValueError(
+            "like must be a .keras file for a .keras file, which tells the layers, got None. Save "
+            "the network in Keras: model.save('made_by_keras.keras')."
+        )
     if form not in _WRITERS:
         raise ValueError(f"form must be one of {[*_WRITERS, 'onnx']}, got {form!r}. Choose one.")
     if like is not None:

@@ -55,6 +55,7 @@ def network(config: Config) -> Callable[..., Any]:
         scale_attn_weights=True,
         scale_attn_by_inverse_layer_idx=False,
         add_cross_attention=False,
+        tie_word_embeddings=(True, False),
         architectures=(None, ["GPT2LMHeadModel"], ["GPT2Model"]),
     )
     return functools.partial(GPT, **numbers, tied=config.get("tie_word_embeddings", True))

@@ -1,0 +1,68 @@
+"""Train pairs of a generator and a discriminator on a ring of 8 Gaussians, 16 seeds at once.
+
+    python examples/gan.py [--quick] [--figure modes.png]
+
+It takes less than a minute on two CPU cores. It prints how many of the 8 modes the generators
+reach and how evenly, plain and packed by two (Lin et al. 2018, https://arxiv.org/abs/1712.04086),
+with 95 % intervals over the seeds, and the paired difference.
+"""
+
+import argparse
+from functools import partial
+
+import optax
+
+import jnn
+from jnn import gan, plots
+
+MEANS, STD = gan.ring(8), 0.05
+
+
+def study(packing: int, epochs: int) -> jnn.Study:
+    """Return the study of a pair whose discriminator judges `packing` points at once."""
+    return gan.Study(
+        generator=partial(jnn.models.MLP, 16, (64, 64), 2),
+        discriminator=partial(jnn.models.MLP, 2 * packing, (64, 64), 1),
+        latent=16,
+        optimizers=(optax.adam(1e-3, b1=0.5), optax.adam(1e-3, b1=0.5)),
+        packing=packing,
+        metrics={
+            "modes": gan.modes(MEANS, STD),
+            "high_quality": gan.high_quality(MEANS, STD),
+            "reverse_kl": gan.reverse_kl(MEANS, STD),
+        },
+        samples=2500,
+        evaluation_batch=2500,
+        epochs=epochs,
+        steps_per_epoch=600,
+        batch_size=128,
+    )
+
+
+def main() -> None:
+    """Train the two studies, print their scores, and check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="train 4 seeds and fewer epochs")
+    parser.add_argument("--figure", help="file for the histogram of modes over the seeds")
+    arguments = parser.parse_args()
+
+    jnn.use_cpu_cores()
+    ring = jnn.Dataset.from_arrays(gan.draw_mixture(MEANS, STD, 10_000), name="ring")
+    seeds, epochs = (jnn.seeds(4), 3) if arguments.quick else (jnn.seeds(16), 5)
+    results = [jnn.run(study(packing, epochs), ring, seeds) for packing in (1, 2)]
+    result = jnn.Result.concat(results, packing=[1, 2])
+
+    for metric in ("train_modes", "train_high_quality", "train_reverse_kl"):
+        print(result.summary(metric))
+    difference = result.compare({"packing": 2}, {"packing": 1}, "train_reverse_kl")
+    print("reverse KL, packed - plain:", difference)
+    examples = gan.sample(result, 5)
+    print("five points of each generator:", examples.shape)
+    if arguments.figure:
+        plots.write(plots.histogram(result, "train_modes"), arguments.figure)
+    modes = float(results[1].final()["train_modes"].mean())
+    assert modes > 7, f"packed pairs must reach more than 7 modes on average, got {modes:.1f}"
+
+
+if __name__ == "__main__":
+    main()

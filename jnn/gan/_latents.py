@@ -1,0 +1,73 @@
+"""What generators draw: random numbers for each example."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from jnn._settings import SettingTypeError, check_integer, check_number
+from jnn.study import check_call
+
+Latents = Callable[[jax.Array, int], Any]
+"""A function `draw(key, rows)` that returns an array, or a tree of them, [rows, ...]."""
+
+
+def normal(shape: int | Sequence[int], *, std: float = 1.0) -> Latents:
+    """Return the sampler of normal numbers of mean 0.
+
+    Args:
+        shape: Number of numbers, or shape of an array of them, that an example is made from.
+        std: Their standard deviation.
+
+    >>> normal(3)(jax.random.key(0), 2).shape
+    (2, 3)
+    """
+    check_number("std", std)
+    return functools.partial(_normal, _shape_of(shape), std)
+
+
+def uniform(shape: int | Sequence[int], *, low: float = -1.0, high: float = 1.0) -> Latents:
+    """Return the sampler of numbers drawn uniformly from an interval.
+
+    Args:
+        shape: Number of numbers, or shape of an array of them, that an example is made from.
+        low: Lower end.
+        high: Upper end.
+
+    >>> uniform((2, 2))(jax.random.key(0), 5).shape
+    (5, 2, 2)
+    """
+    check_number("low", low)
+    check_number("high", high)
+    if low >= high:
+        raise ValueError(f"low must be below high, got {low} and {high}.")
+    return functools.partial(_uniform, _shape_of(shape), low, high)
+
+
+def as_latents(latent: int | Sequence[int] | Latents) -> Latents:
+    """Return a sampler: `normal` of a number or a shape, or the function itself."""
+    if callable(latent):
+        check_call("latent", latent, "draw(key, rows)", 2)
+        return latent
+    return normal(latent)
+
+
+def _shape_of(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, str) or not isinstance(shape, int | Sequence) or isinstance(shape, bool):
+        raise SettingTypeError(
+            f"latent must be a number of random numbers, a shape, or a function draw(key, rows), "
+            f"got {shape!r}. Use for example latent=64."
+        )
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    return tuple(check_integer("latent", size) for size in sizes)
+
+
+def _normal(shape: tuple[int, ...], std: float, key: jax.Array, rows: int) -> jax.Array:
+    return std * jax.random.normal(key, (rows, *shape))
+
+
+def _uniform(
+    shape: tuple[int, ...], low: float, high: float, key: jax.Array, rows: int
+) -> jax.Array:
+    return jax.random.uniform(key, (rows, *shape), minval=low, maxval=high)

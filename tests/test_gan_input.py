@@ -1,0 +1,121 @@
+"""Games that cannot be played are told in one sentence; conditional pairs are given labels."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jnn
+from jnn import gan
+from tests.games import MLP, RING, study
+
+SHIFT = (lambda key: {"b": jnp.array([0.3, -0.2])}, lambda params, z: z + params["b"])
+PLANE = (lambda key: {"w": jnp.array([0.5, 0.7, 0.1])}, lambda params, x: x @ params["w"][:2])
+
+
+def test_a_conditional_pair_is_called_with_labels():
+    table = jnp.array([[5.0, 0.0], [0.0, 5.0], [-5.0, 0.0]])
+
+    def generate(params, inputs):
+        z, labels = inputs
+        return table[labels] + 0.01 * z + params["b"]
+
+    def discriminate(params, inputs):
+        x, labels = inputs
+        return x @ params["w"][:2] + params["w"][2] * labels
+
+    made = study(
+        generator=(SHIFT[0], generate),
+        discriminator=(PLANE[0], discriminate),
+        latent=2,
+        classes=3,
+        metrics={},
+        epochs=1,
+        optimizers=(optax.sgd(0.0), optax.sgd(0.0)),
+    )
+    result = jnn.run(made, RING, jnn.seeds(2))
+    examples = gan.sample(result, 4, labels=[2, 0, 1, 1])
+    expected = table[np.array([2, 0, 1, 1])] + np.array([0.3, -0.2])
+    assert examples.shape == (2, 4, 2) and np.abs(examples - expected).max() < 0.1
+    with pytest.raises(ValueError, match="labels must be one class below 3"):
+        gan.sample(result, 2, labels=[0, 3])
+    with pytest.raises(ValueError, match=r"needs data with integer labels y \[rows\], got none"):
+        jnn.start(made, jnn.Dataset.from_arrays(RING.x), jnn.seeds(1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "sentence"),
+    [
+        ({"packing": 3}, ValueError, r"packing must divide batch_size, 16, got 3\."),
+        ({"packing": 0}, ValueError, "packing must be a positive integer, got 0"),
+        ({"discriminator_steps": 0}, ValueError, "discriminator_steps must be a positive integer"),
+        ({"unrolled": -1}, ValueError, "unrolled must be a non-negative integer"),
+        ({"optimizers": (optax.sgd(0.1),)}, TypeError, "optimizers must be two optimizers"),
+        ({"optimizers": optax.sgd(0.1)}, TypeError, "optimizers must be two optimizers"),
+        ({"optimizers": (None, optax.sgd(0.1))}, TypeError, "optimizers must be two optimizers"),
+        ({"optimizers": (optax.sgd, optax.sgd(0.1))}, TypeError, "Call it with its learning rate"),
+        ({"loss": jnn.losses.squared_error}, TypeError, "loss must be a pair of losses"),
+        ({"penalty": lambda x: x}, TypeError, "penalty must be callable as penalty"),
+        ({"averaging": jnn.averaging.swa(2)}, ValueError, "updated after each step"),
+        ({"targets": None}, TypeError, "jnn.gan.Study has no setting 'targets'"),
+        ({"latent": "8"}, TypeError, "latent must be a number of random numbers, a shape"),
+        ({"latent": lambda key: 0}, TypeError, "latent must be callable as draw"),
+        ({"latent": 0}, ValueError, "latent must be a positive integer"),
+        (
+            {"simultaneous": True, "discriminator_steps": 2},
+            ValueError,
+            "must be 1 if the players move simultaneously",
+        ),
+    ],
+)
+def test_settings_that_make_no_game_are_told(settings, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        study(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"generator": functools.partial(MLP, 3, (4,), 5)},
+            r"^The generator must return examples of the data's shape, \(2,\), got \(5,\)\.",
+        ),
+        (
+            {"generator": functools.partial(MLP, 4, (4,), 2)},
+            r"The model MLP (cannot be initialized for|failed on) x of shape \(2, 3\)",
+        ),
+        (
+            {"discriminator": (PLANE[0], lambda params, x: jnp.sum(x))},
+            "^The discriminator must return an output for each of its 2 rows",
+        ),
+        ({"penalty": lambda critic, real, fake, *, key, h: real @ fake}, "A penalty of the discr"),
+        ({"penalty": lambda critic, real, fake, *, key, h: 1.0}, "A penalty must return one value"),
+        (
+            {"loss": gan.Adversarial(lambda p, t: p, jnp.sum)},
+            r"^The loss of the generator must return one value for each of the 16 rows",
+        ),
+        (
+            {"latent": lambda key, rows: jnp.zeros(3)},
+            r"^latent must be a function draw\(key, rows\)",
+        ),
+    ],
+)
+def test_players_that_do_not_fit_are_told_before_compiling(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        jnn.start(study(**settings), RING, jnn.seeds(1))
+
+
+def test_a_result_of_another_study_has_no_samples():
+    result = jnn.run(
+        jnn.Study(
+            functools.partial(MLP, 2, (), 3),
+            jnn.losses.softmax_cross_entropy,
+            optax.sgd(0.1),
+            epochs=1,
+        ),
+        RING,
+    )
+    with pytest.raises(ValueError, match="must be that of a study made by"):
+        gan.sample(result, 2)
