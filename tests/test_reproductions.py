@@ -14,6 +14,7 @@ import scipy.stats
 import jnn
 
 FOLDER = pathlib.Path(__file__).parents[1] / "examples" / "reproductions"
+VECTORS = {"ag_news", "movie_reviews", "mr_word_vectors"}  # read those of wordllama
 NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the quick run
     "mnist1d": ("mnist1d", ["logistic", "MLP", "GRU"]),
     "uci_dropout": ("yacht", ["yacht"]),
@@ -33,6 +34,7 @@ NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the
     "../transfer/ag_news": ("ag_news_test", ["words"]),
     "../transfer/movie_reviews": ("rt_polarity", ["words"]),
     "../transfer/mr_word_vectors": ("rt_polarity", ["static"]),
+    "../transfer/images": ("mnist optdigits", ["optdigits"]),
 }
 
 
@@ -59,7 +61,7 @@ def is_published(name):
 @pytest.mark.parametrize("script", NEEDS)
 def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path):
     data, more = NEEDS[script]
-    if "transfer" in script and importlib.util.find_spec("wordllama") is None:
+    if pathlib.Path(script).name in VECTORS and importlib.util.find_spec("wordllama") is None:
         pytest.skip("needs the vectors of wordllama, which is not installed")
     for name in data.split():
         if not is_published(name):

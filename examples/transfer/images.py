@@ -19,11 +19,10 @@ within chance of no transfer, and fixed features are worse.
 """
 
 import functools
-import json
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -38,7 +37,7 @@ import jnn
 # The command line and the record of a reproduction, which these scripts share.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "reproductions"))
 
-from _record import arguments, machine, record_path
+from _record import Row, arguments, save, show
 
 LENET = functools.partial(jnn.models.LeNet, (28, 28, 1), 10)
 SIZES = [16, 64, 256, 1024]
@@ -116,6 +115,50 @@ def compare(
     return jnn.Result.concat(results, way=list(rates))
 
 
+def show_accuracies(name: str, scores: jnn.Result, sizes: Sequence[int]) -> dict[str, Any]:
+    """Print and return the accuracy of each way by number of labels."""
+    table = Table(title=f"{name}: accuracy ± 95 % interval over splits", title_justify="left")
+    for column in ("labels", *RATES):
+        table.add_column(column, justify="right", no_wrap=True)
+    entries = {}
+    for size in sizes:
+        accuracies = [
+            scores.select(way=way, labels=size).summary().rows[0].intervals["accuracy"]
+            for way in RATES
+        ]
+        entries[str(size)] = {
+            way: accuracy._asdict() for way, accuracy in zip(RATES, accuracies, strict=True)
+        }
+        table.add_row(str(size), *(accuracy.short() for accuracy in accuracies))
+    Console(width=120).print(table)
+    return entries
+
+
+def differences_to_scratch(
+    name: str, scores: jnn.Result, sizes: Sequence[int]
+) -> Iterator[tuple[str, np.ndarray, float, None, float, jnn.stats.Interval]]:
+    """Yield the fields of a row for each way and number of labels, of which chance makes 0."""
+
+    def values(way: str, size: int) -> np.ndarray:
+        return scores.select(way=way, labels=size).final()["accuracy"].values.reshape(-1)
+
+    for way in list(RATES)[1:]:
+        for size in sizes:
+            settings = [{"way": each, "labels": size} for each in (way, "scratch")]
+            interval = scores.compare(*settings).difference
+            differences = values(way, size) - values("scratch", size)
+            yield f"{name}: {way}, {size} labels", differences, 0.0, None, 0.0, interval
+
+
+def check(name: str, scores: jnn.Result, size: int) -> None:
+    """Check that MNIST is of use for other digits, and its features of little for clothes."""
+    final = {
+        way: float(scores.select(way=way, labels=size).final()["accuracy"].mean()) for way in RATES
+    }
+    better, worse = ("fine-tune", "scratch") if name == "optdigits" else ("scratch", "probe")
+    assert final[better] > final[worse], f"{better} must beat {worse} on {name}, got {final}"
+
+
 def main() -> None:
     """Train on MNIST and on the other images, print the scores and their differences."""
     options = arguments(__doc__, ["fashion_mnist", "optdigits"], splits=10)
@@ -126,48 +169,23 @@ def main() -> None:
     )
     started = time.perf_counter()
     base = train_on_mnist(6_400 if options.quick else 60_000)
-    entries = {}
+    rows_of_table, accuracies = [], {}
     for name in options.names:
         scores = compare(base, read(name, rows), jnn.folds(splitter), sizes, steps)
-        entries[name] = report(name, scores, sizes)
+        accuracies[name] = show_accuracies(name, scores, sizes)
+        differences = [Row(*pair) for pair in differences_to_scratch(name, scores, sizes)]
+        show("what is above scratch, paired by split", differences, truth="chance")
         check(name, scores, sizes[0])
-    seconds = time.perf_counter() - started
-    print(f"mean ± 95 % interval over {splitter.get_n_splits()} splits, {seconds:.0f} s")
-    if path := record_path("images", options):
-        about = {"splits": splitter.get_n_splits(), "steps": steps, "seconds": seconds, **machine()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"quick": options.quick, **about, "scores": entries}, indent=1))
-
-
-def report(name: str, scores: jnn.Result, sizes: Sequence[int]) -> dict[str, Any]:
-    """Print and return the accuracy of each way, and how much it is above no transfer."""
-    table = Table(title=f"{name}: accuracy, and its difference to scratch", title_justify="left")
-    for column in ("labels", *RATES):
-        table.add_column(column, justify="right", no_wrap=True)
-    entries = {}
-    for size in sizes:
-        cells = [str(size)]
-        for way in RATES:
-            accuracy = scores.select(way=way, labels=size).summary().rows[0].intervals["accuracy"]
-            entry = entries[f"{way}, {size} labels"] = {"accuracy": accuracy._asdict()}
-            cells.append(accuracy.short())
-            if way != "scratch":
-                settings = [{"way": each, "labels": size} for each in (way, "scratch")]
-                difference = scores.compare(*settings).difference
-                entry["difference to scratch"] = difference._asdict()
-                cells[-1] += f" ({difference.short()})"
-        table.add_row(*cells)
-    Console(width=140).print(table)
-    return entries
-
-
-def check(name: str, scores: jnn.Result, size: int) -> None:
-    """Check that MNIST is of use for other digits, and its features of little for clothes."""
-    final = {
-        way: float(scores.select(way=way, labels=size).final()["accuracy"].mean()) for way in RATES
-    }
-    better, worse = ("fine-tune", "scratch") if name == "optdigits" else ("scratch", "probe")
-    assert final[better] > final[worse], f"{better} must beat {worse} on {name}, got {final}"
+        rows_of_table += differences
+    save(
+        "images",
+        rows_of_table,
+        options,
+        accuracies=accuracies,
+        steps=steps,
+        seconds=time.perf_counter() - started,
+        not_run="more than one network trained on MNIST",
+    )
 
 
 if __name__ == "__main__":
