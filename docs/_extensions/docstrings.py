@@ -4,17 +4,25 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 from _extensions.public import Public
 from docutils import nodes
+from numpy.typing import ArrayLike
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
 
 SECTION = re.compile(r"([A-Z][A-Za-z ]+):$")
 ITEM = re.compile(r"(\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*):(?: (.*))?$")
 BULLET = re.compile(r"(-|\d+\.) ")
 EQUATION = re.compile(r"\s(=|\+|-|/|\*|<|>|~|<=|>=|->)\s")
+SHORT = {
+    **{stringify_annotation(long, "smart"): short for long, short in [(ArrayLike, "ArrayLike")]},
+    "~jaxlib._jax.Array": "Array",
+    "jaxlib._jax.Array": "Array",
+}
 CODE = re.compile(r"(``?)(?!`)(.+?)\1(?!`)", re.DOTALL)
 
 
@@ -100,8 +108,8 @@ class Converter:
                 out += ["", *self.take_paragraph(r".?"), ""]
             elif line.startswith("|") and re.match(r"\| *[:-]", "".join(self.lines[1:2])):
                 out += ["", *table(self.take_paragraph(r"\|"))]
-            elif BULLET.match(line):
-                mark = BULLET.match(self.lines[0])[0]
+            elif bullet := BULLET.match(line):
+                mark = bullet[0]
                 self.lines[0] = " " * len(mark) + line[len(mark) :]
                 item = self.inner(dedented(self.take_indented()))
                 out += ["", mark + item[0], *(" " * len(mark) + line for line in item[1:])]
@@ -189,12 +197,17 @@ def parameters_of(value: Any) -> set[str]:
         return set()
 
 
+def plain(lines: list[str]) -> list[str]:
+    """Return lines of reStructuredText with its roles as code."""
+    return [re.sub(r":\w+:`(?:\\\w+{)?([^`}]*)}?`", r"`\1`", line) for line in lines]
+
+
 def foreign(value: Any, lines: list[str]) -> list[str] | None:
     """Return the first sentence of a function that another library documents, else None."""
     module = getattr(value, "__module__", None) or ""
     if not re.match(r"(jax|flax|optax)\b", module):
         return None
-    first = Converter(lines, set()).take_paragraph(r"[^\s]") if lines else []
+    first = Converter(plain(lines), set()).take_paragraph(r"[^\s]") if lines else []
     public = re.sub(r"\._src\b|\.functions\b|\.activations\b", "", module)
     return [*inline("\n".join(first)).split("\n"), "", f"This is ``{public}.{value.__name__}``."]
 
@@ -218,7 +231,7 @@ def link(app: Sphinx, doctree: nodes.document) -> None:
         if any(isinstance(parent, skipped) for parent in parents(literal)):
             continue
         text = literal.astext()
-        module, here, parameters = context(literal)
+        module, here, parameters = context(literal, app.env.docname)
         target = public.target(re.split(r"[(\[]", text)[0], module)
         is_part = text in parameters or (target in public.packages and not text.startswith("jnn."))
         if target and target != here and not is_part:
@@ -229,30 +242,41 @@ def link(app: Sphinx, doctree: nodes.document) -> None:
             reference += literal
 
 
-def parents(node: nodes.Node):
+def parents(node: nodes.Node) -> Iterator[nodes.Element]:
     """Yield the nodes above a node."""
-    while node.parent is not None:
-        node = node.parent
-        yield node
+    above = node.parent
+    while above is not None:
+        yield above
+        above = above.parent
 
 
-def context(node: nodes.Node) -> tuple[str, str, set[str]]:
+def context(node: nodes.Node, page: str) -> tuple[str, str, set[str]]:
     """Return module, full name and parameters of the object whose docstring holds a node."""
     for parent in parents(node):
         if isinstance(parent, addnodes.desc) and parent.get("domain") == "py":
-            signature = parent[0]
+            signature = next(parent.findall(addnodes.desc_signature))
             module, name = signature.get("module") or "", signature.get("fullname") or ""
             found = signature.findall(addnodes.desc_parameter)
             parameters = {re.split(r"[:=]", each.astext())[0].strip("* ") for each in found}
             return module, f"{module}.{name}", parameters
-    return "", "", set()
+    module = page.removeprefix("api/") if page.startswith("api/jnn") else ""
+    return module, module, set()
 
 
-def shorten(app: Sphinx, doctree: nodes.document) -> None:
-    """Write arrays in types as `Array`, as in the source."""
+def shorten(app: Sphinx, what: str, name: str, *signature: Any) -> None:
+    """Shorten the types that autodoc has read of a function or class."""
+    types = app.env.current_document.autodoc_annotations.get(name, {})
+    for each, text in types.items():
+        for long, short in SHORT.items():
+            text = text.replace(long, short)
+        types[each] = text
+
+
+def dashes(app: Sphinx, doctree: nodes.document) -> None:
+    """Separate parameters from their descriptions by a dash."""
     for text in list(doctree.findall(nodes.Text)):
-        if "_jax.Array" in text:
-            text.parent.replace(text, nodes.Text(text.replace("jaxlib._jax.Array", "Array")))
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -260,5 +284,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", convert)
     app.connect("autodoc-skip-member", skip)
     app.connect("doctree-read", link)
-    app.connect("doctree-read", shorten)
+    app.connect("doctree-read", dashes)
+    app.connect("autodoc-process-signature", shorten, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,15 +5,17 @@ import os
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from _extensions.docstrings import escaped, inline
-from _extensions.public import Public, groups, names
+from _extensions.docstrings import Converter, escaped, inline, plain
+from _extensions.public import Public, doc_of, groups, names
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("api", "source")  # of generated pages
 LINK = re.compile(r"\]\((\.\./[^)#\s]+(?<!\.png))\)")
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash"}
+
+Pages = dict[str, str]  # name -> text
 
 
 def heading(text: str, mark: str = "=") -> list[str]:
@@ -28,7 +30,7 @@ def api_page(package: ModuleType, public: Public) -> str:
     for title, members in groups(package):
         if title:
             lines += heading(title, "-")
-        lines += [*summary(package, members, public), ""]
+        lines += summary(package, members, public)
         for member in members:
             full = f"{name}.{member}"
             if member in names(package) and public.homes[full] == full:
@@ -43,16 +45,13 @@ def summary(package: ModuleType, members: list[str], public: Public) -> list[str
         value = getattr(package, member)
         full = value.__name__ if isinstance(value, ModuleType) else f"{package.__name__}.{member}"
         lines.append(f"    * - :py:obj:`{member} <{public.homes[full]}>`")
-        lines.append(f"      - {first_sentence(value)}".rstrip())
-    return lines
+        lines.append(f"      - {first_sentence(doc_of(package, member))}".rstrip())
+    return [*lines, ""]
 
 
-def first_sentence(value: Any) -> str:
-    """Return the first sentence of the docstring of a package, function or class."""
-    if not (inspect.ismodule(value) or callable(value)) or not hasattr(value, "__name__"):
-        return ""
-    first = (inspect.getdoc(value) or "").split("\n\n")[0]
-    return " ".join(inline(first).split())
+def first_sentence(doc: str) -> str:
+    """Return the first paragraph of a docstring as one line of reStructuredText."""
+    return " ".join(inline(" ".join(plain(doc.split("\n\n")[:1]))).split())
 
 
 def directive(package: ModuleType, member: str) -> list[str]:
@@ -63,31 +62,34 @@ def directive(package: ModuleType, member: str) -> list[str]:
         return [f".. autoclass:: {full}", *(f"    {option}" for option in options)]
     if callable(value) and hasattr(value, "__name__") and inspect.getdoc(value):
         return [f".. autofunction:: {full}"]
-    shown = repr(value) if re.match(r"[\w.]+\.", str(type(value))) is None else ""
-    text = "" if " at 0x" in shown or len(shown) > 300 else inline(f"`{shown}`")
+    return constant(package, member)
+
+
+def constant(package: ModuleType, member: str) -> list[str]:
+    """Return the directive that documents an instance, a number or the name of a type."""
+    value = getattr(package, member)
+    doc = Converter(doc_of(package, member).split("\n"), set()).rst()
     lines = [f".. py:data:: {member}", f"    :module: {package.__name__}"]
-    return [*lines, f"    :type: {type(value).__name__}", "", f"    {text}".rstrip()]
+    if isinstance(value, dict):
+        doc += ["", "Keys: " + ", ".join(f"``{key}``" for key in value) + "."]
+    elif type(value).__module__ in ("builtins", "types", "collections.abc", "typing"):
+        shown = re.sub(r"jax\.jaxlib\._jax\.|collections\.abc\.|typing\.", "", repr(value))
+        doc += ["", f"``{shown}``"]
+    if type(value).__module__.startswith("jnn") or isinstance(value, int | tuple | dict):
+        lines.append(f"    :type: {type(value).__name__}")
+    return [*lines, "", *("    " + line for line in doc)]
 
 
-def write(path: Path, text: str) -> None:
-    """Write a page if it is new or has changed, so that Sphinx reads only what it must."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-
-
-def write_api(app: Sphinx) -> None:
-    """Write the pages of the public packages, and the list of them."""
-    public, folder = Public.read(), Path(app.srcdir) / "api"
+def api_pages() -> Pages:
+    """Return the pages of the public packages, and the list of them."""
+    public = Public.read()
+    pages = {f"api/{name}": api_page(package, public) for name, package in public.packages.items()}
+    table = [".. list-table::", "    :class: names", "    :widths: auto", ""]
     for name, package in public.packages.items():
-        write(folder / f"{name}.rst", api_page(package, public))
-    listed = "\n".join(f"    {name}" for name in public.packages)
-    table = "\n".join(
-        f"    * - :doc:`{name}`\n      - {first_sentence(package)}"
-        for name, package in public.packages.items()
-    )
-    text = [*heading("API"), ".. list-table::", "    :class: names", "", table, ""]
-    write(folder / "index.rst", "\n".join([*text, ".. toctree::", "    :hidden:", "", listed, ""]))
+        table += [f"    * - :doc:`{name}`", f"      - {first_sentence(package.__doc__ or '')}"]
+    listed = [f"    {name}" for name in public.packages]
+    tree = [".. toctree::", "    :hidden:", "", *listed, ""]
+    return {**pages, "api/index": "\n".join([*heading("API"), *table, "", *tree])}
 
 
 def source_name(path: Path) -> str:
@@ -95,31 +97,46 @@ def source_name(path: Path) -> str:
     return "source/" + str(path.relative_to(ROOT)).replace(".", "_")
 
 
-def write_source(app: Sphinx, path: Path) -> None:
-    """Write the page that shows a file, or lists a folder."""
-    page = Path(app.srcdir) / f"{source_name(path)}.rst"
+def source_pages(app: Sphinx, path: Path) -> Pages:
+    """Return the page that shows a file, or that of a folder with those of its scripts."""
+    page, pages = source_name(path), {}
     lines = [":orphan:", "", *heading(escaped(str(path.relative_to(ROOT))))]
-    if path.is_dir():
-        for inner in sorted(path.iterdir()):
-            if inner.suffix == ".py" and inner.name[0] != "_":
-                lines.append(f"- :doc:`{inner.name} </{source_name(inner)}>`")
-                write_source(app, inner)
-            elif inner.name[0] not in "._":
-                lines.append(f"- ``{inner.name}``")
-    else:
-        inside = os.path.relpath(path, page.parent)
+    if path.is_file():
+        inside = os.path.relpath(path, (Path(app.srcdir) / page).parent)
         language = LANGUAGES.get(path.suffix, "text")
         lines += [f".. literalinclude:: {inside}", f"    :language: {language}"]
-    write(page, "\n".join([*lines, ""]))
+    for inner in sorted(path.iterdir()) if path.is_dir() else ():
+        if inner.suffix == ".py" and inner.name[0] != "_":
+            lines.append(f"- :doc:`{inner.name} </{source_name(inner)}>`")
+            pages |= source_pages(app, inner)
+        elif inner.name[0] not in "._":
+            lines.append(f"- ``{inner.name}``")
+    return {**pages, page: "\n".join([*lines, ""])}
 
 
-def write_sources(app: Sphinx) -> None:
-    """Write a page for each file of the repository that a page of `docs/` links to."""
+def linked(app: Sphinx) -> Pages:
+    """Return a page for each file of the repository that a page of `docs/` links to."""
+    pages: Pages = {}
     for page in Path(app.srcdir).glob("*.md"):
         for link in LINK.findall(page.read_text()):
             path = (page.parent / link).resolve()
             if path.exists() and path != ROOT / "README.md":
-                write_source(app, path)
+                pages |= source_pages(app, path)
+    return pages
+
+
+def write(app: Sphinx) -> None:
+    """Write the pages that are new or have changed, and remove those of another time."""
+    pages = {Path(app.srcdir) / f"{name}.rst": text for name, text in api_pages().items()}
+    pages |= {Path(app.srcdir) / f"{name}.rst": text for name, text in linked(app).items()}
+    for path, text in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    for folder in FOLDERS:
+        for path in (Path(app.srcdir) / folder).rglob("*.rst"):
+            if path not in pages:
+                path.unlink()
 
 
 def point_to_pages(app: Sphinx, name: str, source: list[str]) -> None:
@@ -136,7 +153,6 @@ def point_to_pages(app: Sphinx, name: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add the hooks to Sphinx."""
-    app.connect("builder-inited", write_api)
-    app.connect("builder-inited", write_sources)
+    app.connect("builder-inited", write)
     app.connect("source-read", point_to_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

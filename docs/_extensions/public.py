@@ -91,7 +91,7 @@ def home_of(package: ModuleType, name: str, packages: Mapping[str, ModuleType]) 
 
 def groups(package: ModuleType) -> list[tuple[str, list[str]]]:
     """Return the names of a package under the comments in its `__all__`."""
-    source = Path(package.__file__).read_text()
+    source = inspect.getsource(package)
     listed = re.search(r"^__all__ = \[(.*?)^\]", source, re.DOTALL | re.MULTILINE)
     found: list[tuple[str, list[str]]] = [("", [])]
     for line in (listed[1] if listed else "").splitlines()[1:]:
@@ -103,3 +103,28 @@ def groups(package: ModuleType) -> list[tuple[str, list[str]]]:
     if [name for _, names in found for name in names] != list(package.__all__):
         return [("", list(package.__all__))]
     return [group for group in found if group[1]]
+
+
+def comment_on(package: ModuleType, name: str) -> str:
+    """Return the comment above the assignment of a name in the files of a package."""
+    path = Path(inspect.getfile(package))
+    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    for file in files:
+        found = re.search(rf"((?:^# .*\n)+)^{name}(:[^=]+)? = ", file.read_text(), re.MULTILINE)
+        if found:
+            return " ".join(line.removeprefix("# ") for line in found[1].splitlines())
+    return ""
+
+
+def doc_of(package: ModuleType, name: str) -> str:
+    """Return the docstring of a public name, or the comment on it."""
+    value = getattr(package, name)
+    described = inspect.ismodule(value) or inspect.isclass(value) or hasattr(value, "__name__")
+    if described or vars_of(value).get("__doc__"):
+        return inspect.getdoc(value) or ""
+    return comment_on(package, name)
+
+
+def vars_of(value: Any) -> Mapping[str, Any]:
+    """Return the attributes of an instance alone."""
+    return getattr(value, "__dict__", {})
