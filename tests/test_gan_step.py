@@ -209,3 +209,5 @@ def test_rows_of_weight_zero_do_not_train_the_critic():
     one, _ = step(state, jnn.Batch(x, None, weights))
     other, _ = step(state, jnn.Batch(spoiled, None, weights))
     np.testing.assert_array_equal(*(params_of(s.trained.params)[0] for s in (one, other)))
+    none, _ = step(state, jnn.Batch(x, None, jnp.zeros(16)))
+    np.testing.assert_array_equal(*(params_of(s.trained.params)[0] for s in (none, state)))

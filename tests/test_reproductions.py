@@ -26,7 +26,7 @@ NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the
     "zero_cost": ("nasbench201 cifar10", ["synflow", "jacob_cov"]),
     "darts": ("nasbench201 cifar10", []),
     "pbt_toy": ("", []),
-    "gan_ring": ("", []),
+    "gan_ring": ("", ["plain", "packed2"]),
     "dehb": ("", []),
     "search_noise": ("iris", []),
     "search_budget": ("concrete", ["concrete"]),

@@ -187,14 +187,18 @@ def _make_fooling(
 def _judging_loss(
     game: "Game", on_real: jax.Array, on_fake: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """Return the discriminator's loss; rows weigh on the real side only, as all fakes are drawn."""
+    """Return the discriminator's loss; it is 0 if there are no real rows.
+
+    Rows weigh on the real side only, as all generated ones are drawn.
+    """
     what = "The loss of the discriminator"
     with explained(what + " failed"):
         if isinstance(game.loss, Relativistic):
             return _mean(what, game.loss.discriminator(on_real, on_fake), weights)
         real = game.loss.discriminator(on_real, jnp.ones_like(on_real))
         fake = game.loss.discriminator(on_fake, jnp.zeros_like(on_fake))
-    return _mean(what, real, weights) + _mean(what, fake, jnp.ones(len(on_fake)))
+    has_rows = jnp.broadcast_to(weights.sum() > 0, weights.shape)
+    return _mean(what, real, weights) + _mean(what, fake, has_rows.astype(jnp.float32))
 
 
 def _mean(what: str, values: Any, weights: jax.Array) -> jax.Array:
@@ -225,16 +229,14 @@ def _rounds(real: Real, count: int) -> Real:
     """Return the examples of each round, [rounds, rows, ...].
 
     A round takes every count-th row, so that rows of weight 0, which fill up a batch at its end,
-    are shared out. If a round has no others, they count, as they are rows of the data too.
+    are shared out.
     """
 
     def split(array: jax.Array) -> jax.Array:
         rows = array.reshape(len(array) // count, count, *array.shape[1:])
         return jnp.moveaxis(rows, 1, 0)
 
-    parts = jax.tree.map(split, real)
-    is_empty = parts.weights.sum(axis=1, keepdims=True) == 0
-    return parts._replace(weights=jnp.where(is_empty, 1.0, parts.weights))
+    return jax.tree.map(split, real)
 
 
 def _packed_labels(game: "Game", real: Real) -> jax.Array | None:

@@ -68,6 +68,7 @@ def run(
             the model is taken over too. The optimizer begins anew, epochs count from 0, and
             preprocessing is fitted on the members' own training rows. A result that was trained on
             rows which score a member is refused where it is known, that is, on the same data set.
+            A `Study.trainer` of one's own needs a `restart`, see `jnn.Trainer`.
         fresh: Patterns of the names of parameters that are drawn all the same, such as "head/**";
             they may be missing in `start_from` or have another shape. See `jnn.paths.match`.
         resume_optimizer: Let a training go on: take over the state of the optimizer, the count of
