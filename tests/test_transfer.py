@@ -14,7 +14,7 @@ import scipy.sparse
 
 import jnn
 from jnn.transfer._labels import drawn
-from tests.studies import DIABETES, IRIS
+from tests.studies import IRIS
 
 MEMBERS = jnn.seeds(2) * jnn.folds(2)
 HEADS = jnn.Study(
@@ -286,54 +286,6 @@ def test_bad_input_is_one_sentence_before_compiling(sentence, monkeypatch):
     arguments = {"trunk": TRUNKS["petal"], "heads": HEADS, "members": MEMBERS, "labels": [3]}
     with pytest.raises((TypeError, ValueError), match=re.escape(sentence)):
         jnn.transfer.run(data=IRIS, **(arguments | WRONG[sentence]))
-
-
-def test_a_setting_of_a_trunk_is_checked():
-    with pytest.raises(ValueError, match="batch must be a positive integer, got 0"):
-        jnn.transfer.trunk(lambda x: x, batch=0)
-    with pytest.raises(TypeError, match="cut must be the name of a layer"):
-        jnn.transfer.trunk(functools.partial(jnn.models.MLP, 4, (2,), 3), {}, cut=3)
-
-
-def test_a_task_without_classes_is_refused_before_the_trunk_runs():
-    with pytest.raises(ValueError, match="linear_probe needs a classification"):
-        jnn.transfer.run(lambda x: pytest.fail("the trunk ran"), DIABETES, labels=[16])
-
-
-def test_predictions_need_rows():
-    with pytest.raises(ValueError, match="rows must have at least one row, got none"):
-        curve().predict(IRIS.x[:0], "petal", labels=3)
-    with pytest.raises(TypeError, match="rows must be a list of texts or an array of rows"):
-        curve().predict("one text", "petal", labels=3)
-
-
-def test_the_default_splits_keep_groups_together():
-    groups = np.arange(IRIS.rows) // 5
-    members = jnn.transfer._run._default_members(dataclasses.replace(IRIS, groups=groups))
-    data = dataclasses.replace(IRIS, groups=groups)
-    for fold in members.split.rows(data):
-        assert not set(groups[fold.train]) & set(groups[fold.test])
-
-
-def test_floats_of_any_width_become_those_of_32_bits():
-    for form in (np.float16, np.float64, jnp.bfloat16):
-        trunk = jnn.transfer.trunk(lambda x, form=form: x.astype(form))
-        features = jnn.transfer._features.features_of(trunk, IRIS, "half", None)
-        assert features.dtype == np.float32
-        np.testing.assert_allclose(features, IRIS.x, rtol=1e-2)
-
-
-@pytest.mark.peers
-def test_tensors_of_torch_are_features():
-    torch = pytest.importorskip("torch")
-    linear = torch.nn.Linear(4, 3)
-    for dtype in (torch.float32, torch.bfloat16):
-        trunk = jnn.transfer.trunk(
-            lambda x, dtype=dtype: linear(torch.tensor(np.asarray(x))).to(dtype)
-        )
-        features = jnn.transfer._features.features_of(trunk, IRIS, "torch", None)
-        theirs = linear(torch.tensor(IRIS.x)).detach().numpy()
-        np.testing.assert_allclose(features, theirs, rtol=2e-2, atol=2e-2)
 
 
 def test_a_layer_that_the_network_lacks_is_told_with_those_that_it_has():

@@ -357,3 +357,10 @@ def test_a_pattern_reads_the_values_of_a_name_and_makes_the_name_of_them(text, n
     assert Pattern(text).values(name) == values
     if values is not None:
         assert Pattern(text).name(values) == name
+
+
+def test_a_mapping_may_hold_lists():
+    table = {"output/kernel": [[1.0, 2.0]], "output/bias": [0.5, 0.25]}
+    network = functools.partial(jnn.models.MLP, 1, (), 2)
+    params, _ = jnn.weights.load(table, network, cast=True)
+    np.testing.assert_array_equal(params["output"]["kernel"], [[1.0, 2.0]])

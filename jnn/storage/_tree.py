@@ -176,7 +176,7 @@ def _digest_of(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) ->
 
 
 def _is_key(array: Any) -> bool:
-    return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return hasattr(array, "dtype") and jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
 def _as(array: np.ndarray, like: Any) -> Any:

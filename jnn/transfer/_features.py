@@ -10,11 +10,12 @@ import jax
 import numpy as np
 
 from jnn.data import Dataset, count_rows, map_parts
-from jnn.storage import load_nested, remove_partial_files, save
+from jnn.storage import damaged, load_nested, remove_partial_files, save
 from jnn.transfer._sparse import as_rows, is_sparse, joined_sparse, packed, unpacked
 from jnn.transfer._trunk import Trunk, computed, take_rows
 
 _SAMPLE = 64  # rows whose features are computed anew to recognize a trunk
+_OLD = 3600  # seconds after which a file that is not whole is of a killed process
 _PART = 16  # batches in a file, which a killed process loses at most
 
 
@@ -37,12 +38,12 @@ def features_of(trunk: Trunk, data: Dataset, name: str, folder: pathlib.Path | N
         seen = computed(trunk, take(sample), len(sample), name)
         folder = folder / _digest(trunk, data, seen)
         folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(folder)
+        remove_partial_files(folder, age=_OLD)
     parts = []
     for places in _pieces(np.arange(data.rows), trunk.batch * _PART):
         path = None if folder is None else folder / f"rows_{places[0]}.safetensors"
         if path is not None and path.exists():
-            parts.append(unpacked(load_nested(path)))
+            parts.append(_read(path, len(places)))
             continue
         parts.append(_computed(trunk, take, places, name))
         if path is not None:
@@ -79,6 +80,22 @@ def _computed(
     """Return the features of the rows at some places, a batch at a time."""
     batches = _pieces(places, trunk.batch)
     return _stacked([computed(trunk, take(batch), len(batch), name) for batch in batches], name)
+
+
+def _read(path: pathlib.Path, count: int) -> Any:
+    """Return the features of some rows from a file.
+
+    Raises:
+        DamagedFileError: If it has not the features of as many rows.
+    """
+    tree = load_nested(path)
+    if not tree.keys() & {"features", "csr"}:
+        raise damaged(path, "it holds no features")
+    features = unpacked(tree)
+    for array in [features] if is_sparse(features) else jax.tree.leaves(features):
+        if array.shape[:1] != (count,):
+            raise damaged(path, f"it has features of {array.shape[:1]} rows in place of {count}")
+    return features
 
 
 def _pieces(places: np.ndarray, size: int) -> list[np.ndarray]:

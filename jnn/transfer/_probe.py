@@ -61,8 +61,9 @@ def linear_probe(
         heads = functools.partial(jnn.transfer.linear_probe, C=10.0)
 
     Features are [rows, ...], or `columns` and `values` of sparse rows, whose largest column is that
-    of all rows. Data sets of the same form have the same study, and so one compiled program. `C`
-    may be a number of the members: `jnn.grid(C=[0.1, 1.0])`.
+    of all rows. Weights of rows are divided by their mean over all rows of the data, so that their
+    unit does not change the penalty. Data sets of the same form have the same study, and so one
+    compiled program. `C` may be a number of the members: `jnn.grid(C=[0.1, 1.0])`.
 
     Args:
         data: The features, with one label per row.

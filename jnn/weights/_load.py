@@ -94,7 +94,7 @@ def _tensors(path: Any) -> Tensors:
     if isinstance(path, Tensors):
         return path
     if isinstance(path, Mapping):
-        entries = {name: entry_of(to_host(array)) for name, array in path.items()}
+        entries = {name: entry_of(np.asarray(to_host(array))) for name, array in path.items()}
         return Tensors("the mapping", "mapping", entries)
     return read(path)
 
