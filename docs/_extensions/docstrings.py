@@ -147,7 +147,9 @@ class Converter:
         if "jnn." in lines[0] and is_python(lines):
             return ["", *code(lines, "python")]
         if EQUATION.search(lines[0]) and not re.search(r"[.:!?`]$", lines[-1]):
-            return ["", ".. code-block:: text", "    :class: equation", "", *indented(lines), ""]
+            is_aligned = sum("   " in line for line in lines) > 1
+            wraps = [] if is_aligned else ["    :class: equation"]
+            return ["", ".. code-block:: text", *wraps, "", *indented(lines), ""]
         text = inline("\n".join(lines))
         if re.match(r"(\w+[.)]|[:+•]|\.\.)(\s|$)", text):
             text = "\\" + text  # not a list
