@@ -208,6 +208,18 @@ def test_with_augmentation_the_trunk_is_inside_the_program():
     )
 
 
+def test_a_study_that_names_labels_is_told_their_number():
+    draws = jnn.transfer._labels.draws(IRIS, MEMBERS, [12, 3], "auto")
+    places = np.arange(len(draws.members))
+    assert "labels" not in draws.trained(places, with_labels=False).columns()
+    told = draws.trained(places, with_labels=True)
+    np.testing.assert_array_equal(told.columns()["labels"], draws.labels)
+    for place in (0, 3):
+        fold = told.split.rows(IRIS)[told.columns()["fold"][place]]
+        np.testing.assert_array_equal(fold.train, draws.rows(place).train)
+        assert len(fold.train) == draws.labels[place]
+
+
 def test_sparse_features_are_columns_and_values(tmp_path):
     dense = np.array([[0, 2, 0], [0, 0, 0], [1, 0, 3], [0, 0, 4]], np.float32)
     data = jnn.Dataset.from_arrays(np.arange(4.0)[:, None], [0, 1, 0, 1])
