@@ -144,8 +144,12 @@ class Converter:
 
     def prose(self, lines: list[str]) -> list[str]:
         """Return a paragraph, or an equation as it stands."""
+        if "jnn." in lines[0] and is_python(lines):
+            return ["", *code(lines, "python")]
         if EQUATION.search(lines[0]) and not re.search(r"[.:!?`]$", lines[-1]):
-            return ["", ".. code-block:: text", "    :class: equation", "", *indented(lines), ""]
+            is_aligned = sum("   " in line for line in lines) > 1
+            wraps = [] if is_aligned else ["    :class: equation"]
+            return ["", ".. code-block:: text", *wraps, "", *indented(lines), ""]
         text = inline("\n".join(lines))
         if re.match(r"(\w+[.)]|[:+•]|\.\.)(\s|$)", text):
             text = "\\" + text  # not a list
@@ -157,6 +161,8 @@ class Converter:
         if name in ("Returns", "Yields"):
             return [*self.field(name.lower(), lines), ""]
         if name not in ("Args", "Attributes", "Raises"):
+            if all(ITEM.match(line) for line in lines):
+                lines = [f"- {line}" for line in lines]
             return [f".. rubric:: {name}", "", *self.inner(lines), ""]
         out: list[str] = []
         while lines:

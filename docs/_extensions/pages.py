@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import typing
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +61,7 @@ def directive(package: ModuleType, member: str) -> list[str]:
     if inspect.isclass(value):
         options = [":members:", ":special-members: __call__", ":member-order: bysource"]
         return [f".. autoclass:: {full}", *(f"    {option}" for option in options)]
-    if callable(value) and hasattr(value, "__name__") and inspect.getdoc(value):
+    if callable(value) and hasattr(value, "__name__") and not typing.get_origin(value):
         return [f".. autofunction:: {full}"]
     return constant(package, member)
 

@@ -3,10 +3,13 @@
 import functools
 import inspect
 import re
+import sys
+import typing
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+
+from sphinx.pycode import ModuleAnalyzer
 
 import jnn
 
@@ -45,7 +48,8 @@ class Public(NamedTuple):
         for full in (name, f"{module}.{name}" if module else f"jnn.{name}", f"jnn.{name}"):
             if full in self.homes and (full == name or module or name[0].isupper()):
                 return self.homes[full]
-        return None
+        owner = name.rpartition(".")[0]
+        return self.target(owner, module) if owner[:1].isupper() else None
 
 
 def find(package: ModuleType, found: dict[str, ModuleType]) -> None:
@@ -105,26 +109,28 @@ def groups(package: ModuleType) -> list[tuple[str, list[str]]]:
     return [group for group in found if group[1]]
 
 
-def comment_on(package: ModuleType, name: str) -> str:
-    """Return the comment above the assignment of a name in the files of a package."""
-    path = Path(inspect.getfile(package))
-    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
-    for file in files:
-        found = re.search(rf"((?:^# .*\n)+)^{name}(:[^=]+)? = ", file.read_text(), re.MULTILINE)
-        if found:
-            return " ".join(line.removeprefix("# ") for line in found[1].splitlines())
+def doc_of(package: ModuleType, name: str) -> str:
+    """Return the docstring of a public name, also one below its assignment."""
+    value = getattr(package, name)
+    is_type = isinstance(value, type(list[int]) | type(int | str)) or typing.get_origin(value)
+    if inspect.ismodule(value) or (hasattr(value, "__name__") and not is_type):
+        return inspect.getdoc(value) or ""
+    if getattr(value, "__dict__", {}).get("__doc__"):
+        return inspect.getdoc(value) or ""
+    return below(home_of(package, name, Public.read().packages).rpartition(".")[0], name)
+
+
+def below(package: str, name: str) -> str:
+    """Return the docstring below the assignment of a name in a module of a package."""
+    for module in sorted(each for each in sys.modules if f"{each}.".startswith(f"{package}.")):
+        assigned = re.search(rf"^{name}(:.*)? = ", source_of(module), re.MULTILINE)
+        lines = assigned and ModuleAnalyzer.for_module(module).find_attr_docs().get(("", name))
+        if lines:
+            return "\n".join(lines).strip()
     return ""
 
 
-def doc_of(package: ModuleType, name: str) -> str:
-    """Return the docstring of a public name, or the comment on it."""
-    value = getattr(package, name)
-    described = inspect.ismodule(value) or inspect.isclass(value) or hasattr(value, "__name__")
-    if described or vars_of(value).get("__doc__"):
-        return inspect.getdoc(value) or ""
-    return comment_on(package, name)
-
-
-def vars_of(value: Any) -> Mapping[str, Any]:
-    """Return the attributes of an instance alone."""
-    return getattr(value, "__dict__", {})
+@functools.cache
+def source_of(module: str) -> str:
+    """Return the text of a module."""
+    return inspect.getsource(sys.modules[module])

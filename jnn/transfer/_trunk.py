@@ -131,7 +131,8 @@ def _on_host(features: Any) -> Features:
 
 
 def _array(features: Any) -> np.ndarray:
-    array = np.asarray(to_host(features))
+    is_array = hasattr(features, "dtype")  # and no list
+    array = np.asarray(to_host(features) if is_array else features)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         return array
     with np.errstate(over="ignore"):  # what becomes infinite is refused
