@@ -364,3 +364,10 @@ def test_a_mapping_may_hold_lists():
     network = functools.partial(jnn.models.MLP, 1, (), 2)
     params, _ = jnn.weights.load(table, network, cast=True)
     np.testing.assert_array_equal(params["output"]["kernel"], [[1.0, 2.0]])
+
+
+def test_what_is_neither_a_path_nor_a_mapping_is_refused():
+    with pytest.raises(TypeError, match="path must be a file, a folder or a mapping of names"):
+        jnn.weights.load(object(), functools.partial(jnn.models.MLP, 1, (), 2))
+    with pytest.raises(ValueError, match="The tree must hold at least one array, got None"):
+        jnn.weights.save(None, "nothing.npz")

@@ -96,6 +96,11 @@ def _tensors(path: Any) -> Tensors:
     if isinstance(path, Mapping):
         entries = {name: entry_of(np.asarray(to_host(array))) for name, array in path.items()}
         return Tensors("the mapping", "mapping", entries)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a file, a folder or a mapping of names to arrays, got "
+            f"{type(path).__name__}. Of a module of PyTorch pass module.state_dict()."
+        )
     return read(path)
 
 
