@@ -3,7 +3,7 @@
     adapted = jnn.lora.adapt(network, (params, state), "**/attention/*/kernel", rank=8)
     study = jnn.Study(adapted.model, ..., shared=adapted.shared)
     result = jnn.run(study, data, jnn.seeds(1000))
-    params = adapted.merge(result.member(0).trained.params)
+    params = adapted.merge(jax.tree.map(lambda array: array[0], result.trained.params))
 
 Only the factors are parameters of a member, so a thousand members hold the network once. Products
 of rows and an adapted kernel are computed as x base + (x a) b, so that the kernel of a member is
@@ -112,11 +112,13 @@ def adapt(
     names = paths.names(params)
     whole = paths.pattern_fits(train, names) | paths.pattern_fits(fresh, names, required=False)
     adapted = paths.pattern_fits(pattern, names)
+    if not adapted:
+        raise ValueError("pattern must name at least one kernel, got none. Use e.g. '**/kernel'.")
     _check_apart(adapted & whole)
     ranks = _ranks(rank, sorted(adapted))
     for name, leaf in zip(names, jax.tree.leaves(params), strict=True):
         if name in adapted:
-            _check_matrix(name, jnp.shape(leaf), ranks[name], outputs)
+            _check_matrix(name, leaf, ranks[name], outputs)
     scales = {name: 1.0 if alpha is None else alpha / rank for name, rank in ranks.items()}
     low = _Updates(ranks, initial, outputs)
     frozen = tuple(name for name in names if name not in whole)
@@ -164,7 +166,13 @@ def _matrix(shape: Sequence[int], outputs: int) -> tuple[int, int]:
     return math.prod(shape[:-outputs]), math.prod(shape[-outputs:])
 
 
-def _check_matrix(name: str, shape: tuple[int, ...], rank: int, outputs: int) -> None:
+def _check_matrix(name: str, leaf: Any, rank: int, outputs: int) -> None:
+    shape = jnp.shape(leaf)
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        raise ValueError(
+            f"pattern must name kernels of floats, but {name!r} is of {jnp.result_type(leaf)}. "
+            "Convert the base."
+        )
     if len(shape) <= outputs:
         raise ValueError(
             f"pattern must name kernels of {outputs + 1} or more axes, but {name!r} has the shape "

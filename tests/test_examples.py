@@ -53,7 +53,9 @@ WITH_CODE = [page for page in PAGES[1:] if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=[page.name for page in WITH_CODE])
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch, any_types):
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch, tmp_path, any_types):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jnn, "use_cpu_cores", lambda: 4)  # the tests have started JAX already
     families = jnn.recipes._families
     monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
     names: dict = {}

@@ -160,7 +160,6 @@ PAIRS = {
         ),
         "loss": gan.hinge,
         "classes": 3,
-        "unrolled": 2,
     },
 }
 IMAGES = jnn.Dataset.from_arrays(
@@ -218,7 +217,7 @@ def test_a_conditional_residual_pair_trains_and_is_sampled():
         batch_size=8,
         epochs=1,
         averaging=jnn.averaging.ema(0.9),
-        **{**PAIRS["sngan of labels"], "unrolled": 0},
+        **PAIRS["sngan of labels"],
     )
     result = jnn.run(study, IMAGES, jnn.seeds(2))
     examples = gan.sample(result, 4, labels=[0, 1, 1, 2])

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -151,9 +152,10 @@ def test_the_features_of_a_trained_classifier_score_a_population():
             "modes": gan.classified_modes(lambda x: logits(x).argmax(axis=-1), 3),
         },
     )
-    pairs = jnn.run(study, data, jnn.seeds(2), plan=jnn.Plan(1, 1, 2))
-    final = pairs.final()
-    assert (final["train_frechet"] > 0).all() and (final["train_modes"] <= 3).all()
+    trainer, arrays = study.trainer(study), jnn.Data.from_arrays(data.x)
+    state = trainer.start(jnn.Member(jax.random.key(0), 0, {}), arrays)
+    scores = jax.jit(trainer.evaluate)(state, arrays, arrays.train)  # in batches of 64 rows
+    assert np.isfinite(scores["frechet"]) and scores["frechet"] > 0 and scores["modes"] <= 3
     x = jnp.asarray(FAKE[:200], jnp.float32)
     expected = gan.frechet_distance(np.asarray(hidden(data.x[:200])), np.asarray(hidden(x)))
     ours = gan.frechet(hidden)(x, jnp.asarray(data.x[:200]))

@@ -91,5 +91,10 @@ def test_data_sets_of_one_form_share_the_study_and_so_its_program():
 def test_what_a_probe_cannot_do_is_one_sentence():
     with pytest.raises(ValueError, match="linear_probe needs a classification"):
         jnn.transfer.linear_probe(DIABETES)
+    for wrong in ({"C": 0.0}, {"C": "1"}, {"tolerance": -1}, {"iterations": 2.5}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            jnn.transfer.linear_probe(IRIS, **wrong)
+    with pytest.raises(TypeError, match="metrics must be a dict of metrics by name"):
+        jnn.transfer.linear_probe(IRIS, metrics=[jnn.metrics.accuracy])
     with pytest.raises(ValueError, match="reads the number C of its members, got"):
         jnn.run(EXACT(IRIS), IRIS, jnn.folds(2) * jnn.grid(rate=[1.0]))

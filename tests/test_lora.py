@@ -360,6 +360,23 @@ def test_every_form_of_variables_is_the_same_base():
     assert jnn.model.variables_of(pair, (layers, {})) == (layers, None)
 
 
+def test_only_the_parameters_of_one_member_are_merged():
+    frozen = jnn.freeze((init, apply), BASE, "hidden/**", fresh="head/**")
+    adapted = jnn.lora.adapt((init, apply), BASE, "hidden/kernel", rank=1)
+    for one in (frozen, adapted):
+        params, _ = one.model.init(jax.random.key(0), X, shared=one.shared)
+        members = jax.tree.map(lambda array: array[None], params)
+        with pytest.raises(ValueError, match="params must be those of one member"):
+            one.merge(members)
+        merged = jax.vmap(one.merge)(members)
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), merged, one.merge(params))
+        for wrong in (None, {"head": BASE["head"]}, {**params, "tail": X}):
+            with pytest.raises(ValueError, match="params must have the names of apply"):
+                one.merge(wrong)
+            with pytest.raises(ValueError, match="params must have the names of apply"):
+                one.unmerge(wrong, BASE)
+
+
 def test_a_frozen_network_can_be_pickled():
     adapted = jnn.lora.adapt(NnxNet, pretrained(NnxNet), "hidden/kernel", rank=1)
     copy = pickle.loads(pickle.dumps(adapted))
@@ -379,6 +396,11 @@ adapt = functools.partial(jnn.lora.adapt, (init, apply))
         (lambda: adapt(BASE, "hidden/kernel", rank=4), r"rank must be at most 3 for 'hidden/kern"),
         (lambda: adapt(BASE, "hidden/bias"), r"of 2 or more axes, but 'hidden/bias' has the shape"),
         (lambda: adapt(BASE, "hiden/kernel"), r"fits none. Near names are 'hidden/kernel'"),
+        (lambda: adapt(BASE, []), r"^pattern must name at least one kernel"),
+        (
+            lambda: adapt({**BASE, "hidden": {"kernel": np.ones((3, 4), int)}}, "hidden/kernel"),
+            r"must name kernels of floats, but 'hidden/kernel' is of int",
+        ),
         (lambda: adapt(BASE, "hidden/kernel", rank=0), r"^rank must be a positive integer"),
         (lambda: adapt(BASE, "hidden/kernel", rank={"head/*": 2}), r"'head/\*' must fit one of"),
         (lambda: adapt(BASE, "hidden/kernel", dropout_rate=2), r"^dropout_rate must be"),

@@ -226,7 +226,8 @@ def test_what_has_trained_on_rows_that_score_a_member_is_refused():
         ({"resume_optimizer": True}, ValueError, "^resume_optimizer belongs to start_from"),
         ({"resume_optimizer": 1}, TypeError, "^resume_optimizer must be True or False"),
         ({"start_from": {}, "resume_optimizer": True}, TypeError, "^start_from must be a Result"),
-        ({"start_from": 3}, ValueError, "missing are 'head', 'trunk', left over are ''"),
+        ({"start_from": 3}, TypeError, "^start_from must be a jnn.Result, the folder of one, or"),
+        ({"start_from": []}, TypeError, "^start_from must be a jnn.Result, the folder of one, or"),
         ({"start_from": "/no/such/folder"}, ValueError, "holds no result"),
     ],
 )

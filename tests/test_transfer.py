@@ -208,6 +208,18 @@ def test_with_augmentation_the_trunk_is_inside_the_program():
     )
 
 
+def test_a_study_that_names_labels_is_told_their_number():
+    draws = jnn.transfer._labels.draws(IRIS, MEMBERS, [12, 3], "auto")
+    places = np.arange(len(draws.members))
+    assert "labels" not in draws.trained(places, with_labels=False).columns()
+    told = draws.trained(places, with_labels=True)
+    np.testing.assert_array_equal(told.columns()["labels"], draws.labels)
+    for place in (0, 3):
+        fold = told.split.rows(IRIS)[told.columns()["fold"][place]]
+        np.testing.assert_array_equal(fold.train, draws.rows(place).train)
+        assert len(fold.train) == draws.labels[place]
+
+
 def test_sparse_features_are_columns_and_values(tmp_path):
     dense = np.array([[0, 2, 0], [0, 0, 0], [1, 0, 3], [0, 0, 4]], np.float32)
     data = jnn.Dataset.from_arrays(np.arange(4.0)[:, None], [0, 1, 0, 1])
@@ -237,6 +249,25 @@ WRONG = {
     },
     "must give one row of features for each row, got 149 for 150": {"trunk": lambda x: x[1:, :2]},
     "must give finite features": {"trunk": lambda x: np.full((len(x), 2), np.nan)},
+    "must give one row of features for each row, got one value": {"trunk": lambda x: None},
+    "must give features of shape [rows, *features], got (150,)": {"trunk": lambda x: x[:, 0]},
+    "must give features of shape [rows, *features], got (150, 0)": {"trunk": lambda x: x[:, :0]},
+    "must give finite features, got NaN or inf": {"trunk": lambda x: x.astype("f8") * 1e300},
+    "must give features of one shape for all rows, got (64,) and (22,)": {
+        "trunk": jnn.transfer.trunk(lambda x: np.ones((len(x), len(x))), batch=64)
+    },
+    "failed on 150 rows: setting an array element": {
+        "trunk": lambda x: [[1.0] * (1 + place % 2) for place in range(len(x))]
+    },
+    "labels must be a positive integer, got [16]": {"labels": [[16], [3, 4]]},
+    "C must be positive": {
+        "heads": jnn.transfer.linear_probe,
+        "members": jnn.folds(2) * jnn.grid(C=[1.0, 0.0]),
+    },
+    "linear_probe needs one array of features, or a sparse matrix, got ['a', 'b']": {
+        "heads": jnn.transfer.linear_probe,
+        "trunk": lambda x: {"a": x, "b": x},
+    },
     "trunk must be a function of rows, a pair": {"trunk": 3},
     "A dict of trunks must name each": {"trunk": {}},
     "heads must be a jnn.Study": {"heads": None},

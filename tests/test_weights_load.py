@@ -357,3 +357,17 @@ def test_a_pattern_reads_the_values_of_a_name_and_makes_the_name_of_them(text, n
     assert Pattern(text).values(name) == values
     if values is not None:
         assert Pattern(text).name(values) == name
+
+
+def test_a_mapping_may_hold_lists():
+    table = {"output/kernel": [[1.0, 2.0]], "output/bias": [0.5, 0.25]}
+    network = functools.partial(jnn.models.MLP, 1, (), 2)
+    params, _ = jnn.weights.load(table, network, cast=True)
+    np.testing.assert_array_equal(params["output"]["kernel"], [[1.0, 2.0]])
+
+
+def test_what_is_neither_a_path_nor_a_mapping_is_refused():
+    with pytest.raises(TypeError, match="path must be a file, a folder or a mapping of names"):
+        jnn.weights.load(object(), functools.partial(jnn.models.MLP, 1, (), 2))
+    with pytest.raises(ValueError, match="The tree must hold at least one array, got None"):
+        jnn.weights.save(None, "nothing.npz")

@@ -43,6 +43,19 @@ def test_gpt2_of_hugging_face_has_the_logits_of_jnn_gpt(tmp_path, transformers):
     assert np.array_equal(theirs(torch.tensor(ids)).logits.detach().numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_tensors_of_pytorch_in_a_mapping_need_no_file(dtype):
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Linear(4, 3).to(getattr(torch, dtype))
+    table = [("weight", "output/kernel", "transpose"), ("bias", "output/bias")]
+    network = functools.partial(jnn.models.MLP, 4, (), 3)
+    params, _ = jnn.weights.load(
+        dict(theirs.named_parameters()), network, family=table, cast=dtype != "float32"
+    )
+    expected = theirs.weight.detach().float().numpy().T
+    np.testing.assert_array_equal(params["output"]["kernel"], expected)
+
+
 def test_lenet_of_pytorch_has_the_logits_of_jnn_lenet(tmp_path):
     torch = pytest.importorskip("torch")
     nn = torch.nn

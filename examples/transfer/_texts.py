@@ -91,6 +91,7 @@ def report(
         rows,
         options,
         seconds=seconds,
+        seconds_of_jnn={name: dict(result.timing) for name, result in few.results.items()},
         splits=len(members),
         before=[row.record() for row in earlier],
         differences=differences,

@@ -209,9 +209,22 @@ def _as_real(
 
 
 non_saturating = Adversarial(binary_cross_entropy, partial(_as_real, binary_cross_entropy))
+"""The generator maximizes log sigmoid(D(fake)), so that its slope does not vanish."""
+
 least_squares = Adversarial(squared_error, partial(_as_real, squared_error))
+"""Squared distances of the outputs from 1 for real and 0 for fake examples."""
+
 hinge = Adversarial(binary_hinge, _negative)
+"""Outputs beyond a margin of 1 on the right side cost the discriminator nothing."""
+
 wasserstein = Adversarial(_wasserstein_critic, _negative)
+"""The difference of the mean outputs, of a critic whose slope is bounded."""
+
 minimax = Adversarial(binary_cross_entropy, _detected)
+"""The zero-sum game of the first paper, whose slope for the generator vanishes early."""
+
 relativistic = Relativistic(_not_above, partial(_not_above, swapped=True))
+"""Whether a real example looks more real than the fake one beside it."""
+
 relativistic_average = Relativistic(_not_above_mean, partial(_not_above_mean, swapped=True))
+"""Whether an example looks more real than the mean of the other kind."""

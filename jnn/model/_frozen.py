@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import paths
 from jnn._names import names_of
@@ -40,7 +41,7 @@ class Frozen:
 
         frozen = jnn.freeze(network, (params, state), "trunk/**")
         study = jnn.Study(frozen.model, ..., shared=frozen.shared)
-        params = frozen.merge(result.member(0).trained.params)
+        params = frozen.merge(jax.tree.map(lambda array: array[0], result.trained.params))
 
     Attributes:
         model: The network for `Study(model=...)`. Its parameters have the structure of those of the
@@ -58,7 +59,11 @@ class Frozen:
 
         Args:
             params: The parameters of one member.
+
+        Raises:
+            ValueError: If these are the parameters of several members, or of another network.
         """
+        self._functions.check_member(params, self.shared["base"])
         return self._functions.merged(params, self.shared["base"])
 
     def unmerge(self, params: Tree, merged: Tree) -> Tree:
@@ -67,7 +72,11 @@ class Frozen:
         Args:
             params: The parameters of one member.
             merged: All parameters of the network, such as `merge(params)`.
+
+        Raises:
+            ValueError: If these are the parameters of several members, or of another network.
         """
+        self._functions.check_member(params, self.shared["base"])
         return self._functions.unmerged(params, merged)
 
     @property
@@ -195,6 +204,35 @@ class Functions:
     def choices(self) -> Mapping[str, range]:
         """Return the numbers that the network allows."""
         return self.network.choices()
+
+    def check_member(self, params: Tree, base: Mapping[str, Any]) -> None:
+        """Raise an error if these are not the parameters of one member."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_place)
+        names, _ = names_of([path for path, _ in leaves])
+        fresh = paths.pattern_fits(self.fresh, [*names, *base], required=False)
+        missing, left_over = (
+            sorted(one - fresh) for one in ({*base} - {*names}, {*names} - {*base})
+        )
+        if missing or left_over:
+            raise ValueError(
+                f"params must have the names of {self.network.name}: missing are "
+                f"{missing[:8] or 'none'}, left over are {left_over[:8] or 'none'}. Pass the "
+                "parameters of a member, result.trained.params without their first axis."
+            )
+        trained = [(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)]
+        extra = [
+            np.ndim(leaf.lora_a) - 2
+            if isinstance(leaf, LowRank)
+            else np.ndim(leaf) - np.ndim(base[name])
+            for name, leaf in trained
+            if leaf is not None and name in base
+        ]
+        if extra and min(extra) > 0:
+            raise ValueError(
+                "params must be those of one member, but have an axis of members in front. Take "
+                "one by jax.tree.map(lambda array: array[0], params), or all by "
+                "jax.vmap(frozen.merge)(params)."
+            )
 
     def merged(self, params: Tree, base: Mapping[str, Any]) -> Tree:
         """Return all parameters of the network."""

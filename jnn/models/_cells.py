@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jnn._settings import check_integer
 
 CELL_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""The operations of an edge, in the order of the numbers that `CellNet` takes for them."""
 
 # The nodes (from, to) of the edges, in the order of the benchmark's text.
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

@@ -107,7 +107,7 @@ class Embedding(nnx.Embed):
         if not jnp.issubdtype(inputs.dtype, jnp.integer):
             raise TypeError(
                 f"Embedding takes integer ids, got an array of {inputs.dtype}. Convert it with "
-                "astype(int)."
+                "astype(int), or keep ids in a data set by jnn.Dataset.from_arrays(x, y, ids=True)."
             )
         if out_sharding is not None:
             return super().__call__(jnp.clip(inputs, 0, self.num_embeddings - 1), out_sharding)

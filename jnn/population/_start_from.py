@@ -94,6 +94,12 @@ def make_start_from(
     study = job.study
     if isinstance(start_from, str | os.PathLike):
         start_from = Result.load(start_from)
+    is_empty = isinstance(start_from, list | tuple) and not start_from
+    if isinstance(start_from, bool | int | float) or is_empty:
+        raise TypeError(
+            "start_from must be a jnn.Result, the folder of one, or parameters of the network, got "
+            f"{start_from!r}."
+        )
     if resume_optimizer:
         return _going_on(job, members, start_from, fresh)
     restart = programs_of(study).trainer.restart

@@ -20,6 +20,8 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "softplus": jax.nn.softplus,
     "sigmoid": jax.nn.sigmoid,
 }
+"""Activations by the names that settings and the command line take."""
+
 _LAYERS = ("width", "depth")  # of a family whose numbers are those of one layer each
 
 

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 
 from jnn.recipes._about import About, Kind
 
-BATCH_SIZE = 32  # rows
+BATCH_SIZE = 32
+"""Rows per step where nothing is said."""
+
 EPOCHS = 20
+"""Passes over the training rows where nothing is said."""
+
 LEAST_STEPS = 800  # optimizer steps, about as many as 20 epochs of scikit-learn's digits take
 
 _MODELS: Mapping[Kind, str] = {

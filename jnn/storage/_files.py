@@ -6,6 +6,7 @@ import os
 import pathlib
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 
 Path = str | os.PathLike[str]
@@ -63,6 +64,7 @@ def atomic_path(path: Path) -> Iterator[pathlib.Path]:
         path: Where the complete file belongs; a leading `~` is the home directory.
 
     >>> import tempfile
+    import time
     >>> target = pathlib.Path(tempfile.mkdtemp()) / "table.csv"
     >>> with atomic_path(target) as partial:
     ...     count = partial.write_text("x,y")
@@ -88,10 +90,17 @@ def atomic_path(path: Path) -> Iterator[pathlib.Path]:
         raise
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left in a folder."""
+def remove_partial_files(folder: Path, *, age: float = 0) -> None:
+    """Remove the temporary files that killed processes have left in a folder.
+
+    Args:
+        folder: The folder.
+        age: Seconds since a file was last written to; more than 0 where others may write just now.
+    """
     for path in pathlib.Path(folder).glob("[0-9a-f]" * 8 + ".*.partial"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # others may be quicker
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -117,12 +117,26 @@ def digest_of_tree(path: Path) -> str:
 
 
 def to_host(tree: Any) -> Any:
-    """Return the tree with NumPy arrays; random keys become their words, uint32 [..., 2]."""
+    """Return the tree with NumPy arrays; random keys become their words, uint32 [..., 2].
+
+    Tensors of PyTorch become arrays of their type, without their gradients.
+    """
 
     def one(array: Any) -> np.ndarray:
+        if hasattr(array, "detach"):
+            return _of_torch(array)
         return np.asarray(jax.random.key_data(array) if _is_key(array) else array)
 
     return jax.tree.map(one, tree)
+
+
+def _of_torch(tensor: Any) -> np.ndarray:
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # which NumPy has by another package
+        return tensor.view(torch.int16).numpy().view(jnp.bfloat16)
+    return tensor.numpy()
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -162,7 +176,7 @@ def _digest_of(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) ->
 
 
 def _is_key(array: Any) -> bool:
-    return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return hasattr(array, "dtype") and jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
 def _as(array: np.ndarray, like: Any) -> Any:

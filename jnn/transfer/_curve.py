@@ -119,7 +119,9 @@ class FewShot:
         """
         if representation is None and len(self.results) == 1:
             (representation,) = self.results
-        if representation is None or representation not in self.results:
+        if representation is None:
+            raise ValueError(f"There are several representations. Name one of {[*self.results]}.")
+        if representation not in self.results:
             raise ValueError(
                 f"There is no representation {representation!r}. Name one of {list(self.results)}."
             )
@@ -133,8 +135,15 @@ class FewShot:
 
         Args:
             metric: The score to draw; by default the first on held-out rows.
+
+        Raises:
+            ValueError: If there is no such metric.
         """
-        return few_shot(self.table, metric_of(self.result.final(), metric))
+        table = self.table
+        known = table["metric"].unique().tolist()
+        if metric is not None and metric not in known:
+            raise ValueError(f"metric must be one of the metrics {known}, got {metric!r}.")
+        return few_shot(table, metric_of(self.result.final(), metric))
 
     def _settings(self) -> list[Setting]:
         """Return the settings of the members without their representation."""

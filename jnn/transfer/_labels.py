@@ -104,7 +104,8 @@ def draws(data: Dataset, members: Members, labels: Sequence[int], draw: Draw) ->
 
 
 def _checked_sizes(labels: Any) -> list[int]:
-    if isinstance(labels, str) or np.ndim(labels) != 1:
+    is_list = isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str | bytes)
+    if not is_list or (isinstance(labels, np.ndarray) and labels.ndim != 1):
         raise TypeError(f"labels must be a list of numbers of rows, got {labels!r}. Use [16, 64].")
     sizes = [check_integer("labels", size) for size in labels]
     if not sizes:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnn._settings import POSITIVE, check_integer, check_number, check_numbers
 from jnn.data import Dataset
 from jnn.engine import (
     Batch,
@@ -25,7 +26,7 @@ from jnn.engine import (
 from jnn.losses import softmax_cross_entropy
 from jnn.metrics import Metric, accuracy
 from jnn.preprocess import Preprocess, identity
-from jnn.study import Study
+from jnn.study import Members, Study
 from jnn.transfer._solve import Problem, solve
 from jnn.transfer._sparse import mean_squares, product
 
@@ -34,6 +35,7 @@ _SECONDS = 8e-9  # of a search, for one feature, class and row
 _WORTH = 0.25  # seconds that a group must save, whose program takes a second to compile, once
 _LARGEST = 1024  # features up to which the directions of their second moments are found
 _NUMBERS = ("C", "labels")
+_ADVICE = "It is the inverse of the strength of the penalty, 1 by default."
 
 
 def linear_probe(
@@ -59,8 +61,9 @@ def linear_probe(
         heads = functools.partial(jnn.transfer.linear_probe, C=10.0)
 
     Features are [rows, ...], or `columns` and `values` of sparse rows, whose largest column is that
-    of all rows. Data sets of the same form have the same study, and so one compiled program. `C`
-    may be a number of the members: `jnn.grid(C=[0.1, 1.0])`.
+    of all rows. Weights of rows are divided by their mean over all rows of the data, so that their
+    unit does not change the penalty. Data sets of the same form have the same study, and so one
+    compiled program. `C` may be a number of the members: `jnn.grid(C=[0.1, 1.0])`.
 
     Args:
         data: The features, with one label per row.
@@ -71,17 +74,52 @@ def linear_probe(
         iterations: Most evaluations of loss and gradient.
 
     Raises:
-        ValueError: If the data is no classification with one label per row.
+        TypeError: If an argument is of another type.
+        ValueError: If the data is no classification with one label per row, its features are of
+            several parts, or a number is out of range.
     """
+    check_task(data)
+    check_number("C", C, POSITIVE, _ADVICE)
+    check_number("tolerance", tolerance, POSITIVE, "The default is 1e-4.")
+    iterations = check_integer("iterations", iterations)
+    if not isinstance(metrics, Mapping | None):
+        raise TypeError(
+            f"metrics must be a dict of metrics by name, got {metrics!r}. Write {{'accuracy': "
+            "jnn.metrics.accuracy}."
+        )
+    chosen = {"accuracy": accuracy} if metrics is None else metrics
+    width = _width(data.x)
+    named = tuple(chosen.items())
+    return _study(data.classes, width, float(C), named, inputs, float(tolerance), iterations)
+
+
+def check_task(data: Dataset) -> None:
+    """Raise an error if the rows are no classification with one label per row."""
     if data.task != "classification" or data.row_labels is None:
         raise ValueError(
             f"linear_probe needs a classification with one label per row, got a {data.task} data "
             "set. Give another study as heads."
         )
-    chosen = {"accuracy": accuracy} if metrics is None else metrics
-    width = int(data.x["columns"].max()) + 1 if isinstance(data.x, Mapping) else 0
-    named = tuple(chosen.items())
-    return _study(data.classes, width, float(C), named, inputs, float(tolerance), int(iterations))
+
+
+def check_members(study: Study, members: Members) -> None:
+    """Raise an error if the members of a linear probe have a C out of range."""
+    columns = members.columns()
+    if isinstance(study.trainer, _Solver) and "C" in columns:
+        check_numbers("C", columns["C"], POSITIVE, _ADVICE)
+
+
+def _width(x: Any) -> int:
+    """Return the number of columns of sparse rows; 0 for dense ones."""
+    if not isinstance(x, Mapping | tuple):
+        return 0
+    if not isinstance(x, Mapping) or x.keys() != {"columns", "values"}:
+        parts = list(x) if isinstance(x, Mapping) else f"{len(x)} parts"
+        raise ValueError(
+            f"linear_probe needs one array of features, or a sparse matrix, got {parts}. Join them "
+            "in the trunk, or give another study as heads."
+        )
+    return int(x["columns"].max()) + 1
 
 
 @functools.lru_cache(maxsize=32)

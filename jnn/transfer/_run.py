@@ -19,7 +19,7 @@ from jnn.transfer._curve import FewShot, about_folds, as_few_shot, with_members
 from jnn.transfer._features import features_of
 from jnn.transfer._inside import inside
 from jnn.transfer._labels import Draw, Draws, draws
-from jnn.transfer._probe import groups_of, linear_probe
+from jnn.transfer._probe import check_members, check_task, groups_of, linear_probe
 from jnn.transfer._trunk import Trunk, as_trunk
 
 Heads = Study | Callable[[Dataset], Study]
@@ -71,7 +71,8 @@ def run(
             that returns one. By default the logistic regression of `jnn.transfer.linear_probe`. A
             study with `labels` among its `hyper` is told the number.
         members: The population of each number of labels, whose folds' test rows score. By default
-            20 random splits, stratified for a classification, with a fifth of the rows as test.
+            20 random splits with a fifth of the rows as test, stratified for a classification, or
+            with a fifth of the groups where the rows have groups.
         labels: Numbers of labeled rows.
         draw: How rows are drawn: "stratified" keeps the shares of the classes, "balanced" draws
             from each class alike, "random" from all rows. "auto" is stratified where each row has a
@@ -97,6 +98,8 @@ def run(
         raise TypeError(
             f"heads must be a jnn.Study, or a function that returns one, got {heads!r}."
         )
+    if getattr(heads, "func", heads) is linear_probe:
+        check_task(data)
     drawn = draws(data, members, labels, draw)
     about = about_folds(data, drawn)
     folder = None if directory is None else as_folder(directory)
@@ -121,9 +124,10 @@ def _named(trunk: Any) -> dict[str, Trunk]:
 
 
 def _default_members(data: Dataset) -> Members:
-    from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
     splitter: Any = ShuffleSplit if data.row_labels is None else StratifiedShuffleSplit
+    splitter = splitter if data.groups is None else GroupShuffleSplit
     return folds(splitter(_SPLITS, test_size=0.2, random_state=0))
 
 
@@ -164,6 +168,7 @@ def _trained(
     progress: Callable[[Status], None] | None,
 ) -> Result:
     """Return the heads of one representation, in the order of the members of `drawn`."""
+    check_members(study, drawn.members)
     study = _with_steps(study, int(drawn.labels.max()))
     groups = groups_of(study, drawn.labels, rows)
     results = []

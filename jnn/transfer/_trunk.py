@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn._errors import reason_of
+from jnn._settings import check_integer
 from jnn.data import Dataset, Windows, map_parts
 from jnn.model import Model, as_model, variables_of
 from jnn.result import Result
 from jnn.storage import to_host
 from jnn.transfer._cut import cut_at
+from jnn.transfer._sparse import is_sparse
 
 Features = Any  # [rows, *shape], a dict or tuple of such arrays, or a sparse matrix of SciPy
 
@@ -66,6 +69,9 @@ def trunk(network: Any, base: Any = None, *, cut: str | None = None, batch: int 
         TypeError: If this is no trunk.
         ValueError: If the result has several members.
     """
+    batch = check_integer("batch", batch)
+    if cut is not None and not isinstance(cut, str):
+        raise TypeError(f"cut must be the name of a layer, such as 'output', got {cut!r}.")
     if isinstance(network, Result):
         return _of_result(network, cut, batch)
     if base is None:
@@ -106,27 +112,47 @@ def computed(trunk: Trunk, rows: Any, count: int, name: str) -> Features:
         ValueError: If the trunk fails, gives another number of rows, or what is not finite.
     """
     try:
-        features = trunk.features(rows)
+        features = _on_host(trunk.features(rows))
     except Exception as error:
         raise ValueError(
             f"The trunk {name!r} failed on {count} rows: {reason_of(error)}"
         ) from error
-    if hasattr(features, "tocsr"):
-        features = features.tocsr().astype(np.float32)
-        _check(features.data, features.shape[0], count, name)
-        return features
-    features = map_parts(np.asarray, jax.device_get(features))
-    for array in jax.tree.leaves(features):
-        _check(array, array.shape[0] if array.ndim else 0, count, name)
+    for array in [features] if is_sparse(features) else jax.tree.leaves(features):
+        _check_shape(array.shape, count, name)
+        _check_values(array.data if is_sparse(array) else array, name)
     return features
 
 
-def _check(values: np.ndarray, rows: int, count: int, name: str) -> None:
-    if rows != count:
+def _on_host(features: Any) -> Features:
+    """Return features as arrays of NumPy or a CSR matrix, those of floats in float32."""
+    if is_sparse(features):
+        return features.tocsr().astype(np.float32)
+    return map_parts(_array, features)
+
+
+def _array(features: Any) -> np.ndarray:
+    is_array = hasattr(features, "dtype")  # and no list
+    array = np.asarray(to_host(features) if is_array else features)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        return array.astype(np.float32)
+
+
+def _check_shape(shape: tuple[int, ...], count: int, name: str) -> None:
+    if not shape or shape[0] != count:
         raise ValueError(
-            f"The trunk {name!r} must give one row of features for each row, got {rows} for "
-            f"{count}. Its first axis must be the rows."
+            f"The trunk {name!r} must give one row of features for each row, got "
+            f"{shape[0] if shape else 'one value'} for {count}. Its first axis must be the rows."
         )
+    if len(shape) == 1 or 0 in shape[1:]:
+        raise ValueError(
+            f"The trunk {name!r} must give features of shape [rows, *features], got {shape}. "
+            "Return features[:, None] for a single feature."
+        )
+
+
+def _check_values(values: np.ndarray, name: str) -> None:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"The trunk {name!r} must give numbers, got {values.dtype}.")
     if not np.isfinite(values).all():

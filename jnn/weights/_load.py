@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnn.paths import Patterns, match
+from jnn.storage import to_host
 from jnn.weights._family import Family, MakeFamily, Table, family_of
 from jnn.weights._mapped import product
 from jnn.weights._network import Network, Variables, initial_leaves, network_of
@@ -93,8 +94,13 @@ def _tensors(path: Any) -> Tensors:
     if isinstance(path, Tensors):
         return path
     if isinstance(path, Mapping):
-        entries = {name: entry_of(np.asarray(array)) for name, array in path.items()}
+        entries = {name: entry_of(np.asarray(to_host(array))) for name, array in path.items()}
         return Tensors("the mapping", "mapping", entries)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a file, a folder or a mapping of names to arrays, got "
+            f"{type(path).__name__}. Of a module of PyTorch pass module.state_dict()."
+        )
     return read(path)
 
 

@@ -89,7 +89,8 @@ def save(
     Raises:
         ImportError: If the form needs a package that is not installed.
         TypeError: If the tree holds something else than arrays of numbers.
-        ValueError: If an array has no name in the family, or a type that the form lacks.
+        ValueError: If there is no array, or one has no name in the family, or a type that the form
+            lacks.
     """
     place = expand(path)
     chosen = form or _SUFFIXES.get(place.suffix, "safetensors")
@@ -133,6 +134,8 @@ def _arrays(tree: Any, member: int | None) -> Arrays:
     else:
         names, _ = names_in(tree)
         named = dict(zip(names, jax.tree.leaves(tree), strict=True))
+    if not named and not isinstance(tree, Mapping):
+        raise ValueError(f"The tree must hold at least one array, got {tree!r:.60}.")
     arrays = {name: np.asarray(to_host(array), order="C") for name, array in named.items()}
     for name, array in arrays.items():
         if array.dtype.kind in "OSUMm":
