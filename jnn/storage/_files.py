@@ -64,7 +64,6 @@ def atomic_path(path: Path) -> Iterator[pathlib.Path]:
         path: Where the complete file belongs; a leading `~` is the home directory.
 
     >>> import tempfile
-    import time
     >>> target = pathlib.Path(tempfile.mkdtemp()) / "table.csv"
     >>> with atomic_path(target) as partial:
     ...     count = partial.write_text("x,y")
