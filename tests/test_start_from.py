@@ -222,6 +222,11 @@ def test_what_has_trained_on_rows_that_score_a_member_is_refused():
             ValueError,
             r"'trunk' of start_from must have the shape \(3, 2\), got \(3, 4\)",
         ),
+        (
+            {"start_from": {"trunk": np.ones((3, 2)), "head": np.full((2, 2), np.nan, "f4")}},
+            ValueError,
+            "finite parameters, but 'head' has NaN or infinity",
+        ),
         ({"fresh": "head"}, ValueError, "^fresh belongs to start_from"),
         ({"resume_optimizer": True}, ValueError, "^resume_optimizer belongs to start_from"),
         ({"resume_optimizer": 1}, TypeError, "^resume_optimizer must be True or False"),

@@ -5,6 +5,7 @@ import os
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnn import paths
@@ -122,6 +123,8 @@ def make_start_from(
     else:
         variables = variables_of(study.model, start_from)
     found = _found(variables, like, fresh, axes)
+    if sources is None:
+        _check_finite(found[0])
     return Start(found, sources, None, _digest(found, sources))
 
 
@@ -176,6 +179,16 @@ def _found(variables: tuple[Any, Any], like: Trained, fresh: paths.Patterns, axe
         required=False,
     )
     return to_host((found, of_state))
+
+
+def _check_finite(params: Any) -> None:
+    """Raise ValueError for NaN or infinity, with which no member could train."""
+    for name, array in zip(paths.names(params), jax.tree.leaves(params), strict=True):
+        if jnp.issubdtype(array.dtype, jnp.inexact) and not np.isfinite(array).all():
+            raise ValueError(
+                f"start_from must hold finite parameters, but {name!r} has NaN or infinity in it. "
+                "Load it again, or draw it anew by fresh."
+            )
 
 
 def _restart_of(study: Study, layout: Layout, *, is_shared: bool) -> Any:
