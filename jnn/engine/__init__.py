@@ -38,6 +38,7 @@ from jnn.engine._sample import make_sample as make_sample
 from jnn.engine._start import fit_preprocessing as fit_preprocessing
 from jnn.engine._start import make_restart as make_restart
 from jnn.engine._start import make_start as make_start
+from jnn.engine._start import numbers_of as numbers_of
 from jnn.engine._state import Batch as Batch
 from jnn.engine._state import Columns as Columns
 from jnn.engine._state import Data as Data

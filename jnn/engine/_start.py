@@ -39,8 +39,7 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
 
     def start(member: Member, data: Data) -> State:
         data = on_device(data)
-        settings = {**study.hyper, **member.hyper}
-        hyper = {name: jnp.asarray(value) for name, value in settings.items()}
+        hyper = numbers_of(study, member)
         _check_key(member.key)
         fold = jnp.asarray(member.fold, jnp.int32)
         scale = fit_preprocessing(study, data, fold)
@@ -50,6 +49,11 @@ def make_start(study: Study) -> Callable[[Member, Data], State]:
         return first_state(Trained(params, model_state, scale, hyper), member.key, fold)
 
     return start
+
+
+def numbers_of(study: Study, member: Member) -> dict[str, jax.Array]:
+    """Return the hyper-parameters of a member: the study's, with its own in their place."""
+    return {name: jnp.asarray(value) for name, value in {**study.hyper, **member.hyper}.items()}
 
 
 def make_first_state(study: Study) -> Callable[[Trained, jax.Array, jax.Array], State]:

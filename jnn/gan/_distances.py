@@ -132,8 +132,7 @@ def _discrepancy(x: np.ndarray, y: np.ndarray) -> float:
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
     """Return the sum of the kernel over all pairs, block by block."""
-    blocks = (x[first : first + _BLOCK] for first in range(0, len(x), _BLOCK))
-    return sum(float(((block @ y.T / x.shape[1] + 1) ** _DEGREE).sum()) for block in blocks)
+    return sum(float(((block @ y.T / x.shape[1] + 1) ** _DEGREE).sum()) for block in _blocks(x))
 
 
 def _kernel_diagonal(x: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from jnn.engine import (
     Trainer,
     fit_preprocessing,
     key_of,
+    numbers_of,
     on_device,
     row_count,
     take_rows,
@@ -117,8 +118,7 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         data = on_device(data)
         fold = jnp.asarray(member.fold, jnp.int32)
         scale = fit_preprocessing(study, data, fold)
-        settings = {**study.hyper, **member.hyper}
-        hyper = {name: jnp.asarray(value) for name, value in settings.items()}
+        hyper = numbers_of(study, member)
         row = study.inputs.forward(scale[0], take_rows(data.x, slice(0, 1))).shape[1:]
         rows = 2 * game.packing
         labels = None if game.classes is None else jnp.zeros(rows, jnp.int32)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -48,7 +48,7 @@ def r1(gamma: Weight = 10.0) -> Penalty:
         gamma: A number, or a function of the member's numbers such as `lambda h: h.gamma`.
     """
     _check_weight(gamma)
-    return functools.partial(_at_real, gamma)
+    return functools.partial(_at, "real", gamma)
 
 
 def r2(gamma: Weight = 10.0) -> Penalty:
@@ -62,7 +62,7 @@ def r2(gamma: Weight = 10.0) -> Penalty:
         gamma: A number, or a function of the member's numbers such as `lambda h: h.gamma`.
     """
     _check_weight(gamma)
-    return functools.partial(_at_fake, gamma)
+    return functools.partial(_at, "fake", gamma)
 
 
 def _between(
@@ -79,7 +79,8 @@ def _between(
     return _value(weight, h) * values
 
 
-def _at_real(
+def _at(
+    place: Literal["real", "fake"],
     gamma: Weight,
     critic: Critic,
     real: jax.Array,
@@ -88,21 +89,9 @@ def _at_real(
     key: jax.Array,
     h: Mapping[str, Any],
 ) -> jax.Array:
-    del fake, key
-    return _value(gamma, h) / 2 * gan.squared_slope(critic, real)
-
-
-def _at_fake(
-    gamma: Weight,
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    *,
-    key: jax.Array,
-    h: Mapping[str, Any],
-) -> jax.Array:
-    del real, key
-    return _value(gamma, h) / 2 * gan.squared_slope(critic, fake)
+    del key
+    examples = real if place == "real" else fake
+    return _value(gamma, h) / 2 * gan.squared_slope(critic, examples)
 
 
 def _value(weight: Weight, h: Mapping[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from jnn.population._job import Job, columns_of
 from jnn.population._layout import Layout
 from jnn.population._sources import sources_in
 from jnn.result import Kept, Result
-from jnn.storage import to_host
+from jnn.storage import add_to_hash, to_host
 from jnn.study import Members, Study
 
 
@@ -233,7 +233,5 @@ def _digest(tree: Any, *others: Any) -> str:
     leaves = jax.tree.leaves((tree, [np.asarray(other) for other in others if other is not None]))
     code.update(repr(paths.names(tree)).encode())
     for leaf in leaves:
-        array = np.ascontiguousarray(leaf)
-        code.update(f"{array.shape}{array.dtype}".encode())
-        code.update(array.tobytes())
+        add_to_hash(code, leaf)
     return code.hexdigest()

@@ -13,6 +13,7 @@ from jnn.storage._files import (
 from jnn.storage._form import FormError, check_form
 from jnn.storage._record import read_json, read_record, write_record
 from jnn.storage._tree import (
+    add_to_hash,
     digest_of_tree,
     load,
     load_nested,
@@ -24,6 +25,7 @@ from jnn.storage._tree import (
 __all__ = [
     "DamagedFileError",
     "FormError",
+    "add_to_hash",
     "as_folder",
     "atomic_path",
     "check_form",

@@ -116,6 +116,13 @@ def digest_of_tree(path: Path) -> str:
     return _metadata(path).get(_DIGEST, "")
 
 
+def add_to_hash(code: Any, array: Any) -> None:
+    """Add the shape, the type and the bytes of an array to a hash of hashlib."""
+    array = np.ascontiguousarray(array)
+    code.update(f"{array.shape}{array.dtype}".encode())
+    code.update(array.tobytes())
+
+
 def to_host(tree: Any) -> Any:
     """Return the tree with NumPy arrays; random keys become their words, uint32 [..., 2].
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jnn.data import Dataset, count_rows, map_parts
-from jnn.storage import damaged, load_nested, remove_partial_files, save
+from jnn.storage import add_to_hash, damaged, load_nested, remove_partial_files, save
 from jnn.transfer._sparse import as_rows, is_sparse, joined_sparse, packed, unpacked
 from jnn.transfer._trunk import Trunk, computed, take_rows
 
@@ -127,7 +127,5 @@ def _digest(trunk: Trunk, data: Dataset, seen: Any) -> str:
     if trunk.model is None and data.texts is not None:
         arrays[-1] = np.frombuffer("\0".join(map(str, data.texts)).encode(), np.uint8)
     for array in arrays:
-        array = np.ascontiguousarray(array)
-        code.update(f"{array.dtype}{array.shape}".encode())
-        code.update(array.tobytes())
+        add_to_hash(code, array)
     return code.hexdigest()[:32]

@@ -22,6 +22,7 @@ from jnn.engine import (
     Trainer,
     make_evaluate,
     make_predict,
+    numbers_of,
 )
 from jnn.losses import softmax_cross_entropy
 from jnn.metrics import Metric, accuracy
@@ -178,7 +179,7 @@ class _Solver:
         unknown = sorted(member.hyper.keys() - set(_NUMBERS))
         if unknown:
             raise ValueError(f"A linear probe reads the number C of its members, got {unknown}.")
-        hyper = {name: jnp.asarray(v) for name, v in {**study.hyper, **member.hyper}.items()}
+        hyper = numbers_of(study, member)
         fold = jnp.asarray(member.fold, jnp.int32)
         stats, x, y, weights = _rows_of(study, data, fold)
         moments, directions = _moments(study.inputs, data.x, self.width)

@@ -126,8 +126,11 @@ def _named(trunk: Any) -> dict[str, Trunk]:
 def _default_members(data: Dataset) -> Members:
     from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
-    splitter: Any = ShuffleSplit if data.row_labels is None else StratifiedShuffleSplit
-    splitter = splitter if data.groups is None else GroupShuffleSplit
+    splitter: Any = StratifiedShuffleSplit
+    if data.groups is not None:
+        splitter = GroupShuffleSplit
+    elif data.row_labels is None:
+        splitter = ShuffleSplit
     return folds(splitter(_SPLITS, test_size=0.2, random_state=0))
 
 

@@ -14,7 +14,7 @@ from jnn._settings import check_integer
 from jnn.data import Dataset, Windows, map_parts
 from jnn.model import Model, as_model, variables_of
 from jnn.result import Result
-from jnn.storage import to_host
+from jnn.storage import add_to_hash, to_host
 from jnn.transfer._cut import cut_at
 from jnn.transfer._sparse import is_sparse
 
@@ -47,8 +47,7 @@ class Trunk:
         """Return a hash of the parameters of a network."""
         code = hashlib.sha256()
         for leaf in jax.tree.leaves(to_host(self.variables)):
-            code.update(f"{leaf.dtype}{leaf.shape}".encode())
-            code.update(np.ascontiguousarray(leaf).tobytes())
+            add_to_hash(code, leaf)
         return code.hexdigest()
 
 
