@@ -2,6 +2,7 @@
 
 from jnn.result import (
     few_shot,
+    film_strip,
     forecast,
     forest,
     histogram,
@@ -17,6 +18,7 @@ from jnn.result import write_figure as write
 __all__ = [
     "choices",
     "few_shot",
+    "film_strip",
     "forecast",
     "forest",
     "histogram",
