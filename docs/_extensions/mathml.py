@@ -1,4 +1,4 @@
-"""Show formulas as MathML, which browsers draw themselves: no script, and nothing from elsewhere."""
+"""Show formulas as MathML, which browsers draw themselves, without a script from elsewhere."""
 
 import re
 from typing import Any
