@@ -216,7 +216,7 @@ assert 0.5 < on.mean() < 0.9
 assert turned > 0.5
 
 # %% [markdown]
-# Most of them. But hardly a unit is on for all images, so that the ReLU makes each image pick its
+# Most of them. But most units are off for some images, so that the ReLU makes each image pick its
 # own part of the network.
 #
 # ## Is this difference real?
