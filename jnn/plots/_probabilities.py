@@ -157,6 +157,10 @@ def _checked(values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Predictions must be [rows], [rows, classes] or [members, rows, classes] of {rows} "
             f"labels, got the shape {values.shape}."
         )
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "Predictions must be finite, got NaN or infinity. Leave those members out."
+        )
     if labels.min() < 0 or labels.max() >= values.shape[2]:
         raise ValueError(
             f"labels must be from 0 to {values.shape[2] - 1}, got {labels.min()} to {labels.max()}."
