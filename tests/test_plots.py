@@ -203,6 +203,14 @@ def test_several_networks_are_compared_by_depth():
     assert "[2, 4] members" in axes.get_title()
 
 
+def test_layers_that_jax_has_sorted_are_drawn_by_their_numbers():
+    (axes,) = drawn(plots.by_depth({"h10": np.full(2, 10.0), "h2": np.full(2, 2.0)}))
+    assert texts(axes.get_xticklabels()) == ["h2", "h10"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [2, 10])
+    (axes,) = drawn(plots.by_depth({"z": np.ones(2), "a": np.ones(2)}))
+    assert texts(axes.get_xticklabels()) == ["z", "a"]
+
+
 def test_filters_stand_in_a_grid_of_one_scale_around_0():
     kernel = RNG.normal(size=(2, 3, 2, 4))
     axes, _ = drawn(plots.filters(kernel))
