@@ -25,27 +25,27 @@ jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
 # %% [markdown]
 # ## The idea
 #
-# Fit 15 noisy points by a sum of 15 waves, and punish the sum of the squared weights with a
-# strength $\lambda$. With hardly any penalty the curve goes through every point. With too much it
-# is flat. In between it is close to the truth.
+# Fit 15 noisy points by a polynomial with the powers 0 to 14, and punish the sum of the squared
+# weights with a strength $\lambda$. With hardly any penalty the curve goes through every point.
+# With too much it is flat. In between it is close to the truth.
 
 # %%
 random = np.random.default_rng(0)
-x = np.sort(random.uniform(-1, 1, 15))
-y = np.sin(2 * np.pi * x) + 0.4 * random.normal(size=15)
+x = np.linspace(-1, 1, 15)
+y = np.sin(np.pi * x) + 0.3 * random.normal(size=15)
 line = np.linspace(-1, 1, 300)
 
 
-def waves(x):
-    return np.cos(np.pi / 2 * np.arange(15) * (x[:, None] + 1))
+def powers(x):
+    return x[:, None] ** np.arange(15)
 
 
 figure, panels = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
-for axes, strength in zip(panels, [1e-9, 0.05, 5.0], strict=True):
-    square = waves(x).T @ waves(x) / 15 + strength * np.eye(15)
-    weights = np.linalg.solve(square, waves(x).T @ y / 15)
-    axes.plot(line, np.sin(2 * np.pi * line), "--", color="0.6", label="truth")
-    axes.plot(line, waves(line) @ weights, color="tab:blue", label="fit")
+for axes, strength in zip(panels, [1e-9, 1e-3, 1.0], strict=True):
+    square = powers(x).T @ powers(x) / 15 + strength * np.eye(15)
+    weights = np.linalg.solve(square, powers(x).T @ y / 15)
+    axes.plot(line, np.sin(np.pi * line), "--", color="0.6", label="truth")
+    axes.plot(line, powers(line) @ weights, color="tab:blue", label="fit")
     axes.scatter(x, y, s=15, color="black", zorder=3)
     axes.set_title(rf"$\lambda$ = {strength:g}, $|w|$ = {np.linalg.norm(weights):.1f}", fontsize=10)
     axes.set(ylim=(-2.5, 2.5), xlabel="x")
