@@ -151,7 +151,7 @@ def test_given_directions_lead_to_other_members():
     axes, _ = drawn(figure)
     path = axes.lines[0].get_xydata()
     np.testing.assert_allclose(path, [[0, 0], [1, 0], [0, 1]], atol=1e-5)
-    assert axes.collections[0].get_clim()[0] == pytest.approx(0, abs=1e-4)  # at b
+    assert axes.collections[0].zmin == pytest.approx(0, abs=1e-4)  # at b
     assert "given directions" in axes.get_title()
 
 
@@ -251,7 +251,10 @@ def test_reliability_is_the_calibration_curve_with_intervals():
     np.testing.assert_allclose(bar[:, 1], [low, high])
     count = np.histogram(given, 5, (0, 1))[0]
     error = (count * np.abs(met - predicted)).sum() / 300
-    assert axes.get_title() == f"300 rows, 1 member; expected calibration error {error:.3f}"
+    assert (
+        axes.get_title()
+        == f"300 rows, 1 prediction of each; expected calibration error {error:.3f}"
+    )
 
 
 def test_reliability_of_members_has_an_interval_over_them():
@@ -283,7 +286,7 @@ def test_the_roc_curve_is_that_of_each_member_and_their_mean():
     assert one.lines[1].get_label() == f"AUC {areas[0]:.3f}"
     of_three = np.stack([scores[0], -scores[0], np.zeros(60)], axis=1)
     (axes,) = drawn(plots.roc(of_three, labels, positive=0))
-    assert axes.get_title() == "class 0: 30 of 60 rows; 1 member"
+    assert axes.get_title() == "class 0: 30 of 60 rows; 1 prediction of each"
     assert axes.lines[1].get_label() == f"AUC {1 - areas[0]:.3f}"
 
 
