@@ -317,12 +317,11 @@ neuron = jnn.Study(
         "recall": jnn.metrics.recall(average="binary"),
         "precision": jnn.metrics.precision(average="binary"),
     },
-    epochs=10 if QUICK else 30,
+    epochs=30,
     batch_size=32,
 )
-rare = jnn.run(
-    neuron, eights, jnn.seeds(3) * jnn.folds(3 if QUICK else 5) * jnn.grid(weight=[1.0, 9.0])
-)
+few = jnn.seeds(3) * jnn.folds(5)
+rare = jnn.run(neuron, eights, few * jnn.grid(weight=[1.0, 9.0]))
 print(rare.summary())
 recall, precision = (
     rare.compare({"weight": 9.0}, {"weight": 1.0}, name) for name in ("recall", "precision")
@@ -390,11 +389,8 @@ def either(outputs, targets, *, h):
     return h.squared * squares + (1 - h.squared) * entropy
 
 
-both = jnn.run(
-    dataclasses.replace(neuron, loss=either),
-    eights,
-    jnn.seeds(3) * jnn.folds(3 if QUICK else 5) * jnn.grid(squared=[1, 0]),
-)
+with_either = dataclasses.replace(neuron, loss=either)
+both = jnn.run(with_either, eights, few * jnn.grid(squared=[1, 0]))
 difference = both.compare({"squared": 1}, {"squared": 0}, "accuracy")
 print("squared error less cross-entropy:", difference)
 assert abs(difference.difference.mean) < 0.02
