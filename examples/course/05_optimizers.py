@@ -289,13 +289,13 @@ if not QUICK:
     assert fair.difference.low <= 0 <= fair.difference.high
 
 # %% [markdown]
-# At one rate for both, Adam seems to win clearly. That difference is real, and it says nothing about
-# the optimizers: it says that 0.003 suits one of them. With its own rate for each, none is left
-# that these digits could show. Larger comparisons agree: of fifteen optimizers none was the best on
-# all tasks ([Schmidt et al. 2021](https://arxiv.org/abs/2007.01547)), and which one seems best
-# depends on how each is tuned ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)). What speaks
-# for Adam is derived above: its steps do not depend on the size of the slopes, so that a loss of
-# another scale needs no other rate.
+# At one rate for both, Adam seems to win clearly. That difference is real, and it says nothing
+# about the optimizers: it says that 0.003 suits one of them. With its own rate for each, none is
+# left that these digits could show. Larger comparisons agree: of fifteen optimizers none was the
+# best on all tasks ([Schmidt et al. 2021](https://arxiv.org/abs/2007.01547)), and which one seems
+# best depends on how each is tuned ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)). What
+# speaks for Adam is derived above: its steps do not depend on the size of the slopes, so that a
+# loss of another scale needs no other rate.
 #
 # ## Exercises
 #
