@@ -171,8 +171,8 @@ figure
 #
 # A straight line through points of which one in ten is far off, by gradient descent with the slopes
 # from above. A loss of jnn may read a number of the member, here $\delta$, from `h`. So three
-# lines, of three values of $\delta$, are one study: a huge $\delta$ gives half the squared error, a tiny one gives $\delta$
-# times the absolute error.
+# lines, of three values of $\delta$, are one study: a huge $\delta$ gives half the squared error,
+# and a tiny one gives $\delta$ times the absolute error.
 
 # %%
 t = np.linspace(0, 1, 40)
