@@ -204,6 +204,10 @@ results = [
 ]
 
 # %% [markdown]
+# (For a table of your own, replace the spirals by `jnn.Dataset.from_csv("table.csv",
+# target="column")`, and the 2 inputs by the number of its columns; see [Start
+# here](../../docs/start.md).)
+#
 # `study_of()` has no hidden layer: it is the neuron of lesson 1. The *seed* of a member says which
 # random weights it begins with, and the *fold* which rows it is scored on. The arrays of the
 # trained members have one more axis in front, the members. With those of one member, our function
@@ -223,30 +227,23 @@ np.testing.assert_allclose(ours, theirs[0], rtol=1e-3, atol=1e-3)
 # %% [markdown]
 # ## Is this difference real?
 #
-# What does each member believe? Below, each gray line is the *decision boundary* of one member: on
+# What does each member believe? Below, each thin line is the *decision boundary* of one member: on
 # one side it says the first spiral, on the other the second. The color is the mean of their
-# probabilities.
+# probabilities, and the thick line is where this mean is one half.
 
 # %%
-side = np.linspace(-1.3, 1.3, 80)
-plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-shown = [widths[0], widths[1], widths[-1]]
-figure, panels = plt.subplots(1, 3, figsize=(9, 3.5), sharey=True)
+shown = [widths[1], widths[-1]]
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 for axes, width in zip(panels, shown, strict=True):
     of_fold_0 = results[widths.index(width)].select(fold=0)
-    mean = of_fold_0.predict(plane).mean[:, 1].reshape(80, 80)
-    axes.pcolormesh(side, side, mean, cmap="RdBu_r", vmin=-0.5, vmax=1.5)
-    for boundary in of_fold_0.outputs(plane).reshape(-1, 80, 80):
-        axes.contour(side, side, boundary, levels=[0], colors="gray", linewidths=0.7)
-    axes.scatter(*spirals.x.T, s=4, c=spirals.y, cmap="RdBu_r", vmin=-0.3, vmax=1.3)
-    title = f"{width} hidden units" if width else "no hidden layer"
-    axes.set(title=f"{title}, n = {len(of_fold_0.members)}", aspect="equal")
+    jnn.plots.decision_boundary(of_fold_0, spirals, axes=axes)
+    axes.set_title(f"{width} hidden units, n = {len(of_fold_0.members)} seeds")
 figure
 
 # %% [markdown]
-# Without a hidden layer, all members draw the same useless line. With few units they draw a few
-# bends, each member others, because each began with other weights. With 32 units they agree where
-# there are points, and fan out where there are none: there each of them only guesses.
+# With 2 units a member draws a few bends, each member others, because each began with other
+# weights. With 32 units they agree where there are points, and fan out where there are none: there
+# each of them only guesses.
 
 # %%
 both = jnn.Result.concat(results, width=widths)

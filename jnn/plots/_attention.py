@@ -38,9 +38,8 @@ def attention(
     figure, grid = new_figure(height, panels=(down, across))
     panels = np.atleast_1d(grid).ravel()
     largest = float(heads.max()) or 1.0
-    shown = None
     for index, (axes, head) in enumerate(zip(panels, heads, strict=False)):
-        shown = axes.imshow(head, cmap="Blues", vmin=0, vmax=largest, aspect="auto")
+        axes.imshow(head, cmap="Blues", vmin=0, vmax=largest, aspect="auto")
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize="small")
         is_first = index % across == 0
         axes.set_yticks(range(len(rows)), rows if is_first else [""] * len(rows), fontsize="small")
@@ -48,7 +47,7 @@ def attention(
             axes.set_title(f"head {index}", fontsize="small")
     for axes in panels[len(heads) :]:
         axes.set_visible(False)
-    figure.colorbar(shown, ax=list(panels), label="attention weight", shrink=0.8)
+    figure.colorbar(panels[0].images[0], ax=list(panels), label="attention weight", shrink=0.8)
     figure.supxlabel("key", fontsize="medium")
     figure.supylabel("query", fontsize="medium")
     return figure

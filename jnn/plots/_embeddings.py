@@ -112,7 +112,8 @@ def _write_names(axes: "Axes", places: np.ndarray, names: Sequence[str], most: i
     """Write the names of rows that lie apart, to the right of their points."""
     from matplotlib.patheffects import withStroke
 
-    axes.margins(x=0.12)
+    low, high = places[:, 0].min(), places[:, 0].max()
+    axes.set_xlim(low - 0.05 * (high - low), high + 0.2 * (high - low) + 1e-9)
     for row in _apart(places, names, most):
         axes.annotate(
             drawn_text(names[row]), places[row], xytext=(3, 3), textcoords="offset points",
@@ -121,16 +122,17 @@ def _write_names(axes: "Axes", places: np.ndarray, names: Sequence[str], most: i
 
 
 def _apart(places: np.ndarray, names: Sequence[str], most: int) -> list[int]:
-    """Return rows whose names do not cover one another, the outer rows first."""
+    """Return rows whose names do not cover one another, each far from those before it."""
     spread = np.ptp(places, axis=0)
     places = (places - places.min(axis=0)) / np.where(spread > 0, spread, 1)
-    order = np.argsort(-np.square(places - places.mean(axis=0)).sum(axis=1), kind="stable")
+    nearest = np.square(places - places.mean(axis=0)).sum(axis=1)  # distance to those before
     chosen: list[int] = []
-    for row in order:
-        if len(chosen) == most:
-            break
-        if all(_are_apart(places, names, int(row), other) for other in chosen):
-            chosen.append(int(row))
+    for _ in range(min(len(places), 10 * most)):
+        row = int(nearest.argmax())
+        nearest = np.minimum(nearest, np.square(places - places[row]).sum(axis=1))
+        nearest[row] = -1
+        if len(chosen) < most and all(_are_apart(places, names, row, one) for one in chosen):
+            chosen.append(row)
     return chosen
 
 

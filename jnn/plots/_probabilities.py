@@ -39,7 +39,8 @@ def reliability(
     On the diagonal the probabilities are met. With two classes the prediction is class 1; with more
     it is the most probable class, and its probability the confidence (Guo et al. 2017,
     https://arxiv.org/abs/1706.04599). The intervals, of 95 %, are Wilson's for one prediction of
-    each row, and those of the mean over the members, by Student's t, for several.
+    each row, and those of the mean over the members, by Student's t, for several. The title has the
+    expected calibration error, the mean distance from the diagonal over all rows and members.
 
     Args:
         probabilities: [rows] of class 1, [rows, classes] such as `result.predict(x).mean`, or
@@ -69,7 +70,7 @@ def reliability(
     axes.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal")
     axes.set(xlabel=f"probability of {what}", ylabel="share of rows where it came true")
     axes.set_title(
-        f"{counted(len(labels), 'row')}, {counted(len(members), 'member')}; "
+        f"{counted(len(labels), 'row')}, {_sources(len(members))}; "
         f"expected calibration error {error.mean():.3f}",
         fontsize="small",
     )
@@ -130,7 +131,7 @@ def roc(
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.set_title(
         f"class {positive}: {int(is_positive.sum())} of {counted(len(labels), 'row')}; "
-        f"{counted(len(members), 'member')}",
+        f"{_sources(len(members))}",
         fontsize="small",
     )
     axes.legend(fontsize="small", loc="lower right")
@@ -161,6 +162,10 @@ def _checked(values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             f"labels must be from 0 to {values.shape[2] - 1}, got {labels.min()} to {labels.max()}."
         )
     return values, labels.astype(int)
+
+
+def _sources(members: int) -> str:
+    return "1 prediction of each" if members == 1 else counted(members, "member")
 
 
 def _positive(positive: int | None, classes: int) -> int:

@@ -1,5 +1,6 @@
 """What comes out of a run: scores, tables, choices and predictions."""
 
+from jnn.result._by_layer import activations, gradients
 from jnn.result._digest import digest_of, digest_of_rows
 from jnn.result._files import read_schema, read_scores, read_versions
 from jnn.result._kept import Kept
@@ -29,6 +30,7 @@ __all__ = [
     "Schema",
     "Setting",
     "Summary",
+    "activations",
     "check_batch",
     "choose",
     "compare",
@@ -36,6 +38,7 @@ __all__ = [
     "digest_of_rows",
     "encoding_for",
     "forest",
+    "gradients",
     "learning_curves",
     "load_tree",
     "make_summary",
