@@ -4,19 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.result._plots import draw_curves, drawn_text, new_figure
-from jnn.result._table import by_setting, metric_of, setting_text
+from jnn._figure import drawn_text, new_figure
+from jnn.result import Result, by_setting, draw_curves, metric_of, setting_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from jnn.result._result import Result
 
 _MOST_BARS = 40
 _LOSSES = ("train_discriminator_loss", "train_generator_loss")
 
 
-def histogram(result: "Result", metric: str | None = None) -> "Figure":
+def histogram(result: Result, metric: str | None = None) -> "Figure":
     """Draw how the members of each setting are spread over the values of a metric.
 
     A metric of whole numbers, such as a number of modes, has a bar for each number.
@@ -58,7 +56,7 @@ def _are_few_whole(values: np.ndarray) -> bool:
     return bool((values == values.round()).all() and np.ptp(values) < _MOST_BARS)
 
 
-def player_losses(result: "Result", *, most: int = 4) -> "Figure":
+def player_losses(result: Result, *, most: int = 4) -> "Figure":
     """Draw the losses of discriminator and generator after each epoch, with bands.
 
     Args:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.result._plots import drawn_text, new_figure
+from jnn._figure import drawn_text, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
