@@ -259,7 +259,7 @@ if is_fashion and not QUICK:
 # The score of one LeNet on these images is uncertain by about two points, whatever the seeds say.
 # The *difference* of two models on the same images is more certain than either score, since a hard
 # image is hard for both. Both intervals of the difference are above zero: the convolutions do help.
-# Whoever reports three seeds on one small test set has measured the smaller half of the luck.
+# Whoever reports many seeds on one small test set has measured one kind of luck only.
 #
 # Which classes are confused? The matrix is the mean over the seeds, in percent of the true class.
 
