@@ -204,6 +204,10 @@ results = [
 ]
 
 # %% [markdown]
+# (For a table of your own, replace the spirals by `jnn.Dataset.from_csv("table.csv",
+# target="column")`, and the 2 inputs by the number of its columns; see [Start
+# here](../../docs/start.md).)
+#
 # `study_of()` has no hidden layer: it is the neuron of lesson 1. The *seed* of a member says which
 # random weights it begins with, and the *fold* which rows it is scored on. The arrays of the
 # trained members have one more axis in front, the members. With those of one member, our function

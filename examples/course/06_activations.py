@@ -59,7 +59,7 @@ figure
 # **Depth.** By [lesson 4](04_backpropagation.ipynb), the slope at an early layer has a factor $f'$
 # for every layer behind it. With the sigmoid each is at most $\frac{1}{4}$. After eight layers that
 # is at most $4^{-8} \approx 0.000015$, unless large weights make up for it. This is the *vanishing
-# gradient* ([Hochreiter 1991](https://people.idsia.ch/~juergen/SeppHochreiter1991ThesisAdvisorSchmidhuber.pdf),
+# gradient* ([Hochreiter 1998](https://doi.org/10.1142/S0218488598000094),
 # [Glorot and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html)).
 #
 # **ReLU**, $\max(0, z)$, has the slope 1 wherever it is on
