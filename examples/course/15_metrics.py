@@ -278,8 +278,8 @@ if not QUICK:
 
 figure, axes = plt.subplots(figsize=(6, 3.4))
 for place, (name, comparison) in enumerate(comparisons.items()):
-    score = both.final()[name]
-    of_folds = (score.sel(classes="balanced") - score.sel(classes="plain")).to_numpy().ravel()
+    plain, weighted = (result.final()[name].to_numpy().ravel() for result in results)
+    of_folds = weighted - plain
     axes.plot(of_folds, np.full(of_folds.size, place - 0.2), "o", color="tab:gray", alpha=0.5)
     mean, low, high, *_ = comparison.difference
     axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", color="k", capsize=3)
