@@ -120,7 +120,7 @@ def counts(z, y, threshold=0.0):
 
 
 def curves(z, y):
-    """Precision, recall and false positive rate at each threshold, the highest first."""
+    """Return precision, recall and false positive rate at each threshold, the highest first."""
     falling = np.argsort(-z)
     right, false = np.cumsum(y[falling]), np.cumsum(1 - y[falling])
     return right / (right + false), right / y.sum(), false / (1 - y).sum()

@@ -121,7 +121,7 @@ for training, test in rows_of_years:
 
 
 def ridge(x, y, penalty):
-    """Weights and bias of the linear map from x - last to y - last."""
+    """Return weights and bias of the linear map from x - last to y - last."""
     last = x[:, -1:]
     inputs, targets = x - last, y - last
     middle, height = inputs.mean(axis=0), targets.mean(axis=0)
