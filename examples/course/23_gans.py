@@ -295,7 +295,7 @@ for axes, place in zip(panels, np.linspace(0, SEEDS - 1, 4).astype(int), strict=
     member = worst_first[place]
     axes.plot(*MEANS.T, "o", color="tab:blue", alpha=0.3, markersize=9)
     axes.plot(*examples[member].T, ".", color="tab:orange", markersize=2)
-    axes.set(title=f"{found[member]:.0f} modes", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+    axes.set(title=f"{found[member]:.0f} of 8", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
 figure.suptitle(f"Modes (blue) and 500 examples (orange), 4 of n = {SEEDS} seeds", fontsize=10)
 figure
 
