@@ -18,8 +18,8 @@ from sklearn.datasets import load_breast_cancer
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -41,7 +41,7 @@ for kind, label, color in [(0, "benign", "tab:blue"), (1, "malignant", "tab:oran
     axes.scatter(*measured[rows].T, s=10, color=color, label=f"{label}, n = {rows.sum()}")
 axes.set(xlabel="mean radius [pixels]", ylabel="mean texture", title="569 tumors")
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # A straight line separates most of the two kinds. A neuron *is* such a line. It has a weight for

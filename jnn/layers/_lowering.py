@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jnn.layers._image_conv import canonical, image_conv, plain_conv, wide
+from jnn.layers._phases import input_grad_phases
 from jnn.layers._vary import vary_alike
 from jnn.layers._window import Geometry, pad_space, shifts, taps, unshift
 
@@ -37,6 +38,10 @@ MOST_PARTS = 8  # a longer program gains nothing
 # From this number of taps on, a depthwise convolution of dy is 4 to 9 times faster than to shift
 # the share of each tap back.
 MANY_TAPS = 25
+
+# Up to this number of input channels, the input gradient of a strided convolution of images is 1.3
+# to 2 times faster by phases, and 3 times where a norm follows it, as in a generator of images.
+FEW_CHANNELS = 16
 
 # From this number of channels on, a kernel's gradient by patches is 1.1 to 2.2 times faster than by
 # exchange.
@@ -79,9 +84,15 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
         kernel_grad = "patches"
     else:
         kernel_grad = "exchange" if in_channels < MANY_CHANNELS else "patches by part"
+    is_strided = max(g.strides) > 1
+    has_phases = len(g.window) == 2 and is_strided and max(g.dilation) == 1
+    if has_phases and not is_product and in_channels <= FEW_CHANNELS:
+        input_grad = "phases"
+    else:
+        input_grad = "patches" if is_product or is_strided or in_channels <= 8 else "flip"
     return ConvPlan(
         output="patches" if is_product or max(in_channels, out_channels) <= 2 else "image",
-        input_grad="patches" if is_product or max(g.strides) > 1 or in_channels <= 8 else "flip",
+        input_grad=input_grad,
         kernel_grad=kernel_grad,
         members="loop",
     )
@@ -309,6 +320,7 @@ ALGORITHMS: dict[tuple[Role, str], Callable[[Geometry, Array, Array], Array]] = 
     ("input_grad", "taps"): input_grad_taps,
     ("input_grad", "flip"): input_grad_flip,
     ("input_grad", "flip taps"): input_grad_flip_taps,
+    ("input_grad", "phases"): input_grad_phases,
     ("kernel_grad", "lax"): kernel_grad_lax,
     ("kernel_grad", "patches"): kernel_grad_patches,
     ("kernel_grad", "patches by part"): kernel_grad_patches_by_part,
