@@ -211,8 +211,8 @@ for name, metric in metrics.items():
 
 # %% [markdown]
 # The *reliability curve* shows calibration: for each bin of $p$, the share of eights. The bars are
-# Wilson's intervals. A linear layer of jnn is trained on 180 images, and on all 899 of the first
-# half, both for as many steps. The gray line is perfect calibration.
+# Wilson's intervals, and the dashed line is perfect calibration. A linear layer of jnn is trained
+# on 180 images, and on all 899 of the first half, both for as many steps.
 
 # %%
 linear = jnn.Study(
@@ -230,24 +230,15 @@ few, many = train[:180], train
 result = jnn.run(linear, data, jnn.folds([(few, test), (many, test)]))
 p = result.predict(data.x[test]).members[:, :, 1]  # the probability of an eight, by each member
 
-figure, axes = plt.subplots(figsize=(6, 4))
-edges = np.linspace(0, 1, 6)
-for shown, label, shift in [(p[0], "180 images", -0.01), (p[1], "899 images", 0.01)]:
-    bin_of = np.digitize(shown, edges[1:-1])
-    middle = [shown[bin_of == b].mean() + shift for b in range(5)]
-    found, of_all = (np.array([f(y[bin_of == b]) for b in range(5)]) for f in (np.sum, len))
-    low, high = wilson(found, of_all)
-    share = found / of_all
-    axes.errorbar(middle, share, [share - low, high - share], fmt="o-", capsize=3, label=label)
-axes.plot([0, 1], [0, 1], color="gray")
-axes.set(xlabel="predicted probability", ylabel="share of eights")
-axes.set_title(f"Reliability, n = {len(y)} held-out images")
-axes.legend()
+figure, panels = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+for axes, shown, rows in zip(panels, p, (few, many), strict=True):
+    jnn.plots.reliability(shown, y, bins=5, axes=axes)
+    axes.set_xlabel(f"probability of an eight, after {len(rows)} images")
 figure
 
 # %% [markdown]
-# The network that saw 180 images is *overconfident*: of the images to which it gives more
-# than 0.8, about a quarter are no eights. The other one is closer to the line. With few images in a
+# The network that saw 180 images is *overconfident*: of the images to which it gives more than 0.8,
+# about a quarter are no eights. The other one is closer to the dashed line. With few images in a
 # bin the intervals are wide, and no such curve should be read without them.
 #
 # ## Is this difference real?
