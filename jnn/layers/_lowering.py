@@ -75,13 +75,16 @@ def plan(geometry: Geometry, in_channels: int, out_channels: int, platform: str)
             members="loop",
         )
     is_product = math.prod(g.window) == 1
+    is_strided = max(g.strides) > 1
+    # XLA:CPU has a fast kernel for the convolution of an image with zeros between its elements.
+    is_fast = len(g.window) == 2 and max(g.dilation) == 1 if is_strided else in_channels > 8
     if is_product or (len(g.window) == 1 and g.strides[0] > 1):
         kernel_grad = "patches"
     else:
         kernel_grad = "exchange" if in_channels < MANY_CHANNELS else "patches by part"
     return ConvPlan(
         output="patches" if is_product or max(in_channels, out_channels) <= 2 else "image",
-        input_grad="patches" if is_product or max(g.strides) > 1 or in_channels <= 8 else "flip",
+        input_grad="flip" if is_fast and not is_product else "patches",
         kernel_grad=kernel_grad,
         members="loop",
     )
