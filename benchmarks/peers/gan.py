@@ -28,7 +28,10 @@ GAMES = {"gan_mlp": Game(1e-3, 0.8), "dcgan": Game(2e-4, 0.5)}
 
 
 def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return 2 E|x - y| - E|x - x'| - E|y - y'| of rows x of a and y of b (Székely and Rizzo 2013)."""
+    """Return 2 E|x - y| - E|x - x'| - E|y - y'| of rows x of a and y of b.
+
+    Székely and Rizzo (2013), https://doi.org/10.1016/j.jspi.2013.03.018
+    """
 
     def mean_distance(a: np.ndarray, b: np.ndarray) -> float:
         squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
@@ -123,7 +126,7 @@ def make_torch_optimizers(work: Workload, players):
 
 
 def torch_step(players, optimizers, real, noise):
-    """Update both players, generator first in each pair; return their losses.
+    """Update the discriminator, then the generator; return the loss of each, the generator's first.
 
     The discriminator needs no gradients of its own parameters while the generator learns.
     """
@@ -133,8 +136,8 @@ def torch_step(players, optimizers, real, noise):
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     generated = generator(noise)
-    on_real = softplus(-discriminator(real)).mean()
-    judging = on_real + softplus(discriminator(generated.detach())).mean()
+    judging = softplus(-discriminator(real)).mean()
+    judging = judging + softplus(discriminator(generated.detach())).mean()
     judging.backward()
     optimizers[1].step()
     discriminator.requires_grad_(False)
