@@ -23,6 +23,7 @@ _REPRODUCTIONS = {
     "dehb": "DEHB's regression table, Hartmann 3 and 6 and counting ones (Awad et al. 2021)",
     "etth1": "ETTh1 forecasts, NLinear and DLinear at 4 horizons (Zeng et al. 2023)",
     "gan_ring": "PacGAN's ring of 8 Gaussians, smaller networks and fewer steps (Lin et al. 2018)",
+    "gan_stacked_mnist": "Stacked MNIST with tiny discriminators, fewer steps (Lin et al. 2018)",
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",
     "mnist_cnn": "MNIST, the CNN of Flax's example",
     "mr_textcnn": "Sentences of film critics, CNN-rand (Kim 2014)",
@@ -308,11 +309,11 @@ def _reproduction_cells(rows: Sequence[dict[str, Any]]) -> list[str]:
         row for row in rows if row["verdict"] != "-" and not row["name"].endswith("all windows")
     ]
     outside = [row for row in judged if row["verdict"] == "outside"]
-    counts = sorted({row["ours"]["n"] for row in judged})
+    counts = sorted({row["ours"]["n"] for row in judged or rows})
     figures = (f"{r['name']} {r['ours']['mean']:.4g}, {r['paper']:g}" for r in outside)
     return [
         ", ".join(map(str, counts)),
-        f"{len(judged) - len(outside)} of {len(judged)}",
+        f"{len(judged) - len(outside)} of {len(judged)}" if judged else "not judged",
         "; ".join(figures),
     ]
 

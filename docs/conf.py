@@ -14,17 +14,21 @@ author = "the authors of jnn"
 version = release = jnn.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     "_extensions.docstrings",
+    "_extensions.mathml",
     "_extensions.pages",
 ]
 exclude_patterns = ["README.md", "_*", "Thumbs.db"]
 suppress_warnings = ["myst.header"]  # a page may skip a level of headings
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+nb_execution_mode = "off"  # the notebooks of the course hold their outputs
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
 
 smartquotes = False  # quotes in prose are often those of a string
 autodoc_typehints = "description"
@@ -40,6 +44,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"jnn {jnn.__version__}"
 html_static_path = ["_static"]
 html_css_files = ["jnn.css"]

@@ -28,6 +28,7 @@ NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the
     "darts": ("nasbench201 cifar10", []),
     "pbt_toy": ("", []),
     "gan_ring": ("", ["plain", "packed2"]),
+    "gan_stacked_mnist": ("mnist", ["plain", "packed2"]),
     "dehb": ("", []),
     "search_noise": ("iris", []),
     "search_budget": ("concrete", ["concrete"]),
@@ -105,6 +106,7 @@ def test_a_published_mean_is_judged_by_both_standard_errors(record):
 
 def test_one_run_without_an_interval_gets_no_verdict(record):
     assert record.Row("x", [1.0], 9.0).verdict == "-"
+    assert record.Row("x", [1.0, 2.0], 9.0, is_judged=False).verdict == "-"
 
 
 def test_the_committed_records_are_of_full_runs_and_say_what_was_not_run():

@@ -89,6 +89,13 @@ def test_a_member_is_the_entry_at_its_coordinates(result):
     np.testing.assert_allclose(member.outputs(x)[0], result.outputs(x)[23], rtol=1e-5, atol=1e-6)
 
 
+def test_a_summary_is_the_same_text_in_a_notebook(result, monkeypatch, capsys):
+    text = str(result.summary())
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(result.summary()) == text
+    assert capsys.readouterr().out == ""
+
+
 def test_the_summary_is_the_statistics_of_the_final_scores(result):
     table = result.summary()
     final = result.scores["accuracy"].isel(epoch=-1)

@@ -7,6 +7,7 @@ import typing
 from pathlib import Path
 from types import ModuleType
 
+from _extensions import commands
 from _extensions.docstrings import Converter, escaped, inline, plain
 from _extensions.public import Public, doc_of, groups, names
 from sphinx.application import Sphinx
@@ -88,6 +89,7 @@ def api_pages() -> Pages:
     table = [".. list-table::", "    :class: names", "    :widths: auto", ""]
     for name, package in public.packages.items():
         table += [f"    * - :doc:`{name}`", f"      - {first_sentence(package.__doc__ or '')}"]
+    pages["api/command_line"] = commands.page()
     listed = [f"    {name}" for name in public.packages]
     tree = [".. toctree::", "    :hidden:", "", *listed, ""]
     return {**pages, "api/index": "\n".join([*heading("API"), *table, "", *tree])}

@@ -17,7 +17,6 @@ import jax
 import jnn
 
 DOCS = Path(__file__).parents[1]
-MARKS = "<!-- differences -->\n", "<!-- end -->\n"
 
 
 class Row(NamedTuple):
@@ -55,10 +54,10 @@ def table(library: str, rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page_with(text: str, table: str) -> str:
-    """Return the text of a page with the table between its marks."""
-    first, last = MARKS
-    return re.sub(f"{first}.*{last}", lambda _: f"{first}\n{table}\n{last}", text, flags=re.DOTALL)
+def page_with(text: str, table: str, name: str = "differences") -> str:
+    """Return the text of a page with the table between its marks, `<!-- name -->` and an end."""
+    first, last = f"<!-- {name} -->\n", "<!-- end -->\n"
+    return re.sub(f"{first}.*?{last}", lambda _: f"{first}\n{table}\n{last}", text, flags=re.DOTALL)
 
 
 PAGES = {"from_pytorch.md": "PyTorch", "from_keras.md": "Keras"}

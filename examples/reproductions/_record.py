@@ -38,6 +38,8 @@ class Row(NamedTuple):
         error: Standard error of the published mean; None for a single run.
         rounding: Half a unit of the last digit that the paper prints.
         interval: Interval of our mean, if it does not come from the spread of the values.
+        is_judged: Whether there is a verdict; not if the two were trained for other numbers of
+            steps.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Row(NamedTuple):
     error: float | None = None
     rounding: float = 0.0
     interval: stats.Interval | None = None
+    is_judged: bool = True
 
     @property
     def ours(self) -> stats.Interval:
@@ -70,8 +73,11 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the difference is "inside" or "outside"; "-" if our values have no spread."""
-        if math.isnan(self.ours.low):
+        """Whether the difference is "inside" or "outside"; "-" for a row that is not judged.
+
+        That is one whose values have no spread, too.
+        """
+        if not self.is_judged or math.isnan(self.ours.low):
             return "-"
         return "inside" if abs(self.ours.mean - self.paper) <= self.margin else "outside"
 
@@ -82,12 +88,15 @@ class Row(NamedTuple):
         return {"name": self.name, **ours, **paper, "margin": self.margin, "verdict": self.verdict}
 
 
-def arguments(doc: str, names: Sequence[str] = (), **defaults: int) -> argparse.Namespace:
+def arguments(
+    doc: str, names: Sequence[str] = (), *, keeps: bool = False, **defaults: int
+) -> argparse.Namespace:
     """Parse the command line that all reproductions share.
 
     Args:
         doc: Docstring of the script.
         names: Names that the user may choose from.
+        keeps: Whether the script takes a folder in which its runs are kept.
         **defaults: Whole numbers that the user may set, with their defaults.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
@@ -95,6 +104,10 @@ def arguments(doc: str, names: Sequence[str] = (), **defaults: int) -> argparse.
     parser.add_argument(
         "--output", type=Path, help="JSON file for the results; by default results/NAME.json"
     )
+    if keeps:
+        parser.add_argument(
+            "--directory", type=Path, help="folder that keeps the runs, so that they can go on"
+        )
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     if not names:

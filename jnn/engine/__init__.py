@@ -51,6 +51,7 @@ from jnn.engine._state import on_device as on_device
 from jnn.engine._state import row_count as row_count
 from jnn.engine._state import rows_of as rows_of
 from jnn.engine._state import take_rows as take_rows
+from jnn.engine._step import as_trained as as_trained
 from jnn.engine._step import loss_of as loss_of
 from jnn.engine._step import make_forward as make_forward
 from jnn.engine._step import make_step as make_step

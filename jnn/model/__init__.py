@@ -5,6 +5,7 @@ from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._fixed_statistics import fixed_statistics
 from jnn.model._frozen import Frozen, Functions, LowRank, freeze, shared_arrays
 from jnn.model._hyper import Hyper
+from jnn.model._layer_outputs import layer_outputs as layer_outputs  # for jnn.result
 from jnn.model._model import Model, as_model, check_numbers, module_of
 from jnn.model._nnx import as_module
 from jnn.model._nnx_types import promote_but_statistics as promote_but_statistics  # for modules

@@ -18,6 +18,7 @@ from jnn.model._axes import with_axes
 from jnn.model._call import Call
 from jnn.model._effects import add_effects, names_losses
 from jnn.model._errors import DrawsWithoutKey, NetworkError
+from jnn.model._layer_outputs import asked_outputs
 from jnn.model._linen_dropout import WatchedDropout
 from jnn.model._linen_fields import fields_of, in_mode, is_lifted, switching_fields
 from jnn.model._rests import all_same, check_decision, check_moves
@@ -25,6 +26,7 @@ from jnn.model._shared import Path, fill_shared
 from jnn.model._signatures import Apply, Init
 from jnn.model._switch import TrainKeyword
 
+_LAYERS = "intermediates"  # the collection of what layers give
 _LOSSES = "losses"
 _NO_STATE = ("params", "shared")
 _STREAMS = {"params": 0, "dropout": 1}  # stream -> what is folded into the key for it
@@ -95,9 +97,10 @@ class _Functions:
 
         def run(rngs):
             with nn.intercept_methods(dropout), _explained(self._name):
-                return in_mode(self._module, self._fields, train).apply(
-                    variables, *arguments, rngs=rngs, mutable=mutable, **keywords
-                )
+                apply = in_mode(self._module, self._fields, train).apply
+                if asked_outputs() is not None:
+                    apply = _telling(apply)
+                return apply(variables, *arguments, rngs=rngs, mutable=mutable, **keywords)
 
         answer = _with_streams(run, key, self._streams[train], self._name)
         if not train:
@@ -142,6 +145,20 @@ class _Functions:
             statistics_rest=all_same(state.get("batch_stats"), updates.get("batch_stats")),
             dropout_rests=dropout_rests,
         )
+
+
+def _telling(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `Module.apply` that tells what each layer gives; see `layer_outputs`."""
+
+    def call(*arguments: Any, mutable: Any, **keywords: Any) -> Any:
+        more = [*(mutable or ()), _LAYERS]
+        y, updates = apply(*arguments, mutable=more, capture_intermediates=True, **keywords)
+        found = asked_outputs()
+        assert found is not None
+        found.append(updates.pop(_LAYERS, {}))
+        return (y, updates) if mutable else y
+
+    return call
 
 
 def _with_streams(

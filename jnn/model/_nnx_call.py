@@ -14,6 +14,7 @@ from jnn.model._call import Call
 from jnn.model._effects import names_losses
 from jnn.model._errors import DrawsWithoutKey, NetworkError
 from jnn.model._fixed_statistics import are_statistics_fixed
+from jnn.model._layer_outputs import asked_outputs
 from jnn.model._rests import all_same, check_decision, check_moves
 from jnn.model._switch import TrainKeyword, Values, known_values
 
@@ -164,12 +165,28 @@ def _sowing(
 ) -> tuple[Any, list[jax.Array]]:
     """Call a module; return its outputs and all losses that it sows. Other sown values are lost."""
     module = nodes.parts[-1]
+    if asked_outputs() is not None:
+        return _telling(module, arguments, keywords), []
     if not any(_sows(type(part)) for part in nodes.parts):
         return module(*arguments, **keywords), []
     variable_type_from_name("losses", allow_register=True)  # of module.sow("losses", ...)
     types = [kind for kind in _kinds(nnx.Variable) if is_loss(kind)]
     y, *sown = nnx.capture(lambda module: module(*arguments, **keywords), *types)(module)
     return y, jax.tree.leaves(sown)
+
+
+def _telling(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Call a module that tells what each layer gives; see `layer_outputs`."""
+    call = nnx.capture(
+        lambda module: module(*arguments, **keywords),
+        nnx.Intermediate,
+        method_outputs=nnx.Intermediate,
+    )
+    y, outputs = call(module)
+    found = asked_outputs()
+    assert found is not None
+    found.append(nnx.to_pure_dict(outputs))
+    return y
 
 
 @functools.cache

@@ -1,26 +1,21 @@
 """Figures of a result, drawn without a display."""
 
 import dataclasses
-import os
-import pathlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jnn._figure import drawn_text, new_figure
 from jnn.result._summary import make_summary
 from jnn.result._table import EPOCH_NOTES, Setting, metric_of, setting_text
-from jnn.storage import expand
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-    from jnn.data import Dataset
     from jnn.result._result import Result
 
 _MOST_POINTS = 400  # of a curve: more cannot be told apart, and each is a summary of its own
-_DEVIATIONS = 1.645  # of a normal distribution, on either side of its mean: 90 % of it
 
 
 class _Curve(NamedTuple):
@@ -49,13 +44,18 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     return figure
 
 
-def draw_curves(axes: Any, result: "Result", metric: str, most: int) -> str:
-    """Draw the curves of a metric, and return the title that says what the bands are."""
+def draw_curves(axes: Any, result: "Result", metric: str, most: int, *, ranked: bool = True) -> str:
+    """Draw the curves of a metric, and return the title that says what the bands are.
+
+    The settings that end best come first, or else they keep their order.
+    """
     from matplotlib.ticker import MaxNLocator
 
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
-    for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
+    if ranked:
+        curves = _best_first(curves, higher=result.higher_is_better(metric))
+    for curve in curves[:most]:
         (line,) = axes.plot(
             epochs, curve.mean, label=drawn_text(setting_text(curve.setting) or metric)
         )
@@ -95,50 +95,6 @@ def forest(result: "Result", metric: str | None = None, *, most: int = 40) -> "F
     return figure
 
 
-def forecast(
-    results: "Mapping[str, Result]", data: "Dataset", row: int, channel: int = -1
-) -> "Figure":
-    """Draw one window of a series and each ensemble's forecast of it.
-
-    The line is the mean over the members, the band 1.645 standard deviations on either side.
-
-    Args:
-        results: Name -> result of a study on `data`.
-        data: Windows [time, channels], see `jnn.Dataset.from_series`.
-        row: Number of the window.
-        channel: Number of the channel.
-    """
-    if data.y is None:
-        raise ValueError(f"data must have targets to draw a forecast beside, got {data!r}.")
-    x = data.x[np.array([row])]
-    offset = 0.0 if data.target_offset is None else data.target_offset[channel]
-    past = x[0, :, channel] + offset  # predictions have it too
-    future = data.y[np.array([row])][0, :, channel] + offset
-    figure, axes = new_figure()
-    steps = np.arange(-len(past), len(future))
-    axes.plot(steps, np.concatenate([past, future]), "k", linewidth=1, label="series")
-    for name, result in results.items():
-        prediction = result.predict(x)
-        mean = prediction.mean[0, :, channel]
-        half = _DEVIATIONS * prediction.std[0, :, channel]
-        axes.plot(mean, label=drawn_text(name))
-        axes.fill_between(np.arange(len(mean)), mean - half, mean + half, alpha=0.2, linewidth=0)
-    axes.set(
-        xlabel="steps from now",
-        title=drawn_text(f"{data.name}; bands: 90 % of the members' spread"),
-    )
-    axes.legend(fontsize="small")
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def write_figure(figure: "Figure", path: str | os.PathLike[str]) -> pathlib.Path:
-    """Write a figure to a file, whose ending says the format."""
-    path = expand(path)
-    figure.savefig(path, dpi=150)
-    return path
-
-
 @dataclasses.dataclass(frozen=True)
 class Plots:
     """Figures of one result, as `result.plot.curves()`."""
@@ -152,24 +108,6 @@ class Plots:
     def forest(self, metric: str | None = None, *, most: int = 40) -> "Figure":
         """Draw the metric of each setting with its interval; see `jnn.plots.forest`."""
         return forest(self.result, metric, most=most)
-
-
-def drawn_text(text: str) -> str:
-    """Return a text as it is to be drawn: no formula, and no part of a name that is no UTF-8."""
-    return text.replace("$", r"\$").encode("utf-8", "replace").decode()
-
-
-def new_figure(height: float = 4.2, panels: tuple[int, int] = (1, 1)) -> "tuple[Figure, Any]":
-    """Return a figure of this height in inches, and its axes: one, or an array of panels."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Figures need matplotlib, which is not installed. "
-            "Install it with: pip install 'jnn-jax[plots]'"
-        ) from error
-    figure = Figure(figsize=(7, height), layout="constrained")
-    return figure, figure.subplots(*panels)
 
 
 def _scored_epochs(scores: "xarray.Dataset", metric: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jnn.data import Dataset
 from jnn.engine import Data, rows_of
+from jnn.plots import few_shot
 from jnn.result import (
     Part,
     Prediction,
@@ -16,7 +17,6 @@ from jnn.result import (
     Setting,
     digest_of,
     digest_of_rows,
-    few_shot,
     metric_of,
     shared_test_rows,
     table_text,

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from jnn.result._plots import drawn_text, new_figure
-from jnn.result._table import setting_text
+from jnn._figure import drawn_text, new_figure
+from jnn.result import setting_text
 
 if TYPE_CHECKING:
     import pandas

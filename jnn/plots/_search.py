@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jnn.result._plots import drawn_text, new_figure
+from jnn._figure import drawn_text, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def search_curve(found: Any) -> "Figure":
     return figure
 
 
-def search_choices(found: Any) -> "Figure":
+def choices(found: Any) -> "Figure":
     """Draw the score of each setting against each of its choices, one panel for each choice.
 
     Args:
@@ -75,7 +75,7 @@ def search_choices(found: Any) -> "Figure":
     return figure
 
 
-def search_importance(found: Any) -> "Figure":
+def importance(found: Any) -> "Figure":
     """Draw how much each choice matters for the score; see `jnn.search.Found.importance`.
 
     The bars at the ends are the standard deviation over the folds of the settings.

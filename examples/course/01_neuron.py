@@ -1,0 +1,275 @@
+# %% [markdown]
+# # 1. What a neuron is
+#
+# A neuron is the smallest network: it weighs numbers, adds them up, and turns the sum into an
+# answer. This lesson builds one with NumPy, trains it, does the same with jnn, and asks whether one
+# neuron is better than another. You need Python and some algebra, and no knowledge of JAX.
+
+# %%
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+from sklearn.datasets import load_breast_cancer
+
+import jnn
+
+jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
+
+# %% [markdown]
+# ## The idea
+#
+# A doctor looks at cells of a tumor through a microscope and measures two things: how large the
+# cells are (*radius*) and how much their gray varies (*texture*). Is the tumor malignant? Each
+# point below is one of 569 patients.
+
+# %%
+cancer = load_breast_cancer()
+names = ["mean radius", "mean texture"]
+columns = [list(cancer.feature_names).index(name) for name in names]
+measured = cancer.data[:, columns]
+malignant = 1 - cancer.target  # 1 for a malignant tumor, 0 for a benign one
+
+figure, axes = plt.subplots(figsize=(6, 4))
+for kind, label, color in [(0, "benign", "tab:blue"), (1, "malignant", "tab:orange")]:
+    rows = malignant == kind
+    axes.scatter(*measured[rows].T, s=10, color=color, label=f"{label}, n = {rows.sum()}")
+axes.set(xlabel="mean radius [pixels]", ylabel="mean texture", title="569 tumors")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# A straight line separates most of the two kinds. A neuron *is* such a line. It has a weight for
+# each number that comes in, and a bias:
+#
+# $$ z = w_1 x_1 + w_2 x_2 + b $$
+#
+# On the line $z$ is zero, on one side of it positive, on the other negative. To get a probability,
+# the neuron sends $z$ through the *sigmoid*, which squeezes every number into the range from 0
+# to 1:
+#
+# $$ p = \sigma(z) = \frac{1}{1 + e^{-z}} $$
+#
+# *Training* means to turn the line until the probabilities fit the patients whose answer is known.
+# All networks work like this: language models and programs that play chess, recognize faces or
+# fold proteins are many neurons, in layers, trained by the same rule as this one.
+#
+# ## The derivation
+#
+# How wrong is a probability? If the tumor is malignant ($y = 1$), the *loss* is $-\log p$: zero if
+# the neuron is sure, and large if it is sure of the opposite. With $y = 0$ it is $-\log(1 - p)$. In
+# one formula, and averaged over the $n$ patients:
+#
+# $$ L = -\frac{1}{n} \sum_i \big( y_i \log p_i + (1 - y_i) \log(1 - p_i) \big) $$
+#
+# To lower the loss, ask how it changes with each weight. The sigmoid has the slope
+# $\sigma'(z) = p (1 - p)$, so that by the chain rule, for one patient,
+#
+# $$ \frac{\partial L}{\partial w_j}
+#    = \frac{\partial L}{\partial p} \frac{\partial p}{\partial z} \frac{\partial z}{\partial w_j}
+#    = \frac{p - y}{p (1 - p)} \, p (1 - p) \, x_j = (p - y) \, x_j , \qquad
+#    \frac{\partial L}{\partial b} = p - y . $$
+#
+# This is worth reading twice: the weight moves by *the error times the input*. Each step of
+# *gradient descent* moves all weights a little against their slopes.
+#
+# ## From scratch
+#
+# The two columns are first *standardized*: less their mean, and divided by their deviation, so that
+# one step size suits both.
+
+
+# %%
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def loss(weights, bias, x, y):
+    p = sigmoid(x @ weights + bias)
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def gradient(weights, bias, x, y):
+    error = sigmoid(x @ weights + bias) - y
+    return x.T @ error / len(y), error.mean()
+
+
+def train(x, y, steps=500, rate=0.5):
+    weights, bias = np.zeros(x.shape[1]), 0.0
+    for _ in range(steps):
+        slope, slope_of_bias = gradient(weights, bias, x, y)
+        weights, bias = weights - rate * slope, bias - rate * slope_of_bias
+    return weights, bias
+
+
+x = (measured - measured.mean(axis=0)) / measured.std(axis=0)
+weights, bias = train(x, malignant)
+accuracy = np.mean((x @ weights + bias > 0) == malignant)
+print(f"weights {weights.round(2)}, bias {bias:.2f}")
+print(f"loss {loss(weights, bias, x, malignant):.3f}, {accuracy:.1%} of the patients are right")
+assert accuracy > 0.85
+
+
+# %% [markdown]
+# JAX finds slopes by itself: `jax.grad` turns a function into the function of its slopes. Ours must
+# be the same.
+
+
+# %%
+def loss_in_jax(weights, bias, x, y):
+    p = jax.nn.sigmoid(x @ weights + bias)
+    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p))
+
+
+ours = gradient(np.array([0.3, -0.2]), 0.1, x, malignant)
+theirs = jax.grad(loss_in_jax, argnums=(0, 1))(jnp.array([0.3, -0.2]), 0.1, x, malignant)
+for mine, other in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+# %% [markdown]
+# ## In jnn
+#
+# A study names the parts: the network, the loss, the optimizer, and what is measured. Here the
+# network is one `dense` layer, written as two functions: `init` makes the parameters, and `apply`
+# uses them.
+
+
+# %%
+def init(key, x):
+    return {"kernel": jnp.zeros((x.shape[-1], 1)), "bias": jnp.zeros(1)}
+
+
+def neuron(params, x):
+    return jnn.layers.dense(x, **params)[:, 0]  # z; the loss applies the sigmoid
+
+
+study = jnn.Study(
+    model=(init, neuron),
+    loss=jnn.losses.binary_cross_entropy,
+    optimizer=optax.sgd(0.5),
+    metrics={"accuracy": jnn.metrics.accuracy},
+    inputs=jnn.preprocess.standardize,
+    epochs=500,
+    batch_size=569,  # all rows in each step, as above
+)
+data = jnn.Dataset.from_arrays(measured, malignant, name="two measurements")
+result = jnn.run(study, data)
+trained = result.trained.params  # arrays whose first axis is the members; here there is one
+np.testing.assert_allclose(trained["kernel"][0, :, 0], weights, rtol=1e-3)
+np.testing.assert_allclose(trained["bias"][0, 0], bias, rtol=1e-3)
+print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))
+
+# %% [markdown]
+# ## Is this difference real?
+#
+# The microscope measured 30 numbers, and we used two. Are 30 better? To answer, two things are
+# needed. First, a neuron must be judged by patients that it has not seen; so the patients are cut
+# into ten *folds*, and each neuron trains on nine of them and is scored on the tenth. Second, one
+# score is a matter of luck, the luck of who is in the fold; so there must be many. jnn trains all
+# of them at once, as the *members* of one *population*. Each step now takes 64 patients, drawn at
+# random (*stochastic* gradient descent), and a pass over all of them is an *epoch*.
+
+# %%
+everything = jnn.Dataset.from_arrays(cancer.data, malignant, name="breast cancer")
+of_30 = dataclasses.replace(study, epochs=50, batch_size=64)
+
+
+def init_of_2(key, x):
+    return init(key, x[:, columns])
+
+
+def neuron_of_2(params, x):
+    return neuron(params, x[:, columns])
+
+
+of_2 = dataclasses.replace(of_30, model=(init_of_2, neuron_of_2))
+folds = jnn.folds(5 if QUICK else 10)
+results = [jnn.run(each, everything, folds) for each in (of_2, of_30)]
+both = jnn.Result.concat(results, measurements=[2, 30])
+print(both.summary("accuracy"))
+difference = both.compare({"measurements": 30}, {"measurements": 2}, "accuracy")
+print("30 - 2 measurements:", difference)
+assert difference.difference.low > 0
+
+# %% [markdown]
+# The interval after ± says how far the mean may be off by luck. `compare` takes the difference fold
+# by fold, so that an easy fold is easy for both sides; the interval of the difference does not
+# contain zero, so more measurements do help.
+#
+# Now two neurons that differ in a detail: the step size, 0.4 or 0.5. Members may set such numbers,
+# which the optimizer reads from `h`.
+
+# %%
+any_rate = dataclasses.replace(of_30, optimizer=lambda h: optax.sgd(h.rate))
+rates = jnn.run(any_rate, everything, folds * jnn.grid(rate=[0.4, 0.5]))
+per_fold = rates.final()["accuracy"]
+slower, faster = per_fold.sel(rate=0.4), per_fold.sel(rate=0.5)
+print(
+    f"0.4 is better in {int((slower > faster).sum())} folds, 0.5 in {int((slower < faster).sum())}"
+)
+noise = rates.compare({"rate": 0.5}, {"rate": 0.4}, "accuracy")
+print("0.5 - 0.4:", noise)
+assert noise.difference.low <= 0 <= noise.difference.high
+
+# %% [markdown]
+# Whoever looked at one of these folds alone might have believed in a better step size. The interval
+# contains zero: these patients do not show which of the two is better.
+#
+# ## Exercises
+#
+# Try each before you open the solution.
+#
+# ### Exercise 1
+#
+# Take a third column, `mean smoothness`, into the NumPy neuron. Does the training loss fall?
+
+# %% tags=["hide-cell"]
+third = list(cancer.feature_names).index("mean smoothness")
+three = cancer.data[:, [*columns, third]]
+three = (three - three.mean(axis=0)) / three.std(axis=0)
+loss_of_three = loss(*train(three, malignant), three, malignant)
+print(f"{loss_of_three:.3f} with three columns, {loss(weights, bias, x, malignant):.3f} with two")
+assert loss_of_three < loss(weights, bias, x, malignant)
+
+# %% [markdown]
+# ### Exercise 2
+#
+# Use the squared error $(p - y)^2$ in place of the cross-entropy. Derive its slope, and check it
+# against `jax.grad`. Why does a neuron that is sure, and wrong, learn slowly from it?
+
+# %% tags=["hide-cell"]
+
+
+def squared(weights, bias, x, y):
+    return jnp.mean((jax.nn.sigmoid(x @ weights + bias) - y) ** 2)
+
+
+def slope_of_squared(weights, bias, x, y):
+    p = sigmoid(x @ weights + bias)
+    error = 2 * (p - y) * p * (1 - p)  # p (1 - p) stays, as nothing cancels it
+    return x.T @ error / len(y), error.mean()
+
+
+at = np.array([0.3, -0.2]), 0.1, x, malignant
+for mine, other in zip(slope_of_squared(*at), jax.grad(squared, (0, 1))(*at), strict=True):
+    np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+sure = sigmoid(8.0)  # the answer was 0
+print(f"error times slope at p = {sure:.4f}: {2 * sure * sure * (1 - sure):.5f}")
+
+# %% [markdown]
+# ### Exercise 3
+#
+# No line solves *exclusive or*: the answer is 1 if exactly one of two numbers is 1. Train the
+# neuron on the four cases, and see what it says. (The next lesson adds a layer, which solves it.)
+
+# %% tags=["hide-cell"]
+cases = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+answers = np.array([0, 1, 1, 0])
+on_cases = train(cases, answers, steps=5000)
+print("probabilities:", sigmoid(cases @ on_cases[0] + on_cases[1]).round(3))
+np.testing.assert_allclose(sigmoid(cases @ on_cases[0] + on_cases[1]), 0.5, atol=1e-3)

@@ -1,0 +1,351 @@
+# %% [markdown]
+# # 12. Convolutions
+#
+# A photograph of a cat shows the same cat when the cat moves. A dense layer does not know that: it
+# has other weights for every place. A *convolution* uses the same few weights everywhere. This
+# lesson builds one with NumPy, forward and backward, finds the same numbers with jnn, and measures
+# what it gains on digits that move.
+
+# %%
+import dataclasses
+import functools
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import jnn
+
+QUICK = "--quick" in sys.argv  # the tests train less
+jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+
+# %% [markdown]
+# ## The idea
+#
+# Take a window of 3 by 3 weights, the *kernel*. Lay it on a corner of the image, multiply each
+# weight by the pixel below it, and add the nine products up. That is one number of the output. Then
+# move the window by one pixel, and do the same again, until it has been everywhere. The output is
+# again an image: it is large where the image looks like the kernel. It is called a *feature map*.
+
+
+# %%
+def place(images, rows, columns, side=16):
+    """Put small images into black squares, each with its corner at (row, column)."""
+    canvas = np.zeros((len(images), side, side, 1), np.float32)
+    height, width = images.shape[1:]
+    for i, image in enumerate(images):
+        canvas[i, rows[i] : rows[i] + height, columns[i] : columns[i] + width, 0] = image
+    return canvas
+
+
+digits = jnn.data.load("digits")
+images = digits.x.reshape(-1, 8, 8)
+vertical = np.array(
+    [[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]
+)  # dark left, light right
+kernels = np.stack([vertical, vertical.T], axis=-1)[:, :, None]  # window, window, channels in, out
+seven = place(images[7:8], [4], [4])
+maps = jnn.layers.conv(seven, kernels)
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+pictures = [(seven[0, :, :, 0], "a seven"), (maps[0, :, :, 0], "edges from left to right")]
+pictures.append((maps[0, :, :, 1], "edges from top to bottom"))
+for panel, (picture, title) in zip(axes, pictures, strict=True):
+    limit = np.abs(picture).max()
+    panel.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit)
+    panel.set(title=title, xticks=[], yticks=[])
+figure.suptitle("One image and two feature maps (blue: positive, red: negative)")
+figure.tight_layout()
+figure
+
+# %% [markdown]
+# Nobody chose these kernels by learning: they are those of Sobel, from 1968. A network finds its
+# own. Whatever a kernel looks for, it finds it at every place. If the seven moves by three pixels,
+# the feature map moves by three pixels, and is otherwise the same. This is called *equivariance*.
+
+# %%
+moved = place(images[7:8], [7], [2])  # three down, two to the left
+maps_of_moved = jnn.layers.conv(moved, kernels)
+np.testing.assert_allclose(maps_of_moved[:, 4:-1, 1:-3], maps[:, 1:-4, 3:-1], atol=1e-6)
+
+# %% [markdown]
+# ## The derivation
+#
+# A color image has three numbers at each pixel, a feature map as many as the layer has kernels:
+# these are its *channels*. Write $x_{p,i}$ for channel $i$ of the input at pixel $p$, where $p$
+# stands for row and column. A kernel $k_{t,i,o}$ has one weight for each place $t$ in the window,
+# each channel in, and each channel out:
+#
+# $$ y_{p,o} = b_o + \sum_t \sum_i x_{sp + t - a,\,i} \; k_{t,i,o} $$
+#
+# The *stride* $s$ is how far the window moves each time. The *padding* $a$ is the number of zeros
+# that are put around the image. An image of $n$ pixels a side and a window of $w$ give
+# $\lfloor (n + 2a - w) / s \rfloor + 1$ pixels a side. With $s = 1$ and $a = (w - 1) / 2$ the size
+# stays the same.
+#
+# *Parameter sharing.* The layer has $w^2 c_{in} c_{out} + c_{out}$ parameters, whatever the size of
+# the image. A dense layer from $n^2 c_{in}$ numbers to $n^2 c_{out}$ has a weight for each pair of
+# them. For $n = 16$, $w = 3$, one channel in and eight out, that is 80 against 526,336.
+#
+# *Pooling* makes the maps smaller: of each window of 2 by 2 pixels only the largest number is kept.
+# A shift by one pixel then often changes nothing, and each later kernel sees more of the image.
+#
+# *Receptive field.* An output of the first layer depends on $r_1 = w$ pixels a side. A next layer
+# adds $w - 1$ of *its* steps, and one of its steps is as many pixels as the strides before it
+# multiply to:
+#
+# $$ r_l = r_{l-1} + (w_l - 1) \prod_{j<l} s_j $$
+#
+# *Backward.* Let $g_{p,o} = \partial L / \partial y_{p,o}$ be the slope of the loss by the output,
+# which the layer above passes down. Each weight $k_{t,i,o}$ was used at every place $p$, times
+# $x_{sp+t-a,i}$. So the slopes of all places add up:
+#
+# $$ \frac{\partial L}{\partial k_{t,i,o}} = \sum_p x_{sp+t-a,\,i} \; g_{p,o} , \qquad
+#    \frac{\partial L}{\partial b_o} = \sum_p g_{p,o} . $$
+#
+# And each pixel $q$ was used by all outputs $p$ with $sp + t - a = q$ for some $t$, so it collects
+#
+# $$ \frac{\partial L}{\partial x_{q,i}} = \sum_{(p, t) :\, sp + t - a = q} \; \sum_o
+#    g_{p,o} \; k_{t,i,o} . $$
+#
+# ## From scratch
+#
+# One loop over the nine places of the window is enough: the pixels that lie below weight $t$ in all
+# positions of the window are a slice of the image.
+
+
+# %%
+def window_slices(shape, window, stride):
+    """Yield each place of the window, and the pixels that lie below it."""
+    rows, columns = ((n - w) // stride + 1 for n, w in zip(shape[1:3], window, strict=True))
+    for i, j in np.ndindex(*window):
+        yield i, j, np.s_[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
+
+
+def conv(x, kernel, stride=1, padding=0):
+    x = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    return sum(
+        x[below] @ kernel[i, j] for i, j, below in window_slices(x.shape, kernel.shape[:2], stride)
+    )
+
+
+def conv_backward(slope, x, kernel, stride=1, padding=0):
+    x = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    of_x, of_kernel = np.zeros_like(x), np.zeros_like(kernel)
+    for i, j, below in window_slices(x.shape, kernel.shape[:2], stride):
+        of_kernel[i, j] = np.einsum("bpqi,bpqo->io", x[below], slope)
+        of_x[below] += slope @ kernel[i, j].T
+    inside = slice(padding, -padding or None)
+    return of_x[:, inside, inside], of_kernel
+
+
+def max_pool(x, window=2):
+    below = [x[pixels] for _, _, pixels in window_slices(x.shape, (window, window), window)]
+    return np.max(below, axis=0)
+
+
+# %% [markdown]
+# The layers of jnn give the same numbers, and `jax.grad` the same slopes, with and without stride
+# and padding.
+
+# %%
+random = np.random.default_rng(0)
+x = random.normal(size=(2, 9, 9, 3))
+kernel = random.normal(size=(3, 3, 3, 4))
+for stride, padding in [(1, 0), (1, 1), (2, 0), (2, 1)]:
+    options = {"strides": stride, "padding": [(padding, padding)] * 2}
+    y = conv(x, kernel, stride, padding)
+    np.testing.assert_allclose(y, jnn.layers.conv(x, kernel, **options), atol=1e-5)
+    assert y.shape[1] == (9 + 2 * padding - 3) // stride + 1
+
+    def loss(x, kernel, options=options):
+        return jnp.sum(jnn.layers.conv(x, kernel, **options) ** 2) / 2  # its slope by y is y
+
+    ours = conv_backward(y, x, kernel, stride, padding)
+    for mine, other in zip(ours, jax.grad(loss, (0, 1))(x, kernel), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
+np.testing.assert_allclose(max_pool(x[:, :8, :8]), jnn.layers.max_pool(x[:, :8, :8], 2), atol=1e-6)
+print("forward, backward and pooling: equal")
+
+# %% [markdown]
+# ## In jnn
+#
+# Two networks read digits in a square of 16 by 16 pixels. The first has two convolutions, and then
+# takes the largest value of each map, wherever it is (*global max-pooling*). The second,
+# `jnn.models.MLP`, has two dense layers, and four times as many parameters.
+
+
+# %%
+def init_conv(key, x):
+    first, second, last = jax.random.split(key, 3)
+    normal = jax.nn.initializers.he_normal()
+    return {
+        "first": {"kernel": normal(first, (5, 5, 1, 8)), "bias": jnp.zeros(8)},
+        "second": {"kernel": normal(second, (3, 3, 8, 32)), "bias": jnp.zeros(32)},
+        "last": {"kernel": normal(last, (32, 10)), "bias": jnp.zeros(10)},
+    }
+
+
+def of_conv(params, x):
+    y = jnn.layers.max_pool(jax.nn.relu(jnn.layers.conv(x, **params["first"])), 2)
+    y = jax.nn.relu(jnn.layers.conv(y, **params["second"]))
+    return jnn.layers.dense(jnn.layers.global_max_pool(y), **params["last"])
+
+
+dense = functools.partial(jnn.models.MLP, 256, (48,), 10)  # flattens the image
+
+# %% [markdown]
+# The digits stand in the middle in the first data set, and anywhere in the second.
+
+# %%
+corners = random.integers(0, 9, size=(2, len(images)))
+centered = jnn.Dataset.from_arrays(
+    place(images, *np.full_like(corners, 4)), digits.y, name="centered"
+)
+anywhere = jnn.Dataset.from_arrays(place(images, *corners), digits.y, name="anywhere")
+study = jnn.Study(
+    model=(init_conv, of_conv),
+    loss=jnn.losses.softmax_cross_entropy,
+    optimizer=optax.adam(5e-3),
+    metrics={"accuracy": jnn.metrics.accuracy},
+    epochs=4 if QUICK else 15,
+    batch_size=64,
+)
+dense_study = dataclasses.replace(study, model=dense)
+folds = jnn.folds(3 if QUICK else 5)
+
+# %% [markdown]
+# ## Is this difference real?
+#
+# Each network learns each data set in five folds, so that every digit is scored once by a network
+# that has not seen it.
+
+# %%
+runs = {
+    (name, data.name): jnn.run(each, data, folds)
+    for name, each in [("convolution", study), ("dense", dense_study)]
+    for data in (centered, anywhere)
+}
+figure, axes = plt.subplots(figsize=(6, 4))
+for column, result in enumerate(runs.values()):
+    scores = result.final()["accuracy"].values
+    axes.plot(np.full(len(scores), column), scores, "o", alpha=0.6)
+    axes.text(column + 0.12, scores.mean(), f"{scores.mean():.1%}", va="center")
+axes.set_xticks(range(len(runs)), [f"{name},\n{where}" for name, where in runs])
+axes.set(xlim=(-0.5, 3.7), ylabel="accuracy", title=f"Digits; a point is a fold, n = {len(folds)}")
+figure
+
+# %%
+count = {
+    name: sum(leaf[0].size for leaf in jax.tree.leaves(runs[name, "anywhere"].trained.params))
+    for name in ("convolution", "dense")
+}
+print("parameters:", count)
+assert count["dense"] > 4 * count["convolution"]
+gains = {}
+for where in ("centered", "anywhere"):
+    pair = [runs["convolution", where], runs["dense", where]]
+    both = jnn.Result.concat(pair, network=["convolution", "dense"])
+    gains[where] = both.compare({"network": "convolution"}, {"network": "dense"}, "accuracy")
+    print(f"convolution - dense, {where}: {gains[where]}")
+assert gains["anywhere"].difference.low > 0.1
+if not QUICK:
+    assert gains["centered"].difference.low <= 0 <= gains["centered"].difference.high
+
+# %% [markdown]
+# Where digits move, the convolution is far better, with a quarter of the parameters: the interval
+# of the difference is far from zero. Where all digits stand in the middle, the interval contains
+# zero. These digits do not show that either network is better. So "convolutions are better" is no
+# law. They are better where the same thing may be at several places, because that is what they
+# assume.
+#
+# What has the network learned? Its first kernels are small images themselves. Each is shown with
+# the feature map that it makes of a three.
+
+# %%
+trained = runs["convolution", "anywhere"].member(0).trained.params
+first = jax.tree.map(lambda leaf: leaf[0], trained["first"])  # without the axis of the members
+three = place(images[3:4], [4], [4])
+learned_maps = jax.nn.relu(jnn.layers.conv(three, **first))[0]
+figure, axes = plt.subplots(2, 8, figsize=(9, 2.8))
+for channel in range(8):
+    weights = first["kernel"][:, :, 0, channel]
+    limit = jnp.abs(weights).max()
+    axes[0, channel].imshow(weights, cmap="RdBu", vmin=-limit, vmax=limit)
+    axes[1, channel].imshow(learned_maps[:, :, channel], cmap="gray")
+for panel in axes.flat:
+    panel.set(xticks=[], yticks=[])
+figure.suptitle("The eight first kernels of one member, and their maps of a three")
+figure.tight_layout()
+figure
+
+# %% [markdown]
+# Some kernels answer to strokes of one direction, others to edges of one side. Other members find
+# other kernels, in another order: the picture shows one member, n = 1.
+#
+# ## Exercises
+#
+# Try each before you open the solution.
+#
+# ### Exercise 1
+#
+# Three convolutions of 3 by 3 follow each other, or one of 7 by 7 stands alone; all have $c$
+# channels in and out. Compare receptive fields and numbers of weights (without biases). Networks
+# such as VGG are built on the answer ([Simonyan and Zisserman 2014](https://arxiv.org/abs/1409.1556)).
+
+# %% tags=["hide-cell"]
+three_of_3 = 3 + (3 - 1) + (3 - 1)  # all strides are 1
+print(f"both see {three_of_3} pixels; {3 * 9} c^2 weights against {7 * 7} c^2")
+
+
+def last_output(x):
+    for _ in range(3):
+        x = jnn.layers.conv(x, jnp.ones((3, 3, 1, 1)))
+    return x[0, 10, 10, 0]
+
+
+# The output depends on the pixels by which it has a slope.
+pixels = jax.grad(last_output)(jnp.zeros((1, 21, 21, 1)))[0, :, :, 0] != 0
+assert pixels.any(axis=0).sum() == three_of_3 == 7
+
+# %% [markdown]
+# ### Exercise 2
+#
+# A convolution is linear in $x$, so that there is a matrix $M$ with $y = M x$. Find it for a kernel
+# of three weights and five numbers in one dimension, without padding. How many different weights
+# does $M$ have? Check it with `jax.jacobian`.
+
+# %% tags=["hide-cell"]
+weights = np.array([1.0, -2.0, 3.0])
+matrix = np.zeros((3, 5))
+for row in range(3):
+    matrix[row, row : row + 3] = weights  # each row is the one above, moved by one
+
+
+def conv_1d(x):
+    return jnn.layers.conv(x[None, :, None], weights[:, None, None], padding="VALID")[0, :, 0]
+
+
+print(matrix)
+np.testing.assert_allclose(jax.jacobian(conv_1d)(jnp.ones(5)), matrix, atol=1e-6)
+assert len(np.unique(matrix[matrix != 0])) == len(weights)
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Take the networks that learned from digits in the middle, and ask them about digits anywhere. Use
+# only rows that the member has not seen. What do you expect of each?
+
+# %% tags=["hide-cell"]
+unseen = folds.split.rows(centered)[0].test
+elsewhere = {}
+for name in ("convolution", "dense"):
+    prediction = runs[name, "centered"].member(0).predict(anywhere.x[unseen])
+    elsewhere[name] = np.mean(prediction.mean.argmax(axis=-1) == anywhere.y[unseen])
+    print(f"{name}: {elsewhere[name]:.1%} of {len(unseen)} moved digits")
+# The maximum over a map does not depend on the place. The dense weights of the border were never
+# used, so that a moved digit is read by weights which learned another part of another digit.
+assert elsewhere["convolution"] > elsewhere["dense"] + 0.2

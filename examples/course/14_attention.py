@@ -1,0 +1,324 @@
+# %% [markdown]
+# # 14. Attention
+#
+# A recurrent network squeezes all that it has read into one state. *Attention* keeps everything,
+# and looks up what it needs. It is the part that made translation, language models and protein
+# folding what they are ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)). This lesson
+# derives it, writes it in a few lines of NumPy, and shows what a trained network looks at.
+
+# %%
+import functools
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import jnn
+
+QUICK = "--quick" in sys.argv  # the tests train less
+jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+
+# %% [markdown]
+# ## The idea
+#
+# Think of a dictionary. You come with a *query*, compare it with every *key*, and take the *value*
+# that belongs to the key that fits. Attention is a soft dictionary. Query and key are lists of
+# numbers, and how well they fit is their dot product. In place of one value it takes a mean of all
+# of them, in which the values of fitting keys weigh more.
+
+# %%
+words = ["the", "cat", "drank", "the", "milk", "because", "it", "was", "thirsty"]
+fits = np.array([0.0, 3.0, 0.5, 0.0, 2.0, 0.0, 1.0, 0.0, 0.5])  # of the query of "it" and each key
+weights = np.exp(fits) / np.exp(fits).sum()
+
+figure, axes = plt.subplots(figsize=(9, 3))
+for place, (word, weight) in enumerate(zip(words, weights, strict=True)):
+    axes.annotate("", (place, 0.85), (6, 0.15), arrowprops={"arrowstyle": "-", "lw": 8 * weight})
+    axes.text(place, 1, word, ha="center", va="center", size=12)
+    axes.text(place, 1.2, f"{weight:.2f}", ha="center", color="tab:blue")
+axes.text(6, 0, "it", ha="center", va="center", size=12)
+axes.set(xlim=(-0.5, 8.5), ylim=(-0.15, 1.35), title="What 'it' might look at (invented numbers)")
+axes.axis("off")
+figure
+
+# %% [markdown]
+# A word's new features are the weighted mean of the features of all words. So "it" becomes
+# something like "the cat, perhaps the milk". Nothing has to be carried through the words between,
+# however many there are.
+#
+# ## The derivation
+#
+# A text of $n$ words is a matrix $X$ with a row of $d$ features for each. Three learned matrices
+# make the queries, keys and values:
+#
+# $$ Q = X W_q , \qquad K = X W_k , \qquad V = X W_v . $$
+#
+# The *score* of query $i$ and key $j$ is their dot product $s_{ij} = q_i \cdot k_j$. The weights
+# must be positive, and those of one query must add up to 1. The *softmax* of each row does that, as
+# in [lesson 6](06_activations.ipynb):
+#
+# $$ a_{ij} = \frac{e^{s_{ij}}}{\sum_l e^{s_{il}}} , \qquad y_i = \sum_j a_{ij} v_j . $$
+#
+# *Why divide by $\sqrt d$?* Let the $d$ numbers in $q$ and $k$ be independent, with mean 0 and
+# variance 1. Each product $q_m k_m$ then has mean 0 and variance $1 \cdot 1 = 1$. Variances of
+# independent numbers add up:
+#
+# $$ \operatorname{Var}(q \cdot k) = \sum_{m=1}^{d} \operatorname{Var}(q_m k_m) = d . $$
+#
+# So scores are about $\sqrt d$ in size. With $d = 256$ that is 16, and $e^{16}$ is nine million:
+# one weight is nearly 1, all others nearly 0. Then little is learned, because the slope of the
+# softmax
+#
+# $$ \frac{\partial a_{ij}}{\partial s_{il}} = a_{ij} \, (1_{j=l} - a_{il}) $$
+#
+# vanishes where each $a$ is 0 or 1. Divided by $\sqrt d$, the scores have variance 1 for every $d$:
+#
+# $$ Y = \operatorname{softmax}\!\Big( \frac{Q K^\top}{\sqrt d} \Big) V . $$
+#
+# *Several heads.* One softmax can look at one place at a time. So the features are cut into $h$
+# groups of $d / h$, each attends on its own, and the results are put side by side.
+#
+# *Masks.* A *mask* says which keys a query may see. Hidden scores are set to $-\infty$, so that
+# their weight is $e^{-\infty} = 0$. A language model must not look at the words that it is to
+# predict. Its *causal* mask hides all keys after the query.
+#
+# *Positions.* If two words swap places, their rows of $Y$ swap places, and nothing else changes:
+# the sum over $j$ has no order. Attention sees a set. If order is to matter, the place must be
+# among the features. One way is to add a vector $p_t$ of sines and cosines to the word at place
+# $t$:
+#
+# $$ p_{t,2m} = \sin(t / 10000^{2m/d}) , \qquad p_{t,2m+1} = \cos(t / 10000^{2m/d}) . $$
+#
+# ## From scratch
+
+
+# %%
+def softmax(scores):
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))  # the same, without overflow
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def attention(q, k, v, mask=None):
+    scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
+    return softmax(scores) @ v
+
+
+def split(x, heads):
+    return np.stack(np.split(x, heads, axis=-1))  # heads, time, features of a head
+
+
+def multi_head(x, w_q, w_k, w_v, heads, mask=None):
+    y = attention(split(x @ w_q, heads), split(x @ w_k, heads), split(x @ w_v, heads), mask)
+    return np.concatenate(y, axis=-1)
+
+
+def positions(length, d):
+    angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, d, 2) / d)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d)
+
+
+random = np.random.default_rng(0)
+x = random.normal(size=(6, 8))  # six words of eight features
+w_q, w_k, w_v = random.normal(size=(3, 8, 8)) / np.sqrt(8)
+causal = np.tril(np.ones((6, 6), bool))  # row i sees the columns up to i
+y = multi_head(x, w_q, w_k, w_v, heads=2, mask=causal)
+
+# %% [markdown]
+# Both jnn and JAX have the heads on the axis before the last: [time, heads, features].
+
+# %%
+q, k, v = (jnp.moveaxis(split(x @ w, 2), 0, 1) for w in (w_q, w_k, w_v))
+of_jnn = jnn.layers.attention(q, k, v, causal=True).reshape(6, 8)
+of_jax = jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(6, 8)
+np.testing.assert_allclose(y, of_jnn, atol=1e-5)
+np.testing.assert_allclose(y, of_jax, atol=1e-5)
+np.testing.assert_allclose(positions(6, 8), jnn.layers.sinusoidal_positions(6, 8), atol=1e-5)
+
+order = random.permutation(6)
+shuffled = multi_head(x[order], w_q, w_k, w_v, heads=2)
+np.testing.assert_allclose(shuffled, multi_head(x, w_q, w_k, w_v, heads=2)[order])
+print("attention, mask and positions: equal; shuffled words give shuffled rows")
+
+# %% [markdown]
+# The slope of the softmax, by the formula and by `jax.jacobian`:
+
+# %%
+a = softmax(random.normal(size=5))
+np.testing.assert_allclose(
+    np.diag(a) - np.outer(a, a), jax.jacobian(jax.nn.softmax)(jnp.log(a)), atol=1e-6
+)
+
+# %% [markdown]
+# And what the root is good for: the largest of ten weights, and the size of the slope, for random
+# queries and keys of more and more features.
+
+# %%
+sizes = [1, 4, 16, 64, 256, 1024]
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
+for label in ("q k", "q k / sqrt(d)"):
+    largest, slopes = [], []
+    for d in sizes:
+        queries, keys = random.normal(size=(2, 200, 10, d))
+        scores = np.einsum("nd,nkd->nk", queries[:, 0], keys) / (np.sqrt(d) if "/" in label else 1)
+        a = softmax(scores)
+        largest.append(a.max(axis=1).mean())
+        slopes.append((a * (1 - a)).sum(axis=1).mean())
+    panels[0].semilogx(sizes, largest, "o-", label=label)
+    panels[1].semilogx(sizes, slopes, "o-", label=label)
+panels[0].set(xlabel="features d", title="largest weight of ten keys", ylim=(0, 1))
+panels[1].set(xlabel="features d", title="slope, sum of a (1 - a)", ylim=(0, 1))
+panels[1].legend(title="mean of n = 200", loc=(0.5, 0.35))
+assert slopes[-1] > 0.5  # with the root; slopes of the last label
+figure
+
+# %% [markdown]
+# ## In jnn
+#
+# A small task that needs attention: turn a row of eight digits around. Output $i$ must look at
+# input $7 - i$, counted from 0. The network has an embedding, one layer of attention with two
+# heads, and a dense layer. The number `positions` multiplies the positions, so that members may
+# have them, or not.
+
+# %%
+LENGTH, DIGITS, FEATURES, HEADS = 8, 10, 32, 2
+
+
+def init(key, x):
+    keys = jax.random.split(key, 5)
+    normal = jax.nn.initializers.lecun_normal()
+    kernels = {name: normal(k, (FEATURES, FEATURES)) for name, k in zip("qkv", keys, strict=False)}
+    embedding = jax.random.normal(keys[3], (DIGITS, FEATURES))
+    return kernels | {"embedding": embedding, "out": normal(keys[4], (FEATURES, DIGITS))}
+
+
+def project(params, x, scale):
+    """Return queries, keys and values [batch, time, heads, features]."""
+    x = params["embedding"][x] + scale * jnn.layers.sinusoidal_positions(LENGTH, FEATURES)
+    return [(x @ params[name]).reshape(*x.shape[:2], HEADS, -1) for name in "qkv"]
+
+
+def apply(params, x, *, hyper):
+    y = jnn.layers.attention(*project(params, x, hyper["positions"]))
+    return y.reshape(*x.shape, FEATURES) @ params["out"]  # logits of a digit for each place
+
+
+rows = random.integers(0, DIGITS, size=(1500, LENGTH))
+make_data = functools.partial(
+    jnn.Dataset.from_arrays, rows, ids=True, task="classification", target_names=tuple("0123456789")
+)
+turned = make_data(rows[:, ::-1], name="turned around")
+study = jnn.Study(
+    model=(init, apply),
+    loss=jnn.losses.softmax_cross_entropy,
+    optimizer=optax.adam(1e-2),
+    metrics={"accuracy": jnn.metrics.accuracy},
+    epochs=10,
+    batch_size=50,
+)
+members = jnn.seeds(3 if QUICK else 6) * jnn.holdout(1 / 3) * jnn.grid(positions=[0.0, 0.9, 1.0])
+result = jnn.run(study, turned, members)
+accuracy = result.final()["accuracy"]
+assert accuracy.sel(positions=1.0).min() > 0.98
+
+# %% [markdown]
+# What does a trained member look at? A row of the picture is a place of the output, a column a
+# place of the input, and the color the weight.
+
+# %%
+found = result.select(seed=0, positions=1.0).trained.params
+params = jax.tree.map(lambda leaf: leaf[0], found)  # without the axis of the members
+q, k, _ = project(params, rows[:100], 1.0)
+maps = jax.nn.softmax(jnp.einsum("bihd,bjhd->hbij", q, k) / np.sqrt(q.shape[-1]))
+figure, panels = plt.subplots(1, 2, figsize=(7, 3.4))
+for head, panel in enumerate(panels):
+    image = panel.imshow(maps[head].mean(axis=0), cmap="viridis", vmin=0, vmax=1)
+    panel.set(xlabel="looks at", ylabel="place", title=f"head {head + 1}")
+figure.colorbar(image, ax=panels, label="weight")
+figure.suptitle("One member, mean over 100 rows")
+figure
+
+# %% [markdown]
+# Both heads have found the rule: place 0 looks at place 7, place 1 at place 6. They look at the
+# neighbors too, since the sines of neighboring places are similar.
+#
+# ## Is this difference real?
+#
+# Are positions always needed? The second task asks at every place whether the sum of the digits is
+# above 36. Each task is learned without positions, and with positions times 0.9 and times 1.
+
+# %%
+is_large = rows.sum(axis=1, keepdims=True) > 36
+large = make_data(np.repeat(is_large, LENGTH, axis=1).astype(int), name="large sum")
+summed = jnn.run(study, large, members)
+gains = {}
+for data, of_task in [(turned, result), (large, summed)]:
+    print(of_task.summary("accuracy"))
+    gains[data.name] = of_task.compare({"positions": 1.0}, {"positions": 0.0}, "accuracy")
+    print("with - without:", gains[data.name])
+assert gains["turned around"].difference.low > 0.5
+assert gains["large sum"].difference.mean < 0.02
+noise = summed.compare({"positions": 1.0}, {"positions": 0.9}, "accuracy")
+print("large sum, times 1 - times 0.9:", noise)
+assert noise.difference.low <= 0 <= noise.difference.high
+
+# %% [markdown]
+# To turn the row around, positions are everything, and one seed would do to see it. For the sum,
+# which does not depend on the order, they are no help: the network has to learn to ignore them. So
+# no part of a network is good or bad by itself. It fits a task, or it does not.
+#
+# Whether the positions are multiplied by 0.9 or 1 is a detail. Single seeds differ by points, in
+# both directions, and the interval contains zero. These runs do not show that it matters.
+#
+# ## Exercises
+#
+# Try each before you open the solution.
+#
+# ### Exercise 1
+#
+# Without positions, nearly a third of the digits of the first task are still right, and not a
+# tenth. What does the network answer?
+
+# %% tags=["hide-cell"]
+# It knows which digits are in the row, but not where. The best answer is the most frequent one.
+most_frequent = np.mean([np.bincount(row).max() / LENGTH for row in rows])
+without = accuracy.sel(positions=0.0).values.mean()
+print(f"most frequent digit of the row: {most_frequent:.3f}; network: {without:.3f}")
+assert abs(most_frequent - without) < 0.03
+
+# %% [markdown]
+# ### Exercise 2
+#
+# Show that with the causal mask an output has no slope by any later word. (Take the NumPy weights
+# and `jnn.layers.attention`.)
+
+# %% tags=["hide-cell"]
+
+
+def causal_attention(x):
+    q, k, v = ((x @ w).reshape(6, 2, 4) for w in (w_q, w_k, w_v))
+    return jnn.layers.attention(q, k, v, causal=True).reshape(6, 8)
+
+
+np.testing.assert_allclose(causal_attention(x), y, atol=1e-5)
+slopes = jnp.abs(jax.jacobian(causal_attention)(jnp.asarray(x))).sum(axis=(1, 3))  # output, input
+print(slopes.round(1))
+assert np.all(slopes[~causal] == 0) and np.all(slopes[causal] > 0)
+
+# %% [markdown]
+# ### Exercise 3
+#
+# Multiply all scores by a factor before the softmax. What does attention compute if the factor is
+# 0, and if it is very large? (`jnn.layers.attention` takes it as `scale`.)
+
+# %% tags=["hide-cell"]
+q, k, v = (random.normal(size=(6, 1, 8)) for _ in range(3))
+mean = jnn.layers.attention(q, k, v, scale=0.0)
+np.testing.assert_allclose(mean, np.broadcast_to(v.mean(axis=0), v.shape), atol=1e-5)
+nearest = np.argmax(q[:, 0] @ k[:, 0].T, axis=1)
+np.testing.assert_allclose(jnn.layers.attention(q, k, v, scale=1e4), v[nearest], atol=1e-5)
+print("0: the mean of all values; large: the value of the key that fits best")
