@@ -279,7 +279,7 @@ def test_reliability_is_the_calibration_curve_with_intervals():
     error = (count * np.abs(met - predicted)).sum() / 300
     assert (
         axes.get_title()
-        == f"300 rows, 1 prediction of each; expected calibration error {error:.3f}"
+        == f"300 rows, 1 prediction of each\nexpected calibration error {error:.3f}"
     )
 
 

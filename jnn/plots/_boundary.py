@@ -208,4 +208,4 @@ def _title(data: Dataset, members: int, lines: int, diverged: int) -> str:
     if members == 1:
         return text
     each = "each" if lines == members else f"{lines} of them"
-    return f"{text}\nshading and thick line: their mean; thin lines: {each}"
+    return f"{text}\nthick line: their mean; thin lines: {each}"

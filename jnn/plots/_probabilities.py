@@ -71,7 +71,7 @@ def reliability(
     axes.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal")
     axes.set(xlabel=f"probability of {what}", ylabel="share of rows where it came true")
     axes.set_title(
-        f"{counted(len(labels), 'row')}, {_sources(len(members))}; "
+        f"{counted(len(labels), 'row')}, {_sources(len(members))}\n"
         f"expected calibration error {error.mean():.3f}",
         fontsize="small",
     )
