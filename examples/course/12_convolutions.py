@@ -55,9 +55,9 @@ pictures = [(seven[0, :, :, 0], "a seven"), (maps[0, :, :, 0], "edges from left 
 pictures.append((maps[0, :, :, 1], "edges from top to bottom"))
 for panel, (picture, title) in zip(axes, pictures, strict=True):
     limit = np.abs(picture).max()
-    panel.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit)
+    panel.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
     panel.set(title=title, xticks=[], yticks=[])
-figure.suptitle("One image and two feature maps (blue: positive, red: negative)")
+figure.suptitle("One image and two feature maps (red: positive, blue: negative)")
 figure.tight_layout()
 figure
 

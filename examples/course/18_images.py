@@ -227,7 +227,8 @@ figure
 # %% [markdown]
 # The interval of LeNet - linear is above zero: another seed would not turn the order around. What
 # mirrored images do for LeNet is not larger than what a seed does. The linear model suffers from
-# them: its one template of a sneaker must now fit sneakers to the left and to the right.
+# them: its one template of a sneaker must now fit sneakers to the left and to the right. (All this
+# is about clothes. Mirrored digits are no digits, and hurt both models.)
 #
 # Would other *images* turn the order around? No number of seeds can tell. But each image can: take
 # for each the share of members that are right, LeNet less linear, and the interval of the mean over
