@@ -261,7 +261,7 @@ if not QUICK:
     assert limit.low > 0
 
 # %% [markdown]
-# With 50 labels the frozen features are worth about ten points of accuracy over a network from
+# With 50 labels the frozen features are worth over ten points of accuracy over a network from
 # scratch: this claim holds. They owe it to what the first task taught, and not to the shape of the
 # network, because the same trunk with random weights is far behind. Between fine-tuning and frozen
 # features, ten labels show no difference. With the most labels, fine-tuning is clearly ahead, as

@@ -188,7 +188,7 @@ for name, of_all in scores.items():
 assert all(gain >= 0 for gain in printed.values()) and sum(printed.values()) > 0
 
 # %% [markdown]
-# DecayNet is nowhere worse. The table has no interval, names no seed, and was true in every digit.
+# DecayNet is nowhere worse. The table has no interval, names no seed, and is true in every digit.
 #
 # ## Is this difference real?
 #
