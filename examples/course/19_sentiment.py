@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -84,7 +84,7 @@ for least, most in itertools.pairwise(np.geomspace(15, often.max() + 1, 9)):
         axes.annotate(words[word], (often[word], share[word]), ha="center", size=9)
 axes.set(xlabel="how often", ylabel="share in positive sentences", ylim=(-0.05, 1.05))
 axes.set_title(f"Words of n = {len(data.y)} sentences ({data.name})")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -288,7 +288,7 @@ for place, word in enumerate(largest):
 axes.axvline(0, color="gray", lw=1)
 axes.set_yticks(range(len(largest)), [words[word] for word in largest], size=9)
 axes.set(xlabel="weight", title=f"Bag of words, {name}: a point is a fold, n = {len(bags)}")
-figure
+plt.show()
 
 # %% [markdown]
 # ## Exercises

@@ -19,8 +19,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -62,7 +62,7 @@ axes.set_xticks(range(VOCABULARY), letters, size=8)
 axes.set_yticks(range(VOCABULARY), letters, size=8)
 axes.set(xlabel="next character", ylabel="character", title=f"n = {len(train_ids) - 1:,} pairs")
 figure.colorbar(image, label="probability")
-figure
+plt.show()
 
 # %% [markdown]
 # This table is a language model already, a *bigram* model. It remembers one character.
@@ -229,7 +229,7 @@ axes.set_xticks(range(4), scores)
 axes.set(
     xlim=(-0.4, 3.6), ylabel="bits per character", title=f"Networks: n = {len(values)} seeds each"
 )
-figure
+plt.show()
 
 # %% [markdown]
 # The memory of the GRU is worth a good part of a bit per character, and the seeds differ by far
@@ -272,7 +272,7 @@ for shift, temperature in enumerate((0.5, 1.0, 1.5)):
 axes.set_xticks(range(VOCABULARY), letters)
 axes.set(ylabel="probability", title='One GRU, the character after "ma"')
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # ## Exercises
