@@ -105,15 +105,15 @@ plt.show()
 #    \quad \text{with} \quad s_w = v \cdot e_w . $$
 #
 # This is again one number for each word. Beside the division by $n$, it can say nothing that a bag
-# of words cannot say. Neither can both of them say that "not good" is bad while "not" and "good"
-# are not: with four sentences "good" (1), "bad" (0), "not good" (0), "not bad" (1), the sums of the
-# right signs would have to be
+# of words cannot say. And neither can say that "not" turns the meaning around. With the four
+# sentences "good" (1), "bad" (0), "not good" (0) and "not bad" (1), all answers are right only if
 #
 # $$ b + s_{good} > 0 , \quad b + s_{not} + s_{bad} > 0 , \qquad
 #    b + s_{bad} < 0 , \quad b + s_{not} + s_{good} < 0 . $$
 #
 # The first two add up to $2b + s_{good} + s_{not} + s_{bad} > 0$, and the last two say that the
-# same sum is negative. It is *exclusive or* again.
+# same sum is negative. (For the mean, multiply the two with "not" by 2 first.) It is *exclusive or*
+# again, as in [lesson 1](01_neuron.ipynb).
 #
 # *TextCNN* ([Kim 2014](https://arxiv.org/abs/1408.5882)) slides a window over the vectors, as a
 # convolution in one dimension ([lesson 12](12_convolutions.ipynb)), and takes the maximum of each
