@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -80,6 +81,18 @@ def test_row_weights_and_ignored_rows_count_as_in_scikit_learn():
     np.testing.assert_allclose(
         np.asarray(result.trained.params["kernel"][0]).T, theirs.coef_, rtol=2e-3, atol=1e-3
     )
+
+
+def test_features_that_are_not_scaled_are_solved_to_the_tolerance_all_the_same():
+    base = RANDOM.normal(size=(200, 80))
+    x = (30 * np.maximum(base + RANDOM.normal(size=80), 0)).astype(np.float32)
+    y = (base @ RANDOM.normal(size=(80, 10))).argmax(axis=1).astype(np.int32)
+    data = jnn.Dataset.from_arrays(x, y)
+    result = jnn.run(jnn.transfer.linear_probe(data), data)
+    kernel, bias = (np.asarray(result.trained.params[k][0], float) for k in ("kernel", "bias"))
+    probabilities = scipy.special.softmax(x @ kernel + bias, axis=1)
+    slope = x.T @ (probabilities - np.eye(10)[y]) + kernel
+    assert np.abs(slope).max() / 200 < 3e-4  # the tolerance, and the rounding of float32
 
 
 def test_data_sets_of_one_form_share_the_study_and_so_its_program():

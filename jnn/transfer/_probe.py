@@ -46,14 +46,15 @@ def linear_probe(
     metrics: Mapping[str, Metric] | None = None,
     inputs: Preprocess = identity,
     tolerance: float = 1e-4,
-    iterations: int = 100,
+    iterations: int = 1000,
 ) -> Study:
     """Make the study of a linear classifier, which is solved and not trained step by step.
 
     sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / (2 C)
 
     with |W|^2 / C for two classes, where |W_1 - W_0|^2 is penalized, is minimized by L-BFGS as by
-    `LogisticRegression` of scikit-learn, whose defaults these are. Its
+    `LogisticRegression` of scikit-learn, whose defaults these are, except that it stops, with a
+    warning, after 100 iterations, where features that are not scaled may need many more. Its
     steps are taken in the directions in which the features of all rows vary, each scaled by an
     estimate of the curvature there, so that they are few. Where members have many rows, each step
     multiplies all rows by the weights of all members at once, and rows without a label weigh 0.
@@ -72,7 +73,7 @@ def linear_probe(
         metrics: As in `jnn.Study`; the accuracy by default.
         inputs: Preprocessing of dense features, fitted on the rows that train.
         tolerance: Largest entry of the gradient of the mean loss at which a member is done.
-        iterations: Most evaluations of loss and gradient.
+        iterations: Most evaluations of loss and gradient; a member that is done takes no more.
 
     Raises:
         TypeError: If an argument is of another type.
