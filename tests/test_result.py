@@ -92,6 +92,7 @@ def test_a_member_is_the_entry_at_its_coordinates(result):
 def test_a_summary_is_the_same_text_in_a_notebook(result, monkeypatch, capsys):
     text = str(result.summary())
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     assert str(result.summary()) == text
     assert capsys.readouterr().out == ""
 

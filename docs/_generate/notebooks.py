@@ -2,7 +2,8 @@
 
     JNN_DATA=... python -m docs._generate.notebooks [01_neuron ...]
 
-Each script of examples/course is run in full, and becomes a notebook in examples/notebooks.
+Each script of examples/course is run in full, and becomes a notebook in examples/notebooks. One
+whose code has not changed is not run again, unless it is named.
 """
 
 import argparse
@@ -30,6 +31,22 @@ def read(script: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells that hold code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def take_outputs(notebook: nbformat.NotebookNode, path: Path) -> bool:
+    """Take the outputs of a saved notebook of the same code, and return whether it is there."""
+    saved = nbformat.read(path, as_version=4) if path.exists() else None
+    sources = [cell.source for cell in code_cells(notebook)]
+    if saved is None or [cell.source for cell in code_cells(saved)] != sources:
+        return False
+    for cell, old in zip(code_cells(notebook), code_cells(saved), strict=True):
+        cell.outputs, cell.execution_count = old.outputs, old.execution_count
+    return True
+
+
 def run(notebook: nbformat.NotebookNode) -> None:
     """Run the cells in place, and keep what they print and draw."""
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(ROOT))
@@ -55,13 +72,14 @@ def main() -> None:
     """Write the notebooks of the named lessons, or of all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("lessons", nargs="*", help="names such as 01_neuron; all by default")
-    names = parser.parse_args().lessons or [path.stem for path in sorted(LESSONS.glob("*.py"))]
+    named = parser.parse_args().lessons
     NOTEBOOKS.mkdir(exist_ok=True)
-    for name in names:
-        notebook = read(LESSONS / f"{name}.py")
-        run(notebook)
-        nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
-        print(name)
+    for name in named or [path.stem for path in sorted(LESSONS.glob("*.py"))]:
+        notebook, path = read(LESSONS / f"{name}.py"), NOTEBOOKS / f"{name}.ipynb"
+        if named or not take_outputs(notebook, path):
+            print(name)
+            run(notebook)
+        nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":

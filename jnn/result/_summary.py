@@ -178,7 +178,7 @@ def table_text(
     if is_plain:
         table.box = box.ASCII
     output = io.StringIO()
-    console = Console(file=output, width=_WIDEST, force_jupyter=False)
+    console = Console(file=output, width=_WIDEST, force_jupyter=False, force_terminal=False)
     if console.measure(table).maximum > width:
         output.write(_list_text(header, lines, choices).replace("±", plus_minus))
     else:
