@@ -18,8 +18,8 @@ import sklearn.metrics
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -56,7 +56,7 @@ for kind, name in enumerate(names):
     axes[0, kind].set_title(name, size=9)
 figure.suptitle("Two images of each class")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # For a program, an image is a table of numbers. The network turns it into ten numbers, the
@@ -222,12 +222,13 @@ for column, result in enumerate([of_linear, of_lenet]):
 axes.set_xticks([0, 1], ["linear", "LeNet"])
 axes.set(xlim=(-0.5, 1.5), ylabel="accuracy", title=f"A point is a seed, n = {len(scores)} each")
 axes.margins(y=0.15)
-figure
+plt.show()
 
 # %% [markdown]
 # The interval of LeNet - linear is above zero: another seed would not turn the order around. What
 # mirrored images do for LeNet is not larger than what a seed does. The linear model suffers from
-# them: its one template of a sneaker must now fit sneakers to the left and to the right.
+# them: its one template of a sneaker must now fit sneakers to the left and to the right. (All this
+# is about clothes. Mirrored digits are no digits, and hurt both models.)
 #
 # Would other *images* turn the order around? No number of seeds can tell. But each image can: take
 # for each the share of members that are right, LeNet less linear, and the interval of the mean over
@@ -279,7 +280,7 @@ axes.set(
     xlabel="answer", ylabel="truth", title=f"LeNet, percent of a row, n = {len(answers)} seeds"
 )
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # Of the clothes, the shirt is the hard one: it is taken for a T-shirt, a pullover or a coat. The
