@@ -25,7 +25,6 @@ statistics of their batch.
 
 import itertools
 import math
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -211,14 +210,12 @@ def main() -> None:
     logits = gan.features_of(classifier)
     number = gan.by_channels(lambda images: logits(images / 255))
     data = stack(np.asarray(digits.x), 1000 if quick else TRIPLES)
-    results, scores, seconds = {}, {}, {}
+    results, scores = {}, {}
     for name in options.names:
-        start = time.process_time()
         study = make_study(PACKING[name], steps, number, points)
         results[name] = jnn.run(study, data, jnn.seeds(seeds), directory=kept[name])
         scores[name] = final_scores(results[name], number, samples)
-        seconds[name] = time.process_time() - start
-        print(f"{name}: {seconds[name]:.0f} s of CPU, {scores[name]}", flush=True)
+        print(f"{name}: {results[name].timing['run']:.0f} s, {scores[name]}", flush=True)
     result = jnn.Result.concat(list(results.values()), game=list(results))
     print(result.summary("train_modes"))
     rows = rows_of(scores)
@@ -226,9 +223,10 @@ def main() -> None:
     path = record_path("gan_stacked_mnist", options)
     if path is not None:
         draw(result, steps, path.with_suffix(".png"))
+    seconds = {name: one.timing["run"] for name, one in results.items()}
     curves = {n: np.asarray(one.scores["train_modes"]).tolist() for n, one in results.items()}
     save(
-        "gan_stacked_mnist", rows, options, seeds=seeds, steps=steps, cpu_seconds=seconds,
+        "gan_stacked_mnist", rows, options, seeds=seeds, steps=steps, seconds=seconds,
         images_per_step=IMAGES, accuracy_of_classifier=accuracy, examples=samples,
         examples_of_curve=points, steps_of_curve=steps // POINTS, curve=curves,
         scores={n: {k: v.tolist() for k, v in own.items()} for n, own in scores.items()},
