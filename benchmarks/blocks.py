@@ -9,8 +9,9 @@ from benchmarks import plots
 from benchmarks.case import Case
 from benchmarks.examples import FIRST_STUDY, REPRODUCTION_RECORDS
 from benchmarks.judge import Judged, disagreeing, job_seconds, judge, out_of_range
+from benchmarks.measured import cases, describe_noise, job, not_measured, single_calls
 from benchmarks.record import Records, Timing, latest, run_of
-from benchmarks.report import Measured, latest_runs
+from benchmarks.report import latest_runs
 from benchmarks.rounds import paired_ratio, spread
 from benchmarks.suites import SUITES
 from benchmarks.tables import number, table, with_quartiles
@@ -21,6 +22,7 @@ _MOST_MISSES = 6  # misses of one bar that the table names one by one
 _REPRODUCTIONS = {
     "dehb": "DEHB's regression table, Hartmann 3 and 6 and counting ones (Awad et al. 2021)",
     "etth1": "ETTh1 forecasts, NLinear and DLinear at 4 horizons (Zeng et al. 2023)",
+    "gan_losses": "Losses of GANs on Fashion-MNIST, paired differences (Lucic et al. 2018)",
     "gan_ring": "PacGAN's ring of 8 Gaussians, smaller networks and fewer steps (Lin et al. 2018)",
     "gan_stacked_mnist": "Stacked MNIST with tiny discriminators, fewer steps (Lin et al. 2018)",
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",
@@ -42,7 +44,7 @@ def machine(records: AllRecords) -> str:
     """Return the versions and the machine of most figures, then what was measured elsewhere."""
     runs = [r for r in records["core"] if r["kind"] == "run"]
     if not runs:
-        return _not_measured("core")
+        return not_measured("core")
     run = runs[-1]
     packages = ("jax", "torch", "flax", "keras", "equinox")
     versions = ", ".join(f"{name} {run['versions'][name]}" for name in packages)
@@ -75,9 +77,9 @@ def _describe_processor(run: Mapping[str, Any]) -> str:
 
 def digits(records: AllRecords) -> str:
     """Return how many times slower every other way to train the digits population is."""
-    measured = _job("core", "digits", records)
+    measured = job("core", "digits", records)
     if measured is None:
-        return _not_measured("core")
+        return not_measured("core")
     _, about, contenders = measured
     jnn, *others = contenders.values()
     rows = [[t.contender, with_quartiles(paired_ratio(t.steady, jnn.steady))] for t in others]
@@ -93,7 +95,7 @@ def digits(records: AllRecords) -> str:
     tail = (
         f"Compiling included the whole job takes {number(spread(own).median)} s, the best peer's "
         f"{number(spread(whole[best]).median)} s ({best}). Mean test accuracies lie between "
-        f"{min(accuracies):.4f} and {max(accuracies):.4f}.{_describe_noise([about])}"
+        f"{min(accuracies):.4f} and {max(accuracies):.4f}.{describe_noise([about])}"
     )
     ratios = table(["against", f"jnn is faster by (n = {len(jnn.steady)})"], rows)
     return f"{head}\n\n{ratios}\n\n{tail}"
@@ -101,9 +103,9 @@ def digits(records: AllRecords) -> str:
 
 def lenet(records: AllRecords) -> str:
     """Return the same for the LeNet population, in one sentence."""
-    measured = _job("core", "lenet", records)
+    measured = job("core", "lenet", records)
     if measured is None:
-        return _not_measured("core")
+        return not_measured("core")
     _, about, contenders = measured
     jnn, *others = contenders.values()
     ratios = ", ".join(
@@ -114,7 +116,7 @@ def lenet(records: AllRecords) -> str:
         f"LeNet on 28x28 images, batch {about['batch_size']}, {jnn.members} members: "
         f"{milliseconds} ms per member and step; "
         f"others take as many times as long (n = {len(jnn.steady)}): {ratios}."
-        f"{_describe_noise([about])}"
+        f"{describe_noise([about])}"
     )
 
 
@@ -124,7 +126,7 @@ def population(records: AllRecords) -> str:
     sizes: list[int] = []
     abouts = []
     for case in SUITES["population"]:
-        measured = _job("population", case.name, records)
+        measured = job("population", case.name, records)
         if measured is None:
             continue
         _, about, contenders = measured
@@ -138,18 +140,56 @@ def population(records: AllRecords) -> str:
         sizes = sorted({*sizes, *ratios})
         abouts.append(about)
     if not rows:
-        return _not_measured("population")
+        return not_measured("population")
     head = ["time(M) / (M time(1)), quartiles", *(f"M = {m}" for m in sizes)]
     lines = table(head, [[title, *(ratios.get(m, "") for m in sizes)] for title, ratios in rows])
-    noise = _describe_noise(abouts).strip()
+    noise = describe_noise(abouts).strip()
     return f"{lines}\n\n{noise}" if noise else lines
+
+
+def gan(records: AllRecords) -> str:
+    """Return the step of a pair of networks in a population, beside PyTorch's."""
+    rows = []
+    abouts = []
+    for case in SUITES["gan"]:
+        measured = job("gan", case.name, records)
+        if measured is None:
+            continue
+        _, about, contenders = measured
+        ours = {t.members: t.steady for t in contenders.values() if t.peer == "gan.jnn"}
+        single = ours.pop(1)
+        best = ours[max(ours)]
+        floor = about["flops"] / about["matmul_gflops"] / 1e3  # microseconds
+        taxes = (f"{m}: {with_quartiles(paired_ratio(t, single))}" for m, t in ours.items())
+        peers = (
+            f"{t.contender} {with_quartiles(paired_ratio(t.steady, best))}"
+            for t in contenders.values()
+            if t.peer == "gan.torch"
+        )
+        milliseconds = spread(best).median / 1000
+        rows.append(
+            [
+                f"{case.title}, M = {max(ours)} (n = {len(best)})",
+                number(milliseconds),
+                f"{floor / milliseconds / 1000:.0%}",
+                ", ".join(peers),
+                ", ".join(taxes),
+            ]
+        )
+        abouts.append(about)
+    if not rows:
+        return not_measured("gan")
+    head = ["step of both players", "jnn, ms per member", "of the matmul ceiling"]
+    text = table([*head, "time / jnn's", "time(M) / (M time(1))"], rows)
+    noise = describe_noise(abouts).strip()
+    return f"{text}\n\n{noise}" if noise else text
 
 
 def step(records: AllRecords) -> str:
     """Return one network's step beside every peer's."""
-    measured = _single_calls("step", records)
+    measured = single_calls("step", records)
     if not measured:
-        return _not_measured("step")
+        return not_measured("step")
     names = (name for _, _, contenders in measured for name in contenders)
     peers = [name for name in dict.fromkeys(names) if name != "jnn"]
     rows = [_step_row(peers, *one) for one in measured]
@@ -185,7 +225,7 @@ def study(records: AllRecords) -> str:
     """Return the time of whole jobs from a cold process."""
     rows = []
     for case in SUITES["study"]:
-        measured = _job("study", case.name, records)
+        measured = job("study", case.name, records)
         if measured is None:
             continue
         _, about, contenders = measured
@@ -197,15 +237,15 @@ def study(records: AllRecords) -> str:
         )
         rows.append([f"{case.title} (n = {len(jnn)})", with_quartiles(spread(jnn)), ratios])
     if not rows:
-        return _not_measured("study")
+        return not_measured("study")
     return table(["whole study, cold process", "jnn, s", "time / jnn's"], rows)
 
 
 def search(records: AllRecords) -> str:
     """Return how long a whole search takes by each library."""
-    measured = _job("search", SUITES["search"][0].name, records)
+    measured = job("search", SUITES["search"][0].name, records)
     if measured is None:
-        return _not_measured("search")
+        return not_measured("search")
     case, about, contenders = measured
     wrong = [*out_of_range(case, contenders), *disagreeing(case, contenders)]
     jnn = contenders["jnn"]
@@ -231,7 +271,7 @@ def search(records: AllRecords) -> str:
 def inference(records: AllRecords) -> str:
     """Return the time of predictions, and the speed of text in tokens a second."""
     rows = []
-    for case, _, contenders in _single_calls("inference", records):
+    for case, _, contenders in single_calls("inference", records):
         jnn = contenders["jnn"].steady
         ratios = ", ".join(
             f"{name} {with_quartiles(paired_ratio(t.steady, jnn))}"
@@ -245,7 +285,7 @@ def inference(records: AllRecords) -> str:
             time = f"{time}, {speed} tokens a second"
         rows.append([f"{case.name} (n = {len(jnn)})", time, ratios])
     if not rows:
-        return _not_measured("inference")
+        return not_measured("inference")
     return table(["one call", "jnn, ms", "time / jnn's, per member"], rows)
 
 
@@ -296,7 +336,7 @@ def bars(records: AllRecords) -> str:
 def judge_suite(suite: str, records: AllRecords) -> list[tuple[Case, Judged]]:
     """Judge every bar of a suite by its records; quick runs judge nothing."""
     judged = []
-    for case, about, contenders in latest_runs(records[suite], _cases(suite)):
+    for case, about, contenders in latest_runs(records[suite], cases(suite)):
         if not run_of(records[suite], about)["quick"]:
             judged += [(case, one) for one in judge(case, contenders, about)]
     return judged
@@ -346,6 +386,7 @@ _MAKERS = (
     digits,
     lenet,
     population,
+    gan,
     step,
     study,
     search,
@@ -355,31 +396,3 @@ _MAKERS = (
     images,
 )
 BLOCKS: dict[str, Callable[[AllRecords], str]] = {maker.__name__: maker for maker in _MAKERS}
-
-
-def _cases(suite: str) -> list[Case]:
-    return [entry for entry in SUITES[suite] if isinstance(entry, Case)]
-
-
-def _job(suite: str, name: str, records: AllRecords) -> Measured | None:
-    """Return what the latest run of a job measured, if its first contender, the reference, ran."""
-    cases = [case for case in _cases(suite) if case.name == name and case.job]
-    for case, about, contenders in latest_runs(records[suite], cases):
-        if case.contenders[0].name in contenders:
-            return case, about, contenders
-    return None
-
-
-def _single_calls(suite: str, records: AllRecords) -> list[Measured]:
-    """Return what the latest runs of a suite's single calls measured, where jnn ran."""
-    return [one for one in latest_runs(records[suite], _cases(suite)) if "jnn" in one[2]]
-
-
-def _describe_noise(abouts: Sequence[dict[str, Any]]) -> str:
-    """Return a sentence where the machine had other work to do."""
-    noisy = [about["case"] for about in abouts if not about["quiet"]]
-    return f" The machine was not quiet during {', '.join(noisy)}." if noisy else ""
-
-
-def _not_measured(suite: str) -> str:
-    return f"Not measured yet: `python -m benchmarks run {suite}`."

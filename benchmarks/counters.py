@@ -27,7 +27,7 @@ from benchmarks.process import Process
 from benchmarks.worker import take_output
 
 # Counts that neither the compiler nor the processor decides.
-PORTABLE = ("compilations", "compilations_again", "stablehlo")
+PORTABLE = ("compilations", "compilations_again", "compilations_later", "stablehlo")
 _IDLE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
 
 
@@ -118,6 +118,44 @@ def study(*, members: int = 4) -> dict[str, float]:
     return {"compilations": compilations(), "compilations_again": compilations()}
 
 
+def game(*, members: int = 4) -> dict[str, float]:
+    """Count what a game compiles in its first epoch, in three more, and in a second study.
+
+    Its discriminator moves three times a step, so that the phases alternate within a program.
+    """
+    from functools import partial
+
+    import jax
+    import numpy as np
+    import optax
+
+    import jnn
+
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
+    data = jnn.Dataset.from_arrays(np.random.default_rng(0).normal(size=(96, 2)))
+    study = jnn.gan.Study(
+        partial(jnn.models.MLP, 2, (8,), 2),
+        partial(jnn.models.MLP, 2, (8,), 1),
+        latent=2,
+        optimizers=(optax.adam(1e-3), optax.adam(1e-3)),
+        discriminator_steps=3,
+        epochs=4,
+        batch_size=8,
+    )
+
+    def compilations(population: Any, epochs: int) -> int:
+        events.clear()
+        population.advance(epochs)
+        return events.count("/jax/core/compile/backend_compile_duration")
+
+    population = jnn.start(study, data, jnn.seeds(members))
+    counts = {"compilations": compilations(population, 1)}
+    later = sum(compilations(population, 1) for _ in range(3))
+    again = compilations(jnn.start(study, data, jnn.seeds(members, first=members)), 1)
+    return {**counts, "compilations_later": later, "compilations_again": again}
+
+
 def _count_program(function: Any, *arguments: Any) -> dict[str, float]:
     lowered = function.lower(*arguments)
     compiled = lowered.compile({"xla_backend_optimization_level": 1})
@@ -156,6 +194,7 @@ _FUNCTIONS: dict[str, Callable[..., dict[str, float]]] = {
     "step": step,
     "block": block,
     "study": study,
+    "game": game,
 }
 
 

@@ -317,6 +317,6 @@ def _job_costs(case: Case) -> dict[str, Any]:
         "epochs": job.epochs,
         "batch_size": job.batch_size,
         "steps": job.epochs * work.steps_per_epoch(job.batch_size),
-        "flops": step_flops(work.layers, job.batch_size),
+        "flops": step_flops((*work.layers, *work.again), job.batch_size),
         "bytes": step_bytes(work.layers, job.batch_size),
     }

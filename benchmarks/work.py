@@ -53,6 +53,7 @@ class Workload:
         network: Name by which the contenders know the network.
         layers: Kernels of the network.
         source: Where the rows come from, for the report.
+        again: Further products of a step with the same kernels.
     """
 
     train_x: np.ndarray
@@ -62,6 +63,7 @@ class Workload:
     network: str
     layers: tuple[Product, ...]
     source: str
+    again: tuple[Product, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -25,6 +25,10 @@ TEXT_LENGTH = 64  # characters
 INPUT = 336  # hours
 HORIZON = 96  # hours
 UCI_HIDDEN = 50
+GAN_LATENT = {"gan_mlp": 2, "dcgan": 100}  # numbers that an example is made from
+GAN_WIDTH = 128  # of the hidden layers of both players of points
+GAN_MAPS = 64  # next to the image, in both players of images
+GAN_TEST = 500  # rows that the score is taken on
 
 DIGITS_LAYERS = (Product(1, 64, 32, data=64), Product(1, 32, 10))
 SETTINGS_LAYERS = (Product(1, 64, 64, data=64), Product(1, 64, 10))
@@ -74,6 +78,18 @@ _BLOCK = (
 GPT_LAYERS = (*_BLOCK * 4, Product(TEXT_LENGTH, 128, 65))
 LSTM_LAYERS = (Product(TEXT_LENGTH, 256, 512), Product(TEXT_LENGTH, 128, 65))
 DLINEAR_LAYERS = (Product(7, INPUT, HORIZON, data=INPUT), Product(7, INPUT, HORIZON, data=INPUT))
+# A player of points, with 2 inputs; those of images, whose maps have 14 x 14 and 7 x 7 places.
+_POINTS = (Product(1, 2, GAN_WIDTH, data=2), Product(1, GAN_WIDTH, GAN_WIDTH))
+_MAKER = (
+    Product(1, 100, 49 * 2 * GAN_MAPS, data=100),
+    Product(49, 2 * GAN_MAPS, 16 * GAN_MAPS),
+    Product(196, GAN_MAPS, 16),
+)
+_JUDGE = (
+    Product(196, 16, GAN_MAPS, data=16),
+    Product(49, 16 * GAN_MAPS, 2 * GAN_MAPS),
+    Product(1, 49 * 2 * GAN_MAPS, 1),
+)
 
 
 def digits() -> Workload:
@@ -231,6 +247,40 @@ def etth1() -> Workload:
     return Workload(*windows(train), *windows(test), "dlinear", DLINEAR_LAYERS, "ETTh1")
 
 
+def gan_ring() -> Workload:
+    """Return points of a ring of 8 Gaussians of deviation .01, as PacGAN's: 200 batches of 100."""
+    random = np.random.default_rng(0)
+    angles = np.pi / 4 * random.integers(0, 8, 20_000 + GAN_TEST)
+    means = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    x = (means + 0.01 * random.normal(size=means.shape)).astype(np.float32)
+    maker = (*_POINTS, Product(1, GAN_WIDTH, 2))
+    return _game(x, "gan_mlp", maker, (*_POINTS, Product(1, GAN_WIDTH, 1)), "generated")
+
+
+def gan_images() -> Workload:
+    """Return images [n, 28, 28, 1] from -1 to 1: 8 batches of 64."""
+    x, _, source = _images(512 + GAN_TEST)
+    return _game((2 * x - 1)[..., None].astype(np.float32), "dcgan", _MAKER, _JUDGE, source)
+
+
+def _game(
+    x: np.ndarray,
+    network: str,
+    generator: tuple[Product, ...],
+    discriminator: tuple[Product, ...],
+    source: str,
+) -> Workload:
+    """Return the rows of a game, without labels.
+
+    In a step the discriminator works on real rows, on generated ones, and for the generator, which
+    needs the gradient of its examples in place of those of kernels.
+    """
+    parts = (x[:-GAN_TEST], np.zeros(len(x) - GAN_TEST), x[-GAN_TEST:], np.zeros(GAN_TEST))
+    for_generator = tuple(product._replace(data=product.inputs) for product in discriminator)
+    layers = (*generator, *discriminator)
+    return Workload(*parts, network, layers, source, again=(*discriminator, *for_generator))
+
+
 class Grid(NamedTuple):
     """The grid of a UCI reproduction: 20 splits x 4 dropout rates x 3 precisions, 240 fits.
 
@@ -302,6 +352,8 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "flat": flat,
     "lenet": lenet,
     "uci_yacht": uci_yacht,
+    "gan_ring": gan_ring,
+    "gan_images": gan_images,
     "gpt": partial(shakespeare, "gpt"),
     "lstm": partial(shakespeare, "lstm"),
     "dlinear": etth1,

@@ -1,5 +1,6 @@
 """How the place of an array in a tree is written: its keys, joined by slashes."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,16 @@ def names_of(leaves: Sequence[Any]) -> tuple[list[str], bool]:
     if len(set(names)) == len(names) and not folders & set(names):
         return names, False
     return ["/".join(map(escape, keys)) for keys in parts], True
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts names with the numbers in them by value.
+
+    >>> sorted(["layer_10", "layer_2"], key=natural_key)
+    ['layer_2', 'layer_10']
+    """
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
 def _text(key: Any) -> str:

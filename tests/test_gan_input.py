@@ -93,6 +93,15 @@ def test_settings_that_make_no_game_are_told(settings, kind, sentence):
         ({"penalty": lambda critic, real, fake, *, key, h: real @ fake}, "A penalty of the discr"),
         ({"penalty": lambda critic, real, fake, *, key, h: 1.0}, "A penalty must return one value"),
         (
+            {"discriminator_steps": 3, "batch_size": 33},
+            r"^discriminator_steps \* batch_size must be at most the number of training rows, 96 "
+            r"of ring, got 3 \* 33\. Use batch_size=32 or less\.",
+        ),
+        (
+            {"classes": 2},
+            "^classes must be at least the number of classes of ring, 3, got 2. Use classes=3",
+        ),
+        (
             {"loss": gan.Adversarial(lambda p, t: p, jnp.sum)},
             r"^The loss of the generator must return one value for each of the 16 rows",
         ),

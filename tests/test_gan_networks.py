@@ -137,6 +137,14 @@ DCGAN = {
 }
 PAIRS = {
     "dcgan": DCGAN,
+    "dcgan whose slopes are of each image": {
+        "generator": DCGAN["generator"],
+        "discriminator": functools.partial(
+            models.DCGANDiscriminator, SHAPE, width=2, batch_norm=False
+        ),
+        "loss": gan.wasserstein,
+        "penalty": gan.gradient_penalty(10.0),
+    },
     "dcgan of labels": {
         "generator": gan.with_labels(functools.partial(DCGAN["generator"], noise=8), 3, 2),
         "discriminator": gan.with_labels(
@@ -165,6 +173,16 @@ PAIRS = {
 IMAGES = jnn.Dataset.from_arrays(
     np.tanh(np.random.default_rng(0).normal(size=(24, *SHAPE))), np.arange(24) % 3
 )
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_discriminator_judges_each_image_by_itself_without_batch_norm(batch_norm):
+    make = functools.partial(models.DCGANDiscriminator, (16, 16, 1), width=2)
+    judge = make(batch_norm=batch_norm, rngs=nnx.Rngs(0))
+    judge.train()
+    x = jax.random.normal(jax.random.key(1), (3, 16, 16, 1))
+    alone, together = judge(x[:1])[0], judge(x)[0]
+    assert bool(jnp.isclose(alone, together, rtol=1e-5)) != batch_norm
 
 
 @pytest.mark.parametrize("name", PAIRS)

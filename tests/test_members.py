@@ -131,6 +131,15 @@ def test_automatic_folds_are_stratified_for_labels_plain_for_amounts_and_grouped
         assert not set(grouped.groups[train]) & set(grouped.groups[test])
 
 
+@pytest.mark.parametrize("kind", ["plain", "stratified"])
+def test_folds_of_another_kind_than_grouped_take_no_notice_of_groups(kind):
+    grouped = jnn.Dataset.from_arrays(DIGITS.x[:90], DIGITS.y[:90], groups=np.arange(90) // 3)
+    alone = jnn.Dataset.from_arrays(DIGITS.x[:90], DIGITS.y[:90])
+    split = cross_validation(3, kind=kind)
+    for a, b in zip(split.rows(grouped), split.rows(alone), strict=True):  # without a warning
+        assert np.array_equal(a.test, b.test)
+
+
 def test_repeated_folds_cover_every_row_once_a_repeat():
     split = cross_validation(4, repeats=3)
     parts = split.rows(DIGITS)

@@ -85,6 +85,7 @@ COUNTS = [
     (models.DCGANGenerator, ((64, 64, 3),), {}, 3_576_704),
     (models.DCGANGenerator, ((64, 64, 3),), {"width": 128}, 12_658_432),
     (models.DCGANDiscriminator, ((64, 64, 3),), {}, 2_765_568),
+    (models.DCGANDiscriminator, ((28, 28, 1),), {"width": 16, "batch_norm": False}, 10_064),
     (models.SNGANGenerator, ((32, 32, 3),), {}, 4_276_739),
     (models.SNGANDiscriminator, ((32, 32, 3),), {}, 1_053_825),
 ]

@@ -115,6 +115,18 @@ def test_three_classes_meet_where_the_most_probable_one_changes():
     assert right.get_title() == "cloud, 30 rows; 1 member"
 
 
+def test_a_member_that_diverged_is_left_out_of_the_mean():
+    def probabilities(x):
+        right = scipy.special.expit(4 * x[:, 0])
+        good = np.stack([1 - right, right], axis=1)
+        return np.stack([good, np.full_like(good, np.nan)])
+
+    axes, _ = drawn(plots.decision_boundary(predicting(probabilities, 2), plane(), points=20))
+    assert axes.get_title() == "cloud, 30 rows; 1 member, 1 not finite left out"
+    (line,) = lines_of(axes, 2.2)
+    np.testing.assert_allclose(line[:, 0], 0, atol=0.05)
+
+
 def test_the_loss_of_two_parameters_is_drawn_at_their_values():
     def loss(params):
         return (params["a"] - 1) ** 2 + 4 * params["b"] ** 2 + 1
@@ -191,6 +203,14 @@ def test_several_networks_are_compared_by_depth():
     assert "[2, 4] members" in axes.get_title()
 
 
+def test_layers_that_jax_has_sorted_are_drawn_by_their_numbers():
+    (axes,) = drawn(plots.by_depth({"h10": np.full(2, 10.0), "h2": np.full(2, 2.0)}))
+    assert texts(axes.get_xticklabels()) == ["h2", "h10"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [2, 10])
+    (axes,) = drawn(plots.by_depth({"z": np.ones(2), "a": np.ones(2)}))
+    assert texts(axes.get_xticklabels()) == ["z", "a"]
+
+
 def test_filters_stand_in_a_grid_of_one_scale_around_0():
     kernel = RNG.normal(size=(2, 3, 2, 4))
     axes, _ = drawn(plots.filters(kernel))
@@ -216,6 +236,12 @@ def test_attention_has_a_map_for_each_head_with_the_words_on_its_axes():
     assert texts(first.get_yticklabels()) == ["x", "y"]
     assert second.get_title() == "head 1"
     assert first.images[0].get_clim() == second.images[0].get_clim()
+
+
+def test_many_words_are_thinned_on_the_axes():
+    words = [str(i) for i in range(100)]
+    axes, _ = drawn(plots.attention(np.eye(100), words))
+    assert texts(axes.get_xticklabels()) == words[::3]
 
 
 def test_embeddings_lie_in_the_plane_that_holds_most_of_their_variance():
@@ -253,7 +279,7 @@ def test_reliability_is_the_calibration_curve_with_intervals():
     error = (count * np.abs(met - predicted)).sum() / 300
     assert (
         axes.get_title()
-        == f"300 rows, 1 prediction of each; expected calibration error {error:.3f}"
+        == f"300 rows, 1 prediction of each\nexpected calibration error {error:.3f}"
     )
 
 

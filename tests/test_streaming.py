@@ -100,7 +100,7 @@ def test_devices_share_the_batches_of_a_stream():
 
 WRONG = [
     ({}, {}, "A stream needs a test set"),
-    ({"batch_size": 9}, {"test": TEST}, "must be that of the stream"),
+    ({"batch_size": 9}, {"test": TEST}, "must be the batch_size of the stream"),
     ({"validation": 0.1}, {"test": TEST}, "cannot be set aside"),
     ({}, {"test": TEST, "members": jnn.folds(2)}, "have folds and a test set"),
 ]

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.work import LEARNING_RATE
-from benchmarks.workloads import HORIZON, INPUT
+from benchmarks.workloads import GAN_MAPS, GAN_WIDTH, HORIZON, INPUT
 
 torch.backends.cudnn.allow_tf32 = False  # float32 as in JAX; matrix products have it off already
 DEVICE = torch.device(os.environ.get("BENCHMARKS_DEVICE", "cpu"))
@@ -327,3 +327,40 @@ MNIST1D = {
     "cnn": mnist1d_cnn,
     "gru": GRU,
 }
+
+
+def gan_mlp(latent, shape):
+    """Return a generator and a discriminator of points, dense layers with ReLU between them."""
+    (features,) = shape
+    hidden = (GAN_WIDTH, GAN_WIDTH)
+    return mlp(sizes=(latent, *hidden, features)), mlp(sizes=(features, *hidden, 1))
+
+
+def dcgan(latent, shape):
+    """Return the DCGAN pair for images [channels, 28, 28], stored channels last."""
+    channels = shape[0]
+    few, many = GAN_MAPS, 2 * GAN_MAPS
+    options = {"kernel_size": 4, "stride": 2, "padding": 1, "bias": False}
+    generator = nn.Sequential(
+        nn.Linear(latent, 49 * many, bias=False),
+        nn.Unflatten(1, (many, 7, 7)),
+        *(nn.BatchNorm2d(many), nn.ReLU(), nn.ConvTranspose2d(many, few, **options)),
+        *(nn.BatchNorm2d(few), nn.ReLU(), nn.ConvTranspose2d(few, channels, **options)),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        *(nn.Conv2d(channels, few, **options), nn.LeakyReLU(0.2, inplace=True)),
+        *(nn.Conv2d(few, many, **options), nn.BatchNorm2d(many), nn.LeakyReLU(0.2, inplace=True)),
+        *(nn.Flatten(), nn.Linear(49 * many, 1, bias=False)),
+    )
+    for net in (generator, discriminator):
+        for layer in net:
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, 1.0, 0.02)
+            elif hasattr(layer, "weight"):
+                nn.init.normal_(layer.weight, 0.0, 0.02)
+        net.to(memory_format=torch.channels_last)
+    return generator, discriminator
+
+
+GANS = {"gan_mlp": gan_mlp, "dcgan": dcgan}

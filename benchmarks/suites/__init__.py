@@ -4,6 +4,7 @@ from benchmarks.case import Entry
 from benchmarks.suites import (
     core,
     counters,
+    gan,
     gpu,
     inference,
     layers,
@@ -26,6 +27,7 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     "study": study.CASES,
     "search": search.CASES,
     "transfer": transfer.CASES,
+    "gan": gan.CASES,
     "reproductions": reproductions.CASES,
     "scaling": scaling.CASES,
     "inference": inference.CASES,

@@ -1,4 +1,4 @@
-"""Suite `counters`: counts of the step of every network and of a small study."""
+"""Suite `counters`: counts of the step of every network and of a small study and game."""
 
 from benchmarks.case import Case, Counter
 from benchmarks.suites import step
@@ -20,4 +20,9 @@ COUNTERS = (
     *map(_count_step, step.CASES),
     Counter("memory of a residual block", "block", most={"peak_over_lax": 1.5}),
     Counter("study of 8 members", "study", most={"compilations_again": 0}),
+    Counter(
+        "game of 4 pairs whose discriminator moves three times a step",
+        "game",
+        most={"compilations_later": 0, "compilations_again": 0},
+    ),
 )

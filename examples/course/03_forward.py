@@ -17,8 +17,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -70,7 +70,7 @@ panels[3].bar(range(10), probabilities, color="tab:orange")
 panels[3].set(title="probabilities, 10", xlabel="digit", xticks=range(10), ylim=(0, 1))
 print("the image shows", digits.y[7], "and the network says", probabilities.argmax())
 assert probabilities.argmax() == digits.y[7]
-figure
+plt.show()
 
 # %% [markdown]
 # The numbers that a layer passes on are its *activations*. Some hidden units are at zero: they have
@@ -150,8 +150,8 @@ print(f"loops take {(middle - start) / (end - middle):.0f} times as long")
 assert middle - start > end - middle
 
 # %% [markdown]
-# The two agree up to rounding. Networks are written with matrices not only because it is shorter:
-# computers multiply matrices faster than they do anything else.
+# The two agree up to rounding. Networks are written with matrices not only because it is shorter: a
+# product of matrices uses the full speed of the machine, and a loop in Python does not.
 #
 # ## In jnn
 #
@@ -179,9 +179,9 @@ np.testing.assert_allclose(softmax(outputs).mean(axis=0), result.predict(digits.
 # `params` is a dictionary of arrays, and `jax.tree.map` applies a function to each of them. The
 # tolerances stand for rounding: JAX computes with 7 digits, NumPy mostly with 16.
 #
-# Two functions of JAX are all that jnn is built on. `jax.jit` compiles a function when it is first
-# called, and runs the compiled one from then on. `jax.vmap` adds an axis: it turns a function of
-# one image into a function of many.
+# Two functions of JAX are worth knowing. `jax.jit` compiles a function to machine code when it is
+# first called, and runs that code from then on. `jax.vmap` adds an axis: it turns a function of one
+# image into a function of many.
 
 
 # %%
@@ -221,7 +221,8 @@ assert turned > 0.5
 #
 # ## Is this difference real?
 #
-# A dense layer does not know which pixels are neighbors. Put the 64 pixels into another order, the
+# A layer in which every unit reads every input is called *dense*. It does not know which pixels are
+# neighbors. Put the 64 pixels into another order, the
 # same for all images, and do the same to the rows of $W_1$: each sum has the same terms in another
 # order, and nothing changes.
 
@@ -231,15 +232,12 @@ moved = forward(digits.x[:, order], W1[order], b1, W2, b2)
 np.testing.assert_allclose(moved, forward(digits.x, W1, b1, W2, b2), rtol=1e-3, atol=1e-3)
 
 figure, panels = plt.subplots(1, 4, figsize=(7, 2.2), layout="constrained")
-for axes, (title, x) in zip(
-    panels,
-    [(f"a {digits.y[i]}, {how}", i) for i in (7, 8) for how in ("as it is", "shuffled")],
-    strict=True,
-):
-    pixels = digits.x[x][order] if "shuffled" in title else digits.x[x]
-    axes.imshow(pixels.reshape(8, 8), cmap="gray_r")
+pictures = [digits.x[7], digits.x[7][order], digits.x[8], digits.x[8][order]]
+titles = ["a 7", "the 7, shuffled", "an 8", "the 8, shuffled"]
+for axes, picture, title in zip(panels, pictures, titles, strict=True):
+    axes.imshow(picture.reshape(8, 8), cmap="gray_r")
     axes.set(title=title, xticks=[], yticks=[])
-figure
+plt.show()
 
 # %% [markdown]
 # To a reader the shuffled images are noise. For this network they are as easy as the others: the
@@ -262,9 +260,9 @@ assert noise.difference.low <= 0 <= noise.difference.high
 
 # %% [markdown]
 # Here we know that there is no difference, and single pairs show one all the same: in some the
-# shuffled images win, in others they lose. What the interval says is right: nothing. Keep this in
+# shuffled images win, in others they lose. The interval contains zero, and rightly so. Keep this in
 # mind when a paper compares two networks by one training of each. A difference that is real is that
-# of a hidden layer and none:
+# between a hidden layer and none:
 
 # %%
 without = jnn.run(study_of(), digits, members)
@@ -285,7 +283,7 @@ if not QUICK:
 #
 # A network for images of 28 by 28 pixels has hidden layers of 256 and 128 units, and 10 outputs.
 # How many parameters does it have, and how many operations does an image cost? Check the first
-# number against the parameters that `study.model.init` makes.
+# number against the parameters that the `init` of `jnn.as_model(...)` makes.
 
 # %% tags=["hide-cell"]
 layers = [(784, 256), (256, 128), (128, 10)]

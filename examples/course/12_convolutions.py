@@ -19,8 +19,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -55,11 +55,11 @@ pictures = [(seven[0, :, :, 0], "a seven"), (maps[0, :, :, 0], "edges from left 
 pictures.append((maps[0, :, :, 1], "edges from top to bottom"))
 for panel, (picture, title) in zip(axes, pictures, strict=True):
     limit = np.abs(picture).max()
-    panel.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit)
+    panel.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
     panel.set(title=title, xticks=[], yticks=[])
-figure.suptitle("One image and two feature maps (blue: positive, red: negative)")
+figure.suptitle("One image and two feature maps (red: positive, blue: negative)")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # Nobody chose these kernels by learning: they are those of Sobel, from 1968. A network finds its
@@ -236,7 +236,7 @@ for column, result in enumerate(runs.values()):
     axes.text(column + 0.12, scores.mean(), f"{scores.mean():.1%}", va="center")
 axes.set_xticks(range(len(runs)), [f"{name},\n{where}" for name, where in runs])
 axes.set(xlim=(-0.5, 3.7), ylabel="accuracy", title=f"Digits; a point is a fold, n = {len(folds)}")
-figure
+plt.show()
 
 # %%
 count = {
@@ -262,29 +262,17 @@ if not QUICK:
 # law. They are better where the same thing may be at several places, because that is what they
 # assume.
 #
-# What has the network learned? Its first kernels are small images themselves. Each is shown with
-# the feature map that it makes of a three.
+# What has the network learned? Its first kernels are small images themselves. A row of the next
+# figure is a member.
 
 # %%
-trained = runs["convolution", "anywhere"].member(0).trained.params
-first = jax.tree.map(lambda leaf: leaf[0], trained["first"])  # without the axis of the members
-three = place(images[3:4], [4], [4])
-learned_maps = jax.nn.relu(jnn.layers.conv(three, **first))[0]
-figure, axes = plt.subplots(2, 8, figsize=(9, 2.8))
-for channel in range(8):
-    weights = first["kernel"][:, :, 0, channel]
-    limit = jnp.abs(weights).max()
-    axes[0, channel].imshow(weights, cmap="RdBu", vmin=-limit, vmax=limit)
-    axes[1, channel].imshow(learned_maps[:, :, channel], cmap="gray")
-for panel in axes.flat:
-    panel.set(xticks=[], yticks=[])
-figure.suptitle("The eight first kernels of one member, and their maps of a three")
-figure.tight_layout()
+figure = jnn.plots.filters(runs["convolution", "anywhere"].trained.params["first"]["kernel"])
 figure
 
 # %% [markdown]
-# Some kernels answer to strokes of one direction, others to edges of one side. Other members find
-# other kernels, in another order: the picture shows one member, n = 1.
+# Some kernels answer to strokes of one direction, others to edges of one side. Every member has
+# found other ones, in another order, and yet the members are about equally good. So do not read
+# much into one kernel of one network.
 #
 # ## Exercises
 #

@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -42,7 +42,7 @@ for place, (word, weight) in enumerate(zip(words, weights, strict=True)):
 axes.text(6, 0, "it", ha="center", va="center", size=12)
 axes.set(xlim=(-0.5, 8.5), ylim=(-0.15, 1.35), title="What 'it' might look at (invented numbers)")
 axes.axis("off")
-figure
+plt.show()
 
 # %% [markdown]
 # A word's new features are the weighted mean of the features of all words. So "it" becomes
@@ -174,7 +174,7 @@ panels[0].set(xlabel="features d", title="largest weight of ten keys", ylim=(0, 
 panels[1].set(xlabel="features d", title="slope, sum of a (1 - a)", ylim=(0, 1))
 panels[1].legend(title="mean of n = 200", loc=(0.5, 0.35))
 assert slopes[-1] > 0.5  # with the root; slopes of the last label
-figure
+plt.show()
 
 # %% [markdown]
 # ## In jnn
@@ -226,20 +226,16 @@ accuracy = result.final()["accuracy"]
 assert accuracy.sel(positions=1.0).min() > 0.98
 
 # %% [markdown]
-# What does a trained member look at? A row of the picture is a place of the output, a column a
-# place of the input, and the color the weight.
+# What does a trained member look at? In the picture, a row is a place of the output (the query),
+# and a column a place of the input (the key).
 
 # %%
 found = result.select(seed=0, positions=1.0).trained.params
 params = jax.tree.map(lambda leaf: leaf[0], found)  # without the axis of the members
 q, k, _ = project(params, rows[:100], 1.0)
 maps = jax.nn.softmax(jnp.einsum("bihd,bjhd->hbij", q, k) / np.sqrt(q.shape[-1]))
-figure, panels = plt.subplots(1, 2, figsize=(7, 3.4))
-for head, panel in enumerate(panels):
-    image = panel.imshow(maps[head].mean(axis=0), cmap="viridis", vmin=0, vmax=1)
-    panel.set(xlabel="looks at", ylabel="place", title=f"head {head + 1}")
-figure.colorbar(image, ax=panels, label="weight")
-figure.suptitle("One member, mean over 100 rows")
+figure = jnn.plots.attention(maps.mean(axis=1), [str(place) for place in range(LENGTH)])
+figure.suptitle("One member, mean over n = 100 rows")
 figure
 
 # %% [markdown]

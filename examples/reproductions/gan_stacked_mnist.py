@@ -189,7 +189,9 @@ def draw(result: jnn.Result, steps: int, path: Path) -> None:
     """Draw the modes among the examples of each score against the steps."""
     figure = plots.learning_curves(result, "train_modes")
     (axes,) = figure.axes
-    axes.set(xlabel=f"{steps // POINTS} steps", ylabel="modes among 2,560 examples")
+    axes.set(xlabel="steps", ylabel="modes among 2,560 examples")
+    axes.xaxis.set_major_formatter(lambda epoch, place: f"{epoch * steps / POINTS:.0f}")
+    axes.set_ylim(bottom=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     plots.write(figure, path)
 

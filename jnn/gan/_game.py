@@ -81,6 +81,11 @@ class Game:
             _make_restart(*players),
         )
 
+    @property
+    def batches(self) -> tuple[str, int]:
+        """The setting that says how many batches a step takes, and its value."""
+        return "discriminator_steps", self.discriminator_steps
+
     def describe(self) -> dict[str, Any]:
         """Return the settings by name, for records."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -67,24 +67,29 @@ class DCGANDiscriminator(nnx.Module):
     Args:
         shape: Shape of an image, as for the generator.
         width: Number of maps next to the image; it doubles at each layer towards the logit.
+        batch_norm: Whether to normalize after each further convolution; not with a penalty on the
+            slope at each example, such as `jnn.gan.gradient_penalty`. The convolutions have a bias
+            without it.
         rngs: Keys of the stream `params`.
 
     Raises:
         ValueError: If the images are not square, or have another side.
     """
 
-    def __init__(self, shape: Sequence[int], *, width: int = 64, rngs: nnx.Rngs):
+    def __init__(
+        self, shape: Sequence[int], *, width: int = 64, batch_norm: bool = True, rngs: nnx.Rngs
+    ):
         base, maps = sizes_of_maps(shape, width)
         options: dict[str, Any] = {
             "strides": 2,
             "padding": 1,
-            "use_bias": False,
+            "use_bias": not batch_norm,
             "kernel_init": _NORMAL,
             "rngs": rngs,
         }
         sizes = zip([shape[-1], *maps], maps, strict=False)
         self.convs = nnx.List([Conv(m, n, (4, 4), **options) for m, n in sizes])
-        self.norms = nnx.List([_norm(n, rngs=rngs) for n in maps[1:]])
+        self.norms = nnx.List([_norm(n, rngs=rngs) for n in maps[1:]] if batch_norm else [])
         self.output = Dense(base**2 * maps[-1], 1, use_bias=False, kernel_init=_NORMAL, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -94,7 +99,7 @@ class DCGANDiscriminator(nnx.Module):
         """
         for i, conv in enumerate(self.convs):
             x = conv(x)
-            if i > 0:
+            if i > 0 and self.norms:
                 x = self.norms[i - 1](x)
             x = jax.nn.leaky_relu(x, 0.2)
         return self.output(jax.lax.collapse(x, 1))[:, 0]

@@ -11,9 +11,10 @@ from jnn.plots._embeddings import embeddings
 from jnn.plots._few_shot import few_shot
 from jnn.plots._filters import filters
 from jnn.plots._forecast import forecast
+from jnn.plots._grids import film_strip, image_grid
 from jnn.plots._loss_surface import loss_surface
 from jnn.plots._probabilities import reliability, roc
-from jnn.plots._samples import histogram, image_grid, player_losses
+from jnn.plots._samples import histogram, player_losses
 from jnn.plots._search import choices, importance, search_curve
 from jnn.plots._write import write
 from jnn.result import forest, learning_curves
@@ -25,6 +26,7 @@ __all__ = [
     "decision_boundary",
     "embeddings",
     "few_shot",
+    "film_strip",
     "filters",
     "forecast",
     "forest",

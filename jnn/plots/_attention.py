@@ -1,7 +1,7 @@
 """The figure of attention: where each word looks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from jnn._figure import drawn_text, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_MOST_WORDS = 40  # on an axis
 
 
 def attention(
@@ -32,25 +34,32 @@ def attention(
     heads = _checked(weights, tokens, tokens if queries is None else queries)
     rows = [drawn_text(str(word)) for word in (tokens if queries is None else queries)]
     columns = [drawn_text(str(word)) for word in tokens]
-    across = min(len(heads), 4 if len(columns) < 8 else 2)
+    across = min(len(heads), 4 if len(columns) < 8 else 2 if len(columns) < 20 else 1)
     down = math.ceil(len(heads) / across)
-    height = 0.8 + down * float(np.clip(6.0 / across * len(rows) / len(columns) + 0.5, 1.5, 8))
+    height = 0.8 + down * float(np.clip(6.0 / across * len(rows) / len(columns) + 0.5, 1.5, 7))
     figure, grid = new_figure(height, panels=(down, across))
     panels = np.atleast_1d(grid).ravel()
     largest = float(heads.max()) or 1.0
     for index, (axes, head) in enumerate(zip(panels, heads, strict=False)):
         axes.imshow(head, cmap="Blues", vmin=0, vmax=largest, aspect="auto")
-        axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize="small")
-        is_first = index % across == 0
-        axes.set_yticks(range(len(rows)), rows if is_first else [""] * len(rows), fontsize="small")
+        _write_words(axes.set_xticks, columns, rotation=90)
+        _write_words(axes.set_yticks, rows if index % across == 0 else [""] * len(rows))
         if len(heads) > 1:
             axes.set_title(f"head {index}", fontsize="small")
     for axes in panels[len(heads) :]:
         axes.set_visible(False)
-    figure.colorbar(panels[0].images[0], ax=list(panels), label="attention weight", shrink=0.8)
+    figure.colorbar(
+        panels[0].images[0], ax=list(panels), label="attention weight", shrink=0.8, aspect=20 * down
+    )
     figure.supxlabel("key", fontsize="medium")
     figure.supylabel("query", fontsize="medium")
     return figure
+
+
+def _write_words(set_ticks: Callable[..., Any], words: Sequence[str], **style: Any) -> None:
+    """Write the words on an axis, evenly thinned where they are many."""
+    shown = range(0, len(words), -(-len(words) // _MOST_WORDS))
+    set_ticks(shown, [words[place] for place in shown], fontsize="small", **style)
 
 
 def _checked(weights: Any, keys: Sequence[str], queries: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ORDER = (0, 1, 4, 2, 9, 5, 6, 8, 3, 7)  # of tab10: the first are told apart by the color-blind
-_MARKERS = "os^DvPX<>*"
+_MARKERS = "os^DvPX<>H"
 
 
 def drawn_on(axes: "Axes | None", height: float = 4.2) -> "tuple[Any, Axes]":

@@ -56,6 +56,11 @@ def decision_boundary(
     plane = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
     prediction = result.predict(plane.astype(rows.dtype))
     members = _probabilities(prediction.members, result).reshape(-1, points, points, data.classes)
+    diverged = len(members)
+    members = members[np.isfinite(members).all(axis=(1, 2, 3))]
+    diverged -= len(members)
+    if not len(members):
+        raise ValueError("result must have members with finite predictions, got none.")
     mean = members.mean(axis=0, dtype=np.float64)
 
     figure, axes = drawn_on(axes)
@@ -69,7 +74,8 @@ def decision_boundary(
     names = data.feature_names or ("feature 0", "feature 1")
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel=drawn_text(names[0]), ylabel=drawn_text(names[1]))
-    axes.set_title(drawn_text(_title(data, len(members), len(shown))), fontsize="small")
+    title = _title(data, len(members), len(shown), diverged)
+    axes.set_title(drawn_text(title), fontsize="small")
     return figure
 
 
@@ -194,11 +200,12 @@ def _class_name(data: Dataset, index: int) -> str:
     return f"class {name}" if name.isdigit() else name
 
 
-def _title(data: Dataset, members: int, lines: int) -> str:
+def _title(data: Dataset, members: int, lines: int, diverged: int) -> str:
     rows = len(data.x)
     drawn = f"{_MOST_ROWS} of {rows} rows" if rows > _MOST_ROWS else counted(rows, "row")
     text = f"{data.name}, {drawn}; {counted(members, 'member')}"
+    text += f", {diverged} not finite left out" if diverged else ""
     if members == 1:
         return text
     each = "each" if lines == members else f"{lines} of them"
-    return f"{text}\nshading and thick line: their mean; thin lines: {each}"
+    return f"{text}\nthick line: their mean; thin lines: {each}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn._figure import drawn_text
+from jnn._names import natural_key
 from jnn.plots._axes import class_color, class_marker, counted, drawn_on
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def by_depth(
 
     Args:
         values: Name of a layer -> array [members, ...], in the order of the layers; or several of
-            such mappings by name, each with a line of its own.
+            such mappings by name, each with a line of its own. Of the alphabetical order in which
+            JAX returns a dict, numbers are sorted by value: "layer_2" comes before "layer_10".
         label: What the values are, for the axis.
         axes: Where to draw; by default a new figure.
 
@@ -37,11 +39,12 @@ def by_depth(
     """
     groups = {key: _sizes(group) for key, group in _groups(values).items()}
     names = list(dict.fromkeys(name for sizes in groups.values() for name in sizes))
+    names = sorted(names, key=natural_key) if names == sorted(names) else names
     figure, axes = drawn_on(axes)
     for index, (group, sizes) in enumerate(groups.items()):
-        _draw(
-            axes, [names.index(name) for name in sizes], np.array([*sizes.values()]), index, group
-        )
+        there = [name for name in names if name in sizes]
+        places = [names.index(name) for name in there]
+        _draw(axes, places, np.array([sizes[name] for name in there]), index, group)
     shown = range(0, len(names), -(-len(names) // _MOST_NAMES))
     angle = 45 if max(map(len, names)) * len(shown) > 70 else 0
     axes.set_xticks(

@@ -229,6 +229,7 @@ def _draw_surface(
     figure: Any, axes: "Axes", first: np.ndarray, second: np.ndarray, values: np.ndarray
 ) -> None:
     from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import MaxNLocator
 
     finite = np.isfinite(values)
     if not finite.any():
@@ -247,7 +248,8 @@ def _draw_surface(
         first, second, shown, levels=levels, cmap="viridis", norm=norm, extend=extend
     )
     axes.contour(first, second, shown, levels=levels, colors="w", linewidths=0.4, alpha=0.6)
-    figure.colorbar(filled, ax=axes, label="loss", format="%.3g")
+    ticks = None if is_log else MaxNLocator(7)
+    figure.colorbar(filled, ax=axes, label="loss", format="%.3g", ticks=ticks)
 
 
 def _draw_path(axes: "Axes", places: np.ndarray, index: int, name: str) -> None:
@@ -255,11 +257,13 @@ def _draw_path(axes: "Axes", places: np.ndarray, index: int, name: str) -> None:
     from matplotlib.patheffects import withStroke
 
     color = class_color(index)
+    end = {"marker": class_marker(index), "markeredgecolor": "k", "markersize": 9}
     outline = [withStroke(linewidth=3.5, foreground="w")]
     axes.plot(
-        *places.T, color=color, linewidth=1.6, marker=class_marker(index), markevery=[-1],
-        markersize=9, markeredgecolor="k", label=drawn_text(name), path_effects=outline, zorder=3,
+        *places.T, color=color, linewidth=1.6, markevery=[-1], **end, label=drawn_text(name),
+        path_effects=outline, zorder=3,
     )  # fmt: skip
     axes.plot(*places.T, ".", color=color, markersize=4, zorder=3)
+    axes.plot(*places[-1:].T, color=color, zorder=4, **end)  # above the other paths
     if len(places) > 1:
         axes.plot(*places[0], "o", color="w", markeredgecolor="k", markersize=6, zorder=3)

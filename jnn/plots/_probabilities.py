@@ -1,5 +1,6 @@
 """Figures of predicted probabilities: whether they are met, and what they tell apart."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def reliability(
     axes.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal")
     axes.set(xlabel=f"probability of {what}", ylabel="share of rows where it came true")
     axes.set_title(
-        f"{counted(len(labels), 'row')}, {_sources(len(members))}; "
+        f"{counted(len(labels), 'row')}, {_sources(len(members))}\n"
         f"expected calibration error {error.mean():.3f}",
         fontsize="small",
     )
@@ -99,7 +100,7 @@ def roc(
     Raises:
         ValueError: If the scores do not fit the labels, or all rows are of one class.
     """
-    from sklearn.metrics import auc, roc_curve
+    from sklearn.metrics import roc_curve
 
     members, labels = _checked(scores, labels)
     positive = _positive(positive, members.shape[2])
@@ -110,23 +111,9 @@ def roc(
             f"{len(labels)} rows in it."
         )
     curves = [roc_curve(is_positive, member[:, positive])[:2] for member in members]
-    areas = [float(auc(*curve)) for curve in curves]
-    grid = np.linspace(0, 1, 201)
-    rates = np.array([np.interp(grid, *curve) for curve in curves])  # the highest where it rises
-    grid, rates = np.r_[0, grid], np.c_[np.zeros(len(rates)), rates]
     figure, axes = drawn_on(axes, height=5.0)
     axes.plot([0, 1], [0, 1], "--", color="0.5", linewidth=1, label="chance")
-    if len(members) == 1:
-        axes.plot(*curves[0], color="C0", label=f"AUC {areas[0]:.3f}")
-    else:
-        for false, true in curves[:_MOST_LINES]:
-            axes.plot(false, true, color="C0", linewidth=0.5, alpha=0.3)
-        area = stats.t_interval(areas).short()
-        axes.plot(grid, rates.mean(axis=0), color="C0", linewidth=2, label=f"mean, AUC {area}")
-        axes.fill_between(
-            grid, *np.percentile(rates, _BAND, axis=0), color="C0", alpha=0.2, linewidth=0,
-            label="90 % of the members",
-        )  # fmt: skip
+    _draw_curves(axes, curves)
     axes.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal")
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.set_title(
@@ -137,6 +124,25 @@ def roc(
     axes.legend(fontsize="small", loc="lower right")
     axes.grid(alpha=0.3)
     return figure
+
+
+def _draw_curves(axes: "Axes", curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Draw the ROC curves of members, and of several their mean with a band."""
+    areas = [float(np.trapezoid(true, false)) for false, true in curves]
+    if len(curves) == 1:
+        axes.plot(*curves[0], color="C0", label=f"AUC {areas[0]:.3f}")
+        return
+    for curve in curves[:_MOST_LINES]:
+        axes.plot(*curve, color="C0", linewidth=0.5, alpha=0.3)
+    grid = np.linspace(0, 1, 201)
+    rates = np.array([np.interp(grid, *curve) for curve in curves])  # the highest where it rises
+    grid, rates = np.r_[0, grid], np.c_[np.zeros(len(rates)), rates]
+    area = stats.t_interval(areas).short()
+    axes.plot(grid, rates.mean(axis=0), color="C0", linewidth=2, label=f"mean, AUC {area}")
+    axes.fill_between(
+        grid, *np.percentile(rates, _BAND, axis=0), color="C0", alpha=0.2, linewidth=0,
+        label="90 % of the members",
+    )  # fmt: skip
 
 
 def _checked(values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +162,10 @@ def _checked(values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"Predictions must be [rows], [rows, classes] or [members, rows, classes] of {rows} "
             f"labels, got the shape {values.shape}."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "Predictions must be finite, got NaN or infinity. Leave those members out."
         )
     if labels.min() < 0 or labels.max() >= values.shape[2]:
         raise ValueError(

@@ -23,6 +23,7 @@ from jnn.engine import (
     recording_names,
 )
 from jnn.model import check_numbers
+from jnn.population._batch import batch_text
 from jnn.population._check_precision import check_precision
 from jnn.population._check_scored import check_scored_rows
 from jnn.population._outputs import check_outputs, outputs_told
@@ -59,6 +60,7 @@ def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Column
     study = programs.study
     check_filled(study, data)
     _check_batches(study, data, arrays)
+    _check_classes(study, data)
     _check_inner_split(study, arrays)
     _check_metrics(study, data)
     check_scored_rows(study, data, arrays)
@@ -127,9 +129,21 @@ def _intermediate_bytes(jaxpr: Any) -> int:
 def _check_batches(study: Study, data: Dataset, arrays: Data) -> None:
     fewest = int(np.min(arrays.train.count))
     if study.steps_per_epoch is None and study.batch_size > fewest:
+        name, value, batches = batch_text(study)
+        largest = fewest // batches
+        advice = f"batch_size={largest} or less" if largest else "more rows, or set steps_per_epoch"
         raise ValueError(
-            f"batch_size must be at most the number of training rows, {fewest} of {data.name}, got "
-            f"{study.batch_size}. Use batch_size={fewest} or less."
+            f"{name} must be at most the number of training rows, {fewest} of {data.name}, got "
+            f"{value}. Use {advice}."
+        )
+
+
+def _check_classes(study: Study, data: Dataset) -> None:
+    classes = getattr(study.trainer, "classes", None)  # of a conditional pair, see jnn.gan.Game
+    if classes is not None and data.classes is not None and data.classes > classes:
+        raise ValueError(
+            f"classes must be at least the number of classes of {data.name}, {data.classes}, got "
+            f"{classes}. Use classes={data.classes}."
         )
 
 

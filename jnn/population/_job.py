@@ -12,6 +12,7 @@ import numpy as np
 
 from jnn.data import Dataset, Stream
 from jnn.engine import Data, ProgramKey, fold_data, member_of, program_text, programs_of
+from jnn.population._batch import batch_text
 from jnn.population._check import check_study
 from jnn.population._compile import Compiled, compile_population, is_ragged
 from jnn.population._outputs import check_targets
@@ -157,7 +158,8 @@ def _check_plan(plan: Plan | None, study: Study, devices: Sequence[Any]) -> None
             "jnn.use_cpu_cores() before the first use of JAX."
         )
     if plan and study.batch_size % plan.split:
+        batch = batch_text(study)
         raise ValueError(
-            f"batch_size must be a multiple of plan.split={plan.split}, the devices that share a "
-            f"batch, got {study.batch_size}."
+            f"{batch.name} must be a multiple of plan.split={plan.split}, the devices that share a "
+            f"batch, got {batch.value}."
         )

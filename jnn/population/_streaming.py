@@ -35,6 +35,7 @@ from jnn.engine import (
     member_of,
     programs_of,
 )
+from jnn.population._batch import batch_text
 from jnn.population._compile import Compiled, program_for, signature_of
 from jnn.population._layout import Layout, make_layout
 from jnn.population._plan import Plan, bytes_of
@@ -70,9 +71,10 @@ def sample_of(stream: Stream, study: Study, test: Dataset | None) -> Dataset:
     if test is None:
         raise ValueError("A stream needs a test set to score on. Pass jnn.run(..., test=dataset).")
     if study.batch_size != stream.batch_size:
+        batch = batch_text(study)
         raise ValueError(
-            f"batch_size of the study must be that of the stream, {stream.batch_size}, got "
-            f"{study.batch_size}."
+            f"{batch.name} of the study must be the batch_size of the stream, {stream.batch_size}, "
+            f"got {batch.value}."
         )
     if study.order != "member":
         raise ValueError(

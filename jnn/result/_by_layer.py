@@ -1,6 +1,5 @@
 """What the layers of trained members give, and the slopes of the loss in their parameters."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn._names import names_in
+from jnn._names import names_in, natural_key
 from jnn.data import map_parts
 from jnn.engine import (
     State,
@@ -197,10 +196,5 @@ def _used_in_order(function: Callable[..., Any], arguments: Sequence[Any]) -> li
 
 def _sorted(names: Sequence[str], places: Sequence[int]) -> list[str]:
     """Return names by their places, and numbers in them by their value where these are equal."""
-
-    def key(pair: tuple[str, int]) -> Any:
-        name, place = pair
-        parts = re.split(r"(\d+)", name)
-        return place, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-    return [name for name, _ in sorted(zip(names, places, strict=True), key=key)]
+    pairs = sorted(zip(places, map(natural_key, names), names, strict=True))
+    return [name for _, _, name in pairs]

@@ -44,13 +44,18 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     return figure
 
 
-def draw_curves(axes: Any, result: "Result", metric: str, most: int) -> str:
-    """Draw the curves of a metric, and return the title that says what the bands are."""
+def draw_curves(axes: Any, result: "Result", metric: str, most: int, *, ranked: bool = True) -> str:
+    """Draw the curves of a metric, and return the title that says what the bands are.
+
+    The settings that end best come first, or else they keep their order.
+    """
     from matplotlib.ticker import MaxNLocator
 
     epochs = _scored_epochs(result.scores, metric)
     curves, title = _curves(result, metric, epochs)
-    for curve in _best_first(curves, higher=result.higher_is_better(metric))[:most]:
+    if ranked:
+        curves = _best_first(curves, higher=result.higher_is_better(metric))
+    for curve in curves[:most]:
         (line,) = axes.plot(
             epochs, curve.mean, label=drawn_text(setting_text(curve.setting) or metric)
         )

@@ -54,8 +54,11 @@ class CountedFolds:
         seeds = range(self.seed, self.seed + self.repeats)
         splitters = [_splitter(kind, self.folds, seed) for seed in seeds]
         labels = strata_of(data, self.folds) if kind == "stratified" else None
+        groups = data.groups if kind == "grouped" else None
         return [
-            fold for splitter in splitters for fold in folds_of_splitter(splitter, data, labels)
+            fold
+            for splitter in splitters
+            for fold in folds_of_splitter(splitter, data, labels, groups)
         ]
 
 

@@ -56,7 +56,7 @@ class SplitterFolds:
 
     def make(self, data: Dataset) -> list[tuple[np.ndarray, ...]]:
         """Return (train rows, test rows) of each fold."""
-        return folds_of_splitter(self.splitter, data)
+        return folds_of_splitter(self.splitter, data, groups=data.groups)
 
 
 def check_splitter(splitter: Splitter) -> None:
@@ -77,7 +77,10 @@ def check_splitter(splitter: Splitter) -> None:
 
 
 def folds_of_splitter(
-    splitter: Splitter, data: Dataset, labels: np.ndarray | None = None
+    splitter: Splitter,
+    data: Dataset,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, ...]]:
     """Return (train rows, test rows) of each fold that a splitter makes of a data set.
 
@@ -85,10 +88,11 @@ def folds_of_splitter(
         splitter: A scikit-learn splitter.
         data: The rows.
         labels: The class of each row; by default the targets.
+        groups: The group of each row, for a splitter that keeps groups together.
     """
     if labels is None and not data.is_series:
         labels = data.row_labels if is_tree(data.y) else data.y
-    return list(splitter.split(np.zeros((data.rows, 1)), labels, data.groups))
+    return list(splitter.split(np.zeros((data.rows, 1)), labels, groups))
 
 
 def _digest_of(splitter: Splitter) -> str:
