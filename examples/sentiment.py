@@ -50,9 +50,9 @@ QUESTIONS = {
     ],
 }
 
-EXPECTED = {  # least and largest mean accuracy, also of quick runs
-    "generated": {"TextCNN": (0.9, 1.0), "LSTM": (0.9, 1.0)},
-    "rt_polarity": {"TextCNN": (0.72, 0.78), "LSTM": (0.6, 0.8)},
+EXPECTED = {  # mean accuracy: least of a quick run and of a whole one, and largest
+    "generated": {"TextCNN": (0.9, 0.9, 1.0), "LSTM": (0.9, 0.9, 1.0)},
+    "rt_polarity": {"TextCNN": (0.6, 0.74, 0.78), "LSTM": (0.6, 0.6, 0.8)},
 }
 
 
@@ -132,7 +132,8 @@ def main() -> None:
         print(name, result.summary(), sep="\n")
         print_answers(result, data, QUESTIONS[arguments.data])
         accuracy = result.final()["accuracy"].mean().item()
-        least, most = EXPECTED[arguments.data][name]
+        quick, whole, most = EXPECTED[arguments.data][name]
+        least = quick if arguments.quick else whole
         assert least < accuracy <= most, f"{name} must have {least} to {most}, got {accuracy:.3f}"
 
 
