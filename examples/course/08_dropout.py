@@ -270,7 +270,8 @@ axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
-# Dropout is no rule to be followed. It is a cure for a disease that a network may not have.
+# Dropout is worth its noise where a network learns mistakes by heart. Where it does not, dropout
+# gains nothing.
 #
 # ## Exercises
 #

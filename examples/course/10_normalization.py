@@ -84,7 +84,7 @@ figure
 # **What it does to the learning rate.** If the weights before a batch norm are multiplied by $c$,
 # then $x$, $\mu$ and $s$ are too, and the output stays the same. So the slope by these weights
 # is divided by $c$. Steps that are too long make the weights large, which makes the next steps
-# small. The network brakes by itself (Arora et al. 2019,
+# small. The length of the steps limits itself (Arora et al. 2019,
 # [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
 #
 # **Training and scoring.** In training, the output of batch norm for a row depends on the other
@@ -149,18 +149,17 @@ print("true mean 2, running averages", running_mean.round(1))
 # What a network keeps beside its parameters is its *state*. A pair of functions with state returns
 # `(params, state)` from `init` and `(outputs, state)` from `apply`; the keyword `train` says which
 # of the two it is. Here are three networks in one function: without a norm, with batch norm, and
-# with layer norm.
+# with layer norm. The three hidden layers have one shape, so their parameters are arrays with an
+# axis of layers, and `jax.lax.scan` goes through them.
 
 
 # %%
 def init(key, x):
     draw = jnn.initializers.he_normal()
-    params = [
-        {"kernel": draw(key, (64, 64)), "scale": jnp.ones(64), "bias": jnp.zeros(64)}
-        for key in jax.random.split(key, 3)
-    ]
-    state = [{"mean": jnp.zeros(64), "var": jnp.ones(64)} for _ in params]
-    return {"hidden": params, "output": draw(key, (64, 10))}, state
+    kernels = jnp.stack([draw(layer_key, (64, 64)) for layer_key in jax.random.split(key, 3)])
+    hidden = {"kernel": kernels, "scale": jnp.ones((3, 64)), "bias": jnp.zeros((3, 64))}
+    state = {"mean": jnp.zeros((3, 64)), "var": jnp.ones((3, 64))}
+    return {"hidden": hidden, "output": draw(key, (64, 10))}, state
 
 
 def make_apply(norm):
@@ -176,13 +175,14 @@ def make_apply(norm):
         return x, jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, running, now)
 
     def apply(params, state, x, *, train):
-        new_state = []
-        for layer, running in zip(params["hidden"], state, strict=True):
-            x = jnn.layers.dense(x, layer["kernel"])
-            x, running = one_norm(x, running, layer["scale"], layer["bias"], train)
-            new_state.append(running)
-            x = jax.nn.relu(x)
-        return jnn.layers.dense(x, params["output"]), new_state
+        def layer(x, own):
+            params, running = own
+            x = jnn.layers.dense(x, params["kernel"])
+            x, running = one_norm(x, running, params["scale"], params["bias"], train)
+            return jax.nn.relu(x), running
+
+        x, state = jax.lax.scan(layer, x, (params["hidden"], state))
+        return jnn.layers.dense(x, params["output"]), state
 
     return apply
 
@@ -242,8 +242,8 @@ for norm, result in zip(norms, results, strict=True):
     print(f"the best rate of {norm} is {result.best('accuracy').setting['learning_rate']}")
 
 # %% [markdown]
-# With long steps the plain network learns nothing, and the one with batch norm learns as if nothing
-# had happened: this holds. At the best rate little is left of the gain, about two points. So "batch
+# With long steps the plain network learns nothing, and the one with batch norm learns
+# nearly as well as at its best rate: this holds. At the best rate little is left of the gain, about two points. So "batch
 # norm helps" is a statement about a learning rate. And do the two norms differ, at a rate of 0.1?
 
 # %%
@@ -280,7 +280,7 @@ if not QUICK:
     assert of_two.compare(a, b).difference.low > 0.1
 
 # %% [markdown]
-# Layer norm does not care about the size of the batch, and batch norm breaks. Wherever batches are
+# Layer norm does not care about the size of the batch, and batch norm fails. Wherever batches are
 # small, or rows have different lengths as texts do, layer norm is used.
 #
 # ## Exercises
