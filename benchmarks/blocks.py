@@ -22,6 +22,7 @@ _MOST_MISSES = 6  # misses of one bar that the table names one by one
 _REPRODUCTIONS = {
     "dehb": "DEHB's regression table, Hartmann 3 and 6 and counting ones (Awad et al. 2021)",
     "etth1": "ETTh1 forecasts, NLinear and DLinear at 4 horizons (Zeng et al. 2023)",
+    "gan_losses": "Losses of GANs on Fashion-MNIST, paired differences (Lucic et al. 2018)",
     "gan_ring": "PacGAN's ring of 8 Gaussians, smaller networks and fewer steps (Lin et al. 2018)",
     "gan_stacked_mnist": "Stacked MNIST with tiny discriminators, fewer steps (Lin et al. 2018)",
     "mnist1d": "MNIST-1D, logistic, MLP, CNN and GRU (Greydanus and Kobak 2020)",

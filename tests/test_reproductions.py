@@ -29,6 +29,7 @@ NEEDS = {  # script -> data sets, joined by spaces, and further arguments of the
     "pbt_toy": ("", []),
     "gan_ring": ("", ["plain", "packed2"]),
     "gan_stacked_mnist": ("mnist", ["plain", "packed2"]),
+    "gan_losses": ("fashion_mnist", ["hinge", "non_saturating"]),
     "dehb": ("", []),
     "search_noise": ("iris", []),
     "search_budget": ("concrete", ["concrete"]),

@@ -15,8 +15,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -44,7 +44,7 @@ for axes in panels:
         axes.scatter(*points.T, s=80, color=color, label=f"answer {answer}", zorder=2)
     axes.set(xlim=(-0.4, 1.4), ylim=(-0.4, 1.4), aspect="equal")
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-figure
+plt.show()
 
 # %% [markdown]
 # The two neurons in the middle are a *hidden layer*: what they put out is neither an input nor the
@@ -159,7 +159,7 @@ for axes, width in zip(panels, [6, 12, 24], strict=True):
     axes.set(title=f"{width} hidden units", xlabel="x")
 print("largest errors:", np.round(errors, 3))
 assert errors[0] > 2 * errors[1] > 4 * errors[2]
-figure
+plt.show()
 
 # %% [markdown]
 # Twice the width, less than half the error: for a smooth curve it tends to a quarter.
@@ -238,7 +238,7 @@ for axes, width in zip(panels, shown, strict=True):
     of_fold_0 = results[widths.index(width)].select(fold=0)
     jnn.plots.decision_boundary(of_fold_0, spirals, axes=axes)
     axes.set_title(f"{width} hidden units, n = {len(of_fold_0.members)} seeds")
-figure
+plt.show()
 
 # %% [markdown]
 # With 2 units a member draws a few bends, each member others, because each began with other

@@ -17,8 +17,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -70,7 +70,7 @@ panels[3].bar(range(10), probabilities, color="tab:orange")
 panels[3].set(title="probabilities, 10", xlabel="digit", xticks=range(10), ylim=(0, 1))
 print("the image shows", digits.y[7], "and the network says", probabilities.argmax())
 assert probabilities.argmax() == digits.y[7]
-figure
+plt.show()
 
 # %% [markdown]
 # The numbers that a layer passes on are its *activations*. Some hidden units are at zero: they have
@@ -237,7 +237,7 @@ titles = ["a 7", "the 7, shuffled", "an 8", "the 8, shuffled"]
 for axes, picture, title in zip(panels, pictures, titles, strict=True):
     axes.imshow(picture.reshape(8, 8), cmap="gray_r")
     axes.set(title=title, xticks=[], yticks=[])
-figure
+plt.show()
 
 # %% [markdown]
 # To a reader the shuffled images are noise. For this network they are as easy as the others: the

@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -53,7 +53,7 @@ for name, value, slope, (left, up), sources in steps:
 axes.set(xlim=(-0.4, 4.4), ylim=(-0.6, 2.6))
 axes.set_title("values forward (blue), slopes of L backward (orange)")
 axes.axis("off")
-figure
+plt.show()
 
 # %% [markdown]
 # For example, $e^2$ has the slope $2e = 4$ by $e$. A sum passes the slope on as it is: 4. The
@@ -188,7 +188,7 @@ axes.loglog(step_sizes, errors, marker="o")
 axes.set(xlabel="step ε", ylabel="error of the slope", title="finite difference by one weight")
 assert min(errors) < 1e-8
 assert min(errors[0], errors[-1]) > 100 * min(errors)
-figure
+plt.show()
 
 # %% [markdown]
 # A step of about $10^{-5}$ gives some ten digits. With it, check some weights of every array:

@@ -17,8 +17,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -60,7 +60,7 @@ for axes, (name, path) in zip(panels.flat, paths.items(), strict=True):
     axes.plot(*path.T, marker=".", color="tab:orange")
     axes.set(title=f"{name}: at the end {valley(path[-1]):.1g}")
     assert valley(path[-1]) < 0.01 * valley(path[0])
-figure
+plt.show()
 
 # %% [markdown]
 # Gradient descent jumps from wall to wall, because across the valley its step is almost too large,
@@ -262,7 +262,7 @@ n = accuracy.sizes["seed"] * accuracy.sizes["fold"]
 axes.set(xscale="log", xlabel="learning rate", ylabel="accuracy", ylim=(0, 1.02))
 axes.set(title=f"median, and 80 % of the members, n = {n} for each point")
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # The curves have much the same form and height, at other places: RMSprop and Adam want a far

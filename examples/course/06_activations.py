@@ -17,8 +17,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -41,7 +41,7 @@ for name, activation in ACTIVATIONS.items():
 panels[0].set(title="activation f(z)", xlabel="z", ylim=(-1.2, 3))
 panels[1].set(title="slope f'(z)", xlabel="z")
 panels[0].legend()
-figure
+plt.show()
 
 # %% [markdown]
 # The sigmoid and tanh saturate on both sides. The ReLU and the GELU do so on the left only.
@@ -175,7 +175,7 @@ for name in names:
     gradients[name] = {str(i + 1): by_layer[i] for i in range(8)}
 figure, axes = plt.subplots(figsize=(7, 4))
 jnn.plots.by_depth(gradients, label="the slopes by the kernel", axes=axes)
-figure
+plt.show()
 
 # %%
 for name, by_layer in gradients.items():
@@ -256,7 +256,7 @@ axes.set(xscale="log", xlabel="learning rate", ylabel="share of dead units", yli
 axes.set_title(f"ReLU, 96 hidden units, n = {len(dead[0])} members at each rate")
 print("dead:", np.mean(dead, axis=1).round(2), "accuracy:", np.round(accuracies, 2))
 assert np.mean(dead[-1]) > np.mean(dead[-2])
-figure
+plt.show()
 
 # %% [markdown]
 # At a large rate one bad step throws the weights so far that units are off for all images, and no

@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -46,7 +46,7 @@ panels[1].axvline(incomes.mean(), color="tab:blue", label="mean: least squared e
 panels[1].axvline(np.median(incomes), color="tab:orange", label="median: least absolute error")
 panels[1].set(xlabel="income in thousands", yticks=[], title="ten people")
 panels[1].legend()
-figure
+plt.show()
 
 # %% [markdown]
 # The *Huber* loss is between the two: a square for small errors, and a straight line for large
@@ -164,7 +164,7 @@ assert np.argmax(np.array(history["cross-entropy"]) > 0) < 50
 assert max(history["squared error"]) < 0
 axes.set(xlabel="step", ylabel="p of the right answer", title="one neuron, sure and wrong at first")
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # ## In jnn
@@ -216,7 +216,7 @@ axes.set(xlabel="x", ylabel="y", title="lines by the Huber loss")
 axes.legend()
 np.testing.assert_allclose(found[-1], np.polyfit(t, points, 1), rtol=1e-2)  # least squares
 assert abs(found[0, 0] - 2) < abs(found[-1, 0] - 2)  # the points were made with the slope 2
-figure
+plt.show()
 
 # %% [markdown]
 # ## Is this difference real?
@@ -277,7 +277,7 @@ n = len(members) * len(parts) // len(deltas)
 axes.set(xscale="log", xlabel="δ", ylabel="mean absolute error, other patients")
 axes.set(title=f"median, and 80 % of the members, n = {n} for each point")
 axes.legend()
-figure
+plt.show()
 
 # %%
 near_absolute, near_squared = {"delta": 0.1}, {"delta": 30.0}

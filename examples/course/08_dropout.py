@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -47,7 +47,7 @@ for axes, rate in zip(panels, [0.0, 0.5, 0.5], strict=True):
     axes.scatter(*np.concatenate(places).T, s=70, color=colors, edgecolor="tab:blue", zorder=3)
     axes.set_title("a step of training, rate 0.5" if rate else "scoring", fontsize="medium")
     axes.axis("off")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -267,7 +267,7 @@ axes.set(xlabel="dropout rate", ylabel="accuracy on held-out digits", ylim=(0.75
 axes.set_title(f"mean and 95 % interval, n = {intervals[0].n} seeds", fontsize=10)
 axes.legend(loc="lower left")
 axes.grid(alpha=0.3)
-figure
+plt.show()
 
 # %% [markdown]
 # Dropout is worth its noise where a network learns mistakes by heart. Where it does not, dropout

@@ -19,8 +19,8 @@ from sklearn.linear_model import Lasso
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -50,7 +50,7 @@ for axes, strength in zip(panels, [1e-9, 1e-3, 1.0], strict=True):
     axes.set_title(rf"$\lambda$ = {strength:g}, $|w|$ = {np.linalg.norm(weights):.1f}", fontsize=10)
     axes.set(ylim=(-2.5, 2.5), xlabel="x")
 panels[0].legend(fontsize="small")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -160,7 +160,7 @@ axes.axhline(np.exp(-1), color="0.6", ls="--", label=r"$(1 - \eta \lambda)^{1000
 axes.set(xlabel="deviation of the slopes", ylabel="share of the weight left after 1000 steps")
 axes.set_title("pure noise, mean of n = 100 weights each", fontsize=10)
 axes.legend()
-figure
+plt.show()
 
 # %%
 np.testing.assert_allclose(left["AdamW"], np.exp(-1), atol=0.03)

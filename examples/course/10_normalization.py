@@ -17,8 +17,8 @@ from flax import nnx
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -44,7 +44,7 @@ panels[0].set_ylabel("8 rows")
 panels[1].add_patch(plt.Rectangle((0.5, -0.5), 1, 8, fill=False, lw=2))
 panels[2].add_patch(plt.Rectangle((-0.5, 2.5), 6, 1, fill=False, lw=2))
 figure.colorbar(picture, ax=panels, shrink=0.8)
-figure
+plt.show()
 
 # %% [markdown]
 # The frames show what is standardized together: a column for batch norm, a row for layer norm.
@@ -230,7 +230,7 @@ axes.set(xscale="log", xlabel="learning rate", ylabel="accuracy on held-out digi
 axes.set_title(f"mean and 95 % interval, n = {intervals[0].n} seeds", fontsize=10)
 axes.legend(loc="lower left")
 axes.grid(alpha=0.3)
-figure
+plt.show()
 
 # %%
 for rate in rates:

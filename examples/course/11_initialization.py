@@ -16,8 +16,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -41,7 +41,7 @@ for deviation in (0.05, 0.0625, np.sqrt(2 / WIDTH), 0.13):
 axes.set(xlabel="layer", ylabel="root mean square of the activations", xticks=range(0, 21, 5))
 axes.set_title("one network each, n = 100 rows", fontsize=10)
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # A factor of two in the deviation makes the difference between fading and exploding. One value
@@ -126,7 +126,7 @@ for name, kernels in starts.items():
 panels[0].set(title="activations, going up", xlabel="layer", ylabel="root mean square")
 panels[1].set(title="slopes, coming down", xlabel="layer")
 panels[0].legend(fontsize="small")
-figure
+plt.show()
 
 # %%
 factors = {"LeCun, v = 1/n": 1 / 2, "He, v = 2/n": 1.0, "twice He, v = 4/n": 2.0}

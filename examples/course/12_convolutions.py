@@ -19,8 +19,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -59,7 +59,7 @@ for panel, (picture, title) in zip(axes, pictures, strict=True):
     panel.set(title=title, xticks=[], yticks=[])
 figure.suptitle("One image and two feature maps (red: positive, blue: negative)")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # Nobody chose these kernels by learning: they are those of Sobel, from 1968. A network finds its
@@ -236,7 +236,7 @@ for column, result in enumerate(runs.values()):
     axes.text(column + 0.12, scores.mean(), f"{scores.mean():.1%}", va="center")
 axes.set_xticks(range(len(runs)), [f"{name},\n{where}" for name, where in runs])
 axes.set(xlim=(-0.5, 3.7), ylabel="accuracy", title=f"Digits; a point is a fold, n = {len(folds)}")
-figure
+plt.show()
 
 # %%
 count = {

@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -43,7 +43,7 @@ axes.annotate("", (4.8, 1), (4.2, 1), arrowprops={"arrowstyle": "->"})
 axes.text(4.85, 1, "answer", va="center")
 axes.set(xlim=(-0.4, 5.3), ylim=(-0.2, 1.4), title="A recurrent network, unrolled over four steps")
 axes.axis("off")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -221,7 +221,7 @@ axes.set(
     xlabel="steps ago", ylabel="slope, relative", title="What the last state feels, n = 20 networks"
 )
 axes.legend(title="median, and 10 to 90 %")
-figure
+plt.show()
 
 # %%
 for name, sizes in felt.items():
@@ -284,7 +284,7 @@ for (name, length), result in runs.items():
     panel.set(xlabel="epoch", title=f"{length} steps, n = {len(members)}")
 panels[0].set(ylabel="accuracy")
 panels[0].legend(title="mean, least and most")
-figure
+plt.show()
 
 # %%
 differences = {}

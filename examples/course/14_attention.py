@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -42,7 +42,7 @@ for place, (word, weight) in enumerate(zip(words, weights, strict=True)):
 axes.text(6, 0, "it", ha="center", va="center", size=12)
 axes.set(xlim=(-0.5, 8.5), ylim=(-0.15, 1.35), title="What 'it' might look at (invented numbers)")
 axes.axis("off")
-figure
+plt.show()
 
 # %% [markdown]
 # A word's new features are the weighted mean of the features of all words. So "it" becomes
@@ -174,7 +174,7 @@ panels[0].set(xlabel="features d", title="largest weight of ten keys", ylim=(0, 
 panels[1].set(xlabel="features d", title="slope, sum of a (1 - a)", ylim=(0, 1))
 panels[1].legend(title="mean of n = 200", loc=(0.5, 0.35))
 assert slopes[-1] > 0.5  # with the root; slopes of the last label
-figure
+plt.show()
 
 # %% [markdown]
 # ## In jnn

@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -49,7 +49,7 @@ axes.axvline(0, color="black", linestyle="--", label="threshold")
 axes.set(yscale="log", xlabel="logit z", ylabel="images", title="Logits of held-out images")
 axes.legend(loc="upper left")
 axes.set_ylim(top=200)
-figure
+plt.show()
 
 # %% [markdown]
 # Some eights lie on the left of the threshold: they are missed. Some other digits lie on the right:
@@ -183,7 +183,7 @@ right.plot(ours["recall"], ours["precision"], "ko", label="threshold 0")
 right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03), title=f"Precision, n = {len(y)}")
 for axes in (left, right):
     axes.legend(loc="center left" if axes is right else "lower right")
-figure
+plt.show()
 
 # %% [markdown]
 # The ROC curve looks almost perfect: with ten negatives for each positive, a false positive rate of
@@ -234,7 +234,7 @@ figure, panels = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 for axes, shown, rows in zip(panels, p, (few, many), strict=True):
     jnn.plots.reliability(shown, y, bins=5, axes=axes)
     axes.set_xlabel(f"probability of an eight, after {len(rows)} images")
-figure
+plt.show()
 
 # %% [markdown]
 # The network that saw 180 images is *overconfident*: of the images to which it gives more than 0.8,
@@ -278,7 +278,7 @@ axes.axvline(0, color="gray", linewidth=1)
 axes.set_yticks(range(len(chosen)), chosen)
 axes.set(xlabel="balanced - plain", ylim=(-0.6, 3.5))
 axes.set_title(f"Each fold (gray), mean and 95 % interval, n = {of_folds.size}")
-figure
+plt.show()
 
 # %% [markdown]
 # Two claims hold: the weights raise recall and lower precision. For the AUC no difference is to be

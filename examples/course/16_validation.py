@@ -17,8 +17,8 @@ import scipy.stats
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -51,7 +51,7 @@ for axes, kind in zip(panels, ["plain", "stratified", "grouped", "time"], strict
     axes.set(title=kind, xlabel="row", yticks=range(3))
 panels[0].set_ylabel("fold")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation

@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -49,7 +49,7 @@ for axes, count in zip(panels, [3, 12, 2000], strict=True):
     axes.scatter(x, y, s=15, color="black", zorder=3)
     axes.set(title=f"{count} bumps, 12 points", xlabel="x", ylim=(-3, 3))
 panels[0].legend(fontsize="small")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -138,7 +138,7 @@ for axes, values, name in zip(panels, [errors, norms], names, strict=True):
     axes.set(xscale="log", xlabel="random units p (dashed: n = 300 rows)")
     axes.set_title(f"{name}, n = {repeats} draws", fontsize=9)
 panels[1].set_yscale("log")
-figure
+plt.show()
 
 # %%
 by_width = dict(zip(widths, errors.mean(axis=1), strict=True))
@@ -262,7 +262,7 @@ for axes in panels:
     axes.legend(loc="lower right", fontsize="small")
 figure.suptitle(f"a fifth of the training labels wrong; 95 % intervals, n = {len(last)} seeds")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # On the training rows accuracy rises to the end, with the wrong labels and all. On held-out rows it

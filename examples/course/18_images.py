@@ -18,8 +18,8 @@ import sklearn.metrics
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -56,7 +56,7 @@ for kind, name in enumerate(names):
     axes[0, kind].set_title(name, size=9)
 figure.suptitle("Two images of each class")
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # For a program, an image is a table of numbers. The network turns it into ten numbers, the
@@ -222,7 +222,7 @@ for column, result in enumerate([of_linear, of_lenet]):
 axes.set_xticks([0, 1], ["linear", "LeNet"])
 axes.set(xlim=(-0.5, 1.5), ylabel="accuracy", title=f"A point is a seed, n = {len(scores)} each")
 axes.margins(y=0.15)
-figure
+plt.show()
 
 # %% [markdown]
 # The interval of LeNet - linear is above zero: another seed would not turn the order around. What
@@ -280,7 +280,7 @@ axes.set(
     xlabel="answer", ylabel="truth", title=f"LeNet, percent of a row, n = {len(answers)} seeds"
 )
 figure.tight_layout()
-figure
+plt.show()
 
 # %% [markdown]
 # Of the clothes, the shirt is the hard one: it is taken for a T-shirt, a pullover or a coat. The

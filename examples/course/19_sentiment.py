@@ -18,8 +18,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -84,7 +84,7 @@ for least, most in itertools.pairwise(np.geomspace(15, often.max() + 1, 9)):
         axes.annotate(words[word], (often[word], share[word]), ha="center", size=9)
 axes.set(xlabel="how often", ylabel="share in positive sentences", ylim=(-0.05, 1.05))
 axes.set_title(f"Words of n = {len(data.y)} sentences ({data.name})")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -105,15 +105,15 @@ figure
 #    \quad \text{with} \quad s_w = v \cdot e_w . $$
 #
 # This is again one number for each word. Beside the division by $n$, it can say nothing that a bag
-# of words cannot say. Neither can both of them say that "not good" is bad while "not" and "good"
-# are not: with four sentences "good" (1), "bad" (0), "not good" (0), "not bad" (1), the sums of the
-# right signs would have to be
+# of words cannot say. And neither can say that "not" turns the meaning around. With the four
+# sentences "good" (1), "bad" (0), "not good" (0) and "not bad" (1), all answers are right only if
 #
 # $$ b + s_{good} > 0 , \quad b + s_{not} + s_{bad} > 0 , \qquad
 #    b + s_{bad} < 0 , \quad b + s_{not} + s_{good} < 0 . $$
 #
 # The first two add up to $2b + s_{good} + s_{not} + s_{bad} > 0$, and the last two say that the
-# same sum is negative. It is *exclusive or* again.
+# same sum is negative. (For the mean, multiply the two with "not" by 2 first.) It is *exclusive or*
+# again, as in [lesson 1](01_neuron.ipynb).
 #
 # *TextCNN* ([Kim 2014](https://arxiv.org/abs/1408.5882)) slides a window over the vectors, as a
 # convolution in one dimension ([lesson 12](12_convolutions.ipynb)), and takes the maximum of each
@@ -288,7 +288,7 @@ for place, word in enumerate(largest):
 axes.axvline(0, color="gray", lw=1)
 axes.set_yticks(range(len(largest)), [words[word] for word in largest], size=9)
 axes.set(xlabel="weight", title=f"Bag of words, {name}: a point is a fold, n = {len(bags)}")
-figure
+plt.show()
 
 # %% [markdown]
 # ## Exercises

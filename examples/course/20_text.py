@@ -19,8 +19,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -32,13 +32,12 @@ jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
 # %%
 try:
     names = jnn.data.load("names", split="all")
-    text = names.tokenizer.decode(names.x.values)
-    words = text.split()
+    words, name = names.tokenizer.decode(names.x.values).split(), "names"
 except FileNotFoundError:
     source = jnn.data.load("python_library", split="all")
     source = source.tokenizer.decode(source.x.values)
     words = sorted(set(re.findall(r"(?<![A-Za-z])[a-z]{3,10}(?![A-Za-z])", source)))
-    words = list(np.random.default_rng(0).permutation(words))
+    words, name = list(np.random.default_rng(0).permutation(words)), "words of Python"
 text = "\n" + "\n".join(words) + "\n"
 tokenizer = jnn.data.CharTokenizer("\nabcdefghijklmnopqrstuvwxyz")
 ids = tokenizer.encode(text)
@@ -63,7 +62,7 @@ axes.set_xticks(range(VOCABULARY), letters, size=8)
 axes.set_yticks(range(VOCABULARY), letters, size=8)
 axes.set(xlabel="next character", ylabel="character", title=f"n = {len(train_ids) - 1:,} pairs")
 figure.colorbar(image, label="probability")
-figure
+plt.show()
 
 # %% [markdown]
 # This table is a language model already, a *bigram* model. It remembers one character.
@@ -159,7 +158,7 @@ np.testing.assert_allclose(slope(np.log(counts + 1e-12), counts), 0, atol=1e-9)
 
 # %%
 LENGTH = 16
-data = jnn.Dataset.from_tokens(ids, LENGTH, classes=VOCABULARY, name="names")
+data = jnn.Dataset.from_tokens(ids, LENGTH, classes=VOCABULARY, name=name)
 tests = np.arange(end - 1, len(ids) - LENGTH, LENGTH)  # windows side by side
 fold = jnn.folds([(np.arange(end - LENGTH - 1), tests)])
 
@@ -212,7 +211,9 @@ print("GRU - bigram:", gain)
 print("clip 1 - clip 0.25:", clips)
 assert gain.difference.mean < 0
 if not QUICK:
-    assert gain.difference.high < 0 and clips.difference.low <= 0 <= clips.difference.high
+    assert gain.difference.high < 0
+    if data.name == "names":
+        assert clips.difference.low <= 0 <= clips.difference.high
 
 figure, axes = plt.subplots(figsize=(6, 3.6))
 scores = {
@@ -228,12 +229,12 @@ axes.set_xticks(range(4), scores)
 axes.set(
     xlim=(-0.4, 3.6), ylabel="bits per character", title=f"Networks: n = {len(values)} seeds each"
 )
-figure
+plt.show()
 
 # %% [markdown]
 # The memory of the GRU is worth a good part of a bit per character, and the seeds differ by far
 # less: the interval of the difference is far from zero. Whether the gradient is clipped at 1 or at
-# a quarter makes no difference that these seeds show: the interval contains zero.
+# a quarter makes no difference on the names that these seeds show: the interval contains zero.
 #
 # Now let one member write, at three temperatures.
 
@@ -271,7 +272,7 @@ for shift, temperature in enumerate((0.5, 1.0, 1.5)):
 axes.set_xticks(range(VOCABULARY), letters)
 axes.set(ylabel="probability", title='One GRU, the character after "ma"')
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # ## Exercises

@@ -20,8 +20,8 @@ from sklearn.neighbors import KNeighborsRegressor
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -60,7 +60,7 @@ axes.set_yticks([100, 200, 400, 600], ["100", "200", "400", "600"])
 axes.minorticks_off()
 axes.set_title(f"One window of {LENGTH} + {HORIZON} months; {len(series)} months in all")
 axes.legend(loc="upper left")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -242,7 +242,7 @@ for place, error in enumerate(errors.values()):
 axes.set_yticks(range(len(errors)), errors)
 axes.set(xlabel="mean absolute error of the logarithm", xlim=(0, None))
 axes.set_title(f"Each of n = {len(rows_of_years)} years, and their mean")
-figure
+plt.show()
 
 # %%
 assert comparisons["naive"].difference.high < 0 and adjusted[0] < 0.05
@@ -294,7 +294,7 @@ for width, color, label in [(half, "tab:orange", "past errors"), (spread, "tab:b
 axes.set(xlabel="month of the window", ylabel="log of passengers")
 axes.set_title("A forecast of the last year, with two bands of 90 %")
 axes.legend(loc="upper left", fontsize="small", ncols=2)
-figure
+plt.show()
 
 # %% [markdown]
 # The seeds agree with each other far more than with the future. Their spread says how much the

@@ -21,8 +21,8 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -46,7 +46,7 @@ for axes, data in zip(panels, (known, new), strict=True):
         for row in np.flatnonzero(data.y == digit)[:2]:
             axes.plot(data.x[row, :, 0] - 5 * digit, color=f"C{digit}", linewidth=1)
     axes.set(xlabel="place", yticks=[], title=f"{data.name}: two rows of three of them")
-figure
+plt.show()
 
 # %% [markdown]
 # The first network has three convolutions, see [lesson 12](12_convolutions.ipynb), and a linear
@@ -238,7 +238,7 @@ axes.set(xscale="log", xlabel="labels", ylabel="accuracy on 500 rows", xticks=LA
 axes.set_xticklabels(LABELS)
 axes.set_title(f"Digits 5-9: mean and 95 % interval, n = {SPLITS} splits")
 axes.legend(fontsize="small")
-figure
+plt.show()
 
 
 # %%
@@ -261,7 +261,7 @@ if not QUICK:
     assert limit.low > 0
 
 # %% [markdown]
-# With 50 labels the frozen features are worth about ten points of accuracy over a network from
+# With 50 labels the frozen features are worth over ten points of accuracy over a network from
 # scratch: this claim holds. They owe it to what the first task taught, and not to the shape of the
 # network, because the same trunk with random weights is far behind. Between fine-tuning and frozen
 # features, ten labels show no difference. With the most labels, fine-tuning is clearly ahead, as

@@ -21,8 +21,8 @@ from scipy.stats import norm
 import jnn
 from jnn import gan
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -55,7 +55,7 @@ right.set(xlabel="logit of a generated example", ylabel="slope of the generator'
 right.set_title("What the generator learns from")
 for axes in (left, right):
     axes.legend(fontsize="small", loc="upper left" if axes is left else "center right")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -151,7 +151,7 @@ axes.plot(np.array(path), label=["mean", "deviation"])
 axes.hlines([2, 0.7], 0, STEPS, color="gray", linestyle=":", label="real")
 axes.set(xlabel="step of the generator", title="One pair in one dimension")
 axes.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # The mean first overshoots, and the deviation shrinks and recovers: a small mode collapse. JAX
@@ -297,7 +297,7 @@ for axes, place in zip(panels, np.linspace(0, SEEDS - 1, 4).astype(int), strict=
     axes.plot(*examples[member].T, ".", color="tab:orange", markersize=2)
     axes.set(title=f"{found[member]:.0f} of 8", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
 figure.suptitle(f"Modes (blue) and 500 examples (orange), 4 of n = {SEEDS} seeds", fontsize=10)
-figure
+plt.show()
 
 # %% [markdown]
 # [Generative adversarial networks](../../docs/gan.md) tells how packing, penalties and other losses

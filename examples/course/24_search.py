@@ -17,8 +17,8 @@ import optax
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -48,7 +48,7 @@ for (above, below), name, tried in [
     below.plot(np.linspace(0, 1, 200), true_score(np.linspace(0, 1, 200)), "k", linewidth=1)
     below.plot(tried[:, 0], true_score(tried[:, 0]), "o", color="tab:orange")
     below.set(xlabel="matters", ylabel="score")
-figure
+plt.show()
 
 # %% [markdown]
 # ## The derivation
@@ -271,7 +271,7 @@ axes.plot(ends, ends, "k:", linewidth=1, label="no luck")
 axes.set(xlabel="accuracy on 1800 fresh rows", ylabel="accuracy on the 100 rows of the search")
 axes.set_title(f"n = {REPEATS} searches of {SETTINGS} settings")
 axes.legend()
-figure
+plt.show()
 
 # %%
 curse = jnn.stats.t_interval(in_search[at_winner] - truth[at_winner])

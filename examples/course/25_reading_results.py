@@ -17,8 +17,8 @@ import scipy.stats
 
 import jnn
 
-QUICK = "--quick" in sys.argv  # the tests train less
 jnn.use_cpu_cores()  # train on all cores; call it before JAX is first used
+QUICK = "--quick" in sys.argv  # the tests train less
 
 # %% [markdown]
 # ## The idea
@@ -41,7 +41,7 @@ axes.axvline(0, color="black", linewidth=1)
 axes.set(xlabel="reported difference in accuracy", ylabel="papers", ylim=(0, 130))
 axes.set_title("Two equal methods, n = 1000 papers")
 axes.legend()
-figure
+plt.show()
 assert 0.45 < np.mean(of_method > of_baseline) < 0.55 < np.mean(best_of_5 > of_baseline)
 
 # %% [markdown]
@@ -188,7 +188,7 @@ for name, of_all in scores.items():
 assert all(gain >= 0 for gain in printed.values()) and sum(printed.values()) > 0
 
 # %% [markdown]
-# DecayNet is nowhere worse. The table has no interval, names no seed, and was true in every digit.
+# DecayNet is nowhere worse. The table has no interval, names no seed, and is true in every digit.
 #
 # ## Is this difference real?
 #
@@ -225,7 +225,7 @@ axes.axhline(0, color="black", linewidth=1)
 axes.set_xticks(range(len(gains)), gains)
 axes.set(ylabel="accuracy, DecayNet - baseline")
 axes.set_title(f"n = {len(NAMES)} data sets (gray), and their mean, after each repair")
-figure
+plt.show()
 
 # %%
 tests = {}
