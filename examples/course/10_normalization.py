@@ -242,9 +242,10 @@ for norm, result in zip(norms, results, strict=True):
     print(f"the best rate of {norm} is {result.best('accuracy').setting['learning_rate']}")
 
 # %% [markdown]
-# With long steps the plain network learns nothing, and the one with batch norm learns
-# nearly as well as at its best rate: this holds. At the best rate little is left of the gain, about two points. So "batch
-# norm helps" is a statement about a learning rate. And do the two norms differ, at a rate of 0.1?
+# With long steps the plain network learns nothing, and the one with batch norm learns nearly as
+# well as at its best rate: this holds. At the best rate little is left of the gain, about two
+# points. So "batch norm helps" is a statement about a learning rate. And do the two norms differ,
+# at a rate of 0.1?
 
 # %%
 a, b = ({"norm": norm, "learning_rate": 0.1} for norm in ("batch", "layer"))
