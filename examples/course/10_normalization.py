@@ -233,11 +233,12 @@ axes.grid(alpha=0.3)
 plt.show()
 
 # %%
+plain, normed, _ = (result.final()["accuracy"].fillna(0) for result in results)  # NaN: diverged
 for rate in rates:
-    a, b = ({"norm": norm, "learning_rate": rate} for norm in ("batch", "none"))
-    print(f"batch norm - none, rate {rate}: {both.compare(a, b)}")
-    if not QUICK and rate in (0.001, 1.0, 3.0):
-        assert both.compare(a, b).difference.low > 0
+    a, b = (scores.sel(learning_rate=rate).values.ravel() for scores in (normed, plain))
+    print(f"batch norm - none, rate {rate}: {jnn.stats.paired_comparison(a, b)}")
+    if not QUICK and rate >= 1:
+        assert jnn.stats.paired_comparison(a, b).difference.low > 0.5
 for norm, result in zip(norms, results, strict=True):
     print(f"the best rate of {norm} is {result.best('accuracy').setting['learning_rate']}")
 
@@ -255,7 +256,9 @@ if not QUICK:
     assert between.difference.low <= 0 <= between.difference.high
 
 # %% [markdown]
-# The interval contains zero: on these digits the two cannot be told apart.
+# The interval contains zero: these members do not tell the two apart. They vary the seeds and share
+# one split of the rows. On another split the answer may be another, and folds would have to be
+# added before the two norms are called equal.
 #
 # **Small batches.** With two rows in a batch, $\mu$ is halfway between them. So $x_1 - \mu$ and
 # $x_2 - \mu$ are $\pm d$, and $s = d$. The normalized values are $\pm 1$: only the sign is left.
@@ -311,7 +314,7 @@ print("largest slope: of the bias", jnp.abs(of_bias).max(), "of the weights", of
 # ### Exercise 2
 #
 # Score the trained network with the statistics of the batch in place of the running averages, on
-# batches that hold one class each. What happens, and why?
+# batches that hold 40 digits of one class each. What happens, and why?
 
 # %% tags=["hide-cell"]
 one = results[1].select(learning_rate=0.1, seed=0)
@@ -319,11 +322,11 @@ params, state = jax.tree.map(lambda array: array[0], (one.trained.params, one.tr
 apply = make_apply("batch")
 right = {True: 0, False: 0}
 for digit in range(10):
-    rows = test_rows[digits.y[test_rows] == digit]
+    rows = test_rows[digits.y[test_rows] == digit][:40]
     for train in (True, False):
         outputs, _ = apply(params, state, digits.x[rows], train=train)
         right[train] += int(jnp.sum(outputs.argmax(axis=-1) == digit))
-print(f"right: {right[False]} of {len(test_rows)} with running averages, {right[True]} without")
+print(f"right: {right[False]} of 400 with running averages, {right[True]} without")
 # The norm takes out what the rows of a batch share, and all of them share their class.
 assert right[True] < right[False] / 2
 
