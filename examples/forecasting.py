@@ -6,6 +6,11 @@ Without --data the series is generated: a day, a week, a trend, and noise. The o
 or read from JNN_DATA. Two kinds of 90 % intervals are checked on the test windows: the spread of
 the members, which knows nothing of the noise, and the mean ± the 90 % quantile of the error in the
 validation windows (split conformal prediction).
+
+Expect of airline, in a minute on two CPU cores, squared errors of the logarithms of 0.0023 ± 0.0004
+(NLinear), 0.0074 ± 0.0011 (DLinear), 0.0059 ± 0.0005 (LSTM) and 0.0045 ± 0.0005 (PatchTST) over 5
+seeds, where the last value, repeated, has 0.054. Of the values of 18 test windows 15 to 55 % lie in
+the spread of the members, and 59 to 86 % within the past errors, as the series grows.
 """
 
 import argparse
@@ -91,6 +96,15 @@ SERIES = {
     "etth1": partial(jnn.data.load, "etth1", split="all", length=96, horizon=24),
 }
 
+EXPECTED = {  # least and largest squared error of whole runs, by data and network
+    "airline": {
+        "NLinear": (0.0015, 0.0035),
+        "DLinear": (0.005, 0.01),
+        "LSTM": (0.004, 0.008),
+        "PatchTST": (0.003, 0.007),
+    }
+}
+
 
 def main() -> None:
     """Train the ensembles, print errors and coverage, and check them against the last value."""
@@ -120,6 +134,12 @@ def main() -> None:
         print(f"    mse {error:.4g}; the last value, repeated, has {naive:.4g}")
         print(f"    90 % intervals hold: spread {by_spread:.0%}, validation errors {by_errors:.0%}")
         assert error < naive, f"error of {name} must be below {naive:.4g}, got {error:.4g}"
+        expected = EXPECTED.get(arguments.data, {})
+        if name in expected and not arguments.quick:
+            least, most = expected[name]
+            assert least < error < most, (
+                f"error of {name} must be {least} to {most}, got {error:.4g}"
+            )
     if arguments.figure:
         plots.write(plots.forecast(results, data, test[-1]), arguments.figure)
 

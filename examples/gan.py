@@ -6,6 +6,9 @@ It takes less than a minute on two CPU cores. It prints how many of the 8 modes 
 reach and how evenly, plain and packed by two (Lin et al. 2018, https://arxiv.org/abs/1712.04086),
 with 95 % intervals over the seeds, and the paired difference. The figures are the modes over the
 seeds, the losses of both players, and the points of six seeds after each epoch.
+
+Expect that plain pairs reach 7.5 ± 0.8 modes, since one of 16 stays at 2, and packed ones all 8;
+the reverse KL divergence of the packed ones is lower by 0.33 ± 0.20.
 """
 
 import argparse
@@ -83,8 +86,10 @@ def main() -> None:
     print("five points of each generator:", examples.shape)
     if arguments.figures:
         draw(result, trained[0][1], ring.x, arguments.figures)
-    modes = float(trained[1][0].final()["train_modes"].mean())
-    assert modes > 7, f"packed pairs must reach more than 7 modes on average, got {modes:.1f}"
+    plain, packed = (float(one.final()["train_modes"].mean()) for one, _ in trained)
+    least = 7 if arguments.quick else 7.8
+    assert packed > least, f"packed pairs must reach more than {least} modes, got {packed:.2f}"
+    assert arguments.quick or 6 < plain < 8, f"plain pairs must reach 6 to 8 modes, got {plain:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Classify images with a population of seeds, and see what their ensemble gains.
 
-    python examples/images.py [digits | fashion_mnist | cifar10] [--quick]
+    python examples/images.py [digits | fashion_mnist | cifar10] [--figure mistakes.png] [--quick]
 
 Digits come with scikit-learn; the others are downloaded, or read from the folder JNN_DATA. On two
 CPU cores digits take half a minute and Fashion-MNIST about ten minutes. CIFAR-10 (a ResNet-20 with
-flips and crops) needs an accelerator.
+flips and crops) needs an accelerator. The figure has the classes that the ensemble confuses most,
+and the images that it is surest of and wrong about.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 import optax
 
 import jnn
+from jnn import plots
 
 
 class Experiment(NamedTuple):
@@ -92,6 +94,35 @@ def move(batch: jnn.Batch, *, key: jax.Array) -> jnn.Batch:
     return batch._replace(x=jnn.augment.crop(x, x.shape[1] // 8, key=crop_key))
 
 
+def draw_mistakes(data: jnn.Dataset, test: np.ndarray, chances: np.ndarray, path: str) -> None:
+    """Draw the five most frequent confusions of classes, and of each the surest images.
+
+    Args:
+        data: The images.
+        test: Rows that were held out.
+        chances: Of each class, as the ensemble predicts them [test rows, classes].
+        path: File to write.
+    """
+    names = data.target_names or [str(label) for label in range(data.outputs)]
+    labels, answers = data.y[test], chances.argmax(-1)
+    wrong = np.flatnonzero(answers != labels)
+    pairs, counts = np.unique(np.stack([labels[wrong], answers[wrong]]), axis=1, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:5]
+    height, width, channels = data.x.shape[1:]
+    shape = (len(most), min(8, counts.max(initial=1)), height + 1, width + 1, channels)
+    images = np.full(shape, np.nan, np.float32)  # with a gap between them
+    for row, (label, answer) in enumerate(pairs[:, most].T):
+        same = wrong[(labels[wrong] == label) & (answers[wrong] == answer)]
+        surest = same[np.argsort(-chances[same, answer])][: images.shape[1]]
+        images[row, : len(surest), :-1, :-1] = data.x[test[surest]]
+    rows = [
+        f"{names[label]} taken for {names[answer]}: {count}"
+        for (label, answer), count in zip(pairs[:, most].T, counts[most], strict=True)
+    ]
+    title = f"{data.name}: {len(wrong)} mistakes in {len(test)} test images, the surest first"
+    plots.write(plots.image_grid(images, rows=rows, title=title), path)
+
+
 EXPERIMENTS = {"digits": digits, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
 LEAST_ACCURACY = {  # quick, whole
     "digits": (0.88, 0.96),
@@ -104,6 +135,7 @@ def main() -> None:
     """Train, print the scores of members and ensemble, and check them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", choices=EXPERIMENTS, default="digits")
+    parser.add_argument("--figure", help="file for the images that are taken for another class")
     parser.add_argument("--quick", action="store_true", help="train on a budget of seconds")
     arguments = parser.parse_args()
     jnn.use_cpu_cores()
@@ -111,10 +143,12 @@ def main() -> None:
     result = jnn.run(study, data, members)
     print(result.summary())
     test = members.split.rows(data)[0].test
-    predicted = result.predict(data.x[test], each=False).mean.argmax(-1)
-    ensemble = np.mean(predicted == data.y[test])
+    chances = result.predict(data.x[test], each=False).mean
+    ensemble = np.mean(chances.argmax(-1) == data.y[test])
     single = result.final()["accuracy"].mean().item()
     print(f"mean of {len(members)} members {single:.4f}, their ensemble {ensemble:.4f}")
+    if arguments.figure:
+        draw_mistakes(data, test, chances, arguments.figure)
     least = LEAST_ACCURACY[arguments.data][0 if arguments.quick else 1]
     assert single > least, f"accuracy must be above {least}, got {single:.3f}"
 

@@ -3,9 +3,9 @@
     python examples/search.py [--by halving] [--data concrete] [--quick] [--figure search.png]
 
 It takes about a minute on two CPU cores, most of it to compile four shapes. Expect an accuracy of
-about 0.97 +- 0.015, and that no setting which was trained to the end can be told from the winner,
-so the cheapest of them will do. Halving trains 64 settings in the steps of 18 whole ones. --data
-names a regression of the UCI repository in the folder JNN_DATA.
+0.973 ± 0.013 on 360 rows that no search saw, and that no setting which was trained to the end can
+be told from the winner, so the cheapest of them will do. Halving trains 64 settings in the steps of
+18 whole ones. --data names a regression of the UCI repository in the folder JNN_DATA.
 """
 
 import argparse
@@ -89,7 +89,8 @@ def main() -> None:
         plots.write(plots.search_curve(found), arguments.figure)
     if arguments.data == "digits":
         accuracy = found.best.interval.mean
-        assert accuracy > 0.94, f"accuracy must be above 0.94, got {accuracy:.3f}"
+        least = 0.94 if arguments.quick else 0.955
+        assert least < accuracy < 0.99, f"accuracy must be {least} to 0.99, got {accuracy:.3f}"
 
 
 if __name__ == "__main__":

@@ -361,6 +361,7 @@ def test_a_grouped_transposed_convolution_is_one_for_each_group():
 TRANSPOSED = {
     "plain": ((2, 5, 4, 3), (3, 3, 3, 4), {}),
     "twice the size": ((2, 5, 4, 3), (3, 3, 3, 4), {"strides": 2}),
+    "twice the size, many channels": ((2, 5, 4, 3), (4, 4, 3, 17), {"strides": 2}),
     "stride beyond the window": ((2, 4, 3), (2, 3, 4), {"strides": 3}),
     "stride beyond the window, valid": ((2, 4, 3), (2, 3, 4), {"strides": 3, "padding": "VALID"}),
     "valid": ((2, 4, 5, 3), (3, 2, 3, 2), {"strides": (2, 1), "padding": "VALID"}),
@@ -488,6 +489,10 @@ def test_the_plan_follows_platform_shape_and_override():
     )
     assert conv_plan((8, 28, 28, 1), (3, 3, 1, 2), platform="cpu").output == "patches"
     assert conv_plan((8, 28, 1), (3, 1, 4), strides=2, platform="cpu").kernel_grad == "patches"
+    strided = functools.partial(conv_plan, strides=2, platform="cpu")
+    assert strided((8, 28, 28, 16), (4, 4, 16, 2)).input_grad == "phases"
+    assert strided((8, 28, 28, 17), (4, 4, 17, 2)).input_grad == "flip"
+    assert strided((8, 28, 17), (4, 17, 2)).input_grad == "patches"
     assert conv_plan(*shapes) == conv_plan(*shapes, platform=jax.default_backend())
 
 

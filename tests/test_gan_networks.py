@@ -206,19 +206,42 @@ def test_pairs_for_images_fit_each_other(name):
     assert samples.shape == batch.x.shape
 
 
-def test_a_conditional_pair_with_spectral_norm_trains_as_a_population():
-    vectors = jnn.Dataset.from_arrays(np.asarray(IMAGES.x)[:, :2, 0, 0], np.asarray(IMAGES.y))
-    discriminator = gan.with_labels(functools.partial(models.MLP, 4, (4,), 1), 3, 2)
-    study = gan.Study(
-        gan.with_labels(functools.partial(models.MLP, 5, (4,), 2), 3, 2),
-        gan.spectral_norm(discriminator, "**/kernel"),
-        latent=3,
-        classes=3,
-        optimizers=(optax.adam(1e-3),) * 2,
-        batch_size=8,
-        epochs=2,
+MLPS = {
+    "generator": gan.with_labels(functools.partial(models.MLP, 5, (16,), 2), 3, 2),
+    "discriminator": gan.spectral_norm(
+        gan.with_labels(functools.partial(models.MLP, 4, (16,), 1), 3, 2), "**/kernel"
+    ),
+    "loss": gan.hinge,
+    "latent": 3,
+    "classes": 3,
+}
+CONDITIONAL = {name: {"latent": 6, **PAIRS[f"{name} of labels"]} for name in ("dcgan", "sngan")}
+
+
+def conditional(players, **settings):
+    return gan.Study(optimizers=(optax.adam(5e-3, b1=0.5),) * 2, **players, **settings)
+
+
+@pytest.mark.parametrize("name", ["mlp", *CONDITIONAL])
+def test_a_conditional_pair_without_labels_is_told_in_one_sentence(name):
+    x = np.asarray(IMAGES.x) if name in CONDITIONAL else np.zeros((8, 2), np.float32)
+    study = conditional(CONDITIONAL.get(name, MLPS), batch_size=8)
+    sentence = (
+        r"^A conditional pair, classes=3, needs data with integer labels y \[rows\], got none\. "
     )
-    result = jnn.run(study, vectors, jnn.seeds(2))
+    with pytest.raises(ValueError, match=sentence):
+        jnn.start(study, jnn.Dataset.from_arrays(x), jnn.seeds(2))
+
+
+def test_a_conditional_pair_learns_the_mean_of_each_class():
+    labels, means = np.arange(300) % 3, gan.ring(3)
+    points = means[labels] + 0.1 * np.random.default_rng(0).normal(size=(300, 2))
+    study = conditional(MLPS, batch_size=64, epochs=2, steps_per_epoch=200)
+    result = jnn.run(study, jnn.Dataset.from_arrays(points, labels), jnn.seeds(2))
+    made = gan.sample(result, 150).reshape(2, 50, 3, 2).mean(axis=1)  # [seeds, classes, 2]
+    apart = np.linalg.norm(made[:, :, None] - means, axis=-1)
+    assert (apart.argmin(axis=-1) == np.arange(3)).all(), apart
+    assert np.diagonal(apart, axis1=1, axis2=2).max() < 0.5, apart
     vectors = result.trained.model_state["discriminator"]["spectral_norm"]
     assert sorted(vectors) == ["network/hidden/0/kernel", "network/output/kernel"]
     lengths = [np.linalg.norm(vector["u"], axis=-1) for vector in vectors.values()]
@@ -228,19 +251,18 @@ def test_a_conditional_pair_with_spectral_norm_trains_as_a_population():
 
 
 @pytest.mark.slow
-def test_a_conditional_residual_pair_trains_and_is_sampled():
-    study = gan.Study(
-        latent=6,
-        optimizers=(optax.adam(1e-3),) * 2,
-        batch_size=8,
-        epochs=1,
-        averaging=jnn.averaging.ema(0.9),
-        **PAIRS["sngan of labels"],
-    )
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_conditional_pair_for_images_trains_and_is_sampled_by_label(name):
+    averaging = jnn.averaging.ema(0.9)
+    study = conditional(CONDITIONAL[name], batch_size=8, epochs=1, averaging=averaging)
     result = jnn.run(study, IMAGES, jnn.seeds(2))
-    examples = gan.sample(result, 4, labels=[0, 1, 1, 2])
-    assert examples.shape == (2, 4, *SHAPE) and np.abs(examples).max() <= 1
     assert np.isfinite(result.final()["train_generator_loss"]).all()
-    state = result.trained.model_state["discriminator"]["spectral_norm"]
+    latents = np.tile(np.random.default_rng(0).normal(size=6).astype(np.float32), (3, 1))
+    examples = gan.sample(result, latents=latents, labels=[0, 1, 1])
+    assert examples.shape == (2, 3, *SHAPE) and np.abs(examples).max() <= 1
+    np.testing.assert_allclose(examples[:, 1], examples[:, 2], rtol=1e-4, atol=1e-5)
+    assert np.abs(examples[:, 0] - examples[:, 1]).max() > 1e-3
+    state = result.trained.model_state["discriminator"].get("spectral_norm", {})
     lengths = [np.linalg.norm(vectors["u"], axis=-1) for vectors in state.values()]
-    np.testing.assert_allclose(np.stack(lengths), 1, rtol=1e-5)
+    assert bool(lengths) == (name == "sngan")
+    np.testing.assert_allclose(lengths, np.ones_like(lengths), rtol=1e-5)

@@ -28,6 +28,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # deviation drift. *Batch norm* standardizes them again, each unit over the rows of the batch (Ioffe
 # and Szegedy 2015, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)). *Layer norm* does it for
 # each row over its units (Ba et al. 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450)).
+# Whether the drift is the reason why batch norm helps is in doubt (Santurkar et al. 2018,
+# [arXiv:1805.11604](https://arxiv.org/abs/1805.11604)).
 
 # %%
 random = np.random.default_rng(0)
@@ -79,18 +81,21 @@ plt.show()
 #    \frac{\partial L}{\partial \beta} = \sum_i \frac{\partial L}{\partial y_i} . $$
 #
 # Two parts are taken out of the slope: the one that would shift all $x$, and the one that would
-# stretch them. Neither would change the output.
+# stretch them. Neither would change the output. (The sums for $\gamma$ and $\beta$ go over the rows
+# of the batch. For layer norm the frame is a row, and each unit in it has its own $\gamma$.)
 #
 # **What it does to the learning rate.** If the weights before a batch norm are multiplied by $c$,
-# then $x$, $\mu$ and $s$ are too, and the output stays the same. So the slope by these weights
-# is divided by $c$. Steps that are too long make the weights large, which makes the next steps
-# small. The length of the steps limits itself (Arora et al. 2019,
-# [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
+# then $x$, $\mu$ and $s$ are too (apart from $\epsilon$), and the output stays the same. So the
+# slope by these weights is divided by $c$. And since their length changes nothing, the slope stands
+# at right angles to them, so that every step makes them longer. Steps that are too long make the
+# weights large, which makes the next steps small. The length of the steps limits itself (Arora et
+# al. 2019, [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
 #
 # **Training and scoring.** In training, the output of batch norm for a row depends on the other
 # rows of its batch. A prediction must not depend on its neighbors. So batch norm keeps *running
-# averages* of $\mu$ and $s^2$ during training, $\mu_{run} \leftarrow \rho \mu_{run} + (1 - \rho)
-# \mu$ with the *momentum* $\rho$, and scores with them. Layer norm needs nothing of the kind.
+# averages* of $\mu$ and of the variance during training,
+# $\mu_{run} \leftarrow \rho \mu_{run} + (1 - \rho) \mu$ with the *momentum* $\rho$, and scores
+# with them. Layer norm needs nothing of the kind.
 #
 # ## From scratch
 
@@ -207,7 +212,8 @@ split = jnn.folds([(train_rows, test_rows)])
 # ## Is this difference real?
 #
 # Ask at each learning rate by itself. If only one rate were tried, the answer would depend on
-# which.
+# which. All members share one split, so that the intervals are about other seeds, not about other
+# rows.
 
 # %%
 seeds = jnn.seeds(2 if QUICK else 6)
@@ -256,9 +262,8 @@ if not QUICK:
     assert between.difference.low <= 0 <= between.difference.high
 
 # %% [markdown]
-# The interval contains zero: these members do not tell the two apart. They vary the seeds and share
-# one split of the rows. On another split the answer may be another, and folds would have to be
-# added before the two norms are called equal.
+# The interval contains zero: at this rate, these seeds do not tell the two apart. The seeds share
+# one split of the rows; on another split the answer may differ.
 #
 # **Small batches.** With two rows in a batch, $\mu$ is halfway between them. So $x_1 - \mu$ and
 # $x_2 - \mu$ are $\pm d$, and $s = d$. The normalized values are $\pm 1$: only the sign is left.

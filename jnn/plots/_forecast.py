@@ -41,9 +41,10 @@ def forecast(results: Mapping[str, Result], data: Dataset, row: int, channel: in
         half = _DEVIATIONS * prediction.std[0, :, channel]
         axes.plot(mean, label=drawn_text(name))
         axes.fill_between(np.arange(len(mean)), mean - half, mean + half, alpha=0.2, linewidth=0)
+    counts = " and ".join(str(n) for n in sorted({len(one.members) for one in results.values()}))
     axes.set(
         xlabel="steps from now",
-        title=drawn_text(f"{data.name}; bands: 90 % of the members' spread"),
+        title=drawn_text(f"{data.name}; bands: 90 % of the spread of {counts} members"),
     )
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
