@@ -139,7 +139,9 @@ def test_a_data_set_may_have_no_targets():
         0,
         0,
     )
-    assert repr(data) == "Dataset 'arrays': unsupervised, 6 rows of shape (2,), no targets"
+    assert repr(data) == (
+        "Dataset 'arrays': unsupervised, 6 rows of shape (2,), no targets, 3 groups"
+    )
     part = data.take([4, 0])
     np.testing.assert_array_equal(part.x, X[[4, 0]])
     assert part.y is None and list(part.groups) == ["c", "a"]
@@ -470,12 +472,12 @@ TABLE_FAULTS = {
     "commas between thousands": (
         TABLE.assign(z=["1,234", "1,234,567", "2,000.5", "3"]),
         "ill",
-        "written as text, such as '1,234'. Remove thousands separators and write a point",
+        "written as text, such as '1,234'. Read the file with thousands=',', or remove",
     ),
     "decimal commas": (
         TABLE.assign(z=["1,5", "2,5", "1,5", "-1.002,5"]),
         "ill",
-        "written as text, such as '1,5'",
+        "such as '1,5'. Read the file with decimal=',' and thousands='.', or remove",
     ),
     "a number and its text for names": (
         pd.DataFrame({1: [1, 2], "1": [1, 2], "y": [0, 1]}),

@@ -96,6 +96,14 @@ def test_a_summary_is_the_same_text_in_a_notebook(result, monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_part_of_the_variance_that_is_rounding_is_zero_in_a_summary(result):
+    summary = result.summary()
+    row = summary.rows[0]
+    parts = {name: stats.Parts(1e-12, 1e-5, 1e-4) for name in row.intervals}
+    made = dataclasses.replace(summary, rows=(row._replace(parts=parts),))
+    assert made.caption.endswith("by source: seed 0, fold 0.0032, residual 0.01")
+
+
 def test_the_summary_is_the_statistics_of_the_final_scores(result):
     table = result.summary()
     final = result.scores["accuracy"].isel(epoch=-1)

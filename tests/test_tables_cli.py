@@ -55,7 +55,7 @@ def test_the_separator_is_told_from_the_file(separator, end):
 
 def test_a_decimal_comma_goes_with_semicolons(capsys):
     text = "x;z;y\n" + "".join(f"{i},5;{i};{i % 2}\n" for i in range(30))
-    assert "--decimal ," in sentence(write(text), "--target", "y", capsys=capsys)
+    assert "with --decimal ','," in sentence(write(text), "--target", "y", capsys=capsys)
     data = data_of("t.csv", "--target", "y", "--decimal", ",")
     assert data.x[:, 0].tolist() == [i + 0.5 for i in range(30)]
     headless = "".join(f"{i},5;{i},25;{i % 2}\n" for i in range(30))
@@ -130,7 +130,7 @@ def test_columns_are_categories_if_they_are_called_so(capsys):
 def test_numbers_with_thousands_are_read_if_they_are_called_so(capsys):
     text = "a,y\n" + "".join(f'"{i},23{i % 9}",{"ab"[i % 2]}\n' for i in range(1, 31))
     said = sentence(write(text), "--target", "y", capsys=capsys)
-    assert "--thousands ," in said and "astype" not in said
+    assert "with --thousands ',' or --decimal ','," in said and "astype" not in said
     data = data_of("t.csv", "--target", "y", "--thousands", ",")
     assert data.x[1].tolist() == [2232]
     said = sentence(write(text.replace(",23", " 23")), "--target", "y", capsys=capsys)
@@ -285,3 +285,48 @@ def test_a_command_keeps_how_its_table_is_read(tmp_path, capsys):
 def test_damaged_files_give_data_or_a_sentence(tmp_path):
     outcomes = fuzz(60, 0, tmp_path)
     assert set(outcomes) == {"data", "sentence"} and min(outcomes.values()) > 4
+
+
+def test_spellings_of_one_class_are_told_unless_they_are_meant(capsys):
+    kinds = ["Rosa", "Rosa ", "rosa", "tulip"]
+    text = "a;y\n" + "".join(f"{i};{kinds[i % 4]}\n" for i in range(40))
+    with pytest.warns(UserWarning, match="'y' .* capitals only, such as 'Rosa' and 'Rosa ' and"):
+        assert Dataset.from_csv(write(text), "y").classes == 4
+    assert Dataset.from_csv("t.csv", "y", category="y").classes == 4  # warnings are errors here
+    letters = text.replace("Rosa", "R").replace("rosa", "r").replace("R ", "R")
+    assert Dataset.from_csv(write(letters), "y").target_names == ("R", "r", "tulip")
+    frame = pd.DataFrame({"a": kinds * 10, "y": range(40)})
+    with pytest.warns(UserWarning, match="Column 'a'"):
+        Dataset.from_dataframe(frame, "y", task="regression")
+    Dataset.from_dataframe(frame.astype({"a": "category"}), "y", task="regression")
+
+
+def test_a_data_set_tells_what_guessing_scores_and_how_rows_belong_together():
+    kinds = ["no"] * 36 + ["yes"] * 4
+    frame = pd.DataFrame({"a": np.arange(40) ** 2, "y": kinds, "who": [0, 1, 2, 3] * 10})
+    data = Dataset.from_dataframe(frame, "y", groups="who")
+    assert repr(data).endswith("2 classes (90 % of the rows are 'no'), 4 groups")
+    even = frame.assign(y=["no", "yes"] * 20, day=pd.date_range("2024-01-01", periods=40))
+    assert repr(Dataset.from_dataframe(even, "y", times="day")).endswith("2 classes, in time")
+
+
+def test_a_table_of_pandas_in_place_of_a_file_is_told_where_to_go():
+    with pytest.raises(TypeError, match=r"got a DataFrame\. Pass .* to Dataset\.from_dataframe"):
+        Dataset.from_csv(pd.DataFrame({"a": [1], "y": [2]}), "y")
+
+
+def test_a_column_with_points_and_commas_names_both_marks(capsys):
+    text = "a;y\n" + "".join(f"{1 + i % 2}.{i:03d},5;{i % 2}\n" for i in range(30))
+    said = sentence(write(text), "--target", "y", capsys=capsys)
+    assert "Read the file with --decimal ',' and --thousands '.', or" in said
+    data = data_of("t.csv", "--target", "y", "--decimal", ",", "--thousands", ".")
+    assert data.x[1].tolist() == [2001.5]
+    later = pd.DataFrame({"a": ["1.000,5", "2.000"]})
+    with pytest.raises(ValueError, match=r"1 in all.*file with decimal=',' and thousands='\.'"):
+        data.encoding.encode(later)
+
+
+def test_numbers_with_commas_are_not_advised_to_be_categories(capsys):
+    text = "a;y\n" + "".join(f"{f'{i},5' if i else ''};{i % 2}\n" for i in range(30))
+    said = sentence(write(text), "--target", "y", capsys=capsys)
+    assert "1 in 'a'" in said and "--category" not in said

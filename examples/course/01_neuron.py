@@ -4,6 +4,10 @@
 # A neuron is the smallest network: it weighs numbers, adds them up, and turns the sum into an
 # answer. This lesson builds one with NumPy, trains it, does the same with jnn, and asks whether one
 # neuron is better than another. You need Python and some algebra, and no knowledge of JAX.
+#
+# A lesson is a notebook, and a script too: install jnn as [Start here](../../docs/start.md) says,
+# and run `python examples/course/01_neuron.py`. Of the libraries below, JAX is NumPy that also
+# finds slopes, and Optax holds the rules by which weights are moved.
 
 # %%
 import dataclasses
@@ -135,8 +139,10 @@ for mine, other in zip(ours, theirs, strict=True):
 # ## In jnn
 #
 # A study names the parts: the network, the loss, the optimizer, and what is measured. Here the
-# network is one `dense` layer, written as two functions: `init` makes the parameters, and `apply`
-# uses them.
+# network is one `dense` layer, which multiplies the inputs by weights (the *kernel*) and adds the
+# bias. It is written as two functions. The first makes the parameters, from a `key` of random
+# numbers, which zeros do not need, and from rows `x` that show how many inputs there are. The
+# second uses the parameters. The optimizer `optax.sgd(0.5)` is gradient descent with the rate 0.5.
 
 
 # %%
@@ -159,7 +165,7 @@ study = jnn.Study(
 )
 data = jnn.Dataset.from_arrays(measured, malignant, name="two measurements")
 result = jnn.run(study, data)
-trained = result.trained.params  # arrays whose first axis is the members; here there is one
+trained = result.trained.params  # their first axis is the networks trained together; here one
 np.testing.assert_allclose(trained["kernel"][0, :, 0], weights, rtol=1e-3)
 np.testing.assert_allclose(trained["bias"][0, 0], bias, rtol=1e-3)
 print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))
@@ -172,7 +178,11 @@ print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))
 # into ten *folds*, and each neuron trains on nine of them and is scored on the tenth. Second, one
 # score is a matter of luck, the luck of who is in the fold; so there must be many. jnn trains all
 # of them at once, as the *members* of one *population*. Each step now takes 64 patients, drawn at
-# random (*stochastic* gradient descent), and a pass over all of them is an *epoch*.
+# random (*stochastic* gradient descent), and a pass over all of them is an *epoch*. The random
+# numbers of a member come from its *seed*; here all have the same one.
+#
+# `dataclasses.replace` copies a study with some parts changed, and `concat` joins two results and
+# says which is which, in a column `measurements`.
 
 # %%
 everything = jnn.Dataset.from_arrays(cancer.data, malignant, name="breast cancer")
@@ -197,12 +207,14 @@ print("30 - 2 measurements:", difference)
 assert difference.difference.low > 0
 
 # %% [markdown]
-# The interval after ± says how far the mean may be off by luck. `compare` takes the difference fold
-# by fold, so that an easy fold is easy for both sides; the interval of the difference does not
+# The interval after ± says how far the mean may be off by luck; the line below the table names its
+# formula, and [Statistics](../../docs/statistics.md) explains it. `compare` takes the difference
+# fold by fold, so that an easy fold is easy for both sides; the interval of the difference does not
 # contain zero, so more measurements do help.
 #
 # Now two neurons that differ in a detail: the step size, 0.4 or 0.5. Members may set such numbers,
-# which the optimizer reads from `h`.
+# which the optimizer reads from `h`. `final()` is a table of all scores with named axes, from which
+# `sel` takes a part.
 
 # %%
 any_rate = dataclasses.replace(of_30, optimizer=lambda h: optax.sgd(h.rate))

@@ -33,7 +33,7 @@ QUICK = "--quick" in sys.argv  # the tests train less
 def study_of(*widths):
     return jnn.Study(
         model=functools.partial(jnn.models.MLP, 64, widths, 10),
-        loss=jnn.losses.softmax_cross_entropy,
+        loss=jnn.losses.softmax_cross_entropy,  # -log of the probability of the right digit
         optimizer=optax.adam(0.005),
         metrics={"accuracy": jnn.metrics.accuracy},
         epochs=8 if QUICK else 20,
@@ -46,7 +46,7 @@ members = jnn.seeds(3 if QUICK else 10) * jnn.folds(3 if QUICK else 5)
 with_hidden = study_of(32)
 result = jnn.run(with_hidden, digits, members)
 
-trained = jax.tree.map(np.asarray, result.trained.params)  # arrays of NumPy, members first
+trained = jax.tree.map(np.asarray, result.trained.params)  # all to NumPy, members first
 W1, b1 = trained["hidden"]["0"]["kernel"][0], trained["hidden"]["0"]["bias"][0]  # of member 0
 W2, b2 = trained["output"]["kernel"][0], trained["output"]["bias"][0]
 
@@ -222,9 +222,8 @@ assert turned > 0.5
 # ## Is this difference real?
 #
 # A layer in which every unit reads every input is called *dense*. It does not know which pixels are
-# neighbors. Put the 64 pixels into another order, the
-# same for all images, and do the same to the rows of $W_1$: each sum has the same terms in another
-# order, and nothing changes.
+# neighbors. Put the 64 pixels into another order, the same for all images, and do the same to the
+# rows of $W_1$: each sum has the same terms in another order, and nothing changes.
 
 # %%
 order = np.random.default_rng(0).permutation(64)
@@ -243,7 +242,8 @@ plt.show()
 # To a reader the shuffled images are noise. For this network they are as easy as the others: the
 # first weights are random, and a random row is as good for one pixel as for another. So a study of
 # shuffled images must score the same, up to chance. It is the same program on other numbers, and
-# nothing is compiled again.
+# nothing is compiled again. (`paired_comparison` is what `compare` uses; here the two results are
+# of two data sets.)
 
 # %%
 shuffled_digits = jnn.Dataset.from_arrays(digits.x[:, order], digits.y, name=digits.name)

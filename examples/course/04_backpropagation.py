@@ -68,8 +68,8 @@ plt.show()
 #    = \sum_i \frac{\partial L}{\partial v_i} \, \frac{\partial v_i}{\partial u} . $$
 #
 # Start with $\partial L / \partial L = 1$ and go back through the graph. Each step needs only the
-# slopes of the steps behind it, which are there already, and the values that the forward pass has
-# kept. No step is visited twice. That is the whole of backpropagation
+# slopes of the steps that read its value, which are there already, and the values that the forward
+# pass has kept. No step is visited twice. That is the whole of backpropagation
 # ([Rumelhart, Hinton and Williams 1986](https://doi.org/10.1038/323533a0)).
 #
 # **A layer.** Write $\bar u$ for the slopes of $L$ by the entries of $u$: it has the shape of $u$.
@@ -80,7 +80,8 @@ plt.show()
 # $$ \bar V_{jk} = \sum_i H_{ij} \bar Z_{ik} , \qquad \bar c_k = \sum_i \bar Z_{ik} , \qquad
 #    \bar H_{ij} = \sum_k \bar Z_{ik} V_{jk} , $$
 #
-# which are products of matrices: $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$.
+# which are products of matrices: $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$, where $^T$ swaps
+# rows and columns.
 #
 # **The ReLU.** $H = \max(0, A)$ has the slope 1 where $A$ is positive, and 0 elsewhere. It lets the
 # slope through or not: $\bar A_{ij} = \bar H_{ij}$ where $A_{ij} > 0$, else 0.
@@ -98,8 +99,8 @@ plt.show()
 # whatever the number of weights. To find slopes by trying, one weight at a time, takes a forward
 # pass or two for *each weight*.
 #
-# **Depth.** The slope of an early layer is a product with a factor for every layer behind it: where
-# the factors are small, it *vanishes*, and that layer hardly learns.
+# **Depth.** The slope of an early layer is a product with a factor for every later layer: where the
+# factors are small, it *vanishes*, and that layer hardly learns.
 # [Lesson 6](06_activations.ipynb) measures this.
 #
 # ## From scratch
@@ -289,10 +290,13 @@ assert without_kernel.difference.high < 0
 assert without_bias.difference.low <= 0 <= without_bias.difference.high
 
 # %% [markdown]
-# The forgotten kernel costs points, and every comparison shows it. But even this network learns: an
-# output layer on random features is not bad. And the forgotten bias cannot be seen at all. The
-# mistake is there, and the score does not know. A score is no test of a program, and that is why
-# the two checks above belong to every backward pass that is written by hand.
+# The forgotten kernel costs points, and the interval is far from zero. But even this network
+# learns: an output layer on random features is not bad. The forgotten bias, beside a kernel that
+# trains, does not show: the interval contains zero, and rules out more than a fraction of a point.
+# (Beside a random kernel, in the last two rows of the table, the bias is all that the hidden layer
+# can learn, and there it counts.) The mistake is in the program, and the score does not show it. A
+# score is no test of a program. So the two checks above belong to every backward pass that is
+# written by hand.
 #
 # ## Exercises
 #
@@ -311,7 +315,7 @@ def tanh_slopes(params, x, labels):
     z = h @ params["V"] + params["c"]
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     z_bar = (p - np.eye(10)[labels]) / len(x)
-    a_bar = (z_bar @ params["V"].T) * (1 - h**2)  # the line that changes
+    a_bar = (z_bar @ params["V"].T) * (1 - h**2)  # here, and in the line of h
     return {"W": x.T @ a_bar, "V": h.T @ z_bar}
 
 

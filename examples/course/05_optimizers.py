@@ -78,9 +78,9 @@ plt.show()
 # $$ w \leftarrow w - \eta a w = (1 - \eta a) \, w . $$
 #
 # It converges if $|1 - \eta a| < 1$, that is $\eta < 2 / a$. The steepest direction sets the limit.
-# In the valley it is $2 / 30$, and then the flat direction with $a = 1$ shrinks by only
-# $1 - 2/30$, or 7 % a step. The ratio of the curvatures, here 30, is the *condition number*: the
-# larger it is, the slower is gradient descent.
+# In the valley it is $2 / 30$. At this rate each step multiplies the flat direction, with $a = 1$,
+# by $1 - 2/30$, so that it shrinks by only 7 %. The ratio of the curvatures, here 30, is the
+# *condition number*: the larger it is, the slower is gradient descent.
 #
 # **Momentum** ([Polyak 1964](https://doi.org/10.1016/0041-5553(64)90137-5)) keeps a velocity $v$,
 # which forgets slowly, with $\mu = 0.9$ in most cases:
@@ -291,11 +291,13 @@ if not QUICK:
 # %% [markdown]
 # At one rate for both, Adam seems to win clearly. That difference is real, and it says nothing
 # about the optimizers: it says that 0.003 suits one of them. With its own rate for each, none is
-# left that these digits could show. Larger comparisons agree: of fifteen optimizers none was the
-# best on all tasks ([Schmidt et al. 2021](https://arxiv.org/abs/2007.01547)), and which one seems
-# best depends on how each is tuned ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)). What
-# speaks for Adam is derived above: its steps do not depend on the size of the slopes, so that a
-# loss of another scale needs no other rate.
+# left that these digits could show. On other tasks one may be left: Adam is clearly better than
+# gradient descent for networks with attention ([Zhang et al.
+# 2020](https://arxiv.org/abs/1912.03194)). But in a large comparison of fifteen optimizers none was
+# the best on all tasks ([Schmidt et al. 2021](https://arxiv.org/abs/2007.01547)), and which one
+# seems best depends on how each is tuned ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)).
+# What speaks for Adam is derived above: its steps do not depend on the size of the slopes, so that
+# a loss of another scale needs no other rate.
 #
 # ## Exercises
 #

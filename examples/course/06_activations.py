@@ -23,8 +23,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Left are four activations, right their slopes. Where the slope is nearly zero, the unit hardly
-# changes what it says, and its weights hardly change: it is *saturated*.
+# Left are four activations, right their slopes. Where the slope is nearly zero, the output hardly
+# changes with the input, and the weights of the unit hardly learn: it is *saturated*.
 
 # %%
 ACTIVATIONS = {
@@ -57,7 +57,7 @@ plt.show()
 # $4 \, \sigma'(2z) = 1 - \tanh^2(z) \le 1$.
 #
 # **Depth.** By [lesson 4](04_backpropagation.ipynb), the slope at an early layer has a factor $f'$
-# for every layer behind it. With the sigmoid each is at most $\frac{1}{4}$. After eight layers that
+# for every later layer. With the sigmoid each is at most $\frac{1}{4}$. After eight layers that
 # is at most $4^{-8} \approx 0.000015$, unless large weights make up for it. This is the *vanishing
 # gradient* ([Hochreiter 1998](https://doi.org/10.1142/S0218488598000094),
 # [Glorot and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html)).
@@ -65,10 +65,12 @@ plt.show()
 # **ReLU**, $\max(0, z)$, has the slope 1 wherever it is on
 # ([Nair and Hinton 2010](https://www.cs.toronto.edu/~hinton/absps/reluICML.pdf)). The price: where
 # it is off, the slope is 0. A unit that is off for *all* rows gets no slope at all, so its weights
-# stay, and it is off forever: a *dead* unit.
+# stay. It is a *dead* unit. In the first layer it is off forever; in a later layer only a change of
+# the layers before it can wake it.
 #
 # **GELU** ([Hendrycks and Gimpel 2016](https://arxiv.org/abs/1606.08415)) is a smooth ReLU. With
-# $\Phi$ for the share of a normal distribution that lies below $z$, and $\varphi$ for its density,
+# $\Phi(z)$ for the share of the standard normal distribution that lies below $z$, and $\varphi$ for
+# its density,
 #
 # $$ f(z) = z \, \Phi(z) , \qquad f'(z) = \Phi(z) + z \, \varphi(z) . $$
 #
@@ -229,8 +231,9 @@ if not QUICK:
     assert difference.difference.low <= 0 <= difference.difference.high  # GELU - tanh
 
 # %% [markdown]
-# With the sigmoid the network learns nothing: at every rate it guesses. The other three learn, and
-# lie within a few points of each other. Between GELU and tanh these digits do not decide.
+# With the sigmoid the network learns nothing in these epochs: at every rate it guesses. The other
+# three learn, and lie within a few points of each other. Between GELU and tanh these digits do not
+# decide.
 #
 # How many units of the ReLU networks are dead, that is, zero for every image? It depends on the
 # learning rate.
@@ -259,8 +262,8 @@ assert np.mean(dead[-1]) > np.mean(dead[-2])
 plt.show()
 
 # %% [markdown]
-# At a large rate one bad step throws the weights so far that units are off for all images, and no
-# slope brings them back. Where most are dead, the network guesses.
+# At a large rate a single step can move the weights so far that units are off for all images, and
+# no slope brings them back. Where most are dead, the network guesses.
 #
 # ## Exercises
 #
@@ -313,4 +316,4 @@ correlation = np.corrcoef(shares, scores)[0, 1]
 print(f"correlation {correlation:.2f}, n = {len(scores)} members")
 if not QUICK:
     assert correlation < -0.3
-# They do. That does not say which causes which: a jump may kill units and spoil the others as well.
+# They do. That does not say which causes which: a step may kill units and spoil the others as well.

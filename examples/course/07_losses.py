@@ -58,8 +58,9 @@ plt.show()
 # is the one that finds the answers that came most probable. For independent rows their
 # probabilities multiply, and the logarithm makes a sum of the product. So minimize
 #
-# $$ L = -\frac{1}{n} \sum_i \log p(y_i \mid x_i) . $$
+# $$ L = -\frac{1}{n} \sum_i \log p(y_i \mid x_i) , $$
 #
+# where $p(y_i \mid x_i)$ is the probability of the answer $y_i$ for the inputs $x_i$ of row $i$.
 # All that follows is this formula, with different ideas of how the answers scatter.
 #
 # **Numbers with normal noise.** Suppose that $y$ is the output $f$ plus noise of a normal
@@ -68,14 +69,15 @@ plt.show()
 # $$ p = \frac{1}{s \sqrt{2 \pi}} \, e^{-(y - f)^2 / 2 s^2} , \qquad
 #    -\log p = \frac{(y - f)^2}{2 s^2} + \text{a constant} , $$
 #
-# which is the *squared error*; its mean over the rows is the *MSE*. For one number $f$ and many
-# $y_i$ its slope $\sum_i 2 (f - y_i)$ is zero at the mean.
+# which is the *squared error* up to a factor; its mean over the rows is the *MSE* (mean squared
+# error). For one number $f$ and many $y_i$ its slope $\sum_i 2 (f - y_i)$ is zero at the mean.
 #
 # **Numbers with outliers.** If large errors are more common, let the noise fall off as
-# $e^{-|y - f| / s}$. Then $-\log p = |y - f| / s$ and a constant, which is the *absolute error*,
-# *MAE*. Each $y_i$ pulls with the slope 1 or -1, so that at the best $f$ as many lie above as
-# below: the median. The **Huber** loss ([1964](https://doi.org/10.1214/aoms/1177703732)) has the
-# slope $e$ of the square for errors $|e| \le \delta$, and the slope $\pm\delta$ beyond.
+# $e^{-|y - f| / s}$ (the *Laplace* distribution). Then $-\log p = |y - f| / s$ plus a constant,
+# which is the *absolute error*; its mean is the *MAE*. Each $y_i$ pulls with the slope 1 or -1, so
+# that at the best $f$ as many lie above as below: the median. The **Huber** loss
+# ([1964](https://doi.org/10.1214/aoms/1177703732)) is $e^2 / 2$ for errors $|e| \le \delta$, with
+# the slope $e$, and has the slope $\pm\delta$ beyond.
 #
 # **Classes.** The network gives a probability $p_k$ for each class, and the loss of a row of class
 # $y$ is $-\log p_y$. This is the *cross-entropy*. With two classes it is the loss of
@@ -289,9 +291,10 @@ assert slips.difference.high < 0
 assert clean_rows.difference.low <= 0 <= clean_rows.difference.high
 
 # %% [markdown]
-# With slips, the loss decides everything: by squares the error is more than twice as large. Without
-# slips, no difference between the losses can be shown. So a Huber loss costs little, and insures
-# against answers that are far off.
+# With slips, the loss decides: by squares the error is more than twice as large. Without slips, the
+# interval contains zero. Its upper end says what the small $\delta$ may cost at most: a few percent
+# of the error. So a Huber loss costs little, and insures against answers that are far off. (The
+# score is an absolute error too, which is what a small $\delta$ asks for.)
 #
 # Now a rare class. Is a digit an 8? One in ten is. The weight of the 8s is a number of the member,
 # 1 or 9. (For a fixed weight, `Study(class_weights="balanced")` does it.)
@@ -331,9 +334,10 @@ print("weight 9 less weight 1, precision:", precision)
 assert recall.difference.low > 0 > precision.difference.high
 
 # %% [markdown]
-# With the weight, the neuron finds more of the 8s (*recall*), and more of what it calls an 8 is
-# none (*precision* falls). Both are real. A class weight does not make a network better or worse;
-# it says which mistake costs more. [Lesson 15](15_metrics.ipynb) is about such scores.
+# With the weight, the neuron finds a larger share of the 8s (*recall* rises), and a smaller share
+# of what it calls an 8 is one (*precision* falls). Both are real. A class weight does not make a
+# network better or worse; it says which mistake costs more. [Lesson 15](15_metrics.ipynb) is about
+# such scores.
 #
 # ## Exercises
 #
@@ -353,7 +357,7 @@ def pinball(f, y, q):
 
 many = random.uniform(0, 100, 1000)
 candidates = np.linspace(0, 100, 1001)
-# At the best f the pulls are equal: q times the share above is 1 - q times the share below.
+# At the best f the pulls are equal: q times the share above is (1 - q) times the share below.
 least = candidates[np.argmin([pinball(f, many, 0.8).mean() for f in candidates])]
 print(least, np.quantile(many, 0.8).round(1))
 assert abs(least - np.quantile(many, 0.8)) < 0.5
@@ -378,7 +382,7 @@ np.testing.assert_allclose(x.T @ (slope * np.where(classes == 1, 3, 1)), repeate
 # ### Exercise 3
 #
 # Train a neuron for the 8s by the squared error $(p - y)^2$ in place of the cross-entropy, from
-# weights 0, which are not sure. Is the difference in accuracy real?
+# weights 0, with which it is not sure of anything. Is the difference in accuracy real?
 
 # %% tags=["hide-cell"]
 
@@ -394,4 +398,5 @@ both = jnn.run(with_either, eights, few * jnn.grid(squared=[1, 0]))
 difference = both.compare({"squared": 1}, {"squared": 0}, "accuracy")
 print("squared error less cross-entropy:", difference)
 assert abs(difference.difference.mean) < 0.02
-# No. The squared error is harmful where the network is sure and wrong, and here it never is.
+# The interval contains zero, so no difference is shown. The squared error is harmful where the
+# network is sure and wrong, and at the start this one is sure of nothing.

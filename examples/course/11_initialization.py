@@ -44,8 +44,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# A factor of two in the deviation makes the difference between fading and exploding. One value
-# keeps the level.
+# A factor of two in the deviation is the difference between fading and exploding. One value keeps
+# the level.
 #
 # ## The derivation
 #
@@ -56,7 +56,8 @@ plt.show()
 # $$ E[z^2] = \sum_i E[w_i^2] \, E[x_i^2] = n \, v \, E[x^2] . $$
 #
 # **A linear layer**, or $\tanh$ near zero, passes $z$ on as it is. The level stays if $n v = 1$, so
-# $v = 1 / n$ (*LeCun* initialization).
+# $v = 1 / n$ (*LeCun* initialization,
+# [LeCun et al. 1998](https://doi.org/10.1007/3-540-49430-8_2)).
 #
 # **ReLU** sets half of the $z$ to zero. Since $z$ and $-z$ are equally likely,
 # $E[\max(z, 0)^2] = E[z^2] / 2$. Each layer multiplies the mean square by $n v / 2$, and $L$ layers
@@ -243,15 +244,37 @@ figure = result.plot.curves("accuracy")
 figure
 
 # %% [markdown]
-# The variance decides between a network that learns and one that does not; this holds. The shape of
-# the distribution, normal or uniform, makes no difference that these seeds could show. From zeros
-# nothing is learned, in no seed:
+# At this learning rate and in these epochs, the variance decides between a network that learns and
+# one that hardly does; this holds. The shape of the distribution, normal or uniform, makes no
+# difference that these seeds could show. All members share one split, so that the intervals are
+# about other seeds, not about other rows. From zeros nothing is learned, in any seed:
 
 # %%
 stuck = results["zeros"].trained.params
 assert not np.any(stuck["hidden"]["kernel"])
 assert np.any(stuck["output"]["bias"])  # all that moved
 print("zeros: every hidden weight is still", np.abs(stuck["hidden"]["kernel"]).max())
+
+# %% [markdown]
+# How large are the activations of the trained members, layer by layer?
+
+
+# %%
+def activations(result):
+    def layer(h, own):
+        h = jax.nn.relu(jnn.layers.dense(h, **own))
+        return h, h
+
+    x = (digits.x - digits.x.mean(axis=0)) / np.maximum(digits.x.std(axis=0), 1e-3)
+    hidden = result.trained.params["hidden"]  # [members, layers, ...]
+    each = jax.vmap(lambda own: jax.lax.scan(layer, x[:200], own)[1])(hidden)
+    return {str(number + 1): each[:, number] for number in range(DEPTH)}
+
+
+trained = {name: activations(results[name]) for name in ("LeCun", "He normal")}
+figure = jnn.plots.by_depth(trained, label="activations after training")
+figure.axes[0].set_title(f"200 digits, n = {len(members)} members", fontsize=10)
+figure
 
 # %% [markdown]
 # Deep networks are also held level by other means, which make the start less important: the norms
@@ -264,8 +287,9 @@ print("zeros: every hidden weight is still", np.abs(stuck["hidden"]["kernel"]).m
 #
 # ### Exercise 1
 #
-# Let all weights start at the same constant, not at zero. Take a few steps of gradient descent in
-# JAX on a network with one hidden layer, and show that the hidden units stay equal.
+# Let all weights into five hidden units start at the same constant, not at zero, and let each
+# output read all five with the same weight. Take a few steps of gradient descent in JAX, and show
+# that the hidden units stay equal.
 
 
 # %% tags=["hide-cell"]

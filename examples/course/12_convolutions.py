@@ -29,11 +29,13 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # weight by the pixel below it, and add the nine products up. That is one number of the output. Then
 # move the window by one pixel, and do the same again, until it has been everywhere. The output is
 # again an image: it is large where the image looks like the kernel. It is called a *feature map*.
+# (Mathematics turns the kernel around first, and calls this sum a *cross-correlation*. A network
+# learns its kernels, so that it makes no difference, and all libraries leave it out.)
 
 
 # %%
 def place(images, rows, columns, side=16):
-    """Put small images into black squares, each with its corner at (row, column)."""
+    """Put small images into empty squares, each with its corner at (row, column)."""
     canvas = np.zeros((len(images), side, side, 1), np.float32)
     height, width = images.shape[1:]
     for i, image in enumerate(images):
@@ -45,7 +47,7 @@ digits = jnn.data.load("digits")
 images = digits.x.reshape(-1, 8, 8)
 vertical = np.array(
     [[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]
-)  # dark left, light right
+)  # small left, large right
 kernels = np.stack([vertical, vertical.T], axis=-1)[:, :, None]  # window, window, channels in, out
 seven = place(images[7:8], [4], [4])
 maps = jnn.layers.conv(seven, kernels)
@@ -62,9 +64,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Nobody chose these kernels by learning: they are those of Sobel, from 1968. A network finds its
-# own. Whatever a kernel looks for, it finds it at every place. If the seven moves by three pixels,
-# the feature map moves by three pixels, and is otherwise the same. This is called *equivariance*.
+# These kernels were not learned: they are those of Sobel, from 1968. A network finds its own.
+# Whatever a kernel looks for, it finds it at every place. If the seven moves by three pixels, the
+# feature map moves by three pixels, and is otherwise the same. This is called *equivariance*.
 
 # %%
 moved = place(images[7:8], [7], [2])  # three down, two to the left
@@ -91,7 +93,7 @@ np.testing.assert_allclose(maps_of_moved[:, 4:-1, 1:-3], maps[:, 1:-4, 3:-1], at
 # them. For $n = 16$, $w = 3$, one channel in and eight out, that is 80 against 526,336.
 #
 # *Pooling* makes the maps smaller: of each window of 2 by 2 pixels only the largest number is kept.
-# A shift by one pixel then often changes nothing, and each later kernel sees more of the image.
+# A shift by one pixel then changes less, and each later kernel sees more of the image.
 #
 # *Receptive field.* An output of the first layer depends on $r_1 = w$ pixels a side. A next layer
 # adds $w - 1$ of *its* steps, and one of its steps is as many pixels as the strides before it
@@ -175,7 +177,7 @@ print("forward, backward and pooling: equal")
 #
 # Two networks read digits in a square of 16 by 16 pixels. The first has two convolutions, and then
 # takes the largest value of each map, wherever it is (*global max-pooling*). The second,
-# `jnn.models.MLP`, has two dense layers, and four times as many parameters.
+# `jnn.models.MLP`, has two dense layers, and more than four times as many parameters.
 
 
 # %%
@@ -256,23 +258,35 @@ if not QUICK:
     assert gains["centered"].difference.low <= 0 <= gains["centered"].difference.high
 
 # %% [markdown]
-# Where digits move, the convolution is far better, with a quarter of the parameters: the interval
-# of the difference is far from zero. Where all digits stand in the middle, the interval contains
-# zero. These digits do not show that either network is better. So "convolutions are better" is no
-# law. They are better where the same thing may be at several places, because that is what they
-# assume.
+# Where digits move, the convolution is far better, with less than a quarter of the parameters: the
+# interval of the difference is far from zero. Where all digits stand in the middle, the interval
+# contains zero, and reaches two or three points to either side. These digits do not show that
+# either network is better. So "convolutions are better" is no law. They are better where the same
+# thing may be at several places, because that is what they assume.
 #
 # What has the network learned? Its first kernels are small images themselves. A row of the next
-# figure is a member.
+# figure is a member, and each member has a seed of its own.
 
 # %%
-figure = jnn.plots.filters(runs["convolution", "anywhere"].trained.params["first"]["kernel"])
+of_seeds = jnn.run(study, anywhere, jnn.seeds(4) * jnn.holdout(0.2))
+figure = jnn.plots.filters(of_seeds.trained.params["first"]["kernel"])
 figure
 
+# %%
+alike = {}
+for name, result in [("folds", runs["convolution", "anywhere"]), ("seeds", of_seeds)]:
+    first, second = (result.trained.params["first"]["kernel"][i].reshape(25, 8) for i in (0, 1))
+    alike[name] = np.mean([np.corrcoef(first[:, k], second[:, k])[0, 1] for k in range(8)])
+    print(f"two {name}: mean correlation of their kernels {alike[name]:.2f}")
+print("accuracy of each seed:", of_seeds.final()["accuracy"].values.ravel().round(3))
+assert alike["folds"] > 0.8
+assert abs(alike["seeds"]) < 0.5
+
 # %% [markdown]
-# Some kernels answer to strokes of one direction, others to edges of one side. Every member has
-# found other ones, in another order, and yet the members are about equally good. So do not read
-# much into one kernel of one network.
+# Every seed has found other kernels, and yet their accuracies lie within a few points. The folds
+# above had one seed, and so the same first weights, and their kernels are almost the same. So do
+# not read much into one kernel of one network: it comes from the draw of the first weights as much
+# as from the digits.
 #
 # ## Exercises
 #
@@ -282,7 +296,8 @@ figure
 #
 # Three convolutions of 3 by 3 follow each other, or one of 7 by 7 stands alone; all have $c$
 # channels in and out. Compare receptive fields and numbers of weights (without biases). Networks
-# such as VGG are built on the answer ([Simonyan and Zisserman 2014](https://arxiv.org/abs/1409.1556)).
+# such as VGG are built on the answer
+# ([Simonyan and Zisserman 2014](https://arxiv.org/abs/1409.1556)).
 
 # %% tags=["hide-cell"]
 three_of_3 = 3 + (3 - 1) + (3 - 1)  # all strides are 1

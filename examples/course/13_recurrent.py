@@ -75,8 +75,10 @@ plt.show()
 # *The LSTM* (long short-term memory,
 # [Hochreiter and Schmidhuber 1997](https://doi.org/10.1162/neco.1997.9.8.1735)) keeps a second
 # memory, the *cell* $c_t$, which is changed by addition. Three *gates* with values from 0 to 1 say
-# how much of the old is kept ($f$, forget), how much of the new is written ($i$, input), and how
-# much is shown ($o$, output). Each has weights of its own; $\odot$ multiplies number by number:
+# how much of the old is kept ($f$, forget, added by
+# [Gers et al. 2000](https://doi.org/10.1162/089976600300015015)), how much of the new is written
+# ($i$, input), and how much is shown ($o$, output). $\sigma$ is the sigmoid. Each gate has weights
+# of its own; $\odot$ multiplies number by number:
 #
 # $$ \begin{aligned}
 # i, f, o &= \sigma(x_t W_{i,f,o} + h_{t-1} U_{i,f,o} + b_{i,f,o}) \\
@@ -84,12 +86,13 @@ plt.show()
 # c_t &= f \odot c_{t-1} + i \odot g , \qquad h_t = o \odot \tanh(c_t)
 # \end{aligned} $$
 #
-# Along the cell, the slope is multiplied by $f$ alone: no matrix, no tanh. Where $f$ is near 1, it
-# stays.
+# Straight along the cell, the slope is multiplied by $f$ alone: no matrix, no tanh. Where $f$ is
+# near 1, it stays.
 #
 # *The GRU* (gated recurrent unit, [Cho et al. 2014](https://arxiv.org/abs/1406.1078)) does this
 # with two gates and no second memory. $z$ says how much of the old is kept, and $r$ how much of it
-# the candidate $n$ sees:
+# the candidate $n$ sees. (Here $r$ multiplies the product $h_{t-1} U_n$, as in PyTorch; in the
+# published paper it multiplies $h_{t-1}$.)
 #
 # $$ \begin{aligned}
 # r, z &= \sigma(x_t W_{r,z} + h_{t-1} U_{r,z} + b_{r,z}) \\
@@ -180,10 +183,11 @@ print("states and slopes: equal")
 # and shows the size of the slope of the last state by the input of each step, relative to that of
 # the last step. `jax.vmap` computes all networks at once.
 #
-# The gates decide. With a bias of zero they begin near one half, and $0.5^{40}$ is nothing. With a
+# The gates decide. With a bias of zero they begin near one half, and $0.5^{40}$ is about
+# $10^{-12}$. (Gates differ, and the most open ones decide, so that somewhat more is left.) With a
 # bias of 4 the gate that keeps the old state begins *open*, at $\sigma(4) \approx 0.98$. A positive
-# bias is what [Jozefowicz et al. 2015](https://proceedings.mlr.press/v37/jozefowicz15.html)
-# recommend for the LSTM.
+# bias, of 1, is what [Jozefowicz et al. 2015](https://proceedings.mlr.press/v37/jozefowicz15.html)
+# recommend for the LSTM; 40 steps need a larger one.
 
 # %%
 STEPS, HIDDEN, NETWORKS = 40, 16, 20
@@ -307,8 +311,10 @@ if not QUICK:
 # although one of the two curves ends on top.
 #
 # Six comparisons were made. If nothing differed, each would exclude zero by luck in one of 20
-# cases, and at least one of six in $1 - 0.95^6 \approx 26\,\%$. An interval that barely excludes
-# zero is a reason to train new seeds, and none to announce a winner.
+# cases, and, if they were independent, at least one of six in $1 - 0.95^6 \approx 26\,\%$ of them.
+# So an interval that barely excludes zero, such as that of GRU and LSTM over 40 steps, is a reason
+# to train new seeds, and none to announce a winner. Also, all members share one split: the
+# intervals are about other seeds, not about other rows.
 #
 # ## Exercises
 #
@@ -318,7 +324,7 @@ if not QUICK:
 #
 # Leave the tanh out, and let $U$ be an *orthogonal* matrix, which changes no lengths, times 0.9, or
 # times 1.1. What is the length of $d_0$ after 40 steps if that of $d_{40}$ is 1? Check it with
-# `jax.grad` by the carry.
+# `jax.grad`, by the state $h_0$ that the layer starts from (its argument `carry`).
 
 # %% tags=["hide-cell"]
 orthogonal = np.linalg.qr(random.normal(size=(4, 4)))[0]
@@ -355,8 +361,8 @@ print("the product of the forget gates:", forget.prod(axis=0))
 # %% [markdown]
 # ### Exercise 3
 #
-# Let the plain recurrent network read the 40 numbers from the last to the first. Is it still at a
-# loss? ([Sutskever et al. 2014](https://arxiv.org/abs/1409.3215) reversed the sentences for their
+# Let the plain recurrent network read the 40 numbers from the last to the first. Does it still
+# guess? ([Sutskever et al. 2014](https://arxiv.org/abs/1409.3215) reversed the sentences for their
 # translator.)
 
 # %% tags=["hide-cell"]

@@ -107,4 +107,4 @@ def _assignment(match: re.Match[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return f"'{value}'" if re.search(r"\s", value) or not value else value
+    return f"'{value}'" if re.search(r"\s", value) or not re.search(r"\w", value) else value

@@ -19,6 +19,8 @@ _COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thous
     r"[+-]?(\d+(\.\d{3})*,\d+|\d{1,3}(,\d{3})+(\.\d+)?"
     r"|\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?)"  # or blanks or apostrophes between them
 )
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
+_COMMA_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # what pandas calls a column without a name
 _AMOUNT = re.compile(  # a number with a sign of money or a percentage, as in $5 or 5 %
@@ -178,12 +180,14 @@ def refuse_text(
     faults = np.flatnonzero(~_parses(text))
     place = int(faults[0]) if faults.size else 0
     count = faults.size or len(text)
+    marks = _marks_of(text.iloc[faults])
     other_ways = (
         f"; or pass category=[{name!r}] if these are categories, or numeric=[{name!r}] to count "
         "them as missing values"
     )
     if later:
         other_ways = ", as the members were trained on numbers"
+        other_ways += f"; or read the file with {marks}" if marks else ""
     elif is_series:
         other_ways = f"; or leave the column out with drop=[{name!r}]"
     raise ValueError(
@@ -202,28 +206,53 @@ def _refuse_numbers_as_text(name: str, text: "pd.Series", *, is_series: bool = F
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
-            f"as {example!r}. {_how_to_read(name, example, parses, has_commas, is_series)}"
+            f"as {example!r}. {_how_to_read(name, text, parses, is_series)}"
         )
     if is_numeric.mean() > 0.5:
         refuse_text(name, text, is_series=is_series)
 
 
-def _how_to_read(
-    name: str, example: str, parses: np.ndarray, has_commas: np.ndarray, is_series: bool
-) -> str:
+def _how_to_read(name: str, text: "pd.Series", parses: np.ndarray, is_series: bool) -> str:
     """Return what to do with a column whose numbers are written as text."""
     category = f"category=[{name!r}] if they are categories."
     if is_series:
         category = f"drop=[{name!r}] to leave the column out."
     if parses.all() and not is_series:
         return f"Pass numeric=[{name!r}] to take them as numbers, or {category}"
-    if has_commas.any():
-        mark = next((mark for mark in " '\u00a0\u202f" if mark in example), ",")
+    marks = _marks_of(text)
+    if marks:
         return (
-            "Remove thousands separators and write a point for a decimal comma, or read the file "
-            f"with thousands={mark!r} or with decimal=','; pass {category}"
+            f"Read the file with {marks}, or remove thousands separators and write a point for a "
+            f"decimal comma; pass {category}"
         )
     return f"Remove signs and units from the column, or pass {category}"
+
+
+def _marks_of(text: "pd.Series") -> str:
+    """Return the arguments with which numbers that are written with commas can be read, or ""."""
+    if not len(text) or not (_matches(text, _COMMAS) | _parses(text)).all():
+        return ""
+    commas = [value for value in text.unique() if _COMMAS.fullmatch(value)]
+    blanks = [mark for mark in " '\u00a0\u202f" if any(mark in value for value in commas)]
+    may_be_decimal = all(_DECIMAL_COMMA.fullmatch(value) for value in commas)
+    may_be_thousands = all(_COMMA_THOUSANDS.fullmatch(value) for value in commas)
+    if blanks:
+        has_comma = any("," in value for value in commas)
+        return f"thousands={blanks[0]!r}" + (" and decimal=','" if has_comma else "")
+    if not commas:
+        return ""
+    if may_be_thousands and may_be_decimal:
+        return "thousands=',' or decimal=','"
+    if may_be_thousands:
+        return "thousands=','"
+    has_points = any("." in value for value in commas)
+    return "decimal=','" + (" and thousands='.'" if has_points else "")
+
+
+def spells_numbers(values: "pd.Series") -> bool:
+    """Return whether all texts of a column spell numbers, with a point or a comma."""
+    text = as_text(values)
+    return bool((_parses(text) | _matches(text, _COMMAS)).all())
 
 
 def counts_rows(values: "pd.Series") -> bool:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jnn.data._columns import Names, as_names
+from jnn.data._columns import Names, as_names, columns_by_name, is_categorical
 from jnn.data._encoding import fit_encoding
 from jnn.data._missing import Missing, check_missing
 from jnn.data._roles import check_role_names, role_names, take_roles, with_roles
+from jnn.data._spelling import warn_of_spellings
 from jnn.data._table import Reading, SelectedColumns, select_columns, target_of
 from jnn.data._target import Task, infer_task, labels_as_text
 
@@ -69,11 +70,14 @@ def read_frame(
     if table.weights is not None:
         fields["weights"] = table.weights
     _check_splits(fields, has_all_rows=table.rows is None and not notes)
+    meant = {*categories, *(k for k, v in columns_by_name(frame).items() if is_categorical(v))}
     if text is not None:
+        warn_of_spellings(table.targets, meant)
         (name,) = as_names(text)
         texts = [str(value) for value in table.features[name]]
         return ReadFrame(texts, y, task, {"column": name, **fields})
     encoding = fit_encoding(table.features, fills=missing == "fill", numeric=reading.numeric)
+    warn_of_spellings({**table.features, **table.targets}, meant)
     fields = {"feature_names": encoding.feature_names, "encoding": encoding, **fields}
     return ReadFrame(encoding.encode_columns(table.features), y, task, fields)
 

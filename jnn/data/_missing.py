@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from jnn.data._columns import spells_numbers
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -77,7 +79,11 @@ def refuse_missing(
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
     if not gaps:
         return
-    texts = [name for name in counts if counts[name] and _is_text(columns[name])]
+    texts = [
+        name
+        for name, values in columns.items()
+        if counts[name] and _is_text(values) and not spells_numbers(values.dropna())
+    ]
     hint = (
         f"; category={texts[:1]!r} keeps 'NA' as a value where it is written"
         if texts and is_free

@@ -73,6 +73,11 @@ class TableForm:
 
 def uncompressed(path: str | PathLike[str]) -> Path:
     """Return the path without the suffix of a compression: table.csv.gz -> table.csv."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(
+            f"path must be that of a file, got a {type(path).__name__}. Pass a table of pandas to "
+            "Dataset.from_dataframe."
+        )
     path = Path(path)
     return path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
 

@@ -99,7 +99,10 @@ class Summary:
         lines = ["interval: " + "; ".join(methods)]
         name, parts = next(iter(self.rows[0].parts.items()))
         if parts is not None:
-            deviations = ", ".join(f"{k} {np.sqrt(v):.2g}" for k, v in parts._asdict().items())
+            least = 1e-4 * max(parts)  # of the variance; less is rounding
+            deviations = ", ".join(
+                f"{k} {np.sqrt(v) if v > least else 0:.2g}" for k, v in parts._asdict().items()
+            )
             lines.append(f"deviation of {name} in the first row by source: {deviations}")
         return "\n".join(lines)
 
