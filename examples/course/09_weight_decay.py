@@ -312,6 +312,13 @@ figure = result.plot.forest("accuracy")
 figure
 
 # %% [markdown]
+# How far do these intervals reach? All members share one split, so that they are about other seeds,
+# and neither about other rows nor about other grids. The values of $\lambda$ lie a factor of ten
+# apart, and the best were chosen on the rows that score. A difference of less than a point between
+# the best of each kind may come from that alone, even if its interval excludes zero. In larger
+# studies decoupled decay generalized better than L2 under Adam, and its best $\lambda$ depended
+# less on the learning rate (Loshchilov and Hutter 2019).
+#
 # ## Exercises
 #
 # Try each before you open the solution.

@@ -283,10 +283,10 @@ assert alike["folds"] > 0.8
 assert abs(alike["seeds"]) < 0.5
 
 # %% [markdown]
-# Every seed has found other kernels, and yet the accuracies are close. The folds above had one
-# seed, and so the same first weights, and their kernels are almost the same. So do not read much
-# into one kernel of one network: it comes from the draw of the first weights as much as from the
-# digits.
+# Every seed has found other kernels, and yet their accuracies lie within a few points. The folds
+# above had one seed, and so the same first weights, and their kernels are almost the same. So do
+# not read much into one kernel of one network: it comes from the draw of the first weights as much
+# as from the digits.
 #
 # ## Exercises
 #
