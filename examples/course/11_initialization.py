@@ -257,6 +257,27 @@ assert np.any(stuck["output"]["bias"])  # all that moved
 print("zeros: every hidden weight is still", np.abs(stuck["hidden"]["kernel"]).max())
 
 # %% [markdown]
+# How large are the activations of the trained members, layer by layer?
+
+
+# %%
+def activations(result):
+    def layer(h, own):
+        h = jax.nn.relu(jnn.layers.dense(h, **own))
+        return h, h
+
+    x = (digits.x - digits.x.mean(axis=0)) / np.maximum(digits.x.std(axis=0), 1e-3)
+    hidden = result.trained.params["hidden"]  # [members, layers, ...]
+    each = jax.vmap(lambda own: jax.lax.scan(layer, x[:200], own)[1])(hidden)
+    return {str(number + 1): each[:, number] for number in range(DEPTH)}
+
+
+trained = {name: activations(results[name]) for name in ("LeCun", "He normal")}
+figure = jnn.plots.by_depth(trained, label="activations after training")
+figure.axes[0].set_title(f"200 digits, n = {len(members)} members", fontsize=10)
+figure
+
+# %% [markdown]
 # Deep networks are also held level by other means, which make the start less important: the norms
 # of [lesson 10](10_normalization.ipynb), and sums around layers (*residual connections*, He et al.
 # 2016, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)).
