@@ -91,9 +91,9 @@ plt.show()
 #    \big[ z_i > z_j \big] , $$
 #
 # with $P$ positives, $N$ negatives, and a bracket that is 1 if it is true, and 1/2 for a tie: the
-# probability that a random positive has a higher logit than a random negative. It is 1/2 for
-# guesses. *Average precision* does the same with precision: its mean over the thresholds at which
-# one more positive is found.
+# probability that a random positive has a higher logit than a random negative. It is 1/2 if the
+# logits say nothing. *Average precision* does the same with precision: its mean over the thresholds
+# at which one more positive is found.
 #
 # **Calibration.** The sigmoid turns a logit into a probability $p$. It is *calibrated* if, of all
 # images with $p = 0.8$, 80 % are eights. To see this, images are sorted into bins by $p$. The
@@ -281,12 +281,12 @@ axes.set_title(f"Each fold (gray), mean and 95 % interval, n = {of_folds.size}")
 plt.show()
 
 # %% [markdown]
-# Two claims hold: the weights raise recall and lower precision. For the AUC no difference is to be
-# seen: the order of the images by their logits has hardly changed. So the weights did what a lower
-# threshold does, and that costs no training. For F1 the mean difference is several points, and yet
-# its interval ends near zero: ten folds of 18 eights each do not settle it, least of all after the
-# correction for four questions at once (*Holm's method*, see
-# [lesson 25](25_reading_results.ipynb)).
+# Two claims hold: the weights raise recall and lower precision. For the AUC no difference is seen,
+# and its interval is narrow, a fraction of a point to each side: the images have about the same
+# order by their logits. So the weights did about what a lower threshold does, which costs no
+# training. For F1 the mean difference is several points, and yet its interval ends near zero. Ten
+# folds of 17 or 18 eights each do not settle it, least of all after the correction for four
+# questions at once (*Holm's method*, see [lesson 25](25_reading_results.ipynb)).
 #
 # Even so, a test set with few positives makes every score uncertain. In the first half of this
 # lesson the recall of one classifier, on 85 eights, had an interval that is almost 20 points wide.
@@ -325,7 +325,7 @@ in_first, in_second = (counts(z[part], y[part], threshold) for part in (first, s
 for name, (hits, false, missed) in [("first", in_first), ("second", in_second)]:
     interval = jnn.stats.proportion_interval(int(hits), int(hits + missed))
     print(f"{name} half: recall {interval}, precision {hits / (hits + false):.2f}")
-# The threshold fits the luck of the first half: its recall there is 90 % by choice, and says
+# The threshold was fitted to the first half: its recall there is 90 % by choice, and measures
 # nothing. On the second half it is a measurement, with an interval.
 assert abs(in_first[0] / (in_first[0] + in_first[2]) - 0.9) < 0.03
 assert in_second[0] > counts(z[second], y[second])[0]  # a lower threshold finds more

@@ -25,9 +25,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # Twelve noisy points are fitted by a sum of random bumps (a layer of random units, whose outputs
-# are weighed by least squares). Few bumps are too stiff: *underfitting*. As many bumps as points go
-# through every point and swing wildly between them: *overfitting*. With far more bumps than points
-# there are many fits through all points. The one with the smallest weights is calm again.
+# get their weights by least squares). Few bumps are too stiff: *underfitting*. As many bumps as
+# points go through every point and swing wildly between them: *overfitting*. With far more bumps
+# than points there are many fits through all points. The one with the smallest weights is calm
+# again.
 
 # %%
 random = np.random.default_rng(4)
@@ -103,7 +104,7 @@ for p in (5, 25, 45):
 
 # %% [markdown]
 # Now digits: 300 rows train, 60 of them with a wrong label. A layer of $p$ random units feeds ten
-# outputs, which are found by least squares, of smallest norm where there is a choice.
+# outputs, whose weights are found by least squares, those of smallest norm where there is a choice.
 
 # %%
 digits = jnn.data.load("digits")
@@ -159,7 +160,8 @@ def init_linear(key, x):
     return {"kernel": jnp.zeros((x.shape[-1], 1))}
 
 
-few = units(digits.x, 2000)[train_rows[:40]].astype(np.float32)
+right_rows = train_rows[60:100]  # their labels are right
+few = units(digits.x, 2000)[right_rows].astype(np.float32)
 last_layer = jnn.Study(
     model=(init_linear, lambda params, x: jnn.layers.dense(x, **params)),
     loss=jnn.losses.squared_error,
@@ -168,7 +170,7 @@ last_layer = jnn.Study(
     batch_size=40,
     evaluate_every=2000,
 )
-small_digit = np.where(labels[train_rows[:40]] < 5, 1.0, -1.0)
+small_digit = np.where(labels[right_rows] < 5, 1.0, -1.0)
 wide = jnn.Dataset.from_arrays(few, small_digit, name="random units")
 found = jnn.run(last_layer, wide).trained.params["kernel"][0, :, 0]
 smallest = np.linalg.pinv(few) @ small_digit
@@ -267,11 +269,11 @@ plt.show()
 # %% [markdown]
 # On the training rows accuracy rises to the end, with the wrong labels and all. On held-out rows it
 # is best early and then falls by several points: the network first learns what digits have in
-# common, and then the mistakes. Stopping in time is worth those points; this holds. Whether 128 or
-# 256 units are better, once stopped, these seeds do not show. And double descent? In these widths,
-# with these numbers of steps, the trained network has no peak. Least squares has one because it
-# solves for the weights exactly, however large they become. Trained networks can have one too, in
-# longer training on more wrong labels (Nakkiran et al. 2020,
+# common, and then the mistakes. Stopping in time is worth those points: this claim holds. Whether
+# 128 or 256 units are better, once stopped, these seeds do not show. And double descent? In these
+# widths, with these numbers of steps, the trained network has no peak. Least squares has one
+# because it solves for the weights exactly, however large they become. Trained networks can have
+# one too, in longer training on more wrong labels (Nakkiran et al. 2020,
 # [arXiv:1912.02292](https://arxiv.org/abs/1912.02292)).
 #
 # **More rows.** The derivation says that rows close the gap. Members may train on different numbers
@@ -300,8 +302,9 @@ if not QUICK:
 
 # %% [markdown]
 # The training rows are learned by heart at every size, or nearly. The gap shrinks with each
-# doubling, and the last one is still worth something. Such a curve tells whether to collect more
-# data or to change the network.
+# doubling, and the last one is still worth something. (The seeds are paired, n is their number, and
+# all of them have the same rows.) Such a curve tells whether to collect more data or to change the
+# network.
 #
 # ## Exercises
 #

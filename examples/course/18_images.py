@@ -72,11 +72,11 @@ plt.show()
 #    \frac{\partial L}{\partial w_k} = (p_k - 1_{k=y}) \, x . $$
 #
 # Each class has one template $w_k$, and the class whose template fits wins. A convolutional network
-# ([lesson 12](12_convolutions.ipynb)) replaces the pixels $x$ by features that do not depend on the
-# exact place.
+# ([lesson 12](12_convolutions.ipynb)) replaces the pixels $x$ by learned features that depend less
+# on the exact place.
 #
 # *Augmentation.* A mirrored boot is a boot. If a change $T$ of the image does not change its class,
-# then the loss should be small for the changed images too, so train on the mean over the changes:
+# then the loss should be small for the changed images too. So train on the mean over the changes,
 # $\mathbb{E}_T \, L(T x, y)$. Drawing a new $T$ for each image in each step estimates this mean
 # without bias, for the price of one image.
 #
@@ -225,14 +225,15 @@ axes.margins(y=0.15)
 plt.show()
 
 # %% [markdown]
-# The interval of LeNet - linear is above zero: another seed would not turn the order around. What
-# mirrored images do for LeNet is not larger than what a seed does. The linear model suffers from
-# them: its one template of a sneaker must now fit sneakers to the left and to the right. (All this
-# is about clothes. Mirrored digits are no digits, and hurt both models.)
+# The interval of LeNet - linear is above zero: other seeds would not turn the order of the means
+# around. For LeNet on clothes, the interval of mirrored - not contains zero: these seeds do not
+# show whether mirrored images help. The linear model scores lower with them: its one template of a
+# sneaker must now fit sneakers to the left and to the right. (Mirrored digits are no digits. Where
+# the digits take the place of the clothes, both models score lower with them.)
 #
-# Would other *images* turn the order around? No number of seeds can tell. But each image can: take
-# for each the share of members that are right, LeNet less linear, and the interval of the mean over
-# images.
+# Would other *images* turn the order around? No number of seeds can tell, but the images can. Take
+# for each image the share of members that are right, LeNet less linear, and the interval of the
+# mean over images.
 
 # %%
 truth = data.y[test]
@@ -258,9 +259,10 @@ if is_fashion and not QUICK:
 
 # %% [markdown]
 # The score of one LeNet on these images is uncertain by about two points, whatever the seeds say.
-# The *difference* of two models on the same images is more certain than either score, since a hard
-# image is hard for both. Both intervals of the difference are above zero: the convolutions do help.
-# Whoever reports many seeds on one small test set has measured one kind of luck only.
+# The *difference* of two models on the same images is more certain than it would be on different
+# images, since a hard image is hard for both. Both intervals of the difference are above zero:
+# LeNet is better than the linear model on this data. Whoever reports many seeds on one small test
+# set has measured one kind of luck only.
 #
 # Which classes are confused? The matrix is the mean over the seeds, in percent of the true class.
 
@@ -277,14 +279,17 @@ for i, j in np.ndindex(10, 10):
 axes.set_xticks(range(10), names, rotation=45, ha="right")
 axes.set_yticks(range(10), names)
 axes.set(
-    xlabel="answer", ylabel="truth", title=f"LeNet, percent of a row, n = {len(answers)} seeds"
+    xlabel="answer",
+    ylabel="truth",
+    title=f"LeNet, percent of a row, n = {len(answers)} seeds, {len(test)} images",
 )
 figure.tight_layout()
 plt.show()
 
 # %% [markdown]
 # Of the clothes, the shirt is the hard one: it is taken for a T-shirt, a pullover or a coat. The
-# accuracy alone hides this. Trousers and bags are nearly always right.
+# accuracy alone hides this. Trousers and bags are nearly always right. (With about 100 images of a
+# class, a percent is one image.)
 #
 # ## Exercises
 #
@@ -308,7 +313,8 @@ print(f"lowest recall: {names[recall.argmin()]}, {recall.min():.0%}")
 # %% [markdown]
 # ### Exercise 2
 #
-# An *ensemble* averages the probabilities of all members. Is it better than a member?
+# An *ensemble* averages the probabilities of all members. Is it better than the members are on
+# average?
 
 # %% tags=["hide-cell"]
 prediction = of_lenet.select(flip_rate=0.0).predict(data.x[test])

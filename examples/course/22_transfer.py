@@ -98,7 +98,7 @@ print(f"digits 0-4: accuracy {first.final()['accuracy'].item():.2f} on held-out 
 # - *From scratch*: all parameters $\theta$ of trunk and head begin at random numbers.
 # - *Fine-tuning*: the trunk begins with the trained parameters, the head is new, and all of them
 #   are trained.
-# - *Frozen features*: the trunk stays as it is, and only the head is trained, a *linear probe*.
+# - *Frozen features*: the trunk stays as it is, and only a new head is trained, a *linear probe*.
 #
 # By the chain rule the gradient for the trunk is the one that arrives at the features, passed
 # backward through the trunk. A frozen trunk needs none of it: $\phi(x_i)$ are fixed numbers,
@@ -114,16 +114,17 @@ print(f"digits 0-4: accuracy {first.final()['accuracy'].item():.2f} on held-out 
 # $$ \frac{\partial L}{\partial W} = \Phi^T (P - Y) + W , \qquad
 #    \frac{\partial L}{\partial b} = \sum_i (P_i - Y_i) . $$
 #
-# $L$ is *convex*: it has one minimum, which does not depend on where one begins. Only the features
-# and the labeled rows matter.
+# $L$ is *convex*: every way down ends at the same smallest value, wherever one begins. With the
+# penalty also $W$ is unique, and the probabilities with it. Only the features and the labeled rows
+# matter.
 #
 # **Why few labels favor it.** The probe learns 405 numbers, the whole network about 1,700 more.
-# With few rows a network that can move everything fits them in many ways, most of them wrong. A
-# frozen trunk leaves few ways. But if its features leave out what tells a 7 from a 9, no number of
-# labels brings it back: the probe stops getting better, where the network that may change its
-# features goes on. So the order of the three is expected to depend on the number of labels. How far
-# features of deep networks reach from one task to another was measured by Yosinski et al. (2014,
-# https://arxiv.org/abs/1411.1792).
+# With few rows a network that can move everything fits them in many ways, and most do badly on new
+# rows. A frozen trunk leaves few ways. But if its features leave out what tells a 7 from a 9, no
+# number of labels brings it back: the probe stops getting better, where the network that may change
+# its features goes on. So the order of the three is expected to depend on the number of labels. How
+# far features of deep networks reach from one task to another was measured by Yosinski et al.
+# (2014, https://arxiv.org/abs/1411.1792).
 #
 # ## From scratch
 #
@@ -264,10 +265,12 @@ if not QUICK:
 # With 50 labels the frozen features are worth over ten points of accuracy over a network from
 # scratch: this claim holds. They owe it to what the first task taught, and not to the shape of the
 # network, because the same trunk with random weights is far behind. Between fine-tuning and frozen
-# features, ten labels show no difference. With the most labels, fine-tuning is clearly ahead, as
-# the derivation expects: the features of the first task leave something out.
+# features with ten labels, the interval contains zero: these splits do not tell which is better.
+# With the most labels, fine-tuning is clearly ahead, as the derivation expects: the features of the
+# first task leave something out.
 #
-# These are the results of one first network. Another one, or another pair of tasks, may give other
+# These are the results of one first network. The intervals are over splits, and say nothing of the
+# luck of that network. Another one, or another pair of tasks, may give other
 # numbers; where the tasks have little in common, features of the first may be worth less than the
 # rows themselves. [Transfer](../../docs/transfer.md) has cases of both.
 #
@@ -300,8 +303,8 @@ assert deeper.difference.low > 0
 # ### Exercise 2
 #
 # Put the old head on a trunk that was fine-tuned with the most labels. How accurate is it on the
-# digits 0 to 4 now? (This is called *catastrophic forgetting*, McCloskey and Cohen 1989,
-# https://doi.org/10.1016/S0079-7421(08)60536-8.)
+# digits 0 to 4 now? (This is called *catastrophic forgetting*, or *interference* in [McCloskey and
+# Cohen 1989](https://doi.org/10.1016/S0079-7421%2808%2960536-8).)
 
 # %% tags=["hide-cell"]
 last = jax.tree.map(lambda array: array[-1], tuned.trained.params)  # of the last member
@@ -337,4 +340,8 @@ by_means = {
 }
 gain = jnn.stats.paired_comparison(*by_means.values(), train_rows=2000, test_rows=500)
 print({name: round(float(scores.mean()), 2) for name, scores in by_means.items()}, gain)
+# The features score higher on average. But over eight splits the interval contains zero: with two
+# labels of each digit these splits do not settle it.
 assert by_means["features"].mean() > by_means["rows"].mean()
+if not QUICK:
+    assert gain.difference.low < 0 < gain.difference.high

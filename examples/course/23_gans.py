@@ -29,7 +29,7 @@ QUICK = "--quick" in sys.argv  # the tests train less
 #
 # The generator $G$ turns random numbers $z$ into examples $x = G(z)$. The *discriminator* $D$ gives
 # each example a probability that it is real. $D$ is trained to be right, and $G$ to make $D$ wrong.
-# Neither is ever told what real examples look like as a formula.
+# Neither is ever given a formula for real examples.
 #
 # On the left, real examples come from the blue distribution, and generated ones from the orange
 # one. The black curve is the best possible discriminator: close to 1 where only blue is likely, and
@@ -73,15 +73,16 @@ plt.show()
 # $$ D^*(x) = \frac{p(x)}{p(x) + q(x)} , \qquad \text{whose logit is} \quad
 #    \log \frac{D^*}{1 - D^*} = \log \frac{p(x)}{q(x)} . $$
 #
-# So a discriminator estimates a *ratio of densities*, though nobody gave it a density.
+# So a good discriminator estimates a *ratio of densities*, though nobody gave it a density.
 #
 # **What the generator minimizes.** Put $D^*$ into $V$, and let $m = (p + q) / 2$. Then
 #
 # $$ V(D^*, G) = \int p \log \frac{p}{2 m} + q \log \frac{q}{2 m} \, dx
 #    = \text{KL}(p \,\Vert\, m) + \text{KL}(q \,\Vert\, m) - \log 4 . $$
 #
-# The Kullback-Leibler divergences are never negative, and both are zero only if $p = m = q$. So
-# against a perfect discriminator the best generator makes exactly the real distribution.
+# The *Kullback-Leibler divergence* $\text{KL}(f \,\Vert\, g) = \int f \log (f / g) \, dx$ is never
+# negative, and is zero only if $f = g$. Both are zero only if $p = m = q$. So against a perfect
+# discriminator the best generator makes exactly the real distribution.
 #
 # **Two slopes.** Let $a$ be the logit of a generated example, $D = \sigma(a)$. The generator of the
 # game minimizes $\log (1 - \sigma(a))$, the *minimax* loss. In practice one often minimizes
@@ -154,8 +155,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The mean first overshoots, and the deviation shrinks and recovers: a small mode collapse. JAX
-# gives the same slopes.
+# The mean first overshoots, while the deviation shrinks to a fraction of the real one and recovers:
+# for a while the generator makes nearly the same number each time. JAX gives the same slopes.
 
 
 # %%
@@ -277,12 +278,12 @@ if not QUICK:
     assert of_loss.difference.low < 0 < of_loss.difference.high
 
 # %% [markdown]
-# With momentum 0.5 nearly every pair finds all eight modes. With 0.9 the same pair may find one or
-# eight, depending on the seed, and the mean is lower: this claim holds. Between the two losses
-# there is no difference to be seen at momentum 0.9. A report of a single training could have shown
-# any of them as the better one: the spread of the seeds is several modes wide. The pictures below
-# are four seeds of one setting, from the one that found the fewest modes to the one that found the
-# most.
+# With momentum 0.5 nearly every pair finds all eight modes. With 0.9 the same pair may find few or
+# all, depending on the seed, and the mean is lower: this claim holds. Between the two losses at
+# momentum 0.9 the interval contains zero. It is wide, and leaves room for about one mode in either
+# direction. A report of a single training could have shown either loss as the better one: the seeds
+# are several modes apart. The pictures below are four seeds of one setting, from the one that found
+# the fewest modes to the one that found the most.
 
 # %%
 one = results["non-saturating"].select(momentum=0.9)

@@ -27,7 +27,7 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # combinations. *Random search* draws both anew each time. If only one of the two settings matters,
 # and nobody knows which, the grid has tried three values of it, and random search nine (Bergstra
 # and Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html). The curve below each square is the
-# true score against the setting that matters.
+# true score against the setting that matters (both are invented).
 
 
 # %%
@@ -62,20 +62,22 @@ plt.show()
 # zeros switches units off: $y = W_2 \, (m \odot f(W_1 x + b_1)) + b_2$, where $\odot$ multiplies
 # number by number. The term of unit $j$ is $W_{2,j} \, m_j \, f(\ldots)_j$. With $m_j = 0$ it is
 # zero, and so are the slopes of all its weights, so that they stay as they are. The masked network
-# *is* the smaller one. Only a number changes from one architecture to the next, so that all of them
-# can be trained side by side in one program (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
+# *is* the smaller one. Only numbers change from one architecture to the next, so that all of them
+# can be trained side by side in one program, each with weights of its own. (*Weight sharing* goes
+# further: all architectures use the same weights, Pham et al. 2018,
+# https://arxiv.org/abs/1802.03268.)
 #
 # **Successive halving.** Early scores say something about late ones. Train $n$ settings for a few
 # epochs, keep the best third for three times as long, and so on (Jamieson and Talwalkar 2016,
-# https://arxiv.org/abs/1502.07943). With 27 settings of 1, 9 of 3, 3 of 9 and 1 of 27 epochs in
-# all, each stage costs about as much as the others, and the whole less than four trainings of 27
-# epochs.
+# https://arxiv.org/abs/1502.07943). Let 27 settings train to epoch 1, the best 9 to epoch 3, 3 to
+# epoch 9, and 1 to epoch 27. Since each goes on from where it is, the stages cost 27, 18, 18 and 18
+# epochs. Together these are three trainings of 27 epochs.
 #
 # **The winner's curse.** A score on held-out rows is the true score plus luck,
 # $s_i = \mu_i + \varepsilon_i$, with luck of mean 0 and standard deviation $\sigma$. Let all $n$
 # settings be equally good. The best score is then that of the luckiest. How large is its luck? For
-# normal luck and any $t > 0$, the convexity of $e^{t x}$ (first step) and the sum being larger than
-# its largest term (second) give
+# normal luck $E \, e^{t \varepsilon} = e^{t^2 \sigma^2 / 2}$. For any $t > 0$, the convexity of
+# $e^{t x}$ (first step) and the sum being larger than its largest term (second) give
 #
 # $$ e^{t \, E \max_i \varepsilon_i} \le E \, e^{t \max_i \varepsilon_i}
 #    \le \sum_i E \, e^{t \varepsilon_i} = n \, e^{t^2 \sigma^2 / 2} , $$
@@ -86,8 +88,8 @@ plt.show()
 # $$ E \max_i \varepsilon_i \le \sigma \sqrt{2 \log n} . $$
 #
 # An accuracy near 1/2 on 100 rows has $\sigma = \sqrt{0.25 / 100} = 0.05$, and the best of 40
-# settings may seem better by up to $0.05 \sqrt{2 \log 40} = 0.14$. More settings make it worse,
-# slowly; more rows make it better.
+# settings seems better than it is by at most $0.05 \sqrt{2 \log 40} = 0.14$ on average. More
+# settings make it worse, slowly; more rows make it better.
 #
 # ## From scratch
 
@@ -290,9 +292,9 @@ if not QUICK:
 
 # %% [markdown]
 # The search scores of the winners are several points above what they are worth, and this claim
-# holds. The same rows score all settings together fairly, because nobody chose them for their
-# scores. The search was not in vain: its winners are better than the mean of all. It only must not
-# report the score that it chose by.
+# holds. The mean over all settings is a fair score, because none of them was chosen for its score:
+# its interval contains zero. The search was not in vain: its winners are better than the mean of
+# all. It only must not report the score that it chose by.
 #
 # **Does the way of searching matter?** Random search and halving get the same number of training
 # steps in each repeat, and are compared by the honest scores of their winners.
@@ -313,12 +315,12 @@ if not QUICK:
     assert noise.difference.low < 0 < noise.difference.high
 
 # %% [markdown]
-# No difference is to be seen, though halving looked into several times as many settings. On the
-# made-up curves above it was clearly better: there, early scores told much, and the best settings
-# were far ahead. Here scores on 100 rows are so noisy that both methods choose among the good
-# settings by luck. [Search](../../docs/searching.md) has a larger comparison, with the same
-# outcome. A new search method should be compared with random search at equal steps, over several
-# repeats.
+# No difference is seen, in five repeats, though halving looked into several times as many settings.
+# On the made-up curves above it was clearly better: there, early scores told much, and the best
+# settings were far ahead. Here scores on 100 rows are so noisy that both methods choose among the
+# good settings mostly by luck. [Search](../../docs/searching.md) has a larger comparison, with the
+# same outcome. A new search method should be compared with random search at equal steps, over
+# several repeats.
 #
 # ## Exercises
 #
@@ -382,4 +384,4 @@ for _ in range(500):
     losses.append(first - second)
 loss_of_halving = jnn.stats.t_interval(losses)
 print("score after 27 epochs, halving - random:", loss_of_halving)
-assert loss_of_halving.high < 0  # the good ones were thrown out early
+assert loss_of_halving.high < 0  # no, it finds worse ones: the good ones were dropped early

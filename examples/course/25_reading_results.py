@@ -69,27 +69,28 @@ assert 0.45 < np.mean(of_method > of_baseline) < 0.55 < np.mean(best_of_5 > of_b
 # one. So intervals of two means may overlap although the paired difference is clear: the difference
 # must be tested, and not the overlap looked at.
 #
-# **The best of many.** The best of $k$ settings is lucky, by up to $\sigma \sqrt{2 \log k}$, see
-# [lesson 24](24_search.ipynb). If one method had 20 settings to choose from and the other one, the
-# first is ahead before anything is trained. The expected best of $k$ draws from scores
-# $s_{(1)} \le \ldots \le s_{(n)}$ follows from counting: the $i$-th is the best if it is drawn and
-# all others are below it,
+# **The best of many.** The best of $k$ settings is lucky, on average by up to
+# $\sigma \sqrt{2 \log k}$, see [lesson 24](24_search.ipynb). If one method had 20 settings to
+# choose from and the other a single one, the first is ahead before anything is trained. The
+# expected best of $k$ draws, without putting back, from scores $s_{(1)} \le \ldots \le s_{(n)}$
+# follows from counting: the $i$-th is the best if it is drawn and all others are below it,
 #
 # $$ E \max_k = \sum_{i=k}^n \binom{i - 1}{k - 1} \Big/ \binom{n}{k} \; s_{(i)} . $$
 #
 # It makes methods comparable at the same number of settings (Dodge et al. 2019,
-# https://arxiv.org/abs/1909.03004). The same luck arises if a test set is looked at again and
+# https://arxiv.org/abs/1909.03004; in this form Tang et al. 2020,
+# https://arxiv.org/abs/2004.13705). The same luck arises if a test set is looked at again and
 # again, and changes are kept when its score rises.
 #
-# **Many comparisons.** A test at the level 5 % cries wolf once in 20 times. Among $m$ independent
-# tests of nothing, at least one does with probability $1 - 0.95^m$: 40 % for ten. *Holm's method*
-# (1979, https://www.jstor.org/stable/4615733) sorts the p-values, and claims the smallest if
-# $p_{(1)} \le \alpha / m$, the next if also $p_{(2)} \le \alpha / (m - 1)$, and so on; it stops at
-# the first that fails. Why this is safe: let $m_0$ of the hypotheses be true, with nothing to find.
-# Consider the first of them that is wrongly claimed, at place $i$. The $i - 1$ claims before it are
-# of false hypotheses, so $i - 1 \le m - m_0$, and its p-value is at most
-# $\alpha / (m - i + 1) \le \alpha / m_0$. Some one of $m_0$ p-values is so small with
-# probability at most $m_0 \cdot \alpha / m_0 = \alpha$.
+# **Many comparisons.** Where there is no difference, a test at the level $\alpha = 5\,\%$ still
+# claims one 5 times in 100. Among $m$ such independent tests, at least one does with probability
+# $1 - 0.95^m$: 40 % for ten. *Holm's method* (1979, https://www.jstor.org/stable/4615733) sorts the
+# p-values, and claims the smallest if $p_{(1)} \le \alpha / m$, the next if also
+# $p_{(2)} \le \alpha / (m - 1)$, and so on; it stops at the first that fails. Why this is safe: let
+# $m_0$ of the hypotheses be true, with nothing to find. Consider the first of them that is wrongly
+# claimed, at place $i$. The $i - 1$ claims before it are of false hypotheses, so
+# $i - 1 \le m - m_0$, and its p-value is at most $\alpha / (m - i + 1) \le \alpha / m_0$. That any
+# of the $m_0$ p-values is so small has probability at most $m_0 \cdot \alpha / m_0 = \alpha$.
 #
 # ## From scratch
 
