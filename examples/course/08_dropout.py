@@ -59,15 +59,15 @@ plt.show()
 #
 # $$ \tilde h = \frac{m}{1 - r} \, h , \qquad E[\tilde h] = \frac{1 - r}{1 - r} \, h = h . $$
 #
-# Scoring then needs no change at all. What is added is noise of mean zero. As $m^2 = m$, its
-# variance is
+# Scoring then needs no change at all. What is added is noise of mean zero. As $m^2 = m$, so that
+# $E[m^2] = 1 - r$, its variance is
 #
 # $$ \mathrm{Var}[\tilde h] = \frac{E[m^2]}{(1 - r)^2} h^2 - h^2
 #    = \Big( \frac{1}{1 - r} - 1 \Big) h^2 = \frac{r}{1 - r} \, h^2 . $$
 #
 # In the backward pass the slope takes the same way as the value. With the chain rule,
-# $\partial L / \partial h = \partial L / \partial \tilde h \cdot m / (1 - r)$: a unit that was
-# dropped learns nothing in this step.
+# $\partial L / \partial h = \partial L / \partial \tilde h \cdot m / (1 - r)$: the weights of a
+# unit that was dropped get no slope in this step.
 #
 # **Dropout is a penalty.** Take a linear model $w \cdot x$ with dropout on its inputs, and the
 # squared error. The mean of a square is the square of the mean plus the variance, and the masks are
@@ -77,13 +77,13 @@ plt.show()
 #    = (y - w \cdot x)^2 + \frac{r}{1 - r} \sum_j w_j^2 x_j^2 . $$
 #
 # The first term is the loss without dropout. The second punishes large weights. It is the *ridge*
-# penalty of [lesson 9](09_weight_decay.ipynb), where each weight counts by the size of its input
+# penalty of [lesson 9](09_weight_decay.ipynb), where each weight counts by the square of its input
 # (Srivastava et al. 2014, [section 9.1](https://jmlr.org/papers/v15/srivastava14a.html)).
 #
 # **Dropout is an ensemble.** With $k$ units there are $2^k$ masks, and each is a network. All share
 # their weights. The network that scores, without masks, stands for their average. For one linear
-# layer before a softmax it is exactly their geometric mean (exercise 3); for deeper networks it is
-# an approximation.
+# layer before a softmax it is exactly their geometric mean, scaled to sum to 1 (exercise 3); for
+# deeper networks it is an approximation.
 #
 # ## From scratch
 #
@@ -178,7 +178,8 @@ kernels = trained.trained.params["kernel"][..., 0].reshape(8, 3, 10).mean(axis=0
 # If the derivation is right, the weights are those of a ridge regression, which has a closed form.
 # Setting the slope of loss plus penalty to zero gives
 # $\big( X^T X / n + \tfrac{r}{1 - r} D \big) w = X^T y / n$, where $D$ is diagonal and holds the
-# mean squares of the columns.
+# mean squares of the columns. (At the rate 0 there is no penalty, and 800 steps are too few for
+# columns that are strongly correlated: that line does not agree, and is not checked.)
 
 # %%
 square = columns.T @ columns / 442
@@ -217,7 +218,8 @@ study = jnn.Study(
 # %% [markdown]
 # ## Is this difference real?
 #
-# The rate is a number, so all rates and seeds are one population and one compiled program.
+# The rate is a number, so all rates and seeds are one population and one compiled program. All
+# members share one split, so that the intervals are about other seeds, not about other rows.
 
 # %%
 grid = [0.0, 0.2, 0.4, 0.5, 0.6, 0.8]
@@ -270,7 +272,8 @@ axes.grid(alpha=0.3)
 plt.show()
 
 # %% [markdown]
-# Dropout is no rule to be followed. It is a cure for a disease that a network may not have.
+# On the right labels a gain of a point is ruled out for this split. Dropout helps a network that
+# learns its mistakes by heart, as on the wrong labels. It need not help one that does not.
 #
 # ## Exercises
 #

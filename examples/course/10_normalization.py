@@ -28,6 +28,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # deviation drift. *Batch norm* standardizes them again, each unit over the rows of the batch (Ioffe
 # and Szegedy 2015, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)). *Layer norm* does it for
 # each row over its units (Ba et al. 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450)).
+# Whether the drift is the reason why batch norm helps is in doubt (Santurkar et al. 2018,
+# [arXiv:1805.11604](https://arxiv.org/abs/1805.11604)).
 
 # %%
 random = np.random.default_rng(0)
@@ -79,18 +81,21 @@ plt.show()
 #    \frac{\partial L}{\partial \beta} = \sum_i \frac{\partial L}{\partial y_i} . $$
 #
 # Two parts are taken out of the slope: the one that would shift all $x$, and the one that would
-# stretch them. Neither would change the output.
+# stretch them. Neither would change the output. (The sums for $\gamma$ and $\beta$ go over the rows
+# of the batch. For layer norm the frame is a row, and each unit in it has its own $\gamma$.)
 #
 # **What it does to the learning rate.** If the weights before a batch norm are multiplied by $c$,
-# then $x$, $\mu$ and $s$ are too, and the output stays the same. So the slope by these weights
-# is divided by $c$. Steps that are too long make the weights large, which makes the next steps
-# small. The network brakes by itself (Arora et al. 2019,
-# [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
+# then $x$, $\mu$ and $s$ are too (apart from $\epsilon$), and the output stays the same. So the
+# slope by these weights is divided by $c$. And since their length changes nothing, the slope stands
+# at right angles to them, so that every step makes them longer. Steps that are too long make the
+# weights large, which makes the next steps small. The length of the steps limits itself (Arora et
+# al. 2019, [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
 #
 # **Training and scoring.** In training, the output of batch norm for a row depends on the other
 # rows of its batch. A prediction must not depend on its neighbors. So batch norm keeps *running
-# averages* of $\mu$ and $s^2$ during training, $\mu_{run} \leftarrow \rho \mu_{run} + (1 - \rho)
-# \mu$ with the *momentum* $\rho$, and scores with them. Layer norm needs nothing of the kind.
+# averages* of $\mu$ and of the variance during training,
+# $\mu_{run} \leftarrow \rho \mu_{run} + (1 - \rho) \mu$ with the *momentum* $\rho$, and scores
+# with them. Layer norm needs nothing of the kind.
 #
 # ## From scratch
 
@@ -149,18 +154,17 @@ print("true mean 2, running averages", running_mean.round(1))
 # What a network keeps beside its parameters is its *state*. A pair of functions with state returns
 # `(params, state)` from `init` and `(outputs, state)` from `apply`; the keyword `train` says which
 # of the two it is. Here are three networks in one function: without a norm, with batch norm, and
-# with layer norm.
+# with layer norm. The three hidden layers have one shape, so their parameters are arrays with an
+# axis of layers, and `jax.lax.scan` goes through them.
 
 
 # %%
 def init(key, x):
     draw = jnn.initializers.he_normal()
-    params = [
-        {"kernel": draw(key, (64, 64)), "scale": jnp.ones(64), "bias": jnp.zeros(64)}
-        for key in jax.random.split(key, 3)
-    ]
-    state = [{"mean": jnp.zeros(64), "var": jnp.ones(64)} for _ in params]
-    return {"hidden": params, "output": draw(key, (64, 10))}, state
+    kernels = jnp.stack([draw(layer_key, (64, 64)) for layer_key in jax.random.split(key, 3)])
+    hidden = {"kernel": kernels, "scale": jnp.ones((3, 64)), "bias": jnp.zeros((3, 64))}
+    state = {"mean": jnp.zeros((3, 64)), "var": jnp.ones((3, 64))}
+    return {"hidden": hidden, "output": draw(key, (64, 10))}, state
 
 
 def make_apply(norm):
@@ -176,13 +180,14 @@ def make_apply(norm):
         return x, jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, running, now)
 
     def apply(params, state, x, *, train):
-        new_state = []
-        for layer, running in zip(params["hidden"], state, strict=True):
-            x = jnn.layers.dense(x, layer["kernel"])
-            x, running = one_norm(x, running, layer["scale"], layer["bias"], train)
-            new_state.append(running)
-            x = jax.nn.relu(x)
-        return jnn.layers.dense(x, params["output"]), new_state
+        def layer(x, own):
+            params, running = own
+            x = jnn.layers.dense(x, params["kernel"])
+            x, running = one_norm(x, running, params["scale"], params["bias"], train)
+            return jax.nn.relu(x), running
+
+        x, state = jax.lax.scan(layer, x, (params["hidden"], state))
+        return jnn.layers.dense(x, params["output"]), state
 
     return apply
 
@@ -207,7 +212,8 @@ split = jnn.folds([(train_rows, test_rows)])
 # ## Is this difference real?
 #
 # Ask at each learning rate by itself. If only one rate were tried, the answer would depend on
-# which.
+# which. All members share one split, so that the intervals are about other seeds, not about other
+# rows.
 
 # %%
 seeds = jnn.seeds(2 if QUICK else 6)
@@ -233,17 +239,19 @@ axes.grid(alpha=0.3)
 plt.show()
 
 # %%
+plain, normed, _ = (result.final()["accuracy"].fillna(0) for result in results)  # NaN: diverged
 for rate in rates:
-    a, b = ({"norm": norm, "learning_rate": rate} for norm in ("batch", "none"))
-    print(f"batch norm - none, rate {rate}: {both.compare(a, b)}")
-    if not QUICK and rate in (0.001, 1.0, 3.0):
-        assert both.compare(a, b).difference.low > 0
+    a, b = (scores.sel(learning_rate=rate).values.ravel() for scores in (normed, plain))
+    print(f"batch norm - none, rate {rate}: {jnn.stats.paired_comparison(a, b)}")
+    if not QUICK and rate >= 1:
+        assert jnn.stats.paired_comparison(a, b).difference.low > 0.5
 for norm, result in zip(norms, results, strict=True):
     print(f"the best rate of {norm} is {result.best('accuracy').setting['learning_rate']}")
 
 # %% [markdown]
-# With long steps the plain network learns nothing, and the one with batch norm learns as if nothing
-# had happened: this holds. At the best rate little is left of the gain, about two points. So "batch
+# At rates of 1 and 3 the plain network learns nothing, and the one with batch norm learns nearly as
+# well as at its best rate: this holds. At 0.5 the interval is wide, because the seeds of the plain
+# network differ widely. At the best rate little is left of the gain, about two points. So "batch
 # norm helps" is a statement about a learning rate. And do the two norms differ, at a rate of 0.1?
 
 # %%
@@ -254,7 +262,8 @@ if not QUICK:
     assert between.difference.low <= 0 <= between.difference.high
 
 # %% [markdown]
-# The interval contains zero: on these digits the two cannot be told apart.
+# The interval contains zero: at this rate, these seeds do not tell the two apart. The seeds share
+# one split of the rows; on another split the answer may differ.
 #
 # **Small batches.** With two rows in a batch, $\mu$ is halfway between them. So $x_1 - \mu$ and
 # $x_2 - \mu$ are $\pm d$, and $s = d$. The normalized values are $\pm 1$: only the sign is left.
@@ -280,7 +289,7 @@ if not QUICK:
     assert of_two.compare(a, b).difference.low > 0.1
 
 # %% [markdown]
-# Layer norm does not care about the size of the batch, and batch norm breaks. Wherever batches are
+# Layer norm does not depend on the size of the batch, and batch norm fails. Wherever batches are
 # small, or rows have different lengths as texts do, layer norm is used.
 #
 # ## Exercises
@@ -310,7 +319,7 @@ print("largest slope: of the bias", jnp.abs(of_bias).max(), "of the weights", of
 # ### Exercise 2
 #
 # Score the trained network with the statistics of the batch in place of the running averages, on
-# batches that hold one class each. What happens, and why?
+# batches that hold 40 digits of one class each. What happens, and why?
 
 # %% tags=["hide-cell"]
 one = results[1].select(learning_rate=0.1, seed=0)
@@ -318,11 +327,11 @@ params, state = jax.tree.map(lambda array: array[0], (one.trained.params, one.tr
 apply = make_apply("batch")
 right = {True: 0, False: 0}
 for digit in range(10):
-    rows = test_rows[digits.y[test_rows] == digit]
+    rows = test_rows[digits.y[test_rows] == digit][:40]
     for train in (True, False):
         outputs, _ = apply(params, state, digits.x[rows], train=train)
         right[train] += int(jnp.sum(outputs.argmax(axis=-1) == digit))
-print(f"right: {right[False]} of {len(test_rows)} with running averages, {right[True]} without")
+print(f"right: {right[False]} of 400 with running averages, {right[True]} without")
 # The norm takes out what the rows of a batch share, and all of them share their class.
 assert right[True] < right[False] / 2
 

@@ -245,15 +245,37 @@ figure
 
 # %% [markdown]
 # At this learning rate and in these epochs, the variance decides between a network that learns and
-# one that hardly does; this holds. The shape of the distribution, normal or uniform, makes no
-# difference that these seeds could show. All members share one split, so that the intervals are
-# about other seeds, not about other rows. From zeros nothing is learned, in any seed:
+# one that hardly does; this holds. For the shape of the distribution, normal or uniform, the
+# interval contains zero. But it is wide: so few seeds cannot rule out a difference of several
+# points. All members share one split, so that the intervals are about other seeds, not about other
+# rows. From zeros nothing is learned, in any seed:
 
 # %%
 stuck = results["zeros"].trained.params
 assert not np.any(stuck["hidden"]["kernel"])
 assert np.any(stuck["output"]["bias"])  # all that moved
 print("zeros: every hidden weight is still", np.abs(stuck["hidden"]["kernel"]).max())
+
+# %% [markdown]
+# How large are the activations of the trained members, layer by layer?
+
+
+# %%
+def activations(result):
+    def layer(h, own):
+        h = jax.nn.relu(jnn.layers.dense(h, **own))
+        return h, h
+
+    x = (digits.x - digits.x.mean(axis=0)) / np.maximum(digits.x.std(axis=0), 1e-3)
+    hidden = result.trained.params["hidden"]  # [members, layers, ...]
+    each = jax.vmap(lambda own: jax.lax.scan(layer, x[:200], own)[1])(hidden)
+    return {str(number + 1): each[:, number] for number in range(DEPTH)}
+
+
+trained = {name: activations(results[name]) for name in ("LeCun", "He normal")}
+figure = jnn.plots.by_depth(trained, label="activations after training")
+figure.axes[0].set_title(f"200 digits, n = {len(members)} members", fontsize=10)
+figure
 
 # %% [markdown]
 # Deep networks are also held level by other means, which make the start less important: the norms
