@@ -245,9 +245,10 @@ figure
 
 # %% [markdown]
 # At this learning rate and in these epochs, the variance decides between a network that learns and
-# one that hardly does; this holds. The shape of the distribution, normal or uniform, makes no
-# difference that these seeds could show. All members share one split, so that the intervals are
-# about other seeds, not about other rows. From zeros nothing is learned, in any seed:
+# one that hardly does; this holds. For the shape of the distribution, normal or uniform, the
+# interval contains zero. But it is wide: so few seeds cannot rule out a difference of several
+# points. All members share one split, so that the intervals are about other seeds, not about other
+# rows. From zeros nothing is learned, in any seed:
 
 # %%
 stuck = results["zeros"].trained.params

@@ -251,8 +251,8 @@ assert honest.low <= 0.5 <= honest.high
 
 # %% [markdown]
 # With plain folds the network looks excellent, for it has met every patient. With grouped folds
-# its interval contains one half, the score of a coin toss. Where a data set has groups, `jnn.folds`
-# keeps them together unless it is told not to.
+# its interval contains one half, the score of a coin toss. (It is wide: each fold scores only eight
+# patients.) Where a data set has groups, `jnn.folds` keeps them together unless it is told not to.
 #
 # ## Exercises
 #

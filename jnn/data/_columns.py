@@ -180,14 +180,14 @@ def refuse_text(
     faults = np.flatnonzero(~_parses(text))
     place = int(faults[0]) if faults.size else 0
     count = faults.size or len(text)
-    marks = _marks_of(text.iloc[faults])
     other_ways = (
         f"; or pass category=[{name!r}] if these are categories, or numeric=[{name!r}] to count "
         "them as missing values"
     )
     if later:
         other_ways = ", as the members were trained on numbers"
-        other_ways += f"; or read the file with {marks}" if marks else ""
+        if _marks_of(text.iloc[faults]):
+            other_ways += ": write points for decimal commas, and no thousands separators"
     elif is_series:
         other_ways = f"; or leave the column out with drop=[{name!r}]"
     raise ValueError(
