@@ -87,10 +87,11 @@ plt.show()
 # $$ z(x) = g(t_0) + m_0 f(x - t_0) + \sum_{k=1}^{n-1} (m_k - m_{k-1}) f(x - t_k) . $$
 #
 # More pieces, smaller error. That a wide enough hidden layer can approximate every continuous
-# function, of any number of inputs, is the *universal approximation theorem*
-# ([Cybenko 1989](https://doi.org/10.1007/BF02551274),
-# [Hornik 1991](https://doi.org/10.1016/0893-6080(91)90009-T)). It says that good weights exist. It
-# does not say how many units they take, or that training finds them.
+# function on a bounded region, of any number of inputs, is the *universal approximation theorem*
+# ([Cybenko 1989](https://doi.org/10.1007/BF02551274) for sigmoids,
+# [Leshno et al. 1993](https://doi.org/10.1016/S0893-6080(05)80131-5) for all activations that are
+# no polynomials, such as the ReLU). It says that good weights exist. It does not say how many units
+# they take, or that training finds them.
 #
 # ## From scratch
 #
@@ -253,9 +254,8 @@ print("16 units - no hidden layer:", hidden_layer)
 assert hidden_layer.difference.low > 0.1
 
 # %% [markdown]
-# The hidden layer is worth tens of percentage points, in every seed and fold. The last line below
-# the table says where chance comes from: the *residual* is what seed and fold do together. Is 32
-# better than 16?
+# The hidden layer is worth tens of percentage points. The last line below the table says where
+# chance comes from: the *residual* is what seed and fold do together. Is 32 better than 16?
 
 # %%
 wider = both.compare({"width": 32}, {"width": 16}, "accuracy")

@@ -298,14 +298,14 @@ assert parameters == sum(np.size(array) for array in made) == 235146
 # ### Exercise 2
 #
 # Swap two hidden units: their columns of $W_1$, their entries of $b_1$ and their rows of $W_2$. Do
-# the outputs change? How many networks with 32 hidden units compute the same function?
+# the outputs change? How many orders of 32 hidden units compute the same function?
 
 # %% tags=["hide-cell"]
 swap = np.arange(32)
 swap[[3, 5]] = swap[[5, 3]]
 swapped = forward(digits.x, W1[:, swap], b1[swap], W2[swap], b2)
 np.testing.assert_allclose(swapped, forward(digits.x, W1, b1, W2, b2), rtol=1e-3, atol=1e-3)
-# Any order of the units will do: 32! = 2.6e35 networks. So unit 3 of one member has nothing to do
+# Any order of the units will do: 32! = 2.6e35 of them. So unit 3 of one member has nothing to do
 # with unit 3 of another seed, and the mean of their weights makes no sense.
 mean_of_two = jax.tree.map(lambda array: (array[0] + array[-1]) / 2, trained)
 accuracies = [

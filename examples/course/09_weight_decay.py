@@ -298,7 +298,7 @@ if not QUICK:
 
 # %% [markdown]
 # Decay is worth several points where labels are wrong: that holds for both kinds. The best settings
-# of the two kinds differ by a point at most. AdamW is not better because it is decoupled; it is
+# of the two kinds differ by a point at most: nothing here shows that decoupling is better. It is
 # *different*, and its $\lambda$ has another meaning. Carried over from one to the other, a good
 # value becomes a bad one. A comparison of two methods is fair only if both have been tuned.
 
