@@ -24,7 +24,7 @@ def mathml(node: nodes.Node, *, as_block: bool) -> str:
         text = re.sub(pattern, replacement, text)
     try:
         return tex2mathml(text, as_block=as_block)
-    except (MathError, SyntaxError) as error:
+    except (MathError, SyntaxError, IndexError) as error:
         log.warning("formula: %s %s", error, node.astext(), location=node)
         return ""
 

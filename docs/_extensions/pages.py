@@ -1,4 +1,4 @@
-"""Write the pages that are made of code: one for each package, and one for each linked file."""
+"""Write the pages that are made of code: of each package, each linked file and each notebook."""
 
 import inspect
 import os
@@ -13,7 +13,8 @@ from _extensions.public import Public, doc_of, groups, names
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("api", "source")  # of generated pages
+NOTEBOOKS = ROOT / "examples" / "notebooks"
+FOLDERS = ("api", "source", "notebooks")  # of generated pages
 LINK = re.compile(r"\]\((\.\./[^)#\s]+(?<!\.png))\)")
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash"}
 
@@ -123,21 +124,22 @@ def linked(app: Sphinx) -> Pages:
     for page in Path(app.srcdir).glob("*.md"):
         for link in LINK.findall(page.read_text()):
             path = (page.parent / link).resolve()
-            if path.exists() and path != ROOT / "README.md":
+            if path.exists() and path != ROOT / "README.md" and path.suffix != ".ipynb":
                 pages |= source_pages(app, path)
     return pages
 
 
 def write(app: Sphinx) -> None:
     """Write the pages that are new or have changed, and remove those of another time."""
-    pages = {Path(app.srcdir) / f"{name}.rst": text for name, text in api_pages().items()}
-    pages |= {Path(app.srcdir) / f"{name}.rst": text for name, text in linked(app).items()}
+    texts = {f"{name}.rst": text for name, text in (api_pages() | linked(app)).items()}
+    texts |= {f"notebooks/{path.name}": path.read_text() for path in NOTEBOOKS.glob("*.ipynb")}
+    pages = {Path(app.srcdir) / name: text for name, text in texts.items()}
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
     for folder in FOLDERS:
-        for path in (Path(app.srcdir) / folder).rglob("*.rst"):
+        for path in (Path(app.srcdir) / folder).rglob("*.*"):
             if path not in pages:
                 path.unlink()
 
@@ -147,8 +149,11 @@ def point_to_pages(app: Sphinx, name: str, source: list[str]) -> None:
 
     def replaced(match: re.Match[str]) -> str:
         path = (Path(app.srcdir) / match[1]).resolve()
-        page = "index.md" if path == ROOT / "README.md" else f"{source_name(path)}.rst"
-        return f"]({page})"
+        if path == ROOT / "README.md":
+            return "](index.md)"
+        if path.suffix == ".ipynb":
+            return f"](notebooks/{path.name})"
+        return f"]({source_name(path)}.rst)"
 
     if "/" not in name:
         source[0] = LINK.sub(replaced, source[0])
