@@ -27,6 +27,7 @@ suppress_warnings = ["myst.header"]  # a page may skip a level of headings
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 nb_execution_mode = "off"  # the notebooks of the course hold their outputs
+nb_merge_streams = True
 nb_code_prompt_show = "Show the solution"
 nb_code_prompt_hide = "Hide the solution"
 

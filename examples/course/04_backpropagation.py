@@ -80,8 +80,8 @@ plt.show()
 # $$ \bar V_{jk} = \sum_i H_{ij} \bar Z_{ik} , \qquad \bar c_k = \sum_i \bar Z_{ik} , \qquad
 #    \bar H_{ij} = \sum_k \bar Z_{ik} V_{jk} , $$
 #
-# which are products of matrices: $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$. The $T$ swaps rows
-# and columns.
+# which are products of matrices: $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$. The $T$ swaps
+# rows and columns.
 #
 # **The ReLU.** $H = \max(0, A)$ has the slope 1 where $A$ is positive, and 0 elsewhere. It lets the
 # slope through or not: $\bar A_{ij} = \bar H_{ij}$ where $A_{ij} > 0$, else 0.
