@@ -26,7 +26,7 @@ def make_networks(vocabulary: int, length: int, is_quick: bool) -> dict[str, par
     """Make an LSTM of one layer and a GPT of two."""
     width = 32 if is_quick else 128
     lstm = partial(jnn.models.LanguageModel, vocabulary, width)
-    gpt = partial(jnn.models.GPT, vocabulary, 4 * length, layers=2, num_heads=4, features=width)
+    gpt = partial(jnn.models.GPT, vocabulary, length, layers=2, num_heads=4, features=width)
     return {"LSTM": lstm, "GPT": gpt}
 
 
@@ -98,7 +98,7 @@ def main() -> None:
             result,
             model,
             ids,
-            count,
+            count if name == "LSTM" else length - len(ids),  # positions that the GPT has learned
             temperature=arguments.temperature,
             top_k=arguments.top_k,
             top_p=arguments.top_p,
