@@ -6,6 +6,7 @@ import io
 import os
 import re
 import typing
+from unittest import mock
 
 from _extensions.docstrings import code, inline
 
@@ -30,14 +31,12 @@ def page() -> str:
 def options(name: str) -> list[str]:
     """Return the usage and the options of a command, without its description."""
     text = io.StringIO()
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = WIDTH
-    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+    with (
+        mock.patch.dict(os.environ, COLUMNS=WIDTH),
+        contextlib.redirect_stdout(text),
+        contextlib.suppress(SystemExit),
+    ):
         main([name, "--help"])
-    if before is None:
-        del os.environ["COLUMNS"]
-    else:
-        os.environ["COLUMNS"] = before
     usage, _, rest = text.getvalue().partition("\n\n")
     groups = re.search(r"^ (positional|options).*", rest, re.DOTALL | re.MULTILINE)
     assert groups, rest

@@ -86,6 +86,19 @@ def true_error(inputs: int = 4, fits: int = 20_000) -> float:
     return float(1 + ((fit - beta) ** 2).sum(axis=1).mean())
 
 
+def ridge_case(what: str, repeats: int, error: float) -> Case:
+    """Return the row of a cross-validation by 5 folds, repeated or not."""
+    return Case(
+        what,
+        ridge(repeats),
+        error,
+        "corrected_interval",
+        lambda v: ends(stats.corrected_interval(v.ravel(), 32, 8)),
+        f"t of {5 * repeats} scores",
+        lambda v: ends(stats.t_interval(v.ravel())),
+    )
+
+
 def cases() -> list[Case]:
     """Return the rows of the table."""
     error = true_error()
@@ -99,24 +112,8 @@ def cases() -> list[Case]:
             "mean ± 1.96 s / √n",
             normal,
         ),
-        Case(
-            "5 folds of 40 rows, ridge regression",
-            ridge(1),
-            error,
-            "corrected_interval",
-            lambda v: ends(stats.corrected_interval(v.ravel(), 32, 8)),
-            "t of 5 scores",
-            lambda v: ends(stats.t_interval(v.ravel())),
-        ),
-        Case(
-            "5 folds, repeated 10 times, ridge regression",
-            ridge(10),
-            error,
-            "corrected_interval",
-            lambda v: ends(stats.corrected_interval(v.ravel(), 32, 8)),
-            "t of 50 scores",
-            lambda v: ends(stats.t_interval(v.ravel())),
-        ),
+        ridge_case("5 folds of 40 rows, ridge regression", 1, error),
+        ridge_case("5 folds, repeated 10 times, ridge regression", 10, error),
         Case(
             "10 seeds x 5 folds, each with an effect",
             crossed,

@@ -53,11 +53,11 @@ def linear_probe(
     sum_i cross_entropy(x_i W + b, y_i) + |W|^2 / (2 C)
 
     with |W|^2 / C for two classes, where |W_1 - W_0|^2 is penalized, is minimized by L-BFGS as by
-    `LogisticRegression` of scikit-learn, whose defaults these are, except that it stops, with a
-    warning, after 100 iterations, where features that are not scaled may need many more. Its
-    steps are taken in the directions in which the features of all rows vary, each scaled by an
-    estimate of the curvature there, so that they are few. Where members have many rows, each step
-    multiplies all rows by the weights of all members at once, and rows without a label weigh 0.
+    `LogisticRegression` of scikit-learn, whose defaults these are, except for `iterations`: after
+    its 100, features that are not scaled may be far from the minimum. Steps are taken in the
+    directions in which the features of all rows vary, each scaled by an estimate of the curvature
+    there, so that they are few. Where members have many rows, each step multiplies all rows by the
+    weights of all members at once, and rows without a label weigh 0.
 
         few = jnn.transfer.run(trunk, data, heads=jnn.transfer.linear_probe)
         heads = functools.partial(jnn.transfer.linear_probe, C=10.0)
