@@ -332,11 +332,7 @@ COLUMNS = ("torch.nn", "keras.layers", "flax.nnx", "jnn.modules", "jnn.layers")
 
 
 def cells(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Parse a cell into names with their defaults.
-
-    >>> cells("LayerNorm(eps=1e-05)")
-    [('LayerNorm', {'eps': '1e-05'})]
-    """
+    """Parse a cell: `LayerNorm(eps=1e-05)` becomes `[("LayerNorm", {"eps": "1e-05"})]`."""
     entries = []
     for word in text.split():
         name, _, inside = word.partition("(")
