@@ -245,8 +245,9 @@ def test_a_run_from_standard_input_predicts_rows_with_their_names(monkeypatch, c
     main(["run", "-", "--target", "y,std(y)", "--id", "id", "--missing", "fill", *quick,
           "--out", "here"])  # fmt: skip
     assert "8 in 'a'" in capsys.readouterr().out
-    frame["town"] = frame["town"].replace("Bonn", "Rom")
-    frame.drop(columns=["y", "std(y)"]).to_csv("new.csv", index=False, sep=";")
+    frame["town"] = frame["town"].replace("Bonn", "Köln")
+    rows = frame.drop(columns=["y", "std(y)"])
+    rows.to_csv("new.csv", index=False, sep=";")
     main(["predict", "here", "new.csv", "--batch", "16"])
     said = capsys.readouterr().out
     assert "filled as in training: 8 in 'a'" in said and "20 in 'town'" in said
@@ -256,6 +257,10 @@ def test_a_run_from_standard_input_predicts_rows_with_their_names(monkeypatch, c
     known = (frame.index >= 8) & (frame["town"] == "Ulm")
     error = got["std(y)"][known] - frame["std(y)"][known]
     assert np.abs(error).max() < 0.5  # float32 has steps of 64 there
+    rows.to_csv("other.csv", index=False, sep=";", decimal=",", quotechar="'", encoding="cp1252")
+    main(["predict", "here", "other.csv", "--decimal", ",", "--thousands", ".", "--quote", "'",
+          "--encoding", "cp1252", "--out", "others.csv"])  # fmt: skip
+    pd.testing.assert_frame_equal(pd.read_csv("others.csv", dtype={"id": str}), got)
 
 
 def test_a_stamp_far_from_zero_tells_the_classes_apart():

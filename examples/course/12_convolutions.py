@@ -264,6 +264,9 @@ if not QUICK:
 # either network is better. So "convolutions are better" is no law. They are better where the same
 # thing may be at several places, because that is what they assume.
 #
+# One choice has not been put to the test: both networks have one learning rate, which was not
+# searched for either of them. Lesson 24 is about such a search.
+#
 # What has the network learned? Its first kernels are small images themselves. A row of the next
 # figure is a member, and each member has a seed of its own.
 

@@ -313,8 +313,8 @@ if not QUICK:
 # Six comparisons were made. If nothing differed, each would exclude zero by luck in one of 20
 # cases, and, if they were independent, at least one of six in $1 - 0.95^6 \approx 26\,\%$ of them.
 # So an interval that barely excludes zero, such as that of GRU and LSTM over 40 steps, is a reason
-# to train new seeds, and none to announce a winner. Also, all members share one split: the
-# intervals are about other seeds, not about other rows.
+# to train new seeds, and none to announce a winner. Also, all members share one split and one
+# learning rate: the intervals are about other seeds, not about other rows or other rates.
 #
 # ## Exercises
 #

@@ -222,6 +222,14 @@ class Predict:
     """Columns that name the rows and are kept in the predictions."""
     separator: Annotated[str | None, _hint("TEXT", "that of the run")] = None
     """Separator of the columns of the table."""
+    encoding: Annotated[str | None, _hint("NAME", "that of the run")] = None
+    """Encoding of the table."""
+    decimal: Annotated[str | None, _hint("TEXT", "that of the run")] = None
+    """Decimal point of the table."""
+    thousands: Annotated[str | None, _hint("TEXT", "that of the run; none with --decimal")] = None
+    """Separator between the thousands of a number in the table."""
+    quote: Annotated[str | None, _hint("TEXT", "that of the run")] = None
+    """Character around a value of the table, or none."""
 
 
 @dataclasses.dataclass(frozen=True)

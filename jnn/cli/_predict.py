@@ -13,7 +13,7 @@ from jnn.cli._saved_command import read_command
 from jnn.cli._saved_study import saved_study
 from jnn.cli._table import Columns, form_of, local_file
 from jnn.cli._terminal import check_output, is_standard_output
-from jnn.data import Counts
+from jnn.data import Counts, TableForm
 from jnn.data._csv import uncompressed
 from jnn.result import Result, setting_text
 
@@ -27,8 +27,7 @@ def predict(command: Predict) -> None:
     setting = result.best().setting if command.members == "best" else {}
     selected = result.select(**setting) if setting else result
     ensemble, diverged = usable(selected)
-    form = form_of(original)
-    form = dataclasses.replace(form, separator=command.separator or form.separator)
+    form = _form_of(command, original)
     is_there = command.rows.is_file() or command.rows.is_dir()
     rows = command.rows if is_there else local_file(command.rows)
     counts = Counts.zero()
@@ -51,6 +50,15 @@ def predict(command: Predict) -> None:
         print_report(note)
     if diverged:
         print_report(f"{diverged} members are left out because their training diverged")
+
+
+def _form_of(command: Predict, original: DataOptions) -> TableForm:
+    """Return how the table of rows is written: as that of the run, unless an option says it."""
+    names = ("separator", "encoding", "decimal", "thousands", "quote")
+    said = {name: getattr(command, name) for name in names if getattr(command, name) is not None}
+    if "decimal" in said:  # the separator of thousands of the run may be this decimal point
+        said.setdefault("thousands", None)
+    return dataclasses.replace(form_of(original), **said)
 
 
 def _id_of(command: Predict, original: DataOptions) -> str | None:
