@@ -172,7 +172,7 @@ study = jnn.Study(
 )
 data = jnn.Dataset.from_arrays(measured, malignant, name="two measurements")
 result = jnn.run(study, data)
-trained = result.trained.params  # their first axis is the networks trained together; here one
+trained = result.trained.params  # the first axis of each array is members; here there is one
 np.testing.assert_allclose(trained["kernel"][0, :, 0], weights, rtol=1e-3)
 np.testing.assert_allclose(trained["bias"][0, 0], bias, rtol=1e-3)
 print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))

@@ -297,7 +297,7 @@ is_wrong = answer != digits.y[test_rows]
 print(f"{is_wrong.sum()} of {len(answer)} are wrong. A mask disagrees with the mean in")
 print(f"{doubt[is_wrong].mean():.0%} of these and in {doubt[~is_wrong].mean():.0%} of the others.")
 auc = roc_auc_score(is_wrong, doubt)
-print(f"In {auc:.0%} of all pairs of a wrong and a right one, the wrong one has more doubt.")
+print(f"In {auc:.0%} of pairs of a wrong and a right digit, masks disagree more on the wrong one.")
 assert auc > 0.7
 
 # %% [markdown]
