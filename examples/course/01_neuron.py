@@ -236,7 +236,7 @@ print("0.5 - 0.4:", noise)
 assert noise.difference.low <= 0 <= noise.difference.high
 
 # %% [markdown]
-# With a single fold, one of the two learning rates would have seemed better. But the interval of
+# With one of these folds alone, one of the two learning rates may seem better. But the interval of
 # the difference contains zero: these patients do not show which of the two is better.
 #
 # ## Exercises
