@@ -109,9 +109,16 @@ def test_distances_are_those_of_torch_fidelity():
     ("call", "sentence"),
     [
         (lambda: gan.frechet_distance(REAL, FAKE[:, :3]), "as many dimensions, got 6 and 3"),
-        (lambda: gan.kernel_distance(REAL[0], FAKE), r"real must be features \[rows, dimensions\]"),
+        (lambda: gan.kernel_distance(REAL[0], FAKE), r"real must be numbers \[rows, dimensions\]"),
         (lambda: gan.moments(REAL[:1]), "at least two rows, got 1"),
         (lambda: gan.precision_recall(REAL[:3], FAKE), "neighbors must be from 1 to 2, got 3"),
+        (lambda: gan.frechet_distance(REAL, np.full((9, 6), np.nan)), "^generated must be finite"),
+        (lambda: gan.frechet_distance(REAL * 1j, FAKE), "^real must be numbers .*, got complex"),
+        (lambda: gan.moments([REAL, REAL[:, :1]]), "batches of as many dimensions each, got 6 and"),
+        (lambda: gan.density_coverage(REAL[:1], FAKE), "at least two rows, got 1 and 240"),
+        (lambda: gan.mode_counts(REAL, gan.ring(), 0.1), r"Examples must be \[rows, 2\]"),
+        (lambda: gan.modes(np.full((3, 2), np.nan), 0.1), "means must be finite numbers"),
+        (lambda: gan.pack(jnp.ones((5, 2)), 2), "packing must divide the number of rows, 5"),
         (lambda: gan.kernel_distance(REAL, FAKE, subsets=1), "subset_size must be from 2 to 240"),
     ],
 )
@@ -140,6 +147,8 @@ def test_the_features_of_a_trained_classifier_score_a_population():
     )
     with pytest.raises(ValueError, match="must be a part of the trained network"):
         gan.features_of(result, functools.partial(jnn.models.MLP, 6, (4, 4), None))
+    with pytest.raises(ValueError, match=r"an array \(4,\) where model has one \(5,\)"):
+        gan.features_of(result, functools.partial(jnn.models.MLP, 6, (5,), None))
     study = gan.Study(
         functools.partial(jnn.models.MLP, 2, (4,), 6),
         functools.partial(jnn.models.MLP, 6, (4,), 1),

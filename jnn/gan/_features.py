@@ -32,10 +32,16 @@ def features_of(
         member: Which of the members.
 
     Raises:
-        ValueError: If the network has a parameter that the trained one lacks.
+        ValueError: If the network has a parameter that the trained one lacks or has in another
+            shape, or if the study has a trainer of its own.
     """
     one = result.member(member)
     study = programs_of(one.parts[0].known_study()).study
+    if study.trainer is not None:
+        raise ValueError(
+            "result must be of supervised training, such as that of a classifier, got one of a "
+            "study with a trainer."
+        )
     trained: Trained = jax.tree.map(lambda array: jnp.asarray(array[0]), one.trained)
     if model is not None:
         study = dataclasses.replace(study, model=as_model(model))
@@ -113,6 +119,11 @@ def by_channels(classify: Classify, classes: int = 10) -> Classify:
 def _picked(shapes: Any, source: Any) -> Any:
     """Return the arrays of a nested dict that a smaller one names."""
     if not isinstance(shapes, Mapping):
+        if shapes.shape != source.shape:
+            raise ValueError(
+                f"model must be a part of the trained network, which has an array {source.shape} "
+                f"where model has one {shapes.shape}. Leave out last layers only."
+            )
         return source
     missing = sorted(shapes.keys() - source.keys())
     if missing:
@@ -151,7 +162,13 @@ def _add_modes(
     counts, total = sums
     is_finite = jnp.isfinite(examples).all(axis=tuple(range(1, examples.ndim)))
     total = total + jnp.where((~is_finite & (weights > 0)).any(), jnp.nan, weights.sum())
-    return counts.at[classify(examples)].add(weights), total
+    modes = jnp.asarray(classify(examples))
+    if modes.shape != weights.shape or not jnp.issubdtype(modes.dtype, jnp.integer):
+        raise ValueError(
+            f"classify must return the number of a mode for each of the {len(weights)} rows, got "
+            f"{modes.dtype}{list(modes.shape)}. Take for example logits.argmax(axis=-1)."
+        )
+    return counts.at[modes].add(weights), total
 
 
 def _no_moments() -> Any:
@@ -170,7 +187,13 @@ def _add_moments(
     weights = jnp.ones(len(examples)) if weights is None else weights
 
     def added(old: Any, x: jax.Array) -> Any:
-        rows = jnp.where(weights[:, None] > 0, features(x).astype(jnp.float32), 0)
+        found = jnp.asarray(features(x))
+        if found.ndim != 2 or len(found) != len(weights):
+            raise ValueError(
+                f"features must return [rows, dimensions] for {len(weights)} rows, got the shape "
+                f"{found.shape}. Flatten each row."
+            )
+        rows = jnp.where(weights[:, None] > 0, found.astype(jnp.float32), 0)
         weighted = rows * weights[:, None]
         return old[0] + weighted.sum(axis=0), old[1] + weighted.T @ rows
 

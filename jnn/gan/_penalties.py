@@ -13,7 +13,7 @@ Critic = Callable[[jax.Array], jax.Array]
 """The discriminator of a step as a function of examples, which it takes packed."""
 
 Penalty = Callable[..., jax.Array]
-"""A function `penalty(critic, real, fake, *, key, h)` that returns one value per example."""
+"""A function `penalty(critic, real, fake, *, key, h)` that returns one value for each pack."""
 
 Weight = float | Callable[[Any], Any]
 """A number, or a function of the member's numbers such as `lambda h: h.gamma`."""
@@ -34,6 +34,7 @@ def gradient_penalty(weight: Weight = 10.0, *, center: float = 1.0) -> Penalty:
         center: The slope that is not penalized.
     """
     _check_weight(weight)
+    check_number("center", center, NOT_NEGATIVE)
     return functools.partial(_between, weight, center)
 
 

@@ -103,6 +103,7 @@ def _divided(
         v = _unit(fixed.T @ u)
         u = _unit(fixed @ v)
     sigma = u @ (matrix @ v)
+    sigma = jnp.where(sigma == 0, 1, sigma)  # a kernel of zeros stays one
     return (kernel / sigma).astype(kernel.dtype), {"u": u, "v": v}
 
 

@@ -16,6 +16,7 @@ from jnn.engine import (
     key_of,
     weighted_mean,
 )
+from jnn.gan._check import check_examples, check_latents
 from jnn.gan._packing import pack
 from jnn.gan._player import Pass, Player
 from jnn.gan._state import (
@@ -60,8 +61,12 @@ def make_step(
 
     def draw(state: State, real: Real, key: jax.Array, params: Any = None) -> Pass:
         latent_key, own_key = jax.random.split(key)
-        inputs = inputs_of(game.latents(latent_key, len(real.x)), real.labels)
-        return generator.call(state, inputs, key=own_key, params=params)
+        latents = game.latents(latent_key, len(real.x))
+        check_latents(latents, len(real.x))
+        inputs = inputs_of(latents, real.labels)
+        drawn = generator.call(state, inputs, key=own_key, params=params)
+        check_examples(drawn.outputs, real.x.shape)
+        return drawn
 
     def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         keys = jax.random.split(key_of(state.key, STEP, state.step), 4)

@@ -6,7 +6,7 @@ import numpy as np
 
 from jnn._figure import new_figure
 from jnn._settings import check_integer
-from jnn.plots._axes import counted
+from jnn.plots._axes import as_numbers, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def filters(kernel: Any, *, most: int = 16) -> "Figure":
 
 def _checked(kernel: Any) -> np.ndarray:
     """Return kernels [members, height, width, in, out]."""
-    kernels = np.asarray(kernel, np.float32)
+    kernels = as_numbers("kernel", kernel, np.float32)
     if kernels.ndim not in (4, 5) or not kernels.size:
         raise ValueError(
             "kernel must be [height, width, in, out], or those with a first axis of members, got "
