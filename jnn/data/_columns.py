@@ -69,8 +69,8 @@ def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
     unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ValueError(
-            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling "
-            "and the separator; one entry may hold several names."
+            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, "
+            "and the separator if one of the columns looks like several."
         )
 
 
