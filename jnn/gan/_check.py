@@ -77,12 +77,12 @@ def check_examples(examples: Any, expected: tuple[int, ...]) -> None:
         )
 
 
-def check_verdicts(verdicts: Any, packs: int) -> None:
+def check_outputs(outputs: Any, packs: int) -> None:
     """Raise ValueError unless a discriminator returns an output for each of its rows."""
-    if not _are_floats(verdicts) or verdicts.shape[:1] != (packs,):
+    if not _are_floats(outputs) or outputs.shape[:1] != (packs,):
         raise ValueError(
             f"The discriminator must return floats, an output for each of its {packs} rows, got "
-            f"{_kind_of(verdicts)}. End it in a layer of one output."
+            f"{_kind_of(outputs)}. End it in a layer of one output."
         )
 
 

@@ -27,8 +27,8 @@ from jnn.gan._check import (
     check_data,
     check_examples,
     check_latents,
+    check_outputs,
     check_tables,
-    check_verdicts,
 )
 from jnn.gan._evaluate import make_evaluate
 from jnn.gan._latents import Latents
@@ -143,8 +143,8 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         inputs = inputs_of(packed, None if labels is None else pack(labels, game.packing))
         with called_with_labels(DISCRIMINATOR, game.classes):
             judge = discriminator.begin(jax.random.fold_in(key, _DISCRIMINATOR_KEY), hyper, inputs)
-            verdicts = jax.eval_shape(discriminator.score, judge.trained, inputs)
-        check_verdicts(verdicts, 2)
+            outputs = jax.eval_shape(discriminator.score, judge.trained, inputs)
+        check_outputs(outputs, 2)
         check_tables(made.trained.params, game.classes, GENERATOR)
         check_tables(judge.trained.params, game.classes, DISCRIMINATOR)
         words = jax.random.key_data(member.key)

@@ -56,8 +56,8 @@ def make_step(
     The batch holds the rows of all updates of the discriminator in the step.
     """
     rounds = game.discriminator_steps
-    judge_step = make_discriminator_step(game, discriminator)
-    fooling = _make_fooling(game, discriminator, judge_step)
+    discriminator_step = make_discriminator_step(game, discriminator)
+    generator_loss = _make_generator_loss(game, discriminator, discriminator_step)
 
     def draw(state: State, real: Real, key: jax.Array, params: Any = None) -> Pass:
         latent_key, own_key = jax.random.split(key)
@@ -80,30 +80,30 @@ def make_step(
 
         (samples, _), pull, drawn = jax.vjp(samples_of, made.trained.params, has_aux=True)
         if rounds == 1:  # both players see the same examples
-            trained_judge, judge_loss = judge_step(judge, last, samples, keys[1])
+            trained_judge, discriminator_loss = discriminator_step(judge, last, samples, keys[1])
         else:
 
             def one(judge: State, inputs: tuple[Real, jax.Array]) -> tuple[State, jax.Array]:
                 real, key = inputs
                 draw_key, own_key = jax.random.split(key)
-                return judge_step(judge, real, draw(made, real, draw_key).outputs, own_key)
+                return discriminator_step(judge, real, draw(made, real, draw_key).outputs, own_key)
 
             each = parts, jax.random.split(keys[1], rounds)
             trained_judge, losses = jax.lax.scan(one, judge, each)
-            judge_loss = losses.mean()
+            discriminator_loss = losses.mean()
         opponent = judge if game.simultaneous else trained_judge
 
         def objective(params: Any) -> jax.Array:
             drawn = draw(made, last, keys[0], params)
-            return fooling(drawn.outputs, opponent, last, keys[2]) + drawn.loss
+            return generator_loss(drawn.outputs, opponent, last, keys[2]) + drawn.loss
 
-        loss, slope = jax.value_and_grad(fooling)(samples, opponent, last, keys[2])
+        loss, slope = jax.value_and_grad(generator_loss)(samples, opponent, last, keys[2])
         (gradients,) = pull((slope, jnp.float32(1)))
         total = loss + drawn.loss
         made = generator.move(made, drawn, Known(gradients, loss, total, objective, keys[3]))
         made = after_step(made, generator.study)
         after = joined(state, made, trained_judge, generator.study)
-        logs = {"discriminator_loss": judge_loss, "generator_loss": loss}
+        logs = {"discriminator_loss": discriminator_loss, "generator_loss": loss}
         return after._replace(step=state.step + 1), logs
 
     return step
@@ -125,7 +125,7 @@ def make_discriminator_step(
         on_fake = discriminator.call(
             between, inputs_of(both[1], labels), key=fake_key, params=params
         )
-        loss = _judging_loss(game, on_real.outputs, on_fake.outputs, weights)
+        loss = _discriminator_loss(game, on_real.outputs, on_fake.outputs, weights)
         total = loss + on_real.loss + on_fake.loss
 
         def critic(x: jax.Array) -> jax.Array:
@@ -156,21 +156,21 @@ def make_discriminator_step(
     return step
 
 
-def _make_fooling(
-    game: "Game", discriminator: Player, judge_step: Callable[..., tuple[State, jax.Array]]
+def _make_generator_loss(
+    game: "Game", discriminator: Player, discriminator_step: Callable[..., tuple[State, jax.Array]]
 ) -> Callable[[jax.Array, State, Real, jax.Array], jax.Array]:
-    """Make `fooling(samples, judge, real, key) -> loss`, that of the generator.
+    """Make `generator_loss(samples, judge, real, key) -> loss`, that of the generator.
 
     If the game is unrolled, the discriminator first takes further steps, which are forgotten
     afterwards, and the gradient flows through them (Metz et al. 2017).
     """
 
-    def fooling(samples: jax.Array, judge: State, real: Real, key: jax.Array) -> jax.Array:
+    def generator_loss(samples: jax.Array, judge: State, real: Real, key: jax.Array) -> jax.Array:
         own_key, unroll_key = jax.random.split(key)
         if game.unrolled:
 
             def ahead(judge: State, key: jax.Array) -> tuple[State, None]:
-                return judge_step(judge, real, samples, key)[0], None
+                return discriminator_step(judge, real, samples, key)[0], None
 
             keys = jax.random.split(unroll_key, game.unrolled)
             judge, _ = jax.lax.scan(ahead, judge, keys)
@@ -186,10 +186,10 @@ def _make_fooling(
             values = game.loss.generator(on_real, on_fake)
         return _mean("The loss of the generator", values, _pack_weights(game, real))
 
-    return fooling
+    return generator_loss
 
 
-def _judging_loss(
+def _discriminator_loss(
     game: "Game", on_real: jax.Array, on_fake: jax.Array, weights: jax.Array
 ) -> jax.Array:
     """Return the discriminator's loss; it is 0 if there are no real rows.

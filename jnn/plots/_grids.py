@@ -35,7 +35,7 @@ def image_grid(
 
     Args:
         images: [rows, columns, height, width, channels], or [images, height, width, channels] in a
-            grid about as high as wide; one channel is drawn in gray, three in color.
+            grid about as high as wide; one channel is drawn in gray, three in color, NaN in white.
         rows: What stands beside the rows, such as epochs.
         columns: What stands above the columns, such as seeds.
         title: What stands above all, such as the number of members.
