@@ -286,8 +286,8 @@ plt.show()
 near_absolute, near_squared = {"delta": 0.1}, {"delta": 30.0}
 slips = on_slips.compare(near_absolute, near_squared, "mae")
 clean_rows = on_clean.compare(near_absolute, near_squared, "mae")
-print("δ = 0.1 less δ = 30 with slips:", slips)
-print("δ = 0.1 less δ = 30 without:   ", clean_rows)
+print("δ = 0.1 minus δ = 30, with slips:   ", slips)
+print("δ = 0.1 minus δ = 30, without slips:", clean_rows)
 assert slips.difference.high < 0
 assert clean_rows.difference.low <= 0 <= clean_rows.difference.high
 
@@ -331,8 +331,8 @@ print(rare.summary())
 recall, precision = (
     rare.compare({"weight": 9.0}, {"weight": 1.0}, name) for name in ("recall", "precision")
 )
-print("weight 9 less weight 1, recall:   ", recall)
-print("weight 9 less weight 1, precision:", precision)
+print("weight 9 minus weight 1, recall:   ", recall)
+print("weight 9 minus weight 1, precision:", precision)
 assert recall.difference.low > 0 > precision.difference.high
 
 # %% [markdown]
@@ -398,7 +398,7 @@ def either(outputs, targets, *, h):
 with_either = dataclasses.replace(neuron, loss=either)
 both = jnn.run(with_either, eights, few * jnn.grid(squared=[1, 0]))
 difference = both.compare({"squared": 1}, {"squared": 0}, "accuracy")
-print("squared error less cross-entropy:", difference)
+print("squared error minus cross-entropy:", difference)
 assert abs(difference.difference.mean) < 0.02
 # The interval contains zero, so no difference is shown. The squared error is harmful where the
 # network is sure and wrong, and at the start this one is sure of nothing.

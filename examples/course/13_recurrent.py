@@ -183,8 +183,8 @@ print("states and slopes: equal")
 # step, relative to that of the last step. `jax.vmap` computes all networks at once.
 #
 # This depends on the gates. With a bias of zero they start near one half, and $0.5^{40}$ is about
-# $10^{-12}$. (The gates differ, and the most open ones matter most, so somewhat more is left.) With
-# a bias of 4, the gate that keeps the old state starts *open*, at $\sigma(4) \approx 0.98$. A
+# $10^{-12}$. (The gates differ, and the most open ones matter most, so more than this is left.)
+# With a bias of 4, the gate that keeps the old state starts *open*, at $\sigma(4) \approx 0.98$. A
 # positive bias, of 1, is what [Jozefowicz et al.
 # 2015](https://proceedings.mlr.press/v37/jozefowicz15.html) recommend for the LSTM; 40 steps need a
 # larger one.
@@ -370,5 +370,5 @@ print("the product of the forget gates:", forget.prod(axis=0))
 forward = ask(40)
 backward = jnn.Dataset.from_arrays(forward.x[:, ::-1], forward.y, name="backward")
 reversed_scores = jnn.run(studies["RNN"], backward, members).final()["accuracy"]
-print(f"{reversed_scores.values.mean():.1%}: what was far is now near")
+print(f"{reversed_scores.values.mean():.1%}: the first number is now the last one that is read")
 assert reversed_scores.min() > 0.9

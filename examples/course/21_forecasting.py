@@ -85,7 +85,7 @@ plt.show()
 # changes with the years, so the last value $l$ of the input is subtracted first and added again at
 # the end: $\hat y = (x - l) W + b + l$ (*NLinear*, Zeng et al. 2023,
 # https://arxiv.org/abs/2205.13504). With $W = 0$ this is the naive forecast. For $n$ rows, as
-# centered matrices $X$ and $Y$ (columns less their means, which makes $b$ drop out), *ridge
+# centered matrices $X$ and $Y$ (columns minus their means, which makes $b$ drop out), *ridge
 # regression* minimizes
 #
 # $$ \frac{1}{n} \lVert X W - Y \rVert^2 + \lambda \lVert W \rVert^2 . $$
