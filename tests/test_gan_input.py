@@ -74,7 +74,7 @@ def test_a_conditional_pair_is_called_with_labels():
         (
             {"metrics": {"mse": jnn.metrics.mse}},
             ValueError,
-            r"metrics\['mse'\] must score examples",
+            r"metrics\['mse'\] must compare sets",
         ),
         ({"latent": "8"}, TypeError, "latent must be a number of random numbers, a shape"),
         ({"latent": lambda key: 0}, TypeError, "latent must be callable as draw"),

@@ -159,6 +159,20 @@ def test_a_game_in_half_precision_keeps_its_state_in_float32():
     assert not np.array_equal(last_kernel(after), last_kernel(full))
 
 
+def test_a_game_is_played_in_float32_where_jax_has_float64_too():
+    made = study(packing=2, penalty=gan.gradient_penalty(1.0), averaging=jnn.averaging.ema(0.9))
+    trainer = made.trainer(made)
+    data = jnn.Data.from_arrays(RING.x)
+    member = jnn.Member(jax.random.key(0), 0, {"rate": np.float32(0.1)})
+    with jax.enable_x64(True):
+        state = jax.eval_shape(trainer.start, member, data)
+        after = jax.eval_shape(trainer.step, state, jnn.Batch(RING.x[:16], None, None))
+        scores = jax.eval_shape(trainer.evaluate, state, data, data.train)
+        latents = jax.eval_shape(lambda: gan.uniform(3)(jax.random.key(0), 2))
+    kinds = {leaf.dtype for leaf in jax.tree.leaves((state, after, scores, latents))}
+    assert np.dtype("float64") not in kinds, kinds
+
+
 def last_kernel(params):
     return params["generator"]["output"]["kernel"]
 

@@ -158,7 +158,7 @@ def _add_modes(
     classify: Classify, sums: Any, examples: jax.Array, real: Any, weights: Any = None
 ) -> Any:
     del real
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
     counts, total = sums
     is_finite = jnp.isfinite(examples).all(axis=tuple(range(1, examples.ndim)))
     total = total + jnp.where((~is_finite & (weights > 0)).any(), jnp.nan, weights.sum())
@@ -172,7 +172,7 @@ def _add_modes(
 
 
 def _no_moments() -> Any:
-    zero = jnp.zeros(())
+    zero = jnp.float32(0)
     return zero, (zero, zero), (zero, zero)
 
 
@@ -184,7 +184,7 @@ def _add_moments(
     weights: Any = None,
 ) -> Any:
     """Add the weight of the rows, and for both sides the sums of features and of products."""
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
 
     def added(old: Any, x: jax.Array) -> Any:
         found = jnp.asarray(features(x))

@@ -139,7 +139,7 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
             made = generator.begin(jax.random.fold_in(key, _GENERATOR_KEY), hyper, inputs)
             examples = jax.eval_shape(generator.score, made.trained, inputs)
         check_examples(examples, (rows, *row))
-        packed = pack(jnp.zeros((rows, *row)), game.packing)
+        packed = pack(jnp.zeros((rows, *row), jnp.float32), game.packing)
         inputs = inputs_of(packed, None if labels is None else pack(labels, game.packing))
         with called_with_labels(DISCRIMINATOR, game.classes):
             judge = discriminator.begin(jax.random.fold_in(key, _DISCRIMINATOR_KEY), hyper, inputs)

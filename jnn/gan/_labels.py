@@ -34,7 +34,7 @@ def with_labels(
 
     def init(key: jax.Array, x: Any, *, shared: Any = None) -> tuple[Any, Any]:
         own_key, key = jax.random.split(key)
-        table = jax.random.normal(own_key, shape)
+        table = jax.random.normal(own_key, shape, jnp.float32)
         options = {} if shared is None else {"shared": shared}
         params, state = model.init(key, _joined(table, x), **options)
         return {_NETWORK: params, _LABELS: {"embedding": table}}, state

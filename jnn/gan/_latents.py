@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jnn._settings import POSITIVE, SettingTypeError, check_integer, check_number
 from jnn.study import check_call
@@ -66,10 +67,10 @@ def _shape_of(shape: Any) -> tuple[int, ...]:
 
 
 def _normal(shape: tuple[int, ...], std: float, key: jax.Array, rows: int) -> jax.Array:
-    return std * jax.random.normal(key, (rows, *shape))
+    return std * jax.random.normal(key, (rows, *shape), jnp.float32)
 
 
 def _uniform(
     shape: tuple[int, ...], low: float, high: float, key: jax.Array, rows: int
 ) -> jax.Array:
-    return jax.random.uniform(key, (rows, *shape), minval=low, maxval=high)
+    return jax.random.uniform(key, (rows, *shape), jnp.float32, low, high)

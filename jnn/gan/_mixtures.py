@@ -107,7 +107,7 @@ def mode_counts(x: Any, means: Any, std: float) -> jax.Array:
     """
     check_number("std", std, POSITIVE)
     x = jnp.asarray(x)
-    return _count(_checked_means(means), std, x, jnp.ones(x.shape[:1]))
+    return _count(_checked_means(means), std, x, jnp.ones(x.shape[:1], jnp.float32))
 
 
 def _metric(
@@ -141,7 +141,7 @@ def _checked_means(means: Any) -> np.ndarray:
 
 
 def no_counts(number: int) -> tuple[jax.Array, jax.Array]:
-    return jnp.zeros(number), jnp.zeros(())
+    return jnp.zeros(number, jnp.float32), jnp.float32(0)
 
 
 def _add_counts(
@@ -149,7 +149,7 @@ def _add_counts(
 ) -> Any:
     """Add the examples of each mode, and the number of all of them."""
     del real
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
     counts, total = sums
     counts = counts + _count(means, std, examples, weights)
     is_undefined = ~jnp.isfinite(examples).all(axis=1) & (weights > 0)
@@ -164,7 +164,7 @@ def _count(means: np.ndarray, std: float, x: jax.Array, weights: jax.Array) -> j
         )
     square = jnp.sum((x[:, None] - means) ** 2, axis=-1) / std**2  # [rows, modes]
     counts = (jnp.min(square, axis=1) < _RADIUS**2) * weights
-    return jnp.zeros(len(means)).at[jnp.argmin(square, axis=1)].add(counts)
+    return jnp.zeros(len(means), jnp.float32).at[jnp.argmin(square, axis=1)].add(counts)
 
 
 def covered(sums: Any) -> jax.Array:

@@ -87,7 +87,10 @@ def _chosen(params: Any, pattern: paths.Patterns | None) -> dict[str, jax.Array]
 def _first(kernel: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
     matrix = _matrix(kernel)
     keys = jax.random.split(key)
-    draws = (jax.random.normal(key, (size,)) for key, size in zip(keys, matrix.shape, strict=True))
+    draws = (
+        jax.random.normal(key, (size,), matrix.dtype)
+        for key, size in zip(keys, matrix.shape, strict=True)
+    )
     u, v = (_unit(draw) for draw in draws)
     return {"u": u, "v": v}
 

@@ -180,7 +180,8 @@ def _make_generator_loss(
         with explained("The loss of the generator failed"):
             if not isinstance(game.loss, Relativistic):
                 values = game.loss.generator(on_fake)
-                return _mean("The loss of the generator", values, jnp.ones(len(on_fake)))
+                ones = jnp.ones(len(on_fake), jnp.float32)
+                return _mean("The loss of the generator", values, ones)
             inputs = inputs_of(pack(real.x, game.packing), labels)
             on_real = discriminator.call(judge, inputs, key=own_key).outputs
             values = game.loss.generator(on_real, on_fake)
@@ -226,7 +227,7 @@ def _real(game: "Game", study: Study, state: State, batch: Batch) -> Real:
             f"The rows of a step, {rows}, must be a multiple of {game.discriminator_steps} updates "
             f"of the discriminator times a packing of {game.packing}. Change batch_size."
         )
-    weights = jnp.ones(rows) if batch.weights is None else batch.weights
+    weights = jnp.ones(rows, jnp.float32) if batch.weights is None else batch.weights
     return Real(x, batch.y if game.classes is not None else None, weights)
 
 

@@ -153,8 +153,8 @@ def _check_settings(settings: dict[str, Any]) -> None:
     for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
         if getattr(metric, "task", None) is not None:
             raise ValueError(
-                f"metrics[{name!r}] must score examples that belong to no row, got {metric!r}. "
-                "Take one of jnn.gan."
+                f"metrics[{name!r}] must compare sets of examples, as generated and real ones are "
+                f"no pairs, got {metric!r}. Take one of jnn.gan."
             )
 
 
