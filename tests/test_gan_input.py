@@ -139,6 +139,12 @@ def test_settings_that_make_no_game_are_told(settings, kind, sentence):
             {"generator": (SHIFT[0], lambda params, z: z[:, :2].astype(int))},
             r"must return floats .*, got int32\[2, 2\]",
         ),
+        (
+            {"latent": lambda key, rows: jnp.zeros((rows, 3)) + "x"},
+            r"^latent failed \(test_gan_inp",
+        ),
+        ({"penalty": gan.r1(lambda h: "x")}, "The weight of a penalty must be a number 0 or more"),
+        ({"loss": gan.Adversarial(lambda p, t: None, lambda p: p)}, "must return one value for ea"),
         ({"classes": 3}, "^The generator of a conditional pair is called with a pair"),
         (
             {"generator": gan.with_labels(functools.partial(MLP, 5, (4,), 2), 3, 2)},
@@ -173,6 +179,14 @@ def test_labels_that_are_no_classes_are_told(y, options, sentence):
     data = jnn.Dataset.from_arrays(RING.x, y, **options)
     with pytest.raises(ValueError, match=sentence):
         jnn.start(study(classes=3, **LABELLED), data, jnn.seeds(1))
+
+
+def test_the_weight_of_a_penalty_is_a_number_or_a_function_of_numbers():
+    for weight in ("x", lambda: 1.0):
+        with pytest.raises(TypeError, match=r"^The weight of a penalty must be"):
+            gan.r1(weight)
+    with pytest.raises(TypeError, match="center must be a number 0 or more"):
+        gan.gradient_penalty(1.0, center="x")
 
 
 def test_a_number_of_the_members_that_no_player_reads_is_told():

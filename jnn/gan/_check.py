@@ -6,9 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn import paths
-from jnn.engine import Data
+from jnn.engine import Data, explained
+from jnn.gan._latents import Latents
 
 _TABLES = ("labels/embedding", "classes/embedding", "norm/scale/embedding")
 """Names of a row for each class in the networks of `with_labels` and of the SNGAN pair."""
@@ -58,14 +60,17 @@ def check_tables(params: Any, classes: int | None, player: str) -> None:
             )
 
 
-def check_latents(latents: Any, rows: int) -> None:
-    """Raise ValueError unless latents have as many rows as were asked for."""
-    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(latents)]
+def draw_latents(draw: Latents, key: jax.Array, rows: int) -> Any:
+    """Return what `draw(key, rows)` returns, or raise ValueError unless it has as many rows."""
+    with explained("latent failed"):
+        latents = draw(key, rows)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(latents)]
     if not shapes or any(shape[:1] != (rows,) for shape in shapes):
         raise ValueError(
             f"latent must be a function draw(key, rows) that returns arrays [rows, ...], got the "
             f"shapes {shapes} for {rows} rows."
         )
+    return latents
 
 
 def check_examples(examples: Any, expected: tuple[int, ...]) -> None:

@@ -26,9 +26,9 @@ from jnn.gan._check import (
     called_with_labels,
     check_data,
     check_examples,
-    check_latents,
     check_outputs,
     check_tables,
+    draw_latents,
 )
 from jnn.gan._evaluate import make_evaluate
 from jnn.gan._latents import Latents
@@ -132,9 +132,7 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         rows = 2 * game.packing
         labels = None if game.classes is None else jnp.zeros(rows, jnp.int32)
         key = key_of(member.key, INIT)
-        latents = game.latents(key, rows)
-        check_latents(latents, rows)
-        inputs = inputs_of(latents, labels)
+        inputs = inputs_of(draw_latents(game.latents, key, rows), labels)
         with called_with_labels(GENERATOR, game.classes):
             made = generator.begin(jax.random.fold_in(key, _GENERATOR_KEY), hyper, inputs)
             examples = jax.eval_shape(generator.score, made.trained, inputs)

@@ -8,6 +8,9 @@ import jax
 
 from jnn._settings import NOT_NEGATIVE, check_number
 from jnn.losses import gan
+from jnn.study import check_call
+
+_WEIGHT = "The weight of a penalty"
 
 Critic = Callable[[jax.Array], jax.Array]
 """The discriminator of a step as a function of examples, which it takes packed."""
@@ -96,9 +99,15 @@ def _at(
 
 
 def _value(weight: Weight, h: Mapping[str, Any]) -> Any:
-    return weight(h) if callable(weight) else weight
+    if not callable(weight):
+        return weight
+    value = weight(h)
+    check_number(_WEIGHT, value, NOT_NEGATIVE)
+    return value
 
 
 def _check_weight(weight: Any) -> None:
-    if not callable(weight):
-        check_number("The weight of a penalty", weight, NOT_NEGATIVE)
+    if callable(weight):
+        check_call(_WEIGHT, weight, "weight(h)", 1)
+    else:
+        check_number(_WEIGHT, weight, NOT_NEGATIVE)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn.engine import (
     STEP,
@@ -16,7 +17,7 @@ from jnn.engine import (
     key_of,
     weighted_mean,
 )
-from jnn.gan._check import check_examples, check_latents
+from jnn.gan._check import check_examples, draw_latents
 from jnn.gan._packing import pack
 from jnn.gan._player import Pass, Player
 from jnn.gan._state import (
@@ -61,9 +62,7 @@ def make_step(
 
     def draw(state: State, real: Real, key: jax.Array, params: Any = None) -> Pass:
         latent_key, own_key = jax.random.split(key)
-        latents = game.latents(latent_key, len(real.x))
-        check_latents(latents, len(real.x))
-        inputs = inputs_of(latents, real.labels)
+        inputs = inputs_of(draw_latents(game.latents, latent_key, len(real.x)), real.labels)
         drawn = generator.call(state, inputs, key=own_key, params=params)
         check_examples(drawn.outputs, real.x.shape)
         return drawn
@@ -209,10 +208,10 @@ def _discriminator_loss(
 
 def _mean(what: str, values: Any, weights: jax.Array) -> jax.Array:
     """Return the weighted mean of values of packs, of which there must be one or more each."""
-    if jnp.shape(values)[:1] != weights.shape:
+    if np.shape(values)[:1] != weights.shape:
         raise ValueError(
             f"{what} must return one value for each of the {len(weights)} rows that the "
-            f"discriminator judges, got the shape {jnp.shape(values)}. It must not average them."
+            f"discriminator judges, got the shape {np.shape(values)}. It must not average them."
         )
     return weighted_mean(values, weights)
 
