@@ -1,5 +1,6 @@
 """Examples of trained generators."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ from jnn.gan._game import Game, generate
 from jnn.result import Part, Result
 from jnn.study import Study
 
+_BATCH = 1024  # examples at a time
+
 
 def sample(
     result: Result,
@@ -20,7 +23,7 @@ def sample(
     seed: int = 0,
     labels: Any = None,
     latents: Any = None,
-    batch: int = 1024,
+    batch: int = _BATCH,
 ) -> np.ndarray:
     """Return examples that the generator of each member makes, [members, count, ...].
 
@@ -50,14 +53,21 @@ def sample(
     else:
         latents, rows = _checked_latents(latents)
     seed, batch = check_integer("seed", seed, None), check_integer("batch", batch)
-    pieces = [_of_part(part, rows, seed, labels, latents, batch) for part in result.parts]
+    pieces = [of_part(part, rows, seed, labels, latents, batch) for part in result.parts]
+    return in_order(result, pieces)
+
+
+def in_order(result: Result, pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the examples of each part of a result as those of its members, in their order."""
     if len({piece.shape[1:] for piece in pieces}) > 1:
         raise ValueError("The members make examples of different shapes. Take those of one study.")
     order = np.argsort(np.concatenate([part.places for part in result.parts]))
     return np.concatenate(pieces)[order]
 
 
-def _of_part(part: Part, rows: int, seed: int, labels: Any, latents: Any, batch: int) -> np.ndarray:
+def of_part(
+    part: Part, rows: int, seed: int, labels: Any, latents: Any, batch: int = _BATCH
+) -> np.ndarray:
     """Return the examples of the members of one study."""
     programs = programs_of(part.known_study())
     game = game_of(programs.study)

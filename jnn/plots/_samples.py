@@ -87,5 +87,6 @@ def player_losses(result: Result, *, most: int = 4) -> "Figure":
         for axes, name in zip(panels, _LOSSES, strict=True)
     ]
     panels[0].set_title(drawn_text(titles[0]), fontsize="small")
-    panels[0].legend(fontsize="small")
+    if panels[0].lines:  # none if all members have diverged
+        panels[0].legend(fontsize="small")
     return figure
