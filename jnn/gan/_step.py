@@ -183,8 +183,9 @@ def _make_generator_loss(
                 return _mean("The loss of the generator", values, ones)
             inputs = inputs_of(pack(real.x, game.packing), labels)
             on_real = discriminator.call(judge, inputs, key=own_key).outputs
-            values = game.loss.generator(on_real, on_fake)
-        return _mean("The loss of the generator", values, _pack_weights(game, real))
+            weights = _pack_weights(game, real)
+            values = game.loss.generator(_of_present(on_real, weights), on_fake)
+        return _mean("The loss of the generator", values, weights)
 
     return generator_loss
 
@@ -199,11 +200,19 @@ def _discriminator_loss(
     what = "The loss of the discriminator"
     with explained(what + " failed"):
         if isinstance(game.loss, Relativistic):
-            return _mean(what, game.loss.discriminator(on_real, on_fake), weights)
+            values = game.loss.discriminator(_of_present(on_real, weights), on_fake)
+            return _mean(what, values, weights)
         real = game.loss.discriminator(on_real, jnp.ones_like(on_real))
         fake = game.loss.discriminator(on_fake, jnp.zeros_like(on_fake))
     has_rows = jnp.broadcast_to(weights.sum() > 0, weights.shape)
     return _mean(what, real, weights) + _mean(what, fake, has_rows.astype(jnp.float32))
+
+
+def _of_present(outputs: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return outputs whose mean is that of the rows of positive weight, in place of all rows."""
+    present = (weights > 0).reshape(-1, *(1,) * (outputs.ndim - 1))
+    total = jnp.where(present, outputs, 0).sum(axis=0)
+    return jnp.where(present, outputs, total / jnp.maximum(present.sum(), 1))
 
 
 def _mean(what: str, values: Any, weights: jax.Array) -> jax.Array:
