@@ -52,7 +52,7 @@ def image_grid(
             "images must be [images, height, width, 1 or 3], or those in rows and columns, got the "
             f"shape {images.shape}."
         )
-    images = images if images.ndim == 5 else _in_rows(images)
+    images = images if images.ndim == 5 else in_rows(images)
     shape = images.shape[:2]
     shown = _shown(joined_images(images), low, high)
     figure, axes = _cells(shape, rows, columns, title, images.shape[2] / images.shape[3])
@@ -246,10 +246,9 @@ def _shown(image: np.ndarray, low: float | None, high: float | None) -> np.ndarr
     return shown.squeeze(-1) if shown.shape[-1] == 1 else np.nan_to_num(shown, nan=1.0)
 
 
-def _in_rows(images: np.ndarray) -> np.ndarray:
-    """Return images in rows of about as many as there are rows, the last row filled with NaN."""
+def in_rows(images: np.ndarray) -> np.ndarray:
+    """Return images [images, ...] in a grid about as high as wide, filled up with NaN."""
     count, *shape = images.shape
     columns = int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    missing = np.full((rows * columns - count, *shape), np.nan, images.dtype)
-    return np.concatenate([images, missing]).reshape(rows, columns, *shape)
+    missing = np.full((-count % columns, *shape), np.nan, images.dtype)
+    return np.concatenate([images, missing]).reshape(-1, columns, *shape)
