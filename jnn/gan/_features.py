@@ -36,6 +36,8 @@ def features_of(
         ValueError: If the network has a parameter that the trained one lacks or has in another
             shape, or if the study has a trainer of its own.
     """
+    if not isinstance(result, Result):
+        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
     one = result.member(member)
     study = programs_of(one.parts[0].known_study()).study
     if study.trainer is not None:

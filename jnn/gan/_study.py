@@ -93,7 +93,8 @@ def Study(
         samples: Number of generated examples that the metrics see; by default one for each row that
             is scored.
         batch_size: Real examples in one update of the discriminator, and generated ones in each
-            update. The last batch of an epoch is filled up with rows that do not count.
+            update. The last batch of an epoch is filled up with rows that do not count in the
+            losses.
         train_keyword: As in `jnn.Study`, for both networks.
         **settings: Of `jnn.Study`: epochs, evaluate_every, evaluation_batch, hyper, inputs, keep,
             metrics, monitor, order, patience, precision, record, steps_per_epoch, validation. A
