@@ -63,7 +63,8 @@ def check_number(name: str, value: Any, allowed: Range = FINITE, advice: str = "
         SettingTypeError: If the value is not a real number.
         ValueError: If it is several numbers, or one outside of the range.
     """
-    _check_real(name, value, f"a number {allowed.words}", advice)
+    needed = "a finite number" if allowed is FINITE else f"a number {allowed.words}"
+    _check_real(name, value, needed, advice)
     if np.shape(value) != ():
         raise ValueError(
             _sentence(name, f"one number {allowed.words}", f"shape {np.shape(value)}", advice)

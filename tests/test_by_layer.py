@@ -64,6 +64,20 @@ def test_a_linen_network_has_its_layers_in_the_order_of_its_calls():
     np.testing.assert_allclose(slopes["a/bias"], errors.mean(axis=1), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        (Y + 3, "y must hold labels from 0 to 2, got"),
+        (None, "y must hold numbers as in training, got type object"),
+        (np.array(["a"] * len(Y)), "y must hold numbers as in training, got type <U1"),
+        (Y[:2], "Study.loss failed on outputs of shape"),
+    ],
+)
+def test_targets_that_do_not_fit_are_told(y, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gradients(studies.trained_at_once(), X, y)
+
+
 def test_a_network_without_modules_has_no_layers():
     with pytest.raises(ValueError, match="Linen or NNX network"):
         activations(with_network(studies.linear(3, 3)), X)

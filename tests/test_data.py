@@ -462,7 +462,7 @@ TABLE_FAULTS = {
     "dates as text": (
         TABLE.assign(day="2024-01-31"),
         "ill",
-        "Column 'day' must hold .* got dates such as '2024-01-31'",
+        "Column 'day' must hold .* got dates such as '2024-01-31'.* pass times='day'",
     ),
     "dates among other text": (
         TABLE.assign(day=["unknown", "2024-01-31", "2024-02-01", "2024-02-02"]),

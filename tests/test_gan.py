@@ -1,5 +1,6 @@
 """Generative adversarial networks as populations: the laws of every study, samples, figures."""
 
+import dataclasses
 import functools
 import pickle
 
@@ -129,6 +130,8 @@ def test_a_pair_that_diverges_leaves_the_others_alone_and_is_told():
     losses = result.final()["train_generator_loss"].values
     assert np.isfinite(losses[..., 0]).all() and not np.isfinite(losses[..., 1]).any()
     assert np.isnan(result.final()["modes"].values[..., 1]).all()
+    legend = plots.histogram(result, "modes").axes[0].get_legend().get_texts()
+    assert legend[1].get_text().endswith("0 members, 4 not finite left out")
     for index in range(0, len(MEMBERS), 2):
         assert_same_member(result.member(index), together(name), index, exact=True)
 
@@ -173,6 +176,11 @@ def test_figures_of_seeds_and_of_both_players():
         [line.get_label() for line in axes.lines] for axes in plots.player_losses(result).axes
     ]
     assert labels[0] == labels[1] and "0.01" in labels[0][0]  # so that colors mean the same in both
+    lost = result.take([0, 2])
+    lost = dataclasses.replace(lost, scores=lost.scores * np.nan)
+    assert not plots.player_losses(lost).axes[0].lines  # and no warning that a legend is empty
+    with pytest.raises(ValueError, match="modes must be finite for some member"):
+        plots.histogram(lost, "modes")
     with pytest.raises(ValueError, match="must have the scores"):
         plots.player_losses(studies.trained_at_once())
 
@@ -186,6 +194,14 @@ def test_a_walk_between_latents_ends_at_both():
     for step, latents in enumerate((ends[:2], middle, ends[2:])):
         expected = gan.sample(result, latents=np.asarray(latents))
         np.testing.assert_allclose(walk[:, :, step], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_joined_pairs_walk_from_latents_of_their_own():
+    wide = study(latent=5, generator=functools.partial(jnn.models.MLP, 5, (4,), 2), epochs=1)
+    results = [jnn.run(one, RING) for one in (study(epochs=1), wide)]
+    walk = gan.interpolation(jnn.Result.concat(results, width=[3, 5]), 2, 3)
+    for one, result in zip(walk, results, strict=True):
+        np.testing.assert_array_equal(one, gan.interpolation(result, 2, 3)[0])
 
 
 @pytest.mark.slow

@@ -58,6 +58,25 @@ def test_a_pattern_names_the_kernels_that_are_normalized():
             gan.spectral_norm(Convolution, pattern).init(jax.random.key(0), X)
 
 
+def test_spectral_norm_of_a_kernel_of_zeros_is_finite():
+    zeros = functools.partial(jnn.modules.Dense, 3, 2, kernel_init=nnx.initializers.zeros_init())
+    model = gan.spectral_norm(zeros)
+    params, state = model.init(jax.random.key(0), X)
+    loss = lambda params: model.apply(params, state, X, train=True, **OPTIONS)[0].sum()  # noqa: E731
+    assert loss(params) == 0 and jnp.isfinite(jax.grad(loss)(params)["kernel"]).all()
+
+
+def test_networks_with_classes_take_one_label_for_each_row():
+    judge = models.SNGANDiscriminator((8, 8, 2), width=2, classes=3, rngs=nnx.Rngs(0))
+    x = jnp.ones((2, 8, 8, 2))
+    for inputs, came in ((x, "x alone"), ((x, jnp.zeros((2, 2), int)), r"the shapes .*\(2, 2\)")):
+        with pytest.raises(ValueError, match=rf"one label for each row of x, got {came}"):
+            judge(inputs)
+    for shape in (32, (8,), (8, 8), (30, 30, 1)):
+        with pytest.raises(ValueError, match=r"^shape must be \(side, side, channels\)"):
+            models.DCGANDiscriminator(shape, rngs=nnx.Rngs(0))
+
+
 @pytest.mark.peers
 def test_spectral_norm_is_pytorchs():
     """The same kernel and vector: outputs, gradients and the next vector of three calls."""

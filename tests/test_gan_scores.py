@@ -109,14 +109,22 @@ def test_distances_are_those_of_torch_fidelity():
     ("call", "sentence"),
     [
         (lambda: gan.frechet_distance(REAL, FAKE[:, :3]), "as many dimensions, got 6 and 3"),
-        (lambda: gan.kernel_distance(REAL[0], FAKE), r"real must be features \[rows, dimensions\]"),
+        (lambda: gan.kernel_distance(REAL[0], FAKE), r"real must be numbers \[rows, dimensions\]"),
         (lambda: gan.moments(REAL[:1]), "at least two rows, got 1"),
         (lambda: gan.precision_recall(REAL[:3], FAKE), "neighbors must be from 1 to 2, got 3"),
+        (lambda: gan.frechet_distance(REAL, np.full((9, 6), np.nan)), "^generated must be finite"),
+        (lambda: gan.frechet_distance(REAL * 1j, FAKE), "^real must be numbers .*, got complex"),
+        (lambda: gan.moments([REAL, REAL[:, :1]]), "batches of as many dimensions each, got 6 and"),
+        (lambda: gan.density_coverage(REAL[:1], FAKE), "at least two rows, got 1 and 240"),
+        (lambda: gan.mode_counts(REAL, gan.ring(), 0.1), r"Examples must be \[rows, 2\]"),
+        (lambda: gan.modes(np.full((3, 2), np.nan), 0.1), "means must be finite numbers"),
+        (lambda: gan.by_channels(3), r"classify must be a function, classify\(x\)"),
+        (lambda: gan.pack(jnp.ones((5, 2)), 2), "packing must divide the number of rows, 5"),
         (lambda: gan.kernel_distance(REAL, FAKE, subsets=1), "subset_size must be from 2 to 240"),
     ],
 )
 def test_features_that_do_not_fit_are_told(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
         call()
 
 
@@ -140,6 +148,8 @@ def test_the_features_of_a_trained_classifier_score_a_population():
     )
     with pytest.raises(ValueError, match="must be a part of the trained network"):
         gan.features_of(result, functools.partial(jnn.models.MLP, 6, (4, 4), None))
+    with pytest.raises(ValueError, match=r"an array \(4,\) where model has one \(5,\)"):
+        gan.features_of(result, functools.partial(jnn.models.MLP, 6, (5,), None))
     study = gan.Study(
         functools.partial(jnn.models.MLP, 2, (4,), 6),
         functools.partial(jnn.models.MLP, 6, (4,), 1),
@@ -160,6 +170,9 @@ def test_the_features_of_a_trained_classifier_score_a_population():
     expected = gan.frechet_distance(np.asarray(hidden(data.x[:200])), np.asarray(hidden(x)))
     ours = gan.frechet(hidden)(x, jnp.asarray(data.x[:200]))
     np.testing.assert_allclose(ours, expected, rtol=1e-3)
+    light = jnp.full(200, 0.01)  # only the ratios of weights matter
+    ours = gan.frechet(hidden)(x, jnp.asarray(data.x[:200]), light)
+    np.testing.assert_allclose(ours, expected, rtol=1e-3)
 
 
 def test_stacked_images_have_a_mode_for_each_number_that_they_show():
@@ -169,6 +182,8 @@ def test_stacked_images_have_a_mode_for_each_number_that_they_show():
     expected = shown @ [100, 10, 1]
     np.testing.assert_array_equal(number(images), expected)
     assert gan.classified_modes(number, 1000)(images, None) == len(set(expected))
+    outside = gan.classified_modes(lambda x: x[:, 0].astype(int), 2)
+    assert outside(jnp.array([[5.0], [-1.0], [0.0]]), None) == 1
     counts = np.unique(expected, return_counts=True)[1] / 50
     kl = (counts * np.log(1000 * counts)).sum()
     np.testing.assert_allclose(gan.classified_kl(number, 1000)(images, None), kl, rtol=1e-5)

@@ -1,5 +1,7 @@
 """Grids of images and film strips show each example where its labels say."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,21 @@ def test_images_stand_in_rows_and_columns_from_black_to_white():
     assert figure.axes[0].get_title() == r"\$6 images\$"
     assert shown(plots.image_grid(IMAGES[0])).shape == (8, 8)
     assert shown(plots.image_grid(IMAGES, low=0.0, high=9.0)).max() == pytest.approx(1 / 9)
+
+
+def test_what_is_not_finite_is_white_and_sets_no_scale():
+    colors = np.linspace(0, 1, 2 * 2 * 2 * 3).reshape(2, 2, 2, 3)
+    colors[0] = np.nan
+    pixels = shown(plots.image_grid(colors))
+    assert (pixels[:, :2] == 1).all() and (pixels[0, 2, 0], pixels[1, 3, 2]) == (0, 1)
+    gray = np.array([np.inf, 1.0, 3.0]).reshape(3, 1, 1, 1)
+    np.testing.assert_array_equal(shown(plots.image_grid(gray)), [[1, 0], [1, np.nan]])
+    plots.image_grid(np.full((2, 3, 3, 3), np.nan)).savefig(io.BytesIO(), format="png")
+
+
+def test_labels_may_be_arrays():
+    figure = plots.image_grid(IMAGES, rows=np.array([1, 5]), columns=np.arange(3))
+    assert labels(figure) == [["1", "5"], ["0", "1", "2"]]
 
 
 def test_a_film_strip_of_images_shows_the_first_of_each_member_side_by_side():
@@ -64,15 +81,24 @@ def test_a_film_strip_of_points_draws_them_in_the_cells_of_their_members():
     ("draw", "sentence"),
     [
         (lambda: plots.image_grid(IMAGES[..., 0]), "images must be"),
-        (lambda: plots.image_grid(IMAGES, rows=["a"]), "a label for each of the 2 rows, got 1"),
+        (
+            lambda: plots.image_grid(IMAGES, rows=["a"]),
+            "rows must have a label for each of 2, got 1",
+        ),
+        (lambda: plots.image_grid(IMAGES, rows=2), "rows must have a label for each of 2, got 2"),
+        (lambda: plots.image_grid(IMAGES * 1j), "images must be an array of real numbers"),
+        (lambda: plots.image_grid(IMAGES, low=1.0, high=0.0), "low must be below high"),
+        (lambda: plots.film_strip([np.zeros((1, 3, 2)), np.zeros((1, 4, 2))]), "rectangular array"),
+        (lambda: plots.film_strip(IMAGES[None], real=IMAGES), "real must be points"),
+        (lambda: plots.film_strip(IMAGES[None], each=0), "each must be a positive integer"),
         (lambda: plots.film_strip(IMAGES), r"frames must be points .*, got the shape \(2, 3, 4"),
         (
             lambda: plots.film_strip(np.zeros((1, 2, 3, 2)), members=["a"]),
-            "a label for each of the 2 columns, got 1",
+            "members must have a label for each of 2, got 1",
         ),
         (
             lambda: plots.film_strip(np.zeros((2, 1, 3, 2)), [1]),
-            "a label for each of the 2 rows, got 1",
+            "epochs must have a label for each of 2, got 1",
         ),
     ],
 )

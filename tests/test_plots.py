@@ -263,6 +263,13 @@ def test_embeddings_lie_in_the_plane_that_holds_most_of_their_variance():
         np.testing.assert_allclose(places[int(text.get_text()[4:])], text.xy)
 
 
+def test_embeddings_of_any_labels_are_drawn_by_their_texts():
+    labels = [10, 2, None, np.nan, "b"]
+    (axes,) = drawn(plots.embeddings(RNG.normal(size=(5, 3)), labels))
+    assert sorted(texts(axes.get_legend().get_texts())) == ["10", "2", "None", "b", "nan"]
+    assert sum(len(points.get_offsets()) for points in axes.collections) == 5
+
+
 def test_reliability_is_the_calibration_curve_with_intervals():
     given = RNG.uniform(size=300)
     labels = (RNG.uniform(size=300) < given**2).astype(int)
@@ -329,6 +336,12 @@ REFUSED = {
     "paths must hold lists of trees": lambda: SURFACE(jnp.sum, TWO, paths=[[jnp.ones(3)]]),
     "loss must be finite somewhere": lambda: SURFACE(lambda p: jnp.inf * p.sum(), TWO),
     "values must map": lambda: plots.by_depth({}),
+    "other than 0 somewhere": lambda: plots.by_depth({"a": np.zeros(2)}),
+    "values['a'] must be an array of real": lambda: plots.by_depth({"a": ["x"]}),
+    "metric must be one of the scores ['f1']": lambda: plots.few_shot({"metric": ["f1"]}, "auc"),
+    "results must map a name": lambda: plots.forecast({}, plane(), 0),
+    "data must have windows": lambda: plots.forecast({"a": None}, plane(), 0),
+    "loss must be a function": lambda: SURFACE(3, TWO),
     "to mappings of layers, got both": lambda: plots.by_depth({"a": {}, "b": np.ones(2)}),
     "as many members": lambda: plots.by_depth({"a": np.ones(2), "b": np.ones(3)}),
     "must be an array [members, ...]": lambda: plots.by_depth({"a": 1.0}),

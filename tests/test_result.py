@@ -103,6 +103,9 @@ def test_a_part_of_the_variance_that_is_rounding_is_zero_in_a_summary(result):
     parts = {name: stats.Parts(1e-12, 1e-5, 1e-4) for name in row.intervals}
     made = dataclasses.replace(summary, rows=(row._replace(parts=parts),))
     assert made.caption.endswith("by source: seed 0, fold 0.0032, residual 0.01")
+    parts = {name: stats.Parts(0.0, 1623.0**2, 42.1**2) for name in row.intervals}
+    made = dataclasses.replace(summary, rows=(row._replace(parts=parts),))
+    assert made.caption.endswith("by source: seed 0, fold 1600, residual 42")
 
 
 def test_the_summary_is_the_statistics_of_the_final_scores(result):

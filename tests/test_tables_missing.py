@@ -119,6 +119,15 @@ def test_na_is_a_value_of_a_category(tmp_path):
     assert data.encoding.encode(pd.DataFrame({"land": ["NA", "DE"]})).tolist() == [[0, 1], [1, 0]]
 
 
+def test_the_error_about_missing_values_says_which_columns_have_no_value_at_all(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,note,y\n1,,0\n,,1\n3,,1\n")
+    with pytest.raises(
+        ValueError, match=r"without any value out with drop=\['note'\]. Pass missing="
+    ):
+        Dataset.from_csv(path, "y")
+
+
 def test_columns_and_rows_without_any_value_are_told(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,y,\n1,0,\n2,1,\n4,1,\n")

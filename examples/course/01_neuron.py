@@ -1,13 +1,15 @@
 # %% [markdown]
 # # 1. What a neuron is
 #
-# A neuron is the smallest network: it weighs numbers, adds them up, and turns the sum into an
-# answer. This lesson builds one with NumPy, trains it, does the same with jnn, and asks whether one
-# neuron is better than another. You need Python and some algebra, and no knowledge of JAX.
+# A neuron is the smallest network: it multiplies numbers by weights, adds them up, and turns the
+# sum into an answer. This lesson builds one with NumPy, trains it, does the same with jnn, and asks
+# whether one neuron is better than another. You need Python, NumPy, and derivatives as taught at
+# school. You need no knowledge of JAX.
 #
-# A lesson is a notebook, and a script too: install jnn as [Start here](../../docs/start.md) says,
-# and run `python examples/course/01_neuron.py`. Of the libraries below, JAX is NumPy that also
-# finds slopes, and Optax holds the rules by which weights are moved.
+# Each lesson is a notebook and a script. To run it, install jnn as [Start
+# here](../../docs/start.md) says, and call `python examples/course/01_neuron.py` in the folder of
+# the clone. Two of the libraries below may be new to you: JAX is like NumPy, but it also computes
+# derivatives, and Optax provides *optimizers*, the rules by which training changes weights.
 
 # %%
 import dataclasses
@@ -48,44 +50,47 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# A straight line separates most of the two kinds. A neuron *is* such a line. It has a weight for
-# each number that comes in, and a bias:
+# A straight line separates most malignant tumors from most benign ones. A neuron is such a line. It
+# has a weight for each input, and a number that is added, the *bias*:
 #
 # $$ z = w_1 x_1 + w_2 x_2 + b $$
 #
-# On the line $z$ is zero, on one side of it positive, on the other negative. To get a probability,
-# the neuron sends $z$ through the *sigmoid*, which squeezes every number into the range from 0
-# to 1:
+# On the line $z$ is zero; on one side of it $z$ is positive, and on the other side negative. To get
+# a probability, the neuron applies the *sigmoid* to $z$, which maps every number into the range
+# from 0 to 1:
 #
 # $$ p = \sigma(z) = \frac{1}{1 + e^{-z}} $$
 #
-# *Training* means to turn the line until the probabilities fit the patients whose answer is known.
-# All networks work like this: language models and programs that play chess, recognize faces or
-# fold proteins are many neurons, in layers, trained by the same rule as this one.
+# *Training* moves the line until the probabilities fit the patients whose answer is known. All
+# networks work like this: language models, and programs that play chess, recognize faces or fold
+# proteins, are many neurons in layers, trained by the same rule as this one.
 #
 # ## The derivation
 #
-# How wrong is a probability? If the tumor is malignant ($y = 1$), the *loss* is $-\log p$: zero if
-# the neuron is sure, and large if it is sure of the opposite. With $y = 0$ it is $-\log(1 - p)$. In
-# one formula, and averaged over the $n$ patients:
+# How wrong is a probability? The *loss* measures it. If the tumor is malignant ($y = 1$), the loss
+# is $-\log p$. It is close to zero if the neuron is right and sure ($p$ near 1), and large if it is
+# wrong and sure ($p$ near 0). If the tumor is benign ($y = 0$), the loss is $-\log(1 - p)$. In one
+# formula, averaged over the $n$ patients:
 #
 # $$ L = -\frac{1}{n} \sum_i \big( y_i \log p_i + (1 - y_i) \log(1 - p_i) \big) $$
 #
-# To lower the loss, ask how it changes with each weight. The sigmoid has the slope
-# $\sigma'(z) = p (1 - p)$, so that by the chain rule, for one patient,
+# To lower the loss, compute how it changes with each weight. This is the *slope* of the loss with
+# respect to the weight: its partial derivative. All slopes together are the *gradient*. The sigmoid
+# has the slope $\sigma'(z) = p (1 - p)$. By the chain rule, for one patient,
 #
 # $$ \frac{\partial L}{\partial w_j}
 #    = \frac{\partial L}{\partial p} \frac{\partial p}{\partial z} \frac{\partial z}{\partial w_j}
 #    = \frac{p - y}{p (1 - p)} \, p (1 - p) \, x_j = (p - y) \, x_j , \qquad
 #    \frac{\partial L}{\partial b} = p - y . $$
 #
-# This is worth reading twice: the weight moves by *the error times the input*. Each step of
-# *gradient descent* moves all weights a little against their slopes.
+# So the slope is *the error times the input*. Each step of *gradient descent* changes every weight
+# a little in the direction that lowers the loss: by minus its slope times a small number, the
+# *learning rate* or *step size*.
 #
 # ## From scratch
 #
-# The two columns are first *standardized*: less their mean, and divided by their deviation, so that
-# one step size suits both.
+# The two columns are first *standardized*: their mean is subtracted, and they are divided by their
+# standard deviation. Then one learning rate suits both.
 
 
 # %%
@@ -120,8 +125,8 @@ assert accuracy > 0.85
 
 
 # %% [markdown]
-# JAX finds slopes by itself: `jax.grad` turns a function into the function of its slopes. Ours must
-# be the same.
+# JAX can compute slopes automatically: `jax.grad` takes a function and returns a function that
+# computes its gradient. Our slopes must be the same.
 
 
 # %%
@@ -138,11 +143,13 @@ for mine, other in zip(ours, theirs, strict=True):
 # %% [markdown]
 # ## In jnn
 #
-# A study names the parts: the network, the loss, the optimizer, and what is measured. Here the
-# network is one `dense` layer, which multiplies the inputs by weights (the *kernel*) and adds the
-# bias. It is written as two functions. The first makes the parameters, from a `key` of random
-# numbers, which zeros do not need, and from rows `x` that show how many inputs there are. The
-# second uses the parameters. The optimizer `optax.sgd(0.5)` is gradient descent with the rate 0.5.
+# A *study* has these parts: the network, the loss, the optimizer, and the *metrics*, which are what
+# is measured. Here the network is one `dense` layer, which multiplies the inputs by weights (the
+# *kernel*) and adds the bias. The network is two functions. `init` makes the weights and the bias,
+# which are the *parameters*. It receives a random `key`, which is not used here because all
+# parameters start at zero, and rows `x`, which show how many inputs there are. `neuron` computes
+# the output from the parameters and the inputs. The optimizer `optax.sgd(0.5)` is gradient descent
+# with the learning rate 0.5.
 
 
 # %%
@@ -165,7 +172,7 @@ study = jnn.Study(
 )
 data = jnn.Dataset.from_arrays(measured, malignant, name="two measurements")
 result = jnn.run(study, data)
-trained = result.trained.params  # their first axis is the networks trained together; here one
+trained = result.trained.params  # the first axis of each array is members; here there is one
 np.testing.assert_allclose(trained["kernel"][0, :, 0], weights, rtol=1e-3)
 np.testing.assert_allclose(trained["bias"][0, 0], bias, rtol=1e-3)
 print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))
@@ -173,16 +180,16 @@ print("jnn finds the same weights:", trained["kernel"][0, :, 0].round(2))
 # %% [markdown]
 # ## Is this difference real?
 #
-# The microscope measured 30 numbers, and we used two. Are 30 better? To answer, two things are
-# needed. First, a neuron must be judged by patients that it has not seen; so the patients are cut
-# into ten *folds*, and each neuron trains on nine of them and is scored on the tenth. Second, one
-# score is a matter of luck, the luck of who is in the fold; so there must be many. jnn trains all
-# of them at once, as the *members* of one *population*. Each step now takes 64 patients, drawn at
-# random (*stochastic* gradient descent), and a pass over all of them is an *epoch*. The random
-# numbers of a member come from its *seed*; here all have the same one.
+# The data have 30 measurements of each tumor, and we used two. Are 30 better? To answer, two things
+# are needed. First, a neuron must be scored on patients that it has not seen. So the patients are
+# cut into ten *folds*; each neuron trains on nine of them and is scored on the tenth. Second, a
+# single score depends on luck: on who is in the fold. So there must be many scores. jnn trains all
+# ten neurons at once, as the *members* of one *population*. Each step now uses 64 patients, drawn
+# at random (*stochastic* gradient descent), and a pass over all training patients is an *epoch*.
+# The random numbers of a member come from its *seed*; here all members have the same one.
 #
-# `dataclasses.replace` copies a study with some parts changed, and `concat` joins two results and
-# says which is which, in a column `measurements`.
+# `dataclasses.replace` copies a study and changes some of its parts. `concat` joins two results,
+# and names them by a setting `measurements`.
 
 # %%
 everything = jnn.Dataset.from_arrays(cancer.data, malignant, name="breast cancer")
@@ -207,14 +214,14 @@ print("30 - 2 measurements:", difference)
 assert difference.difference.low > 0
 
 # %% [markdown]
-# The interval after ± says how far the mean may be off by luck; the line below the table names its
-# formula, and [Statistics](../../docs/statistics.md) explains it. `compare` takes the difference
-# fold by fold, so that an easy fold is easy for both sides; the interval of the difference does not
-# contain zero, so more measurements do help.
+# The number after ± gives a 95 % interval: how far the mean may be off by luck. The line below the
+# table names its formula, which [Statistics](../../docs/statistics.md) explains. `compare` takes
+# the difference in each fold, so an easy fold is easy for both. The interval of the difference does
+# not contain zero, so 30 measurements are better than two.
 #
-# Now two neurons that differ in a detail: the step size, 0.4 or 0.5. Members may set such numbers,
-# which the optimizer reads from `h`. `final()` is a table of all scores with named axes, from which
-# `sel` takes a part.
+# Now compare two neurons that differ in a detail: the learning rate is 0.4 or 0.5. Members may set
+# such numbers, and the optimizer reads them from `h`. `final()` returns all scores as an
+# `xarray.Dataset`, a table with named axes, and `sel` selects a part of it.
 
 # %%
 any_rate = dataclasses.replace(of_30, optimizer=lambda h: optax.sgd(h.rate))
@@ -229,8 +236,8 @@ print("0.5 - 0.4:", noise)
 assert noise.difference.low <= 0 <= noise.difference.high
 
 # %% [markdown]
-# Whoever looked at one of these folds alone might have believed in a better step size. The interval
-# contains zero: these patients do not show which of the two is better.
+# With one of these folds alone, one of the two learning rates may seem better. But the interval of
+# the difference contains zero: these patients do not show which of the two is better.
 #
 # ## Exercises
 #
@@ -238,7 +245,7 @@ assert noise.difference.low <= 0 <= noise.difference.high
 #
 # ### Exercise 1
 #
-# Take a third column, `mean smoothness`, into the NumPy neuron. Does the training loss fall?
+# Add a third column, `mean smoothness`, to the NumPy neuron. Does the training loss fall?
 
 # %% tags=["hide-cell"]
 third = list(cancer.feature_names).index("mean smoothness")

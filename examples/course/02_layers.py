@@ -2,8 +2,8 @@
 # # 2. Layers and feed-forward networks
 #
 # One neuron draws one straight line. A *layer* is several neurons side by side, and a network is
-# layers, one after the other. This lesson shows what the second layer adds, and how wide it should
-# be. It needs [lesson 1](01_neuron.ipynb), and no knowledge of JAX.
+# several layers, one after the other. This lesson shows what a second layer adds, and how wide it
+# should be. It builds on [lesson 1](01_neuron.ipynb).
 
 # %%
 import functools
@@ -22,9 +22,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # *Exclusive or* is the smallest task that a neuron cannot solve: the answer is 1 if exactly one of
-# two numbers is 1. The two answers lie across from each other, and no line separates them. Two
-# lines do: the answer is 1 between them. So take two neurons that draw a line each, and a third one
-# that reads their outputs.
+# two numbers is 1. Points with the same answer are at opposite corners of a square, and no line
+# separates the two kinds. Two lines do: between them the answer is 1. So take two neurons, each of
+# which draws a line, and a third one that reads their outputs.
 
 # %%
 cases = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -47,10 +47,10 @@ figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center"
 plt.show()
 
 # %% [markdown]
-# The two neurons in the middle are a *hidden layer*: what they put out is neither an input nor the
-# answer. A network in which every layer reads only the layer before it is a *feed-forward network*,
-# or *multi-layer perceptron* (MLP). The number of neurons in a layer is its *width*, and they are
-# also called *units*.
+# The two neurons are a *hidden layer*: their outputs are neither inputs nor the answer. A network
+# in which every layer reads only the layer before it is a *feed-forward network*, or *multi-layer
+# perceptron* (MLP). The number of neurons in a layer is its *width*. Neurons are also called
+# *units*.
 #
 # ## The derivation
 #
@@ -60,20 +60,20 @@ plt.show()
 # $$ h_k = f\Big( \sum_j x_j W_{jk} + b_k \Big) \qquad \text{or, for all units at once,} \qquad
 #    h = f(x W + b) . $$
 #
-# The *output layer* does the same with $h$ in place of $x$, mostly without an activation:
-# $z = h V + c$. As activation take the *rectifier*, or *ReLU*: $f(a) = \max(0, a)$. It passes
-# positive numbers on, and turns negative ones into 0.
+# The *output layer* does the same with $h$ in place of $x$, usually without an activation: $z = h
+# V + c$. A common activation is the *rectifier*, or *ReLU*: $f(a) = \max(0, a)$. It leaves
+# positive numbers as they are, and turns negative ones into 0.
 #
 # **Without an activation, two layers are one.** Leave $f$ out, and multiply:
 #
 # $$ (x W + b) V + c = x (W V) + (b V + c) . $$
 #
-# This is one layer with the weights $W V$ and the bias $b V + c$. All that many layers can do
-# beyond one, they can do because of the bend.
+# This is one layer with the weights $W V$ and the bias $b V + c$. So several layers can do more
+# than one only if there is an activation between them.
 #
-# **A network for exclusive or**, found by thinking. Let $s = x_1 + x_2$, which is 0, 1, 1, 2 in the
-# four cases. The unit $h_1 = f(s)$ is 0, 1, 1, 2, and the unit $h_2 = f(s - 1)$ is 0, 0, 0, 1. Then
-# $z = h_1 - 2 h_2$ is 0, 1, 1, 0, which are the answers.
+# **A network for exclusive or** can be found by hand. Let $s = x_1 + x_2$, which is 0, 1, 1, 2 in
+# the four cases. The unit $h_1 = f(s)$ is 0, 1, 1, 2, and the unit $h_2 = f(s - 1)$ is 0, 0, 0, 1.
+# Then $z = h_1 - 2 h_2$ is 0, 1, 1, 0, which are the answers.
 #
 # **Enough units can follow any curve.** Choose points $t_0 < t_1 < \dots < t_n$, and connect the
 # values $g(t_k)$ of a curve $g$ by straight pieces. Piece $k$ has the slope
@@ -81,23 +81,23 @@ plt.show()
 # $$ m_k = \frac{g(t_{k+1}) - g(t_k)}{t_{k+1} - t_k} . $$
 #
 # The unit $f(x - t_k)$ is 0 before $t_k$, and rises with slope 1 after it. So it can change the
-# slope at $t_k$ from that of one piece to that of the next, and a hidden layer of $n$ units draws
-# all the pieces:
+# slope at $t_k$ from that of one piece to that of the next. A hidden layer of $n$ units draws all
+# the pieces:
 #
 # $$ z(x) = g(t_0) + m_0 f(x - t_0) + \sum_{k=1}^{n-1} (m_k - m_{k-1}) f(x - t_k) . $$
 #
-# More pieces, smaller error. That a wide enough hidden layer can approximate every continuous
-# function on a bounded region, of any number of inputs, is the *universal approximation theorem*
-# ([Cybenko 1989](https://doi.org/10.1007/BF02551274) for sigmoids,
-# [Leshno et al. 1993](https://doi.org/10.1016/S0893-6080(05)80131-5) for all activations that are
-# no polynomials, such as the ReLU). It says that good weights exist. It does not say how many units
-# they take, or that training finds them.
+# With more pieces the error is smaller. A wide enough hidden layer can approximate every continuous
+# function of any number of inputs, on a closed and bounded region. This is the *universal
+# approximation theorem* ([Cybenko 1989](https://doi.org/10.1007/BF02551274) for sigmoids, [Leshno
+# et al. 1993](https://doi.org/10.1016/S0893-6080(05)80131-5) for all activations that are not
+# polynomials, such as the ReLU). The theorem says that good weights exist. It does not say how many
+# units are needed, or that training finds the weights.
 #
 # ## From scratch
 #
-# A layer is one line of NumPy. The `@` multiplies matrices: row $i$ of `x @ kernel` holds the sums
-# of all units for row $i$ of `x`. The matrix of weights is called the *kernel* from here on, as in
-# most libraries.
+# A layer is one line of NumPy. `@` multiplies matrices: row $i$ of `x @ kernel` holds the sums of
+# all units for row $i$ of `x`. From here on the matrix of weights is called the *kernel*, as in
+# Keras, Flax and jnn.
 
 
 # %%
@@ -129,7 +129,7 @@ W, b, V, c = (random.normal(size=shape) for shape in [(3, 4), 4, (4, 2), 2])
 np.testing.assert_allclose((x @ W + b) @ V + c, x @ (W @ V) + (b @ V + c))
 
 # %% [markdown]
-# And the curve. The weights below come from the formula, and nothing is trained.
+# Now the curve. The weights below come from the formula, and nothing is trained.
 
 
 # %%
@@ -163,12 +163,13 @@ assert errors[0] > 2 * errors[1] > 4 * errors[2]
 plt.show()
 
 # %% [markdown]
-# Twice the width, less than half the error: for a smooth curve it tends to a quarter.
+# With twice the width, the error is less than half. (For a smooth curve and many units, it falls to
+# about a quarter.)
 #
 # ## In jnn
 #
-# The layer is `jnn.layers.dense`, and the whole network is `jnn.models.MLP`, with the widths of its
-# hidden layers in brackets. First the network that was made by hand:
+# The layer is `jnn.layers.dense`, and the whole network is `jnn.models.MLP`, which takes the widths
+# of its hidden layers as a tuple. First, the network that was made by hand:
 
 # %%
 hidden = jnn.layers.relu(jnn.layers.dense(cases, by_hand["kernel"], by_hand["bias"]))
@@ -176,11 +177,12 @@ z = jnn.layers.dense(hidden, by_hand["output_kernel"], by_hand["output_bias"])
 np.testing.assert_array_equal(z[:, 0], answers)
 
 # %% [markdown]
-# `z` is an array of JAX, which works like one of NumPy: `np.asarray(z)` makes it one.
+# `z` is an array of JAX, which works like one of NumPy; `np.asarray(z)` converts it.
 #
-# Now a task for which weights by hand are hard to find: two spirals, wound into each other. An
-# answer is one number, positive for the second spiral, so the network has one output. `partial`
-# notes the sizes, 2 inputs and 1 output, and jnn makes the network itself, once for each member.
+# Now a task for which weights are hard to find by hand: two spirals, wound into each other. The
+# answer is one number, which is positive for the second spiral, so the network has one output.
+# `functools.partial` sets the sizes, here 2 inputs and 1 output, without making the network. jnn
+# makes it, once for each member.
 
 # %%
 spirals = jnn.data.spirals(400, classes=2, noise=0.05)
@@ -209,10 +211,10 @@ results = [
 # target="column")`, and the 2 inputs by the number of its columns; see [Start
 # here](../../docs/start.md).)
 #
-# `study_of()` has no hidden layer: it is the neuron of lesson 1. The *seed* of a member says which
-# random weights it begins with, and the *fold* which rows it is scored on. The arrays of the
-# trained members have one more axis in front, the members. With those of one member, our function
-# in NumPy gives the same outputs:
+# `study_of()` has no hidden layer: it is the neuron of lesson 1. The *seed* of a member determines
+# its initial random weights, and the *fold* determines which rows score it. `*` combines each seed
+# with each fold. The arrays of trained parameters have one more axis in front, the members. With
+# the parameters of one member, our function in NumPy gives the same outputs:
 
 # %%
 result = results[-1]
@@ -228,9 +230,9 @@ np.testing.assert_allclose(ours, theirs[0], rtol=1e-3, atol=1e-3)
 # %% [markdown]
 # ## Is this difference real?
 #
-# What does each member believe? Below, each thin line is the *decision boundary* of one member: on
-# one side it says the first spiral, on the other the second. The color is the mean of their
-# probabilities, and the thick line is where this mean is one half.
+# What has each member learned? In the figure, each thin line is the *decision boundary* of one
+# member: on one side it answers the first spiral, on the other side the second. The color is the
+# mean of the probabilities of all members, and the thick line is where this mean is one half.
 
 # %%
 shown = [widths[1], widths[-1]]
@@ -242,9 +244,9 @@ for axes, width in zip(panels, shown, strict=True):
 plt.show()
 
 # %% [markdown]
-# With 2 units a member draws a few bends, each member others, because each began with other
-# weights. With 32 units they agree where there are points, and fan out where there are none: there
-# each of them only guesses.
+# With 2 units the boundary of a member has a few bends. They differ between members, because each
+# member started from different weights. With 32 units the members agree where there are points. Far
+# from the points they disagree, because the data say nothing there.
 
 # %%
 both = jnn.Result.concat(results, width=widths)
@@ -254,8 +256,9 @@ print("16 units - no hidden layer:", hidden_layer)
 assert hidden_layer.difference.low > 0.1
 
 # %% [markdown]
-# The hidden layer is worth tens of percentage points. The last line below the table says where
-# chance comes from: the *residual* is what seed and fold do together. Is 32 better than 16?
+# The hidden layer raises the accuracy by tens of percentage points. The last line below the table
+# says where chance comes from: from the seed, from the fold, and, as the *residual*, from the two
+# together. Is 32 better than 16?
 
 # %%
 wider = both.compare({"width": 32}, {"width": 16}, "accuracy")
@@ -268,9 +271,9 @@ if not QUICK:
     assert wider.difference.low <= 0 <= wider.difference.high
 
 # %% [markdown]
-# Here the interval contains zero. Once the network is wide enough for the task, more units neither
-# help nor hurt in a way that these points could show. Whoever trains one network of each width sees
-# a difference all the same, in either direction.
+# Here the interval contains zero: these points do not show whether 32 units are better than 16.
+# With a single network of each width, one of them would still have seemed better, and chance would
+# have decided which.
 #
 # ## Exercises
 #
@@ -278,8 +281,8 @@ if not QUICK:
 #
 # ### Exercise 1
 #
-# How many *parameters*, that is, weights and biases, has a network with 2 inputs, one hidden layer
-# of 32 units and 1 output? Count by hand, then count in `params`.
+# How many *parameters*, which are weights and biases, does a network with 2 inputs, one hidden
+# layer of 32 units and 1 output have? Count by hand, then count in `params`.
 
 # %% tags=["hide-cell"]
 count = (2 + 1) * 32 + (32 + 1) * 1  # each unit has a weight for each input, and a bias
@@ -291,7 +294,7 @@ assert count == in_params == 129
 # %% [markdown]
 # ### Exercise 2
 #
-# Find by hand a network for three numbers that answers 1 if exactly one of them is 1. Check all
+# Find by hand a network with three inputs whose answer is 1 if exactly one of them is 1. Check all
 # eight cases.
 
 # %% tags=["hide-cell"]

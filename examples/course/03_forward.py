@@ -2,8 +2,8 @@
 # # 3. Forward propagation
 #
 # A network turns an input into an answer by passing it *forward* through its layers. This lesson
-# follows one image all the way, writes the same for many images and for many networks at once, and
-# counts what it costs. It needs [lesson 2](02_layers.ipynb), and no knowledge of JAX.
+# follows one image through a network, does the same for many images and for many networks at once,
+# and counts the operations. It builds on [lesson 2](02_layers.ipynb).
 
 # %%
 import functools
@@ -25,8 +25,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 #
 # The data are 1797 handwritten digits, images of 8 by 8 pixels. For the network an image is a row
 # of 64 numbers, from 0 for white to 1 for black. The network has a hidden layer of 32 units, and
-# ten outputs, one for each digit. It is trained as in lesson 2; how training works is the matter of
-# lessons 4 and 5. Here we only use it.
+# ten outputs, one for each digit. It is trained as in lesson 2. Lessons 4 and 5 explain training;
+# this lesson only uses the trained network.
 
 
 # %%
@@ -51,7 +51,7 @@ W1, b1 = trained["hidden"]["0"]["kernel"][0], trained["hidden"]["0"]["bias"][0] 
 W2, b2 = trained["output"]["kernel"][0], trained["output"]["bias"][0]
 
 # %% [markdown]
-# What happens to one image, layer by layer:
+# The figure shows what happens to one image, layer by layer:
 
 # %%
 image = digits.x[7]
@@ -73,8 +73,8 @@ assert probabilities.argmax() == digits.y[7]
 plt.show()
 
 # %% [markdown]
-# The numbers that a layer passes on are its *activations*. Some hidden units are at zero: they have
-# nothing to say about this image. The largest of the ten outputs names the digit.
+# The outputs of a layer are its *activations*. Some hidden units are zero for this image, so they
+# do not contribute to the answer. The answer is the digit with the largest of the ten outputs.
 #
 # ## The derivation
 #
@@ -83,14 +83,14 @@ plt.show()
 #
 # $$ a = x W_1 + b_1 , \qquad h = \max(0, a) , \qquad z = h W_2 + b_2 . $$
 #
-# The outputs $z$ are called *logits*. They may be any numbers. The *softmax* turns them into
+# The outputs $z$ are called *logits*. They can be any numbers. The *softmax* turns them into
 # probabilities, which are positive and add up to 1:
 #
 # $$ p_k = \frac{e^{z_k}}{\sum_j e^{z_j}} . $$
 #
-# **Shapes.** A product of matrices needs as many columns on the left as rows on the right, and
-# takes the outer two sizes: $(r, m)$ times $(m, n)$ is $(r, n)$. To keep track of shapes finds most
-# mistakes in a network.
+# **Shapes.** In a product of matrices, the left one must have as many columns as the right one has
+# rows: $(r, m)$ times $(m, n)$ has the shape $(r, n)$. Checking shapes finds many mistakes in a
+# network.
 #
 # | what | shape | numbers |
 # | --- | --- | --- |
@@ -104,17 +104,16 @@ plt.show()
 # weights and a bias. This network has $2080 + 330 = 2410$.
 #
 # **A batch.** Stack $r$ images as the rows of a matrix $X$ of shape $(r, 64)$. Nothing else
-# changes: $X W_1$ has the shape $(r, 32)$, and its row $i$ is what image $i$ alone would give. The
-# bias is added to each row, which NumPy does by itself and calls *broadcasting*. Such a stack is a
-# *batch*.
+# changes: $X W_1$ has the shape $(r, 32)$, and its row $i$ is what image $i$ alone would give.
+# NumPy adds the bias to each row, which it calls *broadcasting*. Such a stack is a *batch*.
 #
 # **Cost.** Each weight takes part in one multiplication and one addition for each image. So a layer
-# costs $2 m n$ operations an image, and the network about
-# $2 \cdot (64 \cdot 32 + 32 \cdot 10) = 4736$. The activations cost little beside the products.
+# needs $2 m n$ operations per image, and the network about $2 \cdot (64 \cdot 32 + 32 \cdot 10) =
+# 4736$. The ReLU and the softmax add little to this.
 #
 # ## From scratch
 #
-# First with loops, number by number, so that nothing is hidden in a matrix. Then with matrices.
+# First with loops, number by number, then with matrices.
 
 
 # %%
@@ -150,13 +149,13 @@ print(f"loops take {(middle - start) / (end - middle):.0f} times as long")
 assert middle - start > end - middle
 
 # %% [markdown]
-# The two agree up to rounding. Networks are written with matrices not only because it is shorter: a
-# product of matrices uses the full speed of the machine, and a loop in Python does not.
+# The two agree up to rounding. Networks are written with matrices because it is shorter, and
+# because a product of matrices is much faster than a loop in Python.
 #
 # ## In jnn
 #
-# The same with the layers of jnn, and against what the trained network itself gives for all 1797
-# images:
+# The next cell writes the network with the layers of jnn, and compares the outputs with those of
+# the trained network for all 1797 images:
 
 
 # %%
@@ -176,12 +175,13 @@ np.testing.assert_allclose(outputs[0], z, rtol=1e-3, atol=1e-3)
 np.testing.assert_allclose(softmax(outputs).mean(axis=0), result.predict(digits.x).mean, atol=1e-5)
 
 # %% [markdown]
-# `params` is a dictionary of arrays, and `jax.tree.map` applies a function to each of them. The
-# tolerances stand for rounding: JAX computes with 7 digits, NumPy mostly with 16.
+# `params` is a nested dictionary of arrays, and `jax.tree.map` applies a function to each array.
+# The comparisons have tolerances because of rounding: JAX computes with about 7 decimal digits,
+# NumPy usually with 16.
 #
-# Two functions of JAX are worth knowing. `jax.jit` compiles a function to machine code when it is
-# first called, and runs that code from then on. `jax.vmap` adds an axis: it turns a function of one
-# image into a function of many.
+# Two functions of JAX are used in all lessons. `jax.jit` compiles a function to machine code when
+# it is first called, and runs that code in later calls. `jax.vmap` adds an axis: it turns a
+# function of one image into a function of many images.
 
 
 # %%
@@ -194,9 +194,9 @@ of_many = jax.jit(jax.vmap(of_one_image))
 np.testing.assert_allclose(of_many(digits.x), z, rtol=1e-3, atol=1e-3)
 
 # %% [markdown]
-# The axis may also be one of networks. `vmap` over the parameters runs all members of a population
-# at once, and this is how jnn trains them: not one program for each member, but one with an axis
-# more.
+# The new axis can also be one of networks. `vmap` over the parameters runs all members of a
+# population at once. This is how jnn trains them: as one program with one more axis, not as one
+# program for each member.
 
 # %%
 of_all_members = jax.jit(jax.vmap(forward_in_jnn, in_axes=(0, None)))  # params vary, images do not
@@ -204,8 +204,8 @@ print("all outputs:", of_all_members(trained, digits.x).shape, "= members, image
 np.testing.assert_allclose(of_all_members(trained, digits.x), outputs, rtol=1e-3, atol=1e-3)
 
 # %% [markdown]
-# So one line answers a question about the whole population: how many of the hidden units are above
-# zero?
+# With such an axis, one line answers a question about the whole population: how many of the hidden
+# units are above zero?
 
 # %%
 kernels, biases = trained["hidden"]["0"]["kernel"], trained["hidden"]["0"]["bias"]
@@ -216,14 +216,15 @@ assert 0.5 < on.mean() < 0.9
 assert turned > 0.5
 
 # %% [markdown]
-# Most of them. But most units are off for some images, so that the ReLU makes each image pick its
-# own part of the network.
+# Most of them are. But most units are zero for some images, so each image uses its own part of the
+# network.
 #
 # ## Is this difference real?
 #
 # A layer in which every unit reads every input is called *dense*. It does not know which pixels are
-# neighbors. Put the 64 pixels into another order, the same for all images, and do the same to the
-# rows of $W_1$: each sum has the same terms in another order, and nothing changes.
+# neighbors. Put the 64 pixels into another order, the same for all images, and the rows of $W_1$
+# into the same order. Then each sum has the same terms in another order, and the outputs stay the
+# same.
 
 # %%
 order = np.random.default_rng(0).permutation(64)
@@ -239,11 +240,10 @@ for axes, picture, title in zip(panels, pictures, titles, strict=True):
 plt.show()
 
 # %% [markdown]
-# To a reader the shuffled images are noise. For this network they are as easy as the others: the
-# first weights are random, and a random row is as good for one pixel as for another. So a study of
-# shuffled images must score the same, up to chance. It is the same program on other numbers, and
-# nothing is compiled again. (`paired_comparison` is what `compare` uses; here the two results are
-# of two data sets.)
+# To a person the shuffled images look like noise. For this network they are as easy as the others:
+# the initial weights are random, and a random row suits one pixel as well as another. So a study of
+# shuffled images must have the same score, up to chance. (The two results are of two data sets, so
+# this cell calls `paired_comparison`, the function behind `compare`.)
 
 # %%
 shuffled_digits = jnn.Dataset.from_arrays(digits.x[:, order], digits.y, name=digits.name)
@@ -259,10 +259,10 @@ assert better > 0 and worse > 0
 assert noise.difference.low <= 0 <= noise.difference.high
 
 # %% [markdown]
-# Here we know that there is no difference, and single pairs show one all the same: in some the
-# shuffled images win, in others they lose. The interval contains zero, and rightly so. Keep this in
-# mind when a paper compares two networks by one training of each. A difference that is real is that
-# between a hidden layer and none:
+# Here we know that there is no difference. Still, single pairs show one: in some pairs the shuffled
+# images score higher, in others lower. The interval contains zero, as it should. Remember this when
+# a paper compares two networks by one training of each. A real difference is that between a hidden
+# layer and none:
 
 # %%
 without = jnn.run(study_of(), digits, members)
@@ -282,7 +282,7 @@ if not QUICK:
 # ### Exercise 1
 #
 # A network for images of 28 by 28 pixels has hidden layers of 256 and 128 units, and 10 outputs.
-# How many parameters does it have, and how many operations does an image cost? Check the first
+# How many parameters does it have, and how many operations does it need per image? Check the first
 # number against the parameters that the `init` of `jnn.as_model(...)` makes.
 
 # %% tags=["hide-cell"]
@@ -298,7 +298,7 @@ assert parameters == sum(np.size(array) for array in made) == 235146
 # ### Exercise 2
 #
 # Swap two hidden units: their columns of $W_1$, their entries of $b_1$ and their rows of $W_2$. Do
-# the outputs change? How many orders of 32 hidden units compute the same function?
+# the outputs change? In how many orders can the 32 hidden units be without a change of the outputs?
 
 # %% tags=["hide-cell"]
 swap = np.arange(32)
@@ -318,8 +318,8 @@ assert accuracies[2] < min(accuracies[:2])
 # %% [markdown]
 # ### Exercise 3
 #
-# Someone stores kernels as (outputs, inputs), as PyTorch does. What does `jnn.layers.dense` say to
-# such a kernel, and how is it mended?
+# PyTorch stores kernels as (outputs, inputs). Which error does `jnn.layers.dense` raise for such a
+# kernel, and how do you convert the kernel?
 
 # %% tags=["hide-cell"]
 stored = W1.T

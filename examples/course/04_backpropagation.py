@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. Backpropagation
 #
-# Training needs the slope of the loss by every weight, and a network may have millions of them.
-# *Backpropagation* finds all slopes in one pass back through the network, for about twice the work
-# of the pass forward. This lesson derives it, writes it in NumPy, and checks it in two ways. It
-# needs [lesson 3](03_forward.ipynb).
+# Training needs the slope of the loss with respect to every weight, and a network may have millions
+# of weights. *Backpropagation* computes all slopes in one pass back through the network, which
+# takes about twice the work of the forward pass. This lesson derives it, writes it in NumPy, and
+# checks it in two ways. It builds on [lesson 3](03_forward.ipynb).
 
 # %%
 import functools
@@ -24,10 +24,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# A formula is a *graph* of small steps. Below is the squared error of the smallest network,
-# $L = (w x + b - y)^2$, at $w = 3$, $x = 2$, $b = 1$, $y = 5$. The values, in blue, are found from
-# left to right. The slopes of $L$ by each of them, in orange, are found from right to left: each
-# step multiplies the slope that comes in from the right by its own.
+# A formula is a *graph* of small steps. Below is the squared error of the smallest network, $L = (w
+# x + b - y)^2$, at $w = 3$, $x = 2$, $b = 1$, $y = 5$. The values, in blue, are computed from left
+# to right. The slopes of $L$ with respect to each of them, in orange, are computed from right to
+# left: each step multiplies the slope that comes from the right by its own slope.
 
 
 # %%
@@ -56,56 +56,57 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# For example, $e^2$ has the slope $2e = 4$ by $e$. A sum passes the slope on as it is: 4. The
-# product $w x$ has the slope $x = 2$ by $w$, so that $L$ has the slope $4 \cdot 2 = 8$ by $w$.
+# For example, $e^2$ has the slope $2e = 4$ with respect to $e$. A sum passes this slope on without
+# a change: 4. The product $w x$ has the slope $x = 2$ with respect to $w$, so $L$ has the slope $4
+# \cdot 2 = 8$ with respect to $w$.
 #
 # ## The derivation
 #
-# **The chain rule on a graph.** If $L$ depends on $u$ through $v$ alone, its slope by $u$ is a
-# product. If $u$ feeds several $v_i$, each is a way in which $u$ moves $L$, and they add up:
+# **The chain rule on a graph.** If $L$ depends on $u$ only through $v$, its slope with respect to
+# $u$ is a product. If $u$ enters several $v_i$, the products for all of them add up:
 #
 # $$ \frac{\partial L}{\partial u}
 #    = \sum_i \frac{\partial L}{\partial v_i} \, \frac{\partial v_i}{\partial u} . $$
 #
-# Start with $\partial L / \partial L = 1$ and go back through the graph. Each step needs only the
-# slopes of the steps that read its value, which are there already, and the values that the forward
-# pass has kept. No step is visited twice. That is the whole of backpropagation
-# ([Rumelhart, Hinton and Williams 1986](https://doi.org/10.1038/323533a0)).
+# Start with $\partial L / \partial L = 1$ and go back through the graph. Each step needs the slopes
+# of the steps that read its value, which have been computed before, and the values that the forward
+# pass has stored. Each step is visited once. This is backpropagation ([Rumelhart, Hinton and
+# Williams 1986](https://doi.org/10.1038/323533a0)).
 #
-# **A layer.** Write $\bar u$ for the slopes of $L$ by the entries of $u$: it has the shape of $u$.
-# A layer computes $Z = H V + c$ for a batch, so that $Z_{ik} = \sum_j H_{ij} V_{jk} + c_k$. The
-# weight $V_{jk}$ moves $Z_{ik}$ by $H_{ij}$ in each row $i$, and $H_{ij}$ moves $Z_{ik}$ by
-# $V_{jk}$ for each unit $k$. So
+# **A layer.** Write $\bar u$ for the slopes of $L$ with respect to the entries of $u$; it has the
+# shape of $u$. A layer computes $Z = H V + c$ for a batch, so that $Z_{ik} = \sum_j H_{ij} V_{jk} +
+# c_k$. In each row $i$, the slope of $Z_{ik}$ with respect to the weight $V_{jk}$ is $H_{ij}$. For
+# each unit $k$, its slope with respect to $H_{ij}$ is $V_{jk}$. So
 #
 # $$ \bar V_{jk} = \sum_i H_{ij} \bar Z_{ik} , \qquad \bar c_k = \sum_i \bar Z_{ik} , \qquad
 #    \bar H_{ij} = \sum_k \bar Z_{ik} V_{jk} , $$
 #
-# which are products of matrices: $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$. The $T$ swaps
-# rows and columns.
+# As products of matrices, $\bar V = H^T \bar Z$ and $\bar H = \bar Z V^T$, where $T$ swaps rows and
+# columns.
 #
-# **The ReLU.** $H = \max(0, A)$ has the slope 1 where $A$ is positive, and 0 elsewhere. It lets the
-# slope through or not: $\bar A_{ij} = \bar H_{ij}$ where $A_{ij} > 0$, else 0.
+# **The ReLU.** $H = \max(0, A)$ has the slope 1 where $A$ is positive, and 0 elsewhere. So $\bar
+# A_{ij} = \bar H_{ij}$ where $A_{ij} > 0$, and 0 elsewhere.
 #
-# **Softmax and cross-entropy.** The loss of a row with the label $t$ is
-# $-\log p_t = -z_t + \log \sum_j e^{z_j}$. Its slope by $z_k$ is $e^{z_k} / \sum_j e^{z_j} = p_k$,
-# less 1 if $k = t$. With $Y$ for the labels as rows of zeros and a one, and the mean over $n$ rows:
+# **Softmax and cross-entropy.** The loss of a row with the label $t$ is $-\log p_t = -z_t + \log
+# \sum_j e^{z_j}$. Its slope with respect to $z_k$ is $e^{z_k} / \sum_j e^{z_j} = p_k$, minus 1 if
+# $k = t$. Let $Y$ hold the labels as rows of zeros with a single one. For the mean over $n$ rows,
 #
 # $$ \bar Z = \frac{1}{n} (P - Y) . $$
 #
-# It is the error, as for the single neuron of lesson 1.
+# This is the error, as for the single neuron of lesson 1.
 #
 # **Cost.** Forward, a layer is one product of matrices. Backward, it is two of the same size, one
-# for $\bar V$ and one for $\bar H$. So all slopes together cost about twice the forward pass,
-# whatever the number of weights. To find slopes by trying, one weight at a time, takes a forward
-# pass or two for *each weight*.
+# for $\bar V$ and one for $\bar H$. So all slopes together cost about twice the forward pass, for
+# any number of weights. To find the slopes by changing one weight at a time takes one or two
+# forward passes for *each weight*.
 #
-# **Depth.** The slope of an early layer is a product with a factor for every later layer: where the
-# factors are small, it *vanishes*, and that layer hardly learns.
-# [Lesson 6](06_activations.ipynb) measures this.
+# **Depth.** The slope of an early layer is a product with a factor for every later layer. If the
+# factors are small, the slope *vanishes*, and the layer hardly learns. [Lesson
+# 6](06_activations.ipynb) measures this.
 #
 # ## From scratch
 #
-# The network of lesson 3, for the digits. Each line of `backward` is a formula from above.
+# This is the network of lesson 3, for the digits. Each line of `backward` is a formula from above.
 
 
 # %%
@@ -147,9 +148,9 @@ first = {
 slopes = backward(first, x, labels)
 
 # %% [markdown]
-# The first check: JAX finds the slopes by itself. Like `backward`, `jax.grad` goes back through the
-# graph, which it has recorded while the function ran. This is called *reverse-mode automatic
-# differentiation*.
+# The first check compares the slopes with those of JAX. Like `backward`, `jax.grad` goes back
+# through the graph, which it records while the function runs. This is called *reverse-mode
+# automatic differentiation*.
 
 
 # %%
@@ -165,10 +166,10 @@ for name, slope in slopes.items():
 
 # %% [markdown]
 # The second check needs no library. A slope is by definition what a small step changes, so move one
-# weight by $\pm\varepsilon$ and see: $\big(L(w + \varepsilon) - L(w - \varepsilon)\big) /
-# 2 \varepsilon$. This is a *finite difference*, and its error falls with $\varepsilon^2$. But if
+# weight by $\pm\varepsilon$ and see: $\big(L(w + \varepsilon) - L(w - \varepsilon)\big) / 2
+# \varepsilon$. This is a *finite difference*, and its error falls with $\varepsilon^2$. But if
 # $\varepsilon$ is very small, the two losses agree in almost all of their 16 digits, and their
-# difference is rounding. So there is a best step between.
+# difference is mostly rounding error. So there is a best step in between.
 
 
 # %%
@@ -192,7 +193,8 @@ assert min(errors[0], errors[-1]) > 100 * min(errors)
 plt.show()
 
 # %% [markdown]
-# A step of about $10^{-5}$ gives some ten digits. With it, check some weights of every array:
+# With a step of about $10^{-5}$, about ten digits are right. Use it to check some weights of every
+# array:
 
 # %%
 for name, slope in slopes.items():
@@ -203,7 +205,7 @@ count = sum(array.size for array in first.values())
 print(f"all {count} slopes by differences: {2 * count} forward passes; by backpropagation: about 3")
 
 # %% [markdown]
-# With the slopes, training is a loop of steps against them:
+# Training is a loop that changes each weight by minus its slope times the learning rate:
 
 # %%
 trained = first
@@ -216,9 +218,9 @@ assert loss(trained, x, labels) < loss(first, x, labels) / 2
 # %% [markdown]
 # ## In jnn
 #
-# jnn calls `jax.grad` on the loss of the study, so that a network needs no `backward`. With the
-# same first weights and the same steps it ends with the same weights. `start_from` gives a member
-# its first parameters.
+# jnn calls `jax.grad` on the loss of the study, so a network needs no `backward`. With the same
+# initial weights and the same steps it ends with the same weights. `start_from` sets the initial
+# parameters of a member.
 
 # %%
 study = jnn.Study(
@@ -239,11 +241,11 @@ np.testing.assert_allclose(params["output"]["kernel"][0], trained["V"], rtol=1e-
 # %% [markdown]
 # ## Is this difference real?
 #
-# Whoever writes slopes by hand makes mistakes. Does a score show them? Here are two. One forgets
-# the slope of the hidden layer's bias, so that the bias stays at zero. The other forgets that of
-# the hidden layer's kernel, so that these weights stay random. In JAX, `stop_gradient` is a step
-# that passes its value on, and no slope back. The number of a member, 1 or 0, says whether the
-# slope is right.
+# Slopes that are written by hand can have mistakes. Does a score show them? Here are two mistakes.
+# One forgets the slope of the hidden layer's bias, so the bias stays at zero. The other forgets the
+# slope of the hidden layer's kernel, so these weights stay random. In JAX, `stop_gradient` returns
+# its input, and has the slope zero. Each member sets two numbers, 1 or 0, which say whether each of
+# the two slopes is right.
 
 
 # %%
@@ -290,13 +292,13 @@ assert without_kernel.difference.high < 0
 assert without_bias.difference.low <= 0 <= without_bias.difference.high
 
 # %% [markdown]
-# The forgotten kernel costs points, and the interval is far from zero. But even this network
-# learns: an output layer on random features is not bad. The forgotten bias, beside a kernel that
-# trains, does not show: the interval contains zero, and rules out more than a fraction of a point.
-# (Beside a random kernel, in the last two rows of the table, the bias is all that the hidden layer
-# can learn, and there it counts.) The mistake is in the program, and the score does not show it. A
-# score is no test of a program. So the two checks above belong to every backward pass that is
-# written by hand.
+# Without the slope of the kernel the accuracy is lower, and the interval is far from zero. But even
+# this network learns: an output layer on random features works quite well. Without the slope of the
+# bias, but with that of the kernel, no difference can be seen: the interval contains zero, and
+# rules out more than a fraction of a percentage point. (With a random kernel, in the last two rows
+# of the table, the bias is all that the hidden layer can learn, and there it matters.) So a program
+# may have a mistake that its score does not show. A backward pass that is written by hand needs the
+# two checks above.
 #
 # ## Exercises
 #
@@ -331,8 +333,8 @@ for name, slope in tanh_slopes(first, x, labels).items():
 # %% [markdown]
 # ### Exercise 2
 #
-# Someone writes `a_bar = h_bar` and so forgets the ReLU. Which of the four arrays of slopes are
-# wrong? Does a small step against them still lower the loss?
+# Suppose that `backward` has the line `a_bar = h_bar`, and so forgets the ReLU. Which of the four
+# arrays of slopes are wrong? Does a small step along minus these slopes still lower the loss?
 
 # %% tags=["hide-cell"]
 right_slopes = backward(first, x, labels)
@@ -347,8 +349,8 @@ assert loss(moved, x, labels) < loss(first, x, labels)  # learning is no proof
 # ### Exercise 3
 #
 # JAX can count the operations of a compiled function: `jax.jit(f).lower(...).compile()` has the
-# method `cost_analysis()`. How many times the operations of the loss does `jax.value_and_grad`
-# take, for a network with four hidden layers of 64 units?
+# method `cost_analysis()`. For a network with four hidden layers of 64 units, how many times as
+# many operations as the loss does `jax.value_and_grad` need?
 
 # %% tags=["hide-cell"]
 

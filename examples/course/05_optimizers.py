@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 5. Gradient descent, momentum, RMSprop and Adam
 #
-# The slope says which way is down. An *optimizer* says how far to go. This lesson derives the four
-# that matter, writes each in a few lines, and asks whether Adam is better than the older ones. It
-# needs [lesson 4](04_backpropagation.ipynb).
+# The slopes say in which direction the loss falls. An *optimizer* decides how far to go. This
+# lesson derives four common optimizers, writes each in a few lines, and asks whether Adam is better
+# than the older ones. It builds on [lesson 4](04_backpropagation.ipynb).
 
 # %%
 import dataclasses
@@ -23,8 +23,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# The surface below is a valley, thirty times steeper across than along. Each line is the path of an
-# optimizer, 60 steps from the same point, towards the lowest point at (0, 0).
+# The surface below is a valley whose curvature is thirty times as large across as along. Each line
+# is the path of an optimizer: 60 steps from the same point towards the lowest point at (0, 0).
 
 
 # %%
@@ -63,55 +63,54 @@ for axes, (name, path) in zip(panels.flat, paths.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Gradient descent jumps from wall to wall, because across the valley its step is almost too large,
-# while along the valley it is small. Momentum keeps its direction, swings, and is fast. RMSprop and
-# Adam measure how steep each direction is, and walk as fast along as across.
+# Gradient descent jumps from wall to wall, because its step is almost too large across the valley,
+# and small along it. Momentum keeps its direction, so it swings, and is fast. RMSprop and Adam
+# measure how steep each direction is, and move as fast along the valley as across.
 #
 # ## The derivation
 #
 # Let $w$ be one weight, $g$ its slope at this step, and $\eta$ the *learning rate*.
 #
-# **Gradient descent** goes against the slope: $w \leftarrow w - \eta g$. Which rates work? Take a
-# parabola $L = \frac{1}{2} a w^2$, where $a$ is the *curvature*. Its slope is $g = a w$, so that
-# each step multiplies $w$ by a constant:
+# **Gradient descent** steps in the direction of minus the slope: $w \leftarrow w - \eta g$. Which
+# learning rates work? Take a parabola $L = \frac{1}{2} a w^2$, where $a$ is the *curvature*. Its
+# slope is $g = a w$, so each step multiplies $w$ by a constant:
 #
 # $$ w \leftarrow w - \eta a w = (1 - \eta a) \, w . $$
 #
 # It converges if $|1 - \eta a| < 1$, that is $\eta < 2 / a$. The steepest direction sets the limit.
 # In the valley it is $2 / 30$. At this rate each step multiplies the flat direction, with $a = 1$,
 # by $1 - 2/30$, so that it shrinks by only 7 %. The ratio of the curvatures, here 30, is the
-# *condition number*: the larger it is, the slower is gradient descent.
+# *condition number*. The larger it is, the slower gradient descent is.
 #
-# **Momentum** ([Polyak 1964](https://doi.org/10.1016/0041-5553(64)90137-5)) keeps a velocity $v$,
-# which forgets slowly, with $\mu = 0.9$ in most cases:
+# **Momentum** ([Polyak 1964](https://doi.org/10.1016/0041-5553(64)90137-5)) keeps a *velocity* $v$,
+# a sum of slopes in which older slopes count less; usually $\mu = 0.9$:
 #
 # $$ v \leftarrow \mu v + g , \qquad w \leftarrow w - \eta v . $$
 #
 # If the slope stays the same, the velocity grows to $g (1 + \mu + \mu^2 + \dots) = g / (1 - \mu)$,
 # which is ten times $g$. If it changes its sign at each step, as across the valley, the terms
-# cancel. So steps along the valley grow, and those across do not. For the same step, $\eta$ must be
-# a tenth of that of gradient descent.
+# cancel. So steps along the valley grow, and those across it do not. For steps of the same size,
+# $\eta$ must be a tenth of that of gradient descent.
 #
 # **RMSprop** ([Tieleman and Hinton
-# 2012](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf)) divides by the
-# size that the slope has had lately, which is a root of a mean of squares. Every weight has its
-# own:
+# 2012](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf)) divides the slope
+# by its recent size, the root of a running mean of its squares. Every weight has its own mean:
 #
 # $$ s \leftarrow \rho s + (1 - \rho) g^2 , \qquad
 #    w \leftarrow w - \eta \, \frac{g}{\sqrt{s + \epsilon}} . $$
 #
-# If the slopes of a weight all have the size $c$, then $s \approx c^2$, and each step is about
-# $\eta$, whatever $c$ is. The tiny $\epsilon$ avoids a division by zero.
+# If the slopes of a weight all have the size $c$, then $s \approx c^2$, and the size of each step
+# is about $\eta$ for every $c$. The tiny $\epsilon$ avoids a division by zero.
 #
-# **Adam** ([Kingma and Ba 2014](https://arxiv.org/abs/1412.6980)) has both, an average of slopes
-# and one of squares:
+# **Adam** ([Kingma and Ba 2014](https://arxiv.org/abs/1412.6980)) uses both an average of slopes
+# and an average of squares:
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1) g , \qquad s \leftarrow \beta_2 s + (1 - \beta_2) g^2 .
 # $$
 #
-# Both begin at 0, and are too small at first. If $g$ were constant, then after $t$ steps
-# $m = (1 - \beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1}) \, g = (1 - \beta_1^t) \, g$. So Adam
-# divides by this factor, which is called *bias correction*:
+# Both begin at 0, so they are too small at first. If $g$ were constant, then after $t$ steps $m =
+# (1 - \beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1}) \, g = (1 - \beta_1^t) \, g$. So Adam divides
+# by this factor, which is called *bias correction*:
 #
 # $$ \hat m = \frac{m}{1 - \beta_1^t} , \qquad \hat s = \frac{s}{1 - \beta_2^t} , \qquad
 #    w \leftarrow w - \eta \, \frac{\hat m}{\sqrt{\hat s} + \epsilon} . $$
@@ -146,8 +145,8 @@ def adam(g, state, t, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
 
 
 # %% [markdown]
-# Against Optax, over 500 steps on slopes of very different sizes, in numbers of 16 digits
-# (`enable_x64`). The sum of all updates must agree to a millionth.
+# The next cell compares each optimizer with Optax over 500 steps, on slopes of very different
+# sizes, with numbers of 16 digits (`enable_x64`). The sum of all updates must agree to a millionth.
 
 # %%
 slopes = np.random.default_rng(0).normal(size=(500, 6)) * 10.0 ** np.arange(-3, 3)
@@ -177,8 +176,8 @@ for name, (ours, state, theirs) in pairs.items():
 # ## In jnn
 #
 # A study takes any optimizer of Optax. To compare with ours, train ten neurons, one for each digit,
-# all images in each step, from zero: once with the function `adam` and the slope of
-# [lesson 4](04_backpropagation.ipynb), once in jnn.
+# from zero and with all images in each step: once with the function `adam` and the slope of [lesson
+# 4](04_backpropagation.ipynb), and once in jnn.
 
 # %%
 digits = jnn.data.load("digits")
@@ -208,9 +207,9 @@ np.testing.assert_allclose(result.trained.params["kernel"][0], kernel, rtol=1e-2
 # %% [markdown]
 # ## Is this difference real?
 #
-# Is Adam better than gradient descent with momentum? The answer depends on the learning rates, so
-# each optimizer tries eight of them, from one thousandth to three, with several seeds and folds.
-# All of this is one population for each optimizer.
+# Is Adam better than gradient descent with momentum? The answer depends on the learning rate, so
+# each optimizer is trained with eight rates, from one thousandth to three, and with several seeds
+# and folds. For each optimizer, this is one population.
 
 
 # %%
@@ -265,10 +264,10 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The curves have much the same form and height, at other places: RMSprop and Adam want a far
-# smaller rate than gradient descent, and momentum lies between. Compare momentum and Adam first at
-# one and the same rate, then each at its own best. The best rates are chosen on these folds, which
-# flatters both sides alike; [lesson 16](16_validation.ipynb) is about this.
+# The curves have similar shapes and heights, but at different rates: RMSprop and Adam need a far
+# smaller rate than gradient descent, and momentum is in between. Compare momentum and Adam first at
+# the same rate, then each at its own best rate. The best rates are chosen on these folds, which
+# makes both scores somewhat too high; [lesson 16](16_validation.ipynb) is about this.
 
 # %%
 unfair = together.compare(
@@ -289,15 +288,15 @@ if not QUICK:
     assert fair.difference.low <= 0 <= fair.difference.high
 
 # %% [markdown]
-# At one rate for both, Adam seems to win clearly. That difference is real, and it says nothing
-# about the optimizers: it says that 0.003 suits one of them. With its own rate for each, none is
-# left that these digits could show. On other tasks one may be left: Adam is clearly better than
-# gradient descent for networks with attention ([Zhang et al.
-# 2020](https://arxiv.org/abs/1912.03194)). But in a large comparison of fifteen optimizers none was
-# the best on all tasks ([Schmidt et al. 2021](https://arxiv.org/abs/2007.01547)), and which one
-# seems best depends on how each is tuned ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)).
-# What speaks for Adam is derived above: its steps do not depend on the size of the slopes, so that
-# a loss of another scale needs no other rate.
+# At the same rate, Adam is clearly better. This difference is real, but it is one of learning rates
+# and not of optimizers: 0.003 suits Adam. With its own rate for each, these digits show no
+# difference. On other tasks there may be one: Adam is clearly better than gradient descent for
+# networks with attention ([Zhang et al. 2020](https://arxiv.org/abs/1912.03194)). But in a large
+# comparison of fifteen optimizers none was the best on all tasks ([Schmidt et al.
+# 2021](https://arxiv.org/abs/2007.01547)), and which one seems best depends on how each is tuned
+# ([Choi et al. 2019](https://arxiv.org/abs/1910.05446)). An advantage of Adam follows from the
+# derivation: its steps do not depend on the size of the slopes, so a loss of another scale needs no
+# other rate.
 #
 # ## Exercises
 #
@@ -317,7 +316,7 @@ assert valley(below[-1]) < 1e-3 < 1e3 < valley(above[-1])
 # %% [markdown]
 # ### Exercise 2
 #
-# What is Adam's first step? And what would it be without bias correction?
+# What is Adam's first step? What would it be without bias correction?
 
 # %% tags=["hide-cell"]
 g = np.array([1e-4, -0.5, 200.0])
@@ -330,8 +329,9 @@ np.testing.assert_allclose(endless, -0.1 * np.sign(g) * 0.1 / np.sqrt(0.001), rt
 # %% [markdown]
 # ### Exercise 3
 #
-# *Nesterov's* momentum takes the slope where the velocity is about to lead. In Optax's form the
-# update is $-\eta (\mu v + g)$ with the new $v$. Write it, and check it over 100 steps.
+# *Nesterov's* momentum takes the slope at the point to which the velocity is about to move. In
+# Optax's form the update is $-\eta (\mu v + g)$ with the new $v$. Write it, and check it over 100
+# steps.
 
 # %% tags=["hide-cell"]
 

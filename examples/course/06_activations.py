@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 6. Activations: sigmoid, tanh, ReLU, GELU, softmax
 #
-# The activation bends the output of a unit. Which bend it is decides whether slopes reach the first
-# layers of a deep network. This lesson measures that, counts units that have died, and writes a
-# softmax that does not overflow. It needs [lesson 4](04_backpropagation.ipynb).
+# The activation is the function that a unit applies to its weighted sum. It decides whether slopes
+# reach the first layers of a deep network. This lesson measures that, counts units that no longer
+# learn, and writes a softmax that does not overflow. It builds on [lesson
+# 4](04_backpropagation.ipynb).
 
 # %%
 import functools
@@ -23,8 +24,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Left are four activations, right their slopes. Where the slope is nearly zero, the output hardly
-# changes with the input, and the weights of the unit hardly learn: it is *saturated*.
+# On the left are four activations, on the right their slopes. Where the slope is nearly zero, the
+# output hardly changes with the input, and the weights of the unit hardly learn: the unit is
+# *saturated*.
 
 # %%
 ACTIVATIONS = {
@@ -44,7 +46,7 @@ panels[0].legend()
 plt.show()
 
 # %% [markdown]
-# The sigmoid and tanh saturate on both sides. The ReLU and the GELU do so on the left only.
+# The sigmoid and tanh saturate on both sides, the ReLU and the GELU only on the left.
 #
 # ## The derivation
 #
@@ -57,16 +59,16 @@ plt.show()
 # $4 \, \sigma'(2z) = 1 - \tanh^2(z) \le 1$.
 #
 # **Depth.** By [lesson 4](04_backpropagation.ipynb), the slope at an early layer has a factor $f'$
-# for every later layer. With the sigmoid each is at most $\frac{1}{4}$. After eight layers that
-# is at most $4^{-8} \approx 0.000015$, unless large weights make up for it. This is the *vanishing
-# gradient* ([Hochreiter 1998](https://doi.org/10.1142/S0218488598000094),
-# [Glorot and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html)).
+# for every later layer. With the sigmoid each factor is at most $\frac{1}{4}$. After eight layers
+# their product is at most $4^{-8} \approx 0.000015$, unless large weights compensate for it. This
+# is the *vanishing gradient* ([Hochreiter 1998](https://doi.org/10.1142/S0218488598000094), [Glorot
+# and Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html)).
 #
-# **ReLU**, $\max(0, z)$, has the slope 1 wherever it is on
-# ([Nair and Hinton 2010](https://www.cs.toronto.edu/~hinton/absps/reluICML.pdf)). The price: where
-# it is off, the slope is 0. A unit that is off for *all* rows gets no slope at all, so its weights
-# stay. It is a *dead* unit. In the first layer it is off forever; in a later layer only a change of
-# the layers before it can wake it.
+# **ReLU**, $\max(0, z)$, has the slope 1 wherever it is on ([Nair and Hinton
+# 2010](https://www.cs.toronto.edu/~hinton/absps/reluICML.pdf)). But where it is off, the slope
+# is 0. A unit that is off for *all* rows has the slope 0 for all its weights, so they do not
+# change. It is a *dead* unit. In the first layer it is off forever. In a later layer, only a
+# change of the layers before it can turn it on again.
 #
 # **GELU** ([Hendrycks and Gimpel 2016](https://arxiv.org/abs/1606.08415)) is a smooth ReLU. With
 # $\Phi(z)$ for the share of the standard normal distribution that lies below $z$, and $\varphi$ for
@@ -79,13 +81,15 @@ plt.show()
 #
 # $$ \frac{e^{z_k + c}}{\sum_j e^{z_j + c}} = \frac{e^c \, e^{z_k}}{e^c \sum_j e^{z_j}} = p_k . $$
 #
-# Nothing changes: the softmax is *shift invariant*. That helps the computer, for which $e^{1000}$
-# is infinite. Choose $c = -\max_j z_j$. Then the largest exponent is 0, nothing can overflow, and
-# the sum is at least 1. For two outputs the softmax is a sigmoid: $p_1 = \sigma(z_1 - z_0)$.
+# Nothing changes: the softmax is *shift invariant*. This solves a problem of computers, for which
+# $e^{1000}$ is infinite. Choose $c = -\max_j z_j$. Then the largest exponent is 0, nothing can
+# overflow, and the sum is at least 1. For two outputs the softmax is a sigmoid: $p_1 = \sigma(z_1 -
+# z_0)$.
 #
 # ## From scratch
 #
-# Each function with its slope, against `jax.grad`. (`vmap` applies the slope to each number.)
+# Each function and its slope, compared with `jax.grad`. (`vmap` applies a function of one number to
+# each number of an array.)
 
 
 # %%
@@ -117,7 +121,7 @@ for ours, theirs in zip(slopes, ACTIVATIONS.values(), strict=True):
 assert slope_of_sigmoid(z).max() <= 0.25
 
 # %% [markdown]
-# The softmax, first as it is written, then with the largest output taken off:
+# The softmax, first as in the formula, then with the largest output subtracted:
 
 
 # %%
@@ -143,8 +147,8 @@ np.testing.assert_allclose(jnn.layers.softmax(outputs + 1000), softmax(outputs),
 # ## In jnn
 #
 # Below is a network with eight hidden layers of 64 units, not yet trained, with each of the four
-# activations. `vmap` over random keys makes a population of first weights, and over these weights a
-# population of slopes: how much of the loss's slope reaches which layer? The figure is on a
+# activations. `vmap` over random keys makes a population of initial weights, and `vmap` over these
+# weights makes a population of slopes. How large are the slopes in each layer? The figure has a
 # logarithmic axis.
 
 # %%
@@ -187,14 +191,15 @@ for name, by_layer in gradients.items():
     assert name == "sigmoid" or size["1"] > 1e-3 * size["8"]
 
 # %% [markdown]
-# The sigmoid loses a factor of about four at each layer, as derived. The others bring to the first
-# layer about as much as to the last. (That the levels differ is a matter of the first weights, see
-# [lesson 11](11_initialization.ipynb).)
+# With the sigmoid, the slopes become smaller by a factor of about four at each layer, as derived.
+# With the others, the slopes of the first layer are about as large as those of the last. (The
+# levels of the curves differ because of the initial weights, see [lesson
+# 11](11_initialization.ipynb).)
 #
 # ## Is this difference real?
 #
-# Does it matter for the result? Train networks with four hidden layers, each activation at several
-# learning rates, as [lesson 5](05_optimizers.ipynb) advises.
+# Does this affect the accuracy? Train networks with four hidden layers, each activation at several
+# learning rates, as in [lesson 5](05_optimizers.ipynb).
 
 # %%
 rates = [0.01, 0.1] if QUICK else [0.003, 0.01, 0.03, 0.1, 0.3]
@@ -231,9 +236,9 @@ if not QUICK:
     assert difference.difference.low <= 0 <= difference.difference.high  # GELU - tanh
 
 # %% [markdown]
-# With the sigmoid the network learns nothing in these epochs: at every rate it guesses. The other
-# three learn, and lie within a few points of each other. Between GELU and tanh these digits do not
-# decide.
+# With the sigmoid the network learns nothing in these epochs: at every rate its accuracy is that of
+# guessing. The other three learn, and are within a few percentage points of each other. These
+# digits do not show a difference between GELU and tanh.
 #
 # How many units of the ReLU networks are dead, that is, zero for every image? It depends on the
 # learning rate.
@@ -262,8 +267,9 @@ assert np.mean(dead[-1]) > np.mean(dead[-2])
 plt.show()
 
 # %% [markdown]
-# At a large rate a single step can move the weights so far that units are off for all images, and
-# no slope brings them back. Where most are dead, the network guesses.
+# At a large learning rate, a single step can change the weights so much that units are off for all
+# images. Their slopes are then zero, so they stay off. Where most units are dead, the accuracy is
+# that of guessing.
 #
 # ## Exercises
 #
@@ -285,9 +291,9 @@ np.testing.assert_allclose(with_sigmoid, with_tanh)
 # %% [markdown]
 # ### Exercise 2
 #
-# A network puts out 1000 and 0, and the answer is the second. The loss is $-\log p_1$, which is
-# $1000$. What do `naive_softmax` and `softmax` make of it? Write a logarithm of the softmax that is
-# right.
+# The outputs of a network are 1000 and 0, and the right class is the second. The loss is $-\log
+# p_1$, which is $1000$. Which losses do you get with `naive_softmax` and `softmax`? Write a
+# function that computes the logarithm of the softmax correctly.
 
 # %% tags=["hide-cell"]
 
@@ -306,8 +312,8 @@ assert log_softmax(far)[1] == jnn.layers.log_softmax(far)[1] == -1000
 # %% [markdown]
 # ### Exercise 3
 #
-# At the rate 0.1 the members differ in their share of dead units. Do those with more of them score
-# lower?
+# At the learning rate 0.1 the members differ in their share of dead units. Do members with more
+# dead units score lower?
 
 # %% tags=["hide-cell"]
 at_one_rate = of_relu.select(rate=0.1)

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 7. Losses
 #
-# The loss says what counts as wrong, and how wrong. A network learns what its loss asks for, and
-# nothing else. This lesson derives the common losses from one principle, and shows what each does
-# with outliers, with sure mistakes, and with rare classes. It needs
-# [lesson 4](04_backpropagation.ipynb).
+# The loss says what counts as a mistake, and how much. A network learns to lower its loss, and
+# nothing else. This lesson derives the common losses from one principle, and shows how each treats
+# outliers, confident mistakes and rare classes. It builds on [lesson 4](04_backpropagation.ipynb).
 
 # %%
 import dataclasses
@@ -24,10 +23,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Nine people earn about 30 thousand a year, and a tenth earns 300. Say one number for all ten.
-# Which is best? If a mistake counts by its square, the best is the *mean*, and the tenth person
-# pulls it far away from all the others. If it counts by its size, the best is the *median*, and it
-# hardly matters how much the tenth person earns.
+# Nine people earn about 30 thousand a year each, and a tenth person earns 300 thousand. Which
+# single number describes all ten incomes best? If a mistake counts by its square, it is the *mean*,
+# which the tenth person pulls far away from all the others. If a mistake counts by its size, it is
+# the *median*, and it hardly matters how much the tenth person earns.
 
 # %%
 incomes = np.array([24, 26, 27, 29, 30, 31, 32, 34, 36, 300.0])
@@ -54,47 +53,48 @@ plt.show()
 #
 # ## The derivation
 #
-# **Maximum likelihood.** A network says for each row how probable every answer is. The best network
-# is the one that finds the answers that came most probable. For independent rows their
-# probabilities multiply, and the logarithm makes a sum of the product. So minimize
+# **Maximum likelihood.** For each row, a network says how probable every answer is. The best
+# network is the one that gives the answers in the data the highest probability. For independent
+# rows the probabilities multiply, and the logarithm turns this product into a sum. So minimize
 #
 # $$ L = -\frac{1}{n} \sum_i \log p(y_i \mid x_i) , $$
 #
 # where $p(y_i \mid x_i)$ is the probability of the answer $y_i$ for the inputs $x_i$ of row $i$.
-# All that follows is this formula, with different ideas of how the answers scatter.
+# The losses below are this formula with different assumptions on how the answers vary.
 #
-# **Numbers with normal noise.** Suppose that $y$ is the output $f$ plus noise of a normal
-# distribution with the deviation $s$. Then
+# **Numbers with normal noise.** Suppose that $y$ is the output $f$ plus noise from a normal
+# distribution with standard deviation $s$. Then
 #
 # $$ p = \frac{1}{s \sqrt{2 \pi}} \, e^{-(y - f)^2 / 2 s^2} , \qquad
 #    -\log p = \frac{(y - f)^2}{2 s^2} + \text{a constant} , $$
 #
-# which is the *squared error* up to a factor; its mean over the rows is the *MSE* (mean squared
-# error). For one number $f$ and many $y_i$ its slope $\sum_i 2 (f - y_i)$ is zero at the mean.
+# Up to a factor, this is the *squared error*. Its mean over the rows is the *MSE* (mean squared
+# error). For one number $f$ and many $y_i$, its slope $\sum_i 2 (f - y_i)$ is zero at the mean.
 #
-# **Numbers with outliers.** If large errors are more common, let the noise fall off as
-# $e^{-|y - f| / s}$ (the *Laplace* distribution). Then $-\log p = |y - f| / s$ plus a constant,
-# which is the *absolute error*; its mean is the *MAE*. Each $y_i$ pulls with the slope 1 or -1, so
-# that at the best $f$ as many lie above as below: the median. The **Huber** loss
-# ([1964](https://doi.org/10.1214/aoms/1177703732)) is $e^2 / 2$ for errors $|e| \le \delta$, with
-# the slope $e$, and has the slope $\pm\delta$ beyond.
+# **Numbers with outliers.** If large errors are more common, let the density of the noise fall as
+# $e^{-|y - f| / s}$ (the *Laplace* distribution). Then $-\log p = |y - f| / s$ plus a constant. Up
+# to a factor, this is the *absolute error*; its mean is the *MAE* (mean absolute error). Each $y_i$
+# adds 1 or -1 to the slope, so at the best $f$ as many $y_i$ are above as below: it is the median.
+# The **Huber** loss ([1964](https://doi.org/10.1214/aoms/1177703732)) is $e^2 / 2$ for errors $|e|
+# \le \delta$, with the slope $e$, and has the slope $\pm\delta$ beyond.
 #
 # **Classes.** The network gives a probability $p_k$ for each class, and the loss of a row of class
-# $y$ is $-\log p_y$. This is the *cross-entropy*. With two classes it is the loss of
-# [lesson 1](01_neuron.ipynb), and its slope by the output $z$ is the error, $p - y$.
+# $y$ is $-\log p_y$. This is the *cross-entropy*. With two classes it is the loss of [lesson
+# 1](01_neuron.ipynb), and its slope with respect to the output $z$ is the error, $p - y$.
 #
 # **Why not the squared error for classes?** Take $(p - y)^2$ with $p = \sigma(z)$. By the chain
-# rule its slope by $z$ is
+# rule its slope with respect to $z$ is
 #
 # $$ 2 (p - y) \, p (1 - p) . $$
 #
-# If the network is sure and wrong, say $y = 1$ and $p = 0.001$, then $p (1 - p)$ is about 0.001,
-# and the slope nearly vanishes: the network learns least where it is most wrong. The cross-entropy
-# has the slope -0.999 there.
+# If the network is confident and wrong, say $y = 1$ and $p = 0.001$, then $p (1 - p)$ is about
+# 0.001, and the slope is nearly zero: the network learns least where it is most wrong. The
+# cross-entropy has the slope -0.999 there.
 #
-# **Class weights.** If one class is rare, the mean over the rows is mostly about the other one. A
-# weight $w_y$ in front of the loss of each row makes a class count more. It is as if its rows were
-# there $w_y$ times. *Balanced* weights give all classes the same total.
+# **Class weights.** If one class is rare, the mean over the rows depends mostly on the other one.
+# To make a class count more, the loss of each row is multiplied by a weight $w_y$ of its class.
+# This has the effect of repeating the rows of the class $w_y$ times. *Balanced* weights give all
+# classes the same total weight.
 #
 # | answers | loss | in jnn |
 # | --- | --- | --- |
@@ -107,7 +107,8 @@ plt.show()
 #
 # ## From scratch
 #
-# The losses of one row and their slopes by the output, against jnn and `jax.grad`.
+# The losses of one row and their slopes with respect to the output, compared with jnn and
+# `jax.grad`:
 
 
 # %%
@@ -145,8 +146,8 @@ for ours, theirs, y in [
     np.testing.assert_allclose(slope, their_slope, rtol=1e-4, atol=1e-6)
 
 # %% [markdown]
-# A neuron that begins sure and wrong: one row with $y = 1$, and $z = -6$. How many steps does
-# either loss need?
+# The next neuron starts confident and wrong: one row with $y = 1$, and $z = -6$. How many steps
+# does each loss need?
 
 # %%
 history = {"squared error": [-6.0], "cross-entropy": [-6.0]}
@@ -171,10 +172,10 @@ plt.show()
 # %% [markdown]
 # ## In jnn
 #
-# A straight line through points of which one in ten is far off, by gradient descent with the slopes
-# from above. A loss of jnn may read a number of the member, here $\delta$, from `h`. So three
-# lines, of three values of $\delta$, are one study: a huge $\delta$ gives half the squared error,
-# and a tiny one gives $\delta$ times the absolute error.
+# Fit a straight line to points, of which one in ten is far off, by gradient descent with the slopes
+# from above. In jnn a loss may read a number of the member from `h`, here $\delta$. So three lines,
+# for three values of $\delta$, are one study. A very large $\delta$ gives half the squared error,
+# and a very small one gives $\delta$ times the absolute error.
 
 # %%
 t = np.linspace(0, 1, 40)
@@ -223,11 +224,11 @@ plt.show()
 # %% [markdown]
 # ## Is this difference real?
 #
-# 442 patients, ten measurements of each, and how far their diabetes went in a year. Suppose that in
-# one training row in ten the decimal point of the answer slipped, so that it is ten times too
-# large. The rows that score stay as they are. So the data hold every patient twice: the first 442
-# rows with slips, the others without, and a fold trains on the former and is scored on the latter,
-# of other patients.
+# The data are 442 patients with ten measurements each, and how far their diabetes progressed in a
+# year. Suppose that in one of ten training rows the decimal point of the answer is misplaced, so
+# the answer is ten times too large. The test rows are correct. So the data contain every patient
+# twice: the first 442 rows have such slips, the others do not. A fold trains on rows with slips and
+# is scored on rows without, of other patients.
 
 # %%
 patients = jnn.data.load("diabetes")
@@ -285,19 +286,20 @@ plt.show()
 near_absolute, near_squared = {"delta": 0.1}, {"delta": 30.0}
 slips = on_slips.compare(near_absolute, near_squared, "mae")
 clean_rows = on_clean.compare(near_absolute, near_squared, "mae")
-print("δ = 0.1 less δ = 30 with slips:", slips)
-print("δ = 0.1 less δ = 30 without:   ", clean_rows)
+print("δ = 0.1 minus δ = 30, with slips:   ", slips)
+print("δ = 0.1 minus δ = 30, without slips:", clean_rows)
 assert slips.difference.high < 0
 assert clean_rows.difference.low <= 0 <= clean_rows.difference.high
 
 # %% [markdown]
-# With slips, the loss decides: by squares the error is more than twice as large. Without slips, the
-# interval contains zero. Its upper end says what the small $\delta$ may cost at most: a few percent
-# of the error. So a Huber loss costs little, and insures against answers that are far off. (The
-# score is an absolute error too, which is what a small $\delta$ asks for.)
+# With slips, the loss matters: with the large $\delta$, which is half the squared error, the error
+# is more than twice as large. Without slips, the interval of the difference contains zero. Its
+# upper end says how much the small $\delta$ may cost: a few percent of the error. So on these data
+# a Huber loss costs little, and protects against answers that are far off. (The score is an
+# absolute error, which favors a small $\delta$.)
 #
-# Now a rare class. Is a digit an 8? One in ten is. The weight of the 8s is a number of the member,
-# 1 or 9. (For a fixed weight, `Study(class_weights="balanced")` does it.)
+# Now a rare class: is a digit an 8? About one in ten is. The weight of the 8s is a number of the
+# member, 1 or 9. (For fixed balanced weights, use `Study(class_weights="balanced")`.)
 
 # %%
 digits = jnn.data.load("digits")
@@ -329,15 +331,15 @@ print(rare.summary())
 recall, precision = (
     rare.compare({"weight": 9.0}, {"weight": 1.0}, name) for name in ("recall", "precision")
 )
-print("weight 9 less weight 1, recall:   ", recall)
-print("weight 9 less weight 1, precision:", precision)
+print("weight 9 minus weight 1, recall:   ", recall)
+print("weight 9 minus weight 1, precision:", precision)
 assert recall.difference.low > 0 > precision.difference.high
 
 # %% [markdown]
-# With the weight, the neuron finds a larger share of the 8s (*recall* rises), and a smaller share
-# of what it calls an 8 is one (*precision* falls). Both are real. A class weight does not make a
-# network better or worse; it says which mistake costs more. [Lesson 15](15_metrics.ipynb) is about
-# such scores.
+# With the larger weight, the neuron finds a larger share of the 8s (the *recall* rises), and a
+# smaller share of what it calls an 8 is an 8 (the *precision* falls). Both differences are real.
+# The weight trades one kind of mistake for the other. [Lesson 15](15_metrics.ipynb) is about such
+# scores.
 #
 # ## Exercises
 #
@@ -345,8 +347,8 @@ assert recall.difference.low > 0 > precision.difference.high
 #
 # ### Exercise 1
 #
-# Which loss of one number $f$ finds the income that 80 % of people are below? Errors above and
-# below $f$ must pull with different strength. Check it on numbers from 0 to 100.
+# Which loss of one number $f$ is lowest at the income that 80 % of people are below? Errors above
+# and below $f$ must have slopes of different size. Check it on numbers from 0 to 100.
 
 # %% tags=["hide-cell"]
 
@@ -368,8 +370,8 @@ np.testing.assert_allclose(
 # %% [markdown]
 # ### Exercise 2
 #
-# Show that a weight of 3 for the class 1 gives the same slope of the summed loss as every row of
-# class 1 written three times.
+# Show that a weight of 3 for class 1 gives the same slope of the summed loss as repeating every row
+# of class 1 three times.
 
 # %% tags=["hide-cell"]
 often = np.repeat(np.arange(20), np.where(classes == 1, 3, 1))
@@ -381,8 +383,8 @@ np.testing.assert_allclose(x.T @ (slope * np.where(classes == 1, 3, 1)), repeate
 # %% [markdown]
 # ### Exercise 3
 #
-# Train a neuron for the 8s by the squared error $(p - y)^2$ in place of the cross-entropy, from
-# weights 0, with which it is not sure of anything. Is the difference in accuracy real?
+# Train a neuron for the 8s with the squared error $(p - y)^2$ in place of the cross-entropy. It
+# starts at weights 0, where all probabilities are 1/2. Is the difference in accuracy real?
 
 # %% tags=["hide-cell"]
 
@@ -396,7 +398,7 @@ def either(outputs, targets, *, h):
 with_either = dataclasses.replace(neuron, loss=either)
 both = jnn.run(with_either, eights, few * jnn.grid(squared=[1, 0]))
 difference = both.compare({"squared": 1}, {"squared": 0}, "accuracy")
-print("squared error less cross-entropy:", difference)
+print("squared error minus cross-entropy:", difference)
 assert abs(difference.difference.mean) < 0.02
 # The interval contains zero, so no difference is shown. The squared error is harmful where the
 # network is sure and wrong, and at the start this one is sure of nothing.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 8. Dropout
 #
-# A network with many units can learn its training rows by heart. *Dropout* makes that hard: in each
+# A network with many units can memorize its training rows. *Dropout* makes that harder: in each
 # step of training it switches units off at random. This lesson derives why the other units are
-# scaled up, shows that dropout is a penalty in disguise, trains with it, and measures when it helps
-# and when it does not.
+# scaled up, shows that dropout acts like a penalty on weights, trains with it, and measures when it
+# helps and when it does not.
 
 # %%
 import functools
@@ -55,39 +55,39 @@ plt.show()
 # Let $h$ be the output of a hidden unit and $r$ the *dropout rate*, the share of units that are
 # dropped. The mask $m$ is 0 with probability $r$ and 1 with probability $1 - r$, so its mean is
 # $E[m] = 1 - r$. The next layer would see $E[m h] = (1 - r) h$ in training, and $h$ in scoring.
-# *Inverted dropout* removes the difference by a scale in training:
+# *Inverted dropout* removes this difference by scaling the units in training:
 #
 # $$ \tilde h = \frac{m}{1 - r} \, h , \qquad E[\tilde h] = \frac{1 - r}{1 - r} \, h = h . $$
 #
-# Scoring then needs no change at all. What is added is noise of mean zero. As $m^2 = m$, so that
-# $E[m^2] = 1 - r$, its variance is
+# Scoring then needs no change. Dropout adds noise of mean zero. Because $m^2 = m$, $E[m^2] = 1 -
+# r$, and the variance is
 #
 # $$ \mathrm{Var}[\tilde h] = \frac{E[m^2]}{(1 - r)^2} h^2 - h^2
 #    = \Big( \frac{1}{1 - r} - 1 \Big) h^2 = \frac{r}{1 - r} \, h^2 . $$
 #
-# In the backward pass the slope takes the same way as the value. With the chain rule,
-# $\partial L / \partial h = \partial L / \partial \tilde h \cdot m / (1 - r)$: the weights of a
-# unit that was dropped get no slope in this step.
+# In the backward pass the slope is multiplied by the same factor as the value. By the chain rule,
+# $\partial L / \partial h = \partial L / \partial \tilde h \cdot m / (1 - r)$, so the slope of a
+# dropped unit is zero, and its weights get no slope in this step.
 #
 # **Dropout is a penalty.** Take a linear model $w \cdot x$ with dropout on its inputs, and the
-# squared error. The mean of a square is the square of the mean plus the variance, and the masks are
-# independent, so that their variances add up:
+# squared error. The mean of a square is the square of the mean plus the variance. The masks are
+# independent, so their variances add up:
 #
 # $$ E\big[ (y - w \cdot \tilde x)^2 \big]
 #    = (y - w \cdot x)^2 + \frac{r}{1 - r} \sum_j w_j^2 x_j^2 . $$
 #
-# The first term is the loss without dropout. The second punishes large weights. It is the *ridge*
-# penalty of [lesson 9](09_weight_decay.ipynb), where each weight counts by the square of its input
+# The first term is the loss without dropout. The second term penalizes large weights. It is the
+# *ridge* penalty of [lesson 9](09_weight_decay.ipynb), with each weight multiplied by its input
 # (Srivastava et al. 2014, [section 9.1](https://jmlr.org/papers/v15/srivastava14a.html)).
 #
-# **Dropout is an ensemble.** With $k$ units there are $2^k$ masks, and each is a network. All share
-# their weights. The network that scores, without masks, stands for their average. For one linear
-# layer before a softmax it is exactly their geometric mean, scaled to sum to 1 (exercise 3); for
-# deeper networks it is an approximation.
+# **Dropout is an ensemble.** With $k$ units there are $2^k$ masks, and each mask is a network. All
+# of them share their weights. The network without masks, which is used for scoring, approximates
+# their average. For one linear layer before a softmax it is exactly their geometric mean, scaled to
+# sum to 1 (exercise 3).
 #
 # ## From scratch
 #
-# Dropout in NumPy, with the mask handed in so that both passes use the same one:
+# Dropout in NumPy. The mask is an argument, so both passes use the same one:
 
 
 # %%
@@ -110,8 +110,8 @@ np.testing.assert_allclose(dropped.mean(axis=0), h, rtol=0.01)
 np.testing.assert_allclose(dropped.var(axis=0), rate / (1 - rate) * h**2, rtol=0.02)
 
 # %% [markdown]
-# `jnn.layers.dropout` draws the mask from a random key. Its values on ones show the mask. With this
-# mask ours must give the same values and the same slopes as `jax.grad`.
+# `jnn.layers.dropout` draws the mask from a random key. Applied to ones, it shows the mask. With
+# this mask our functions must give the same values, and the same slopes as `jax.grad`.
 
 # %%
 key = jax.random.key(0)
@@ -123,8 +123,8 @@ theirs = jax.grad(lambda x: jnp.sum(jnn.layers.dropout(x, rate, key=key) ** 2))(
 np.testing.assert_allclose(slope_of_dropout(2 * ours, mask, rate), theirs, rtol=1e-5)
 
 # %% [markdown]
-# The penalty can be checked without any luck. Ten columns have $2^{10} = 1024$ masks; weigh the
-# loss of each mask with its probability.
+# The penalty can be checked exactly. Ten columns have $2^{10} = 1024$ masks; weight the loss of
+# each mask by its probability.
 
 # %%
 columns, progression = load_diabetes(return_X_y=True)
@@ -145,9 +145,9 @@ np.testing.assert_allclose(probability @ loss_of_mask, plain + penalty, rtol=1e-
 # %% [markdown]
 # ## In jnn
 #
-# A network that wants random numbers takes the keyword `key`. jnn passes a new key in each step,
-# and none when it scores; without a key `jnn.layers.dropout` changes nothing. The keyword `hyper`
-# holds the numbers that a member sets, here the rate.
+# A network that needs random numbers takes the keyword `key`. jnn passes a new key in each step,
+# and None when it scores; without a key `jnn.layers.dropout` changes nothing. The keyword `hyper`
+# holds the numbers that a member sets, here the dropout rate.
 
 
 # %%
@@ -175,11 +175,11 @@ trained = jnn.run(regression, diabetes, jnn.seeds(8) * jnn.grid(dropout_rate=rat
 kernels = trained.trained.params["kernel"][..., 0].reshape(8, 3, 10).mean(axis=0)  # over seeds
 
 # %% [markdown]
-# If the derivation is right, the weights are those of a ridge regression, which has a closed form.
-# Setting the slope of loss plus penalty to zero gives
-# $\big( X^T X / n + \tfrac{r}{1 - r} D \big) w = X^T y / n$, where $D$ is diagonal and holds the
-# mean squares of the columns. (At the rate 0 there is no penalty, and 800 steps are too few for
-# columns that are strongly correlated: that line does not agree, and is not checked.)
+# If the derivation is right, the weights are those of a ridge regression, which has a formula.
+# Setting the slope of loss plus penalty to zero gives $\big( X^T X / n + \tfrac{r}{1 - r} D \big)
+# w = X^T y / n$, where $D$ is diagonal and holds the mean squares of the columns. (At the rate 0
+# there is no penalty, and 800 steps are too few, because some columns are strongly correlated. So
+# that line does not agree, and is not checked.)
 
 # %%
 square = columns.T @ columns / 442
@@ -191,9 +191,9 @@ for r, kernel in zip(rates, kernels, strict=True):
         np.testing.assert_allclose(kernel, ridge, atol=0.02)
 
 # %% [markdown]
-# Now a network that can learn by heart: 500 digits train it, and 100 of them carry a wrong label.
-# The other 1297 digits, all with the right label, score it. `jnn.models.MLP` has dropout built in,
-# with the rate as a number that members may set.
+# Now a network that can memorize its training rows: it trains on 500 digits, of which 100 have a
+# wrong label. The other 1297 digits, all with the right label, score it. `jnn.models.MLP` has
+# dropout built in, and members may set its rate.
 
 # %%
 digits = jnn.data.load("digits")
@@ -219,7 +219,7 @@ study = jnn.Study(
 # ## Is this difference real?
 #
 # The rate is a number, so all rates and seeds are one population and one compiled program. All
-# members share one split, so that the intervals are about other seeds, not about other rows.
+# members share one split, so the intervals are about other seeds, not about other rows.
 
 # %%
 grid = [0.0, 0.2, 0.4, 0.5, 0.6, 0.8]
@@ -236,9 +236,10 @@ if not QUICK:
 
 # %% [markdown]
 # A fifth of the training labels are wrong, so a network that has learned the digits and not the
-# mistakes scores about 0.8 on them. Without dropout it scores far more: it has learned most of the
-# mistakes by heart, and pays for it on new digits. With a rate of 0.5 it is several points better
-# there. A rate of 0.8 is too much noise for these widths. Is 0.6 better or worse than 0.5?
+# mistakes has an accuracy of about 0.8 on the training rows. Without dropout its accuracy there is
+# far higher: it has memorized most of the mistakes, and is worse on new digits. With a rate of 0.5
+# it is several percentage points better on new digits. A rate of 0.8 is too much noise for these
+# widths. Is 0.6 better or worse than 0.5?
 
 # %%
 close = result.compare({"dropout_rate": 0.6}, {"dropout_rate": 0.5}, "accuracy")
@@ -247,8 +248,8 @@ if not QUICK:
     assert close.difference.low <= 0 <= close.difference.high
 
 # %% [markdown]
-# The interval contains zero: these seeds do not tell the two rates apart. And where no label is
-# wrong? The same study, on the right labels:
+# The interval contains zero: these seeds do not show which of the two rates is better. What if no
+# label is wrong? The same study, on the right labels:
 
 # %%
 clean = jnn.Dataset.from_arrays(digits.x, digits.y, name="digits")
@@ -272,8 +273,8 @@ axes.grid(alpha=0.3)
 plt.show()
 
 # %% [markdown]
-# On the right labels a gain of a point is ruled out for this split. Dropout helps a network that
-# learns its mistakes by heart, as on the wrong labels. It need not help one that does not.
+# On the right labels, a gain of one percentage point is ruled out for this split. So dropout helps
+# this network where it would memorize wrong labels, and need not help elsewhere.
 #
 # ## Exercises
 #
@@ -281,10 +282,10 @@ plt.show()
 #
 # ### Exercise 1
 #
-# *Monte Carlo dropout* keeps the masks in scoring, and takes the disagreement of the masks as a
+# *Monte Carlo dropout* uses masks in scoring too, and takes the disagreement of the masks as a
 # measure of doubt (Gal and Ghahramani 2016, [arXiv:1506.02142](https://arxiv.org/abs/1506.02142)).
-# `result.predict(x, samples=50)` does it. Do the masks disagree more on the digits that the network
-# gets wrong?
+# `result.predict(x, samples=50)` does it. Do the masks disagree more on the digits for which the
+# network is wrong?
 
 # %% tags=["hide-cell"]
 one = result.select(dropout_rate=0.5, seed=0)
@@ -296,7 +297,7 @@ is_wrong = answer != digits.y[test_rows]
 print(f"{is_wrong.sum()} of {len(answer)} are wrong. A mask disagrees with the mean in")
 print(f"{doubt[is_wrong].mean():.0%} of these and in {doubt[~is_wrong].mean():.0%} of the others.")
 auc = roc_auc_score(is_wrong, doubt)
-print(f"In {auc:.0%} of all pairs of a wrong and a right one, the wrong one has more doubt.")
+print(f"In {auc:.0%} of pairs of a wrong and a right digit, masks disagree more on the wrong one.")
 assert auc > 0.7
 
 # %% [markdown]

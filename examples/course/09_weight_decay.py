@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 9. L1, L2 and weight decay
 #
-# A network with large weights can turn sharply, and follow the noise in its training rows. This
-# lesson keeps weights small in three ways, derives what each does to a step of training, and shows
-# why two of them are the same for gradient descent and differ under Adam.
+# The output of a network with large weights can change sharply, and follow the noise in its
+# training rows. This lesson keeps weights small in three ways, derives what each does to a step of
+# training, and shows why two of them are the same for gradient descent and differ under Adam.
 
 # %%
 import functools
@@ -25,10 +25,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Fit 15 noisy points by a polynomial with the powers 0 to 14, and punish the sum of the squared
-# weights with a strength $\lambda$. With hardly any penalty the curve runs through the points or
-# very near them, and far from the truth between them. With too much it is flat. In between it is
-# close to the truth.
+# Fit a polynomial with the powers 0 to 14 to 15 noisy points, with a penalty of $\lambda$ times the
+# sum of the squared weights. With hardly any penalty the curve passes through the points or very
+# near them, and is far from the truth between them. With too large a penalty it is flat. In between
+# it is close to the truth.
 
 # %%
 random = np.random.default_rng(0)
@@ -62,41 +62,41 @@ plt.show()
 # $$ w \leftarrow w - \eta \, \nabla \Big( L + \frac{\lambda}{2} \sum_j w_j^2 \Big)
 #    = w - \eta \, (\nabla L + \lambda w) = (1 - \eta \lambda) \, w - \eta \nabla L . $$
 #
-# Each step multiplies the weights by a number a little below 1. This is *weight decay*. For plain
-# gradient descent it is the same thing as the L2 penalty.
+# So each step multiplies the weights by a number a little below 1. This is *weight decay*. For
+# plain gradient descent it is the same as the L2 penalty.
 #
 # **Adam** divides each slope by its usual size. With $g = \nabla L$, and with $m$ and $v$ the
-# running means of the slope and of its square ([lesson 5](05_optimizers.ipynb)), its step is
-# $w \leftarrow w - \eta \, m / (\sqrt{v} + \epsilon)$. Now the two ways part:
+# running means of the slope and of its square ([lesson 5](05_optimizers.ipynb)), its step is $w
+# \leftarrow w - \eta \, m / (\sqrt{v} + \epsilon)$. Now the two differ:
 #
 # - *Adam with L2*: $g = \nabla L + \lambda w$ enters $m$ and $v$. The decay is divided by
-#   $\sqrt{v}$ too. The pull on a weight is about $\eta \lambda w_j / \sqrt{v_j}$: a weight with
-#   large slopes hardly decays. With small slopes it is the other way round: if the penalty is all
-#   there is, then $m = \lambda w$ and $\sqrt{v} = \lambda |w|$, and the first steps are $\eta$,
-#   whatever $\lambda$ is.
+#   $\sqrt{v}$ too, so it changes a weight by about $\eta \lambda w_j / \sqrt{v_j}$. A weight with
+#   large slopes hardly decays. A weight with small slopes decays fast: if the penalty is the only
+#   slope, then $m = \lambda w$ and $\sqrt{v} = \lambda |w|$, and the first steps have the size
+#   $\eta$ for every $\lambda$.
 # - *AdamW*: $w \leftarrow w - \eta \big( m / (\sqrt{v} + \epsilon) + \lambda w \big)$, with $m$ and
 #   $v$ of $\nabla L$ alone. Every weight decays by the factor $1 - \eta \lambda$, as it does in
-#   gradient descent. The decay is *decoupled* from the slopes (Loshchilov and Hutter 2019,
+#   gradient descent. This decay is *decoupled* from the slopes (Loshchilov and Hutter 2019,
 #   [arXiv:1711.05101](https://arxiv.org/abs/1711.05101)).
 #
 # **L1** (*lasso*, [Tibshirani 1996](https://doi.org/10.1111/j.2517-6161.1996.tb02080.x)). The
-# penalty $\lambda \sum_j |w_j|$ pulls each weight with the same force $\lambda$, however small it
-# is, and so it can reach zero. But a step of gradient descent jumps over zero and back. A
-# *proximal* step lands on it. It first takes the step of the loss, which gives
-# $u = w - \eta \nabla L$, and then minimizes $\tfrac{1}{2} (w - u)^2 + c \, |w|$ with
-# $c = \eta \lambda$, for each weight. For $w > 0$ the slope $w - u + c$ is zero at $w = u - c$,
-# which needs $u > c$. For $w < 0$ it is zero at $w = u + c$, which needs $u < -c$. Else the minimum
-# is at the kink, $w = 0$. In one formula:
+# penalty $\lambda \sum_j |w_j|$ has the slope $\lambda$ or $-\lambda$ for every weight that is
+# not zero, however small. So weights can reach zero. But steps of gradient descent jump over zero
+# and back. A *proximal* step ends exactly at zero. It first takes the step of the loss, which
+# gives $u = w - \eta \nabla L$, and then minimizes $\tfrac{1}{2} (w - u)^2 + c \, |w|$ with $c =
+# \eta \lambda$, for each weight. For $w > 0$ the slope $w - u + c$ is zero at $w = u - c$, which
+# needs $u > c$. For $w < 0$ it is zero at $w = u + c$, which needs $u < -c$. Otherwise the
+# minimum is at the kink, $w = 0$. In one formula:
 #
 # $$ w = \mathrm{sign}(u) \, \max(|u| - c, \, 0) . $$
 #
-# Weights move towards zero by $c$, and those within $c$ of zero become zero. This is called *soft
+# Weights move towards zero by $c$, and weights within $c$ of zero become zero. This is called *soft
 # thresholding*, or *shrinkage*.
 #
 # ## From scratch
 #
-# Adam with both decays, one function. It is compared with Optax step by step, on a small regression
-# of how diabetes progressed in 442 patients.
+# One function has both decays. It is compared with Optax, step by step, on a small regression: how
+# diabetes progressed in 442 patients.
 
 # %%
 columns, progression = load_diabetes(return_X_y=True)
@@ -139,8 +139,9 @@ with jax.enable_x64(True):  # 64 bits, as in NumPy
         print("largest difference from Optax:", np.abs(ours - theirs).max())
 
 # %% [markdown]
-# How do the two decays treat weights whose slopes differ in size? Take slopes that are nothing but
-# noise, with a different deviation for each weight. Only the decay moves the weights on the whole.
+# How do the two decays treat weights whose slopes differ in size? Take slopes that are only noise,
+# with a different standard deviation for each weight. Then, on average, only the decay changes the
+# weights.
 
 # %%
 deviations = np.geomspace(0.03, 30, 13)
@@ -171,10 +172,11 @@ assert left["Adam with L2"][0] < 0.3  # small slopes: it decays faster
 assert left["Adam with L2"][-1] > 0.9  # large slopes: it hardly decays
 
 # %% [markdown]
-# AdamW shrinks all weights alike. Adam with L2 shrinks those with small slopes, and leaves those
-# with large ones.
+# AdamW shrinks all weights by the same factor. Adam with L2 shrinks the weights with small slopes,
+# and hardly those with large slopes.
 #
-# Next the lasso, on the ten columns and ten more of pure noise, which deserve no weight:
+# Next the lasso, on the ten columns and ten more columns of pure noise, whose weights should be
+# zero:
 
 
 # %%
@@ -200,8 +202,9 @@ assert not np.any(subgradient == 0)
 # %% [markdown]
 # ## In jnn
 #
-# Optimizers are Optax transformations, and can be chained. Ours shrinks after the step. It must
-# return a *change* of the parameters, so it returns the shrunken ones less the old ones.
+# Optimizers are Optax transformations, and can be chained. Ours shrinks the parameters after the
+# step. It must return a *change* of the parameters, so it returns the shrunken parameters minus the
+# old ones.
 
 
 # %%
@@ -245,14 +248,15 @@ for strength, kernel in zip(strengths, kernels, strict=True):
     print(f"lambda {strength}: {np.sum(kernel != 0)} of 20 weights are left")
 
 # %% [markdown]
-# The same weights as in NumPy. A penalty that is smooth needs no transformation: it is
-# `Study(penalty=lambda params, h: h.l2 / 2 * jnn.layers.l2(params))`, or a link of the chain.
+# These are the weights found with NumPy. A smooth penalty needs no transformation: use
+# `Study(penalty=lambda params, h: h.l2 / 2 * jnn.layers.l2(params))`, or a step of the chain.
 #
 # ## Is this difference real?
 #
-# 500 digits train a network, and 100 of them carry a wrong label. The two decays are numbers of one
-# chain: before Adam's scaling it is an L2 penalty, after it is decoupled. So one compiled program
-# trains all settings of both.
+# A network trains on 500 digits, of which 100 have a wrong label. Both decays are in one chain of
+# transformations: before Adam's scaling, a decay is an L2 penalty; after it, the decay is
+# decoupled. Their strengths are numbers of the members, so one compiled program trains all settings
+# of both.
 
 # %%
 digits = jnn.data.load("digits")
@@ -297,10 +301,11 @@ if not QUICK:
     assert abs(same.difference.mean) < 0.015
 
 # %% [markdown]
-# Decay is worth several points where labels are wrong: that holds for both kinds. The best settings
-# of the two kinds differ by a point at most: nothing here shows that decoupling is better. It is
-# *different*, and its $\lambda$ has another meaning. Carried over from one to the other, a good
-# value becomes a bad one. A comparison of two methods is fair only if both have been tuned.
+# With wrong labels, each kind of decay at its best strength raises the accuracy by several
+# percentage points. The best settings of the two kinds differ by one percentage point at most, so
+# these data do not show that decoupling is better. But its $\lambda$ has another meaning: a value
+# that is good for one kind may be bad for the other. A comparison of two methods is fair only if
+# both have been tuned.
 
 # %%
 carried = result.compare({"l2": 0.1, "decay": 0.0}, {"l2": 0.0, "decay": 0.1})
@@ -312,10 +317,10 @@ figure = result.plot.forest("accuracy")
 figure
 
 # %% [markdown]
-# How far do these intervals reach? All members share one split, so that they are about other seeds,
-# and neither about other rows nor about other grids. The values of $\lambda$ lie a factor of ten
-# apart, and the best were chosen on the rows that score. A difference of less than a point between
-# the best of each kind may come from that alone, even if its interval excludes zero. In larger
+# What do these intervals cover? All members share one split, so the intervals are about other
+# seeds, and not about other rows or other grids. The values of $\lambda$ are a factor of ten apart,
+# and the best were chosen on the rows that score. This alone may cause a difference of less than a
+# percentage point between the best of each kind, even if the interval excludes zero. In larger
 # studies decoupled decay generalized better than L2 under Adam, and its best $\lambda$ depended
 # less on the learning rate (Loshchilov and Hutter 2019).
 #
@@ -341,7 +346,7 @@ assert np.abs(gap).max() > 0.05
 # %% [markdown]
 # ### Exercise 2
 #
-# Under Adam, a pure L2 penalty moves a weight by $\eta$ in the first step, whatever $\lambda$ is.
+# Under Adam, a pure L2 penalty changes a weight by $\eta$ in the first step, for every $\lambda$.
 # Check it for three values of $\lambda$. What does AdamW do?
 
 # %% tags=["hide-cell"]
@@ -355,9 +360,9 @@ for strength in (0.01, 1.0, 100.0):
 # %% [markdown]
 # ### Exercise 3
 #
-# Biases are often left out of the decay: a bias shifts a function, and does not make it steeper.
-# `optax.masked` applies a transformation to some parameters only. Decay the kernels alone, and
-# check with slopes of zero that a bias stays as it is.
+# Biases are often left out of the decay, because a bias shifts a function and does not make it
+# steeper. `optax.masked` applies a transformation to some parameters only. Decay the kernels alone,
+# and check with slopes of zero that a bias stays as it is.
 
 # %% tags=["hide-cell"]
 params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 10. Batch norm and layer norm
 #
-# Normalization keeps the numbers inside a network at one size. This lesson derives its forward and
-# backward pass, shows the difference between training and scoring that batch norm brings, and asks
-# at which learning rates, and for which sizes of the batch, it helps.
+# Normalization keeps the numbers inside a network at one scale. This lesson derives its forward and
+# backward pass, shows that batch norm works differently in training and in scoring, and asks at
+# which learning rates, and for which batch sizes, it helps.
 
 # %%
 import sys
@@ -23,12 +23,13 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# The inputs of a network are standardized: less their mean, and divided by their deviation. The
-# inputs of the second layer are outputs of the first, and as the first layer trains, their mean and
-# deviation drift. *Batch norm* standardizes them again, each unit over the rows of the batch (Ioffe
-# and Szegedy 2015, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)). *Layer norm* does it for
-# each row over its units (Ba et al. 2016, [arXiv:1607.06450](https://arxiv.org/abs/1607.06450)).
-# Whether the drift is the reason why batch norm helps is in doubt (Santurkar et al. 2018,
+# The inputs of a network are standardized: their mean is subtracted, and they are divided by their
+# standard deviation. The inputs of the second layer are outputs of the first. As the first layer
+# trains, their mean and deviation drift. *Batch norm* standardizes them again, each unit over the
+# rows of the batch (Ioffe and Szegedy 2015, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)).
+# *Layer norm* standardizes each row over its units (Ba et al. 2016,
+# [arXiv:1607.06450](https://arxiv.org/abs/1607.06450)). Whether batch norm helps because it removes
+# this drift has been questioned (Santurkar et al. 2018,
 # [arXiv:1805.11604](https://arxiv.org/abs/1805.11604)).
 
 # %%
@@ -49,7 +50,8 @@ figure.colorbar(picture, ax=panels, shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# The frames show what is standardized together: a column for batch norm, a row for layer norm.
+# The frames show which numbers are standardized together: a column for batch norm, a row for layer
+# norm.
 #
 # ## The derivation
 #
@@ -60,7 +62,7 @@ plt.show()
 #    \hat x_i = \frac{x_i - \mu}{s}, \qquad y_i = \gamma \hat x_i + \beta . $$
 #
 # The *scale* $\gamma$ and the *bias* $\beta$ are learned, one pair for each unit. With them the
-# layer can undo the norm if that is better.
+# layer can undo the normalization.
 #
 # **Backward.** Each $x_j$ changes all $n$ outputs, since it changes $\mu$ and $s$. First,
 # $\partial \mu / \partial x_j = 1 / n$. Next, differentiate both sides of the formula for $s^2$:
@@ -80,22 +82,24 @@ plt.show()
 #    \frac{\partial L}{\partial \gamma} = \sum_i \frac{\partial L}{\partial y_i} \hat x_i , \qquad
 #    \frac{\partial L}{\partial \beta} = \sum_i \frac{\partial L}{\partial y_i} . $$
 #
-# Two parts are taken out of the slope: the one that would shift all $x$, and the one that would
-# stretch them. Neither would change the output. (The sums for $\gamma$ and $\beta$ go over the rows
-# of the batch. For layer norm the frame is a row, and each unit in it has its own $\gamma$.)
+# Two parts are removed from the slope: the part that would shift all $x$, and the part that would
+# stretch them. Neither of the two changes the output. (The sums for $\gamma$ and $\beta$ go over
+# the rows of the batch. For layer norm the frame is a row, and each unit in it has its own
+# $\gamma$.)
 #
 # **What it does to the learning rate.** If the weights before a batch norm are multiplied by $c$,
-# then $x$, $\mu$ and $s$ are too (apart from $\epsilon$), and the output stays the same. So the
-# slope by these weights is divided by $c$. And since their length changes nothing, the slope stands
-# at right angles to them, so that every step makes them longer. Steps that are too long make the
-# weights large, which makes the next steps small. The length of the steps limits itself (Arora et
-# al. 2019, [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
+# then $x$, $\mu$ and $s$ are multiplied by $c$ too (apart from $\epsilon$), and the output stays
+# the same. So the slope with respect to these weights is divided by $c$. Because their length does
+# not change the output, the slope is at right angles to the weights, and every step of gradient
+# descent makes them longer. Steps that are too long make the weights large, which makes the next
+# slopes small. So the length of the steps limits itself (Arora et al. 2019,
+# [arXiv:1812.03981](https://arxiv.org/abs/1812.03981)).
 #
 # **Training and scoring.** In training, the output of batch norm for a row depends on the other
-# rows of its batch. A prediction must not depend on its neighbors. So batch norm keeps *running
-# averages* of $\mu$ and of the variance during training,
-# $\mu_{run} \leftarrow \rho \mu_{run} + (1 - \rho) \mu$ with the *momentum* $\rho$, and scores
-# with them. Layer norm needs nothing of the kind.
+# rows of its batch. A prediction must not depend on other rows. So batch norm keeps *running
+# averages* of $\mu$ and of the variance during training, $\mu_{run} \leftarrow \rho \mu_{run} +
+# (1 - \rho) \mu$ with the *momentum* $\rho$, and uses them in scoring. Layer norm needs no
+# running averages.
 #
 # ## From scratch
 
@@ -131,7 +135,7 @@ for name, (axis, layer) in layers.items():
     print(f"{name} norm: values and three slopes are those of JAX")
 
 # %% [markdown]
-# The running averages, beside those of `jnn.modules.BatchNorm`, after 50 batches:
+# The running averages after 50 batches, compared with those of `jnn.modules.BatchNorm`:
 
 # %%
 module = jnn.modules.BatchNorm(6, momentum=0.9, rngs=nnx.Rngs(0))
@@ -151,11 +155,11 @@ print("true mean 2, running averages", running_mean.round(1))
 # %% [markdown]
 # ## In jnn
 #
-# What a network keeps beside its parameters is its *state*. A pair of functions with state returns
-# `(params, state)` from `init` and `(outputs, state)` from `apply`; the keyword `train` says which
-# of the two it is. Here are three networks in one function: without a norm, with batch norm, and
-# with layer norm. The three hidden layers have one shape, so their parameters are arrays with an
-# axis of layers, and `jax.lax.scan` goes through them.
+# What a network stores besides its parameters, such as running averages, is its *state*. A pair of
+# functions with state returns `(params, state)` from `init` and `(outputs, state)` from `apply`.
+# The keyword `train` says whether it trains or scores. The next function makes three networks:
+# without a norm, with batch norm, and with layer norm. The three hidden layers have the same shape,
+# so their parameters are arrays with an axis of layers, and `jax.lax.scan` loops over this axis.
 
 
 # %%
@@ -211,9 +215,8 @@ split = jnn.folds([(train_rows, test_rows)])
 # %% [markdown]
 # ## Is this difference real?
 #
-# Ask at each learning rate by itself. If only one rate were tried, the answer would depend on
-# which. All members share one split, so that the intervals are about other seeds, not about other
-# rows.
+# Compare the networks at each learning rate separately, because the answer may depend on the rate.
+# All members share one split, so the intervals are about other seeds, not about other rows.
 
 # %%
 seeds = jnn.seeds(2 if QUICK else 6)
@@ -249,10 +252,10 @@ for norm, result in zip(norms, results, strict=True):
     print(f"the best rate of {norm} is {result.best('accuracy').setting['learning_rate']}")
 
 # %% [markdown]
-# At rates of 1 and 3 the plain network learns nothing, and the one with batch norm learns nearly as
-# well as at its best rate: this holds. At 0.5 the interval is wide, because the seeds of the plain
-# network differ widely. At the best rate little is left of the gain, about two points. So "batch
-# norm helps" is a statement about a learning rate. And do the two norms differ, at a rate of 0.1?
+# At rates of 1 and 3 the plain network learns nothing, and the network with batch norm is nearly as
+# accurate as at its best rate. At 0.5 the interval is wide, because the seeds of the plain network
+# differ widely. At the best rate of each, the gain is small, about two percentage points. So how
+# much batch norm helps depends on the learning rate. Do the two norms differ, at a rate of 0.1?
 
 # %%
 a, b = ({"norm": norm, "learning_rate": 0.1} for norm in ("batch", "layer"))
@@ -262,7 +265,7 @@ if not QUICK:
     assert between.difference.low <= 0 <= between.difference.high
 
 # %% [markdown]
-# The interval contains zero: at this rate, these seeds do not tell the two apart. The seeds share
+# The interval contains zero: at this rate, these seeds do not show a difference. The seeds share
 # one split of the rows; on another split the answer may differ.
 #
 # **Small batches.** With two rows in a batch, $\mu$ is halfway between them. So $x_1 - \mu$ and
@@ -289,8 +292,8 @@ if not QUICK:
     assert of_two.compare(a, b).difference.low > 0.1
 
 # %% [markdown]
-# Layer norm does not depend on the size of the batch, and batch norm fails. Wherever batches are
-# small, or rows have different lengths as texts do, layer norm is used.
+# With two rows in a batch, batch norm fails. Layer norm does not depend on the size of the batch.
+# So layer norm is used where batches are small, and for texts, whose rows have different lengths.
 #
 # ## Exercises
 #
@@ -298,9 +301,9 @@ if not QUICK:
 #
 # ### Exercise 1
 #
-# A bias before a batch norm is useless: it is subtracted with the mean. Show with `jax.grad` that
-# its slope is zero, and that the slope by the weights is divided by $c$ if they are multiplied by
-# $c = 10$.
+# A bias before a batch norm has no effect, because it is subtracted with the mean. Show with
+# `jax.grad` that its slope is zero, and that the slope with respect to the weights is divided by
+# $c$ if they are multiplied by $c = 10$.
 
 
 # %% tags=["hide-cell"]

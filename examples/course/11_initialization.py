@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 11. Initialization
 #
-# Training starts from random weights. If they are too small, signals fade from layer to layer; if
-# they are too large, signals explode. This lesson derives the size that keeps them level, measures
-# it at every depth, and trains networks of 20 layers from good and from bad starts.
+# Training starts from random weights. If they are too small, the activations shrink from layer to
+# layer; if they are too large, the activations grow. This lesson derives the size of weights that
+# keeps the activations at one level, measures them at every depth, and trains networks of 20 layers
+# from good and from bad initial weights.
 
 # %%
 import sys
@@ -23,8 +24,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # Send random rows through 20 layers of 256 units with ReLU and weights of mean zero. Only the
-# deviation of the weights differs. The curves show the size of the activations after each layer,
-# as the root of their mean square.
+# standard deviation of the weights differs. The curves show the size of the activations after each
+# layer, as the root of their mean square.
 
 # %%
 random = np.random.default_rng(0)
@@ -44,8 +45,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# A factor of two in the deviation is the difference between fading and exploding. One value keeps
-# the level.
+# A factor of two in the deviation decides whether the activations vanish or explode. One value in
+# between keeps the level.
 #
 # ## The derivation
 #
@@ -55,9 +56,9 @@ plt.show()
 #
 # $$ E[z^2] = \sum_i E[w_i^2] \, E[x_i^2] = n \, v \, E[x^2] . $$
 #
-# **A linear layer**, or $\tanh$ near zero, passes $z$ on as it is. The level stays if $n v = 1$, so
-# $v = 1 / n$ (*LeCun* initialization,
-# [LeCun et al. 1998](https://doi.org/10.1007/3-540-49430-8_2)).
+# **A linear layer**, or $\tanh$ near zero, does not change $z$. The level stays if $n v = 1$, so
+# $v = 1 / n$ (*LeCun* initialization, [LeCun et al.
+# 1998](https://doi.org/10.1007/3-540-49430-8_2)).
 #
 # **ReLU** sets half of the $z$ to zero. Since $z$ and $-z$ are equally likely,
 # $E[\max(z, 0)^2] = E[z^2] / 2$. Each layer multiplies the mean square by $n v / 2$, and $L$ layers
@@ -66,26 +67,26 @@ plt.show()
 # $$ \Big( \frac{n v}{2} \Big)^L . $$
 #
 # The level stays if $v = 2 / n$: *He* initialization (He et al. 2015,
-# [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)). With $v = 1 / n$ twenty layers leave
-# $2^{-20}$ of the mean square, about a millionth.
+# [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)). With $v = 1 / n$, twenty layers multiply
+# the mean square by $2^{-20}$, about a millionth.
 #
-# **Backward.** The slope by $x_i$ is a sum over the $m$ units of the next layer that read it:
-# $\partial L / \partial x_i = \sum_j w_{ij} \, \partial L / \partial z_j$. By the same argument its
-# mean square is multiplied by $m v$ (by $m v / 2$ with ReLU, which stops the slope of half the
-# units). Here $m$ is the *fan-out*. Forward wants $v = 1 / n$ and backward wants $v = 1 / m$.
-# *Glorot* (or *Xavier*) initialization takes $v = 2 / (n + m)$, between the two (Glorot and Bengio
-# 2010, [paper](https://proceedings.mlr.press/v9/glorot10a.html)).
+# **Backward.** The slope with respect to $x_i$ is a sum over the $m$ units of the next layer that
+# read it: $\partial L / \partial x_i = \sum_j w_{ij} \, \partial L / \partial z_j$. By the same
+# argument its mean square is multiplied by $m v$ (by $m v / 2$ with ReLU, which stops the slope of
+# half the units). Here $m$ is the *fan-out*. The forward pass needs $v = 1 / n$, and the backward
+# pass needs $v = 1 / m$. *Glorot* (or *Xavier*) initialization takes $v = 2 / (n + m)$, between the
+# two (Glorot and Bengio 2010, [paper](https://proceedings.mlr.press/v9/glorot10a.html)).
 #
 # **Why random at all?** If two units of a layer have the same weights in and out, they have the
-# same outputs and the same slopes. Each step changes both alike, and they stay equal forever. A
-# layer that starts *symmetric* is a layer of one unit. From zeros even less happens: a layer with
-# output zero gives no slope to the weights after it, and weights of zero pass no slope to the layer
-# before.
+# same outputs and the same slopes. Each step changes both in the same way, so they stay equal
+# forever: a layer that starts *symmetric* works like a layer of one unit. From zeros the network
+# learns even less. If the output of a layer is zero, the weights after it get no slope, and through
+# weights of zero no slope reaches the layer before.
 #
 # ## From scratch
 #
-# Forward and backward through a deep network in NumPy. Both return their root mean squares by
-# layer.
+# The forward and the backward pass through a deep network in NumPy. Both return the root mean
+# square of each layer.
 
 
 # %%
@@ -158,8 +159,8 @@ np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(ours).max())
 # %% [markdown]
 # ## In jnn
 #
-# `jnn.initializers` has these starts by name; each is a function of a key and a shape. Kernels are
-# (in, out), so that the fan-in is the first number.
+# `jnn.initializers` has these initializations by name; each is a function of a key and a shape.
+# Kernels are (in, out), so the fan-in is the first number of the shape.
 
 # %%
 key = jax.random.key(0)
@@ -175,8 +176,8 @@ for name, variance in named.items():
     np.testing.assert_allclose(kernel.std(), np.sqrt(variance), rtol=0.01)
 
 # %% [markdown]
-# A network of 20 hidden layers reads digits. As all its hidden layers have the same shape, their
-# kernels are one array with an axis of layers, and `jax.lax.scan` goes through them.
+# A network of 20 hidden layers classifies digits. Its hidden layers have the same shape, so their
+# kernels are one array with an axis of layers, and `jax.lax.scan` loops over this axis.
 
 
 # %%
@@ -220,7 +221,7 @@ def train(draw):
 # %% [markdown]
 # ## Is this difference real?
 #
-# Each start is a study, and its seeds are a population.
+# Each initialization is a study, and its seeds are a population.
 
 # %%
 draws = {
@@ -244,11 +245,11 @@ figure = result.plot.curves("accuracy")
 figure
 
 # %% [markdown]
-# At this learning rate and in these epochs, the variance decides between a network that learns and
-# one that hardly does; this holds. For the shape of the distribution, normal or uniform, the
-# interval contains zero. But it is wide: so few seeds cannot rule out a difference of several
-# points. All members share one split, so that the intervals are about other seeds, not about other
-# rows. From zeros nothing is learned, in any seed:
+# At this learning rate and in these epochs, the network learns with one variance, and hardly learns
+# with the other. For the shape of the distribution, normal or uniform, the interval contains zero.
+# But it is wide: so few seeds cannot rule out a difference of several percentage points. All
+# members share one split, so the intervals are about other seeds, not about other rows. From zeros
+# the hidden layers learn nothing, with any seed:
 
 # %%
 stuck = results["zeros"].trained.params
@@ -278,9 +279,10 @@ figure.axes[0].set_title(f"200 digits, n = {len(members)} members", fontsize=10)
 figure
 
 # %% [markdown]
-# Deep networks are also held level by other means, which make the start less important: the norms
-# of [lesson 10](10_normalization.ipynb), and sums around layers (*residual connections*, He et al.
-# 2016, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)).
+# Other methods also keep the activations of deep networks at one level, and make the initialization
+# less important: the norms of [lesson 10](10_normalization.ipynb), and adding the input of a layer
+# to its output (*residual connections*, He et al. 2016,
+# [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)).
 #
 # ## Exercises
 #
@@ -288,9 +290,9 @@ figure
 #
 # ### Exercise 1
 #
-# Let all weights into five hidden units start at the same constant, not at zero, and let each
-# output read all five with the same weight. Take a few steps of gradient descent in JAX, and show
-# that the hidden units stay equal.
+# Let all weights into five hidden units start at the same constant, which is not zero, and let each
+# output read all five units with the same weight. Take a few steps of gradient descent in JAX, and
+# show that the hidden units stay equal.
 
 
 # %% tags=["hide-cell"]
@@ -329,9 +331,9 @@ assert 0.5 < np.sqrt(np.mean(h**2)) < 2
 # %% [markdown]
 # ### Exercise 3
 #
-# Does LeCun's start learn if the network is shallow? Compare the factor $2^{-L/2}$ on the size of
-# the activations for $L = 2$ and $L = 20$, and train `jnn.models.MLP` with two hidden layers, which
-# starts with LeCun's.
+# Does a shallow network learn from LeCun's initialization? Compare the factor $2^{-L/2}$ on the
+# size of the activations for $L = 2$ and $L = 20$, and train `jnn.models.MLP` with two hidden
+# layers, which uses LeCun's initialization.
 
 # %% tags=["hide-cell"]
 print(f"two layers leave {2.0**-1:.2f} of the size, twenty leave {2.0**-10:.4f}")

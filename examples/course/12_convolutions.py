@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 12. Convolutions
 #
-# A photograph of a cat shows the same cat when the cat moves. A dense layer does not know that: it
-# has other weights for every place. A *convolution* uses the same few weights everywhere. This
-# lesson builds one with NumPy, forward and backward, finds the same numbers with jnn, and measures
-# what it gains on digits that move.
+# A cat in a photograph is still a cat if it is at another place. A dense layer does not know that:
+# it has different weights for every place. A *convolution* uses the same few weights at every
+# place. This lesson builds one with NumPy, forward and backward, compares it with jnn, and measures
+# how much it helps on digits at different places.
 
 # %%
 import dataclasses
@@ -25,12 +25,13 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Take a window of 3 by 3 weights, the *kernel*. Lay it on a corner of the image, multiply each
-# weight by the pixel below it, and add the nine products up. That is one number of the output. Then
-# move the window by one pixel, and do the same again, until it has been everywhere. The output is
-# again an image: it is large where the image looks like the kernel. It is called a *feature map*.
-# (Mathematics turns the kernel around first, and calls this sum a *cross-correlation*. A network
-# learns its kernels, so that it makes no difference, and all libraries leave it out.)
+# Take a window of 3 by 3 weights, the *kernel*. Place it on a corner of the image, multiply each
+# weight by the pixel below it, and add the nine products. This is one number of the output. Then
+# move the window by one pixel and do the same again, until it has been at every place. The output
+# is again an image, a *feature map*. It is large where the image looks like the kernel. (In
+# mathematics, a convolution flips the kernel first, and the sum without the flip is a
+# *cross-correlation*. A network learns its kernels, so this makes no difference, and libraries for
+# networks do not flip.)
 
 
 # %%
@@ -64,9 +65,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# These kernels were not learned: they are those of Sobel, from 1968. A network finds its own.
-# Whatever a kernel looks for, it finds it at every place. If the seven moves by three pixels, the
-# feature map moves by three pixels, and is otherwise the same. This is called *equivariance*.
+# These kernels were not learned: they are those of Sobel, from 1968. A network learns its own
+# kernels. A kernel responds to the same pattern at every place. If the seven moves by three pixels,
+# its feature map moves by three pixels, and is otherwise the same. This is called *equivariance*.
 
 # %%
 moved = place(images[7:8], [7], [2])  # three down, two to the left
@@ -76,15 +77,15 @@ np.testing.assert_allclose(maps_of_moved[:, 4:-1, 1:-3], maps[:, 1:-4, 3:-1], at
 # %% [markdown]
 # ## The derivation
 #
-# A color image has three numbers at each pixel, a feature map as many as the layer has kernels:
-# these are its *channels*. Write $x_{p,i}$ for channel $i$ of the input at pixel $p$, where $p$
-# stands for row and column. A kernel $k_{t,i,o}$ has one weight for each place $t$ in the window,
-# each channel in, and each channel out:
+# A color image has three numbers at each pixel, and the output of a layer has one for each of its
+# kernels. These are the *channels*. Write $x_{p,i}$ for channel $i$ of the input at pixel $p$,
+# where $p$ stands for row and column. A kernel $k_{t,i,o}$ has one weight for each place $t$ in the
+# window, each channel in, and each channel out:
 #
 # $$ y_{p,o} = b_o + \sum_t \sum_i x_{sp + t - a,\,i} \; k_{t,i,o} $$
 #
 # The *stride* $s$ is how far the window moves each time. The *padding* $a$ is the number of zeros
-# that are put around the image. An image of $n$ pixels a side and a window of $w$ give
+# that are added on each side of the image. An image of $n$ pixels a side and a window of $w$ give
 # $\lfloor (n + 2a - w) / s \rfloor + 1$ pixels a side. With $s = 1$ and $a = (w - 1) / 2$ the size
 # stays the same.
 #
@@ -92,30 +93,30 @@ np.testing.assert_allclose(maps_of_moved[:, 4:-1, 1:-3], maps[:, 1:-4, 3:-1], at
 # the image. A dense layer from $n^2 c_{in}$ numbers to $n^2 c_{out}$ has a weight for each pair of
 # them. For $n = 16$, $w = 3$, one channel in and eight out, that is 80 against 526,336.
 #
-# *Pooling* makes the maps smaller: of each window of 2 by 2 pixels only the largest number is kept.
-# A shift by one pixel then changes less, and each later kernel sees more of the image.
+# *Pooling* makes the maps smaller: it keeps only the largest number of each window of 2 by 2
+# pixels. Then a shift by one pixel changes less, and each later kernel sees more of the image.
 #
-# *Receptive field.* An output of the first layer depends on $r_1 = w$ pixels a side. A next layer
-# adds $w - 1$ of *its* steps, and one of its steps is as many pixels as the strides before it
-# multiply to:
+# *Receptive field.* An output of the first layer depends on $r_1 = w$ pixels a side. Each further
+# layer adds $w - 1$ of *its* steps. One of its steps is as many pixels as the product of the
+# strides before it:
 #
 # $$ r_l = r_{l-1} + (w_l - 1) \prod_{j<l} s_j $$
 #
-# *Backward.* Let $g_{p,o} = \partial L / \partial y_{p,o}$ be the slope of the loss by the output,
-# which the layer above passes down. Each weight $k_{t,i,o}$ was used at every place $p$, times
-# $x_{sp+t-a,i}$. So the slopes of all places add up:
+# *Backward.* Let $g_{p,o} = \partial L / \partial y_{p,o}$ be the slope of the loss with respect to
+# the output, which the next layer passes back. Each weight $k_{t,i,o}$ was multiplied by
+# $x_{sp+t-a,i}$ at every place $p$. So the slopes of all places add up:
 #
 # $$ \frac{\partial L}{\partial k_{t,i,o}} = \sum_p x_{sp+t-a,\,i} \; g_{p,o} , \qquad
 #    \frac{\partial L}{\partial b_o} = \sum_p g_{p,o} . $$
 #
-# And each pixel $q$ was used by all outputs $p$ with $sp + t - a = q$ for some $t$, so it collects
+# Each pixel $q$ was used by all outputs $p$ with $sp + t - a = q$ for some $t$. So its slope is
 #
 # $$ \frac{\partial L}{\partial x_{q,i}} = \sum_{(p, t) :\, sp + t - a = q} \; \sum_o
 #    g_{p,o} \; k_{t,i,o} . $$
 #
 # ## From scratch
 #
-# One loop over the nine places of the window is enough: the pixels that lie below weight $t$ in all
+# One loop over the nine weights of the window is enough: the pixels below weight $t$ at all
 # positions of the window are a slice of the image.
 
 
@@ -150,8 +151,8 @@ def max_pool(x, window=2):
 
 
 # %% [markdown]
-# The layers of jnn give the same numbers, and `jax.grad` the same slopes, with and without stride
-# and padding.
+# The layers of jnn give the same outputs, and `jax.grad` gives the same slopes, with and without
+# stride and padding.
 
 # %%
 random = np.random.default_rng(0)
@@ -175,9 +176,9 @@ print("forward, backward and pooling: equal")
 # %% [markdown]
 # ## In jnn
 #
-# Two networks read digits in a square of 16 by 16 pixels. The first has two convolutions, and then
-# takes the largest value of each map, wherever it is (*global max-pooling*). The second,
-# `jnn.models.MLP`, has two dense layers, and more than four times as many parameters.
+# Two networks classify digits in a square of 16 by 16 pixels. The first has two convolutions, and
+# then takes the largest value of each map, at whatever place it is (*global max-pooling*). The
+# second, `jnn.models.MLP`, has two dense layers, and more than four times as many parameters.
 
 
 # %%
@@ -200,7 +201,7 @@ def of_conv(params, x):
 dense = functools.partial(jnn.models.MLP, 256, (48,), 10)  # flattens the image
 
 # %% [markdown]
-# The digits stand in the middle in the first data set, and anywhere in the second.
+# In the first data set the digits are in the middle, and in the second one at random places.
 
 # %%
 corners = random.integers(0, 9, size=(2, len(images)))
@@ -222,7 +223,7 @@ folds = jnn.folds(3 if QUICK else 5)
 # %% [markdown]
 # ## Is this difference real?
 #
-# Each network learns each data set in five folds, so that every digit is scored once by a network
+# Each network trains on each data set in five folds, so every digit is scored once by a network
 # that has not seen it.
 
 # %%
@@ -258,17 +259,18 @@ if not QUICK:
     assert gains["centered"].difference.low <= 0 <= gains["centered"].difference.high
 
 # %% [markdown]
-# Where digits move, the convolution is far better, with less than a quarter of the parameters: the
-# interval of the difference is far from zero. Where all digits stand in the middle, the interval
-# contains zero, and reaches two or three points to either side. These digits do not show that
-# either network is better. So "convolutions are better" is no law. They are better where the same
-# thing may be at several places, because that is what they assume.
+# If the digits are at random places, the convolutional network is far more accurate, with less than
+# a quarter of the parameters: the interval of the difference is far from zero. If all digits are in
+# the middle, the interval contains zero, and reaches two or three percentage points to either side.
+# There, these digits do not show that either network is better. So convolutions are not always
+# better. They help where the same pattern can be at several places, because that is what they
+# assume.
 #
-# One choice has not been put to the test: both networks have one learning rate, which was not
-# searched for either of them. Lesson 24 is about such a search.
+# One choice was not tested: both networks use the same learning rate, which was not searched for
+# either of them. [Lesson 24](24_search.ipynb) is about such a search.
 #
-# What has the network learned? Its first kernels are small images themselves. A row of the next
-# figure is a member, and each member has a seed of its own.
+# What has the network learned? The kernels of its first layer can be drawn as small images. Each
+# row of the next figure is a member with a seed of its own.
 
 # %%
 of_seeds = jnn.run(study, anywhere, jnn.seeds(4) * jnn.holdout(0.2))
@@ -286,10 +288,10 @@ assert alike["folds"] > 0.8
 assert abs(alike["seeds"]) < 0.5
 
 # %% [markdown]
-# Every seed has found other kernels, and yet their accuracies lie within a few points. The folds
-# above had one seed, and so the same first weights, and their kernels are almost the same. So do
-# not read much into one kernel of one network: it comes from the draw of the first weights as much
-# as from the digits.
+# Every seed has learned different kernels, but their accuracies differ by only a few percentage
+# points. The folds above have one seed and so the same initial weights, and their kernels are
+# almost the same. So a single kernel of a single network says little: it depends on the random
+# initial weights as much as on the digits.
 #
 # ## Exercises
 #
@@ -297,10 +299,10 @@ assert abs(alike["seeds"]) < 0.5
 #
 # ### Exercise 1
 #
-# Three convolutions of 3 by 3 follow each other, or one of 7 by 7 stands alone; all have $c$
-# channels in and out. Compare receptive fields and numbers of weights (without biases). Networks
-# such as VGG are built on the answer
-# ([Simonyan and Zisserman 2014](https://arxiv.org/abs/1409.1556)).
+# Compare three convolutions of 3 by 3, one after the other, with a single convolution of 7 by 7.
+# All have $c$ channels in and out. What are the receptive fields and the numbers of weights
+# (without biases)? The design of networks such as VGG is based on the answer ([Simonyan and
+# Zisserman 2014](https://arxiv.org/abs/1409.1556)).
 
 # %% tags=["hide-cell"]
 three_of_3 = 3 + (3 - 1) + (3 - 1)  # all strides are 1
@@ -320,9 +322,9 @@ assert pixels.any(axis=0).sum() == three_of_3 == 7
 # %% [markdown]
 # ### Exercise 2
 #
-# A convolution is linear in $x$, so that there is a matrix $M$ with $y = M x$. Find it for a kernel
-# of three weights and five numbers in one dimension, without padding. How many different weights
-# does $M$ have? Check it with `jax.jacobian`.
+# A convolution is linear in $x$, so there is a matrix $M$ with $y = M x$. Find it for a kernel of
+# three weights and five numbers in one dimension, without padding. How many different weights does
+# $M$ have? Check it with `jax.jacobian`.
 
 # %% tags=["hide-cell"]
 weights = np.array([1.0, -2.0, 3.0])
@@ -342,8 +344,8 @@ assert len(np.unique(matrix[matrix != 0])) == len(weights)
 # %% [markdown]
 # ### Exercise 3
 #
-# Take the networks that learned from digits in the middle, and ask them about digits anywhere. Use
-# only rows that the member has not seen. What do you expect of each?
+# Score the networks that were trained on digits in the middle on digits at random places. Use only
+# rows that the member has not seen. What do you expect for each network?
 
 # %% tags=["hide-cell"]
 unseen = folds.split.rows(centered)[0].test

@@ -3,8 +3,8 @@
 #
 # A sentence, a melody and a share price have no fixed length, and their order matters. A
 # *recurrent* network reads them one step at a time and keeps a memory. This lesson writes the plain
-# recurrent network, the LSTM and the GRU with NumPy, takes the slopes through time by hand, shows
-# why they vanish, and measures which network still remembers after 40 steps.
+# recurrent network, the LSTM and the GRU with NumPy, derives the slopes through time, shows why
+# they vanish, and measures which network still remembers after 40 steps.
 
 # %%
 import functools
@@ -24,9 +24,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# The network has a *state* $h$, a list of numbers that begins at zero. At each step it makes a new
-# state out of the old one and the next input, always with the same weights. Drawn step by step, it
-# looks like a deep network whose layers are all the same: it is *unrolled*.
+# The network has a *state* $h$, a list of numbers that starts at zero. At each step it computes a
+# new state from the old state and the next input, always with the same weights. Drawn step by step,
+# or *unrolled*, it looks like a deep network whose layers are all the same.
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 2.6))
@@ -49,36 +49,35 @@ plt.show()
 # ## The derivation
 #
 # *The plain recurrent network* ([Elman 1990](https://doi.org/10.1207/s15516709cog1402_1)) is a
-# dense layer of the input and the old state together. Rows are examples, so that the weights stand
-# on the right:
+# dense layer that reads the input and the old state. Rows are examples, so the weights are on the
+# right:
 #
 # $$ h_t = \tanh(x_t W + h_{t-1} U + b) $$
 #
 # *Backpropagation through time.* The loss $L$ depends on the last state $h_T$. Write $d_t$ for the
-# slope $\partial L / \partial h_t$, and $a_t$ for what stands inside the tanh, whose slope is
-# $1 - \tanh^2 = 1 - h_t^2$. The chain rule goes backwards in time:
+# slope $\partial L / \partial h_t$, and $a_t$ for the argument of the tanh, whose slope is $1 -
+# \tanh^2 = 1 - h_t^2$. The chain rule goes backwards in time:
 #
 # $$ \frac{\partial L}{\partial a_t} = d_t \, (1 - h_t^2) , \qquad
 #    d_{t-1} = \frac{\partial L}{\partial a_t} \, U^\top . $$
 #
-# The same weights serve at every step, so that the slopes of all steps add up:
+# The same weights are used at every step, so the slopes of all steps add up:
 #
 # $$ \frac{\partial L}{\partial W} = \sum_t x_t^\top \frac{\partial L}{\partial a_t} , \qquad
 #    \frac{\partial L}{\partial U} = \sum_t h_{t-1}^\top \frac{\partial L}{\partial a_t} , \qquad
 #    \frac{\partial L}{\partial b} = \sum_t \frac{\partial L}{\partial a_t} . $$
 #
 # *The vanishing gradient.* Each step back multiplies the slope by $1 - h^2$, which is at most 1,
-# and by $U^\top$. If together they shrink the slope to 0.9 of its size, then 40 steps leave
-# $0.9^{40} \approx 0.015$. The weights hardly learn from what is that long ago. If they stretch it,
-# it *explodes* ([Bengio et al. 1994](https://doi.org/10.1109/72.279181)).
+# and by $U^\top$. If together they multiply its size by 0.9, then after 40 steps $0.9^{40} \approx
+# 0.015$ of it is left, and the weights hardly learn from inputs that long ago. If the factor is
+# larger than 1, the slope *explodes* ([Bengio et al. 1994](https://doi.org/10.1109/72.279181)).
 #
-# *The LSTM* (long short-term memory,
-# [Hochreiter and Schmidhuber 1997](https://doi.org/10.1162/neco.1997.9.8.1735)) keeps a second
-# memory, the *cell* $c_t$, which is changed by addition. Three *gates* with values from 0 to 1 say
-# how much of the old is kept ($f$, forget, added by
-# [Gers et al. 2000](https://doi.org/10.1162/089976600300015015)), how much of the new is written
-# ($i$, input), and how much is shown ($o$, output). $\sigma$ is the sigmoid. Each gate has weights
-# of its own; $\odot$ multiplies number by number:
+# *The LSTM* (long short-term memory, [Hochreiter and Schmidhuber
+# 1997](https://doi.org/10.1162/neco.1997.9.8.1735)) has a second memory, the *cell* $c_t$, which is
+# changed by addition. Three *gates* with values from 0 to 1 decide how much of the old cell is kept
+# ($f$, forget, added by [Gers et al. 2000](https://doi.org/10.1162/089976600300015015)), how much
+# of the new value is written ($i$, input), and how much of the cell is shown ($o$, output).
+# $\sigma$ is the sigmoid. Each gate has weights of its own; $\odot$ multiplies number by number:
 #
 # $$ \begin{aligned}
 # i, f, o &= \sigma(x_t W_{i,f,o} + h_{t-1} U_{i,f,o} + b_{i,f,o}) \\
@@ -86,13 +85,13 @@ plt.show()
 # c_t &= f \odot c_{t-1} + i \odot g , \qquad h_t = o \odot \tanh(c_t)
 # \end{aligned} $$
 #
-# Straight along the cell, the slope is multiplied by $f$ alone: no matrix, no tanh. Where $f$ is
-# near 1, it stays.
+# From one cell to the one before, the slope is multiplied by $f$ alone, without a matrix or a tanh.
+# Where $f$ is near 1, the slope is kept.
 #
 # *The GRU* (gated recurrent unit, [Cho et al. 2014](https://arxiv.org/abs/1406.1078)) does this
-# with two gates and no second memory. $z$ says how much of the old is kept, and $r$ how much of it
-# the candidate $n$ sees. (Here $r$ multiplies the product $h_{t-1} U_n$, as in PyTorch; in the
-# published paper it multiplies $h_{t-1}$.)
+# with two gates and no second memory. $z$ decides how much of the old state is kept, and $r$ how
+# much of it the new value $n$ sees. (Here $r$ multiplies the product $h_{t-1} U_n$, as in PyTorch;
+# in the published paper it multiplies $h_{t-1}$.)
 #
 # $$ \begin{aligned}
 # r, z &= \sigma(x_t W_{r,z} + h_{t-1} U_{r,z} + b_{r,z}) \\
@@ -102,7 +101,7 @@ plt.show()
 #
 # ## From scratch
 #
-# The gates stand side by side in the columns of one kernel, so that one product serves all.
+# The gates are side by side in the columns of one kernel, so one product computes all of them.
 
 
 # %%
@@ -142,7 +141,7 @@ def through_time(x, w, u, b, slope):
 
 
 # %% [markdown]
-# The layers of jnn must give the same states after six steps, and `jax.grad` the same slopes.
+# After six steps, the layers of jnn must give the same states, and `jax.grad` the same slopes.
 
 # %%
 random = np.random.default_rng(0)
@@ -179,15 +178,16 @@ print("states and slopes: equal")
 # %% [markdown]
 # ## In jnn
 #
-# How far back does the last state feel the input? The next figure takes new networks of each kind
-# and shows the size of the slope of the last state by the input of each step, relative to that of
-# the last step. `jax.vmap` computes all networks at once.
+# From how far back do inputs influence the last state? The next figure shows, for untrained
+# networks of each kind, the size of the slope of the last state with respect to the input of each
+# step, relative to that of the last step. `jax.vmap` computes all networks at once.
 #
-# The gates decide. With a bias of zero they begin near one half, and $0.5^{40}$ is about
-# $10^{-12}$. (Gates differ, and the most open ones decide, so that somewhat more is left.) With a
-# bias of 4 the gate that keeps the old state begins *open*, at $\sigma(4) \approx 0.98$. A positive
-# bias, of 1, is what [Jozefowicz et al. 2015](https://proceedings.mlr.press/v37/jozefowicz15.html)
-# recommend for the LSTM; 40 steps need a larger one.
+# This depends on the gates. With a bias of zero they start near one half, and $0.5^{40}$ is about
+# $10^{-12}$. (The gates differ, and the most open ones matter most, so more than this is left.)
+# With a bias of 4, the gate that keeps the old state starts *open*, at $\sigma(4) \approx 0.98$. A
+# positive bias, of 1, is what [Jozefowicz et al.
+# 2015](https://proceedings.mlr.press/v37/jozefowicz15.html) recommend for the LSTM; 40 steps need a
+# larger one.
 
 # %%
 STEPS, HIDDEN, NETWORKS = 40, 16, 20
@@ -236,10 +236,10 @@ assert min(felt["LSTM"][-1], felt["GRU"][-1]) > 0.1
 # %% [markdown]
 # ## Is this difference real?
 #
-# A task that is nothing but memory: was the first number positive? All later numbers are noise. The
-# question is asked of the last 10 numbers, where zeros stand before them, and of all 40. The
-# networks are `jnn.models.SequenceClassifier`: a recurrent layer, and a dense layer of its last
-# state.
+# The next task tests only memory: was the first number positive? All later numbers are noise. There
+# are two versions, both with 40 steps: the last 10 steps are random numbers, after 30 zeros; or all
+# 40 steps are. The networks are `jnn.models.SequenceClassifier`: a recurrent layer, and a dense
+# layer that reads its last state.
 
 
 # %%
@@ -305,16 +305,17 @@ if not QUICK:
     assert of_gated.low <= 0 <= of_gated.high
 
 # %% [markdown]
-# Over 40 steps, the plain network guesses, while LSTM and GRU have learned to remember: both
-# differences are far from zero. Over 10 steps it learns the task too. Is the GRU better than the
-# LSTM there? The interval of their difference contains zero, so this task does not show it,
-# although one of the two curves ends on top.
+# Over 40 steps, the plain network only guesses, while the LSTM and the GRU have learned to
+# remember: both differences are far from zero. Over 10 steps the plain network learns the task too.
+# Is the GRU better than the LSTM there? The interval of their difference contains zero, so this
+# task does not show it, although one of the two curves ends above the other.
 #
-# Six comparisons were made. If nothing differed, each would exclude zero by luck in one of 20
-# cases, and, if they were independent, at least one of six in $1 - 0.95^6 \approx 26\,\%$ of them.
-# So an interval that barely excludes zero, such as that of GRU and LSTM over 40 steps, is a reason
-# to train new seeds, and none to announce a winner. Also, all members share one split and one
-# learning rate: the intervals are about other seeds, not about other rows or other rates.
+# Six comparisons were made. If nothing differed, each interval would exclude zero by chance in one
+# of 20 cases. If the six were independent, at least one would do so in $1 - 0.95^6 \approx 26\,\%$
+# of cases. So an interval that barely excludes zero, such as that of GRU and LSTM over 40 steps, is
+# a reason to train new seeds, but not enough to call one of them better. Also, all members share
+# one split and one learning rate: the intervals are about other seeds, not about other rows or
+# other rates.
 #
 # ## Exercises
 #
@@ -322,9 +323,9 @@ if not QUICK:
 #
 # ### Exercise 1
 #
-# Leave the tanh out, and let $U$ be an *orthogonal* matrix, which changes no lengths, times 0.9, or
-# times 1.1. What is the length of $d_0$ after 40 steps if that of $d_{40}$ is 1? Check it with
-# `jax.grad`, by the state $h_0$ that the layer starts from (its argument `carry`).
+# Leave out the tanh, and let $U$ be an *orthogonal* matrix, which does not change lengths, times
+# 0.9 or times 1.1. What is the length of $d_0$ after 40 steps if that of $d_{40}$ is 1? Check it
+# with `jax.grad`, by the state $h_0$ that the layer starts from (its argument `carry`).
 
 # %% tags=["hide-cell"]
 orthogonal = np.linalg.qr(random.normal(size=(4, 4)))[0]
@@ -369,5 +370,5 @@ print("the product of the forget gates:", forget.prod(axis=0))
 forward = ask(40)
 backward = jnn.Dataset.from_arrays(forward.x[:, ::-1], forward.y, name="backward")
 reversed_scores = jnn.run(studies["RNN"], backward, members).final()["accuracy"]
-print(f"{reversed_scores.values.mean():.1%}: what was far is now near")
+print(f"{reversed_scores.values.mean():.1%}: the first number is now the last one that is read")
 assert reversed_scores.min() > 0.9

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 14. Attention
 #
-# A recurrent network must keep all that it has read in one state. *Attention* keeps every input,
-# and looks up what it needs. It was first added to recurrent networks that translate ([Bahdanau et
-# al. 2014](https://arxiv.org/abs/1409.0473)). The *transformer* does without the recurrence
+# A recurrent network must store all that it has read in one state. *Attention* keeps every input,
+# and looks up what it needs. It was first added to recurrent networks for translation ([Bahdanau et
+# al. 2014](https://arxiv.org/abs/1409.0473)). The *transformer* uses attention without recurrence
 # ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)), and is the basis of today's language
 # models. This lesson derives attention, writes it in a few lines of NumPy, and shows what a trained
-# network looks at.
+# network attends to.
 
 # %%
 import functools
@@ -26,10 +26,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Think of a dictionary. You come with a *query*, compare it with every *key*, and take the *value*
-# that belongs to the key that fits. Attention is a soft dictionary. Query and key are lists of
-# numbers, and how well they fit is their dot product. In place of one value it takes a mean of all
-# of them, in which the values of fitting keys weigh more.
+# Think of a dictionary in Python. You have a *query*, compare it with every *key*, and take the
+# *value* of the key that matches. Attention is a soft dictionary. Queries and keys are lists of
+# numbers, and their dot product says how well they match. The result is a weighted mean of all
+# values, in which the values of matching keys have larger weights.
 
 # %%
 words = ["the", "cat", "drank", "the", "milk", "because", "it", "was", "thirsty"]
@@ -47,9 +47,9 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# A word's new features are the weighted mean of the features of all words. So "it" becomes
-# something like "the cat, perhaps the milk". Nothing has to be carried through the words between,
-# however many there are.
+# The new features of a word are the weighted mean of the features of all words. So "it" becomes
+# something like "the cat, perhaps the milk". Each word is used directly, however many words are in
+# between.
 #
 # ## The derivation
 #
@@ -59,8 +59,8 @@ plt.show()
 # $$ Q = X W_q , \qquad K = X W_k , \qquad V = X W_v . $$
 #
 # The *score* of query $i$ and key $j$ is their dot product $s_{ij} = q_i \cdot k_j$. The weights
-# must be positive, and those of one query must add up to 1. The *softmax* of each row does that, as
-# in [lesson 6](06_activations.ipynb):
+# must be positive, and those of one query must add up to 1. The *softmax* of each row of scores, as
+# in [lesson 6](06_activations.ipynb), has both properties:
 #
 # $$ a_{ij} = \frac{e^{s_{ij}}}{\sum_l e^{s_{il}}} , \qquad y_i = \sum_j a_{ij} v_j . $$
 #
@@ -70,9 +70,9 @@ plt.show()
 #
 # $$ \operatorname{Var}(q \cdot k) = \sum_{m=1}^{d} \operatorname{Var}(q_m k_m) = d . $$
 #
-# So scores are about $\sqrt d$ in size. With $d = 256$ that is 16, and $e^{16}$ is nine million:
-# one weight is nearly 1, all others nearly 0. Then little is learned, because the slope of the
-# softmax
+# So the size of the scores is about $\sqrt d$. With $d = 256$ this is 16, and $e^{16}$ is nine
+# million, so one weight is nearly 1 and all others are nearly 0. Then little is learned, because
+# the slope of the softmax
 #
 # $$ \frac{\partial a_{ij}}{\partial s_{il}} = a_{ij} \, (1_{j=l} - a_{il}) $$
 #
@@ -80,19 +80,18 @@ plt.show()
 #
 # $$ Y = \operatorname{softmax}\!\Big( \frac{Q K^\top}{\sqrt d} \Big) V . $$
 #
-# *Several heads.* One softmax gives one set of weights for each query. To look for several things
-# at once, the features are cut into $h$ groups of $d / h$. Each group is a *head*, which attends on
-# its own, with $\sqrt{d / h}$ in place of $\sqrt d$, and the results are put side by side. (Vaswani
-# et al. multiply them by a fourth matrix. Here the layer that follows does that.)
+# *Several heads.* One softmax gives one set of weights for each query. To look up several things at
+# once, the features are cut into $h$ groups of $d / h$. Each group is a *head*, which has its own
+# attention, with $\sqrt{d / h}$ in place of $\sqrt d$. The results are concatenated. (Vaswani et
+# al. multiply them by a fourth matrix. Here the layer that follows does that.)
 #
-# *Masks.* A *mask* says which keys a query may see. Hidden scores are set to $-\infty$, so that
-# their weight is $e^{-\infty} = 0$. A language model must not look at the words that it is to
+# *Masks.* A *mask* says which keys a query may see. The scores of hidden keys are set to $-\infty$,
+# so their weights are $e^{-\infty} = 0$. A language model must not see the words that it has to
 # predict. Its *causal* mask hides all keys after the query.
 #
 # *Positions.* Without a mask, if two words swap places, their rows of $Y$ swap places, and nothing
-# else changes: the sum over $j$ has no order. If order is to matter, the place must be among the
-# features. One way is to add a vector $p_t$ of sines and cosines to the word at place
-# $t$:
+# else changes, because the sum over $j$ has no order. If the order matters, the features must
+# contain the place. One way is to add a vector $p_t$ of sines and cosines to the word at place $t$:
 #
 # $$ p_{t,2m} = \sin(t / 10000^{2m/d}) , \qquad p_{t,2m+1} = \cos(t / 10000^{2m/d}) . $$
 #
@@ -133,7 +132,7 @@ causal = np.tril(np.ones((6, 6), bool))  # row i sees the columns up to i
 y = multi_head(x, w_q, w_k, w_v, heads=2, mask=causal)
 
 # %% [markdown]
-# Both jnn and JAX have the heads on the axis before the last: [time, heads, features].
+# In jnn and JAX the heads are on the axis before the last: [time, heads, features].
 
 # %%
 q, k, v = (jnp.moveaxis(split(x @ w, 2), 0, 1) for w in (w_q, w_k, w_v))
@@ -158,8 +157,8 @@ np.testing.assert_allclose(
 )
 
 # %% [markdown]
-# What the division by $\sqrt d$ is good for: the largest of ten weights, and the size of the slope,
-# for random queries and keys of more and more features.
+# The figure shows the effect of the division by $\sqrt d$: the largest of ten weights, and the size
+# of the slope, for random queries and keys with more and more features.
 
 # %%
 sizes = [1, 4, 16, 64, 256, 1024]
@@ -183,10 +182,10 @@ plt.show()
 # %% [markdown]
 # ## In jnn
 #
-# A small task that needs attention: turn a row of eight digits around. Output $i$ must look at
-# input $7 - i$, counted from 0. The network has an embedding, one layer of attention with two
-# heads, and a dense layer. The number `positions` multiplies the positions, so that members may
-# have them, or not.
+# A small task that needs attention is to reverse a row of eight digits. Output $i$ must use input
+# $7 - i$, counted from 0. The network has an embedding, one layer of attention with two heads, and
+# a dense layer. The vectors of the positions are multiplied by a number of the member, `positions`;
+# with 0 the member has none.
 
 # %%
 LENGTH, DIGITS, FEATURES, HEADS = 8, 10, 32, 2
@@ -230,8 +229,8 @@ accuracy = result.final()["accuracy"]
 assert accuracy.sel(positions=1.0).min() > 0.98
 
 # %% [markdown]
-# What does a trained member look at? In the picture, a row is a place of the output (the query),
-# and a column a place of the input (the key).
+# What does a trained member attend to? In the figure, each row is a place of the output (the
+# query), and each column a place of the input (the key).
 
 # %%
 found = result.select(seed=0, positions=1.0).trained.params
@@ -243,13 +242,14 @@ figure.suptitle("One member, mean over n = 100 rows")
 figure
 
 # %% [markdown]
-# Both heads have found the rule: place 0 looks at place 7, place 1 at place 6. They look at the
-# neighbors too, since the sines of neighboring places are similar.
+# Both heads have learned the rule: place 0 attends to place 7, place 1 to place 6, and so on. They
+# also attend to the neighbors, because the sines of neighboring places are similar.
 #
 # ## Is this difference real?
 #
-# Are positions always needed? The second task asks at every place whether the sum of the digits is
-# above 36. Each task is learned without positions, and with positions times 0.9 and times 1.
+# Are positions always needed? The answer of the second task, at every place, is whether the sum of
+# the digits is above 36. For each task, networks train without positions, and with positions times
+# 0.9 and times 1.
 
 # %%
 is_large = rows.sum(axis=1, keepdims=True) > 36
@@ -267,13 +267,12 @@ print("large sum, times 1 - times 0.9:", noise)
 assert noise.difference.low <= 0 <= noise.difference.high
 
 # %% [markdown]
-# To turn the row around, positions are everything, and one seed would do to see it. For the sum,
-# which does not depend on the order, they are no help, and may cost points: the network has to
-# learn to ignore them. So no part of a network is good or bad by itself. It fits a task, or it does
-# not.
+# To reverse the row, positions are necessary; a single seed would show it. For the sum, which does
+# not depend on the order, they do not help, and may lower the accuracy, because the network has to
+# learn to ignore them. So whether a part of a network helps depends on the task.
 #
 # For the sum, are positions times 1 better than positions times 0.9? The interval contains zero, so
-# these seeds do not show a difference. It is wide enough to leave room for a point or two.
+# these seeds do not show a difference. A difference of one or two percentage points is possible.
 # (All intervals are over seeds, on the same test rows.)
 #
 # ## Exercises
@@ -282,8 +281,9 @@ assert noise.difference.low <= 0 <= noise.difference.high
 #
 # ### Exercise 1
 #
-# Without positions, nearly a third of the digits of the first task are still right, and not a
-# tenth. What does the network answer? Compute the share that the best answer without positions has.
+# Without positions, nearly a third of the digits in the first task are still right; guessing would
+# give a tenth. What does the network answer? Compute the accuracy of the best answer without
+# positions.
 
 # %% tags=["hide-cell"]
 # At each place it knows its own digit, and which other digits are in the row, but not where. The
@@ -297,8 +297,8 @@ assert abs(best_guess - without) < 0.02
 # %% [markdown]
 # ### Exercise 2
 #
-# Show that with the causal mask an output has no slope by any later word. (Take the NumPy weights
-# and `jnn.layers.attention`.)
+# Show that with the causal mask the slope of an output with respect to any later word is zero. (Use
+# the NumPy weights and `jnn.layers.attention`.)
 
 # %% tags=["hide-cell"]
 

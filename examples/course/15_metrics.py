@@ -2,9 +2,9 @@
 # # 15. Metrics: what a score says
 #
 # A network gives a number for each row. A *metric* turns the numbers of many rows into one score.
-# Different metrics answer different questions, and the wrong one can praise a useless network. This
-# lesson builds the usual metrics with NumPy, compares them with scikit-learn and jnn, and asks
-# whether a difference in a score is real.
+# Different metrics answer different questions, and with the wrong metric a useless network may have
+# a high score. This lesson builds the usual metrics with NumPy, compares them with scikit-learn and
+# jnn, and asks whether a difference in a score is real.
 
 # %%
 import dataclasses
@@ -27,10 +27,11 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# A machine looks for one digit, the eight, among 1797 small images of handwritten digits. About one
-# image in ten is an eight: the classes are *imbalanced*. A linear classifier learns from one half
-# of the images, and gives each image of the other half a number $z$, its *logit*. If $z$ is above a
-# *threshold*, here 0, the machine says "eight". An eight is called *positive*, all else *negative*.
+# A classifier looks for one digit, the eight, among 1797 small images of handwritten digits. About
+# one image in ten is an eight: the classes are *imbalanced*. The classifier is linear. It is
+# trained on one half of the images, and gives each image of the other half a number $z$, its
+# *logit*. If $z$ is above a *threshold*, here 0, the answer is "eight". Eights are called
+# *positives*, all other digits *negatives*.
 
 # %%
 digits = load_digits()
@@ -52,60 +53,64 @@ axes.set_ylim(top=200)
 plt.show()
 
 # %% [markdown]
-# Some eights lie on the left of the threshold: they are missed. Some other digits lie on the right:
-# they are false alarms. Who moves the threshold trades one mistake for the other.
+# Some eights are on the left of the threshold: they are missed. Some other digits are on the right:
+# they are false alarms. Moving the threshold trades one kind of mistake for the other.
 #
 # ## The derivation
 #
-# Four counts hold all that the threshold decided: *true positives* TP (eights that were found),
+# Four counts summarize the answers at one threshold: *true positives* TP (eights that were found),
 # *false negatives* FN (eights that were missed), *false positives* FP (false alarms), and *true
-# negatives* TN. Together they are the *confusion matrix*. The scores are ratios of them:
+# negatives* TN. Together they are the *confusion matrix*. These scores are ratios of them:
 #
 # $$ \text{accuracy} = \frac{TP + TN}{n} , \qquad
 #    \text{precision} = \frac{TP}{TP + FP} , \qquad
 #    \text{recall} = \frac{TP}{TP + FN} . $$
 #
-# Accuracy asks how many answers are right. A machine that always says "no" has nine of ten right
-# here, and finds nothing. Precision asks how many alarms are right, recall how many eights are
-# found. *F1* is the harmonic mean of the two, which is low if either is low:
+# Accuracy is the share of right answers. A classifier that always says "no" has an accuracy of
+# about 0.9 here, and finds nothing. Precision is the share of alarms that are right, and recall is
+# the share of eights that are found. *F1* is the harmonic mean of precision and recall, which is
+# low if either of them is low:
 #
 # $$ F_1 = \frac{2}{\frac{1}{\text{precision}} + \frac{1}{\text{recall}}}
 #        = \frac{2}{\frac{TP + FP}{TP} + \frac{TP + FN}{TP}} = \frac{2\,TP}{2\,TP + FP + FN} . $$
 #
 # **Base rates.** Let $\pi$ be the share of positives, $r$ the recall, and $f = FP / (FP + TN)$ the
-# *false positive rate*. Of $n$ rows, $\pi r n$ are right alarms and $(1 - \pi) f n$ are false ones:
+# *false positive rate*. Of $n$ rows, $\pi r n$ are right alarms and $(1 - \pi) f n$ are false
+# alarms:
 #
 # $$ \text{precision} = \frac{\pi r}{\pi r + (1 - \pi) f} . $$
 #
-# A test that finds 90 % of the sick and alarms 5 % of the healthy has a precision of 49 % if one
-# person in twenty is sick ($0.045 / (0.045 + 0.0475)$), and of 2 % if one in a thousand is. The
-# test is the same. Precision, and F1 with it, cannot be compared between data with different base
-# rates; recall and the false positive rate can.
+# Suppose that a medical test finds 90 % of the sick, and gives a false alarm for 5 % of the
+# healthy. Its precision is 49 % if one person in twenty is sick ($0.045 / (0.045 + 0.0475)$), and 2
+# % if one person in a thousand is sick. The test is the same. So precision and F1 cannot be
+# compared between data with different base rates; recall and the false positive rate can.
 #
 # **All thresholds at once.** As the threshold falls, recall and false positive rate rise from 0
-# to 1. The curve of the one against the other is the *ROC curve*. Each negative, in the order of
-# falling logits, moves the curve by one step of width $1 / N$ to the right, at a height of the
-# share of positives that lie above it. So the area under the curve is the mean of this share,
+# to 1. The curve of recall against false positive rate is the *ROC curve*. Go through the
+# negatives from the highest logit to the lowest. Each one moves the curve to the right by $1 /
+# N$, at a height that is the share of positives with a higher logit. So the area under the curve
+# is the mean of this share,
 #
 # $$ \text{AUC} = \frac{1}{P N} \sum_{\text{positives } i} \; \sum_{\text{negatives } j}
 #    \big[ z_i > z_j \big] , $$
 #
-# with $P$ positives, $N$ negatives, and a bracket that is 1 if it is true, and 1/2 for a tie: the
-# probability that a random positive has a higher logit than a random negative. It is 1/2 if the
-# logits say nothing. *Average precision* does the same with precision: its mean over the thresholds
-# at which one more positive is found.
+# with $P$ positives, $N$ negatives, and a bracket that is 1 if the inequality holds, and 1/2 for a
+# tie. It is the probability that a random positive has a higher logit than a random negative, and
+# 1/2 if the logits carry no information. *Average precision* is the mean of the precision over the
+# thresholds at which one more positive is found.
 #
 # **Calibration.** The sigmoid turns a logit into a probability $p$. It is *calibrated* if, of all
-# images with $p = 0.8$, 80 % are eights. To see this, images are sorted into bins by $p$. The
-# *expected calibration error* is the mean gap $|\text{share right} - \text{mean confidence}|$ over
-# the bins, weighted by their images (Guo et al. 2017, https://arxiv.org/abs/1706.04599). The
-# *confidence* is the probability of the class that was named, $\max(p, 1 - p)$.
+# images with $p = 0.8$, 80 % are eights. To measure this, the images are sorted into bins by $p$.
+# The *expected calibration error* is the mean gap $|\text{share right} - \text{mean confidence}|$
+# over the bins, weighted by the number of images (Guo et al. 2017,
+# https://arxiv.org/abs/1706.04599). The *confidence* is the probability of the predicted class,
+# $\max(p, 1 - p)$.
 #
-# **How sure is a share?** A recall of $\hat q = k / n$ is a share of $n$ eights. If the true recall
-# is $q$, the share has the standard deviation $\sqrt{q (1 - q) / n}$. *Wilson's interval* (1927,
-# https://doi.org/10.1080/01621459.1927.10502953) holds all $q$ for which $\hat q$ is at most
-# $c = 1.96$ of these deviations away: $(\hat q - q)^2 \le c^2 q (1 - q) / n$. This is a quadratic
-# inequality in $q$, whose ends are
+# **The interval of a share.** A recall $\hat q = k / n$ is a share of $n$ eights. If the true
+# recall is $q$, the share has the standard deviation $\sqrt{q (1 - q) / n}$. *Wilson's interval*
+# (1927, https://doi.org/10.1080/01621459.1927.10502953) contains all $q$ for which $\hat q$ is at
+# most $c = 1.96$ of these deviations away: $(\hat q - q)^2 \le c^2 q (1 - q) / n$. This is a
+# quadratic inequality in $q$. The ends of the interval are
 #
 # $$ q = \frac{\hat q + \frac{c^2}{2n} \pm
 #    c \sqrt{\frac{\hat q (1 - \hat q)}{n} + \frac{c^2}{4 n^2}}}{1 + \frac{c^2}{n}} . $$
@@ -160,7 +165,8 @@ print(f"always 'no': accuracy {np.mean(y == 0):.3f}, recall 0")
 print(f"recall {tp} of {tp + fn}: 95 % interval {np.round(wilson(tp, tp + fn), 3)}")
 
 # %% [markdown]
-# scikit-learn has the same numbers, and so has SciPy's Wilson interval, which `jnn.stats` returns.
+# scikit-learn gives the same numbers. `jnn.stats` returns the Wilson interval of SciPy, which is
+# also the same.
 
 # %%
 of = sklearn.metrics
@@ -186,15 +192,15 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# The ROC curve looks almost perfect: with ten negatives for each positive, a false positive rate of
-# a few percent is small on this axis. The same alarms are a large share of all alarms, and
-# precision shows them. On imbalanced data look at both.
+# The ROC curve looks almost perfect: a false positive rate of a few percent is small on this axis.
+# But there are about ten negatives for each positive, so these false alarms are a large share of
+# all alarms, which precision shows. For imbalanced data, look at both curves.
 #
 # ## In jnn
 #
-# The metrics of `jnn.metrics` are functions of logits and labels. A study takes any number of them,
-# and scores them on held-out rows after each epoch. On the logits from above they give the same
-# numbers.
+# The metrics of `jnn.metrics` are functions of logits and labels. A study takes any number of
+# metrics, and computes them on held-out rows after each epoch. For the logits from above they give
+# the same numbers.
 
 # %%
 metrics = {
@@ -210,9 +216,9 @@ for name, metric in metrics.items():
     np.testing.assert_allclose(metric(jnp.asarray(z), jnp.asarray(y)), ours[name], atol=1e-5)
 
 # %% [markdown]
-# The *reliability curve* shows calibration: for each bin of $p$, the share of eights. The bars are
-# Wilson's intervals, and the dashed line is perfect calibration. A linear layer of jnn is trained
-# on 180 images, and on all 899 of the first half, both for as many steps.
+# The *reliability curve* shows calibration: the share of eights in each bin of $p$. The bars are
+# Wilson's intervals, and the dashed line is perfect calibration. A linear layer is trained in jnn
+# on 180 images, and another one on all 899 images of the first half, for equally many steps.
 
 # %%
 linear = jnn.Study(
@@ -237,15 +243,16 @@ for axes, shown, rows in zip(panels, p, (few, many), strict=True):
 plt.show()
 
 # %% [markdown]
-# The network that saw 180 images is *overconfident*: of the images to which it gives more than 0.8,
-# about a quarter are no eights. The other one is closer to the dashed line. With few images in a
-# bin the intervals are wide, and no such curve should be read without them.
+# The network that was trained on 180 images is *overconfident*: of the images to which it gives a
+# probability above 0.8, about a quarter are not eights. The other network is closer to the dashed
+# line. Where a bin has few images the interval is wide, so read such a curve together with its
+# intervals.
 #
 # ## Is this difference real?
 #
-# Eights are rare, so the loss hears of them rarely. A common remedy counts each class with a weight
-# inverse to its share, `class_weights="balanced"`. Does it help? Both studies train on the same ten
-# folds, so each metric can be compared fold by fold.
+# Eights are rare, so they contribute little to the loss. A common remedy is to give each class a
+# weight inverse to its share, `class_weights="balanced"`. Does it help? Both studies train on the
+# same ten folds, so each metric can be compared fold by fold.
 
 # %%
 balanced = dataclasses.replace(linear, class_weights="balanced")
@@ -281,24 +288,25 @@ axes.set_title(f"Each fold (gray), mean and 95 % interval, n = {of_folds.size}")
 plt.show()
 
 # %% [markdown]
-# Two claims hold: the weights raise recall and lower precision. For the AUC no difference is seen,
-# and its interval is narrow, a fraction of a point to each side: the images have about the same
-# order by their logits. So the weights did about what a lower threshold does, which costs no
-# training. For F1 the mean difference is several points, and yet its interval ends near zero. Ten
-# folds of 17 or 18 eights each do not settle it, least of all after the correction for four
-# questions at once (*Holm's method*, see [lesson 25](25_reading_results.ipynb)).
+# Two differences are real: the weights raise recall and lower precision. For the AUC no difference
+# can be seen, and its interval is narrow, a fraction of a percentage point to each side. So the
+# order of the images by their logits is about the same, and the weights did about what a lower
+# threshold does without training. For F1 the mean difference is several percentage points, but one
+# end of its interval is close to zero. Ten folds with 17 or 18 eights each do not decide this
+# question, least of all after a correction for four comparisons (*Holm's method*, see [lesson
+# 25](25_reading_results.ipynb)).
 #
-# Even so, a test set with few positives makes every score uncertain. In the first half of this
-# lesson the recall of one classifier, on 85 eights, had an interval that is almost 20 points wide.
-# The intervals of jnn are explained in [statistics](../../docs/statistics.md).
+# A test set with few positives makes every score uncertain. In the first half of this lesson the
+# recall of one classifier, on 85 eights, had an interval almost 20 percentage points wide.
+# [Statistics](../../docs/statistics.md) explains the intervals of jnn.
 #
 # ## Exercises
 #
 # ### Exercise 1
 #
 # The recall and the false positive rate of the classifier from the first figure are known. What
-# would its precision be if one image in a thousand were an eight? Check the formula by a test set
-# in which each eight counts with a weight.
+# would its precision be if one image in a thousand were an eight? Check the formula with a test set
+# in which eights have a smaller weight.
 
 # %% tags=["hide-cell"]
 found, alarms = tp / (tp + fn), fp / (y == 0).sum()
@@ -316,7 +324,7 @@ np.testing.assert_allclose(weighted, by_formula, rtol=1e-4)
 #
 # Choose the threshold that finds 90 % of the eights among the first half of the test images. What
 # are recall and precision on the second half? Why must the threshold not be chosen on the images
-# that score it?
+# with which it is scored?
 
 # %% tags=["hide-cell"]
 first, second = slice(None, 449), slice(449, None)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 16. Validation
 #
-# A network that has learned its training rows by heart scores perfectly on them. What counts is the
+# A network that has memorized its training rows has a perfect score on them. What matters is the
 # score on rows that it has not seen. This lesson cuts rows into folds in four ways, derives how far
-# the mean over folds may be off, and builds three traps, two of which make a worthless model look
+# the mean over folds may be off, and builds three traps, two of which make a useless model look
 # good.
 
 # %%
@@ -24,17 +24,17 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# A *hold-out* sets some rows aside, trains on the others, and scores on those set aside.
-# *Cross-validation* does it $k$ times: the rows are cut into $k$ *folds*, and each fold is held out
-# once. The cut can respect what the rows are:
+# A *hold-out* sets some rows aside, trains on the others, and scores on the rows set aside.
+# *Cross-validation* does this $k$ times: the rows are cut into $k$ *folds*, and each fold is held
+# out once. There are several ways to cut:
 #
 # - *plain*: at random;
 # - *stratified*: each fold has the same share of every class;
 # - *grouped*: all rows of a group, such as the visits of one patient, are in the same fold;
 # - *time*: training rows come before the rows that score them.
 #
-# Each line of a picture is a fold, and each column one of 24 rows of data, of six patients with
-# four visits each. Dark rows score, light ones train, and white ones do neither.
+# In the figure, each line of a panel is a fold, and each column is one of 24 rows of data: six
+# patients with four visits each. Dark rows are scored, light rows train, and white rows do neither.
 
 # %%
 random = np.random.default_rng(0)
@@ -57,36 +57,37 @@ plt.show()
 # %% [markdown]
 # ## The derivation
 #
-# The score of fold $j$ is $s_j$, and their mean $\bar s$ is the result. How far may it be off? It
-# is tempting to take $s / \sqrt{k}$, the *standard error* of $k$ independent numbers with the
+# The score of fold $j$ is $s_j$, and the result is their mean $\bar s$. How far may it be off? A
+# common answer is $s / \sqrt{k}$, the *standard error* of $k$ independent numbers with the standard
 # deviation $s$. But the folds are not independent: any two of them share most of their training
 # rows. Let each $s_j$ have the variance $\sigma^2$ and each pair the correlation $\rho$. Then
 #
 # $$ \mathrm{Var}[\bar s] = \frac{1}{k^2} \Big( k \sigma^2 + k (k - 1) \rho \sigma^2 \Big)
 #    = \sigma^2 \Big( \rho + \frac{1 - \rho}{k} \Big) . $$
 #
-# The variance within the folds does not see what all of them have in common. It estimates
-# $E[s^2] = \sigma^2 (1 - \rho)$. Insert $\sigma^2 = E[s^2] / (1 - \rho)$:
+# The variance of the scores does not include what all folds have in common. It estimates $E[s^2] =
+# \sigma^2 (1 - \rho)$. Insert $\sigma^2 = E[s^2] / (1 - \rho)$:
 #
 # $$ \mathrm{Var}[\bar s] = E[s^2] \Big( \frac{1}{k} + \frac{\rho}{1 - \rho} \Big) . $$
 #
-# So $s^2 / k$ is too small if $\rho > 0$, and more folds do not mend it, for the second term stays.
-# No unbiased estimate of the variance can be had from one cross-validation (Bengio and Grandvalet
-# 2004, [paper](https://www.jmlr.org/papers/v5/grandvalet04a.html)). Nadeau and Bengio (2003,
-# [doi:10.1023/A:1024068626366](https://doi.org/10.1023/A:1024068626366)) guess the correlation as
-# the share of the rows that test, $\rho = n_{test} / (n_{test} + n_{train})$. Then
-# $\rho / (1 - \rho)$ is $n_{test} / n_{train}$, and the interval is
+# So $s^2 / k$ is too small if $\rho > 0$, and more folds do not correct it, because the second
+# term stays. There is no unbiased estimate of the variance from one cross-validation (Bengio and
+# Grandvalet 2004, [paper](https://www.jmlr.org/papers/v5/grandvalet04a.html)). Nadeau and Bengio
+# (2003, [doi:10.1023/A:1024068626366](https://doi.org/10.1023/A:1024068626366)) approximate the
+# correlation by the share of test rows, $\rho = n_{test} / (n_{test} + n_{train})$. Then $\rho /
+# (1 - \rho)$ is $n_{test} / n_{train}$, and the interval is
 #
 # $$ \bar s \pm t_{k-1} \, s \, \sqrt{\frac{1}{k} + \frac{n_{test}}{n_{train}}} , $$
 #
-# where $t_{k-1}$, about 2 for many folds, is a quantile of Student's distribution. It is a rule of
-# thumb, which was made for random splits, and must be tested.
+# where $t_{k-1}$, about 2 for many folds, is a quantile of Student's distribution. This is an
+# approximation for random splits, so it must be tested.
 #
 # ## From scratch
 #
-# An interval of 95 % must contain the true score in 95 of 100 studies. Count it: draw a small table
-# of 40 rows, cross-validate a linear regression ten times with five folds, compute both intervals,
-# and repeat it all with new tables. The true score is known, because new rows can be drawn at will.
+# A 95 % interval should contain the true score in 95 of 100 studies. To count how often it does,
+# draw a small table of 40 rows, cross-validate a linear regression ten times with five folds,
+# compute both intervals, and repeat this with new tables. The true score is known, because any
+# number of new rows can be drawn.
 
 
 # %%
@@ -134,9 +135,9 @@ theirs = jnn.stats.corrected_interval(scores[0], train_rows=32, test_rows=8)
 np.testing.assert_allclose(ours, [theirs.low, theirs.high], rtol=1e-6)
 
 # %% [markdown]
-# The usual error bar is wrong more often than it is right. It becomes worse the longer one
-# computes: 50 scores are treated as 50 independent ones. The corrected one is right far more often,
-# though in somewhat less than 95 % of these studies: with 40 rows the rule is not exact.
+# The usual error bar is wrong more often than it is right. More repeats make it worse, because it
+# treats 50 scores as 50 independent ones. The corrected interval is right far more often, but in
+# somewhat less than 95 % of these studies: with 40 rows the approximation is not exact.
 #
 # ## In jnn
 #
@@ -174,9 +175,9 @@ np.testing.assert_allclose([shown.low, shown.high], [low, high], atol=1e-3)
 # %% [markdown]
 # ## Is this difference real?
 #
-# *Leakage* is any way in which the rows that score have had a hand in the training. The classic one
-# is to standardize all rows *before* the split. `Study(inputs=...)` is fitted on the training rows
-# of each fold alone. How much does the leak flatter?
+# *Leakage* means that the test rows have influenced the training. A well-known case is to
+# standardize all rows *before* the split. (`Study(inputs=...)` is fitted on the training rows of
+# each fold alone.) How much does this leak raise the score?
 
 # %%
 scaled = (cancer.x - cancer.x.mean(axis=0)) / cancer.x.std(axis=0)
@@ -192,11 +193,11 @@ print("scaled before - inside the split:", gain)
 assert gain.difference.low <= 0 <= gain.difference.high
 
 # %% [markdown]
-# Here the interval contains zero, and it is to be expected that the leak is small: a mean over 569
-# rows hardly depends on which fifth of them is held out. The rule to fit everything inside the fold
-# is right all the same, as the next trap shows. Take 2000 columns of pure noise and labels by coin
-# toss. Select the 20 columns that go best with the labels, once on all rows before the split, and
-# once inside each fold. Nothing can be learned: the truth is one half.
+# Here the interval contains zero. A small effect was to be expected, because a mean over 569 rows
+# hardly depends on which fifth of them is held out. Still, everything should be fitted inside the
+# fold, as the next trap shows. Take 2000 columns of pure noise, and labels by coin toss. Select the
+# 20 columns with the highest correlation with the labels, once on all rows before the split, and
+# once inside each fold. Nothing can be learned: the true accuracy is one half.
 
 
 # %%
@@ -224,9 +225,9 @@ assert jnn.stats.t_interval(before).low > 0.8
 assert abs(np.mean(within) - 0.5) < 0.05
 
 # %% [markdown]
-# The third trap: 40 patients with ten recordings each. Every patient has a pattern of 20 random
-# numbers, and a recording is the pattern plus noise. Which half of the patients is ill is drawn at
-# random. A network can learn who a patient is, and nothing about the illness.
+# The third trap has 40 patients with ten recordings each. Every patient has a pattern of 20 random
+# numbers, and each recording is this pattern plus noise. Half of the patients, drawn at random, are
+# ill. A network can learn to recognize a patient, but nothing about the illness.
 
 # %%
 patients = np.repeat(np.arange(40), 10)
@@ -250,9 +251,10 @@ assert plain.summary().rows[0].intervals["accuracy"].low > 0.85
 assert honest.low <= 0.5 <= honest.high
 
 # %% [markdown]
-# With plain folds the network looks excellent, for it has met every patient. With grouped folds
-# its interval contains one half, the score of a coin toss. (It is wide: each fold scores only eight
-# patients.) Where a data set has groups, `jnn.folds` keeps them together unless it is told not to.
+# With plain folds the network looks excellent, because it has trained on other recordings of every
+# patient. With grouped folds its interval contains one half, the accuracy of a coin toss. (The
+# interval is wide: each fold scores only eight patients.) If a data set has groups, `jnn.folds`
+# keeps them together by default.
 #
 # ## Exercises
 #
@@ -260,10 +262,10 @@ assert honest.low <= 0.5 <= honest.high
 #
 # ### Exercise 1
 #
-# Choosing flatters as well. Take 100 rows of noise with coin-toss labels, and let forty settings
-# use different columns (each a mask of zeros and ones). Compare the best mean in the summary with
-# `result.best()`, which scores each fold with the setting that is best on the other folds (*nested
-# selection*). Repeat it for ten tables.
+# Choosing the best setting also makes a score too high. Take 100 rows of noise with coin-toss
+# labels, and let forty settings use different columns (each a mask of zeros and ones). Compare the
+# best mean in the summary with `result.best()`, which scores each fold with the setting that is
+# best on the other folds (*nested selection*). Repeat it for ten tables.
 
 
 # %% tags=["hide-cell"]
@@ -313,8 +315,8 @@ assert without < 0.7
 # %% [markdown]
 # ### Exercise 3
 #
-# A random walk is predicted from the time alone, by the nearest training time. Compare plain folds
-# with folds in time. Which error tells how well the *future* is predicted?
+# Predict a random walk from the time alone, by its value at the nearest training time. Compare
+# plain folds with folds in time. Which error shows how well the *future* is predicted?
 
 # %% tags=["hide-cell"]
 walk = random.normal(size=300).cumsum()

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 17. Overfitting
 #
-# A network that fits its training rows better and better can become worse and worse on new ones.
-# This lesson derives the gap between the two, draws learning curves over epochs and over the number
-# of rows, stops in time, and goes past the point where a model can fit everything: there, the
-# error falls again.
+# A network that fits its training rows better and better can become worse and worse on new rows.
+# This lesson derives the gap between the two errors, draws learning curves over epochs and over the
+# number of rows, stops training early, and goes past the point where a model can fit all rows
+# exactly: there, the error on new rows falls again.
 
 # %%
 import dataclasses
@@ -25,10 +25,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # Twelve noisy points are fitted by a sum of random bumps (a layer of random units, whose outputs
-# get their weights by least squares). Few bumps are too stiff: *underfitting*. As many bumps as
-# points go through every point and swing wildly between them: *overfitting*. With far more bumps
-# than points there are many fits through all points. The one with the smallest weights is calm
-# again.
+# get their weights by least squares). With few bumps the curve is too stiff: *underfitting*. With
+# as many bumps as points the curve goes through every point and swings widely between them:
+# *overfitting*. With far more bumps than points many curves go through all points, and the one with
+# the smallest weights swings less again.
 
 # %%
 random = np.random.default_rng(4)
@@ -70,25 +70,26 @@ plt.show()
 # $$ \text{training error} = \sigma^2 \Big( 1 - \frac{p}{n} \Big) , \qquad
 #    \text{error on new rows} = \sigma^2 \Big( 1 + \frac{p}{n} \Big) . $$
 #
-# Each column lowers the one and raises the other by $\sigma^2 / n$: what is learned of the noise is
-# subtracted once and added once. More rows close the gap.
+# Each column lowers the training error and raises the error on new rows by $\sigma^2 / n$: the part
+# of the noise that was learned is subtracted from one and added to the other. With more rows the
+# gap is smaller.
 #
-# **Beyond $p = n$** the training error is zero, and many $w$ reach it. Gradient descent from zero
-# finds a particular one. Its slope $X^T (X w - y)$ is a combination of the rows of $X$, so $w$
-# always is one: $w = X^T a$. With $X w = y$ this gives $a = (X X^T)^{-1} y$ and
+# **Beyond $p = n$** the training error is zero for many $w$. Gradient descent from zero finds a
+# particular one of them. The slope $X^T (X w - y)$ is a combination of the rows of $X$, so $w$ is
+# always such a combination: $w = X^T a$. With $X w = y$ this gives $a = (X X^T)^{-1} y$ and
 #
 # $$ w = X^T (X X^T)^{-1} y , $$
 #
-# the solution of smallest norm: any other differs from it by a $d$ with $X d = 0$, which is
-# orthogonal to all rows and so to $w$, and can only add to the length. More columns give more
-# solutions to choose from, so the smallest norm falls as $p$ grows. At $p = n$ there is a single
-# solution, $X^{-1} y$, and a square random matrix is close to singular. There the weights are huge,
-# and the error has a peak. It falls on both sides: *double descent* (Belkin et al. 2019,
-# [arXiv:1812.11118](https://arxiv.org/abs/1812.11118)).
+# This is the solution of smallest norm. Any other solution differs from it by a $d$ with $X d = 0$.
+# This $d$ is orthogonal to all rows of $X$, and so to $w$, and makes the solution longer. With more
+# columns there are more solutions to choose from, so the smallest norm falls as $p$ grows. At $p =
+# n$ there is a single solution, $X^{-1} y$. A square random matrix is often close to singular, so
+# the weights are very large there, and the error has a peak. It falls on both sides: *double
+# descent* (Belkin et al. 2019, [arXiv:1812.11118](https://arxiv.org/abs/1812.11118)).
 #
 # ## From scratch
 #
-# First the gap, with $n = 50$, $\sigma = 1$ and no signal at all:
+# First the gap, with $n = 50$, $\sigma = 1$ and no signal:
 
 # %%
 for p in (5, 25, 45):
@@ -151,8 +152,9 @@ assert norms[widths.index(300)].mean() > 3 * norms[-1].mean()
 # %% [markdown]
 # ## In jnn
 #
-# Gradient descent from zero must find the solution of smallest norm. Here are 40 rows and 2000
-# units; the network is the last layer, which learns whether a digit is below 5.
+# Gradient descent from zero must find the solution of smallest norm. To check this, take 40 rows
+# and 2000 random units. The network is the last layer only, which learns whether a digit is
+# below 5.
 
 
 # %%
@@ -179,10 +181,10 @@ print(f"largest difference {np.abs(found - smallest).max():.6f}")
 np.testing.assert_allclose(found, smallest, atol=0.02 * np.abs(smallest).max())
 
 # %% [markdown]
-# Now a network whose two layers both learn. Its width is a number of the members: units beyond the
-# width are masked, so that one program trains all widths. A fifth of each member's training rows
+# Now a network whose two layers both learn. Its width is a number of the member: units beyond the
+# width are masked, so one program trains all widths. A fifth of the training rows of each member
 # are set aside as validation rows, and `keep="best"` keeps the parameters of the epoch with the
-# lowest loss on them: *early stopping*.
+# lowest loss on these rows: *early stopping*.
 
 
 # %%
@@ -223,8 +225,8 @@ result = jnn.run(study, noisy, seeds * jnn.folds([(train_rows, test_rows)]) * jn
 # %% [markdown]
 # ## Is this difference real?
 #
-# The scores hold every epoch, and `final()` those of the epoch that was kept. So one run answers
-# what stopping is worth, seed by seed:
+# `scores` has the scores of every epoch, and `final()` those of the epoch that was kept. So one run
+# shows how much early stopping helps, for each seed:
 
 # %%
 at_256 = result.scores.isel(fold=0).sel(width=256)
@@ -267,18 +269,18 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# On the training rows accuracy rises to the end, with the wrong labels and all. On held-out rows it
-# is best early and then falls by several points: the network first learns what digits have in
-# common, and then the mistakes. Stopping in time is worth those points: this claim holds. Whether
-# 128 or 256 units are better, once stopped, these seeds do not show. And double descent? In these
-# widths, with these numbers of steps, the trained network has no peak. Least squares has one
-# because it solves for the weights exactly, however large they become. Trained networks can have
-# one too, in longer training on more wrong labels (Nakkiran et al. 2020,
-# [arXiv:1912.02292](https://arxiv.org/abs/1912.02292)).
+# On the training rows, whose labels are partly wrong, the accuracy rises to the end. On held-out
+# rows it is best early, and then falls by several percentage points: the network first learns what
+# digits have in common, and then the wrong labels. Early stopping avoids this loss, and the
+# difference is real. With early stopping, these seeds do not show whether 128 or 256 units are
+# better. Is there double descent? With these widths and numbers of steps, the trained network has
+# no peak. Least squares has one because it solves for the weights exactly, however large they
+# become. Trained networks can have a peak too, with longer training on more wrong labels (Nakkiran
+# et al. 2020, [arXiv:1912.02292](https://arxiv.org/abs/1912.02292)).
 #
-# **More rows.** The derivation says that rows close the gap. Members may train on different numbers
-# of rows: each size is a pair of training and test rows. All labels are right here, and nothing is
-# stopped.
+# **More rows.** The derivation says that more rows make the gap smaller. Members may train on
+# different numbers of rows: each size is a pair of training rows and test rows. Here all labels are
+# right, and there is no early stopping.
 
 # %%
 clean = jnn.Dataset.from_arrays(digits.x, digits.y, name="digits")
@@ -301,10 +303,9 @@ if not QUICK:
     assert more.difference.low > 0
 
 # %% [markdown]
-# The training rows are learned by heart at every size, or nearly. The gap shrinks with each
-# doubling, and the last one is still worth something. (The seeds are paired, n is their number, and
-# all of them have the same rows.) Such a curve tells whether to collect more data or to change the
-# network.
+# At every size the training rows are memorized, or nearly so. The gap shrinks with each doubling,
+# and even the last doubling helps. (n is the number of seeds, which are paired and all have the
+# same rows.) Such a curve helps to decide whether to collect more data or to change the network.
 #
 # ## Exercises
 #
@@ -312,8 +313,8 @@ if not QUICK:
 #
 # ### Exercise 1
 #
-# A small ridge penalty ([lesson 9](09_weight_decay.ipynb)) takes the peak away. Add it to the least
-# squares at $p = 300$, and compare the share of wrong digits.
+# A small ridge penalty ([lesson 9](09_weight_decay.ipynb)) removes the peak. Add it to the least
+# squares at $p = 300$, and compare the shares of wrong answers.
 
 # %% tags=["hide-cell"]
 hidden = units(digits.x, 300)
@@ -349,8 +350,8 @@ assert np.argmin(mean_errors) + 1 == 3
 # %% [markdown]
 # ### Exercise 3
 #
-# `patience` ends a member that has not improved for so many epochs. Does it keep other epochs than
-# the full training does, for `patience=50`? How many epochs are saved?
+# `patience=50` ends a member that has not improved for 50 epochs. Does it keep other epochs than
+# the full training does? How many epochs does it save?
 
 # %% tags=["hide-cell"]
 impatient = jnn.run(

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 18. Classifying images
 #
-# What is in the picture? This lesson trains a small convolutional network on photographs of
-# clothes, beside a linear model. Then it looks at the answers: which clothes are confused, whether
-# mirrored images help, and how far a score on 1000 images can be trusted.
+# What is in the picture? This lesson trains a small convolutional network and a linear model on
+# photographs of clothes. Then it looks at the answers: which clothes are confused, whether mirrored
+# images help in training, and how uncertain a score on 1000 images is.
 
 # %%
 import functools
@@ -25,9 +25,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # *Fashion-MNIST* ([Xiao et al. 2017](https://arxiv.org/abs/1708.07747)) has 70,000 gray photographs
-# of ten kinds of clothes, 28 by 28 pixels each. Here 3000 of them train and 1000 test, so that the
-# lesson takes a minute. Where there are neither the files nor a network to fetch them, the lesson
-# takes the digits of scikit-learn, enlarged.
+# of ten kinds of clothes, 28 by 28 pixels each. Here 3000 of them are training images and 1000 test
+# images, so the lesson takes about a minute. If the files are neither here nor can be downloaded,
+# the lesson uses the digits of scikit-learn, enlarged.
 
 # %%
 random = np.random.default_rng(0)
@@ -59,8 +59,8 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# For a program, an image is a table of numbers. The network turns it into ten numbers, the
-# *logits*, one for each class. The softmax turns these into probabilities.
+# To a program, an image is a table of numbers. The network turns it into ten numbers, the *logits*,
+# one for each class. The softmax turns the logits into probabilities.
 #
 # ## The derivation
 #
@@ -71,14 +71,14 @@ plt.show()
 # $$ \frac{\partial L}{\partial z_k} = p_k - 1_{k=y} , \qquad
 #    \frac{\partial L}{\partial w_k} = (p_k - 1_{k=y}) \, x . $$
 #
-# Each class has one template $w_k$, and the class whose template fits wins. A convolutional network
-# ([lesson 12](12_convolutions.ipynb)) replaces the pixels $x$ by learned features that depend less
-# on the exact place.
+# So each class has one template $w_k$, and the answer is the class whose template matches the image
+# best. A convolutional network ([lesson 12](12_convolutions.ipynb)) replaces the pixels $x$ by
+# learned features that depend less on the exact place.
 #
-# *Augmentation.* A mirrored boot is a boot. If a change $T$ of the image does not change its class,
-# then the loss should be small for the changed images too. So train on the mean over the changes,
-# $\mathbb{E}_T \, L(T x, y)$. Drawing a new $T$ for each image in each step estimates this mean
-# without bias, for the price of one image.
+# *Augmentation.* A mirrored boot is still a boot. If a change $T$ of the image does not change its
+# class, then the loss should be small for the changed images too. So train on the mean over such
+# changes, $\mathbb{E}_T \, L(T x, y)$. Drawing a new $T$ for each image in each step estimates this
+# mean without bias, and needs no more steps.
 #
 # *Two kinds of luck.* The accuracy $\hat p$ on $n$ test images is a mean of $n$ numbers that are 1
 # with probability $p$ and 0 otherwise. One such number has variance
@@ -86,14 +86,14 @@ plt.show()
 #
 # $$ \text{standard error} = \sqrt{\frac{p (1 - p)}{n}} , $$
 #
-# about one point for $p = 0.85$ and $n = 1000$. This is the luck of *which images* were taken. It
-# does not shrink when more networks are trained. The other luck is that of the *seed*: the first
-# weights, and the order of the images. More seeds do help against that.
+# about one percentage point for $p = 0.85$ and $n = 1000$. This is the luck of *which images* are
+# in the test set. It does not shrink when more networks are trained. The other luck is that of the
+# *seed*: the initial weights and the order of the images. More seeds reduce this one.
 #
 # ## From scratch
 #
 # The linear model by gradient descent, and the *confusion matrix*: row $i$, column $j$ counts the
-# images of class $i$ that were taken for class $j$.
+# images of class $i$ for which the answer is class $j$.
 
 
 # %%
@@ -142,8 +142,8 @@ for mine, other in zip(gradient(kernel, bias, flat[train], data.y[train]), slope
 # %% [markdown]
 # ## In jnn
 #
-# The same model takes the same steps. `jnn.folds` with one pair of rows means: train on these, and
-# test on those.
+# The same model takes the same steps in jnn. `jnn.folds` with one pair of lists of rows means:
+# train on the first, and test on the second.
 
 
 # %%
@@ -170,10 +170,10 @@ np.testing.assert_allclose(same.trained.params["kernel"][0], kernel, atol=1e-4)
 print("jnn takes the same 50 steps")
 
 # %% [markdown]
-# Now both models in earnest, in batches of 50 with Adam. `jnn.models.LeNet` is two convolutions
-# with pooling and two dense layers. Training images are mirrored with the probability
-# `h.flip_rate`, a number of the member, so that networks with and without mirrored images train
-# side by side.
+# Now train both models for longer, in batches of 50 with Adam. `jnn.models.LeNet` has two
+# convolutions with pooling and two dense layers. Training images are mirrored with the probability
+# `h.flip_rate`, a number of the member, so networks with and without mirrored images train
+# together.
 
 
 # %%
@@ -225,15 +225,16 @@ axes.margins(y=0.15)
 plt.show()
 
 # %% [markdown]
-# The interval of LeNet - linear is above zero: other seeds would not turn the order of the means
-# around. For LeNet on clothes, the interval of mirrored - not contains zero: these seeds do not
-# show whether mirrored images help. The linear model scores lower with them: its one template of a
-# sneaker must now fit sneakers to the left and to the right. (Mirrored digits are no digits. Where
-# the digits take the place of the clothes, both models score lower with them.)
+# The interval of LeNet - linear is above zero: with other seeds, LeNet would be better too. For
+# LeNet on clothes, the interval of mirrored - not contains zero: these seeds do not show whether
+# mirrored images help. The linear model scores lower with mirrored images: its one template of a
+# sneaker must now match sneakers that point to the left and to the right. (A mirrored digit is
+# mostly not a digit. If the digits replace the clothes, both models score lower with mirrored
+# images.)
 #
-# Would other *images* turn the order around? No number of seeds can tell, but the images can. Take
-# for each image the share of members that are right, LeNet less linear, and the interval of the
-# mean over images.
+# Would LeNet also be better on other *images*? More seeds cannot answer this, but the differences
+# between images can. For each image, take the share of members that are right, for LeNet minus for
+# the linear model. Then compute the interval of the mean over images.
 
 # %%
 truth = data.y[test]
@@ -258,11 +259,11 @@ if is_fashion and not QUICK:
     assert flips.difference.low <= 0 <= flips.difference.high
 
 # %% [markdown]
-# The score of one LeNet on these images is uncertain by about two points, whatever the seeds say.
-# The *difference* of two models on the same images is more certain than it would be on different
-# images, since a hard image is hard for both. Both intervals of the difference are above zero:
-# LeNet is better than the linear model on this data. Whoever reports many seeds on one small test
-# set has measured one kind of luck only.
+# Because there are only 1000 images, the score of one LeNet is uncertain by about two percentage
+# points, for any number of seeds. The *difference* of two models on the same images is more certain
+# than it would be on different images, because a hard image is hard for both. Both intervals of the
+# difference, over seeds and over images, are above zero: LeNet is better than the linear model on
+# these data. Many seeds on one small test set measure only one of the two kinds of luck.
 #
 # Which classes are confused? The matrix is the mean over the seeds, in percent of the true class.
 
@@ -287,9 +288,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Of the clothes, the shirt is the hard one: it is taken for a T-shirt, a pullover or a coat. The
-# accuracy alone hides this. Trousers and bags are nearly always right. (With about 100 images of a
-# class, a percent is one image.)
+# Of the clothes, shirts are the hardest: the answers for them are often T-shirt, pullover or coat.
+# The accuracy alone does not show this. For trousers and bags, nearly all answers are right. (There
+# are about 100 images of each class, so one percent is one image.)
 #
 # ## Exercises
 #
@@ -297,9 +298,9 @@ plt.show()
 #
 # ### Exercise 1
 #
-# The *recall* of a class is the share of its images that were found. The *precision* is the share
-# of the answers "this class" that were right. Compute both from the matrix of the linear model, and
-# check them with scikit-learn. Which class has the lowest recall?
+# The *recall* of a class is the share of its images for which the answer is right. The *precision*
+# is the share of right answers among the answers with this class. Compute both from the matrix of
+# the linear model, and check them with scikit-learn. Which class has the lowest recall?
 
 # %% tags=["hide-cell"]
 recall = np.diag(counts) / counts.sum(axis=1)
@@ -313,8 +314,8 @@ print(f"lowest recall: {names[recall.argmin()]}, {recall.min():.0%}")
 # %% [markdown]
 # ### Exercise 2
 #
-# An *ensemble* averages the probabilities of all members. Is it better than the members are on
-# average?
+# An *ensemble* averages the probabilities of all members. Is it more accurate than its members are
+# on average?
 
 # %% tags=["hide-cell"]
 prediction = of_lenet.select(flip_rate=0.0).predict(data.x[test])
@@ -327,8 +328,8 @@ if not QUICK:
 # %% [markdown]
 # ### Exercise 3
 #
-# How many test images are needed so that the interval of an accuracy of 85 % is no wider than one
-# point to each side? Check it with `jnn.stats.proportion_interval`.
+# How many test images are needed so that the interval of an accuracy of 85 % is at most one
+# percentage point wide to each side? Check it with `jnn.stats.proportion_interval`.
 
 # %% tags=["hide-cell"]
 needed = int(np.ceil(0.85 * 0.15 * (1.96 / 0.01) ** 2))  # 1.96 standard errors are one point

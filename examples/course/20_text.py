@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 20. Generating text
 #
-# A *language model* says which character comes next, with which probability. Whoever can do that
-# can write: draw a character, append it, ask again. This lesson builds the smallest language model
-# by counting, shows that it is a network of one layer, trains a recurrent one, and lets both invent
-# names.
+# A *language model* gives the probability of each next character. With these probabilities it can
+# write: draw a character, append it, and repeat. This lesson builds the smallest language model by
+# counting, shows that it is a network of one layer, trains a recurrent network, and lets both
+# invent names.
 
 # %%
 import functools
@@ -26,8 +26,8 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # The text is a list of 32,000 first names ([Karpathy 2022](https://github.com/karpathy/makemore))
-# in random order, one on each line, of which the last 1000 test. Where there is neither the file
-# nor a network to fetch it, the words of Python's own source take their place.
+# in random order, one on each line. The last 1000 names are for testing. If the file is neither
+# here nor can be downloaded, the lesson uses the words of Python's own source.
 
 # %%
 try:
@@ -47,9 +47,9 @@ train_ids, test_ids = ids[:end], ids[end - 1 :]
 print(f"{len(words)} words, {len(ids)} characters; for example", ", ".join(words[:5]))
 
 # %% [markdown]
-# Characters do not follow each other at random. A row of the figure is a character, a column the
-# one after it, and the color how often. The line break, which begins and ends each name, is written
-# as a dot.
+# Characters do not follow each other at random. In the figure, a row is a character, a column is
+# the next character, and the color shows how often the pair occurs. The line break, which begins
+# and ends each name, is written as a dot.
 
 # %%
 letters = ["·", *"abcdefghijklmnopqrstuvwxyz"]
@@ -65,39 +65,40 @@ figure.colorbar(image, label="probability")
 plt.show()
 
 # %% [markdown]
-# This table is a language model already, a *bigram* model. It remembers one character.
+# This table is already a language model, a *bigram* model. It remembers one character.
 #
 # ## The derivation
 #
-# A model gives a probability to a whole text by the chain rule of probability: the first character,
-# times the second given the first, and so on:
+# By the chain rule of probability, the probability of a text is that of the first character, times
+# that of the second character given the first, and so on:
 #
 # $$ P(c_1 \dots c_T) = \prod_t P(c_t \mid c_1 \dots c_{t-1}) . $$
 #
-# *Training* makes the text that was really written as probable as possible. The loss is the mean of
+# *Training* makes the probability of the given text as large as possible. The loss is the mean of
 # $-\log P(c_t \mid \dots)$: the cross-entropy of a classifier whose classes are the characters.
-# Divided by $\log 2$ it is in *bits per character*: about how many yes-or-no questions remain, on
-# average, until the next character is known. A model that knows nothing needs
-# $\log_2 27 \approx 4.75$ bits.
+# Divided by $\log 2$ it is in *bits per character*: roughly, how many yes-or-no questions must be
+# answered, on average, to know the next character. A model that knows nothing needs $\log_2 27
+# \approx 4.75$ bits.
 #
 # *Counting is training.* A bigram model with a table of logits $z_{ab}$, a row for each character
 # $a$, has $p_{ab} = e^{z_{ab}} / \sum_c e^{z_{ac}}$. Let $N_{ab}$ be how often $b$ follows $a$ in
-# the text, and $N_a = \sum_b N_{ab}$. The sum of the losses is $-\sum_{ab} N_{ab} \log p_{ab}$, and
-# its slope, as in [lesson 18](18_images.ipynb), is
+# the text, and $N_a = \sum_b N_{ab}$. The sum of the losses is $-\sum_{ab} N_{ab} \log p_{ab}$. Its
+# slope, as in [lesson 18](18_images.ipynb), is
 #
 # $$ \frac{\partial L}{\partial z_{ab}} = N_a \, p_{ab} - N_{ab} . $$
 #
 # It is zero exactly if $p_{ab} = N_{ab} / N_a$. So the best table is that of the shares, and a
 # network of one layer that is trained for long enough ends there. A pair that was never seen would
-# have the probability 0, and a text with it an infinite loss. So 1 is added to each count.
+# have the probability 0, and a text with this pair would have an infinite loss. To avoid this, 1 is
+# added to each count.
 #
-# *Longer memory.* A table for the last three characters has $27^3 = 19{,}683$ rows, and most of
-# them are rarely seen. A recurrent network ([lesson 13](13_recurrent.ipynb)) has a state in place
-# of the table, so that similar beginnings share what was learned.
+# *Longer memory.* A table for the last three characters has $27^3 = 19{,}683$ rows, most of which
+# are rarely seen. A recurrent network ([lesson 13](13_recurrent.ipynb)) has a state in place of the
+# table, so similar beginnings share what was learned.
 #
 # *Temperature.* To write, draw from $p_i \propto e^{z_i / \tau}$. With $\tau = 1$ these are the
-# probabilities of the model. A smaller $\tau$ makes likely characters likelier, up to always the
-# likeliest at $\tau \to 0$; a larger one makes all more alike.
+# probabilities of the model. A smaller $\tau$ makes likely characters more likely; as $\tau \to 0$,
+# the most likely one is always drawn. A larger $\tau$ makes the probabilities more equal.
 #
 # ## From scratch
 
@@ -136,7 +137,7 @@ print("bigrams write:", ", ".join(write(table, random) for _ in range(8)))
 assert of_counts < bits(alone, test_ids) < np.log2(VOCABULARY)
 
 # %% [markdown]
-# The slope by hand and by `jax.grad`, and that it vanishes at the shares:
+# The slope by hand and by `jax.grad`; for the table of shares it is zero:
 
 
 # %%
@@ -152,10 +153,10 @@ np.testing.assert_allclose(slope(np.log(counts + 1e-12), counts), 0, atol=1e-9)
 # %% [markdown]
 # ## In jnn
 #
-# The bigram network looks up a row of logits for each character: a layer without a bias, on the
-# character as *one-hot* vector. `jnn.Dataset.from_tokens` cuts the text into windows of 16
-# characters, whose targets are the same windows, one character later. The second network is
-# `jnn.models.LanguageModel`, with a GRU of 48 units.
+# The bigram network looks up a row of logits for each character. This is a layer without a bias
+# that reads the character as a *one-hot* vector. `jnn.Dataset.from_tokens` cuts the text into
+# windows of 16 characters; their targets are the same windows, one character later. The second
+# network is `jnn.models.LanguageModel`, with a GRU of 48 units.
 
 # %%
 LENGTH = 16
@@ -198,8 +199,9 @@ print(f"counted: {of_counts:.3f} bits; learned: {bits(learned, test_ids):.3f} bi
 assert abs(bits(learned, test_ids) - of_counts) < 0.03
 
 # %% [markdown]
-# The layer has learned the table of counts. Gradients of the GRU that are longer than `clip` are
-# shortened to it, which is usual for recurrent networks, and is compared below.
+# The layer has learned the table of counts. For the GRU, gradients that are longer than `clip` are
+# shortened to this length, which is common for recurrent networks. Two values of `clip` are
+# compared below.
 #
 # ## Is this difference real?
 
@@ -233,12 +235,12 @@ axes.set(
 plt.show()
 
 # %% [markdown]
-# The memory of the GRU is worth a good part of a bit per character, and the seeds differ by far
-# less: the interval of the difference is far from zero. Whether clipping at 1 or at a quarter is
-# better, these few seeds do not show on the names: the interval of the difference contains zero.
-# (It is narrow, so that a difference, if there is one, is small beside that of the two networks.)
+# With its memory, the GRU needs a good part of a bit per character less than the bigrams, and the
+# interval of the difference is far from zero. On the names, these few seeds do not show whether
+# clipping at 1 or at a quarter is better: the interval contains zero. (It is narrow, so the
+# difference is small compared with that between the two networks.)
 #
-# Now let one member write, at three temperatures.
+# Now one member writes names at three temperatures.
 
 # %%
 params, state, _, _ = jax.tree.map(lambda leaf: leaf[0], of_gru.select(seed=0, clip=1.0).trained)
@@ -261,9 +263,9 @@ for temperature in (0.5, 1.0, 1.5):
 assert known[0.5] > known[1.5]
 
 # %% [markdown]
-# At a low temperature the network stays close to what exists. At a high one it writes what is new,
-# and often cannot be pronounced. Which temperature is right depends on what the text is for. The
-# figure shows what it does to the character after "ma".
+# At a low temperature more of the names exist. At a high temperature more of them are new, and many
+# cannot be pronounced. Which temperature is best depends on the purpose of the text. The figure
+# shows how the temperature changes the probabilities of the character after "ma".
 
 # %%
 logits = np.asarray(network(jnp.asarray(tokenizer.encode("\nma"))[None])[0, -1])
@@ -284,7 +286,7 @@ plt.show()
 # ### Exercise 1
 #
 # Count *trigrams*: which character follows each pair? Add 1 to each count again. Is it better than
-# bigrams, and than the GRU?
+# the bigrams, and than the GRU?
 
 # %% tags=["hide-cell"]
 triples = np.ones((VOCABULARY,) * 3)
@@ -299,8 +301,8 @@ assert of_trigrams < of_counts
 # %% [markdown]
 # ### Exercise 2
 #
-# How many bits has a whole name? Compare "anna" with "xqzv", under the bigrams and under the GRU.
-# The line breaks before and after the name belong to it.
+# How many bits does a whole name need? Compare "anna" with "xqzv", for the bigrams and for the GRU.
+# Include the line break after the name, and start from the one before it.
 
 # %% tags=["hide-cell"]
 for_name = {}

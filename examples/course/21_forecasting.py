@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 21. Forecasting
 #
-# A forecast says what a series will do from what it has done. Time has an order, and most mistakes
-# of forecasters come from forgetting it. This lesson cuts a series into windows, forecasts it with
-# rules of one line, with least squares, and with networks, and asks which of them is better and how
-# far a forecast may be off.
+# A forecast predicts the future of a series from its past. Time has an order, and ignoring it is a
+# common mistake in the evaluation of forecasts. This lesson cuts a series into windows, forecasts
+# it with simple rules, with least squares and with networks, and asks which of them is better and
+# how far a forecast may be off.
 
 # %%
 import functools
@@ -28,9 +28,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 #
 # The series is the number of airline passengers in each of 144 months from 1949 on, in thousands
 # (Box and Jenkins 1970). It has a trend, and a season of twelve months that grows with it. In
-# *logarithms* the season has the same height each year, and an error of 0.05 means about 5 %.
-# Without the file of the data, see [data](../../docs/data.md), the lesson generates a series of the
-# same kind.
+# *logarithms* the season has the same height each year, and an error of 0.05 means about 5 %. If
+# the file is neither here nor can be downloaded (see [Data](../../docs/data.md#arrays)), the lesson
+# generates a series of the same kind.
 
 
 # %%
@@ -65,31 +65,32 @@ plt.show()
 # %% [markdown]
 # ## The derivation
 #
-# **Windows.** From $T$ months $s_0, s_1, \ldots$ one makes $T - 24 - 12 + 1$ rows. Row $i$ has the
+# **Windows.** A series of $T$ months $s_0, s_1, \ldots$ has $T - 24 - 12 + 1$ rows. Row $i$ has the
 # input $x_i = (s_i, \ldots, s_{i + 23})$ and the target $y_i = (s_{i + 24}, \ldots, s_{i + 35})$.
-# To forecast is then a regression from 24 numbers to 12.
+# Forecasting is then a regression from 24 numbers to 12.
 #
 # **No peeking.** Neighboring rows share most of their months. If random rows are held out, their
-# answers stand in the rows next to them, which were trained on. So a model that is tested on
-# forecasts made in month $t$ may train only on rows whose targets end before $t$:
-# $i + 35 < t$. This is repeated for several years, each with all rows before it: *rolling-origin
-# evaluation*. All that is learned, also means for scaling, must come from the past.
+# answers are contained in the rows next to them, which are training rows. So a model that is tested
+# on forecasts made in month $t$ may train only on rows whose targets end before $t$: $i + 35 < t$.
+# This is repeated for several years, each with all rows before it: *rolling-origin evaluation*.
+# Everything that is fitted must use the past only, including the means and deviations for scaling.
 #
 # **Baselines.** Two rules need no training. The *naive* forecast repeats the last month. The
 # *seasonal naive* forecast repeats the last year. A third rule adds *drift*: last year, plus the
-# growth from the year before it to last year. A method that does not beat them has learned nothing
-# of use.
+# growth from the year before it to last year. A method that does not beat these rules has learned
+# nothing useful.
 #
 # **Autoregression.** The forecast is a linear function of the input: $\hat y = x W + b$, one linear
-# layer, whose kernel $W$ has 24 rows and 12 columns. All three rules are cases of it. Levels change
-# with the years, so the last value $l$ of the input is taken off first and added again:
-# $\hat y = (x - l) W + b + l$ (*NLinear*, Zeng et al. 2023, https://arxiv.org/abs/2205.13504). With
-# $W = 0$ this is the naive forecast. For $n$ rows, as centered matrices $X$ and $Y$ (columns less
-# their means, which makes $b$ drop out), *ridge regression* minimizes
+# layer, whose kernel $W$ has 24 rows and 12 columns. All three rules are cases of it. The level
+# changes with the years, so the last value $l$ of the input is subtracted first and added again at
+# the end: $\hat y = (x - l) W + b + l$ (*NLinear*, Zeng et al. 2023,
+# https://arxiv.org/abs/2205.13504). With $W = 0$ this is the naive forecast. For $n$ rows, as
+# centered matrices $X$ and $Y$ (columns minus their means, which makes $b$ drop out), *ridge
+# regression* minimizes
 #
 # $$ \frac{1}{n} \lVert X W - Y \rVert^2 + \lambda \lVert W \rVert^2 . $$
 #
-# The second term keeps weights small where few rows say little. The gradient is
+# The second term keeps weights small where the data determine them poorly. The gradient is
 # $\frac{2}{n} X^T (X W - Y) + 2 \lambda W$. Set to zero, it gives
 #
 # $$ W = \Big( \frac{1}{n} X^T X + \lambda I \Big)^{-1} \frac{1}{n} X^T Y . $$
@@ -103,8 +104,9 @@ plt.show()
 #
 # With $k = \lceil 0.9 (n + 1) \rceil$ the band $\hat y \pm e_{(k)}$, where $e_{(k)}$ is the $k$-th
 # smallest past error, holds the truth in at least 90 % of cases. This is *split conformal
-# prediction* (Vovk et al. 2005, https://doi.org/10.1007/b106715). It asks nothing of the model. It
-# does ask that future errors are like past ones, which for a series is only roughly true.
+# prediction* (Vovk et al. 2005, https://doi.org/10.1007/b106715). It makes no assumption about the
+# model. It does assume that future errors are like past errors, which for a series is only roughly
+# true.
 #
 # ## From scratch
 
@@ -160,7 +162,7 @@ for name, error in errors.items():
 assert errors["seasonal naive"].mean() < errors["naive"].mean()
 
 # %% [markdown]
-# The solution must be where the slope of the loss is zero. JAX finds the slope by itself.
+# At the solution the slope of the loss must be zero. JAX computes the slope:
 
 
 # %%
@@ -178,10 +180,10 @@ assert all(jnp.abs(slope).max() < 1e-4 * jnp.abs(far).max() for slope in slopes)
 # %% [markdown]
 # ## In jnn
 #
-# `Dataset.from_series` cuts the windows when they are read, so that the series is stored once.
-# `jnn.models.NLinear` is the map from above. Gradient descent on all rows that the last year may
-# train on arrives at the weights of the formula. jnn's loss is the mean over the 12 months, not
-# their sum, so the penalty is divided by 12.
+# `Dataset.from_series` cuts the windows when they are read, so the series is stored once.
+# `jnn.models.NLinear` is the linear map from above. Gradient descent on the training rows of the
+# last year finds the weights of the formula. jnn's loss is the mean over the 12 months, not their
+# sum, so the penalty is divided by 12.
 
 # %%
 data = jnn.Dataset.from_series(series[:, None], LENGTH, HORIZON, name="passengers")
@@ -204,9 +206,9 @@ np.testing.assert_allclose(of_linear.final()["mae"], errors["least squares"][-1]
 # %% [markdown]
 # ## Is this difference real?
 #
-# Now a network that can do more: an LSTM, see [lesson 13](13_recurrent.ipynb), reads the 24 months
-# one after the other. It trains with several seeds for each year, and is compared with the linear
-# map and with the rules, year by year.
+# Now a more flexible network: an LSTM ([lesson 13](13_recurrent.ipynb)) reads the 24 months one
+# after the other. It trains with several seeds for each year, and is compared with the linear map
+# and with the rules, year by year.
 
 # %%
 lstm = jnn.Study(
@@ -253,18 +255,18 @@ assert comparisons["LSTM"].difference.low < 0  # the network is not seen to be b
 assert len({min(errors, key=lambda name: errors[name][year]) for year in range(6)}) > 1
 
 # %% [markdown]
-# One claim holds: the linear map is better than repeating the last month. But the rule "last year
-# plus growth", which has no parameter, cannot be told from it: the interval contains zero, and
-# leaves room for a few percent. The network is not seen to be better either. If anything it is a
-# little worse, which does not stand after Holm's correction. Six years are six test sets, and a
-# single one of them names now the one and now the other the best. A report of forecasts that names
-# no such rule as a baseline should not be believed.
+# One difference is real: the linear map is better than repeating the last month. No difference can
+# be seen between the linear map and the rule "last year plus growth", which has no parameters: the
+# interval contains zero, and a difference of a few percent is possible. Nor is the network better.
+# Its mean error is a little higher, but after Holm's correction this difference is not significant.
+# Six years are six test sets, and which method is best differs between single years. A report of
+# forecasts should include such rules as baselines.
 #
 # **How far off?** Two bands are drawn around the forecasts of the LSTM. The first is the spread of
-# its seeds, 1.645 standard deviations to either side, which would hold 90 % of a normal
-# distribution. The second comes from past errors, month by month of the horizon. A forecast of last
-# December reaches far into this year, and its errors are not known in January. So the errors of
-# last year are left out, and those of all years before it are taken.
+# its seeds, 1.645 standard deviations to either side, which would contain 90 % of a normal
+# distribution. The second comes from past errors, for each month of the horizon. A forecast made
+# last December reaches far into this year, so its errors are not known in January. Therefore the
+# errors of last year are left out, and those of all years before it are used.
 
 
 # %%
@@ -303,19 +305,19 @@ axes.legend(loc="upper left", fontsize="small", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The seeds agree with each other far more than with the future. Their spread says how much the
-# training left open. It knows nothing of the noise, nor of what the model gets wrong with every
-# seed. For least squares, where all seeds find the same weights, it would be zero. Bands should
-# come from errors on data that were not trained on. Even these hold what they promise only if
-# future errors are like past ones: the network has more rows to learn from each year, and its
-# errors change. So their true share should be counted, as here. (The months counted overlap, and
-# are far from independent.)
+# The seeds agree with each other far more than with the future. Their spread shows how much the
+# forecast depends on the seed. It does not include the noise of the series, nor errors that the
+# model makes with every seed. For least squares, where all seeds find the same weights, it would be
+# zero. So bands should come from errors on data that were not trained on. Even such bands are right
+# only if future errors are like past ones, and here the errors change, because each year the
+# network has more rows to train on. So count how often a band contains the truth, as here. (The
+# counted months overlap, and are far from independent.)
 #
 # ## Exercises
 #
 # ### Exercise 1
 #
-# The text says that the seasonal naive forecast is a case of the linear map. Which weights give it?
+# The seasonal naive forecast is a case of the linear map. With which weights?
 
 # %% tags=["hide-cell"]
 seasonal = np.zeros((LENGTH, HORIZON))
@@ -326,8 +328,8 @@ np.testing.assert_allclose(forecast(x, seasonal, 0), rules["seasonal naive"])
 # ### Exercise 2
 #
 # A *random walk*, $s_{t+1} = s_t + \text{noise}$, cannot be forecast better than by its last value.
-# Let the nearest neighbor of each window (`KNeighborsRegressor(1)`) forecast a walk of 600 steps,
-# once with random folds and once with folds in time. What do the two evaluations say?
+# Forecast a walk of 600 steps from the nearest neighbor of each window (`KNeighborsRegressor(1)`),
+# and evaluate it once with random folds and once with folds in time. What are the two errors?
 
 # %% tags=["hide-cell"]
 walk = np.cumsum(np.random.default_rng(0).normal(size=600))
@@ -352,9 +354,9 @@ assert shuffled < last_value < in_time  # the shuffled folds report what no fore
 # %% [markdown]
 # ### Exercise 3
 #
-# Check the promise of the conformal band by simulation: draw 20 absolute errors of a normal
-# distribution, take the one of rank $\lceil 0.9 \cdot 21 \rceil$, and see how often a 21st error is
-# below it. Then let the next error have twice the deviation. What remains of the 90 %?
+# Check the conformal band by simulation: draw 20 absolute errors of a normal distribution, take the
+# one of rank $\lceil 0.9 \cdot 21 \rceil$, and see how often a 21st error is below it. Then let the
+# next error have twice the deviation. How much of the 90 % is left?
 
 # %% tags=["hide-cell"]
 drawn = np.abs(np.random.default_rng(0).normal(size=(20_000, 21)))

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 22. Transfer
 #
-# A network that has learned one task knows something of use for another. *Transfer learning* starts
-# from it in place of random weights. This lesson trains a network on five digits, asks what it is
-# worth for five others of which only a few have labels, and compares three ways to use it.
+# What a network has learned for one task can be useful for another. *Transfer learning* starts from
+# a trained network in place of random weights. This lesson trains a network on five digits,
+# transfers it to five other digits that have only a few labels, and compares three ways to do so.
 
 # %%
 import dataclasses
@@ -28,9 +28,9 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # MNIST-1D (Greydanus and Kobak 2024, https://arxiv.org/abs/2011.14439) draws each digit as a short
-# curve, moves it, and adds noise: 40 numbers a row. The digits 0 to 4 have plenty of labels. For
-# the digits 5 to 9 somebody must write labels by hand, so there are few. The curves differ, but
-# what makes them hard is the same in both tasks: they appear at any place, and under noise.
+# curve, moves it, and adds noise: 40 numbers a row. The digits 0 to 4 have many labels. For the
+# digits 5 to 9, suppose that labels must be written by hand, so there are few. The curves differ,
+# but both tasks are hard for the same reasons: the curves are at random places, and noisy.
 
 # %%
 everything = jnn.data.load("mnist1d", split="all")
@@ -51,7 +51,7 @@ plt.show()
 # %% [markdown]
 # The first network has three convolutions, see [lesson 12](12_convolutions.ipynb), and a linear
 # layer, the *head*. The convolutions are its *trunk*: they turn a row into 80 numbers, its
-# *features*. The head reads the digit off the features.
+# *features*. The head computes the answer from the features.
 
 
 # %%
@@ -100,35 +100,35 @@ print(f"digits 0-4: accuracy {first.final()['accuracy'].item():.2f} on held-out 
 #   are trained.
 # - *Frozen features*: the trunk stays as it is, and only a new head is trained, a *linear probe*.
 #
-# By the chain rule the gradient for the trunk is the one that arrives at the features, passed
-# backward through the trunk. A frozen trunk needs none of it: $\phi(x_i)$ are fixed numbers,
+# By the chain rule, the gradient of the trunk is the gradient at the features, passed backward
+# through the trunk. A frozen trunk does not need it: the features $\phi(x_i)$ are fixed numbers,
 # computed once, and what remains is *softmax regression*. With logits $z_i = \phi(x_i) W + b$ and
 # probabilities $p_i = \text{softmax}(z_i)$, a penalty on the weights, and $n$ labels,
 #
 # $$ L(W, b) = -\sum_{i=1}^n \log p_{i, y_i} + \frac{1}{2} \lVert W \rVert^2 . $$
 #
-# The slope of $-\log p_{i, y_i}$ by the logit of class $c$ is $p_{i,c} - [y_i = c]$ (shown in
-# [lesson 7](07_losses.ipynb)). Each logit is linear in $W$, so with the matrices $\Phi$ of
-# features, $P$ of probabilities and $Y$ of labels as rows of zeros and a one,
+# The slope of $-\log p_{i, y_i}$ with respect to the logit of class $c$ is $p_{i,c} - [y_i = c]$
+# (derived in [lesson 4](04_backpropagation.ipynb)). Each logit is linear in $W$, so with the
+# matrices $\Phi$ of features, $P$ of probabilities and $Y$ of labels as rows of zeros and a one,
 #
 # $$ \frac{\partial L}{\partial W} = \Phi^T (P - Y) + W , \qquad
 #    \frac{\partial L}{\partial b} = \sum_i (P_i - Y_i) . $$
 #
-# $L$ is *convex*: every way down ends at the same smallest value, wherever one begins. With the
-# penalty also $W$ is unique, and the probabilities with it. Only the features and the labeled rows
-# matter.
+# $L$ is *convex*: gradient descent reaches the same smallest value from every start. With the
+# penalty, $W$ is unique too, and so are the probabilities. They depend only on the features and on
+# the labeled rows.
 #
-# **Why few labels favor it.** The probe learns 405 numbers, the whole network about 1,700 more.
-# With few rows a network that can move everything fits them in many ways, and most do badly on new
-# rows. A frozen trunk leaves few ways. But if its features leave out what tells a 7 from a 9, no
-# number of labels brings it back: the probe stops getting better, where the network that may change
-# its features goes on. So the order of the three is expected to depend on the number of labels. How
-# far features of deep networks reach from one task to another was measured by Yosinski et al.
-# (2014, https://arxiv.org/abs/1411.1792).
+# **Why few labels favor the probe.** The probe learns 405 numbers, and the whole network about
+# 1,700 more. A network that can change all its parameters can fit a few rows in many ways, and most
+# of these are bad on new rows. With a frozen trunk there are fewer ways. But if the features do not
+# contain what distinguishes a 7 from a 9, no number of labels can add it: the probe stops
+# improving, while a network that can change its features continues to improve. So the order of the
+# three methods should depend on the number of labels. How well features of deep networks transfer
+# between tasks was measured by Yosinski et al. (2014, https://arxiv.org/abs/1411.1792).
 #
 # ## From scratch
 #
-# The probe in NumPy, for 50 labels, with the minimizer of SciPy.
+# The probe in NumPy, for 50 labels, with a minimizer of SciPy:
 
 
 # %%
@@ -173,8 +173,8 @@ print(f"50 labels of the digits 5-9: accuracy {accuracy:.2f}; guesses have 0.20"
 #
 # `jnn.transfer.run` takes any functions from rows to features. It computes the features once, draws
 # the labeled rows, and solves the probes of all splits and numbers of labels as one population. The
-# trained trunk is compared with the same trunk at random weights, and with the rows themselves. A
-# small tolerance lets the solver go on to the minimum.
+# trained trunk is compared with the same trunk with random weights, and with the rows themselves. A
+# small tolerance makes the solver continue to the minimum.
 
 # %%
 fresh = init(jax.random.key(7), new.x)
@@ -196,7 +196,7 @@ few = jnn.transfer.run(
 print(few)
 
 # %% [markdown]
-# Its probes are ours: for the same labeled rows the probabilities agree.
+# Its probes equal ours: for the same labeled rows the probabilities agree.
 
 # %%
 place = LABELS.index(50)  # the first split with 50 labels
@@ -210,8 +210,9 @@ np.testing.assert_allclose(theirs, ours, atol=1e-2)
 # %% [markdown]
 # ## Is this difference real?
 #
-# The whole networks train on the same labeled rows, for the same number of steps: from scratch, and
-# from the trained trunk with a new head. `start_from` and `fresh` say which parameters begin where.
+# Whole networks train on the same labeled rows, for the same number of steps: from scratch, and
+# from the trained trunk with a new head. `start_from` sets the initial parameters, and `fresh`
+# names those that are drawn at random.
 
 # %%
 rows = [few.draws.rows(place) for place in range(len(LABELS) * SPLITS)]
@@ -262,24 +263,25 @@ if not QUICK:
     assert limit.low > 0
 
 # %% [markdown]
-# With 50 labels the frozen features are worth over ten points of accuracy over a network from
-# scratch: this claim holds. They owe it to what the first task taught, and not to the shape of the
-# network, because the same trunk with random weights is far behind. Between fine-tuning and frozen
-# features with ten labels, the interval contains zero: these splits do not tell which is better.
-# With the most labels, fine-tuning is clearly ahead, as the derivation expects: the features of the
-# first task leave something out.
+# With 50 labels a head on frozen features is more accurate than a network from scratch, by more
+# than ten percentage points on average, and the interval is far from zero. This comes from what the
+# first task taught, and not from the shape of the network, because the same trunk with random
+# weights is much less accurate. Between fine-tuning and frozen features with ten labels, the
+# interval contains zero: these splits do not show which is better. With the most labels,
+# fine-tuning is clearly better, as expected: the features of the first task lack something.
 #
-# These are the results of one first network. The intervals are over splits, and say nothing of the
-# luck of that network. Another one, or another pair of tasks, may give other
-# numbers; where the tasks have little in common, features of the first may be worth less than the
-# rows themselves. [Transfer](../../docs/transfer.md) has cases of both.
+# These results are for one first network. The intervals are over splits, and do not include the
+# luck of that network. Another first network, or another pair of tasks, may give other numbers. If
+# the tasks have little in common, features of the first task may be worse than the rows themselves.
+# [Transfer](../../docs/transfer.md) has examples of both.
 #
 # ## Exercises
 #
 # ### Exercise 1
 #
-# At which layer should the trunk be cut? Compare the features after one, two and three convolutions
-# with 50 labels. The first have more numbers per row: why are they not better?
+# At which layer should the trunk be cut? Compare the features after one, two and three
+# convolutions, with 50 labels. The features after the first convolution have more numbers per row:
+# why are they not better?
 
 # %% tags=["hide-cell"]
 of_fifty = [fold for fold in rows if len(fold.train) == 50]
@@ -302,9 +304,9 @@ assert deeper.difference.low > 0
 # %% [markdown]
 # ### Exercise 2
 #
-# Put the old head on a trunk that was fine-tuned with the most labels. How accurate is it on the
-# digits 0 to 4 now? (This is called *catastrophic forgetting*, or *interference* in [McCloskey and
-# Cohen 1989](https://doi.org/10.1016/S0079-7421%2808%2960536-8).)
+# Combine the old head with a trunk that was fine-tuned with the most labels. How accurate is this
+# network on the digits 0 to 4 now? (This is called *catastrophic forgetting*, or *interference* in
+# [McCloskey and Cohen 1989](https://doi.org/10.1016/S0079-7421%2808%2960536-8).)
 
 # %% tags=["hide-cell"]
 last = jax.tree.map(lambda array: array[-1], tuned.trained.params)  # of the last member
@@ -320,7 +322,7 @@ assert before - after > 0.2
 # %% [markdown]
 # ### Exercise 3
 #
-# A *nearest-mean classifier* needs no training: it names the class whose labeled rows have the
+# A *nearest-mean classifier* needs no training: its answer is the class whose labeled rows have the
 # nearest mean. Try it with 10 labels on the trained features, and on the rows themselves, for all
 # splits. Are the features better?
 

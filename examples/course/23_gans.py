@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 23. Generative adversarial networks
 #
-# The networks so far answered questions about data. A *generator* makes new data. In a *generative
+# The networks so far made predictions from data. A *generator* makes new data. In a *generative
 # adversarial network* (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661) it learns from a
-# second network, which tries to tell its examples from real ones. This lesson derives the game,
-# plays it in one dimension by hand, and then looks at many pairs, because two trainings of one pair
-# may end very differently.
+# second network, which tries to distinguish its examples from real ones. This lesson derives this
+# game, trains a pair in one dimension with NumPy, and then trains many pairs, because two trainings
+# of the same pair may end very differently.
 
 # %%
 import sys
@@ -28,13 +28,13 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # ## The idea
 #
 # The generator $G$ turns random numbers $z$ into examples $x = G(z)$. The *discriminator* $D$ gives
-# each example a probability that it is real. $D$ is trained to be right, and $G$ to make $D$ wrong.
-# Neither is ever given a formula for real examples.
+# each example a probability that it is real. $D$ is trained to be right, and $G$ is trained to make
+# $D$ wrong. Neither of them knows a formula for the real examples.
 #
 # On the left, real examples come from the blue distribution, and generated ones from the orange
-# one. The black curve is the best possible discriminator: close to 1 where only blue is likely, and
-# 1/2 where both are equally likely. On the right is what the generator learns from it, which the
-# next section explains.
+# distribution. The black curve is the best possible discriminator: close to 1 where only real
+# examples are likely, and 1/2 where both are equally likely. On the right are the slopes from which
+# the generator learns; the next section explains them.
 
 # %%
 at = np.linspace(-4, 5, 400)
@@ -66,23 +66,23 @@ plt.show()
 # $$ V(D, G) = E_{x \sim p} \log D(x) + E_{x \sim q} \log (1 - D(x))
 #    = \int p(x) \log D(x) + q(x) \log (1 - D(x)) \, dx . $$
 #
-# **The best discriminator.** The integral is largest if it is largest at each $x$. For two numbers
-# $p$ and $q$, the derivative of $p \log d + q \log (1 - d)$ by $d$ is $p / d - q / (1 - d)$. It is
-# zero at
+# **The best discriminator.** The integral is largest if its integrand is largest at each $x$. For
+# two numbers $p$ and $q$, the derivative of $p \log d + q \log (1 - d)$ with respect to $d$ is $p /
+# d - q / (1 - d)$. It is zero at
 #
 # $$ D^*(x) = \frac{p(x)}{p(x) + q(x)} , \qquad \text{whose logit is} \quad
 #    \log \frac{D^*}{1 - D^*} = \log \frac{p(x)}{q(x)} . $$
 #
-# So a good discriminator estimates a *ratio of densities*, though nobody gave it a density.
+# So a good discriminator estimates a *ratio of densities*, although it sees only examples.
 #
-# **What the generator minimizes.** Put $D^*$ into $V$, and let $m = (p + q) / 2$. Then
+# **What the generator minimizes.** Insert $D^*$ into $V$, and let $m = (p + q) / 2$. Then
 #
 # $$ V(D^*, G) = \int p \log \frac{p}{2 m} + q \log \frac{q}{2 m} \, dx
 #    = \text{KL}(p \,\Vert\, m) + \text{KL}(q \,\Vert\, m) - \log 4 . $$
 #
 # The *Kullback-Leibler divergence* $\text{KL}(f \,\Vert\, g) = \int f \log (f / g) \, dx$ is never
-# negative, and is zero only if $f = g$. Both are zero only if $p = m = q$. So against a perfect
-# discriminator the best generator makes exactly the real distribution.
+# negative, and zero only if $f = g$. Both divergences are zero only if $p = m = q$. So against a
+# perfect discriminator, the distribution of the best generator is that of the real examples.
 #
 # **Two slopes.** Let $a$ be the logit of a generated example, $D = \sigma(a)$. The generator of the
 # game minimizes $\log (1 - \sigma(a))$, the *minimax* loss. In practice one often minimizes
@@ -91,20 +91,22 @@ plt.show()
 # $$ \frac{d}{da} \log (1 - \sigma(a)) = -\sigma(a) , \qquad
 #    \frac{d}{da} \big( -\log \sigma(a) \big) = -(1 - \sigma(a)) . $$
 #
-# Both pull $a$ upward. But at the beginning examples are bad, the discriminator is sure, and
-# $\sigma(a)$ is almost zero. Then the first slope vanishes, and the second is at its largest.
+# With both losses $a$ rises. But at the beginning the generated examples are bad, the discriminator
+# is confident, and $\sigma(a)$ is almost zero. Then the slope of the minimax loss is almost zero,
+# and that of the non-saturating loss has its largest size.
 #
-# **What can go wrong.** The derivation lets $D$ be perfect at each step of $G$. In training they
-# take turns, so that the generator chases a discriminator which moves. It may then make only those
-# examples that fool the discriminator at the moment: *mode collapse*.
+# **What can go wrong.** The derivation assumes that $D$ is perfect at each step of $G$. In training
+# they take turns, so the discriminator changes while the generator learns from it. The generator
+# may then make only the examples that deceive the current discriminator. This is called *mode
+# collapse*.
 #
 # ## From scratch
 #
-# Real numbers have the mean 2 and the deviation 0.7. The generator is $x = m + s z$ with normal
-# numbers $z$. For normal densities $\log (p / q)$ is a parabola in $x$, so the discriminator's
-# logit is $a(x) = w_1 x + w_2 x^2 + w_3$. Its slopes are those of logistic regression, see
-# [lesson 1](01_neuron.ipynb). The generator's go through it: $da/dx = w_1 + 2 w_2 x$, $dx/dm = 1$,
-# and $dx/ds = z$.
+# The real examples are normal numbers with mean 2 and standard deviation 0.7. The generator is $x =
+# m + s z$ with normal numbers $z$. For normal densities $\log (p / q)$ is a parabola in $x$, so the
+# discriminator's logit is $a(x) = w_1 x + w_2 x^2 + w_3$. Its slopes are those of logistic
+# regression, see [lesson 1](01_neuron.ipynb). The slopes of the generator pass through the
+# discriminator: $da/dx = w_1 + 2 w_2 x$, $dx/dm = 1$, and $dx/ds = z$.
 
 
 # %%
@@ -155,8 +157,9 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The mean first overshoots, while the deviation shrinks to a fraction of the real one and recovers:
-# for a while the generator makes nearly the same number each time. JAX gives the same slopes.
+# At first the mean becomes too large, and the deviation becomes a fraction of the real one: for a
+# while the generator makes nearly the same number each time. Later both recover. JAX gives the same
+# slopes:
 
 
 # %%
@@ -182,9 +185,9 @@ np.testing.assert_allclose(theirs, ours, rtol=1e-4)
 # %% [markdown]
 # ## In jnn
 #
-# `jnn.gan.Study` is a study of two networks. The same game, with the same step sizes and five
-# updates of the discriminator for each one of the generator, ends at the same numbers, with each of
-# several seeds.
+# `jnn.gan.Study` is a study of two networks. The same game, with the same learning rates and five
+# updates of the discriminator for each update of the generator, ends at about the same numbers for
+# each of several seeds.
 
 
 # %%
@@ -224,11 +227,11 @@ np.testing.assert_allclose(made.std(axis=1), deviation, atol=0.15)
 # %% [markdown]
 # ## Is this difference real?
 #
-# Now real examples are points in the plane: eight small clouds on a ring, the *modes*. How many of
-# them does a generator find? The optimizer is Adam with the step size 0.005. Its momentum $\beta_1$
-# is 0.9 by default; Radford et al. (2015, https://arxiv.org/abs/1511.06434) propose 0.5 for such
-# games. Each setting is played by many seeds, with both losses of the generator. A mode is found if
-# at least one of 1000 examples is within three standard deviations of it.
+# Now the real examples are points in the plane: eight small clouds on a ring, the *modes*. How many
+# modes does a generator find? The optimizer is Adam with the learning rate 0.005. Its momentum
+# $\beta_1$ is 0.9 by default; Radford et al. (2015, https://arxiv.org/abs/1511.06434) propose 0.5
+# for such games. Each setting is trained with many seeds, for both losses of the generator. A mode
+# counts as found if at least one of 1000 examples is within three standard deviations of it.
 
 # %%
 MEANS, STD = gan.ring(8), 0.02
@@ -279,11 +282,11 @@ if not QUICK:
 
 # %% [markdown]
 # With momentum 0.5 nearly every pair finds all eight modes. With 0.9 the same pair may find few or
-# all, depending on the seed, and the mean is lower: this claim holds. Between the two losses at
-# momentum 0.9 the interval contains zero. It is wide, and leaves room for about one mode in either
-# direction. A report of a single training could have shown either loss as the better one: the seeds
-# are several modes apart. The pictures below are four seeds of one setting, from the one that found
-# the fewest modes to the one that found the most.
+# all, depending on the seed. The mean is lower, and the interval of the difference does not contain
+# zero. Between the two losses at momentum 0.9 the interval contains zero. It is wide: a difference
+# of about one mode in either direction is possible. With a single training of each, either loss
+# could have seemed better, because the seeds differ by several modes. The figure below shows four
+# seeds of one setting, from the one that found the fewest modes to the one that found the most.
 
 # %%
 one = results["non-saturating"].select(momentum=0.9)
@@ -301,15 +304,16 @@ figure.suptitle(f"Modes (blue) and 500 examples (orange), 4 of n = {SEEDS} seeds
 plt.show()
 
 # %% [markdown]
-# [Generative adversarial networks](../../docs/gan.md) tells how packing, penalties and other losses
-# are set, and how images are scored.
+# [Generative adversarial networks](../../docs/gan.md) shows how to set packing, penalties and other
+# losses, and how to score images.
 #
 # ## Exercises
 #
 # ### Exercise 1
 #
-# Compute $V(D^*, G)$ for the two distributions of the first picture, once from its definition and
-# once from the two Kullback-Leibler divergences. Which value has it when both are the same?
+# Compute $V(D^*, G)$ for the two distributions of the first figure, once from its definition and
+# once from the two Kullback-Leibler divergences. What is its value if both distributions are the
+# same?
 
 # %% tags=["hide-cell"]
 points = np.linspace(-12, 12, 20_001)
@@ -346,8 +350,8 @@ np.testing.assert_allclose(best, 0.3 / 0.4, atol=2e-3)
 # %% [markdown]
 # ### Exercise 3
 #
-# The smallest game: one player moves $u$ to lower $u v$, the other moves $v$ to raise it, both with
-# the step size $\eta$ and at the same time. The solution is $u = v = 0$. Show that
+# In the smallest game, one player changes $u$ to lower $u v$, and the other changes $v$ to raise
+# it, both with the step size $\eta$ and at the same time. The solution is $u = v = 0$. Show that
 # $u^2 + v^2$ grows by the factor $1 + \eta^2$ in each step. What changes if they take turns?
 
 # %% tags=["hide-cell"]

@@ -3,7 +3,7 @@
 #
 # How many layers, how many units, which activation, which step size? A *search* trains many
 # settings and keeps the best. This lesson compares ways to search, trains many architectures as one
-# program, and looks at the price: the best of many scores is too good to be true.
+# program, and shows a problem of every search: the best of many scores is too high.
 
 # %%
 import functools
@@ -23,11 +23,12 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Nine trainings may be spent on two settings. A *grid* tries three values of each, and all
-# combinations. *Random search* draws both anew each time. If only one of the two settings matters,
-# and nobody knows which, the grid has tried three values of it, and random search nine (Bergstra
-# and Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html). The curve below each square is the
-# true score against the setting that matters (both are invented).
+# Suppose that there is time for nine trainings, to choose two numbers. A *grid* tries three values
+# of each, in all combinations. *Random search* draws both numbers at random for each training. If
+# only one of the two numbers matters, and it is not known which, the grid has tried three values of
+# it, and random search nine (Bergstra and Bengio 2012,
+# https://jmlr.org/papers/v13/bergstra12a.html). The curve below each square is the true score
+# against the number that matters (both are invented).
 
 
 # %%
@@ -54,28 +55,28 @@ plt.show()
 # ## The derivation
 #
 # **How many random settings?** Call the best 5 % of all settings good. A random one misses them
-# with probability 0.95, and $k$ of them all miss with $0.95^k$. For $k = 60$ this is 4.6 %: sixty
-# random settings hold a good one with 95 % probability, however many settings there are to choose.
-# A grid of $k$ points has only $k^{1/d}$ values of each of $d$ settings.
+# with probability 0.95, and $k$ of them all miss with $0.95^k$. For $k = 60$ this is 4.6 %: among
+# sixty random settings there is a good one with 95 % probability, for any number of dimensions. A
+# grid of $k$ points has only $k^{1/d}$ values in each of $d$ dimensions.
 #
 # **Architectures as numbers.** Let the widest hidden layer have 32 units. A *mask* $m$ of ones and
 # zeros switches units off: $y = W_2 \, (m \odot f(W_1 x + b_1)) + b_2$, where $\odot$ multiplies
 # number by number. The term of unit $j$ is $W_{2,j} \, m_j \, f(\ldots)_j$. With $m_j = 0$ it is
-# zero, and so are the slopes of all its weights, so that they stay as they are. The masked network
-# *is* the smaller one. Only numbers change from one architecture to the next, so that all of them
-# can be trained side by side in one program, each with weights of its own. (*Weight sharing* goes
+# zero, and so are the slopes of all its weights, so these weights do not change. The masked network
+# computes the same as the smaller network. Architectures differ only in these numbers, so all of
+# them can be trained together in one program, each with weights of its own. (*Weight sharing* goes
 # further: all architectures use the same weights, Pham et al. 2018,
 # https://arxiv.org/abs/1802.03268.)
 #
-# **Successive halving.** Early scores say something about late ones. Train $n$ settings for a few
-# epochs, keep the best third for three times as long, and so on (Jamieson and Talwalkar 2016,
-# https://arxiv.org/abs/1502.07943). Let 27 settings train to epoch 1, the best 9 to epoch 3, 3 to
-# epoch 9, and 1 to epoch 27. Since each goes on from where it is, the stages cost 27, 18, 18 and 18
-# epochs. Together these are three trainings of 27 epochs.
+# **Successive halving.** Early scores predict later ones to some degree. Train $n$ settings for a
+# few epochs, train the best third of them for three times as long, and so on (Jamieson and
+# Talwalkar 2016, https://arxiv.org/abs/1502.07943). Let 27 settings train to epoch 1, the best 9 to
+# epoch 3, 3 to epoch 9, and 1 to epoch 27. Each setting continues its training, so the stages take
+# 27, 18, 18 and 18 epochs. Together this is as much as three trainings of 27 epochs.
 #
-# **The winner's curse.** A score on held-out rows is the true score plus luck,
-# $s_i = \mu_i + \varepsilon_i$, with luck of mean 0 and standard deviation $\sigma$. Let all $n$
-# settings be equally good. The best score is then that of the luckiest. How large is its luck? For
+# **The winner's curse.** A score on held-out rows is the true score plus luck, $s_i = \mu_i +
+# \varepsilon_i$, with luck of mean 0 and standard deviation $\sigma$. Let all $n$ settings be
+# equally good. The best score is then that of the luckiest setting. How large is its luck? For
 # normal luck $E \, e^{t \varepsilon} = e^{t^2 \sigma^2 / 2}$. For any $t > 0$, the convexity of
 # $e^{t x}$ (first step) and the sum being larger than its largest term (second) give
 #
@@ -88,8 +89,8 @@ plt.show()
 # $$ E \max_i \varepsilon_i \le \sigma \sqrt{2 \log n} . $$
 #
 # An accuracy near 1/2 on 100 rows has $\sigma = \sqrt{0.25 / 100} = 0.05$, and the best of 40
-# settings seems better than it is by at most $0.05 \sqrt{2 \log 40} = 0.14$ on average. More
-# settings make it worse, slowly; more rows make it better.
+# settings seems better than it is by at most $0.05 \sqrt{2 \log 40} = 0.14$ on average. With more
+# settings this grows, slowly; with more rows it shrinks.
 #
 # ## From scratch
 
@@ -130,8 +131,8 @@ for mine, other in zip(slopes(params, x, mask, y), theirs, strict=True):
 assert not np.any(slopes(params, x, mask, y)[0][:, 8:])  # units that are off do not learn
 
 # %% [markdown]
-# Successive halving, on learning curves that are made up: setting $i$ rises to its own limit $a_i$,
-# and each look is noisy. Random search may train as many settings to the end as the same number of
+# Successive halving on invented learning curves: setting $i$ rises to its own limit $a_i$, and each
+# measured score is noisy. Random search trains as many settings to the end as the same number of
 # epochs allows.
 
 
@@ -163,7 +164,7 @@ print("true score of the winner, halving - random:", gain)
 assert gain.low > 0
 
 # %% [markdown]
-# On such curves, which rise in parallel, halving clearly helps. Real curves may cross.
+# On such curves, which do not cross, halving clearly helps. Real curves may cross.
 #
 # The bound on the luck of the winner, against simulated luck:
 
@@ -177,9 +178,9 @@ for n in (2, 10, 40, 1000):
 # ## In jnn
 #
 # `jnn.models.SuperMLP` is a network with masks: its depth, widths and activation are numbers of the
-# members, as the step size is. The data are MNIST-1D, see [lesson 22](22_transfer.ipynb). Rows are
-# cut into *repeats*, searches of 300 training rows and 100 rows that score, which share nothing;
-# the other rows are left for the truth.
+# members, like the learning rate. The data are MNIST-1D, see [lesson 22](22_transfer.ipynb). The
+# rows are cut into *repeats*: searches with 300 training rows and 100 test rows each, which have no
+# rows in common. The remaining rows are used to estimate the true scores.
 
 # %%
 data = jnn.data.load("mnist1d", split="all")
@@ -207,8 +208,8 @@ result = jnn.run(study, data, members * jnn.sample(SETTINGS, **choices))
 print(f"{len(result.members)} networks of up to {SETTINGS} architectures in one program")
 
 # %% [markdown]
-# One of these members is computed again as a small network, from its own rows and columns of the
-# kernels.
+# The next cell computes one of these members as a small network, from its own rows and columns of
+# the kernels.
 
 # %%
 columns = result.members.columns()
@@ -225,8 +226,8 @@ np.testing.assert_allclose(result.member(member).outputs(fresh.x)[0], logits, at
 print(f"member {member} is a network with {first} and {second} units")
 
 # %% [markdown]
-# `jnn.search.run` does a whole search, and ends with an honest score: the winner is trained anew,
-# with new seeds, and scored on rows that the search never saw.
+# `jnn.search.run` does a whole search, and then scores the winner fairly: it is trained again, with
+# new seeds, and scored on rows that the search never saw.
 
 # %%
 space = jnn.search.space(**choices)
@@ -255,8 +256,8 @@ print(found)
 # ## Is this difference real?
 #
 # **The winner's curse, measured.** The members from above were scored on 100 rows each, as in a
-# search. Here are their accuracies on 1800 fresh rows, which come close to the truth. In each of
-# the repeats one setting won.
+# search. Now score them on 1800 other rows, which estimates their true accuracy. In each repeat one
+# setting won the search.
 
 # %%
 in_search = result.final()["accuracy"].to_numpy().reshape(REPEATS, -1)
@@ -291,13 +292,14 @@ if not QUICK:
     assert worth.difference.low > 0
 
 # %% [markdown]
-# The search scores of the winners are several points above what they are worth, and this claim
-# holds. The mean over all settings is a fair score, because none of them was chosen for its score:
-# its interval contains zero. The search was not in vain: its winners are better than the mean of
-# all. It only must not report the score that it chose by.
+# The search scores of the winners are several percentage points above their true accuracy, and the
+# interval is far from zero. The mean over all settings is not too high, because no setting was
+# chosen by its score: its interval contains zero. The search was still useful: its winners are
+# better than the mean of all settings. But the score by which a search chooses must not be reported
+# as the score of its winner.
 #
 # **Does the way of searching matter?** Random search and halving get the same number of training
-# steps in each repeat, and are compared by the honest scores of their winners.
+# steps in each repeat, and are compared by the scores of their winners on new rows.
 
 # %%
 methods = {
@@ -315,19 +317,19 @@ if not QUICK:
     assert noise.difference.low < 0 < noise.difference.high
 
 # %% [markdown]
-# No difference is seen, in five repeats, though halving looked into several times as many settings.
-# On the made-up curves above it was clearly better: there, early scores told much, and the best
-# settings were far ahead. Here scores on 100 rows are so noisy that both methods choose among the
-# good settings mostly by luck. [Search](../../docs/searching.md) has a larger comparison, with the
-# same outcome. A new search method should be compared with random search at equal steps, over
-# several repeats.
+# In five repeats no difference can be seen, although halving tried several times as many settings.
+# On the invented curves above it was clearly better: there, early scores predicted the later ones
+# well, and the best settings were far ahead. Here, scores on 100 rows are so noisy that both
+# methods choose among the good settings mostly by luck. [Search](../../docs/searching.md) has a
+# larger comparison, with the same outcome. A new search method should be compared with random
+# search at equal steps, over several repeats.
 #
 # ## Exercises
 #
 # ### Exercise 1
 #
-# Check by simulation that 60 random settings hold one of the best 5 % with 95 % probability. How
-# many values of each of six settings does a grid of 64 points have?
+# Check by simulation that 60 random settings contain one of the best 5 % with 95 % probability. How
+# many values does a grid of 64 points have in each of six dimensions?
 
 # %% tags=["hide-cell"]
 quality = np.random.default_rng(0).random((10_000, 60))  # share of all settings that are worse
@@ -360,9 +362,9 @@ assert gaps[0] < gaps[1] < gaps[2]
 # %% [markdown]
 # ### Exercise 3
 #
-# Halving trusts early scores. Let good settings rise slowly: with the limit $a$, the time constant
-# in `score` is $5 + 100 \, (a - 0.75)$ epochs, but at least 1, in place of 5. Does halving still
-# find better settings than random search?
+# Halving relies on early scores. Let good settings rise slowly: with the limit $a$, the time
+# constant in `score` is $5 + 100 \, (a - 0.75)$ epochs, but at least 1, in place of 5. Does halving
+# still find better settings than random search?
 
 # %% tags=["hide-cell"]
 

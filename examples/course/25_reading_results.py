@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 25. How to read other people's results
 #
-# Papers, blogs and colleagues report numbers, and say that theirs are better. Most are honest, and
-# many are wrong, because the luck in a number is easy to overlook. This last lesson simulates a
-# paper whose method does almost nothing, prints the table with which it wins, and takes the table
-# apart. It ends in a checklist.
+# Papers, blogs and colleagues report numbers, and say that their method is better. Even with the
+# best intentions such a claim can be wrong, because the role of luck in a number is easy to
+# overlook. This last lesson simulates a paper whose method does almost nothing, prints the table in
+# which it wins, and examines this table. It ends with a checklist.
 
 # %%
 import functools
@@ -23,9 +23,10 @@ QUICK = "--quick" in sys.argv  # the tests train less
 # %% [markdown]
 # ## The idea
 #
-# Two methods have exactly the same true accuracy, 0.90, and each training lands within a few points
-# of it by the luck of its seed. A paper reports one training of each. The histogram shows the
-# differences that 1000 such papers would report. Half of them report a gain.
+# Two methods have exactly the same true accuracy, 0.90, and by the luck of the seed each training
+# has an accuracy within a few percentage points of it. A paper reports one training of each method.
+# The histogram shows the differences that 1000 such papers would report. Half of them report a
+# gain.
 
 # %%
 random = np.random.default_rng(0)
@@ -48,49 +49,51 @@ assert 0.45 < np.mean(of_method > of_baseline) < 0.55 < np.mean(best_of_5 > of_b
 # ## The derivation
 #
 # **Standard deviation and standard error.** Scores $s_1, \ldots, s_n$ of $n$ independent trainings
-# have the variance $\sigma^2$. Variances of independent numbers add, and a factor comes out
-# squared:
+# have the variance $\sigma^2$. Variances of independent numbers add up, and a factor $c$ multiplies
+# the variance by $c^2$:
 #
 # $$ \text{Var}\Big( \frac{1}{n} \sum_i s_i \Big) = \frac{1}{n^2} \, n \sigma^2
 #    = \frac{\sigma^2}{n} . $$
 #
-# The *standard deviation* $\sigma$ says how much trainings differ; more of them do not change it.
+# The *standard deviation* $\sigma$ says how much trainings differ; more trainings do not change it.
 # The *standard error* $\sigma / \sqrt{n}$ says how far the mean may be off; it falls with $n$. The
 # 95 % interval is the mean $\pm t_{n-1}$ standard errors, where $t_{n-1}$ is 2.8 for $n = 5$, and
-# close to 2 for large $n$. A "±" may be any of the three, and a paper must say which.
+# close to 2 for large $n$. A "±" may be any of these three, and a paper must say which.
 #
 # **Paired and unpaired.** If scores $a$ and $b$ of two methods have deviations $\sigma_a$,
 # $\sigma_b$ and the correlation $\rho$,
 #
 # $$ \text{Var}(a - b) = \sigma_a^2 + \sigma_b^2 - 2 \rho \, \sigma_a \sigma_b . $$
 #
-# Scores on the same fold are correlated, because an easy fold is easy for both. With
-# $\sigma_a = \sigma_b$ and $\rho = 0.9$ the variance of the difference is a tenth of the unpaired
-# one. So intervals of two means may overlap although the paired difference is clear: the difference
-# must be tested, and not the overlap looked at.
+# Scores on the same fold are correlated, because an easy fold is easy for both. With $\sigma_a =
+# \sigma_b$ and $\rho = 0.9$ the variance of the difference is a tenth of the unpaired one. So the
+# intervals of two means may overlap although the paired difference is clear. Test the difference,
+# and do not compare the intervals by eye.
 #
-# **The best of many.** The best of $k$ settings is lucky, on average by up to
-# $\sigma \sqrt{2 \log k}$, see [lesson 24](24_search.ipynb). If one method had 20 settings to
-# choose from and the other a single one, the first is ahead before anything is trained. The
-# expected best of $k$ draws, without putting back, from scores $s_{(1)} \le \ldots \le s_{(n)}$
-# follows from counting: the $i$-th is the best if it is drawn and all others are below it,
+# **The best of many.** The best of $k$ settings is lucky, on average by up to $\sigma \sqrt{2 \log
+# k}$, see [lesson 24](24_search.ipynb). If one method has 20 settings to choose from and the other
+# has one, the first has an advantage before anything is trained. The expected best of $k$ draws
+# without replacement from scores $s_{(1)} \le \ldots \le s_{(n)}$ follows from counting: the $i$-th
+# score is the best if it is drawn and all others drawn are below it,
 #
 # $$ E \max_k = \sum_{i=k}^n \binom{i - 1}{k - 1} \Big/ \binom{n}{k} \; s_{(i)} . $$
 #
-# It makes methods comparable at the same number of settings (Dodge et al. 2019,
+# With it, methods can be compared at the same number of settings (Dodge et al. 2019,
 # https://arxiv.org/abs/1909.03004; in this form Tang et al. 2020,
-# https://arxiv.org/abs/2004.13705). The same luck arises if a test set is looked at again and
-# again, and changes are kept when its score rises.
+# https://arxiv.org/abs/2004.13705). The same luck arises if a test set is used again and again, and
+# changes are kept when the score rises.
 #
-# **Many comparisons.** Where there is no difference, a test at the level $\alpha = 5\,\%$ still
-# claims one 5 times in 100. Among $m$ such independent tests, at least one does with probability
-# $1 - 0.95^m$: 40 % for ten. *Holm's method* (1979, https://www.jstor.org/stable/4615733) sorts the
-# p-values, and claims the smallest if $p_{(1)} \le \alpha / m$, the next if also
-# $p_{(2)} \le \alpha / (m - 1)$, and so on; it stops at the first that fails. Why this is safe: let
-# $m_0$ of the hypotheses be true, with nothing to find. Consider the first of them that is wrongly
-# claimed, at place $i$. The $i - 1$ claims before it are of false hypotheses, so
-# $i - 1 \le m - m_0$, and its p-value is at most $\alpha / (m - i + 1) \le \alpha / m_0$. That any
-# of the $m_0$ p-values is so small has probability at most $m_0 \cdot \alpha / m_0 = \alpha$.
+# **Many comparisons.** If there is no difference, a test at the level $\alpha = 5\,\%$ still finds
+# one 5 times in 100. Among $m$ such independent tests, at least one finds a difference with
+# probability $1 - 0.95^m$: 40 % for ten. *Holm's method* (1979,
+# https://www.jstor.org/stable/4615733) sorts the p-values. It accepts the difference with the
+# smallest one if $p_{(1)} \le \alpha / m$, the next if also $p_{(2)} \le \alpha / (m - 1)$, and so
+# on, and stops at the first that fails. The probability of any wrong claim is then at most
+# $\alpha$, for this reason. Let there be no difference in $m_0$ of the $m$ comparisons. Consider
+# the first of these that is wrongly claimed, at place $i$. The $i - 1$ claims before it are of real
+# differences, so $i - 1 \le m - m_0$, and its p-value is at most $\alpha / (m - i + 1) \le \alpha /
+# m_0$. The probability that any of the $m_0$ p-values is so small is at most $m_0 \cdot \alpha /
+# m_0 = \alpha$.
 #
 # ## From scratch
 
@@ -139,15 +142,15 @@ print(f"p-values {some} by Holm: {holm(some).round(2)}")
 # ## In jnn
 #
 # The paper proposes *DecayNet*: a network with one hidden layer, trained by AdamW with the weight
-# decay 0.01. The *baseline* is the same without decay. Over so few epochs so little decay changes
-# almost nothing, but its authors do not know that. They report the accuracy on one test set for
-# each data set:
+# decay 0.01. The *baseline* is the same network without decay. In so few epochs, so little decay
+# changes almost nothing, but the authors do not know that. For each data set they report the
+# accuracy on one test set:
 #
 # - the baseline "with its default step size 0.001", trained once;
 # - DecayNet with the best of five step sizes and of several seeds, as seen on the test set.
 #
-# Everything that they could have trained, and what they should have trained, is one population for
-# each data set: all seeds, five folds, and all settings.
+# For each data set, one population contains everything that they could have trained, and what they
+# should have trained: all seeds, five folds, and all settings.
 
 # %%
 NAMES = ["iris", "digits"] if QUICK else ["iris", "wine", "breast_cancer", "digits"]
@@ -189,15 +192,16 @@ for name, of_all in scores.items():
 assert all(gain >= 0 for gain in printed.values()) and sum(printed.values()) > 0
 
 # %% [markdown]
-# DecayNet is nowhere worse. The table has no interval, names no seed, and is true in every digit.
+# In this table DecayNet is never worse, and every digit is correct. But the table has no intervals,
+# and does not say how many seeds there were.
 #
 # ## Is this difference real?
 #
-# Now the table is repaired, one step after the other:
+# Now the table is corrected, one step after the other:
 #
-# 1. Both methods get all seeds, and their means count in place of the luckiest one.
+# 1. Both methods get all seeds, and the mean over the seeds counts, not the best seed.
 # 2. Both methods get the same step sizes to choose from.
-# 3. The step size is chosen on the other folds, and never by the rows that score it.
+# 3. The step size is chosen on the other folds, never on the rows that score it.
 
 
 # %%
@@ -247,15 +251,15 @@ for (name, test), p in zip(of_rates.items(), adjusted_rates, strict=True):
 assert adjusted_rates.min() < 0.05
 
 # %% [markdown]
-# Most of the printed gain went with the second repair: DecayNet had five step sizes to choose from,
-# and the baseline one. What is left after all repairs is noise, on each data set. The paper did
-# find something, which it did not claim: the last comparison, with all seeds and folds, shows that
-# the larger step size is better than the default on some of the data sets, also after Holm's
-# correction. The baseline was not tuned.
+# The second correction removes most of the gain: DecayNet had five step sizes to choose from, and
+# the baseline had one. After all corrections, every interval contains zero. The paper did find
+# something, which it did not claim: the last comparison, with all seeds and folds, shows that the
+# larger step size is better than the default on some of the data sets, also after Holm's
+# correction. So the gain came from tuning, and the baseline was not tuned.
 #
 # **A checklist.** For each number that claims to be better, ask:
 #
-# 1. *Of how many?* How many trainings stand behind it, of which seeds and which splits?
+# 1. *How many?* From how many trainings is it, with which seeds and which splits?
 # 2. *Which one?* Is it the mean of all trainings, or the best of them?
 # 3. *± what?* A standard deviation, a standard error, or an interval, and over what?
 # 4. *Against what?* Was the baseline trained by the same people, on the same rows, with as many
@@ -264,12 +268,12 @@ assert adjusted_rates.min() < 0.05
 # 6. *Paired?* Was the difference tested, or were two intervals compared by eye?
 # 7. *How many questions?* How many data sets, metrics and variants were compared, and were the
 #    p-values corrected?
-# 8. *How large?* Is a difference that holds also large enough to matter?
-# 9. *Again?* Are code and data there to train it once more?
+# 8. *How large?* Is a difference that is real also large enough to matter?
+# 9. *Reproducible?* Are code and data available to train it again?
 #
-# For your own results, [statistics](../../docs/statistics.md) says which interval fits when.
-# Bouthillier et al. (2021, https://arxiv.org/abs/2103.03098) measure where the luck in benchmarks
-# comes from.
+# For your own results, [Statistics](../../docs/statistics.md) says which interval to use.
+# Bouthillier et al. (2021, https://arxiv.org/abs/2103.03098) measure where the variance in
+# benchmarks comes from.
 #
 # ## Exercises
 #
@@ -297,8 +301,8 @@ assert p_values["standard error"] > p_values["standard deviation"] > 0.1
 # ### Exercise 2
 #
 # Simulate 2000 papers that each test 20 tricks, all of them useless, with 10 paired differences per
-# trick. How many papers find at least one "significant" trick at the level 5 %, and how many after
-# Holm's correction?
+# trick. How many papers find at least one "significant" trick at the level of 5 %, and how many
+# after Holm's correction?
 
 # %% tags=["hide-cell"]
 random = np.random.default_rng(0)
@@ -318,7 +322,7 @@ assert found_by_holm / 2000 < 0.065
 # A contest shows the accuracy of each submission on a test set of 500 rows with two classes. Submit
 # 1000 vectors of random answers, keep those that scored above one half, and submit their majority
 # vote (Blum and Hardt 2015, https://arxiv.org/abs/1502.04585). What accuracy does the contest show,
-# and what is it on 500 rows that nobody has seen?
+# and what is the accuracy on 500 rows that were not used?
 
 # %% tags=["hide-cell"]
 truth = random.integers(2, size=1000)  # 500 rows of the contest, and 500 unseen ones

@@ -30,6 +30,8 @@ _SENTENCES = (
     (r"choose another metric", "choose others by --metric"),
     (r"^groups(?= must name)", "--group"),
     (r"^times(?= must name)", "--time"),
+    (r"\btimes='(\w+)'", r"--time \1"),
+    (r"\btimes=(?=')", "--time "),
     (r"Write them as jnn\.choice of some values", "Write them as --space name=value,value"),
     (r"^length(?= must be a positive)", "--window"),
     (r"^category and numeric(?= must )", "--category and --numeric"),

@@ -69,8 +69,8 @@ def check_known(columns: "dict[str, pd.Series]", names: Sequence[str]) -> None:
     unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ValueError(
-            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling "
-            "and the separator; one entry may hold several names."
+            f"Names must be among the columns {list(columns)}, got {unknown}. Check the spelling, "
+            "and the separator if one of the columns looks like several."
         )
 
 
@@ -147,11 +147,19 @@ def refuse_columns(contents: dict[str, str]) -> NoReturn:
     name, content = next(iter(contents.items()))
     others = len(contents) - 1
     more = f", and {others} more such column{'s' * (others > 1)}" if others else ""
+    dates = [
+        name for name, content in contents.items() if content.startswith(("dates", "type datetime"))
+    ]
+    hint = (
+        f" To score only rows later than those trained on, pass times={dates[0]!r}."
+        if dates
+        else ""
+    )
     raise ValueError(
         f"Column {name!r} must hold numbers, text, categories or bools, got {content}{more}. Leave "
         f"{'them' if others else 'it'} out with drop={list(contents)!r}, or turn "
         f"{'them' if others else 'it'} into numbers or a few categories, such as the month of a "
-        "date."
+        f"date.{hint}"
     )
 
 

@@ -84,16 +84,15 @@ def refuse_missing(
         for name, values in columns.items()
         if counts[name] and _is_text(values) and not spells_numbers(values.dropna())
     ]
-    hint = (
-        f"; category={texts[:1]!r} keeps 'NA' as a value where it is written"
-        if texts and is_free
-        else ""
-    )
+    hint = f"; if 'NA' is a value, category={texts[:1]!r} keeps 'NA'" if texts and is_free else ""
+    empty = [name for name, values in columns.items() if 0 < counts[name] == len(values)]
+    first = f"Leave the columns without any value out with drop={empty!r}. " if empty else ""
     remedy = (
         "Fill them, or drop these rows: only members that were trained with missing='fill' take "
         "them."
         if later
-        else f"Pass missing='drop' to leave these rows out, or missing='fill' to fill them{hint}."
+        else f"{first}Pass missing='drop' to leave these rows out, or missing='fill' to fill "
+        f"them{hint}."
     )
     raise ValueError(
         f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"

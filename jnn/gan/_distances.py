@@ -14,6 +14,7 @@ from jnn._settings import check_integer
 
 _BLOCK = 1024  # rows of a matrix of pairs
 _DEGREE = 3  # of the polynomial kernel
+_FEW_ROWS = "Both sets of features must have at least two rows, got {} and {}."
 
 
 class Moments(NamedTuple):
@@ -37,12 +38,23 @@ def moments(features: Any) -> Moments:
         features: [rows, dimensions], or an iterable of such batches, which are read one by one.
 
     Raises:
-        ValueError: If there are fewer than two rows, or a batch has other axes.
+        ValueError: If there are fewer than two rows, a batch has other axes or dimensions, or a
+            number is not finite.
     """
-    batches = [features] if hasattr(features, "ndim") else features
+    return _moments("features", features)
+
+
+def _moments(name: str, features: Any) -> Moments:
+    are_batches = isinstance(features, Iterable) and not hasattr(features, "ndim")
+    batches = features if are_batches else [features]
     count, mean, scatter = 0, np.zeros(()), np.zeros(())
     for batch in batches:
-        rows = _checked("features", batch)
+        rows = _checked(name, batch)
+        if count and rows.shape[1] != len(mean):
+            raise ValueError(
+                f"{name} must have batches of as many dimensions each, got {len(mean)} and "
+                f"{rows.shape[1]}. Take all from one network."
+            )
         own_mean = rows.mean(axis=0)
         centered = rows - own_mean
         total = count + len(rows)
@@ -52,7 +64,7 @@ def moments(features: Any) -> Moments:
         mean = mean + gap * (len(rows) / total)
         count = total
     if count < 2:
-        raise ValueError(f"features must have at least two rows, got {count}.")
+        raise ValueError(f"{name} must have at least two rows, got {count}.")
     return Moments(count, mean, scatter / (count - 1))
 
 
@@ -73,8 +85,8 @@ def frechet_distance(real: Any, generated: Any) -> float:
     12.0
     """
     first, second = (
-        features if isinstance(features, Moments) else moments(features)
-        for features in (real, generated)
+        features if isinstance(features, Moments) else _moments(name, features)
+        for name, features in (("real", real), ("generated", generated))
     )
     if first.mean.shape != second.mean.shape:
         raise ValueError(_other_dimensions(len(first.mean), len(second.mean)))
@@ -110,9 +122,12 @@ def kernel_distance(
         seed: Of the subsets.
     """
     real, generated = _pair(real, generated)
+    most = min(len(real), len(generated))
+    if most < 2:
+        raise ValueError(_FEW_ROWS.format(len(real), len(generated)))
     if subsets is None:
         return _discrepancy(real, generated)
-    size = check_integer("subset_size", subset_size, 2, min(len(real), len(generated)))
+    size = check_integer("subset_size", subset_size, 2, most, "Pass another, or more rows.")
     random = np.random.RandomState(seed)  # whose draws torch-fidelity makes too
     values = []
     for _ in range(check_integer("subsets", subsets)):
@@ -123,8 +138,6 @@ def kernel_distance(
 
 def _discrepancy(x: np.ndarray, y: np.ndarray) -> float:
     m, n = len(x), len(y)
-    if min(m, n) < 2:
-        raise ValueError(f"Both sets of features must have at least two rows, got {m} and {n}.")
     within = (_kernel_sum(x, x) - _kernel_diagonal(x)) / (m * (m - 1))
     within += (_kernel_sum(y, y) - _kernel_diagonal(y)) / (n * (n - 1))
     return float(within - 2 * _kernel_sum(x, y) / (m * n))
@@ -194,6 +207,8 @@ def _balls_around(
     centers: np.ndarray, rows: np.ndarray, neighbors: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return in how many balls each row lies, and in which balls lies some row."""
+    if len(centers) < 2:
+        raise ValueError(_FEW_ROWS.format(len(centers), len(rows)))
     neighbors = check_integer("neighbors", neighbors, 1, len(centers) - 1)
     counts = np.zeros(len(rows), np.int64)
     is_reached = []
@@ -225,11 +240,19 @@ def _pair(real: Any, generated: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked(name: str, features: Any) -> np.ndarray:
-    array = np.asarray(features, np.float64)
-    if array.ndim != 2 or not array.size:
+    """Return features as float64 [rows, dimensions]."""
+    array = np.asarray(features)
+    if array.ndim != 2 or not array.size or array.dtype.kind in "cOSUmM":
         raise ValueError(
-            f"{name} must be features [rows, dimensions], got the shape {array.shape}. Flatten "
-            "each row."
+            f"{name} must be numbers [rows, dimensions], got {array.dtype} of the shape "
+            f"{array.shape}. Flatten each row."
+        )
+    array = array.astype(np.float64)
+    others = int((~np.isfinite(array)).any(axis=1).sum())
+    if others:
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {others} of {len(array)} rows. Leave "
+            "out a generator that has diverged."
         )
     return array
 

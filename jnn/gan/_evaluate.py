@@ -49,6 +49,7 @@ def make_evaluate(
         data, rows = on_device((data, rows))
         index, count = rows.index[state.fold], rows.count[state.fold]
         total = index.shape[0] if samples is None else samples
+        _check_number(study, total)
         batches, size = even_batches(total, study.evaluation_batch)
         position = jnp.arange(batches * size)
         weights = (position < (count if samples is None else total)).astype(jnp.float32)
@@ -78,3 +79,13 @@ def make_evaluate(
         return values
 
     return evaluate
+
+
+def _check_number(study: Study, examples: int) -> None:
+    """Raise ValueError if a metric has no value for so few examples."""
+    for name, metric in study.metrics.items():
+        if metric.name == "frechet" and examples < 2:
+            raise ValueError(
+                f"metrics[{name!r}] needs two examples or more, got {examples}. Set samples, or "
+                "score on more rows."
+            )

@@ -14,6 +14,7 @@ from jnn.gan._mixtures import covered, no_counts, unevenness
 from jnn.metrics import Metric
 from jnn.model import as_model
 from jnn.result import Result
+from jnn.study import check_call
 
 Classify = Callable[[jax.Array], jax.Array]
 """A function from examples to the number of a mode, int [rows]."""
@@ -32,10 +33,18 @@ def features_of(
         member: Which of the members.
 
     Raises:
-        ValueError: If the network has a parameter that the trained one lacks.
+        ValueError: If the network has a parameter that the trained one lacks or has in another
+            shape, or if the study has a trainer of its own.
     """
+    if not isinstance(result, Result):
+        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
     one = result.member(member)
     study = programs_of(one.parts[0].known_study()).study
+    if study.trainer is not None:
+        raise ValueError(
+            "result must be of supervised training, such as that of a classifier, got one of a "
+            "study with a trainer."
+        )
     trained: Trained = jax.tree.map(lambda array: jnp.asarray(array[0]), one.trained)
     if model is not None:
         study = dataclasses.replace(study, model=as_model(model))
@@ -59,6 +68,7 @@ def frechet(features: Callable[[jax.Array], jax.Array]) -> Metric:
     Args:
         features: Function from examples to features [rows, dimensions], such as `features_of`.
     """
+    check_call("features", features, "features(x)", 1)
     update = functools.partial(_add_moments, features)
     doc = "Squared Frechet distance between the features of generated and of real examples."
     return Metric(_no_moments, update, _distance, False, None, doc=doc, name="frechet")
@@ -68,7 +78,8 @@ def classified_modes(classify: Classify, count: int) -> Metric:
     """Return the score: number of modes that a classifier sees among the examples.
 
     Args:
-        classify: Function from examples to the numbers of their modes, [rows].
+        classify: Function from examples to the numbers of their modes, integers [rows]; those of
+            an example that shows no mode are below 0.
         count: How many modes there are.
     """
     doc = "Number of modes that a classifier sees."
@@ -99,6 +110,7 @@ def by_channels(classify: Classify, classes: int = 10) -> Classify:
         classes: Number of classes of a channel.
     """
     check_integer("classes", classes, 2)
+    check_call("classify", classify, "classify(x)", 1)
 
     def number(x: jax.Array) -> jax.Array:
         channels = jnp.moveaxis(x, -1, 0)[..., None]  # [channels, rows, height, width, 1]
@@ -113,6 +125,11 @@ def by_channels(classify: Classify, classes: int = 10) -> Classify:
 def _picked(shapes: Any, source: Any) -> Any:
     """Return the arrays of a nested dict that a smaller one names."""
     if not isinstance(shapes, Mapping):
+        if shapes.shape != source.shape:
+            raise ValueError(
+                f"model must be a part of the trained network, which has an array {source.shape} "
+                f"where model has one {shapes.shape}. Leave out last layers only."
+            )
         return source
     missing = sorted(shapes.keys() - source.keys())
     if missing:
@@ -132,6 +149,7 @@ def _counting(
     *,
     higher_is_better: bool,
 ) -> Metric:
+    check_call("classify", classify, "classify(x)", 1)
     return Metric(
         functools.partial(no_counts, check_integer("count", count)),
         functools.partial(_add_modes, classify),
@@ -147,16 +165,23 @@ def _add_modes(
     classify: Classify, sums: Any, examples: jax.Array, real: Any, weights: Any = None
 ) -> Any:
     del real
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
     counts, total = sums
     is_finite = jnp.isfinite(examples).all(axis=tuple(range(1, examples.ndim)))
     total = total + jnp.where((~is_finite & (weights > 0)).any(), jnp.nan, weights.sum())
-    return counts.at[classify(examples)].add(weights), total
+    modes = jnp.asarray(classify(examples))
+    if modes.shape != weights.shape or not jnp.issubdtype(modes.dtype, jnp.integer):
+        raise ValueError(
+            f"classify must return the number of a mode for each of the {len(weights)} rows, got "
+            f"{modes.dtype}{list(modes.shape)}. Take for example logits.argmax(axis=-1)."
+        )
+    modes = jnp.where(modes < 0, len(counts), modes)  # which is dropped, as those above are
+    return counts.at[modes].add(weights, mode="drop"), total
 
 
 def _no_moments() -> Any:
-    zero = jnp.zeros(())
-    return zero, (zero, zero), (zero, zero)
+    zero = jnp.float32(0)
+    return (zero, zero), (zero, zero), (zero, zero)
 
 
 def _add_moments(
@@ -166,24 +191,32 @@ def _add_moments(
     real: jax.Array,
     weights: Any = None,
 ) -> Any:
-    """Add the weight of the rows, and for both sides the sums of features and of products."""
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    """Add the rows' weights and their squares, and for both sides features and their products."""
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
 
     def added(old: Any, x: jax.Array) -> Any:
-        rows = jnp.where(weights[:, None] > 0, features(x).astype(jnp.float32), 0)
+        found = jnp.asarray(features(x))
+        if found.ndim != 2 or len(found) != len(weights):
+            raise ValueError(
+                f"features must return [rows, dimensions] for {len(weights)} rows, got the shape "
+                f"{found.shape}. Flatten each row."
+            )
+        rows = jnp.where(weights[:, None] > 0, found.astype(jnp.float32), 0)
         weighted = rows * weights[:, None]
         return old[0] + weighted.sum(axis=0), old[1] + weighted.T @ rows
 
-    count, of_examples, of_real = sums
-    return count + weights.sum(), added(of_examples, examples), added(of_real, real)
+    (total, squares), of_examples, of_real = sums
+    of_weights = total + weights.sum(), squares + (weights**2).sum()
+    return of_weights, added(of_examples, examples), added(of_real, real)
 
 
 def _distance(sums: Any) -> jax.Array:
-    count, *sides = sums
+    (total, squares), *sides = sums
+    freedom = total - squares / total  # rows - 1, if all weigh 1
 
     def moments(sums: Any) -> tuple[jax.Array, jax.Array]:
-        mean = sums[0] / count
-        return mean, (sums[1] - count * jnp.outer(mean, mean)) / (count - 1)
+        mean = sums[0] / total
+        return mean, (sums[1] - total * jnp.outer(mean, mean)) / freedom
 
     (mean, covariance), (other_mean, other) = map(moments, sides)
     values, vectors = jnp.linalg.eigh(covariance)

@@ -22,6 +22,14 @@ from jnn.engine import (
     row_count,
     take_rows,
 )
+from jnn.gan._check import (
+    called_with_labels,
+    check_data,
+    check_examples,
+    check_outputs,
+    check_tables,
+    draw_latents,
+)
 from jnn.gan._evaluate import make_evaluate
 from jnn.gan._latents import Latents
 from jnn.gan._packing import pack
@@ -56,6 +64,8 @@ class Game:
     simultaneous: bool = False
     averaging: Averaging | None = None
     samples: int | None = None
+
+    uses_study = True  # its inputs, and the members' numbers by name; both are checked
 
     def __call__(self, study: Study) -> Trainer:
         """Return the trainer of a study."""
@@ -92,18 +102,12 @@ class Game:
 
     def players(self, study: Study) -> tuple[Player, Player]:
         """Return the functions of generator and discriminator."""
-        generator, discriminator = (
-            Study(
-                model,
-                _no_loss,
-                optimizer,
-                precision=study.precision,
-                averaging=self.averaging if model is self.generator else None,
-            )
-            for model, optimizer in zip(
-                (self.generator, self.discriminator), self.optimizers, strict=True
-            )
+        settings = {"precision": study.precision, "epochs": study.epochs}
+        of_generator, of_discriminator = self.optimizers
+        generator = Study(
+            self.generator, _no_loss, of_generator, averaging=self.averaging, **settings
         )
+        discriminator = Study(self.discriminator, _no_loss, of_discriminator, **settings)
         return make_player(generator), make_player(discriminator)
 
 
@@ -119,7 +123,7 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
     """Make `start(member, data) -> State`."""
 
     def start(member: Member, data: Data) -> State:
-        _check_data(game, data)
+        check_data(data, game.classes)
         data = on_device(data)
         fold = jnp.asarray(member.fold, jnp.int32)
         scale = fit_preprocessing(study, data, fold)
@@ -128,15 +132,19 @@ def _make_start(game: Game, study: Study, generator: Player, discriminator: Play
         rows = 2 * game.packing
         labels = None if game.classes is None else jnp.zeros(rows, jnp.int32)
         key = key_of(member.key, INIT)
-        latents = game.latents(key, rows)
-        _check_latents(latents, rows)
-        inputs = inputs_of(latents, labels)
-        made = generator.begin(jax.random.fold_in(key, _GENERATOR_KEY), hyper, inputs)
-        _check_samples(jax.eval_shape(generator.score, made.trained, inputs), (rows, *row))
-        packed = pack(jnp.zeros((rows, *row)), game.packing)
+        inputs = inputs_of(draw_latents(game.latents, key, rows), labels)
+        with called_with_labels(GENERATOR, game.classes):
+            made = generator.begin(jax.random.fold_in(key, _GENERATOR_KEY), hyper, inputs)
+            examples = jax.eval_shape(generator.score, made.trained, inputs)
+        check_examples(examples, (rows, *row))
+        packed = pack(jnp.zeros((rows, *row), jnp.float32), game.packing)
         inputs = inputs_of(packed, None if labels is None else pack(labels, game.packing))
-        judge = discriminator.begin(jax.random.fold_in(key, _DISCRIMINATOR_KEY), hyper, inputs)
-        _check_verdicts(jax.eval_shape(discriminator.score, judge.trained, inputs), 2)
+        with called_with_labels(DISCRIMINATOR, game.classes):
+            judge = discriminator.begin(jax.random.fold_in(key, _DISCRIMINATOR_KEY), hyper, inputs)
+            outputs = jax.eval_shape(discriminator.score, judge.trained, inputs)
+        check_outputs(outputs, 2)
+        check_tables(made.trained.params, game.classes, GENERATOR)
+        check_tables(judge.trained.params, game.classes, DISCRIMINATOR)
         words = jax.random.key_data(member.key)
         state = State(Trained({}, {}, scale, hyper), {}, fold, words, jnp.int32(0))
         return joined(state, made, judge, generator.study)
@@ -166,48 +174,3 @@ def _no_loss(outputs: Any, targets: Any) -> Any:
     """Stand for the loss of a player, which the game computes."""
     del targets
     return outputs
-
-
-def _check_data(game: Game, data: Data) -> None:
-    if not hasattr(data.x, "shape") or not hasattr(data.x, "dtype"):
-        raise ValueError(
-            f"The data of a generative adversarial network must be one array x, got "
-            f"{type(data.x).__name__}. Join its parts, or write a trainer of your own."
-        )
-    if game.classes is None:
-        return
-    y = data.y
-    is_labels = hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.integer) and y.ndim == 1
-    if not is_labels:
-        came = "none" if y is None else f"{getattr(y, 'dtype', type(y).__name__)}"
-        raise ValueError(
-            f"A conditional pair, classes={game.classes}, needs data with integer labels y [rows], "
-            f"got {came}. Give labels, or leave classes out."
-        )
-
-
-def _check_latents(latents: Any, rows: int) -> None:
-    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(latents)]
-    if not shapes or any(shape[:1] != (rows,) for shape in shapes):
-        raise ValueError(
-            f"latent must be a function draw(key, rows) that returns arrays [rows, ...], got the "
-            f"shapes {shapes} for {rows} rows."
-        )
-
-
-def _check_samples(samples: Any, expected: tuple[int, ...]) -> None:
-    shape = getattr(samples, "shape", None)
-    if shape != expected:
-        raise ValueError(
-            f"The {GENERATOR} must return examples of the data's shape, {expected[1:]}, got "
-            f"{shape and shape[1:]}. Change its last layer."
-        )
-
-
-def _check_verdicts(verdicts: Any, packs: int) -> None:
-    shape = getattr(verdicts, "shape", None)
-    if shape is None or shape[:1] != (packs,):
-        raise ValueError(
-            f"The discriminator must return an output for each of its {packs} rows, got the shape "
-            f"{shape}. End it in a layer of one output."
-        )

@@ -34,7 +34,7 @@ def with_labels(
 
     def init(key: jax.Array, x: Any, *, shared: Any = None) -> tuple[Any, Any]:
         own_key, key = jax.random.split(key)
-        table = jax.random.normal(own_key, shape)
+        table = jax.random.normal(own_key, shape, jnp.float32)
         options = {} if shared is None else {"shared": shared}
         params, state = model.init(key, _joined(table, x), **options)
         return {_NETWORK: params, _LABELS: {"embedding": table}}, state
@@ -54,6 +54,11 @@ def with_labels(
 
 def _joined(table: jax.Array, x: Any) -> jax.Array:
     """Return [rows, ..., channels] with the vectors of labels [rows] or [rows, packing]."""
+    if not isinstance(x, tuple | list) or len(x) != 2:
+        raise ValueError(
+            "A network of jnn.gan.with_labels must be called with (x, labels), got x alone. Set "
+            "classes in jnn.gan.Study, or leave with_labels out."
+        )
     x, labels = x
     vectors = layers.embedding(labels, table).reshape(len(x), -1)  # [rows, features]
     vectors = vectors.reshape(len(x), *(1,) * (x.ndim - 2), -1)

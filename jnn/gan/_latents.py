@@ -1,12 +1,14 @@
 """What generators draw: random numbers for each example."""
 
 import functools
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jnn._settings import SettingTypeError, check_integer, check_number
+from jnn._settings import POSITIVE, SettingTypeError, check_integer, check_number
 from jnn.study import check_call
 
 Latents = Callable[[jax.Array, int], Any]
@@ -23,7 +25,7 @@ def normal(shape: int | Sequence[int], *, std: float = 1.0) -> Latents:
     >>> normal(3)(jax.random.key(0), 2).shape
     (2, 3)
     """
-    check_number("std", std)
+    check_number("std", std, POSITIVE)
     return functools.partial(_normal, _shape_of(shape), std)
 
 
@@ -54,20 +56,21 @@ def as_latents(latent: int | Sequence[int] | Latents) -> Latents:
 
 
 def _shape_of(shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, str) or not isinstance(shape, int | Sequence) or isinstance(shape, bool):
+    if isinstance(shape, numbers.Integral) and not isinstance(shape, bool):
+        return (check_integer("latent", shape),)
+    if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise SettingTypeError(
             f"latent must be a number of random numbers, a shape, or a function draw(key, rows), "
             f"got {shape!r}. Use for example latent=64."
         )
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    return tuple(check_integer("latent", size) for size in sizes)
+    return tuple(check_integer("latent", size) for size in shape)
 
 
 def _normal(shape: tuple[int, ...], std: float, key: jax.Array, rows: int) -> jax.Array:
-    return std * jax.random.normal(key, (rows, *shape))
+    return std * jax.random.normal(key, (rows, *shape), jnp.float32)
 
 
 def _uniform(
     shape: tuple[int, ...], low: float, high: float, key: jax.Array, rows: int
 ) -> jax.Array:
-    return jax.random.uniform(key, (rows, *shape), minval=low, maxval=high)
+    return jax.random.uniform(key, (rows, *shape), jnp.float32, low, high)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnn._settings import POSITIVE, check_integer, check_number
+from jnn._settings import NOT_NEGATIVE, POSITIVE, check_integer, check_number
 from jnn.metrics import Metric
 
 _RADIUS = 3.0  # standard deviations
@@ -24,6 +24,7 @@ def ring(modes: int = 8, *, radius: float = 1.0) -> np.ndarray:
     >>> ring(4).round().tolist()
     [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [-0.0, -1.0]]
     """
+    check_number("radius", radius)
     angle = 2 * np.pi * np.arange(check_integer("modes", modes)) / modes
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
 
@@ -34,6 +35,7 @@ def grid(side: int = 5, *, step: float = 2.0) -> np.ndarray:
     >>> grid(2).tolist()
     [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
     """
+    check_number("step", step)
     places = step * (np.arange(check_integer("side", side)) - (side - 1) / 2)
     x, y = np.meshgrid(places, places, indexing="ij")
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
@@ -48,9 +50,10 @@ def draw_mixture(means: Any, std: float, rows: int, *, seed: int = 0) -> np.ndar
         rows: Number of examples.
         seed: Of the draws.
     """
-    means = np.asarray(means)
+    check_number("std", std, NOT_NEGATIVE)
+    means = _checked_means(means)
     random = np.random.default_rng(seed)
-    chosen = means[random.integers(len(means), size=rows)]
+    chosen = means[random.integers(len(means), size=check_integer("rows", rows))]
     return (chosen + std * random.normal(size=chosen.shape)).astype(np.float32)
 
 
@@ -102,7 +105,9 @@ def mode_counts(x: Any, means: Any, std: float) -> jax.Array:
         means: [modes, dimensions].
         std: Standard deviation of each coordinate around a mean.
     """
-    return _count(_checked_means(means), std, jnp.asarray(x), jnp.ones(len(x)))
+    check_number("std", std, POSITIVE)
+    x = jnp.asarray(x)
+    return _count(_checked_means(means), std, x, jnp.ones(x.shape[:1], jnp.float32))
 
 
 def _metric(
@@ -129,13 +134,14 @@ def _metric(
 
 def _checked_means(means: Any) -> np.ndarray:
     means = np.asarray(means, np.float32)
-    if means.ndim != 2:
-        raise ValueError(f"means must be [modes, dimensions], got the shape {means.shape}.")
+    if means.ndim != 2 or not means.size or not np.isfinite(means).all():
+        came = "others" if means.ndim == 2 and means.size else f"the shape {means.shape}"
+        raise ValueError(f"means must be finite numbers [modes, dimensions], got {came}.")
     return means
 
 
 def no_counts(number: int) -> tuple[jax.Array, jax.Array]:
-    return jnp.zeros(number), jnp.zeros(())
+    return jnp.zeros(number, jnp.float32), jnp.float32(0)
 
 
 def _add_counts(
@@ -143,17 +149,22 @@ def _add_counts(
 ) -> Any:
     """Add the examples of each mode, and the number of all of them."""
     del real
-    weights = jnp.ones(len(examples)) if weights is None else weights
+    weights = jnp.ones(len(examples), jnp.float32) if weights is None else weights
     counts, total = sums
+    counts = counts + _count(means, std, examples, weights)
     is_undefined = ~jnp.isfinite(examples).all(axis=1) & (weights > 0)
-    total = total + jnp.where(is_undefined.any(), jnp.nan, weights.sum())
-    return counts + _count(means, std, examples, weights), total
+    return counts, total + jnp.where(is_undefined.any(), jnp.nan, weights.sum())
 
 
 def _count(means: np.ndarray, std: float, x: jax.Array, weights: jax.Array) -> jax.Array:
+    if x.ndim != 2 or x.shape[1] != means.shape[1]:
+        raise ValueError(
+            f"Examples must be [rows, {means.shape[1]}], as the means of the modes are, got the "
+            f"shape {x.shape}."
+        )
     square = jnp.sum((x[:, None] - means) ** 2, axis=-1) / std**2  # [rows, modes]
     counts = (jnp.min(square, axis=1) < _RADIUS**2) * weights
-    return jnp.zeros(len(means)).at[jnp.argmin(square, axis=1)].add(counts)
+    return jnp.zeros(len(means), jnp.float32).at[jnp.argmin(square, axis=1)].add(counts)
 
 
 def covered(sums: Any) -> jax.Array:

@@ -8,12 +8,15 @@ import jax
 
 from jnn._settings import NOT_NEGATIVE, check_number
 from jnn.losses import gan
+from jnn.study import check_call
+
+_WEIGHT = "The weight of a penalty"
 
 Critic = Callable[[jax.Array], jax.Array]
 """The discriminator of a step as a function of examples, which it takes packed."""
 
 Penalty = Callable[..., jax.Array]
-"""A function `penalty(critic, real, fake, *, key, h)` that returns one value per example."""
+"""A function `penalty(critic, real, fake, *, key, h)` that returns one value for each pack."""
 
 Weight = float | Callable[[Any], Any]
 """A number, or a function of the member's numbers such as `lambda h: h.gamma`."""
@@ -34,6 +37,7 @@ def gradient_penalty(weight: Weight = 10.0, *, center: float = 1.0) -> Penalty:
         center: The slope that is not penalized.
     """
     _check_weight(weight)
+    check_number("center", center, NOT_NEGATIVE)
     return functools.partial(_between, weight, center)
 
 
@@ -95,9 +99,15 @@ def _at(
 
 
 def _value(weight: Weight, h: Mapping[str, Any]) -> Any:
-    return weight(h) if callable(weight) else weight
+    if not callable(weight):
+        return weight
+    value = weight(h)
+    check_number(_WEIGHT, value, NOT_NEGATIVE)
+    return value
 
 
 def _check_weight(weight: Any) -> None:
-    if not callable(weight):
-        check_number("The weight of a penalty", weight, NOT_NEGATIVE)
+    if callable(weight):
+        check_call(_WEIGHT, weight, "weight(h)", 1)
+    else:
+        check_number(_WEIGHT, weight, NOT_NEGATIVE)

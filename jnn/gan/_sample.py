@@ -1,5 +1,6 @@
 """Examples of trained generators."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ from jnn.gan._game import Game, generate
 from jnn.result import Part, Result
 from jnn.study import Study
 
+_BATCH = 1024  # examples at a time
+
 
 def sample(
     result: Result,
@@ -20,7 +23,7 @@ def sample(
     seed: int = 0,
     labels: Any = None,
     latents: Any = None,
-    batch: int = 1024,
+    batch: int = _BATCH,
 ) -> np.ndarray:
     """Return examples that the generator of each member makes, [members, count, ...].
 
@@ -35,27 +38,40 @@ def sample(
             turn.
         latents: What the examples are made from, [count, ...], in place of drawn latents and of
             `count`.
-        batch: Examples at a time.
+        batch: Examples at a time; with another number other latents are drawn.
 
     Raises:
         ValueError: If neither a count nor latents are given, or both; if the study is none of
             `jnn.gan.Study`; or if labels are given to a pair that takes none.
     """
+    if not isinstance(result, Result):
+        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
     if (count is None) == (latents is None):
         raise ValueError("Exactly one of count and latents must be given to jnn.gan.sample.")
-    rows = check_integer("count", count) if latents is None else len(jax.tree.leaves(latents)[0])
-    pieces = [_of_part(part, rows, seed, labels, latents, batch) for part in result.parts]
+    if latents is None:
+        rows = check_integer("count", count)
+    else:
+        latents, rows = _checked_latents(latents)
+    seed, batch = check_integer("seed", seed, None), check_integer("batch", batch)
+    pieces = [of_part(part, rows, seed, labels, latents, batch) for part in result.parts]
+    return in_order(result, pieces)
+
+
+def in_order(result: Result, pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the examples of each part of a result as those of its members, in their order."""
     if len({piece.shape[1:] for piece in pieces}) > 1:
-        raise ValueError("The members make examples of other shapes. Take those of one study.")
+        raise ValueError("The members make examples of different shapes. Take those of one study.")
     order = np.argsort(np.concatenate([part.places for part in result.parts]))
     return np.concatenate(pieces)[order]
 
 
-def _of_part(part: Part, rows: int, seed: int, labels: Any, latents: Any, batch: int) -> np.ndarray:
+def of_part(
+    part: Part, rows: int, seed: int, labels: Any, latents: Any, batch: int = _BATCH
+) -> np.ndarray:
     """Return the examples of the members of one study."""
     programs = programs_of(part.known_study())
     game = game_of(programs.study)
-    labels = _labels(game, labels, rows)
+    labels = checked_labels(game, labels, rows)
     apply = programs.get(ProgramKey("gan samples"), lambda: _over_members(game, programs.study))
     key = jax.random.key(seed, impl="threefry2x32")
     pieces = []
@@ -97,15 +113,39 @@ def _over_members(game: Game, study: Study) -> Any:
     return jax.jit(of_members)
 
 
-def _labels(game: Game, labels: Any, rows: int) -> Any:
+def _checked_latents(latents: Any) -> tuple[Any, int]:
+    """Return latents as arrays, and their number of rows."""
+    if isinstance(latents, list) and not any(map(np.ndim, jax.tree.leaves(latents))):
+        latents = np.asarray(latents)
+    leaves = jax.tree.leaves(latents)
+    rows = {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves}
+    are_numbers = all(np.asarray(leaf).dtype.kind not in "OSU" for leaf in leaves)
+    if len(rows) != 1 or 0 in rows or not are_numbers:
+        came = [f"{np.asarray(leaf).dtype}{list(np.shape(leaf))}" for leaf in leaves]
+        raise ValueError(
+            f"latents must be arrays [count, ...] of one number of rows, got {came}. Draw them as "
+            "the study does."
+        )
+    return latents, rows.pop()
+
+
+def checked_labels(game: Game, labels: Any, rows: int) -> np.ndarray | None:
+    """Return the labels of rows of examples: those given, or the classes in turn.
+
+    Raises:
+        ValueError: If they are no classes, one for each row, or if the pair is not conditional.
+    """
     if game.classes is None:
         if labels is not None:
             raise ValueError("labels must be None, as the pair is not conditional.")
         return None
     labels = np.arange(rows) % game.classes if labels is None else np.asarray(labels)
-    if labels.shape != (rows,) or labels.min() < 0 or labels.max() >= game.classes:
+    are_integers = labels.dtype.kind in "iu" and labels.shape == (rows,)
+    if not are_integers or labels.min() < 0 or labels.max() >= game.classes:
+        came = f"{labels.min()} to {labels.max()}" if are_integers else ""
+        came = came or f"{labels.dtype} of the shape {labels.shape}"
         raise ValueError(
-            f"labels must be one class below {game.classes} for each of the {rows} examples, got "
-            f"{labels}."
+            f"labels must be integers from 0 to {game.classes - 1}, one for each of {rows} rows, "
+            f"got {came}."
         )
     return labels.astype(np.int32)

@@ -87,7 +87,10 @@ def _chosen(params: Any, pattern: paths.Patterns | None) -> dict[str, jax.Array]
 def _first(kernel: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
     matrix = _matrix(kernel)
     keys = jax.random.split(key)
-    draws = (jax.random.normal(key, (size,)) for key, size in zip(keys, matrix.shape, strict=True))
+    draws = (
+        jax.random.normal(key, (size,), matrix.dtype)
+        for key, size in zip(keys, matrix.shape, strict=True)
+    )
     u, v = (_unit(draw) for draw in draws)
     return {"u": u, "v": v}
 
@@ -103,6 +106,7 @@ def _divided(
         v = _unit(fixed.T @ u)
         u = _unit(fixed @ v)
     sigma = u @ (matrix @ v)
+    sigma = jnp.where(sigma == 0, 1, sigma)  # a kernel of zeros stays one
     return (kernel / sigma).astype(kernel.dtype), {"u": u, "v": v}
 
 

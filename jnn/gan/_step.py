@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnn.engine import (
     STEP,
@@ -16,6 +17,7 @@ from jnn.engine import (
     key_of,
     weighted_mean,
 )
+from jnn.gan._check import check_examples, draw_latents
 from jnn.gan._packing import pack
 from jnn.gan._player import Pass, Player
 from jnn.gan._state import (
@@ -55,13 +57,15 @@ def make_step(
     The batch holds the rows of all updates of the discriminator in the step.
     """
     rounds = game.discriminator_steps
-    judge_step = make_discriminator_step(game, discriminator)
-    fooling = _make_fooling(game, discriminator, judge_step)
+    discriminator_step = make_discriminator_step(game, discriminator)
+    generator_loss = _make_generator_loss(game, discriminator, discriminator_step)
 
     def draw(state: State, real: Real, key: jax.Array, params: Any = None) -> Pass:
         latent_key, own_key = jax.random.split(key)
-        inputs = inputs_of(game.latents(latent_key, len(real.x)), real.labels)
-        return generator.call(state, inputs, key=own_key, params=params)
+        inputs = inputs_of(draw_latents(game.latents, latent_key, len(real.x)), real.labels)
+        drawn = generator.call(state, inputs, key=own_key, params=params)
+        check_examples(drawn.outputs, real.x.shape)
+        return drawn
 
     def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         keys = jax.random.split(key_of(state.key, STEP, state.step), 4)
@@ -75,30 +79,30 @@ def make_step(
 
         (samples, _), pull, drawn = jax.vjp(samples_of, made.trained.params, has_aux=True)
         if rounds == 1:  # both players see the same examples
-            trained_judge, judge_loss = judge_step(judge, last, samples, keys[1])
+            trained_judge, discriminator_loss = discriminator_step(judge, last, samples, keys[1])
         else:
 
             def one(judge: State, inputs: tuple[Real, jax.Array]) -> tuple[State, jax.Array]:
                 real, key = inputs
                 draw_key, own_key = jax.random.split(key)
-                return judge_step(judge, real, draw(made, real, draw_key).outputs, own_key)
+                return discriminator_step(judge, real, draw(made, real, draw_key).outputs, own_key)
 
             each = parts, jax.random.split(keys[1], rounds)
             trained_judge, losses = jax.lax.scan(one, judge, each)
-            judge_loss = losses.mean()
+            discriminator_loss = losses.mean()
         opponent = judge if game.simultaneous else trained_judge
 
         def objective(params: Any) -> jax.Array:
             drawn = draw(made, last, keys[0], params)
-            return fooling(drawn.outputs, opponent, last, keys[2]) + drawn.loss
+            return generator_loss(drawn.outputs, opponent, last, keys[2]) + drawn.loss
 
-        loss, slope = jax.value_and_grad(fooling)(samples, opponent, last, keys[2])
+        loss, slope = jax.value_and_grad(generator_loss)(samples, opponent, last, keys[2])
         (gradients,) = pull((slope, jnp.float32(1)))
         total = loss + drawn.loss
         made = generator.move(made, drawn, Known(gradients, loss, total, objective, keys[3]))
         made = after_step(made, generator.study)
         after = joined(state, made, trained_judge, generator.study)
-        logs = {"discriminator_loss": judge_loss, "generator_loss": loss}
+        logs = {"discriminator_loss": discriminator_loss, "generator_loss": loss}
         return after._replace(step=state.step + 1), logs
 
     return step
@@ -120,7 +124,7 @@ def make_discriminator_step(
         on_fake = discriminator.call(
             between, inputs_of(both[1], labels), key=fake_key, params=params
         )
-        loss = _judging_loss(game, on_real.outputs, on_fake.outputs, weights)
+        loss = _discriminator_loss(game, on_real.outputs, on_fake.outputs, weights)
         total = loss + on_real.loss + on_fake.loss
 
         def critic(x: jax.Array) -> jax.Array:
@@ -151,21 +155,21 @@ def make_discriminator_step(
     return step
 
 
-def _make_fooling(
-    game: "Game", discriminator: Player, judge_step: Callable[..., tuple[State, jax.Array]]
+def _make_generator_loss(
+    game: "Game", discriminator: Player, discriminator_step: Callable[..., tuple[State, jax.Array]]
 ) -> Callable[[jax.Array, State, Real, jax.Array], jax.Array]:
-    """Make `fooling(samples, judge, real, key) -> loss`, that of the generator.
+    """Make `generator_loss(samples, judge, real, key) -> loss`, that of the generator.
 
     If the game is unrolled, the discriminator first takes further steps, which are forgotten
     afterwards, and the gradient flows through them (Metz et al. 2017).
     """
 
-    def fooling(samples: jax.Array, judge: State, real: Real, key: jax.Array) -> jax.Array:
+    def generator_loss(samples: jax.Array, judge: State, real: Real, key: jax.Array) -> jax.Array:
         own_key, unroll_key = jax.random.split(key)
         if game.unrolled:
 
             def ahead(judge: State, key: jax.Array) -> tuple[State, None]:
-                return judge_step(judge, real, samples, key)[0], None
+                return discriminator_step(judge, real, samples, key)[0], None
 
             keys = jax.random.split(unroll_key, game.unrolled)
             judge, _ = jax.lax.scan(ahead, judge, keys)
@@ -175,16 +179,18 @@ def _make_fooling(
         with explained("The loss of the generator failed"):
             if not isinstance(game.loss, Relativistic):
                 values = game.loss.generator(on_fake)
-                return _mean("The loss of the generator", values, jnp.ones(len(on_fake)))
+                ones = jnp.ones(len(on_fake), jnp.float32)
+                return _mean("The loss of the generator", values, ones)
             inputs = inputs_of(pack(real.x, game.packing), labels)
             on_real = discriminator.call(judge, inputs, key=own_key).outputs
-            values = game.loss.generator(on_real, on_fake)
-        return _mean("The loss of the generator", values, _pack_weights(game, real))
+            weights = _pack_weights(game, real)
+            values = game.loss.generator(_of_present(on_real, weights), on_fake)
+        return _mean("The loss of the generator", values, weights)
 
-    return fooling
+    return generator_loss
 
 
-def _judging_loss(
+def _discriminator_loss(
     game: "Game", on_real: jax.Array, on_fake: jax.Array, weights: jax.Array
 ) -> jax.Array:
     """Return the discriminator's loss; it is 0 if there are no real rows.
@@ -194,19 +200,27 @@ def _judging_loss(
     what = "The loss of the discriminator"
     with explained(what + " failed"):
         if isinstance(game.loss, Relativistic):
-            return _mean(what, game.loss.discriminator(on_real, on_fake), weights)
+            values = game.loss.discriminator(_of_present(on_real, weights), on_fake)
+            return _mean(what, values, weights)
         real = game.loss.discriminator(on_real, jnp.ones_like(on_real))
         fake = game.loss.discriminator(on_fake, jnp.zeros_like(on_fake))
     has_rows = jnp.broadcast_to(weights.sum() > 0, weights.shape)
     return _mean(what, real, weights) + _mean(what, fake, has_rows.astype(jnp.float32))
 
 
+def _of_present(outputs: jax.Array, weights: jax.Array) -> jax.Array:
+    """Return outputs whose mean is that of the rows of positive weight, in place of all rows."""
+    present = (weights > 0).reshape(-1, *(1,) * (outputs.ndim - 1))
+    total = jnp.where(present, outputs, 0).sum(axis=0)
+    return jnp.where(present, outputs, total / jnp.maximum(present.sum(), 1))
+
+
 def _mean(what: str, values: Any, weights: jax.Array) -> jax.Array:
     """Return the weighted mean of values of packs, of which there must be one or more each."""
-    if jnp.shape(values)[:1] != weights.shape:
+    if np.shape(values)[:1] != weights.shape:
         raise ValueError(
             f"{what} must return one value for each of the {len(weights)} rows that the "
-            f"discriminator judges, got the shape {jnp.shape(values)}. It must not average them."
+            f"discriminator judges, got the shape {np.shape(values)}. It must not average them."
         )
     return weighted_mean(values, weights)
 
@@ -221,7 +235,7 @@ def _real(game: "Game", study: Study, state: State, batch: Batch) -> Real:
             f"The rows of a step, {rows}, must be a multiple of {game.discriminator_steps} updates "
             f"of the discriminator times a packing of {game.packing}. Change batch_size."
         )
-    weights = jnp.ones(rows) if batch.weights is None else batch.weights
+    weights = jnp.ones(rows, jnp.float32) if batch.weights is None else batch.weights
     return Real(x, batch.y if game.classes is not None else None, weights)
 
 

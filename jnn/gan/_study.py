@@ -1,11 +1,13 @@
 """The study of a generative adversarial network."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jnn import study
-from jnn._settings import check_integer
+from jnn._settings import SettingTypeError, check_integer
 from jnn.averaging import Averaging
 from jnn.gan._game import Game
 from jnn.gan._latents import Latents, as_latents
@@ -13,6 +15,8 @@ from jnn.gan._penalties import Penalty
 from jnn.losses.gan import Adversarial, Relativistic, non_saturating
 from jnn.model import TrainKeyword, as_model
 
+_ADVERSARIAL = ("discriminator(predictions, targets)", 2), ("generator(predictions)", 1)
+_RELATIVISTIC = ("discriminator(real, fake)", 2), ("generator(real, fake)", 2)
 _OWN_LOSSES = "loss must be a pair of losses such as jnn.gan.non_saturating"
 _SETTINGS = (
     "epochs",
@@ -71,7 +75,7 @@ def Study(
             `wasserstein`, `relativistic` or `relativistic_average` of this module.
         penalty: Added to the discriminator's loss: `jnn.gan.gradient_penalty(10.0)`,
             `jnn.gan.r1(10.0)`, `jnn.gan.r2(10.0)`, several of them, or functions
-            `penalty(discriminator, real, generated, *, key, h)` of one value per example.
+            `penalty(critic, real, fake, *, key, h)` of one value for each example, or each pack.
         classes: Number of classes of a conditional pair, whose data have labels y. Examples are
             generated for the labels of the batch.
         packing: Number of examples that the discriminator judges at once, side by side along their
@@ -89,7 +93,8 @@ def Study(
         samples: Number of generated examples that the metrics see; by default one for each row that
             is scored.
         batch_size: Real examples in one update of the discriminator, and generated ones in each
-            update. The last batch of an epoch is filled up with rows that do not count.
+            update. The last batch of an epoch is filled up with rows that do not count in the
+            losses.
         train_keyword: As in `jnn.Study`, for both networks.
         **settings: Of `jnn.Study`: epochs, evaluate_every, evaluation_batch, hyper, inputs, keep,
             metrics, monitor, order, patience, precision, record, steps_per_epoch, validation. A
@@ -110,6 +115,8 @@ def Study(
             f"packing must divide batch_size, {batch_size}, got {packing}. Use for example "
             f"batch_size={batch_size // packing * packing or packing}."
         )
+    if not isinstance(simultaneous, bool | np.bool):
+        raise SettingTypeError(f"simultaneous must be True or False, got {simultaneous!r}.")
     if simultaneous and steps > 1:
         raise ValueError(
             f"discriminator_steps must be 1 if the players move simultaneously, got {steps}. Set "
@@ -143,12 +150,22 @@ def _check_settings(settings: dict[str, Any]) -> None:
             f"jnn.gan.Study has no setting {unknown[0]!r}. It has {own} and of jnn.Study "
             f"{list(_SETTINGS)}."
         )
+    metrics = settings.get("metrics")
+    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
+        if getattr(metric, "task", None) is not None:
+            raise ValueError(
+                f"metrics[{name!r}] must compare sets of examples, as generated and real ones are "
+                f"no pairs, got {metric!r}. Take one of jnn.gan."
+            )
 
 
 def _checked_loss(loss: Any) -> Adversarial | Relativistic:
     players = [getattr(loss, name, None) for name in ("discriminator", "generator")]
     if not all(map(callable, players)):
         raise TypeError(f"{_OWN_LOSSES}, got {loss!r}. Take one of jnn.gan.")
+    forms = _RELATIVISTIC if isinstance(loss, Relativistic) else _ADVERSARIAL
+    for function, (form, arguments) in zip(players, forms, strict=True):
+        study.check_call("loss", function, form, arguments)
     return loss
 
 
@@ -160,19 +177,19 @@ def _checked_optimizers(optimizers: Any) -> tuple[Any, Any]:
             "optimizers must be two optimizers, of the generator and of the discriminator, got "
             f"{optimizers!r}. Use for example (optax.adam(1e-4, b1=0.5), optax.adam(4e-4, b1=0.5))."
         )
-    for one in optimizers:
-        study.as_optimizer(one)
+    for place, one in enumerate(optimizers):
+        study.check_optimizer(f"optimizers[{place}]", one)
     return tuple(optimizers)
 
 
 def _checked_penalties(penalty: Any) -> tuple[Penalty, ...]:
-    penalties: Any = () if penalty is None else penalty
-    penalties = (penalties,) if callable(penalties) else tuple(penalties)
-    for one in penalties:
-        study.check_call(
-            "penalty", one, "penalty(discriminator, real, generated, *, key, h)", 3, ("key", "h")
-        )
-    return penalties
+    several: tuple[Any, ...] = () if penalty is None else (penalty,)
+    if isinstance(penalty, tuple | list):
+        several = tuple(penalty)
+    form = "penalty(critic, real, fake, *, key, h)"
+    for one in several:
+        study.check_call("penalty", one, form, 3, ("key", "h"))
+    return several
 
 
 def _checked_averaging(averaging: Averaging | None) -> Averaging | None:

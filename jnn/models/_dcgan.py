@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jnn._settings import check_integer
 from jnn._signature import with_signature
 from jnn.modules import BatchNorm, Conv, ConvTranspose, Dense
 
@@ -65,7 +66,8 @@ class DCGANDiscriminator(nnx.Module):
     parameters. The first convolution has no batch norm.
 
     Args:
-        shape: Shape of an image, as for the generator.
+        shape: Shape of an image, as for the generator; for `packing` images at once, with as many
+            times the channels.
         width: Number of maps next to the image; it doubles at each layer towards the logit.
         batch_norm: Whether to normalize after each further convolution; not with a penalty on the
             slope at each example, such as `jnn.gan.gradient_penalty`. The convolutions have a bias
@@ -107,15 +109,17 @@ class DCGANDiscriminator(nnx.Module):
 
 def sizes_of_maps(shape: Sequence[int], width: int) -> tuple[int, list[int]]:
     """Return the side of the innermost maps, and the number of maps after each halving."""
-    side = shape[0]
+    width = check_integer("width", width)
+    sizes = [check_integer("shape", size) for size in shape] if isinstance(shape, Sequence) else []
+    side = sizes[0] if sizes else 0
     halvings = 0
     while side % 2 == 0 and side >= 8:
         side //= 2
         halvings += 1
-    if len(shape) != 3 or shape[0] != shape[1] or not 4 <= side <= 7 or not halvings:
+    if len(sizes) != 3 or sizes[0] != sizes[1] or not 4 <= side <= 7 or not halvings:
         raise ValueError(
             "shape must be (side, side, channels) with a side of 4, 5, 6 or 7 times a power of 2, "
-            f"at least 8, got {tuple(shape)}. Resize the images, e.g. to (32, 32, channels)."
+            f"at least 8, got {shape!r}. Resize the images, e.g. to (32, 32, channels)."
         )
     return side, [width << i for i in range(halvings)]
 

@@ -56,7 +56,7 @@ class SNGANGenerator(nnx.Module):
 
     def __call__(self, z: Any) -> jax.Array:
         """Return images: [batch, noise] -> [batch, height, width, channels], from -1 to 1."""
-        z, labels = z if self.classes is not None else (z, None)
+        z, labels = _with_labels(z, self.classes)
         x = self.project(z).reshape(z.shape[0], self.base, self.base, self.width)
         for block in self.blocks:
             x = block(x, labels)
@@ -110,7 +110,7 @@ class SNGANDiscriminator(nnx.Module):
 
         The images have values from -1 to 1.
         """
-        x, labels = (x, None) if self.classes is None else x
+        x, labels = _with_labels(x, self.classes)
         for block in self.blocks:
             x = block(x)
         features = jax.nn.relu(x).sum(axis=(1, 2))  # [batch, width]
@@ -118,6 +118,20 @@ class SNGANDiscriminator(nnx.Module):
         if self.classes is None or labels is None:
             return logits
         return logits + (self.classes(labels) * features).sum(axis=1)
+
+
+def _with_labels(x: Any, classes: Any) -> tuple[jax.Array, jax.Array | None]:
+    """Return an input and its labels [batch], or None without classes."""
+    if classes is None:
+        return x, None
+    is_pair = isinstance(x, tuple | list) and len(x) == 2
+    if not is_pair or jnp.shape(x[1]) != jnp.shape(x[0])[:1]:
+        came = f"the shapes {jnp.shape(x[0])} and {jnp.shape(x[1])}" if is_pair else "x alone"
+        raise ValueError(
+            "A network with classes must be called with (x, labels) of one label for each row of "
+            f"x, got {came}. Set classes=None, or give such labels."
+        )
+    return x[0], x[1]
 
 
 class _ClassNorm(nnx.Module):

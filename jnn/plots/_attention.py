@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn._figure import drawn_text, new_figure
+from jnn.plots._axes import as_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ def _checked(weights: Any, keys: Sequence[str], queries: Sequence[str]) -> np.nd
     """Return weights [heads, queries, keys]."""
     if isinstance(keys, str) or isinstance(queries, str):
         raise ValueError("tokens must be a list of words, got one text. Pass text.split().")
-    heads = np.asarray(weights, np.float32)
+    heads = as_numbers("weights", weights, np.float32)
     heads = heads[None] if heads.ndim == 2 else heads
     expected = (len(queries), len(keys))
     if heads.ndim != 3 or heads.shape[1:] != expected or not heads.size:

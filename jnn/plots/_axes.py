@@ -1,6 +1,8 @@
-"""Where a figure is drawn, and the colors and markers of classes."""
+"""Where a figure is drawn, the numbers that it draws, and the colors and markers of classes."""
 
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jnn._figure import new_figure
 
@@ -25,6 +27,25 @@ def drawn_on(axes: "Axes | None", height: float = 4.2) -> "tuple[Any, Axes]":
             "Pass one panel of figure.subplots()."
         )
     return axes.figure, axes
+
+
+def as_numbers(name: str, values: Any, dtype: Any = np.float64) -> np.ndarray:
+    """Return values that are drawn as floats.
+
+    Raises:
+        ValueError: If they are no array of real numbers.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        array = np.empty((), object)
+    if array.dtype.kind in "cOSUmM":
+        raise ValueError(
+            f"{name} must be an array of real numbers, got one of type {array.dtype}. Pass a "
+            "rectangular array."
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def class_color(index: int) -> str:

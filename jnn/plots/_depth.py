@@ -7,7 +7,7 @@ import numpy as np
 
 from jnn._figure import drawn_text
 from jnn._names import natural_key
-from jnn.plots._axes import class_color, class_marker, counted, drawn_on
+from jnn.plots._axes import as_numbers, class_color, class_marker, counted, drawn_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +35,12 @@ def by_depth(
         axes: Where to draw; by default a new figure.
 
     Raises:
-        ValueError: If there is no layer, or the layers differ in their number of members.
+        ValueError: If there is no layer, the layers differ in their number of members, or no size
+            is above 0 and finite.
     """
     groups = {key: _sizes(group) for key, group in _groups(values).items()}
+    if not any(_are_shown(size).any() for sizes in groups.values() for size in sizes.values()):
+        raise ValueError("values must be finite and other than 0 somewhere, got none that are.")
     names = list(dict.fromkeys(name for sizes in groups.values() for name in sizes))
     names = sorted(names, key=natural_key) if names == sorted(names) else names
     figure, axes = drawn_on(axes)
@@ -82,7 +85,7 @@ def _sizes(layers: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _root_mean_square(name: str, value: Any) -> np.ndarray:
-    array = np.asarray(value, np.float64)
+    array = as_numbers(f"values[{name!r}]", value)
     if array.ndim == 0 or not array.size:
         raise ValueError(
             f"values[{name!r}] must be an array [members, ...], got the shape {array.shape}. "
@@ -94,13 +97,19 @@ def _root_mean_square(name: str, value: Any) -> np.ndarray:
     return np.sqrt(np.mean((array / scale) ** 2, axis=1)) * scale[:, 0]
 
 
+def _are_shown(sizes: np.ndarray) -> np.ndarray:
+    """Return which sizes a log axis can show."""
+    return np.isfinite(sizes) & (sizes > 0)
+
+
 def _draw(axes: "Axes", places: list[int], sizes: np.ndarray, index: int, group: str) -> None:
     """Draw the sizes [layers, members] of one group; what a log axis cannot show is left out."""
-    shown = np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan)
+    shown = np.where(_are_shown(sizes), sizes, np.nan)
     drawn = ~np.isnan(shown).all(axis=1)
     low, middle, high = np.full((3, len(sizes)), np.nan)
-    low[drawn], high[drawn] = np.nanpercentile(shown[drawn], _BAND, axis=1)
-    middle[drawn] = np.nanmedian(shown[drawn], axis=1)
+    if drawn.any():
+        low[drawn], high[drawn] = np.nanpercentile(shown[drawn], _BAND, axis=1)
+        middle[drawn] = np.nanmedian(shown[drawn], axis=1)
     color = class_color(index)
     axes.plot(places, middle, marker=class_marker(index), color=color, label=drawn_text(group))
     if sizes.shape[1] > 1:
@@ -112,5 +121,5 @@ def _title(groups: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     counts = sorted({len(size) for size in sizes})
     members = counted(counts[0], "member") if len(counts) == 1 else f"{counts} members"
     text = members if counts == [1] else f"median of {members}; bands: 90 % of them"
-    left_out = sum(int((~(np.isfinite(size) & (size > 0))).sum()) for size in sizes)
+    left_out = sum(int((~_are_shown(size)).sum()) for size in sizes)
     return text + (f"; {left_out} values of 0 or not finite left out" if left_out else "")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn._figure import drawn_text
+from jnn._names import natural_key
 from jnn._settings import check_integer
-from jnn.plots._axes import class_color, class_marker, drawn_on
+from jnn.plots._axes import as_numbers, class_color, class_marker, drawn_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def embeddings(
 
 
 def _checked(vectors: Any, **of_rows: Any) -> np.ndarray:
-    rows = np.asarray(vectors, np.float64)
+    rows = as_numbers("vectors", vectors)
     if rows.ndim != 2 or min(rows.shape) < 2:
         raise ValueError(
             "vectors must be [rows, dimensions] with two or more of each, got the shape "
@@ -81,8 +82,9 @@ def _checked(vectors: Any, **of_rows: Any) -> np.ndarray:
     if not np.isfinite(rows).all():
         raise ValueError("vectors must be finite, got NaN or infinity in them.")
     for name, values in of_rows.items():
-        if values is not None and len(values) != len(rows):
-            raise ValueError(f"{name} must be one for each of {len(rows)} rows, got {len(values)}.")
+        shape = np.shape(values)
+        if values is not None and shape != (len(rows),):
+            raise ValueError(f"{name} must be one for each of {len(rows)} rows, got {shape}.")
     return rows
 
 
@@ -104,8 +106,8 @@ def _classes(labels: Any, rows: int) -> list[tuple[str, np.ndarray]]:
     """Return the classes and which rows [rows] have them."""
     if labels is None:
         return [("", np.ones(rows, bool))]
-    labels = np.asarray(labels)
-    return [(str(label), labels == label) for label in np.unique(labels)]
+    texts = np.array([str(label) for label in labels])
+    return [(text, texts == text) for text in sorted(set(texts.tolist()), key=natural_key)]
 
 
 def _write_names(axes: "Axes", places: np.ndarray, names: Sequence[str], most: int) -> None:

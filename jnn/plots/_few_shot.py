@@ -21,8 +21,11 @@ def few_shot(table: "pandas.DataFrame", metric: str | None = None) -> "Figure":
         table: `FewShot.table`, as `jnn.transfer.run` returns it.
         metric: The score to draw; by default the first.
     """
+    known = list(map(str, dict.fromkeys(table["metric"])))
+    metric = known[0] if metric is None else metric
+    if metric not in known:
+        raise ValueError(f"metric must be one of the scores {known}, got {metric!r}.")
     figure, axes = new_figure()
-    metric = table["metric"].iloc[0] if metric is None else metric
     rows: Any = table[table["metric"] == metric]
     names = [name for name in rows if name not in _COLUMNS]
     for values, line in rows.groupby(names, sort=False, dropna=False):

@@ -6,7 +6,8 @@ import numpy as np
 
 from jnn._figure import new_figure
 from jnn._settings import check_integer
-from jnn.plots._axes import counted
+from jnn.plots._axes import as_numbers, counted
+from jnn.plots._grids import in_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def filters(kernel: Any, *, most: int = 16) -> "Figure":
     # [rows, columns, height, width]
     grid = kernels.transpose(0, 3, 4, 1, 2).reshape(members * inputs, outputs, height, width)
     if len(grid) == 1:
-        grid = _in_rows(grid[0, : most * most])
+        grid = in_rows(grid[0, : most * most])
     grid = grid[:most, :most]
     whole = _joined(grid)
     largest = float(np.nanmax(np.abs(whole))) or 1.0
@@ -49,7 +50,7 @@ def filters(kernel: Any, *, most: int = 16) -> "Figure":
 
 def _checked(kernel: Any) -> np.ndarray:
     """Return kernels [members, height, width, in, out]."""
-    kernels = np.asarray(kernel, np.float32)
+    kernels = as_numbers("kernel", kernel, np.float32)
     if kernels.ndim not in (4, 5) or not kernels.size:
         raise ValueError(
             "kernel must be [height, width, in, out], or those with a first axis of members, got "
@@ -58,14 +59,6 @@ def _checked(kernel: Any) -> np.ndarray:
     if not np.isfinite(kernels).all():
         raise ValueError("kernel must be finite, got NaN or infinity in it. Draw another member.")
     return kernels if kernels.ndim == 5 else kernels[None]
-
-
-def _in_rows(images: np.ndarray) -> np.ndarray:
-    """Return images [images, height, width] in rows, the last of which is filled with NaN."""
-    count, *shape = images.shape
-    columns = int(np.ceil(np.sqrt(count)))
-    missing = np.full((-count % columns, *shape), np.nan, images.dtype)
-    return np.concatenate([images, missing]).reshape(-1, columns, *shape)
 
 
 def _joined(grid: np.ndarray) -> np.ndarray:

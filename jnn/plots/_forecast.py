@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jnn._figure import drawn_text, new_figure
+from jnn._settings import check_integer
 from jnn.data import Dataset
 from jnn.result import Result
 
@@ -24,10 +25,18 @@ def forecast(results: Mapping[str, Result], data: Dataset, row: int, channel: in
         results: Name -> result of a study on `data`.
         data: Windows [time, channels], see `jnn.Dataset.from_series`.
         row: Number of the window.
-        channel: Number of the channel.
+        channel: Number of the channel; a negative one counts from the last.
+
+    Raises:
+        ValueError: If there is no result, or the data have no such window or channel.
     """
-    if data.y is None:
-        raise ValueError(f"data must have targets to draw a forecast beside, got {data!r}.")
+    if not isinstance(results, Mapping) or not results:
+        raise ValueError(f"results must map a name to each result, got {results!r}.")
+    if data.y is None or np.ndim(data.y) != 3 or np.ndim(data.x) != 3:
+        raise ValueError(f"data must have windows and targets [time, channels], got {data!r}.")
+    rows, _, channels = data.x.shape
+    row = check_integer("row", row, 0, rows - 1)
+    channel = check_integer("channel", channel, -channels, channels - 1)
     x = data.x[np.array([row])]
     offset = 0.0 if data.target_offset is None else data.target_offset[channel]
     past = x[0, :, channel] + offset  # predictions have it too

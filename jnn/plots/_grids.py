@@ -1,11 +1,13 @@
 """Figures of generated examples in rows and columns: a grid of images, and a film strip."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jnn._figure import drawn_text, new_figure
+from jnn._settings import check_integer, check_number
+from jnn.plots._axes import as_numbers, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +35,7 @@ def image_grid(
 
     Args:
         images: [rows, columns, height, width, channels], or [images, height, width, channels] in a
-            grid about as high as wide; one channel is drawn in gray, three in color.
+            grid about as high as wide; one channel is drawn in gray, three in color, NaN in white.
         rows: What stands beside the rows, such as epochs.
         columns: What stands above the columns, such as seeds.
         title: What stands above all, such as the number of members.
@@ -44,17 +46,18 @@ def image_grid(
         ValueError: If the images have another number of axes or channels, or there are more or
             fewer labels than rows or columns.
     """
-    images = np.asarray(images, np.float32)
+    images = as_numbers("images", images, np.float32)
     if images.ndim not in (4, 5) or images.shape[-1] not in (1, 3) or not images.size:
         raise ValueError(
             "images must be [images, height, width, 1 or 3], or those in rows and columns, got the "
             f"shape {images.shape}."
         )
-    images = images if images.ndim == 5 else _in_rows(images)
+    images = images if images.ndim == 5 else in_rows(images)
     shape = images.shape[:2]
+    shown = _shown(joined_images(images), low, high)
     figure, axes = _cells(shape, rows, columns, title, images.shape[2] / images.shape[3])
     axes.imshow(
-        _shown(joined_images(images), low, high),
+        shown,
         cmap="gray",
         vmin=0,
         vmax=1,
@@ -90,10 +93,11 @@ def film_strip(
         high: Value of white; by default the highest there is.
 
     Raises:
-        ValueError: If the frames are neither points nor images, or there are more or fewer labels
-            than looks or members.
+        ValueError: If the frames are neither points nor images, real ones no points, or there are
+            more or fewer labels than looks or members.
     """
-    frames = np.asarray(frames, np.float32)
+    each = check_integer("each", each)
+    frames = as_numbers("frames", frames, np.float32)
     are_points = frames.ndim == 4 and frames.shape[-1] == 2
     are_images = frames.ndim == 6 and frames.shape[-1] in (1, 3)
     if not (are_points or are_images) or not frames.size:
@@ -102,12 +106,19 @@ def film_strip(
             f"examples, height, width, 1 or 3], got the shape {frames.shape}."
         )
     looks, count = frames.shape[:2]
-    rows = [f"epoch {epoch}" for epoch in (range(1, looks + 1) if epochs is None else epochs)]
+    epochs = range(1, looks + 1) if epochs is None else epochs
+    rows = [f"epoch {epoch}" for epoch in _labels("epochs", epochs, looks)]
     columns = [f"member {i}" for i in range(count)] if members is None else members
+    columns = _labels("members", columns, count)
+    if real is not None and (not are_points or np.ndim(real) != 2 or np.shape(real)[1] != 2):
+        raise ValueError(
+            "real must be points [points, 2] beside frames of points, or None, got the shape "
+            f"{np.shape(real)}."
+        )
     if are_points:
         return _point_strip(frames, rows, columns, real)
     shown = frames[:, :, :each]
-    title = f"{count} member{'s' * (count > 1)}, {shown.shape[2]} images each"
+    title = f"{counted(count, 'member')}, {counted(shown.shape[2], 'image')} each"
     joined = _side_by_side(shown)
     return image_grid(joined, rows=rows, columns=columns, title=title, low=low, high=high)
 
@@ -124,10 +135,10 @@ def _point_strip(
     """Draw points [looks, members, points, 2], each cell a square of the same extent."""
     frames = frames[:, :, :_POINTS]
     looks, members, count, _ = frames.shape
-    title = f"{members} member{'s' * (members > 1)}, {count} points each"
+    title = f"{counted(members, 'member')}, {counted(count, 'point')} each"
     if real is not None:
-        real = np.asarray(real, np.float32)[:_POINTS]
-        title += f"; gray: {len(real)} real points"
+        real = as_numbers("real", real, np.float32)[:_POINTS]
+        title += f"; gray: {counted(len(real), 'real point')}"
     figure, axes = _cells((looks, members), rows, columns, title, 1.0)
     places = np.stack(np.meshgrid(np.arange(members), np.arange(looks)), axis=-1)[:, :, None]
     bounds = _bounds(frames if real is None else real)
@@ -192,21 +203,17 @@ def _cells(
         title: What stands above all.
         height: Of a cell, where its width is 1.
     """
-    for name, labels, count in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
-        if labels is not None and len(labels) != count:
-            raise ValueError(
-                f"There must be a label for each of the {count} {name}, got {len(labels)}."
-            )
+    rows, columns = _labels("rows", rows, shape[0]), _labels("columns", columns, shape[1])
     width = min(_WIDTH / shape[1], max(_HEIGHT / shape[0], _CELL) / height)  # of a cell
-    beside = max((len(str(label)) for label in rows or ()), default=0) * _LETTER
+    beside = max(map(len, rows), default=0) * _LETTER
     figure, axes = new_figure()
     inches = width * shape[1] + beside, width * height * shape[0] + _LABEL * bool(columns)
     figure.set_size_inches(max(inches[0], len(title) * _LETTER) + 0.2, inches[1] + _LABEL)
     axes.set(xlim=(0, shape[1]), ylim=(shape[0], 0), aspect=height)
-    axes.set_xticks(*_ticks(columns))
-    axes.set_yticks(*_ticks(rows))
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [drawn_text(label) for label in columns])
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [drawn_text(label) for label in rows])
     axes.tick_params(length=0, labelsize="small", labeltop=True, labelbottom=False)
-    if max((len(str(label)) for label in columns or ()), default=0) * _LETTER > width:
+    if max(map(len, columns), default=0) * _LETTER > width:
         for label in axes.get_xticklabels():
             label.set(rotation=45, ha="left", rotation_mode="anchor")
     axes.spines[:].set_visible(False)
@@ -215,24 +222,33 @@ def _cells(
     return figure, axes
 
 
-def _ticks(labels: Sequence[Any] | None) -> tuple[np.ndarray, list[str]]:
-    """Return the middles of the cells, and what stands there."""
-    texts = [drawn_text(str(label)) for label in ([] if labels is None else labels)]
-    return np.arange(len(texts)) + 0.5, texts
+def _labels(name: str, labels: Iterable[Any] | None, count: int) -> list[str]:
+    """Return labels as texts, none if there are none."""
+    texts = list(map(str, labels)) if isinstance(labels, Iterable) else []
+    if labels is not None and len(texts) != count:
+        came = f"{labels!r}" if not isinstance(labels, Iterable) else len(texts)
+        raise ValueError(f"{name} must have a label for each of {count}, got {came}.")
+    return texts
 
 
 def _shown(image: np.ndarray, low: float | None, high: float | None) -> np.ndarray:
-    """Return an image from 0 to 1, with one channel fewer if it is gray."""
-    black = float(np.nanmin(image)) if low is None else low
-    white = float(np.nanmax(image)) if high is None else high
-    shown = np.clip((image - black) / max(white - black, 1e-12), 0, 1)
-    return shown.squeeze(-1) if shown.shape[-1] == 1 else shown
+    """Return an image from 0 to 1, with one channel fewer if it is gray; NaN is drawn in white."""
+    for name, value in (("low", low), ("high", high)):
+        if value is not None:
+            check_number(name, value)
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"low must be below high, got {low} and {high}.")
+    finite = image[np.isfinite(image)]
+    ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    black = ends[0] if low is None else low
+    white = ends[1] if high is None else high
+    shown = np.clip((image.astype(np.float64) - black) / max(white - black, 1e-12), 0, 1)
+    return shown.squeeze(-1) if shown.shape[-1] == 1 else np.nan_to_num(shown, nan=1.0)
 
 
-def _in_rows(images: np.ndarray) -> np.ndarray:
-    """Return images in rows of about as many as there are rows, the last row filled with NaN."""
+def in_rows(images: np.ndarray) -> np.ndarray:
+    """Return images [images, ...] in a grid about as high as wide, filled up with NaN."""
     count, *shape = images.shape
     columns = int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    missing = np.full((rows * columns - count, *shape), np.nan, images.dtype)
-    return np.concatenate([images, missing]).reshape(rows, columns, *shape)
+    missing = np.full((-count % columns, *shape), np.nan, images.dtype)
+    return np.concatenate([images, missing]).reshape(-1, columns, *shape)

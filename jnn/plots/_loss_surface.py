@@ -108,6 +108,8 @@ def loss_surface(
 
 
 def _check_loss(loss: Callable[[Any], Any], params: Any) -> None:
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of the parameters, got {loss!r}.")
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(jax.eval_shape(loss, params))]
     if shapes != [()]:
         raise ValueError(

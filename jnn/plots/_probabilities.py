@@ -7,7 +7,7 @@ import numpy as np
 
 from jnn import stats
 from jnn._settings import check_integer
-from jnn.plots._axes import counted, drawn_on
+from jnn.plots._axes import as_numbers, counted, drawn_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,7 +153,7 @@ def _checked(values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             f"labels must be integers [rows], got {labels.dtype} of the shape {labels.shape}."
         )
     rows = len(labels)
-    values = np.asarray(values, np.float64)
+    values = as_numbers("Predictions", values)
     if values.ndim == 2 and values.shape[0] == rows and values.shape[1] > 1:
         values = values[None]
     elif values.ndim in (1, 2) and values.shape[-1] == rows:  # of class 1

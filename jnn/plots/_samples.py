@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jnn._figure import drawn_text, new_figure
+from jnn._settings import check_integer
+from jnn.plots._axes import counted
 from jnn.result import Result, by_setting, draw_curves, metric_of, setting_text
 
 if TYPE_CHECKING:
@@ -28,16 +30,19 @@ def histogram(result: Result, metric: str | None = None) -> "Figure":
     final = result.final()
     metric = metric_of(final, metric)
     groups = [
-        (setting_text(setting) or metric, grid.scores[metric].ravel())
+        (setting_text(setting) or metric, grid.scores[metric][grid.present].astype(np.float64))
         for setting, grid in by_setting(final[[metric]])
     ]
     values = [value[np.isfinite(value)] for _, value in groups]
     everything = np.concatenate(values)
+    if not len(everything):
+        raise ValueError(f"{metric} must be finite for some member, got none that is.")
     whole = _are_few_whole(everything)
     edges: Any = np.arange(everything.min() - 0.5, everything.max() + 1) if whole else 20
     figure, axes = new_figure()
     labels = [
-        drawn_text(f"{text}, {len(v)} members") for (text, _), v in zip(groups, values, strict=True)
+        _label(text, len(value), len(finite))
+        for (text, value), finite in zip(groups, values, strict=True)
     ]
     axes.hist(values, bins=edges, label=labels, rwidth=0.8 if whole else None)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -49,10 +54,13 @@ def histogram(result: Result, metric: str | None = None) -> "Figure":
     return figure
 
 
+def _label(setting: str, members: int, finite: int) -> str:
+    left_out = f", {members - finite} not finite left out" if finite < members else ""
+    return drawn_text(f"{setting}, {counted(finite, 'member')}{left_out}")
+
+
 def _are_few_whole(values: np.ndarray) -> bool:
-    """Return whether there are values, all whole, with no more numbers between than bars."""
-    if not len(values):
-        return False
+    """Return whether all values are whole, with no more numbers between than bars."""
     return bool((values == values.round()).all() and np.ptp(values) < _MOST_BARS)
 
 
@@ -66,6 +74,7 @@ def player_losses(result: Result, *, most: int = 4) -> "Figure":
     Raises:
         ValueError: If the study has no such losses.
     """
+    most = check_integer("most", most)
     missing = [name for name in _LOSSES if name not in result.scores]
     if missing:
         raise ValueError(
@@ -78,5 +87,6 @@ def player_losses(result: Result, *, most: int = 4) -> "Figure":
         for axes, name in zip(panels, _LOSSES, strict=True)
     ]
     panels[0].set_title(drawn_text(titles[0]), fontsize="small")
-    panels[0].legend(fontsize="small")
+    if panels[0].lines:  # none if all members have diverged
+        panels[0].legend(fontsize="small")
     return figure

@@ -36,7 +36,7 @@ _RELATIVE = ("mape",)  # names of metrics that change if targets and predictions
 def check_filled(study: Study, data: Dataset) -> None:
     """Raise ValueError if rows have missing numbers that nothing fills."""
     fills = isinstance(data.encoding, Encoding) and data.encoding.fills
-    if not fills or study.trainer is not None or study.inputs.fills:
+    if not fills or study.inputs.fills or not _uses_study(study):
         return
     x = np.asarray(data.x)
     if np.isnan(x).any():
@@ -44,6 +44,14 @@ def check_filled(study: Study, data: Dataset) -> None:
             f"Study.inputs must fill the missing numbers of {data.name}, {int(np.isnan(x).sum())} "
             f"in all, got {study.inputs!r}. Use jnn.preprocess.fill_median(...) of it."
         )
+
+
+def _uses_study(study: Study) -> bool:
+    """Return whether inputs are preprocessed, and the members' numbers read by name, as they say.
+
+    Another trainer may read both in other ways; `jnn.gan.Game` says that it does not.
+    """
+    return study.trainer is None or getattr(study.trainer, "uses_study", False)
 
 
 def check_study(programs: Programs, data: Dataset, arrays: Data, columns: Columns) -> Sizes:
@@ -96,7 +104,7 @@ def _traced_sizes(programs: Programs, data: Dataset, columns: Columns, shapes: D
             )
     _check_names({"best_epoch", *training.history}, columns)
     unread = sorted(columns.keys() - names - {"seed", "fold"})
-    if unread and study.trainer is None:  # another trainer may read them from the state
+    if unread and _uses_study(study):
         raise ValueError(
             f"Nothing reads the hyper-parameters {unread} of the members. Read them in the "
             "optimizer, the penalty or the model, or leave them out; read are "
@@ -131,6 +139,7 @@ def _check_batches(study: Study, data: Dataset, arrays: Data) -> None:
     if study.steps_per_epoch is None and study.batch_size > fewest:
         name, value, batches = batch_text(study)
         largest = fewest // batches
+        largest -= largest % getattr(study.trainer, "packing", 1)  # see jnn.gan.Game
         advice = f"batch_size={largest} or less" if largest else "more rows, or set steps_per_epoch"
         raise ValueError(
             f"{name} must be at most the number of training rows, {fewest} of {data.name}, got "

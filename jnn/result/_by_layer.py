@@ -99,7 +99,8 @@ def gradients(result: Result, x: Any, y: Any) -> dict[str, np.ndarray]:
         slopes = jax.grad(loss)(trained.params, trained, rows, targets, shared)
         return dict(zip(names_in(slopes)[0], jax.tree.leaves(slopes), strict=True))
 
-    targets = map_parts(_as_targets, y)
+    classes = result.schema.classes
+    targets = map_parts(lambda part: _as_targets(part, classes), y)
     arguments = part.trained, _rows_of(x, result), targets, study.shared
     one = _first(arguments)
     names = _used_in_order(loss, (one[0].params, *one))
@@ -120,9 +121,13 @@ def _rows_of(x: Any, result: Result) -> Any:
     return map_parts(np.asarray, rows[: len(rows)])
 
 
-def _as_targets(y: Any) -> np.ndarray:
-    """Return targets in the types of the device."""
+def _as_targets(y: Any, classes: int) -> np.ndarray:
+    """Return targets in the types of the device; of classes, if there are some."""
     array = np.asarray(y)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold numbers as in training, got type {array.dtype}.")
+    if classes and array.size and array.max() >= classes:
+        raise ValueError(f"y must hold labels from 0 to {classes - 1}, got {array.max()}.")
     return array.astype(np.int32 if array.dtype.kind in "iub" else np.float32)
 
 

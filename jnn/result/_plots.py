@@ -40,7 +40,8 @@ def learning_curves(result: "Result", metric: str | None = None, *, most: int = 
     figure, axes = new_figure()
     metric = metric_of(result.final(), metric)
     axes.set_title(drawn_text(draw_curves(axes, result, metric, most)), fontsize="small")
-    axes.legend(fontsize="small")
+    if axes.lines:  # none if all members have diverged
+        axes.legend(fontsize="small")
     return figure
 
 

@@ -101,7 +101,8 @@ class Summary:
         if parts is not None:
             least = 1e-4 * max(parts)  # of the variance; less is rounding
             deviations = ", ".join(
-                f"{k} {np.sqrt(v) if v > least else 0:.2g}" for k, v in parts._asdict().items()
+                f"{k} {float(f'{np.sqrt(v):.2g}') if v > least else 0:g}"  # no exponent below 1e6
+                for k, v in parts._asdict().items()
             )
             lines.append(f"deviation of {name} in the first row by source: {deviations}")
         return "\n".join(lines)

@@ -1,6 +1,6 @@
 """What is trained: studies, members, folds and optimizers."""
 
-from jnn.study._check_study import check_call
+from jnn.study._check_study import check_call, check_optimizer
 from jnn.study._distributions import (
     Choice,
     Distribution,
@@ -49,6 +49,7 @@ __all__ = [
     "Uniform",
     "as_optimizer",
     "check_call",
+    "check_optimizer",
     "choice",
     "cross_validation",
     "folds",

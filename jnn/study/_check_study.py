@@ -82,7 +82,14 @@ def _check_functions(study: "Study") -> None:
                 f"{name} must be given unless the study has a trainer, got None. Use for example "
                 f"{example}."
             )
-    as_optimizer(study.optimizer)  # type: ignore[arg-type]  # raises TypeError
+    check_optimizer("optimizer", study.optimizer)
+
+
+def check_optimizer(name: str, optimizer: Any) -> None:
+    """Raise TypeError unless this is an optimizer, or a function of the member's numbers."""
+    as_optimizer(optimizer, name)
+    if not hasattr(optimizer, "update"):
+        check_call(name, optimizer, "optimizer(h) -> optax.GradientTransformation", 1)
 
 
 def check_call(

@@ -7,12 +7,15 @@ import optax
 from jnn.study._types import OptimizerFactory
 
 
-def as_optimizer(optimizer: optax.GradientTransformation | OptimizerFactory) -> OptimizerFactory:
+def as_optimizer(
+    optimizer: optax.GradientTransformation | OptimizerFactory, name: str = "optimizer"
+) -> OptimizerFactory:
     """Return `optimizer` as a function of a member's hyper-parameters.
 
     Args:
         optimizer: An Optax optimizer, the same one for every member; or a function such as
             `lambda h: optax.adam(h.learning_rate)`.
+        name: Of the setting, with which an error begins.
 
     Raises:
         TypeError: If it is neither; and, when the returned function is called, if `optimizer`
@@ -22,9 +25,9 @@ def as_optimizer(optimizer: optax.GradientTransformation | OptimizerFactory) -> 
         return lambda hyper: optimizer  # type: ignore[return-value]
     is_optax_function = str(getattr(optimizer, "__module__", "")).startswith("optax")
     if not callable(optimizer) or is_optax_function:
-        name = getattr(optimizer, "__name__", repr(optimizer))
+        came = getattr(optimizer, "__name__", repr(optimizer))
         raise TypeError(
-            f"optimizer must be an Optax optimizer or a function that makes one, got {name}. Call "
+            f"{name} must be an Optax optimizer or a function that makes one, got {came}. Call "
             "it with its learning rate, as in optax.adam(1e-3) or "
             "lambda h: optax.adam(h.learning_rate)."
         )
@@ -33,7 +36,7 @@ def as_optimizer(optimizer: optax.GradientTransformation | OptimizerFactory) -> 
         transformation = optimizer(hyper)
         if not _is_optimizer(transformation):
             raise TypeError(
-                "optimizer must be a function that returns an optax optimizer, but it returned "
+                f"{name} must be a function that returns an optax optimizer, but it returned "
                 f"{transformation!r}. Use e.g. lambda h: optax.adam(h.learning_rate)."
             )
         return transformation
