@@ -21,7 +21,15 @@ _COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thous
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _COMMA_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[.]?"
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?"  # 2022-06-27, 2022-06
+    r"|\d{1,2}[-/.] ?\d{1,2}[-/.] ?\d{2,4}"  # 27.06.2022, 6/27/22
+    rf"|\d{{1,2}}[-/. ]{{1,2}}{_MONTH}[-/, ]{{0,2}}\d{{2,4}}"  # 27 Jun 2022
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}})"  # June 27, 2022
+    "([ T,].*)?",  # and a time of day
+    re.IGNORECASE,
+)
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # what pandas calls a column without a name
 _AMOUNT = re.compile(  # a number with a sign of money or a percentage, as in $5 or 5 %
     r"[+-]?[$€£¥₹]?\s?[+-]?\d+([.,']\d{3})*([.,]\d+)?\s?[%‰$€£¥₹]?"
@@ -233,7 +241,7 @@ def _how_to_read(name: str, text: "pd.Series", parses: np.ndarray, is_series: bo
             f"Read the file with {marks}, or remove thousands separators and write a point for a "
             f"decimal comma; pass {category}"
         )
-    return f"Remove signs and units from the column, or pass {category}"
+    return f"Write them in one way, without signs and units, or pass {category}"
 
 
 def _marks_of(text: "pd.Series") -> str:
@@ -253,7 +261,10 @@ def _marks_of(text: "pd.Series") -> str:
         return "thousands=',' or decimal=','"
     if may_be_thousands:
         return "thousands=','"
-    has_points = any("." in value for value in commas)
+    points = [value for value in text.unique() if "." in value]
+    if not all(map(_DECIMAL_COMMA.fullmatch, points)):
+        return ""  # no marks read 1.234,5 and 12.34 both
+    has_points = bool(points)
     return "decimal=','" + (" and thousands='.'" if has_points else "")
 
 
