@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -150,7 +150,23 @@ def unusable_content(column: "pd.Series") -> str:
     return ""
 
 
-def refuse_columns(contents: dict[str, str]) -> NoReturn:
+def unusable_features(features: "Mapping[str, pd.Series]") -> dict[str, str]:
+    """Return what columns hold that cannot be features, such as dates, by their names."""
+    contents = {}
+    for name, values in features.items():
+        present = values.dropna()
+        content = unusable_content(present)
+        if not content and not is_number(values) and not is_categorical(values):
+            text = as_text(present)
+            count = text.nunique()
+            if count > max(20, len(text) / 2) and _share_of_numbers(text) <= 0.5:
+                content = f"{count} different texts in {len(text)} rows"
+        if content:
+            contents[name] = content
+    return contents
+
+
+def refuse_columns(contents: Mapping[str, str]) -> NoReturn:
     """Raise an error that names all columns that cannot be features, and what the first holds."""
     name, content = next(iter(contents.items()))
     others = len(contents) - 1
@@ -215,17 +231,22 @@ def refuse_text(
 
 def _refuse_numbers_as_text(name: str, text: "pd.Series", *, is_series: bool = False) -> None:
     """Raise if text spells numbers in all rows or in most of them."""
-    parses = _parses(text)
-    has_commas = _matches(text, _COMMAS)
-    is_numeric = parses | has_commas | _matches(text, _AMOUNT)
-    if is_numeric.all():
+    share = _share_of_numbers(text)
+    if share == 1:
+        parses, has_commas = _parses(text), _matches(text, _COMMAS)
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
             f"as {example!r}. {_how_to_read(name, text, parses, is_series)}"
         )
-    if is_numeric.mean() > 0.5:
+    if share > 0.5:
         refuse_text(name, text, is_series=is_series)
+
+
+def _share_of_numbers(text: "pd.Series") -> float:
+    """Return the share of texts that spell a number in some way."""
+    spell_one = _parses(text) | _matches(text, _COMMAS) | _matches(text, _AMOUNT)
+    return float(spell_one.mean()) if len(text) else 0.0
 
 
 def _how_to_read(name: str, text: "pd.Series", parses: np.ndarray, is_series: bool) -> str:
