@@ -360,6 +360,18 @@ def test_splits_are_equal_where_their_rules_are():
     assert not any(first.split == second.split for first, second in other)
 
 
+def test_folds_by_times_and_groups_of_the_data_are_called_so():
+    data = DIGITS.take(slice(0, 30))
+    timed = dataclasses.replace(data, times=np.arange(30))
+    grouped = dataclasses.replace(data, groups=np.arange(30) // 3)
+    folds, share = jnn.folds(3).split, jnn.holdout(0.2).split
+    assert folds.describe(data) == folds.description == "3 folds (seed 0)"
+    assert folds.describe(timed) == "3 folds in time"
+    assert share.describe(timed) == "hold-out of the last 0.2"
+    assert folds.describe(grouped) == "3 grouped folds (seed 0)"
+    assert jnn.folds(3, kind="plain").split.describe(grouped) == "3 plain folds (seed 0)"
+
+
 TEXTS = [
     (
         jnn.seeds(3) * jnn.grid(learning_rate=[0.001, 0.01]),

@@ -11,7 +11,8 @@ import pytest
 from jnn.cli import main
 from jnn.cli._command import Run, parse
 from jnn.cli._job import load_data
-from jnn.data import Dataset
+from jnn.data import Dataset, TableForm
+from jnn.data._csv import read_pieces
 from tests.fuzz_tables import fuzz
 
 RANDOM = np.random.default_rng(0)
@@ -125,6 +126,33 @@ def test_columns_are_categories_if_they_are_called_so(capsys):
     assert data.feature_names == ("deps=0", "deps=1", "deps=2", "deps=3+", "x")
     bands = data_of("t.csv", "--target", "deps", "--task", "classification")
     assert bands.target_names == ("0", "1", "2", "3+")
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "told"),
+    [
+        ("27.06.2022", "28.06.2022", "got dates such as '27.06.2022'"),
+        ("1.5", "2.25", r"such as '1.5'. Pass numeric=\['v'\]"),
+        ("1.234,5", "12.34", "Write them in one way"),
+    ],
+)
+def test_thousands_separators_between_other_digits_are_none(value, other, told):
+    """Without its points a date would be a number."""
+    write("a;v;y\n" + "".join(f"{i};{[value, other][i % 2]};{i}\n" for i in range(60)))
+    with pytest.raises(ValueError, match=told):
+        Dataset.from_csv("t.csv", "y", decimal=",", thousands=".")
+    pieces = read_pieces("t.csv", 7, TableForm(decimal=",", thousands="."))
+    assert pd.concat(pieces)["v"].tolist() == [value, other] * 30
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["27.06.2022", "27. 6. 2022", "6/27/22", "27 Jun 2022", "27-jun-22", "June 27, 2022 9:30"],
+)
+def test_dates_are_told_however_they_are_written(date):
+    write("v;y\n" + f"{date};1\n" * 30)
+    with pytest.raises(ValueError, match=f"got dates such as '{date}'.* pass times='v'"):
+        Dataset.from_csv("t.csv", "y", task="regression")
 
 
 def test_numbers_with_thousands_are_read_if_they_are_called_so(capsys):

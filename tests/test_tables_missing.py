@@ -30,6 +30,16 @@ def test_missing_values_are_refused_by_default_and_the_sentence_names_the_ways_o
         Dataset.from_dataframe(TABLE, "y")
 
 
+def test_all_columns_that_need_a_decision_are_told_at_once():
+    frame = pd.concat([TABLE] * 5, ignore_index=True)
+    frame["sold"] = [f"{day + 1}.06.2022" for day in range(30)]
+    frame["house"] = [f"house {number}" for number in range(30)]
+    frame["price"] = [f"{number},5" for number in range(30)]  # numbers, however written
+    told = r"2022'\), 'house' \(30 different texts in 30 rows\)\..* drop=\['sold', 'house'\]\.$"
+    with pytest.raises(ValueError, match=rf"10 in 'size'.* 'sold' \(dates such as '1\.06\.{told}"):
+        Dataset.from_dataframe(frame, "y")
+
+
 def test_rows_are_left_out_and_counted():
     weights = np.arange(6.0)
     data = Dataset.from_dataframe(TABLE.assign(w=weights), "y", weights="w", missing="drop",

@@ -137,7 +137,7 @@ def test_a_result_of_windows_is_saved_and_predicts_again(tmp_path):
 
 def test_a_forecast_is_drawn_with_its_past_and_a_band_for_each_ensemble():
     result = jnn.run(study(epochs=1), DATA, jnn.seeds(2) * jnn.holdout(0.2))
-    (axes,) = plots.forecast({"one": result, "two": result}, DATA, 7, channel=0).axes
+    (axes,) = plots.forecast({"one": result, "two": result}, DATA, 7 - DATA.rows, channel=0).axes
     series, one, _ = axes.lines
     assert np.array_equal(
         series.get_ydata(), SERIES[7:18, 0]

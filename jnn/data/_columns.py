@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -21,7 +21,15 @@ _COMMAS = re.compile(  # a decimal comma, as in 1.234,5, or commas between thous
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _COMMA_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?")
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[.]?"
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?"  # 2022-06-27, 2022-06
+    r"|\d{1,2}[-/.] ?\d{1,2}[-/.] ?\d{2,4}"  # 27.06.2022, 6/27/22
+    rf"|\d{{1,2}}[-/. ]{{1,2}}{_MONTH}[-/, ]{{0,2}}\d{{2,4}}"  # 27 Jun 2022
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}})"  # June 27, 2022
+    "([ T,].*)?",  # and a time of day
+    re.IGNORECASE,
+)
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # what pandas calls a column without a name
 _AMOUNT = re.compile(  # a number with a sign of money or a percentage, as in $5 or 5 %
     r"[+-]?[$€£¥₹]?\s?[+-]?\d+([.,']\d{3})*([.,]\d+)?\s?[%‰$€£¥₹]?"
@@ -142,7 +150,23 @@ def unusable_content(column: "pd.Series") -> str:
     return ""
 
 
-def refuse_columns(contents: dict[str, str]) -> NoReturn:
+def unusable_features(features: "Mapping[str, pd.Series]") -> dict[str, str]:
+    """Return what columns hold that cannot be features, such as dates, by their names."""
+    contents = {}
+    for name, values in features.items():
+        present = values.dropna()
+        content = unusable_content(present)
+        if not content and not is_number(values) and not is_categorical(values):
+            text = as_text(present)
+            count = text.nunique()
+            if count > max(20, len(text) / 2) and _share_of_numbers(text) <= 0.5:
+                content = f"{count} different texts in {len(text)} rows"
+        if content:
+            contents[name] = content
+    return contents
+
+
+def refuse_columns(contents: Mapping[str, str]) -> NoReturn:
     """Raise an error that names all columns that cannot be features, and what the first holds."""
     name, content = next(iter(contents.items()))
     others = len(contents) - 1
@@ -207,17 +231,22 @@ def refuse_text(
 
 def _refuse_numbers_as_text(name: str, text: "pd.Series", *, is_series: bool = False) -> None:
     """Raise if text spells numbers in all rows or in most of them."""
-    parses = _parses(text)
-    has_commas = _matches(text, _COMMAS)
-    is_numeric = parses | has_commas | _matches(text, _AMOUNT)
-    if is_numeric.all():
+    share = _share_of_numbers(text)
+    if share == 1:
+        parses, has_commas = _parses(text), _matches(text, _COMMAS)
         example = text.iloc[int((has_commas if has_commas.any() else ~parses).argmax())]
         raise ValueError(
             f"Column {name!r} must hold numbers or categories, got numbers written as text, such "
             f"as {example!r}. {_how_to_read(name, text, parses, is_series)}"
         )
-    if is_numeric.mean() > 0.5:
+    if share > 0.5:
         refuse_text(name, text, is_series=is_series)
+
+
+def _share_of_numbers(text: "pd.Series") -> float:
+    """Return the share of texts that spell a number in some way."""
+    spell_one = _parses(text) | _matches(text, _COMMAS) | _matches(text, _AMOUNT)
+    return float(spell_one.mean()) if len(text) else 0.0
 
 
 def _how_to_read(name: str, text: "pd.Series", parses: np.ndarray, is_series: bool) -> str:
@@ -233,7 +262,7 @@ def _how_to_read(name: str, text: "pd.Series", parses: np.ndarray, is_series: bo
             f"Read the file with {marks}, or remove thousands separators and write a point for a "
             f"decimal comma; pass {category}"
         )
-    return f"Remove signs and units from the column, or pass {category}"
+    return f"Write them in one way, without signs and units, or pass {category}"
 
 
 def _marks_of(text: "pd.Series") -> str:
@@ -253,7 +282,10 @@ def _marks_of(text: "pd.Series") -> str:
         return "thousands=',' or decimal=','"
     if may_be_thousands:
         return "thousands=','"
-    has_points = any("." in value for value in commas)
+    points = [value for value in text.unique() if "." in value]
+    if not all(map(_DECIMAL_COMMA.fullmatch, points)):
+        return ""  # no marks read 1.234,5 and 12.34 both
+    has_points = bool(points)
     return "decimal=','" + (" and thousands='.'" if has_points else "")
 
 

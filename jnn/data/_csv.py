@@ -17,6 +17,7 @@ from jnn.data._columns import clean_name
 from jnn.data._missing import WRITTEN_MISSING
 from jnn.data._table_form import TableForm, open_binary, told_by_file, uncompressed
 from jnn.data._table_lines import check_header, check_quotes
+from jnn.data._thousands import not_grouped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def read_csv(
 
     layout = _layout_of(path, form)
     with _as_table(path, layout.form):
-        return _named(pd.read_csv(path, **layout.options(text)), layout.names)
+        return _named(pd.read_csv(path, **layout.options(path, text)), layout.names)
 
 
 def read_pieces(
@@ -103,7 +104,7 @@ def read_pieces(
     import pandas as pd
 
     layout = _layout_of(path, form)
-    options: Any = {"chunksize": rows, **layout.options(text)}
+    options: Any = {"chunksize": rows, **layout.options(path, text)}
     with _as_table(path, layout.form), pd.read_csv(path, **options) as reader:
         for piece in reader:
             yield _named(piece, layout.names)
@@ -147,8 +148,9 @@ class _Layout(NamedTuple):
     keys: list[Hashable]
     has_blanks: bool
 
-    def options(self, text: Collection[str]) -> dict[str, Any]:
-        """Return the arguments of `pandas.read_csv`."""
+    def options(self, path: str | PathLike[str], text: Collection[str]) -> dict[str, Any]:
+        """Return the arguments of `pandas.read_csv`, for columns of text and those like dates."""
+        text = {*text, *self._like_dates(path)}
         as_written = [key for key, name in zip(self.keys, self.names, strict=True) if name in text]
         options = _options(self.form, self.has_blanks)
         options["header"] = None if self.form.header is False else 0
@@ -161,6 +163,18 @@ class _Layout(NamedTuple):
                 key: [""] if key in as_written else sorted(WRITTEN_MISSING) for key in self.keys
             }
         return options
+
+    def _like_dates(self, path: str | PathLike[str]) -> set[str]:
+        """Return the columns that pandas would read as numbers without thousands separators."""
+        import pandas as pd
+
+        if self.form.thousands is None:
+            return set()
+        options: Any = {"dtype": str, "chunksize": _LINES, **_options(self.form, self.has_blanks)}
+        options["header"] = None if self.form.header is False else 0
+        with _as_table(path, self.form), pd.read_csv(path, **options) as pieces:
+            named = (_named(piece, self.names) for piece in pieces)
+            return not_grouped(named, self.form.thousands, self.form.decimal)
 
 
 def _layout_of(path: str | PathLike[str], form: TableForm | str | None) -> _Layout:

@@ -14,11 +14,10 @@ from jnn.data._columns import (
     as_text,
     checked_text,
     columns_by_name,
-    is_categorical,
     is_number,
     refuse_columns,
     refuse_text,
-    unusable_content,
+    unusable_features,
 )
 from jnn.data._missing import WRITTEN_MISSING, numbers_with_marks, refuse_missing
 from jnn.data._offsets import offset_of, without_offset
@@ -182,21 +181,14 @@ def fit_encoding(
 
 def _usable_texts(features: "Mapping[str, pd.Series]") -> "dict[str, pd.Series]":
     """Return the columns of categories as text; name all columns that cannot be features."""
-    present = {name: values.dropna() for name, values in features.items()}
-    contents = {name: unusable_content(values) for name, values in present.items()}
-    texts = {
-        name: checked_text(name, values)
-        for name, values in present.items()
-        if not contents[name] and not is_number(values)
-    }
-    for name, text in texts.items():
-        count = text.nunique()
-        if count > max(20, len(text) / 2) and not is_categorical(features[name]):
-            contents[name] = f"{count} different texts in {len(text)} rows"
-    unusable = {name: content for name, content in contents.items() if content}
+    unusable = unusable_features(features)
     if unusable:
         refuse_columns(unusable)
-    return texts
+    return {
+        name: checked_text(name, values.dropna())
+        for name, values in features.items()
+        if not is_number(values)
+    }
 
 
 def _plain(offset: np.ndarray) -> float | int:

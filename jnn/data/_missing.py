@@ -1,6 +1,6 @@
 """Values of a table that are missing: how they are written, and the rows that have some."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -66,7 +66,11 @@ def _is_text(values: "pd.Series") -> bool:
 
 
 def refuse_missing(
-    columns: "Mapping[str, pd.Series]", *, later: bool = False, is_free: bool = True
+    columns: "Mapping[str, pd.Series]",
+    *,
+    later: bool = False,
+    is_free: bool = True,
+    unusable: "Callable[[], Mapping[str, str]]" = dict,
 ) -> None:
     """Raise if a value is missing, and say how rows with missing values can be used.
 
@@ -74,6 +78,7 @@ def refuse_missing(
         columns: Columns by their names.
         later: Whether these are rows for trained members.
         is_free: Whether a column of text may be declared one of categories.
+        unusable: Returns what columns hold that cannot be features, to be told as well.
     """
     counts = {name: int(values.isna().sum()) for name, values in columns.items()}
     gaps = [f"{count} in {name!r}" for name, count in counts.items() if count]
@@ -94,6 +99,11 @@ def refuse_missing(
         else f"{first}Pass missing='drop' to leave these rows out, or missing='fill' to fill "
         f"them{hint}."
     )
+    contents = unusable()
+    if contents:
+        named = ", ".join(f"{name!r} ({content})" for name, content in contents.items())
+        remedy += f" These columns cannot be features: {named}. Leave them out too, with "
+        remedy += f"drop={list(contents)!r}."
     raise ValueError(
         f"Every row must have a value, got missing values: {', '.join(gaps)}. {remedy}"
     )

@@ -1,5 +1,6 @@
 """From the columns of a pandas table to features, targets and weights by their roles."""
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from jnn.data._columns import (
     is_single,
     is_unnamed,
     refuse_text,
+    unusable_features,
 )
 from jnn.data._missing import Missing, numbers_with_marks, refuse_missing
 
@@ -188,7 +190,8 @@ def _usable_rows(
     """Return which rows are used, None for all, and what is said about them."""
     columns = {**features, **others}
     if reading.missing == "error":
-        refuse_missing(columns, is_free=not has_text)
+        unusable = dict if has_text else functools.partial(unusable_features, features)
+        refuse_missing(columns, is_free=not has_text, unusable=unusable)
         return None, ()
     rows = len(next(iter(columns.values())))
     empty = [name for name, values in columns.items() if values.isna().all()]

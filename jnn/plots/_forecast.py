@@ -24,7 +24,7 @@ def forecast(results: Mapping[str, Result], data: Dataset, row: int, channel: in
     Args:
         results: Name -> result of a study on `data`.
         data: Windows [time, channels], see `jnn.Dataset.from_series`.
-        row: Number of the window.
+        row: Number of the window; a negative one counts from the last.
         channel: Number of the channel; a negative one counts from the last.
 
     Raises:
@@ -35,7 +35,7 @@ def forecast(results: Mapping[str, Result], data: Dataset, row: int, channel: in
     if data.y is None or np.ndim(data.y) != 3 or np.ndim(data.x) != 3:
         raise ValueError(f"data must have windows and targets [time, channels], got {data!r}.")
     rows, _, channels = data.x.shape
-    row = check_integer("row", row, 0, rows - 1)
+    row = check_integer("row", row, -rows, rows - 1) % rows
     channel = check_integer("channel", channel, -channels, channels - 1)
     x = data.x[np.array([row])]
     offset = 0.0 if data.target_offset is None else data.target_offset[channel]

@@ -110,7 +110,7 @@ class Result:
             data,
             arrays,
             model=study.model.name,
-            split=members.split.description if members.split else "",
+            split=members.split.describe(data) if members.split else "",
             train_rows=float(train_rows),
             test_rows=test_rows,
             shared_test_rows=shared_test_rows(arrays.test),

@@ -32,6 +32,8 @@ class CountedFolds:
     @property
     def description(self) -> str:
         """The number, the kind and the seed, such as "5 stratified folds x 2 (seed 0)"."""
+        if self.kind == "time":  # has no seed, as nothing is shuffled
+            return f"{self.folds} folds in time"
         repeats = f" x {self.repeats}" if self.repeats > 1 else ""
         return f"{self.folds} {kind_prefix(self.kind)}folds{repeats} (seed {self.seed})"
 

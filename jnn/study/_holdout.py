@@ -28,6 +28,8 @@ class HoldOut:
     @property
     def description(self) -> str:
         """The share, the kind and the seed, such as "plain hold-out of 0.2 (seed 0)"."""
+        if self.kind == "time":  # has no seed, as nothing is shuffled
+            return f"hold-out of the last {self.share:g}"
         return f"{kind_prefix(self.kind)}hold-out of {self.share:g} (seed {self.seed})"
 
     @property

@@ -15,7 +15,7 @@ from jnn.data import Dataset
 from jnn.study._counted_folds import CountedFolds, counted_folds
 from jnn.study._fold import Fold, checked_fold
 from jnn.study._holdout import HoldOut
-from jnn.study._kind import Kind, check_kind
+from jnn.study._kind import Kind, check_kind, kind_for
 from jnn.study._listed_folds import FoldRows, ListedFolds, listed_folds
 from jnn.study._saved_folds import SavedFolds
 from jnn.study._splitter_folds import Splitter, SplitterFolds, check_splitter
@@ -37,6 +37,14 @@ class Split:
     def description(self) -> str:
         """The text in tables and records, such as "5 stratified folds (seed 0)"."""
         return self.rule.description
+
+    def describe(self, data: Dataset) -> str:
+        """Return the description; it names the kind if times or groups of the data decide it."""
+        if isinstance(self.rule, CountedFolds | HoldOut) and self.kind == "auto":
+            kind = kind_for("auto", data)
+            if kind in ("time", "grouped"):
+                return dataclasses.replace(self.rule, kind=kind).description
+        return self.description
 
     @property
     def kind(self) -> Kind:
