@@ -170,7 +170,8 @@ def _max_of_taps_jvp(
     """
     (x,) = primals
     (dx,) = tangents
-    y, is_begun, leads = _lowest(x), np.zeros((), bool), []
+    y: Any = _lowest(x)
+    is_begun, leads = np.zeros((), bool), []
     for (_, seen), inside in zip(shifts(g, x, y), _inside(g), strict=True):
         leads.append((seen > y) | (inside & ~is_begun))
         y, is_begun = jnp.maximum(y, seen), is_begun | inside
