@@ -14,6 +14,7 @@ cache = pathlib.Path(
 # The cache is not atomic, so each process has its own.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache / os.environ.get("PYTEST_XDIST_WORKER", ""))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # programs name no lines of code
 os.environ.setdefault("JNN_OFFLINE", "1")  # an absent data set is no reason to ask the network
 # Compiles in a third of the time and computes the same up to rounding; `jnn.run` keeps the level.
 flags = "--xla_backend_optimization_level=0"
