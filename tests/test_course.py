@@ -43,7 +43,12 @@ def test_a_lesson_holds_what_it_claims(lesson, tmp_path):
     completed = subprocess.run(
         [sys.executable, str(lesson), "--quick"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MPLBACKEND": "agg",
+            "XLA_FLAGS": "",  # compiled as for users
+        },
         capture_output=True,
         text=True,
     )

@@ -21,7 +21,7 @@ def test_an_example_reaches_its_score(script, tmp_path):
     completed = subprocess.run(
         [sys.executable, str(ROOT / "examples" / script), "--quick"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""},  # compiled as for users
         capture_output=True,
         text=True,
     )
@@ -49,10 +49,15 @@ def settings_in(table):
     return re.findall(r"│ +([\d.]+) │ +([\d.]+) │", table)
 
 
-WITH_CODE = [page for page in PAGES[1:] if blocks(page, "python")]
+SHORT = ("data.md", "from_sklearn.md", "start.md")  # whose code runs in the default suite
+WITH_CODE = [
+    pytest.param(page, id=page.name, marks=[] if page.name in SHORT else pytest.mark.examples)
+    for page in PAGES[1:]
+    if blocks(page, "python")
+]
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=[page.name for page in WITH_CODE])
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch, tmp_path, any_types):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jnn, "use_cpu_cores", lambda: 4)  # the tests have started JAX already

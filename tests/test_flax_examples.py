@@ -22,6 +22,8 @@ from flax import nnx
 import jnn
 from jnn.engine import STEP, key_of
 
+pytestmark = pytest.mark.examples
+
 RANDOM = np.random.default_rng(0)
 RATE = 0.05
 MEMBER = jax.random.key(3, impl="threefry2x32")

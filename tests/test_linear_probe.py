@@ -83,7 +83,8 @@ def test_row_weights_and_ignored_rows_count_as_in_scikit_learn():
     )
 
 
-def test_features_that_are_not_scaled_are_solved_to_the_tolerance_all_the_same():
+def test_features_that_are_not_scaled_are_solved_to_the_tolerance_all_the_same(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # compiled as for users: level 0 rounds more
     base = RANDOM.normal(size=(200, 80))
     x = (30 * np.maximum(base + RANDOM.normal(size=80), 0)).astype(np.float32)
     y = (base @ RANDOM.normal(size=(80, 10))).argmax(axis=1).astype(np.int32)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import gc
 import pickle
+import types
 import weakref
 
 import chex
@@ -264,12 +265,11 @@ def test_the_network_is_traced_to_size_it_to_train_it_and_to_score_it(tmp_path):
     assert traces == {"training": 2, "scoring": 1}
 
 
-def test_short_runs_are_compiled_quickly_and_agree_with_the_others():
+def test_short_runs_are_compiled_quickly_and_agree_with_the_others(monkeypatch):
     members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01])
-    full, quick = (
-        jnn.run(study(), IRIS, members, plan=jnn.Plan(1, 1, 2, compiler=compiler))
-        for compiler in ("full", "quick")
-    )
+    quick = jnn.run(study(), IRIS, members, plan=jnn.Plan(1, 1, 2, compiler="quick"))
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # so that the level is the one that users have
+    full = jnn.run(study.__wrapped__(), IRIS, members, plan=jnn.Plan(1, 1, 2))
     chex.assert_trees_all_close(full.trained.params, quick.trained.params, rtol=2e-3, atol=2e-5)
     sizes = jnn.population.Sizes(100_000, 1)
     devices = jax.local_devices()[:1]
@@ -277,6 +277,16 @@ def test_short_runs_are_compiled_quickly_and_agree_with_the_others():
     assert [plan.compiler for plan in plans] == ["quick", "full"]
     with pytest.raises(ValueError, match="compiler must be 'full' or 'quick', got 'fast'"):
         jnn.Plan(compiler="fast")
+
+
+def test_a_level_of_optimization_in_xla_flags_holds(monkeypatch):
+    options = []
+    program = types.SimpleNamespace(compile=options.append)
+    layout = jnn.population.make_layout(jnn.Plan(), jax.devices())
+    for flags in ("--xla_backend_optimization_level=0", "--xla_cpu_max_isa=AVX2"):
+        monkeypatch.setenv("XLA_FLAGS", flags)
+        layout.compile([program])
+    assert options == [{}, {"xla_backend_optimization_level": 1}]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ def test_a_reproduction_reaches_its_quick_score_and_records_it(script, tmp_path)
         str(tmp_path / "record.json"),
         *more,
     ]
-    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    environment = {**os.environ, "XLA_FLAGS": ""}  # compiled as for users
+    completed = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert completed.returncode == 0, completed.stderr
     saved = json.loads((tmp_path / "record.json").read_text())
     assert saved["quick"] and saved["rows"] and saved["not_run"] and saved["versions"]["jax"]

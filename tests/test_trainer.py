@@ -301,7 +301,7 @@ def shared_study(table):
 
 
 def test_shared_arrays_equal_features_computed_before():
-    members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01, 0.1])
+    members = jnn.seeds(2) * jnn.grid(learning_rate=[0.01, 0.05])
     made = shared_study(TABLE)
     result = jnn.run(made, IRIS, members)
     before = jnn.Dataset.from_arrays(IRIS.x @ TABLE, IRIS.y)

@@ -162,20 +162,23 @@ def _max_of_taps(x: Array, g: Geometry) -> Array:
 def _max_of_taps_jvp(
     g: Geometry, primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[Array, Array]:
-    """Differentiate by masks of shifted slices.
+    """Differentiate by choices between shifted slices.
 
+    Each slice is compared with the largest of those before it, not with the result: XLA may compute
+    x anew for the gradient and round it differently, so that no slice would equal the result.
     XLA's own transpose of reduce_window, select-and-scatter, is slow on a CPU.
     """
     (x,) = primals
     (dx,) = tangents
-    y = _max_of_taps(x, g)
-    dy = jnp.zeros_like(y)
-    is_free = jnp.ones(y.shape, bool)
-    parts = zip(shifts(g, x, _lowest(x)), shifts(g, dx), _inside(g), strict=True)
-    for (_, seen), (_, moved), inside in parts:
-        wins = (seen == y) & is_free & inside
-        is_free &= ~wins
-        dy += jnp.where(wins, moved, 0)
+    y: Any = _lowest(x)
+    is_begun, leads = np.zeros((), bool), []
+    for (_, seen), inside in zip(shifts(g, x, y), _inside(g), strict=True):
+        leads.append((seen > y) | (inside & ~is_begun))
+        y, is_begun = jnp.maximum(y, seen), is_begun | inside
+    dy, is_beaten = jnp.zeros_like(y), jnp.zeros(y.shape, bool)
+    for lead, (_, moved) in reversed(list(zip(leads, shifts(g, dx), strict=True))):
+        dy += jnp.where(lead & ~is_beaten, moved, 0)
+        is_beaten |= lead
     return y, dy
 
 

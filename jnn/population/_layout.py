@@ -1,6 +1,7 @@
 """How a function of one member becomes one of all: shard over devices, map over chunks, vmap."""
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from jnn.population._plan import Plan
 
 Tree = Any  # a pytree of arrays
+_LEVEL = "xla_backend_optimization_level"
 
 
 class Layout(NamedTuple):
@@ -102,10 +104,12 @@ class Layout(NamedTuple):
     def compile(self, lowered: Iterable[Any]) -> list[Any]:
         """Compile programs side by side, each as soon as it is lowered.
 
-        On a CPU this uses LLVM's optimization level 1: level 3, XLA's default, is slower to compile
-        and its programs are slower too.
+        On a CPU this uses LLVM's optimization level 1, unless the environment variable XLA_FLAGS
+        names a level: level 3, XLA's default, is slower to compile and its programs are slower too.
         """
-        options: dict[str, Any] = {"xla_backend_optimization_level": 1} if self.is_host else {}
+        options: dict[str, Any] = {}
+        if self.is_host and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
+            options[_LEVEL] = 1
         if self.is_host and self.plan.compiler == "quick":
             options["xla_cpu_use_fusion_emitters"] = False
         with ThreadPoolExecutor() as pool:
