@@ -7,8 +7,8 @@ nothing is downloaded. rt_polarity is Pang and Lee's 10662 sentences of film cri
 read from the folder JNN_DATA.
 
 Expect of rt_polarity, in some four minutes on two CPU cores, accuracies of 0.756 ± 0.008 of the
-TextCNN and 0.746 ± 0.006 of the LSTM over 5 seeds. Kim (2014) has 0.761 for the TextCNN without word
-vectors from elsewhere.
+TextCNN and 0.746 ± 0.006 of the LSTM over 5 seeds. Kim (2014) has 0.761 for the TextCNN without
+word vectors from elsewhere.
 """
 
 import argparse
