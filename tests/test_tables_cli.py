@@ -355,7 +355,7 @@ def test_a_column_with_points_and_commas_names_both_marks(capsys):
     data = data_of("t.csv", "--target", "y", "--decimal", ",", "--thousands", ".")
     assert data.x[1].tolist() == [2001.5]
     later = pd.DataFrame({"a": ["1.000,5", "2.000"]})
-    with pytest.raises(ValueError, match=r"1 in all.* numbers: write points for decimal commas"):
+    with pytest.raises(ValueError, match=r"1 in all.*file with decimal=',' and thousands='\.'"):
         data.encoding.encode(later)
 
 

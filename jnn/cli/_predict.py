@@ -11,7 +11,7 @@ from jnn.cli._predict_file import notes_of, predict_file, usable
 from jnn.cli._run import RUN_FILES, SEARCH_FILES
 from jnn.cli._saved_command import read_command
 from jnn.cli._saved_study import saved_study
-from jnn.cli._table import Columns, form_of, local_file
+from jnn.cli._table import CHARACTER_OPTIONS, Columns, form_of, local_file
 from jnn.cli._terminal import check_output, is_standard_output
 from jnn.data import Counts, TableForm
 from jnn.data._csv import uncompressed
@@ -54,8 +54,8 @@ def predict(command: Predict) -> None:
 
 def _form_of(command: Predict, original: DataOptions) -> TableForm:
     """Return how the table of rows is written: as that of the run, unless an option says it."""
-    names = ("separator", "encoding", "decimal", "thousands", "quote")
-    said = {name: getattr(command, name) for name in names if getattr(command, name) is not None}
+    given = {name: getattr(command, name) for name in CHARACTER_OPTIONS}
+    said = {name: value for name, value in given.items() if value is not None}
     if "decimal" in said:  # the separator of thousands of the run may be this decimal point
         said.setdefault("thousands", None)
     return dataclasses.replace(form_of(original), **said)

@@ -18,8 +18,9 @@ TABLE_ENDINGS = (
     *(".csv", ".tsv", ".txt", ".tab", ".psv", ".data", ".dat", ".test"),
     *(".parquet", ".xlsx"),
 )
+CHARACTER_OPTIONS = ("separator", "encoding", "decimal", "thousands", "quote")
 FORM_OPTIONS = (
-    *("separator", "encoding", "decimal", "thousands", "quote"),
+    *CHARACTER_OPTIONS,
     *("header", "no_header", "missing", "category", "numeric", "id"),
 )
 

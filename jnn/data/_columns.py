@@ -171,14 +171,9 @@ def refuse_columns(contents: Mapping[str, str]) -> NoReturn:
     name, content = next(iter(contents.items()))
     others = len(contents) - 1
     more = f", and {others} more such column{'s' * (others > 1)}" if others else ""
-    dates = [
-        name for name, content in contents.items() if content.startswith(("dates", "type datetime"))
-    ]
-    hint = (
-        f" To score only rows later than those trained on, pass times={dates[0]!r}."
-        if dates
-        else ""
-    )
+    dates = [key for key, held in contents.items() if held.startswith(("dates", "type datetime"))]
+    hint = " To score only rows later than those trained on, pass times="
+    hint = f"{hint}{dates[0]!r}." if dates else ""
     raise ValueError(
         f"Column {name!r} must hold numbers, text, categories or bools, got {content}{more}. Leave "
         f"{'them' if others else 'it'} out with drop={list(contents)!r}, or turn "
@@ -218,8 +213,8 @@ def refuse_text(
     )
     if later:
         other_ways = ", as the members were trained on numbers"
-        if _marks_of(text.iloc[faults]):
-            other_ways += ": write points for decimal commas, and no thousands separators"
+        marks = _marks_of(text.iloc[faults])
+        other_ways += f"; or read the file with {marks}" if marks else ""
     elif is_series:
         other_ways = f"; or leave the column out with drop=[{name!r}]"
     raise ValueError(

@@ -85,7 +85,8 @@ def read_csv(
 
     layout = _layout_of(path, form)
     with _as_table(path, layout.form):
-        return _named(pd.read_csv(path, **layout.options(path, text)), layout.names)
+        text = {*text, *_like_dates(path, layout)}
+        return _named(pd.read_csv(path, **layout.options(text)), layout.names)
 
 
 def read_pieces(
@@ -104,10 +105,12 @@ def read_pieces(
     import pandas as pd
 
     layout = _layout_of(path, form)
-    options: Any = {"chunksize": rows, **layout.options(path, text)}
-    with _as_table(path, layout.form), pd.read_csv(path, **options) as reader:
-        for piece in reader:
-            yield _named(piece, layout.names)
+    with _as_table(path, layout.form):
+        text = {*text, *_like_dates(path, layout)}
+        options: Any = {"chunksize": rows, **layout.options(text)}
+        with pd.read_csv(path, **options) as reader:
+            for piece in reader:
+                yield _named(piece, layout.names)
 
 
 @contextlib.contextmanager
@@ -148,12 +151,15 @@ class _Layout(NamedTuple):
     keys: list[Hashable]
     has_blanks: bool
 
-    def options(self, path: str | PathLike[str], text: Collection[str]) -> dict[str, Any]:
-        """Return the arguments of `pandas.read_csv`, for columns of text and those like dates."""
-        text = {*text, *self._like_dates(path)}
+    def plain_options(self) -> dict[str, Any]:
+        """Return the arguments of `pandas.read_csv` for values as they are written."""
+        header = None if self.form.header is False else 0
+        return {"header": header, **_options(self.form, self.has_blanks)}
+
+    def options(self, text: Collection[str]) -> dict[str, Any]:
+        """Return the arguments of `pandas.read_csv`."""
         as_written = [key for key, name in zip(self.keys, self.names, strict=True) if name in text]
-        options = _options(self.form, self.has_blanks)
-        options["header"] = None if self.form.header is False else 0
+        options = self.plain_options()
         options["thousands"] = self.form.thousands
         options["low_memory"] = False
         if as_written:
@@ -164,17 +170,18 @@ class _Layout(NamedTuple):
             }
         return options
 
-    def _like_dates(self, path: str | PathLike[str]) -> set[str]:
-        """Return the columns that pandas would read as numbers without thousands separators."""
-        import pandas as pd
 
-        if self.form.thousands is None:
-            return set()
-        options: Any = {"dtype": str, "chunksize": _LINES, **_options(self.form, self.has_blanks)}
-        options["header"] = None if self.form.header is False else 0
-        with _as_table(path, self.form), pd.read_csv(path, **options) as pieces:
-            named = (_named(piece, self.names) for piece in pieces)
-            return not_grouped(named, self.form.thousands, self.form.decimal)
+def _like_dates(path: str | PathLike[str], layout: _Layout) -> set[str]:
+    """Return the columns that pandas would read as numbers without their thousands separators."""
+    import pandas as pd
+
+    thousands = layout.form.thousands
+    if thousands is None:
+        return set()
+    options: Any = {"dtype": str, "chunksize": _LINES, **layout.plain_options()}
+    with pd.read_csv(path, **options) as pieces:
+        named = (_named(piece, layout.names) for piece in pieces)
+        return not_grouped(named, thousands, layout.form.decimal)
 
 
 def _layout_of(path: str | PathLike[str], form: TableForm | str | None) -> _Layout:

@@ -11,9 +11,16 @@ import numpy as np
 from jnn import paths
 from jnn.engine import Data, explained
 from jnn.gan._latents import Latents
+from jnn.result import Result
 
 _TABLES = ("labels/embedding", "classes/embedding", "norm/scale/embedding")
 """Names of a row for each class in the networks of `with_labels` and of the SNGAN pair."""
+
+
+def check_result(result: Any) -> None:
+    """Raise TypeError unless this is the result of a run."""
+    if not isinstance(result, Result):
+        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
 
 
 def check_data(data: Data, classes: int | None) -> None:
@@ -28,7 +35,7 @@ def check_data(data: Data, classes: int | None) -> None:
     subject = f"A conditional pair, classes={classes}, needs data with integer labels y [rows]"
     y = data.y
     if not _is_array(y) or not jnp.issubdtype(y.dtype, jnp.integer) or y.ndim != 1:
-        came = "none" if y is None else _kind_of(y)
+        came = "none" if y is None else kind_of(y)
         raise ValueError(f"{subject}, got {came}. Give labels, or leave classes out.")
     if data.ignoring is not None:
         raise ValueError(
@@ -78,7 +85,7 @@ def check_examples(examples: Any, expected: tuple[int, ...]) -> None:
     if not _are_floats(examples) or examples.shape != expected:
         raise ValueError(
             f"The generator must return floats of the data's shape, {list(expected)} for "
-            f"{expected[0]} rows, got {_kind_of(examples)}. Change its last layer."
+            f"{expected[0]} rows, got {kind_of(examples)}. Change its last layer."
         )
 
 
@@ -87,7 +94,7 @@ def check_outputs(outputs: Any, packs: int) -> None:
     if not _are_floats(outputs) or outputs.shape[:1] != (packs,):
         raise ValueError(
             f"The discriminator must return floats, an output for each of its {packs} rows, got "
-            f"{_kind_of(outputs)}. End it in a layer of one output."
+            f"{kind_of(outputs)}. End it in a layer of one output."
         )
 
 
@@ -99,7 +106,7 @@ def _are_floats(value: Any) -> bool:
     return _is_array(value) and jnp.issubdtype(value.dtype, jnp.floating)
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """Return what a value is, such as float32[4, 2]."""
     if _is_array(value):
         return f"{value.dtype}{list(value.shape)}"

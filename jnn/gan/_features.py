@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jnn._settings import check_integer
 from jnn.engine import Trained, make_forward, programs_of
+from jnn.gan._check import check_result, kind_of
 from jnn.gan._mixtures import covered, no_counts, unevenness
 from jnn.metrics import Metric
 from jnn.model import as_model
@@ -36,8 +37,7 @@ def features_of(
         ValueError: If the network has a parameter that the trained one lacks or has in another
             shape, or if the study has a trainer of its own.
     """
-    if not isinstance(result, Result):
-        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
+    check_result(result)
     one = result.member(member)
     study = programs_of(one.parts[0].known_study()).study
     if study.trainer is not None:
@@ -173,7 +173,7 @@ def _add_modes(
     if modes.shape != weights.shape or not jnp.issubdtype(modes.dtype, jnp.integer):
         raise ValueError(
             f"classify must return the number of a mode for each of the {len(weights)} rows, got "
-            f"{modes.dtype}{list(modes.shape)}. Take for example logits.argmax(axis=-1)."
+            f"{kind_of(modes)}. Take for example logits.argmax(axis=-1)."
         )
     modes = jnp.where(modes < 0, len(counts), modes)  # which is dropped, as those above are
     return counts.at[modes].add(weights, mode="drop"), total

@@ -7,6 +7,7 @@ import numpy as np
 
 from jnn._settings import check_integer
 from jnn.engine import programs_of
+from jnn.gan._check import check_result
 from jnn.gan._sample import checked_labels, game_of, in_order, of_part
 from jnn.result import Result
 
@@ -27,6 +28,7 @@ def interpolation(
         seed: Of the latents.
         labels: Class of each way, [rows], for a conditional pair; by default the classes in turn.
     """
+    check_result(result)
     rows, steps = check_integer("rows", rows), check_integer("steps", steps, 2)
     seed = check_integer("seed", seed, None)
     pieces = []

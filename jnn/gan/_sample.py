@@ -9,6 +9,7 @@ import numpy as np
 
 from jnn._settings import check_integer
 from jnn.engine import ProgramKey, Trained, default_settings, programs_of
+from jnn.gan._check import check_result, kind_of
 from jnn.gan._game import Game, generate
 from jnn.result import Part, Result
 from jnn.study import Study
@@ -44,8 +45,7 @@ def sample(
         ValueError: If neither a count nor latents are given, or both; if the study is none of
             `jnn.gan.Study`; or if labels are given to a pair that takes none.
     """
-    if not isinstance(result, Result):
-        raise TypeError(f"result must be what jnn.run returned, got {type(result).__name__}.")
+    check_result(result)
     if (count is None) == (latents is None):
         raise ValueError("Exactly one of count and latents must be given to jnn.gan.sample.")
     if latents is None:
@@ -121,7 +121,7 @@ def _checked_latents(latents: Any) -> tuple[Any, int]:
     rows = {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves}
     are_numbers = all(np.asarray(leaf).dtype.kind not in "OSU" for leaf in leaves)
     if len(rows) != 1 or 0 in rows or not are_numbers:
-        came = [f"{np.asarray(leaf).dtype}{list(np.shape(leaf))}" for leaf in leaves]
+        came = [kind_of(np.asarray(leaf)) for leaf in leaves]
         raise ValueError(
             f"latents must be arrays [count, ...] of one number of rows, got {came}. Draw them as "
             "the study does."
